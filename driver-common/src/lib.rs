@@ -1,0 +1,1 @@
+//! What a node shows and keeps, on any runtime.

@@ -1,0 +1,3 @@
+//! A chat node on smol.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A chat node on Tokio.

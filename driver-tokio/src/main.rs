@@ -1,0 +1,3 @@
+//! A chat node on tokio.
+
+fn main() {}

@@ -1,0 +1,199 @@
+//! A node's settings and limits, and what can be wrong with them.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+
+/// A node's settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The name its user goes by.
+    pub uname: Name,
+    /// Where it can be dialed, as its `JOIN` says it; an unspecified address (`0.0.0.0`) lets each peer put in the
+    /// one that it sees. None: it cannot be dialed.
+    pub listen_addr: Option<SocketAddr>,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, for a node that cannot be dialed.
+    pub fn new(uname: Name) -> Self {
+        Self { uname, listen_addr: None, limits: Limits::default() }
+    }
+}
+
+/// Every bound of a node. Behind each default stands where it comes from: *spec*, *measured* or *guess*.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// A line with its end, in bytes; past it the peer is cut. *Spec.*
+    pub line: usize,
+    /// The same before the peer's `JOIN`. *Spec.*
+    pub line_before_join: usize,
+    /// Malformed frames within [`malformed_window`](Self::malformed_window) that cut a peer. *Spec.*
+    pub malformed: usize,
+    /// See [`malformed`](Self::malformed). *Spec.*
+    pub malformed_window: Duration,
+
+    /// Connections of peers that are here. *Spec.*
+    pub held: usize,
+    /// Of these, kept free for dials of our own. *Spec.*
+    pub reserved_outbound: usize,
+    /// Connections that are not (yet, or any more) a peer's. *Spec.*
+    pub pending: usize,
+    /// A pending connection silent for so long makes room before others. *Spec.*
+    pub pending_silent: Duration,
+
+    /// From the connection's opening to its first byte. *Spec.*
+    pub first_byte: Duration,
+    /// From the connection's opening to the peer's `JOIN`. *Spec.*
+    pub greeting: Duration,
+    /// How long a listener waits for the first byte before it greets. *Spec.*
+    pub greet_after: Duration,
+    /// From the greetings to the first frame for a version 1 peer, which loses what comes sooner. *Guess.*
+    pub settle_v1: Duration,
+    /// Silence after which a peer is pinged, a version 1 peer sent a blank line. *Spec.*
+    pub ping_idle: Duration,
+    /// Silence after which a version 2 peer is dead. *Spec.*
+    pub dead: Duration,
+    /// How long a peer whose id a newcomer claims has to answer. *Spec.*
+    pub probe: Duration,
+    /// How long a new link's frames wait for the `BYE` on the one that it replaces. *Spec.*
+    pub handover: Duration,
+    /// From [`Action::Close`](crate::Action::Close) to [`Action::Abort`](crate::Action::Abort). *Guess.*
+    pub linger: Duration,
+
+    /// Learned addresses being dialed at once. *Spec.*
+    pub dials: usize,
+    /// Dials of learned addresses that may follow each other at once, and refill at `dial_every`. *Spec.*
+    pub dial_burst: u32,
+    /// One more dial of a learned address each so long. *Spec.*
+    pub dial_every: Duration,
+    /// From a dial to its connection. *Spec.*
+    pub connect: Duration,
+    /// The first backoff. *Spec.*
+    pub backoff_min: Duration,
+    /// The longest backoff of a learned address. *Spec.*
+    pub backoff_max: Duration,
+    /// The longest backoff of an address that the user gave. *Spec.*
+    pub backoff_user: Duration,
+    /// A link that lasted so long takes the backoff of its address back to the start. *Spec.*
+    pub backoff_reset: Duration,
+    /// Addresses that the user gives. *Guess.*
+    pub targets: usize,
+
+    /// Entries of one `PEERS` frame that are read; the rest is passed over. *Spec.*
+    pub peers_read: usize,
+    /// Entries of one `PEERS` frame that are sent, and peers told of a newcomer. *Spec.*
+    pub peers_sent: usize,
+    /// New addresses taken from one link at once, and again as they refill. *Spec.*
+    pub learn_burst: u32,
+    /// One more new address from one link each so long. *Spec.*
+    pub learn_every: Duration,
+    /// Addresses known. *Spec.*
+    pub book: usize,
+    /// Of these, learned from one source. *Spec.*
+    pub book_per_source: usize,
+
+    /// Frames a second from one link that does not come from this machine. *Spec.*
+    pub frames_per_second: u32,
+    /// Frames that may follow each other at once. *Spec.*
+    pub frames_burst: u32,
+    /// Bytes a second from one link that does not come from this machine. *Spec.*
+    pub bytes_per_second: u32,
+    /// Bytes that may follow each other at once. *Spec.*
+    pub bytes_burst: u32,
+
+    /// Bytes in one [`Action::SendFrame`](crate::Action::SendFrame). *Measured*: `fanout` bench; the contract's most is
+    /// 256 KiB.
+    pub chunk: usize,
+    /// An output queue is full from here, in bytes, until it is below half. *Spec.*
+    pub queue: usize,
+    /// A full queue that took so many bytes in [`pace_window`](Self::pace_window) is waited for. *Spec.*
+    pub pace: usize,
+    /// See [`pace`](Self::pace). *Spec.*
+    pub pace_window: Duration,
+    /// A queue that became full so short a time ago is waited for. *Spec.*
+    pub patience: Duration,
+    /// The most bytes in a queue that nobody waits for. *Spec.*
+    pub queue_hard: usize,
+    /// The most bytes in all queues while one of them is over [`queue`](Self::queue). *Spec.*
+    pub queues: usize,
+    /// A link that takes nothing for so long is cut. *Spec.*
+    pub stalled: Duration,
+    /// Bytes in all buffers of the node; then the link with the longest queue is cut. *Spec.*
+    pub buffers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const KIB: usize = 1024;
+        const MIB: usize = 1024 * KIB;
+        Self {
+            line: crate::wire::MAX_LINE,
+            line_before_join: 4 * KIB,
+            malformed: 32,
+            malformed_window: Duration::from_secs(10),
+            held: 125,
+            reserved_outbound: 8,
+            pending: 128,
+            pending_silent: Duration::from_secs(2),
+            first_byte: Duration::from_secs(5),
+            greeting: Duration::from_secs(10),
+            greet_after: Duration::from_millis(250),
+            settle_v1: Duration::from_millis(100),
+            ping_idle: Duration::from_secs(15),
+            dead: Duration::from_secs(45),
+            probe: Duration::from_secs(3),
+            handover: Duration::from_secs(1),
+            linger: Duration::from_secs(1),
+            dials: 4,
+            dial_burst: 8,
+            dial_every: Duration::from_millis(500),
+            connect: Duration::from_secs(5),
+            backoff_min: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(600),
+            backoff_user: Duration::from_secs(8),
+            backoff_reset: Duration::from_secs(30),
+            targets: 256,
+            peers_read: 64,
+            peers_sent: 32,
+            learn_burst: 64,
+            learn_every: Duration::from_secs(10),
+            book: 1024,
+            book_per_source: 64,
+            frames_per_second: 200,
+            frames_burst: 1000,
+            bytes_per_second: 256 * KIB as u32,
+            bytes_burst: MIB as u32,
+            chunk: 64 * KIB,
+            queue: MIB,
+            pace: 64 * KIB,
+            pace_window: Duration::from_millis(250),
+            patience: Duration::from_secs(2),
+            queue_hard: 8 * MIB,
+            queues: 16 * MIB,
+            stalled: Duration::from_secs(10),
+            buffers: 64 * MIB,
+        }
+    }
+}
+
+/// A setting that no node can work with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A limit that must be at least one is zero.
+    #[error("the limit `{0}` must not be zero")]
+    Zero(&'static str),
+    /// Two limits contradict each other.
+    #[error("the limit `{low}` must not be above `{high}`")]
+    Order {
+        /// The one that is too large.
+        low: &'static str,
+        /// The one that it is measured against.
+        high: &'static str,
+    },
+}

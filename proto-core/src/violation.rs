@@ -1,0 +1,36 @@
+//! Every way in which a peer can break a rule.
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::FrameError;
+
+/// What a peer did. Each says what it costs the peer.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
+)]
+pub enum Violation {
+    /// A frame that cannot be read: counted and skipped (SPEC 4.1).
+    #[error("malformed frame: {0}")]
+    Malformed(FrameError),
+    /// Too many of them in too short a time: cut (SPEC 4.1).
+    #[error("too many malformed frames")]
+    TooManyMalformed,
+    /// A line that does not end in time: cut (SPEC 10).
+    #[error("a line is too long")]
+    LineTooLong,
+    /// A frame other than `JOIN` before `JOIN`: skipped (SPEC 4.1).
+    #[error("a frame came before JOIN")]
+    BeforeJoin,
+    /// No first byte, or no `JOIN`, in time: cut (SPEC 10).
+    #[error("no JOIN came in time")]
+    NoGreeting,
+    /// A `JOIN` with our own id that is not our own connection: refused (SPEC 6).
+    #[error("a JOIN claims our own id")]
+    ClaimsOurId,
+    /// A `JOIN` with the id of a peer that is here: refused (SPEC 4.1, 6).
+    #[error("a JOIN claims the id of a peer that is here")]
+    ClaimsPeersId,
+    /// A second `JOIN` with another id: cut (SPEC 6).
+    #[error("a second JOIN claims another id")]
+    SecondId,
+}
