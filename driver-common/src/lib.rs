@@ -1,1 +1,3 @@
 //! What a node shows and keeps, on any runtime.
+
+pub mod options;

@@ -1,0 +1,472 @@
+//! The command line: one definition for every driver's binary, and what it comes to.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
+use proto_core::{Config, Name, PeerAddr};
+use tracing_subscriber::EnvFilter;
+
+/// The default of `--port`.
+pub const DEFAULT_PORT: u16 = 8080;
+
+/// The API's port is so much above the node's own, unless told otherwise.
+pub const API_PORT_OFFSET: u16 = 100;
+
+/// What a node was asked to be, checked as far as that goes without opening anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Where to listen for peers; port 0 is any free one.
+    pub bind: SocketAddr,
+    /// Peers to dial until they are linked.
+    pub peers: Vec<PeerAddr>,
+    /// The name the user goes by.
+    pub uname: Name,
+    /// The API's port on 127.0.0.1, 0 for any free one; none without an API.
+    pub api_port: Option<u16>,
+    /// Where peers are told to dial, instead of the address listened on. A name is to be resolved first.
+    pub advertise: Option<PeerAddr>,
+    /// What is logged, as [`EnvFilter`] reads it.
+    pub log: String,
+}
+
+impl Options {
+    /// Reads the command line and the environment of this process for a binary of this name. Where there is no
+    /// node to start, everything has been printed and the process is to end with the given code.
+    pub fn from_process(binary: &'static str) -> Result<Self, ExitCode> {
+        Self::read(binary, std::env::args_os()).map_err(|exit| exit.print())
+    }
+
+    /// Reads a command line, whose first part is the program's path, and the environment.
+    pub fn read(binary: &'static str, args: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
+        let args: Vec<_> = args.into_iter().collect();
+        let command = command(binary);
+        let flags = command
+            .clone()
+            .try_get_matches_from(&args)
+            .and_then(|matches| Flags::from_arg_matches(&matches))
+            .map_err(|error| Exit::new(binary, &command, &args, error))?;
+        let rust_log = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
+        Self::check(flags, rust_log).map_err(|line| Exit::Error(format!("{binary}: {line}")))
+    }
+
+    fn check(flags: Flags, rust_log: Option<String>) -> Result<Self, String> {
+        let api_port = match (flags.no_api, flags.api_port, flags.port) {
+            (true, ..) => None,
+            (false, Some(port), _) => Some(port),
+            (false, None, 0) => Some(0),
+            (false, None, port) => Some(port.checked_add(API_PORT_OFFSET).ok_or_else(|| {
+                format!(
+                    "the API's port would be {port} + {API_PORT_OFFSET}, which is above 65535: \
+                     name one with --api-port, or do without by --no-api"
+                )
+            })?),
+        };
+        if let Some(filter) = &rust_log {
+            EnvFilter::try_new(filter).map_err(|error| format!("RUST_LOG: {filter:?}: {error}"))?;
+        }
+        Ok(Self {
+            bind: SocketAddr::new(flags.bind, flags.port),
+            peers: flags.peers,
+            uname: flags.uname.unwrap_or_else(login_name),
+            api_port,
+            advertise: flags.advertise,
+            log: rust_log.unwrap_or_else(|| log_filter(flags.verbose, flags.quiet)),
+        })
+    }
+
+    /// The settings of a node that can be dialed at this address.
+    pub fn config(&self, listen_addr: SocketAddr) -> Config {
+        Config { listen_addr: Some(listen_addr), ..Config::new(self.uname.clone()) }
+    }
+
+    /// What the user should think about before going on, one line each.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let ip = self.bind.ip();
+        let open = (!ip.is_loopback()).then(|| {
+            format!(
+                "--bind {ip}: nothing is encrypted or authenticated yet: \
+                 whoever reaches this port can listen in and talk under any name"
+            )
+        });
+        open.into_iter()
+    }
+}
+
+/// Why there is no node to start.
+#[derive(Debug)]
+pub enum Exit {
+    /// The user asked for the help or the version.
+    Shown(clap::Error),
+    /// The command line or environment is wrong: one line.
+    Error(String),
+}
+
+impl Exit {
+    fn new(binary: &str, command: &clap::Command, args: &[OsString], error: clap::Error) -> Self {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            return Self::Shown(error);
+        }
+        let line = match (error.get(ContextKind::InvalidArg), std::error::Error::source(&error)) {
+            (Some(ContextValue::String(arg)), Some(source)) => {
+                let flag = arg.split([' ', '.']).next().unwrap_or(arg);
+                format!("{}: {source}", where_given(command, args, flag))
+            }
+            _ => {
+                let text = error.render().to_string();
+                let line = text.lines().next().unwrap_or_default();
+                format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(line))
+            }
+        };
+        Self::Error(format!("{binary}: {line}"))
+    }
+
+    /// Prints it where it belongs and gives the code to end with.
+    pub fn print(&self) -> ExitCode {
+        match self {
+            Self::Shown(text) => {
+                // Nobody is left to tell where standard output is closed.
+                let _ = text.print();
+                ExitCode::SUCCESS
+            }
+            Self::Error(line) => {
+                eprintln!("{line}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// The flag as the user wrote it, or the environment variable where it came from there.
+fn where_given(command: &clap::Command, args: &[OsString], flag: &str) -> String {
+    let written = args.iter().any(|arg| arg.to_string_lossy().starts_with(flag));
+    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
+    match arg.and_then(clap::Arg::get_env) {
+        Some(variable) if !written => variable.to_string_lossy().into_owned(),
+        _ => flag.to_owned(),
+    }
+}
+
+#[derive(Parser)]
+#[command(
+    version,
+    about = "A node of a peer-to-peer chat network: what you type is said to everybody who is linked to it",
+    long_about = None,
+)]
+struct Flags {
+    /// Port to listen on for peers; 0 takes any free one
+    #[arg(long, env = "CHAT_PORT", default_value_t = DEFAULT_PORT, value_parser = port)]
+    port: u16,
+
+    /// Peer to dial until it is linked; any number, one each --peer or separated by commas
+    #[arg(
+        long = "peer",
+        value_name = "HOST:PORT",
+        env = "CHAT_PEER",
+        value_delimiter = ',',
+        value_parser = peer_addr
+    )]
+    peers: Vec<PeerAddr>,
+
+    /// Name to go by, at most 64 bytes long [default: your login name]
+    #[arg(long, value_name = "NAME", env = "CHAT_UNAME", value_parser = uname)]
+    uname: Option<Name>,
+
+    /// Address to listen on for peers
+    #[arg(
+        long,
+        value_name = "IP",
+        env = "CHAT_BIND",
+        default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST),
+        value_parser = ip_addr
+    )]
+    bind: IpAddr,
+
+    /// Port of the API and the page on 127.0.0.1; 0 takes any free one [default: --port + 100]
+    #[arg(long, value_name = "PORT", env = "CHAT_API_PORT", value_parser = port)]
+    api_port: Option<u16>,
+
+    /// Go without API and page
+    #[arg(long, env = "CHAT_NO_API", action = ArgAction::SetTrue, value_parser = switch)]
+    no_api: bool,
+
+    /// Where peers are told to dial this node, if not where it listens
+    #[arg(long, value_name = "HOST:PORT", env = "CHAT_ADVERTISE", value_parser = advertise)]
+    advertise: Option<PeerAddr>,
+
+    /// Log more: -v what happens, -vv how, -vvv everything; RUST_LOG, if set, decides instead
+    #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count, value_parser = count)]
+    verbose: u8,
+
+    /// Log less: -q errors alone, -qq nothing
+    #[arg(short, long, env = "CHAT_QUIET", action = ArgAction::Count, value_parser = count)]
+    quiet: u8,
+}
+
+fn command(binary: &'static str) -> clap::Command {
+    let examples = format!(
+        "Examples:
+  {binary} --uname Alice
+          listen on 127.0.0.1:{DEFAULT_PORT}; page and API on http://127.0.0.1:{api}
+  {binary} --port 8081 --peer 127.0.0.1:{DEFAULT_PORT} --uname Bob
+          a second node on the same machine, linked to the first
+  {binary} --bind 0.0.0.0 --advertise chat.example.org:{DEFAULT_PORT}
+          be reachable by others, under a name of your own
+  CHAT_PORT=0 CHAT_PEER=10.0.0.1:8080,10.0.0.2:8080 {binary} < lines.txt
+          settings from the environment; say what is in a file",
+        api = DEFAULT_PORT + API_PORT_OFFSET,
+    );
+    let set_but_empty =
+        |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    Flags::command()
+        .name(binary)
+        .bin_name(binary)
+        .after_help(examples)
+        .mut_args(|arg| arg.hide_env_values(true))
+        .mut_args(|arg| if set_but_empty(&arg) { arg.env(None::<&str>) } else { arg })
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|_| digits);
+    port.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535, or 0 for any free one"))
+}
+
+fn ip_addr(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an IP address, as in 127.0.0.1 or ::1"))
+}
+
+fn peer_addr(text: &str) -> Result<PeerAddr, String> {
+    let text = text.trim();
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn advertise(text: &str) -> Result<PeerAddr, String> {
+    match peer_addr(text)? {
+        PeerAddr::Ip(addr) if addr.ip().is_unspecified() || addr.ip().is_multicast() => {
+            Err(format!("{text:?}: nobody can dial that address"))
+        }
+        addr => Ok(addr),
+    }
+}
+
+fn uname(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither 1 nor 0")),
+    }
+}
+
+fn count(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number from 0 to 255"))
+}
+
+/// The login name, made a legal name.
+fn login_name() -> Name {
+    let login = whoami::fallible::username().unwrap_or_default();
+    let printable: String = login.chars().filter(|char| !char.is_control()).collect();
+    Name::cut(printable.trim()).unwrap_or_else(|| Name::cut("anonymous").expect("the name is legal"))
+}
+
+fn log_filter(verbose: u8, quiet: u8) -> String {
+    let ours = match i16::from(verbose) - i16::from(quiet) {
+        ..=-2 => return "off".to_owned(),
+        -1 => return "error".to_owned(),
+        0 => return "warn".to_owned(),
+        1 => "info",
+        2 => "debug",
+        3.. => return "trace".to_owned(),
+    };
+    let crates = ["proto_core", "driver_common", "driver_tokio", "driver_smol"];
+    crates.iter().fold("warn".to_owned(), |filter, name| format!("{filter},{name}={ours}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Options, Exit> {
+        Options::read("chat-x", ["/bin/chat-x"].iter().chain(args).map(OsString::from))
+    }
+
+    fn options(args: &[&str]) -> Options {
+        read(args).unwrap()
+    }
+
+    fn error(args: &[&str]) -> String {
+        match read(args) {
+            Err(Exit::Error(line)) => line,
+            other => panic!("{args:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command("chat-x").debug_assert();
+    }
+
+    #[test]
+    fn defaults() {
+        let options = options(&[]);
+        assert_eq!(options.bind, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(options.api_port, Some(8180));
+        assert_eq!((options.peers.len(), options.advertise.is_none()), (0, true));
+        assert!(!options.uname.as_str().is_empty());
+        assert_eq!(options.warnings().count(), 0);
+    }
+
+    #[test]
+    fn every_flag() {
+        let options = options(&[
+            "--port=9000",
+            "--peer",
+            "[::1]:1",
+            "--peer",
+            "b.example:2,c.example:3",
+            "--uname",
+            " Zoë ",
+            "--bind",
+            "::1",
+            "--api-port",
+            "7",
+            "--advertise",
+            "d.example:4",
+            "-vv",
+        ]);
+        assert_eq!(options.bind, "[::1]:9000".parse().unwrap());
+        let peers: Vec<_> = options.peers.iter().map(ToString::to_string).collect();
+        assert_eq!(peers, ["[::1]:1", "b.example:2", "c.example:3"]);
+        assert_eq!(options.uname.as_str(), "Zoë");
+        assert_eq!(options.api_port, Some(7));
+        assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
+        assert!(options.log.contains("proto_core=debug"), "{}", options.log);
+    }
+
+    #[test]
+    fn the_api_port_follows_the_port() {
+        assert_eq!(options(&["--port", "0"]).api_port, Some(0));
+        assert_eq!(options(&["--port", "65435"]).api_port, Some(65535));
+        let line = error(&["--port", "65436"]);
+        assert_eq!(
+            line,
+            "chat-x: the API's port would be 65436 + 100, which is above 65535: \
+             name one with --api-port, or do without by --no-api"
+        );
+        assert_eq!(options(&["--port", "65436", "--no-api"]).api_port, None);
+        assert_eq!(options(&["--port", "65436", "--api-port", "1"]).api_port, Some(1));
+    }
+
+    #[test]
+    fn every_error_is_one_line_that_names_its_place() {
+        let long = "x".repeat(65);
+        for (args, expected) in [
+            (
+                &["--port", "x"][..],
+                "chat-x: --port: \"x\" is not a port from 1 to 65535, or 0 for any free one",
+            ),
+            (
+                &["--port=65536"],
+                "chat-x: --port: \"65536\" is not a port from 1 to 65535, or 0 for any free one",
+            ),
+            (
+                &["--api-port", "+1"],
+                "chat-x: --api-port: \"+1\" is not a port from 1 to 65535, or 0 for any free one",
+            ),
+            (
+                &["--peer", "host"],
+                "chat-x: --peer: \"host\": an address ends with a port from 1 to 65535, as in 127.0.0.1:8080",
+            ),
+            (
+                &["--bind", "localhost"],
+                "chat-x: --bind: \"localhost\" is not an IP address, as in 127.0.0.1 or ::1",
+            ),
+            (
+                &["--advertise", "0.0.0.0:1"],
+                "chat-x: --advertise: \"0.0.0.0:1\": nobody can dial that address",
+            ),
+            (&["--uname", " "], "chat-x: --uname: \" \": a name must not be empty"),
+            (&["--uname", "a\nb"], "chat-x: --uname: \"a\\nb\": a name has no control characters in it"),
+            (&["--prot", "1"], "chat-x: unexpected argument '--prot' found (see --help)"),
+            (&["hello"], "chat-x: unexpected argument 'hello' found (see --help)"),
+            (
+                &["--port"],
+                "chat-x: a value is required for '--port <PORT>' but none was supplied (see --help)",
+            ),
+            (
+                &["--port", "1", "--port", "2"],
+                "chat-x: the argument '--port <PORT>' cannot be used multiple times (see --help)",
+            ),
+        ] {
+            assert_eq!(error(args), expected);
+        }
+        assert!(error(&["--uname", &long]).ends_with("a name is at most 64 bytes long, this one is 65"));
+        assert_eq!(options(&["--uname", &long[1..]]).uname.as_str(), &long[1..]);
+    }
+
+    #[test]
+    fn arguments_that_are_not_utf8_are_an_error() {
+        use std::os::unix::ffi::OsStringExt;
+        let args = [b"/bin/chat-x".to_vec(), b"--uname".to_vec(), vec![0xff]].map(OsString::from_vec);
+        assert!(matches!(Options::read("chat-x", args), Err(Exit::Error(line)) if line.lines().count() == 1));
+    }
+
+    #[test]
+    fn help_and_version_are_shown() {
+        let Err(Exit::Shown(help)) = read(&["--help"]) else { panic!() };
+        let help = help.to_string();
+        for part in ["Usage: chat-x", "Examples:", "[env: CHAT_PEER]", "[default: 8080]", "--no-api", "-q"] {
+            assert!(help.contains(part), "{part} is missing in\n{help}");
+        }
+        let Err(Exit::Shown(version)) = read(&["--version"]) else { panic!() };
+        assert_eq!(version.to_string(), concat!("chat-x ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+
+    #[test]
+    fn a_bind_beyond_loopback_is_warned_of() {
+        for (ip, warnings) in [("127.9.9.9", 0), ("::1", 0), ("0.0.0.0", 1), ("::", 1), ("10.0.0.1", 1)] {
+            let warned: Vec<_> = options(&["--bind", ip]).warnings().collect();
+            assert_eq!(warned.len(), warnings, "{ip}");
+            assert!(warned.iter().all(|line| line.contains(ip) && !line.contains('\n')));
+        }
+    }
+
+    #[test]
+    fn verbosity_sums_up() {
+        for (args, filter) in [
+            (&[][..], "warn"),
+            (&["-q"], "error"),
+            (&["-qq"], "off"),
+            (&["-vvq", "-q"], "warn"),
+            (&["-vvv"], "trace"),
+        ] {
+            let flags = Flags::parse_from(["x"].iter().chain(args));
+            assert_eq!(log_filter(flags.verbose, flags.quiet), filter);
+        }
+    }
+
+    #[test]
+    fn switches_and_counts_from_the_environment() {
+        for (text, value) in [("1", Ok(true)), ("Off", Ok(false)), ("no", Ok(false)), ("TRUE", Ok(true))] {
+            assert_eq!(switch(text), value);
+        }
+        assert_eq!(switch("maybe"), Err("\"maybe\" is neither 1 nor 0".to_owned()));
+        assert_eq!(count("2"), Ok(2));
+        assert_eq!(count("256"), Err("\"256\" is not a number from 0 to 255".to_owned()));
+    }
+
+    #[test]
+    fn rust_log_decides_and_is_checked() {
+        let flags = || Flags::parse_from(["x", "-v"]);
+        let options = Options::check(flags(), Some("driver_common=trace".to_owned())).unwrap();
+        assert_eq!(options.log, "driver_common=trace");
+        let line = Options::check(flags(), Some("a=b=c".to_owned())).unwrap_err();
+        assert!(line.starts_with("RUST_LOG: \"a=b=c\": "), "{line}");
+    }
+}
