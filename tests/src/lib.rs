@@ -1,1 +1,9 @@
 //! Helpers of the tests: nothing here is for use elsewhere.
+
+pub mod binary;
+pub mod http;
+pub mod journal;
+pub mod ports;
+pub mod process;
+pub mod raw;
+pub mod version1;

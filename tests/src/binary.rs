@@ -1,0 +1,68 @@
+//! Where the binaries of the drivers are.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Once;
+use std::time::SystemTime;
+
+/// The packages that have a binary each.
+const DRIVERS: [&str; 2] = ["driver-tokio", "driver-smol"];
+
+/// What the binaries are made of.
+const SOURCES: [&str; 6] =
+    ["proto-core", "driver-common", "driver-tokio", "driver-smol", "Cargo.toml", "Cargo.lock"];
+
+/// The binary of this name, of the profile that this test was built with.
+///
+/// `cargo test` builds binaries for their own packages alone. Where one is missing or older than its source, Cargo
+/// builds them now.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn path(name: &str) -> PathBuf {
+    static BUILT: Once = Once::new();
+    let folder = folder();
+    BUILT.call_once(|| {
+        let newest = SOURCES.iter().map(|source| newest(&workspace().join(source))).max();
+        let up_to_date = |name| Some(modified(&folder.join(name))) > newest;
+        if !["chat-tokio", "chat-smol"].into_iter().all(up_to_date) {
+            build(&folder);
+        }
+    });
+    folder.join(name)
+}
+
+/// `target/PROFILE`: a test is in `target/PROFILE/deps`.
+fn folder() -> PathBuf {
+    let test = env::current_exe().expect("the path of this test");
+    test.parent().and_then(Path::parent).expect("the folder of the profile").to_owned()
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
+}
+
+fn build(folder: &Path) {
+    let name = folder.file_name().and_then(|name| name.to_str()).expect("the name of the profile");
+    let profile = if name == "debug" { "dev" } else { name };
+    let target = folder.parent().expect("the target folder");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(workspace()).args(["build", "--quiet", "--bins", "--profile", profile]);
+    cargo.args(DRIVERS.iter().flat_map(|package| ["--package", package]));
+    let status = cargo.arg("--target-dir").arg(target).status().expect("Cargo starts");
+    assert!(status.success(), "the binaries cannot be built");
+}
+
+/// When the newest file in a folder was changed.
+fn newest(path: &Path) -> SystemTime {
+    let Ok(entries) = fs::read_dir(path) else { return modified(path) };
+    let entries = entries.flatten().map(|entry| entry.path());
+    entries.map(|path| newest(&path)).max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// When a file was last changed; long ago where there is none.
+fn modified(path: &Path) -> SystemTime {
+    fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
