@@ -1,3 +1,12 @@
 //! What a node shows and keeps, on any runtime.
 
+mod clock;
+mod event;
+mod handle;
+pub mod net;
 pub mod options;
+pub mod runtime;
+
+pub use clock::Clock;
+pub use event::Event;
+pub use handle::{Handle, Me, Origin, RequestError, SayError};

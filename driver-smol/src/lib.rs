@@ -1,1 +1,5 @@
 //! A chat node on smol.
+
+mod runtime;
+
+pub use runtime::{Smol, SmolListener, SmolStream, Task};

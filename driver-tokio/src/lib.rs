@@ -1,1 +1,5 @@
 //! A chat node on Tokio.
+
+mod runtime;
+
+pub use runtime::{Tokio, TokioListener, TokioStream};

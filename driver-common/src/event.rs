@@ -1,0 +1,49 @@
+//! What a node tells its user.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use proto_core::{ChatText, LeaveReason, Name, Notice, PeerInfo, Violation};
+
+use crate::Origin;
+
+/// Something that happened in the network or was said here. Events come in batches, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A peer is here: from now on what is said reaches it.
+    Joined(Arc<PeerInfo>),
+    /// A peer that is here changed its name or address.
+    Updated(Arc<PeerInfo>),
+    /// A peer is gone.
+    Left {
+        /// What was last known of it.
+        peer: Arc<PeerInfo>,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// A peer said something.
+    Message {
+        /// Who.
+        peer: Arc<PeerInfo>,
+        /// One line. Its control characters are untamed.
+        text: String,
+    },
+    /// Something was said here and is on its way to the peers.
+    Said {
+        /// The lines.
+        texts: Vec<ChatText>,
+        /// The name that it was said under.
+        uname: Name,
+        /// Who said it here.
+        origin: Origin,
+    },
+    /// Something the user should know.
+    Notice(Notice),
+    /// A peer broke a rule and the node dealt with it: for logs.
+    Report {
+        /// Where the connection comes from or leads to.
+        remote: SocketAddr,
+        /// What the peer did.
+        violation: Violation,
+    },
+}

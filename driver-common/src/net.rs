@@ -1,0 +1,98 @@
+//! Sockets as a node wants them, before a runtime takes them over.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use proto_core::DialError;
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// Connections that the kernel completes before they are accepted.
+const BACKLOG: i32 = 1024;
+/// A peer that sends nothing for so long is probed by the kernel.
+const PROBE_IDLE: Duration = Duration::from_secs(15);
+/// The next probe, when the last was not answered.
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// What was sent or probed and not acknowledged for so long ends the connection. A version 1 peer cannot be pinged:
+/// it is sent a blank line after 15 s of silence, and so is found dead in 45 s.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// A non-blocking listener on this address, which a node that ran a moment ago may have had.
+pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// A non-blocking socket that is connecting to this address.
+pub(crate) fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&addr.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        Ok(()) | Err(_) => Ok(socket.into()),
+    }
+}
+
+/// How the attempt of [`connect`] went, once the socket is writable; none while it goes on.
+pub(crate) fn connected(socket: &impl AsFd) -> Option<io::Result<()>> {
+    let socket = SockRef::from(socket);
+    match socket.take_error() {
+        Ok(Some(error)) | Err(error) => return Some(Err(error)),
+        Ok(None) => {}
+    }
+    let (Ok(local), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return None };
+    // A dial to a free port of this machine can get that very port as its own, and then TCP connects it to itself.
+    let itself = local.as_socket() == peer.as_socket();
+    Some(if itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) })
+}
+
+/// Sets what a connection between nodes needs. A system that refuses one of these still has a connection.
+pub(crate) fn tune(socket: &impl AsFd) {
+    let socket = SockRef::from(socket);
+    let probes = TcpKeepalive::new().with_time(PROBE_IDLE).with_interval(PROBE_EVERY);
+    let result = socket
+        .set_tcp_nodelay(true)
+        .and_then(|()| socket.set_tcp_keepalive(&probes))
+        .and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
+    if let Err(error) = result {
+        tracing::debug!(%error, "a socket option was refused");
+    }
+}
+
+/// Ends the sending side.
+pub(crate) fn end_sending(socket: &impl AsFd) {
+    // It fails only where the connection is gone already.
+    let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Write);
+}
+
+/// Has the kernel drop what it has not sent yet when the socket is closed.
+pub(crate) fn discard_unsent(socket: &impl AsFd) {
+    // Where it fails, the kernel keeps trying to send for a while.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Whether this machine, not the other side, is short of something.
+pub(crate) fn no_resources(error: &io::Error) -> bool {
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    short.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Why a dial failed, in the core's words.
+pub(crate) fn dial_error(error: &io::Error) -> DialError {
+    use io::ErrorKind;
+    match error.kind() {
+        _ if no_resources(error) => DialError::NoResources,
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => DialError::Refused,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            DialError::Unreachable
+        }
+        ErrorKind::TimedOut => DialError::TimedOut,
+        _ => DialError::Other,
+    }
+}

@@ -1,0 +1,149 @@
+//! smol, as a node needs it.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use async_signal::{Signal, Signals};
+use driver_common::runtime::{Listener, Runtime, Stream};
+use smol::stream::StreamExt;
+use smol::{Async, Executor, Timer};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+/// smol's sockets and timers, with tasks on any executor.
+#[derive(Clone)]
+pub struct Smol {
+    spawner: Arc<dyn Fn(Task) + Send + Sync>,
+}
+
+/// What an executor is given to run to its end.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Smol {
+    /// Tasks run on smol's global executor, which has threads of its own.
+    pub fn global() -> Self {
+        Self::with_spawner(|task| smol::spawn(task).detach())
+    }
+
+    /// Tasks run on this executor, for as long as somebody runs it.
+    pub fn on(executor: Arc<Executor<'static>>) -> Self {
+        Self::with_spawner(move |task| executor.spawn(task).detach())
+    }
+
+    /// Tasks are handed to `spawn`, which puts them on whatever executor there is.
+    pub fn with_spawner(spawn: impl Fn(Task) + Send + Sync + 'static) -> Self {
+        Self { spawner: Arc::new(spawn) }
+    }
+}
+
+impl fmt::Debug for Smol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smol").finish_non_exhaustive()
+    }
+}
+
+impl Runtime for Smol {
+    type Stream = SmolStream;
+    type Listener = SmolListener;
+    type HttpIo = FuturesIo<Async<TcpStream>>;
+    type HttpTimer = SmolTimer;
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        (self.spawner)(Box::pin(task));
+    }
+
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {
+        async move {
+            Timer::at(at).await;
+        }
+    }
+
+    fn stream(&self, socket: TcpStream) -> io::Result<SmolStream> {
+        Async::new_nonblocking(socket).map(SmolStream)
+    }
+
+    fn listener(&self, socket: TcpListener) -> io::Result<SmolListener> {
+        Async::new_nonblocking(socket).map(SmolListener)
+    }
+
+    fn resolve(
+        &self,
+        host: String,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect()))
+    }
+
+    fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        async {
+            let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+            signals.next().await.transpose().map(drop)
+        }
+    }
+
+    fn http_io(&self, stream: SmolStream) -> FuturesIo<Async<TcpStream>> {
+        FuturesIo::new(stream.0)
+    }
+
+    fn http_timer(&self) -> SmolTimer {
+        SmolTimer::new()
+    }
+}
+
+/// A TCP connection on smol.
+#[derive(Debug)]
+pub struct SmolStream(Async<TcpStream>);
+
+impl AsFd for SmolStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Stream for SmolStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_readable(cx)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_writable(cx)
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.get_ref().read(buffer)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_ref().write(bytes)
+    }
+}
+
+/// A TCP listener on smol.
+#[derive(Debug)]
+pub struct SmolListener(Async<TcpListener>);
+
+impl AsFd for SmolListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Listener for SmolListener {
+    type Stream = SmolStream;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(SmolStream, SocketAddr)>> {
+        loop {
+            match self.0.get_ref().accept() {
+                Ok((stream, remote)) => return Poll::Ready(Ok((SmolStream(Async::new(stream)?), remote))),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.0.poll_readable(cx))?,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Tokio, as a node needs it.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use driver_common::runtime::{Listener, Runtime, Stream};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Handle, TryCurrentError};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Tokio, of either flavour, with its I/O and time drivers enabled.
+#[derive(Clone, Debug)]
+pub struct Tokio {
+    handle: Handle,
+}
+
+impl Tokio {
+    /// The runtime that the caller runs in.
+    pub fn current() -> Result<Self, TryCurrentError> {
+        Handle::try_current().map(|handle| Self { handle })
+    }
+}
+
+impl Runtime for Tokio {
+    type Stream = TokioStream;
+    type Listener = TokioListener;
+    type HttpIo = TokioIo<TcpStream>;
+    type HttpTimer = TokioTimer;
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handle.spawn(task);
+    }
+
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {
+        let _entered = self.handle.enter();
+        tokio::time::sleep_until(at.into())
+    }
+
+    fn stream(&self, socket: std::net::TcpStream) -> io::Result<TokioStream> {
+        let _entered = self.handle.enter();
+        TcpStream::from_std(socket).map(TokioStream)
+    }
+
+    fn listener(&self, socket: std::net::TcpListener) -> io::Result<TokioListener> {
+        let _entered = self.handle.enter();
+        TcpListener::from_std(socket).map(TokioListener)
+    }
+
+    fn resolve(
+        &self,
+        host: String,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }
+    }
+
+    fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        async {
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            Ok(())
+        }
+    }
+
+    fn http_io(&self, stream: TokioStream) -> TokioIo<TcpStream> {
+        TokioIo::new(stream.0)
+    }
+
+    fn http_timer(&self) -> TokioTimer {
+        TokioTimer::new()
+    }
+}
+
+/// A TCP connection on Tokio.
+#[derive(Debug)]
+pub struct TokioStream(TcpStream);
+
+impl AsFd for TokioStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Stream for TokioStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read_ready(cx)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_write_ready(cx)
+    }
+
+    fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+}
+
+/// A TCP listener on Tokio.
+#[derive(Debug)]
+pub struct TokioListener(TcpListener);
+
+impl AsFd for TokioListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Listener for TokioListener {
+    type Stream = TokioStream;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TokioStream, SocketAddr)>> {
+        self.0.poll_accept(cx).map_ok(|(stream, remote)| (TokioStream(stream), remote))
+    }
+}
