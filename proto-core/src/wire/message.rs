@@ -15,7 +15,7 @@ pub enum Frame<'a> {
     Join(Join),
     /// Peers that I know.
     Peers(Vec<PeerRecord>),
-    /// A chat message: one line, not empty.
+    /// A chat message: one line, not empty, its last character not a `\r`.
     Msg(&'a str),
     /// Are you there?
     Ping(Token),
@@ -111,4 +111,26 @@ pub enum ByeCode {
     Violation,
     /// Any other word.
     Other,
+}
+
+impl ByeCode {
+    /// The word on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Duplicate => "duplicate",
+            Self::Full => "full",
+            Self::SelfLink => "self",
+            Self::Refused => "refused",
+            Self::Violation => "violation",
+            Self::Other => "other",
+        }
+    }
+
+    /// The code of a word.
+    pub fn from_word(word: &str) -> Self {
+        let known =
+            [Self::Shutdown, Self::Duplicate, Self::Full, Self::SelfLink, Self::Refused, Self::Violation];
+        known.into_iter().find(|code| code.word() == word).unwrap_or(Self::Other)
+    }
 }

@@ -1,13 +1,27 @@
 //! Bytes to frames to messages, and back. Nothing past here sees unchecked bytes.
 
+mod decode;
+mod encode;
+mod json;
+mod line;
 mod message;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use decode::{Parsed, parse};
+pub use line::{LineReader, LineTooLong};
 pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
 /// The longest line, in bytes with its end (SPEC section 10).
 pub const MAX_LINE: usize = 65_536;
+
+/// The longest address, in bytes (SPEC section 10).
+const MAX_ADDRESS: usize = 261;
+
+/// The longest text of `BYE`, in bytes; what is longer is cut, read or written.
+const MAX_BYE_TEXT: usize = 200;
 
 /// Why a line cannot be read as a frame.
 #[derive(

@@ -1,0 +1,143 @@
+//! Lines to frames.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::json::{Object, Value};
+use super::{ByeCode, Frame, FrameError, Hello, Join, MAX_ADDRESS, MAX_BYE_TEXT, PeerRecord, Token};
+use crate::{Name, NodeId};
+
+/// What a line is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed<'a> {
+    /// A frame.
+    Frame(Frame<'a>),
+    /// Nothing: to be skipped, but a sign of life.
+    Blank,
+    /// A frame of a type that nobody here knows, perhaps of a later version: to be skipped.
+    Unknown,
+}
+
+/// Reads a line that [`LineReader`](super::LineReader) cut: `TYPE|payload`, the type in capital letters.
+///
+/// Of `PEERS` the first `peers_read` entries are read, and what follows is passed over unseen.
+pub fn parse(line: &[u8], peers_read: usize) -> Result<Parsed<'_>, FrameError> {
+    match line.strip_prefix(b"MSG|") {
+        Some(text) => msg(utf8(text)?),
+        None => any(utf8(line)?, peers_read),
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, FrameError> {
+    core::str::from_utf8(bytes).map_err(|_| FrameError::NotUtf8)
+}
+
+fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
+    let line = line.trim_end_matches('\r');
+    let (kind, payload) = match line.split_once('|') {
+        Some((kind, payload)) => (kind, Some(payload)),
+        None => (line, None),
+    };
+    let filled = || payload.filter(|payload| !payload.is_empty()).ok_or(FrameError::NoPayload);
+    let frame = match kind {
+        "JOIN" => Frame::Join(join(filled()?)?),
+        "PEERS" => Frame::Peers(peers(payload.ok_or(FrameError::NoPayload)?, peers_read)?),
+        "MSG" => return msg(payload.unwrap_or_default()),
+        "PING" => Frame::Ping(Token::new(filled()?).ok_or(FrameError::Token)?),
+        "PONG" => Frame::Pong(Token::new(filled()?).ok_or(FrameError::Token)?),
+        "BYE" => bye(filled()?),
+        "" if payload.is_none() => return Ok(Parsed::Blank),
+        _ => return Ok(Parsed::Unknown),
+    };
+    Ok(Parsed::Frame(frame))
+}
+
+/// The text's last `\r`s belong to the line's end, so that every text that is read can be written.
+fn msg(text: &str) -> Result<Parsed<'_>, FrameError> {
+    match text.trim_end_matches('\r') {
+        "" => Err(FrameError::NoPayload),
+        text => Ok(Parsed::Frame(Frame::Msg(text))),
+    }
+}
+
+fn bye(payload: &str) -> Frame<'_> {
+    let (word, text) = payload.split_once('|').unwrap_or((payload, ""));
+    let text = text[..text.floor_char_boundary(MAX_BYE_TEXT)].trim_end_matches('\r');
+    Frame::Bye(ByeCode::from_word(word), text)
+}
+
+fn join(payload: &str) -> Result<Join, FrameError> {
+    let object: Object = serde_json::from_str(payload).map_err(|_| FrameError::Json)?;
+    Ok(Join {
+        hello: hello(&object)?,
+        node_id: string(&object.node_id)?.map(str::parse).transpose().map_err(|_| FrameError::NodeId)?,
+        uname: name(&object)?,
+        listen_addr: address(&object.listen_addr)?,
+        remote_addr: address(&object.remote_addr)?,
+    })
+}
+
+/// None where the object does not say `v`, or one before 2: then `nonce` and `links` mean nothing.
+fn hello(object: &Object<'_>) -> Result<Option<Hello>, FrameError> {
+    let Some(version) = number(&object.v)?.filter(|version| *version >= 2) else {
+        return Ok(None);
+    };
+    let Value::String(nonce) = &object.nonce else {
+        return Err(FrameError::Token);
+    };
+    Ok(Some(Hello {
+        version: version.try_into().unwrap_or(u32::MAX),
+        nonce: Token::new(nonce).ok_or(FrameError::Token)?,
+        links: number(&object.links)?.unwrap_or(0).try_into().unwrap_or(u16::MAX),
+    }))
+}
+
+/// Values that follow each other, with any `;` and white space between: version 1 nodes leave a `;` inside a string
+/// as it is, so that the payload cannot be split first.
+fn peers(mut payload: &str, peers_read: usize) -> Result<Vec<PeerRecord>, FrameError> {
+    let mut records = Vec::new();
+    while records.len() < peers_read {
+        payload = payload.trim_start_matches([';', ' ', '\t', '\r']);
+        let mut values = serde_json::Deserializer::from_str(payload).into_iter::<Object<'_>>();
+        let Some(object) = values.next() else {
+            break;
+        };
+        records.push(peer(&object.map_err(|_| FrameError::Json)?)?);
+        payload = &payload[values.byte_offset()..];
+    }
+    Ok(records)
+}
+
+/// An id or address that cannot be read is none: the other entries are still of use.
+fn peer(object: &Object<'_>) -> Result<PeerRecord, FrameError> {
+    Ok(PeerRecord {
+        node_id: string(&object.node_id)?.and_then(|id| id.parse::<NodeId>().ok()),
+        uname: name(object)?,
+        listen_addr: address(&object.listen_addr)?,
+        remote_addr: address(&object.remote_addr)?,
+    })
+}
+
+fn name(object: &Object<'_>) -> Result<Option<Name>, FrameError> {
+    Ok(string(&object.uname)?.and_then(Name::cut))
+}
+
+fn address(value: &Value<'_>) -> Result<Option<SocketAddr>, FrameError> {
+    Ok(string(value)?.filter(|text| text.len() <= MAX_ADDRESS).and_then(|text| text.parse().ok()))
+}
+
+fn string<'a>(value: &'a Value<'_>) -> Result<Option<&'a str>, FrameError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Number(_) | Value::Other => Err(FrameError::Json),
+    }
+}
+
+fn number(value: &Value<'_>) -> Result<Option<u64>, FrameError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(number) => Ok(Some(*number)),
+        Value::String(_) | Value::Other => Err(FrameError::Json),
+    }
+}

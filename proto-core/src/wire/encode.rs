@@ -1,0 +1,106 @@
+//! Frames to lines.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::json::write_string;
+use super::{ByeCode, Frame, Hello, Join, MAX_BYE_TEXT, MAX_LINE, PeerRecord};
+
+impl Frame<'_> {
+    /// Appends the frame's line with its end.
+    ///
+    /// It is never longer than [`MAX_LINE`]: of `PEERS` the entries that do not fit are left out, the text of `BYE` is
+    /// cut. A line break in a text goes out as a space, so that no text can bring a frame of its own.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Join(join) => write_join(out, join),
+            Self::Peers(records) => write_peers(out, records),
+            Self::Msg(text) => write_text(out, b"MSG|", text),
+            Self::Ping(token) => write_text(out, b"PING|", token.as_str()),
+            Self::Pong(token) => write_text(out, b"PONG|", token.as_str()),
+            Self::Bye(code, text) => write_bye(out, *code, text),
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Version 1 nodes expect all four keys.
+fn write_join(out: &mut Vec<u8>, join: &Join) {
+    let Join { node_id, uname, listen_addr, remote_addr, hello } = join.clone();
+    out.extend_from_slice(b"JOIN|{");
+    write_record(out, &PeerRecord { node_id, uname, listen_addr, remote_addr });
+    if let Some(Hello { version, nonce, links }) = hello {
+        write_display(out, format_args!(",\"v\":{version},\"nonce\":"));
+        write_string(out, nonce.as_str());
+        write_display(out, format_args!(",\"links\":{links}"));
+    }
+    out.push(b'}');
+}
+
+fn write_peers(out: &mut Vec<u8>, records: &[PeerRecord]) {
+    let longest = out.len() + MAX_LINE - 1;
+    out.extend_from_slice(b"PEERS|");
+    for (index, record) in records.iter().enumerate() {
+        let start = out.len();
+        out.extend_from_slice(if index == 0 { b"{" } else { b";{" });
+        write_record(out, record);
+        out.push(b'}');
+        if out.len() > longest {
+            return out.truncate(start);
+        }
+    }
+}
+
+/// The keys and values, without the braces.
+fn write_record(out: &mut Vec<u8>, record: &PeerRecord) {
+    out.extend_from_slice(b"\"listen_addr\":");
+    write_quoted(out, record.listen_addr);
+    out.extend_from_slice(b",\"node_id\":");
+    write_quoted(out, record.node_id);
+    out.extend_from_slice(b",\"uname\":");
+    match &record.uname {
+        Some(name) => write_string(out, name.as_str()),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"remote_addr\":");
+    write_quoted(out, record.remote_addr);
+}
+
+/// An id or address, which has nothing in it that JSON would escape.
+fn write_quoted(out: &mut Vec<u8>, value: Option<impl fmt::Display>) {
+    match value {
+        Some(value) => write_display(out, format_args!("\"{value}\"")),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn write_bye(out: &mut Vec<u8>, code: ByeCode, text: &str) {
+    out.extend_from_slice(b"BYE|");
+    out.extend_from_slice(code.word().as_bytes());
+    write_text(out, b"|", &text[..text.floor_char_boundary(MAX_BYE_TEXT)]);
+}
+
+fn write_text(out: &mut Vec<u8>, head: &[u8], text: &str) {
+    out.reserve(head.len() + text.len() + 1);
+    out.extend_from_slice(head);
+    let mut lines = text.split('\n');
+    out.extend_from_slice(lines.next().unwrap_or_default().as_bytes());
+    for line in lines {
+        out.push(b' ');
+        out.extend_from_slice(line.as_bytes());
+    }
+}
+
+fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
+    struct Appender<'a>(&'a mut Vec<u8>);
+
+    impl fmt::Write for Appender<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+
+    // Appending to a vector does not fail.
+    let _ = fmt::write(&mut Appender(out), format_args!("{value}"));
+}

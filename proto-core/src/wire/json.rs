@@ -1,0 +1,180 @@
+//! The one JSON object of the protocol, read and written.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+/// The object of `JOIN` and `PEERS`, its values not looked at yet.
+///
+/// A key that is absent is null; keys that are not named here are read over; one that is named twice is an error.
+#[derive(Debug, Default)]
+pub(super) struct Object<'a> {
+    pub(super) listen_addr: Value<'a>,
+    pub(super) node_id: Value<'a>,
+    pub(super) uname: Value<'a>,
+    pub(super) remote_addr: Value<'a>,
+    pub(super) v: Value<'a>,
+    pub(super) nonce: Value<'a>,
+    pub(super) links: Value<'a>,
+}
+
+/// A JSON value, as far as the protocol knows values.
+#[derive(Debug, Default)]
+pub(super) enum Value<'a> {
+    #[default]
+    Null,
+    /// Not negative; without its fraction; clamped to what fits.
+    Number(u64),
+    String(Cow<'a, str>),
+    /// Anything else.
+    Other,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    ListenAddr,
+    NodeId,
+    Uname,
+    RemoteAddr,
+    V,
+    Nonce,
+    Links,
+    #[serde(other)]
+    Unknown,
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+        let mut object = Object::default();
+        let mut seen = 0_u8;
+        while let Some(key) = map.next_key::<Key>()? {
+            let value = map.next_value()?;
+            let slot = match key {
+                Key::ListenAddr => &mut object.listen_addr,
+                Key::NodeId => &mut object.node_id,
+                Key::Uname => &mut object.uname,
+                Key::RemoteAddr => &mut object.remote_addr,
+                Key::V => &mut object.v,
+                Key::Nonce => &mut object.nonce,
+                Key::Links => &mut object.links,
+                Key::Unknown => continue,
+            };
+            *slot = value;
+            let bit = 1 << key as u8;
+            if seen & bit != 0 {
+                return Err(de::Error::custom("a key stands there twice"));
+            }
+            seen |= bit;
+        }
+        Ok(object)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+/// Goes down into arrays and objects itself: `serde_json` bounds the depth of what is visited (at 128), but not of what is
+/// skipped by `IgnoredAny`.
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(number.try_into().map_or(Value::Other, Value::Number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value<'de>, E> {
+        Ok(if number >= 0.0 { Value::Number(number as u64) } else { Value::Other })
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value<'de>, E> {
+        self.visit_string(text.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        while seq.next_element::<Value<'de>>()?.is_some() {}
+        Ok(Value::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        while map.next_entry::<Value<'de>, Value<'de>>()?.is_some() {}
+        Ok(Value::Other)
+    }
+}
+
+/// Writes `text` as a JSON string, with a `;` as `\u003b`: version 1 nodes split `PEERS` at every `;`.
+pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 | b';' => {
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_written_as_json_without_a_semicolon() {
+        let every: String = (0..0x300).filter_map(char::from_u32).chain("😀;;".chars()).collect();
+        let mut out = Vec::new();
+        write_string(&mut out, &every);
+        assert!(!out.contains(&b';') && !out.contains(&b'\n'));
+        assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), every);
+    }
+}

@@ -1,0 +1,269 @@
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::*;
+use crate::{ChatText, Name};
+
+const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+
+fn frame(line: &str) -> Result<Frame<'_>, FrameError> {
+    match parse(line.as_bytes(), 64)? {
+        Parsed::Frame(frame) => Ok(frame),
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn join(json: &str) -> Result<Join, FrameError> {
+    match parse(format!("JOIN|{json}").as_bytes(), 64)? {
+        Parsed::Frame(Frame::Join(join)) => Ok(join),
+        other => panic!("{json}: {other:?}"),
+    }
+}
+
+fn peers(payload: &str, peers_read: usize) -> Result<Vec<PeerRecord>, FrameError> {
+    match parse(format!("PEERS|{payload}").as_bytes(), peers_read)? {
+        Parsed::Frame(Frame::Peers(records)) => Ok(records),
+        other => panic!("{payload}: {other:?}"),
+    }
+}
+
+fn encoded(frame: &Frame<'_>) -> String {
+    let mut out = Vec::new();
+    frame.encode(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn named(uname: &str) -> PeerRecord {
+    PeerRecord { uname: Name::cut(uname), ..PeerRecord::default() }
+}
+
+#[test]
+fn types_are_matched_exactly() {
+    for line in ["", "\r"] {
+        assert_eq!(parse(line.as_bytes(), 64), Ok(Parsed::Blank));
+    }
+    for line in ["msg|x", "MSGS|x", " MSG|x", "HELLO", "CHAT|x", "|", "|MSG|x", " "] {
+        assert_eq!(parse(line.as_bytes(), 64), Ok(Parsed::Unknown), "{line:?}");
+    }
+}
+
+#[test]
+fn a_missing_payload_is_an_error_of_known_types() {
+    for line in ["JOIN", "JOIN|", "PEERS", "MSG", "MSG|", "MSG|\r", "PING", "PING|", "PONG|", "BYE", "BYE|"] {
+        assert_eq!(parse(line.as_bytes(), 64), Err(FrameError::NoPayload), "{line:?}");
+    }
+    assert_eq!(peers("", 64), Ok(vec![]));
+}
+
+#[test]
+fn what_is_not_utf8_is_an_error_of_every_type() {
+    for line in [&b"MSG|\xff"[..], b"JOIN|{\"uname\":\"\xc3\"}", b"WHAT|\xed\xa0\x80", b"\xff"] {
+        assert_eq!(parse(line, 64), Err(FrameError::NotUtf8));
+    }
+}
+
+#[test]
+fn a_message_is_the_rest_of_the_line() {
+    assert_eq!(frame("MSG|a|b é;\t "), Ok(Frame::Msg("a|b é;\t ")));
+    assert_eq!(frame("MSG|a\rb\r\r"), Ok(Frame::Msg("a\rb")));
+    assert_eq!(encoded(&Frame::Msg("a\nJOIN|{}\nb")), "MSG|a JOIN|{} b\n");
+    let longest = "x".repeat(ChatText::MAX);
+    assert_eq!(encoded(&Frame::Msg(&longest)).len(), MAX_LINE);
+}
+
+#[test]
+fn tokens_are_checked() {
+    let longest = "t".repeat(Token::MAX);
+    let token = Token::new(&longest).unwrap();
+    assert_eq!(frame(&format!("PING|{longest}")), Ok(Frame::Ping(token)));
+    assert_eq!(encoded(&Frame::Pong(token)), format!("PONG|{longest}\n"));
+    for token in [&format!("{longest}t"), "a b", "a|b", "a;b", "é", "\0"] {
+        assert_eq!(frame(&format!("PONG|{token}")), Err(FrameError::Token), "{token:?}");
+    }
+}
+
+#[test]
+fn bye_has_a_code_and_perhaps_a_text() {
+    let words = ["shutdown", "duplicate", "full", "self", "refused", "violation", "other"];
+    for word in words {
+        let code = ByeCode::from_word(word);
+        assert_eq!(encoded(&Frame::Bye(code, "why")), format!("BYE|{word}|why\n"));
+    }
+    assert_eq!(frame("BYE|full"), Ok(Frame::Bye(ByeCode::Full, "")));
+    assert_eq!(frame("BYE|full|a|b"), Ok(Frame::Bye(ByeCode::Full, "a|b")));
+    assert_eq!(frame("BYE|Full|"), Ok(Frame::Bye(ByeCode::Other, "")));
+    assert_eq!(encoded(&Frame::Bye(ByeCode::Full, "a\nb")), "BYE|full|a b\n");
+}
+
+#[test]
+fn the_text_of_bye_is_cut_at_a_character() {
+    for (text, len) in
+        [("x".repeat(199), 199), ("x".repeat(200), 200), ("x".repeat(201), 200), ("é".repeat(101), 200)]
+    {
+        assert_eq!(encoded(&Frame::Bye(ByeCode::Full, &text)).len(), "BYE|full|\n".len() + len);
+        let line = format!("BYE|full|{text}");
+        assert_eq!(frame(&line), Ok(Frame::Bye(ByeCode::Full, &text[..len])));
+    }
+    assert_eq!(encoded(&Frame::Bye(ByeCode::Full, &format!("x{}", "é".repeat(100)))).len(), 10 + 199);
+}
+
+#[test]
+fn a_version_1_join_is_read_whatever_is_absent() {
+    assert_eq!(join("{}"), Ok(Join::default()));
+    let nulls = r#"{"listen_addr":null,"node_id":null,"uname":null,"remote_addr":null,"v":null}"#;
+    assert_eq!(join(nulls), Ok(Join::default()));
+    let full = format!(
+        r#" {{"listen_addr":"127.0.0.1:8080","node_id":"{ID}","uname":"Al\u0069ce","remote_addr":"[::1]:9","x":[{{}}]}} "#
+    );
+    let expected = Join {
+        node_id: Some(ID.parse().unwrap()),
+        uname: Name::cut("Alice"),
+        listen_addr: Some("127.0.0.1:8080".parse().unwrap()),
+        remote_addr: Some("[::1]:9".parse().unwrap()),
+        hello: None,
+    };
+    assert_eq!(join(&full), Ok(expected));
+}
+
+#[test]
+fn a_join_of_the_wrong_shape_is_an_error() {
+    let shapes = [
+        "null",
+        "[]",
+        "[null,null,null,null]",
+        "\"x\"",
+        "{",
+        "{}{}",
+        "{} x",
+        r#"{"uname":5}"#,
+        r#"{"node_id":[]}"#,
+        r#"{"listen_addr":8080}"#,
+        r#"{"remote_addr":{}}"#,
+        r#"{"uname":"a","uname":"b"}"#,
+        r#"{"v":"2"}"#,
+        r#"{"v":-2}"#,
+        r#"{"v":2,"nonce":"n","links":"3"}"#,
+        r#"{"uname":"\ud800"}"#,
+    ];
+    for json in shapes {
+        assert_eq!(join(json), Err(FrameError::Json), "{json}");
+    }
+    assert_eq!(join(r#"{"node_id":"Alice"}"#), Err(FrameError::NodeId));
+}
+
+#[test]
+fn an_address_that_is_none_is_none() {
+    for text in ["localhost:8080", "127.0.0.1", "127.0.0.1:99999", "", "é"] {
+        assert_eq!(join(&format!(r#"{{"listen_addr":"{text}"}}"#)), Ok(Join::default()), "{text}");
+    }
+    // Leading zeros of a port are legal, so an address can be as long as it likes.
+    for (len, read) in [(MAX_ADDRESS - 1, true), (MAX_ADDRESS, true), (MAX_ADDRESS + 1, false)] {
+        let text = format!("1.2.3.4:{:0>width$}", 80, width = len - 8);
+        let join = join(&format!(r#"{{"listen_addr":"{text}"}}"#)).unwrap();
+        assert_eq!(join.listen_addr.is_some(), read, "{len}");
+    }
+}
+
+#[test]
+fn a_long_name_is_cut() {
+    let join = join(&format!(r#"{{"uname":"{}"}}"#, "é".repeat(33))).unwrap();
+    assert_eq!(join.uname.unwrap().as_str(), "é".repeat(32));
+}
+
+#[test]
+fn version_2_needs_a_nonce() {
+    let hello = |json: &str| join(json).map(|join| join.hello.map(|hello| (hello.version, hello.links)));
+    for json in ["{}", r#"{"v":0}"#, r#"{"v":1,"nonce":5,"links":"x"}"#, r#"{"v":1.9,"nonce":"n"}"#] {
+        assert_eq!(hello(json), Ok(None), "{json}");
+    }
+    for (v, version) in
+        [("2", 2), ("2.5", 2), ("4294967295", u32::MAX), ("4294967296", u32::MAX), ("1e300", u32::MAX)]
+    {
+        assert_eq!(hello(&format!(r#"{{"nonce":"n","v":{v}}}"#)), Ok(Some((version, 0))), "{v}");
+    }
+    for (links, clamped) in
+        [("null", 0), ("65534", 65_534), ("65535", 65_535), ("65536", 65_535), ("1e19", 65_535)]
+    {
+        assert_eq!(hello(&format!(r#"{{"v":2,"nonce":"n","links":{links}}}"#)), Ok(Some((2, clamped))));
+    }
+    for json in [r#"{"v":2}"#, r#"{"v":2,"nonce":null}"#, r#"{"v":2,"nonce":""}"#, r#"{"v":2,"nonce":"a;b"}"#]
+    {
+        assert_eq!(hello(json), Err(FrameError::Token), "{json}");
+    }
+}
+
+#[test]
+fn join_says_every_key_that_version_1_knows() {
+    let nothing = r#"JOIN|{"listen_addr":null,"node_id":null,"uname":null,"remote_addr":null}"#;
+    assert_eq!(encoded(&Frame::Join(Join::default())), format!("{nothing}\n"));
+    let join = Join {
+        node_id: Some(ID.parse().unwrap()),
+        uname: Name::cut("a;\"\u{1}"),
+        listen_addr: Some("[::1]:8080".parse().unwrap()),
+        remote_addr: None,
+        hello: Some(Hello { version: 2, nonce: Token::new(r#"n"\"#).unwrap(), links: 7 }),
+    };
+    let expected = [
+        r#"JOIN|{"listen_addr":"[::1]:8080","node_id":""#,
+        ID,
+        r#"","uname":"a\u003b\"\u0001","remote_addr":null,"v":2,"nonce":"n\"\\","links":7}"#,
+        "\n",
+    ];
+    assert_eq!(encoded(&Frame::Join(join)), expected.concat());
+}
+
+#[test]
+fn peers_are_a_stream_of_values() {
+    let expected = Ok(vec![named("a;b"), named("};{"), PeerRecord::default()]);
+    for payload in [
+        r#"{"uname":"a;b"};{"uname":"};{"};{}"#,
+        r#";; {"uname":"a;b"} ;;{"uname":"};{"}{};"#,
+        "{\"uname\":\"a;b\"}\t;{\"uname\":\"\\u007d\\u003b{\"};{} ; ",
+    ] {
+        assert_eq!(peers(payload, 64), expected, "{payload}");
+    }
+    let line = encoded(&Frame::Peers(expected.unwrap()));
+    assert_eq!(line.matches(';').count(), 2);
+}
+
+#[test]
+fn an_entry_of_the_wrong_shape_spoils_the_frame_and_a_wrong_value_only_itself() {
+    for payload in ["{};5", "{},{}", "{};{", "[]", "null", "x", r#"{"uname":1}"#] {
+        assert_eq!(peers(payload, 64), Err(FrameError::Json), "{payload}");
+    }
+    let payload = r#"{"node_id":"x","listen_addr":"y:1","uname":"a","v":{},"nonce":1};{"uname":"b"}"#;
+    assert_eq!(peers(payload, 64), Ok(vec![named("a"), named("b")]));
+}
+
+#[test]
+fn only_so_many_entries_are_read() {
+    for (there, read) in [(63, 63), (64, 64), (65, 64)] {
+        assert_eq!(peers(&"{};".repeat(there), 64).unwrap().len(), read);
+    }
+    assert_eq!(peers("{};{};not JSON", 2).unwrap().len(), 2);
+    assert_eq!(peers("not JSON", 0), Ok(vec![]));
+    assert_eq!(peers(&"{};".repeat(20_000), 64).unwrap().len(), 64);
+}
+
+#[test]
+fn deep_json_is_an_error_wherever_it_stands() {
+    let array = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let object = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
+    for deep in [array, object] {
+        for json in [deep.clone(), format!(r#"{{"uname":{deep}}}"#), format!(r#"{{"unknown":{deep}}}"#)] {
+            assert_eq!(join(&json), Err(FrameError::Json));
+            assert_eq!(peers(&json, 64), Err(FrameError::Json));
+        }
+    }
+    assert!(join(&format!(r#"{{"unknown":{}{}}}"#, "[".repeat(100), "]".repeat(100))).is_ok());
+}
+
+#[test]
+fn peers_that_do_not_fit_are_left_out() {
+    let record = PeerRecord { uname: Name::cut(&"\u{1}".repeat(64)), ..PeerRecord::default() };
+    let line = encoded(&Frame::Peers(vec![record; 1000]));
+    assert!(line.len() <= MAX_LINE && line.len() > MAX_LINE - 1000);
+    assert!(peers(line.strip_prefix("PEERS|").unwrap().trim_end(), 1000).unwrap().len() > 100);
+}

@@ -1,0 +1,196 @@
+//! What holds for every line and every frame.
+
+use std::net::{IpAddr, SocketAddr};
+
+use proptest::prelude::*;
+use proto_core::wire::{
+    ByeCode, Frame, Hello, Join, LineReader, LineTooLong, MAX_LINE, Parsed, PeerRecord, Token, parse,
+};
+use proto_core::{ChatText, Limits, Name, NodeId};
+
+type Lines = Result<Vec<Vec<u8>>, (Vec<Vec<u8>>, LineTooLong)>;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_chunking_gives_the_lines_of_the_definition(
+        stream in stream(),
+        sizes in prop::collection::vec(0..50_usize, 0..50),
+        limit in 0..60_usize,
+    ) {
+        let expected = by_definition(&stream, limit);
+        prop_assert_eq!(read([&stream[..]], limit), expected.clone());
+        prop_assert_eq!(read(split(&stream, &sizes), limit), expected.clone());
+        prop_assert_eq!(read(stream.chunks(1), limit), expected);
+    }
+
+    #[test]
+    fn parsing_never_panics(line in prop::collection::vec(any::<u8>(), 0..200), peers_read in 0..5_usize) {
+        let _ = parse(&line, peers_read);
+    }
+
+    #[test]
+    fn what_is_read_can_be_written(
+        kind in prop::sample::select(vec!["JOIN", "PEERS", "MSG", "PING", "PONG", "BYE", "NEW"]),
+        payload in r#"(\PC|[{}\[\]:,;"'|\r]|"(v|nonce|links|uname|node_id)":|null|-?[0-9]{1,5}|\{\};?){0,30}"#,
+    ) {
+        let line = format!("{kind}|{payload}");
+        if let Ok(Parsed::Frame(frame)) = parse(line.as_bytes(), 64) {
+            check_return(&frame)?;
+        }
+    }
+
+    #[test]
+    fn join_returns_and_fits_what_is_read_before_it(join in join()) {
+        let frame = Frame::Join(join);
+        prop_assert!(encoded(&frame).len() <= Limits::default().line_before_join);
+        check_return(&frame)?;
+    }
+
+    #[test]
+    fn peers_return_with_a_semicolon_between_entries_alone(
+        records in prop::collection::vec(record(), 0..=64),
+    ) {
+        let line = encoded(&Frame::Peers(records.clone()));
+        prop_assert_eq!(line.iter().filter(|byte| **byte == b';').count(), records.len().saturating_sub(1));
+        check_return(&Frame::Peers(records))?;
+    }
+
+    #[test]
+    fn what_can_be_said_returns(text in text().prop_filter_map("no text", |text| ChatText::new(text).ok())) {
+        check_return(&Frame::Msg(text.as_str()))?;
+    }
+
+    #[test]
+    fn tokens_return(token in token()) {
+        check_return(&Frame::Ping(token))?;
+        check_return(&Frame::Pong(token))?;
+    }
+
+    #[test]
+    fn bye_returns(code in code(), text in text()) {
+        check_return(&Frame::Bye(code, &text[..text.floor_char_boundary(200)]))?;
+    }
+
+    #[test]
+    fn no_text_makes_a_second_line(code in code(), text in any::<String>(), at in any::<prop::sample::Index>()) {
+        let mut text = text;
+        text.insert_str(text.floor_char_boundary(at.index(text.len() + 1)), "\nJOIN|{}\n");
+        for frame in [Frame::Msg(&text), Frame::Bye(code, &text)] {
+            prop_assert_eq!(line_ends(&encoded(&frame)), 1);
+        }
+    }
+}
+
+/// Encoded, cut out as a line and parsed, a frame is what it was.
+fn check_return(frame: &Frame<'_>) -> Result<(), TestCaseError> {
+    let line = encoded(frame);
+    prop_assert!(line.len() <= MAX_LINE);
+    prop_assert_eq!(line_ends(&line), 1);
+    let mut reader = LineReader::new();
+    let mut input = &line[..];
+    let read = reader.next_line(&mut input, line.len()).expect("it ends").expect("it fits");
+    prop_assert_eq!(parse(read, usize::MAX), Ok(Parsed::Frame(frame.clone())));
+    Ok(())
+}
+
+fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    frame.encode(&mut line);
+    line
+}
+
+fn line_ends(line: &[u8]) -> usize {
+    line.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The lines that a reader makes of these chunks, and its error if there is one.
+fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Lines {
+    let mut reader = LineReader::new();
+    let mut lines = Vec::new();
+    for mut chunk in chunks {
+        while let Some(line) = reader.next_line(&mut chunk, limit) {
+            match line {
+                Ok(line) => lines.push(line.to_vec()),
+                Err(error) => return Err((lines, error)),
+            }
+        }
+        assert!(chunk.is_empty());
+        assert!(reader.buffered() < limit.max(1));
+    }
+    Ok(lines)
+}
+
+/// The same, by what a line is.
+fn by_definition(stream: &[u8], limit: usize) -> Lines {
+    let mut lines = Vec::new();
+    for line in stream.split_inclusive(|byte| *byte == b'\n') {
+        let ended = line.ends_with(b"\n");
+        if line.len() + usize::from(!ended) > limit {
+            return Err((lines, LineTooLong));
+        }
+        if ended {
+            let text = &line[..line.len() - 1];
+            lines.push(text.strip_suffix(b"\r").unwrap_or(text).to_vec());
+        }
+    }
+    Ok(lines)
+}
+
+fn split<'a>(mut stream: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
+    let mut chunks = Vec::new();
+    for size in sizes {
+        let (chunk, rest) = stream.split_at((*size).min(stream.len()));
+        chunks.push(chunk);
+        stream = rest;
+    }
+    chunks.push(stream);
+    chunks
+}
+
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => prop::collection::vec(any::<u8>(), 0..20),
+        2 => Just(b"\n".to_vec()),
+        1 => Just(b"\r\n".to_vec()),
+        1 => Just(b"\r".to_vec()),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+fn join() -> impl Strategy<Value = Join> {
+    let hello =
+        (2_u32.., token(), any::<u16>()).prop_map(|(version, nonce, links)| Hello { version, nonce, links });
+    (record(), prop::option::of(hello)).prop_map(|(record, hello)| {
+        let PeerRecord { node_id, uname, listen_addr, remote_addr } = record;
+        Join { node_id, uname, listen_addr, remote_addr, hello }
+    })
+}
+
+fn record() -> impl Strategy<Value = PeerRecord> {
+    let node_id = prop::option::of(any::<[u8; 16]>().prop_map(NodeId::from_bytes));
+    let address = || prop::option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
+    (node_id, name(), address(), address()).prop_map(|(node_id, uname, listen_addr, remote_addr)| {
+        PeerRecord { node_id, uname, listen_addr, remote_addr }
+    })
+}
+
+fn name() -> impl Strategy<Value = Option<Name>> {
+    let char = prop_oneof![any::<char>(), prop::char::range('\0', '\u{7f}'), Just(';'), Just('"')];
+    prop::collection::vec(char, 0..70).prop_map(|chars| Name::cut(&String::from_iter(chars)))
+}
+
+fn token() -> impl Strategy<Value = Token> {
+    "[!-:<-{}~]{1,32}".prop_map(|text| Token::new(&text).expect("the pattern is that of a token"))
+}
+
+fn code() -> impl Strategy<Value = ByeCode> {
+    use ByeCode::{Duplicate, Full, Other, Refused, SelfLink, Shutdown, Violation};
+    prop::sample::select(vec![Shutdown, Duplicate, Full, SelfLink, Refused, Violation, Other])
+}
+
+/// One line.
+fn text() -> impl Strategy<Value = String> {
+    any::<String>().prop_map(|text| text.replace(['\n', '\r'], " "))
+}
