@@ -39,7 +39,7 @@ pub struct Me {
     /// The name its user goes by.
     pub uname: Name,
     /// Where it can be dialed, as it tells its peers.
-    pub listen_addr: Option<SocketAddr>,
+    pub listen_addr: SocketAddr,
 }
 
 /// Why something was not said.

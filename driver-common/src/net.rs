@@ -39,17 +39,15 @@ pub(crate) fn connect(addr: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// How the attempt of [`connect`] went, once the socket is writable; none while it goes on.
-pub(crate) fn connected(socket: &impl AsFd) -> Option<io::Result<()>> {
+/// How the attempt of [`connect`] went, once the socket is writable.
+pub(crate) fn connected(socket: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(socket);
-    match socket.take_error() {
-        Ok(Some(error)) | Err(error) => return Some(Err(error)),
-        Ok(None) => {}
+    if let Some(error) = socket.take_error()? {
+        return Err(error);
     }
-    let (Ok(local), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return None };
     // A dial to a free port of this machine can get that very port as its own, and then TCP connects it to itself.
-    let itself = local.as_socket() == peer.as_socket();
-    Some(if itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) })
+    let itself = socket.peer_addr()?.as_socket() == socket.local_addr()?.as_socket();
+    if itself { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(()) }
 }
 
 /// Sets what a connection between nodes needs. A system that refuses one of these still has a connection.

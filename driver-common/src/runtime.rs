@@ -22,7 +22,7 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
     /// Waits until then.
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static;
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send;
 
     /// Takes over a socket that is non-blocking, and connected or connecting.
     fn stream(&self, socket: TcpStream) -> io::Result<Self::Stream>;
@@ -31,14 +31,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     fn listener(&self, socket: TcpListener) -> io::Result<Self::Listener>;
 
     /// The addresses of a name, of both families.
-    fn resolve(
-        &self,
-        host: String,
-        port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static;
+    fn resolve(&self, host: String, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
     /// Waits for SIGINT or SIGTERM. From its first poll on, these no longer end the process by themselves.
-    fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send + 'static;
+    fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send;
 
     /// A connection for hyper.
     fn http_io(&self, stream: Self::Stream) -> Self::HttpIo;

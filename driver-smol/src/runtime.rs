@@ -58,10 +58,8 @@ impl Runtime for Smol {
         (self.spawner)(Box::pin(task));
     }
 
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            Timer::at(at).await;
-        }
+    async fn sleep_until(&self, at: Instant) {
+        Timer::at(at).await;
     }
 
     fn stream(&self, socket: TcpStream) -> io::Result<SmolStream> {
@@ -72,19 +70,13 @@ impl Runtime for Smol {
         Async::new_nonblocking(socket).map(SmolListener)
     }
 
-    fn resolve(
-        &self,
-        host: String,
-        port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
-        smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect()))
+    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
     }
 
-    fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        async {
-            let mut signals = Signals::new([Signal::Int, Signal::Term])?;
-            signals.next().await.transpose().map(drop)
-        }
+    async fn interrupted(&self) -> io::Result<()> {
+        let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+        signals.next().await.transpose().map(drop)
     }
 
     fn http_io(&self, stream: SmolStream) -> FuturesIo<Async<TcpStream>> {

@@ -36,7 +36,7 @@ impl Runtime for Tokio {
         self.handle.spawn(task);
     }
 
-    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send + 'static {
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send {
         let _entered = self.handle.enter();
         tokio::time::sleep_until(at.into())
     }
@@ -51,24 +51,18 @@ impl Runtime for Tokio {
         TcpListener::from_std(socket).map(TokioListener)
     }
 
-    fn resolve(
-        &self,
-        host: String,
-        port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
-        async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }
+    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
     }
 
-    fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        async {
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            let mut terminate = signal(SignalKind::terminate())?;
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            Ok(())
+    async fn interrupted(&self) -> io::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
+        Ok(())
     }
 
     fn http_io(&self, stream: TokioStream) -> TokioIo<TcpStream> {
