@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::ByeCode;
 use crate::{ConnId, DialError, DialId, Name, NodeId, PeerAddr, Violation};
 
 /// Something for the driver to do or to pass on, from [`Node::poll_action`](crate::Node::poll_action).
@@ -173,11 +174,11 @@ pub enum Notice {
         /// As the user gave it.
         target: PeerAddr,
     },
-    /// A node at an address that the user gave said `BYE` before it was here.
+    /// A node at an address that the user gave was not taken, or did not take us; it is dialed on.
     TurnedAway {
         /// As the user gave it.
         target: PeerAddr,
-        /// Its words, cut to 200 bytes.
-        text: String,
+        /// Why, in its words or ours; [`ByeCode::Other`] where the connection just ended.
+        code: ByeCode,
     },
 }

@@ -30,6 +30,9 @@ pub enum CommandError {
     /// A peer takes what is said, but more slowly than it is said. [`Action::Ready`](crate::Action::Ready) follows.
     #[error("the peers take what is said more slowly than it is said: try again later")]
     Busy,
+    /// More at once than half an output queue holds.
+    #[error("that is too much to say at once")]
+    TooMuch,
     /// As many addresses as a node dials for its user are there already.
     #[error("too many peers to dial")]
     TooManyTargets,

@@ -158,7 +158,7 @@ impl Default for Limits {
             backoff_max: Duration::from_secs(600),
             backoff_user: Duration::from_secs(8),
             backoff_reset: Duration::from_secs(30),
-            targets: 256,
+            targets: 64,
             peers_read: 64,
             peers_sent: 32,
             learn_burst: 64,
@@ -181,6 +181,63 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Whether a node can work with them.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let nonzero = [
+            ("line_before_join", self.line_before_join),
+            ("malformed", self.malformed),
+            ("held", self.held),
+            ("pending", self.pending),
+            ("dials", self.dials),
+            ("dial_burst", self.dial_burst as usize),
+            ("targets", self.targets),
+            ("learn_burst", self.learn_burst as usize),
+            ("frames_per_second", self.frames_per_second as usize),
+            ("frames_burst", self.frames_burst as usize),
+            ("bytes_per_second", self.bytes_per_second as usize),
+            ("bytes_burst", self.bytes_burst as usize),
+            ("chunk", self.chunk),
+        ];
+        if let Some((name, _)) = nonzero.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::Zero(name));
+        }
+        let line = ("line", self.line);
+        let queue = ("queue", self.queue);
+        let ordered = [
+            (("line_before_join", self.line_before_join), line),
+            (line, ("MAX_LINE", crate::wire::MAX_LINE)),
+            (("reserved_outbound", self.reserved_outbound), ("held", self.held)),
+            (("chunk", self.chunk), ("MAX_CHUNK", MAX_CHUNK)),
+            // Half a queue takes the longest line.
+            (line, ("queue / 2", self.queue / 2)),
+            (queue, ("queue_hard", self.queue_hard)),
+            (queue, ("queues", self.queues)),
+            (queue, ("buffers", self.buffers)),
+        ];
+        let wrong = ordered.into_iter().find(|((_, low), (_, high))| low > high);
+        if let Some(((low, _), (high, _))) = wrong {
+            return Err(ConfigError::Order { low, high });
+        }
+        let times = [
+            (("first_byte", self.first_byte), ("greeting", self.greeting)),
+            (("ping_idle", self.ping_idle), ("dead", self.dead)),
+            (("backoff_min", self.backoff_min), ("backoff_max", self.backoff_max)),
+            (("backoff_min", self.backoff_min), ("backoff_user", self.backoff_user)),
+        ];
+        let wrong = times.into_iter().find(|((_, low), (_, high))| low > high);
+        match wrong {
+            Some(((low, _), (high, _))) => Err(ConfigError::Order { low, high }),
+            None if self.backoff_min.is_zero() => Err(ConfigError::Zero("backoff_min")),
+            None if self.ping_idle.is_zero() => Err(ConfigError::Zero("ping_idle")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The most that [`Limits::chunk`] may be, in bytes.
+pub const MAX_CHUNK: usize = 256 * 1024;
 
 /// A setting that no node can work with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

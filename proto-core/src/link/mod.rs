@@ -1,0 +1,293 @@
+//! One connection: its greeting, its keep-alive, its output queue and the rules for what comes in on it.
+//!
+//! ```text
+//!   opened ──> Greeting ──JOIN──> Here ──BYE──> Leaving ──its BYE──> Closing ──Closed──> gone
+//!                 │  └──JOIN with the id──> Claiming ──settled──^        ^
+//!                 │      of a peer here        │                         │
+//!                 └────────────────────────────┴──refused, cut, stopped──┘
+//! ```
+
+mod queue;
+mod receive;
+mod timers;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use crate::mesh::TargetId;
+use crate::rate::TokenBucket;
+use crate::wire::{ByeCode, Join, LineReader, Token};
+use crate::{ConnId, Instant, Limits, Name, NodeId, Version};
+
+pub(crate) use queue::OutputQueue;
+pub(crate) use receive::LinkEvent;
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) remote: SocketAddr,
+    pub(crate) opener: Opener,
+    pub(crate) phase: Phase,
+    /// What the peer's `JOIN` said.
+    pub(crate) peer: Option<Box<Introduction>>,
+    /// The nonce of our `JOIN` here.
+    pub(crate) nonce: Token,
+    pub(crate) greeted: bool,
+    pub(crate) queue: OutputQueue,
+    /// The other connection to the same node, as a `PING` with our nonce of one of them on the other has proven.
+    pub(crate) twin: Option<ConnId>,
+    /// Set while what comes in waits for the end of the link that this one replaces.
+    pub(crate) hold: Option<Hold>,
+    /// When it became a peer's link.
+    pub(crate) here_since: Option<Instant>,
+    /// What the peer's `BYE` said.
+    pub(crate) bye: Option<ByeCode>,
+    /// The peer said `BYE` on it as a duplicate, and the other connection is not settled yet.
+    pub(crate) farewell: Option<Instant>,
+    /// New addresses that may still be learned here.
+    pub(crate) learning: TokenBucket,
+    /// The peer has answered our `JOIN` with `PEERS`.
+    pub(crate) peers_heard: bool,
+    /// When the last `PONG` came.
+    pub(crate) answered: Option<Instant>,
+    pub(crate) index: Indexed,
+
+    reader: LineReader,
+    opened: Instant,
+    received: Option<Instant>,
+    sent: Instant,
+    ping: Option<(Token, Instant)>,
+    probes: VecDeque<Token>,
+    malformed: VecDeque<Instant>,
+    rates: Option<Rates>,
+    paused: Pause,
+}
+
+/// Who opened a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opener {
+    Peer,
+    Us { addr: SocketAddr, target: Option<TargetId> },
+}
+
+/// Where a connection stands. Each deadline is absolute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The peer's `JOIN` has not come.
+    Greeting,
+    /// Its `JOIN` claims the id of a peer that is here; settled by then.
+    Claiming { since: Instant, until: Instant },
+    /// It is a peer's link, or one of its two.
+    Here,
+    /// Our `BYE` as a duplicate is said; what the peer said before its own is still read.
+    Leaving { until: Instant },
+    /// Nothing is read any more; aborted then at the latest.
+    Closing { until: Instant, close_sent: bool },
+}
+
+/// What the peer's `JOIN` said.
+#[derive(Clone, Debug)]
+pub(crate) struct Introduction {
+    pub(crate) node_id: NodeId,
+    /// Whether it named that id itself.
+    pub(crate) named: bool,
+    pub(crate) uname: Name,
+    /// As claimed, an unspecified address replaced by the one that we see.
+    pub(crate) listen_addr: Option<SocketAddr>,
+    /// Version 2's nonce.
+    pub(crate) nonce: Option<Token>,
+}
+
+/// What came in early.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub(crate) until: Instant,
+    pub(crate) texts: VecDeque<String>,
+    pub(crate) bytes: usize,
+}
+
+/// What the node's indexes hold of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) buffered: usize,
+}
+
+#[derive(Debug)]
+struct Rates {
+    frames: TokenBucket,
+    bytes: TokenBucket,
+}
+
+/// Why reading is paused, and what the driver knows of it.
+#[derive(Debug, Default)]
+struct Pause {
+    /// The rate is exceeded until then.
+    until: Option<Instant>,
+    /// The driver was told.
+    told: bool,
+}
+
+impl Link {
+    /// A connection that has just opened.
+    pub(crate) fn new(
+        now: Instant,
+        remote: SocketAddr,
+        opener: Opener,
+        nonce: Token,
+        limits: &Limits,
+    ) -> Self {
+        let rates = (!remote.ip().to_canonical().is_loopback()).then(|| Rates {
+            frames: TokenBucket::per_second(limits.frames_per_second, limits.frames_burst),
+            bytes: TokenBucket::per_second(limits.bytes_per_second, limits.bytes_burst),
+        });
+        Self {
+            remote,
+            opener,
+            phase: Phase::Greeting,
+            peer: None,
+            nonce,
+            greeted: false,
+            queue: OutputQueue::default(),
+            twin: None,
+            hold: None,
+            here_since: None,
+            bye: None,
+            farewell: None,
+            learning: TokenBucket::new(limits.learn_every, limits.learn_burst),
+            peers_heard: false,
+            answered: None,
+            index: Indexed::default(),
+            reader: LineReader::new(),
+            opened: now,
+            received: None,
+            sent: now,
+            ping: None,
+            probes: VecDeque::new(),
+            malformed: VecDeque::new(),
+            rates,
+            paused: Pause::default(),
+        }
+    }
+
+    /// Whether it counts against the limit for pending connections.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.phase != Phase::Here
+    }
+
+    /// Whether nothing came in since `limits.pending_silent` or longer: such a one makes room first.
+    pub(crate) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
+        now.since(self.received.unwrap_or(self.opened)) >= limits.pending_silent
+    }
+
+    /// Whether anything ever came in.
+    pub(crate) fn heard_anything(&self) -> bool {
+        self.received.is_some()
+    }
+
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// The version that the peer's `JOIN` spoke.
+    pub(crate) fn version(&self) -> Option<Version> {
+        let nonce = self.peer.as_ref()?.nonce;
+        Some(if nonce.is_some() { Version::V2 } else { Version::V1 })
+    }
+
+    pub(crate) fn node_id(&self) -> Option<NodeId> {
+        self.peer.as_ref().map(|peer| peer.node_id)
+    }
+
+    /// Whether we dialed it.
+    pub(crate) fn is_outbound(&self) -> bool {
+        matches!(self.opener, Opener::Us { .. })
+    }
+
+    /// Takes down what the peer's `JOIN` says; `stand_in` is its id if it names none.
+    pub(crate) fn introduce(&mut self, join: &Join, stand_in: NodeId) {
+        let node_id = join.node_id.unwrap_or(stand_in);
+        let uname = join.uname.clone().or_else(|| Name::cut(&alloc::format!("{}", node_id.short())));
+        let Some(uname) = uname else { return };
+        let remote = self.remote.ip().to_canonical();
+        let seen = |addr: SocketAddr| {
+            if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
+        };
+        self.peer = Some(Box::new(Introduction {
+            node_id,
+            named: join.node_id.is_some(),
+            uname,
+            listen_addr: join.listen_addr.filter(|addr| addr.port() != 0).map(seen),
+            nonce: join.hello.as_ref().map(|hello| hello.nonce),
+        }));
+    }
+
+    /// Queues whole frames.
+    pub(crate) fn push(&mut self, now: Instant, frames: &[u8], limits: &Limits) {
+        if !matches!(self.phase, Phase::Leaving { .. } | Phase::Closing { .. }) {
+            self.sent = now;
+            self.queue.push(frames, limits.chunk);
+        }
+    }
+
+    /// Asks the peer to answer, with this token: at once, or after the `PONG` that is awaited.
+    pub(crate) fn probe(&mut self, token: Token) {
+        if !self.probes.contains(&token) {
+            self.probes.push_back(token);
+        }
+    }
+
+    /// The next `PING` to send, if none is out.
+    pub(crate) fn next_ping(&mut self, now: Instant) -> Option<Token> {
+        if self.ping.is_some() {
+            return None;
+        }
+        let token = self.probes.pop_front()?;
+        self.ping = Some((token, now));
+        Some(token)
+    }
+
+    /// A `PONG` came; whether it is the one awaited.
+    pub(crate) fn pong(&mut self, now: Instant, token: Token) -> bool {
+        let awaited = self.ping.is_some_and(|(ping, _)| ping == token);
+        if awaited {
+            self.ping = None;
+            self.answered = Some(now);
+        }
+        awaited
+    }
+
+    /// Keeps what comes in until the end of the link that this one replaces.
+    pub(crate) fn hold_until(&mut self, until: Instant) {
+        match &mut self.hold {
+            Some(hold) => hold.until = until,
+            None => self.hold = Some(Hold { until, texts: VecDeque::new(), bytes: 0 }),
+        }
+    }
+
+    /// Bytes in its buffers.
+    pub(crate) fn buffered(&self) -> usize {
+        self.queue.bytes() + self.reader.buffered() + self.hold.as_ref().map_or(0, |hold| hold.bytes)
+    }
+
+    /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.
+    pub(crate) fn pause_change(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
+        let held = self.hold.as_ref().is_some_and(|hold| hold.bytes >= limits.line);
+        if self.paused.until.is_some_and(|until| until <= now) {
+            self.paused.until = None;
+        }
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        let pause = !closing && (held || self.paused.until.is_some());
+        if pause == self.paused.told {
+            return None;
+        }
+        self.paused.told = pause;
+        if !pause {
+            // The silence was ours.
+            self.received = self.received.map(|_| now);
+        }
+        Some(pause)
+    }
+}

@@ -1,0 +1,98 @@
+//! What comes in on a link: lines to events, by the rules that need nothing but this link.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Introduction, Link, Phase};
+use crate::wire::{self, ByeCode, Frame, FrameError, Join, Parsed, PeerRecord, Token};
+use crate::{Instant, Limits, Version, Violation};
+
+/// One line that came in.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// A blank line, or one of a type that this peer cannot send: nothing to do.
+    Skipped {
+        unknown: bool,
+    },
+    /// The first `JOIN`.
+    Joined(Join),
+    /// Another `JOIN` with the same id.
+    Rejoined(Join),
+    Peers(Vec<PeerRecord>),
+    Said(String),
+    Pinged(Token),
+    Ponged(Token),
+    Bye(ByeCode),
+    /// A rule was broken that costs only the frame.
+    Broke(Violation),
+    /// A rule was broken that costs the link.
+    Cut(Violation),
+}
+
+impl Link {
+    /// Takes the next line off the front of `rest`, or what there is of it.
+    pub(crate) fn next_event(
+        &mut self,
+        now: Instant,
+        rest: &mut &[u8],
+        limits: &Limits,
+    ) -> Option<LinkEvent> {
+        if rest.is_empty() || matches!(self.phase, Phase::Closing { .. }) {
+            return None;
+        }
+        self.received = Some(now);
+        let joined = self.peer.is_some();
+        let limit = if joined { limits.line } else { limits.line_before_join };
+        let Ok(line) = self.reader.next_line(rest, limit)? else {
+            return Some(LinkEvent::Cut(Violation::LineTooLong));
+        };
+        if let Some(rates) = &mut self.rates {
+            rates.frames.charge(now, 1);
+            rates.bytes.charge(now, line.len() as u32 + 1);
+            let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
+            self.paused.until = (free > now).then_some(free);
+        }
+        let peer = self.peer.as_deref();
+        let version = peer.map(|peer| if peer.nonce.is_some() { Version::V2 } else { Version::V1 });
+        let parsed = match wire::parse(line, limits.peers_read) {
+            Ok(Parsed::Frame(frame)) => frame,
+            Ok(Parsed::Blank) => return Some(LinkEvent::Skipped { unknown: false }),
+            Ok(Parsed::Unknown) => return Some(LinkEvent::Skipped { unknown: true }),
+            Err(error) => return Some(self.malformed(now, error, limits)),
+        };
+        Some(match (parsed, version) {
+            (Frame::Join(join), None) => LinkEvent::Joined(join),
+            (Frame::Join(join), Some(_)) if peer.is_some_and(|peer| peer.is_same(&join)) => {
+                LinkEvent::Rejoined(join)
+            }
+            (Frame::Join(_), Some(_)) => LinkEvent::Cut(Violation::SecondId),
+            (_, None) => LinkEvent::Broke(Violation::BeforeJoin),
+            (Frame::Msg(text), Some(_)) => LinkEvent::Said(text.to_owned()),
+            (Frame::Peers(records), Some(_)) => LinkEvent::Peers(records),
+            (Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(Version::V1)) => {
+                LinkEvent::Skipped { unknown: true }
+            }
+            (Frame::Ping(token), Some(Version::V2)) => LinkEvent::Pinged(token),
+            (Frame::Pong(token), Some(Version::V2)) => LinkEvent::Ponged(token),
+            (Frame::Bye(code, _), Some(Version::V2)) => LinkEvent::Bye(code),
+        })
+    }
+
+    fn malformed(&mut self, now: Instant, error: FrameError, limits: &Limits) -> LinkEvent {
+        while self.malformed.front().is_some_and(|at| now.since(*at) >= limits.malformed_window) {
+            self.malformed.pop_front();
+        }
+        self.malformed.push_back(now);
+        if self.malformed.len() >= limits.malformed {
+            return LinkEvent::Cut(Violation::TooManyMalformed);
+        }
+        LinkEvent::Broke(Violation::Malformed(error))
+    }
+}
+
+impl Introduction {
+    fn is_same(&self, join: &Join) -> bool {
+        if self.named { join.node_id == Some(self.node_id) } else { join.node_id.is_none() }
+    }
+}

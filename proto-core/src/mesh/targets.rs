@@ -1,0 +1,186 @@
+//! The addresses that the user gave: dialed until they are linked, and again when the link is lost.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use super::backoff::Backoff;
+use crate::wire::ByeCode;
+use crate::{DialError, Instant, Limits, NodeId, Notice, PeerAddr};
+
+/// One of the user's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TargetId(usize);
+
+/// All of them, in the order given.
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    list: Vec<Target>,
+    /// Those that wait, the most urgent first: an index.
+    due: BTreeSet<(Instant, TargetId)>,
+}
+
+#[derive(Debug)]
+struct Target {
+    addr: PeerAddr,
+    state: State,
+    backoff: Backoff,
+    /// What the user was told since it was last linked.
+    told: Option<Told>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Waiting {
+        next: Instant,
+    },
+    /// So many resolutions, dials and greetings are under way, the first since then.
+    Trying {
+        open: usize,
+        since: Instant,
+    },
+    Linked(NodeId),
+    Own,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Unreachable,
+    NotAChatNode,
+    TurnedAway,
+}
+
+/// How an attempt at one of a target's addresses ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Attempt {
+    Failed(DialError),
+    NotAChatNode,
+    TurnedAway(ByeCode),
+}
+
+impl Targets {
+    /// Adds an address, to be dialed now; one that is there already and waits is dialed now, too. False: no room.
+    pub(crate) fn add(&mut self, addr: PeerAddr, now: Instant, limits: &Limits) -> bool {
+        if let Some(index) = self.list.iter().position(|target| target.addr == addr) {
+            if matches!(self.list[index].state, State::Waiting { .. }) {
+                self.list[index].told = None;
+                self.set(TargetId(index), State::Waiting { next: now });
+            }
+            return true;
+        }
+        let room = self.list.len() < limits.targets;
+        if room {
+            let state = State::Waiting { next: now };
+            self.list.push(Target { addr, state, backoff: Backoff::default(), told: None });
+            self.due.insert((now, TargetId(self.list.len() - 1)));
+        }
+        room
+    }
+
+    /// Whether the user gave this very address.
+    pub(crate) fn contains(&self, addr: SocketAddr) -> bool {
+        self.list.iter().any(|target| target.addr == PeerAddr::Ip(addr))
+    }
+
+    /// The one that is due first.
+    pub(crate) fn first_due(&self) -> Option<(Instant, TargetId)> {
+        self.due.first().copied()
+    }
+
+    pub(crate) fn addr(&self, id: TargetId) -> PeerAddr {
+        self.list[id.0].addr.clone()
+    }
+
+    /// Attempts begin, this many at once.
+    pub(crate) fn trying(&mut self, id: TargetId, more: usize, now: Instant) {
+        let state = match self.list[id.0].state {
+            State::Trying { open, since } => State::Trying { open: open + more, since },
+            State::Waiting { .. } => State::Trying { open: more, since: now },
+            other => other,
+        };
+        self.set(id, state);
+    }
+
+    /// One attempt ended without a link; after the last of them the target waits. What to tell the user.
+    pub(crate) fn ended(
+        &mut self,
+        id: TargetId,
+        attempt: Attempt,
+        now: Instant,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) -> Option<Notice> {
+        let State::Trying { open, since } = self.list[id.0].state else { return None };
+        if open > 1 {
+            self.set(id, State::Trying { open: open - 1, since });
+            return None;
+        }
+        let delay = self.list[id.0].backoff.next(random, limits.backoff_min, limits.backoff_user);
+        // Counted from the beginning of the round, so that it comes up every `backoff_user`, however long a dial takes.
+        self.set(id, State::Waiting { next: (since + delay).max(now) });
+        self.tell(id, attempt)
+    }
+
+    fn tell(&mut self, id: TargetId, attempt: Attempt) -> Option<Notice> {
+        let Target { addr, told, .. } = &mut self.list[id.0];
+        let target = addr.clone();
+        let (news, notice) = match attempt {
+            Attempt::Failed(reason) => (Told::Unreachable, Notice::Unreachable { target, reason }),
+            Attempt::NotAChatNode => (Told::NotAChatNode, Notice::NotAChatNode { target }),
+            Attempt::TurnedAway(code) => (Told::TurnedAway, Notice::TurnedAway { target, code }),
+        };
+        let fresh = *told != Some(news);
+        *told = Some(news);
+        fresh.then_some(notice)
+    }
+
+    /// This peer answers at the target, or listens there by its own word.
+    pub(crate) fn linked(&mut self, id: TargetId, node_id: NodeId) {
+        if self.list[id.0].state != State::Own {
+            self.list[id.0].told = None;
+            self.set(id, State::Linked(node_id));
+        }
+    }
+
+    /// The target is this node. What to tell the user.
+    pub(crate) fn own(&mut self, id: TargetId) -> Option<Notice> {
+        let fresh = self.list[id.0].state != State::Own;
+        self.set(id, State::Own);
+        fresh.then(|| Notice::IsSelf { target: self.addr(id) })
+    }
+
+    /// A peer is gone after a link of this length: what was linked to it is dialed again.
+    pub(crate) fn left(
+        &mut self,
+        node_id: NodeId,
+        now: Instant,
+        lasted: Duration,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) {
+        for index in 0..self.list.len() {
+            let target = &mut self.list[index];
+            if target.state == State::Linked(node_id) {
+                if lasted >= limits.backoff_reset {
+                    target.backoff.reset();
+                }
+                let delay = target.backoff.next(random, limits.backoff_min, limits.backoff_user);
+                self.set(TargetId(index), State::Waiting { next: now + delay });
+            }
+        }
+    }
+
+    fn set(&mut self, id: TargetId, state: State) {
+        let target = &mut self.list[id.0];
+        if let State::Waiting { next } = target.state {
+            self.due.remove(&(next, id));
+        }
+        target.state = state;
+        if let State::Waiting { next } = state {
+            self.due.insert((next, id));
+        }
+    }
+}

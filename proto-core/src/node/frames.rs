@@ -1,0 +1,180 @@
+//! What comes in on links.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Node;
+use super::links::{Ending, encode};
+use crate::link::{LinkEvent, Phase};
+use crate::mesh::uniform;
+use crate::wire::{ByeCode, Frame, Join, PeerRecord, Token};
+use crate::{Action, ConnId, LeaveReason, NodeId, Violation};
+
+/// How long one who is here waits before it dials a newcomer, which most likely dials first: this and up to as much
+/// again.
+const COURTESY: Duration = Duration::from_millis(250);
+
+impl Node {
+    pub(super) fn received(&mut self, conn: ConnId, mut bytes: &[u8]) {
+        if !bytes.is_empty() && self.links.get(&conn).is_some_and(|link| !link.greeted) {
+            self.greet(conn);
+        }
+        loop {
+            let Some(link) = self.links.get_mut(&conn) else { return };
+            let Some(event) = link.next_event(self.now, &mut bytes, &self.config.limits) else { break };
+            self.take_event(conn, event);
+            self.regulate(conn);
+        }
+        self.touch(conn);
+    }
+
+    /// Tells the driver if this link is to be read no further, or again.
+    pub(super) fn regulate(&mut self, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        match link.pause_change(self.now, &self.config.limits) {
+            Some(true) => {
+                self.stats.pauses += 1;
+                self.actions.push_back(Action::PauseReading { conn });
+            }
+            Some(false) => self.actions.push_back(Action::ResumeReading { conn }),
+            None => {}
+        }
+    }
+
+    fn take_event(&mut self, conn: ConnId, event: LinkEvent) {
+        match event {
+            LinkEvent::Skipped { unknown } => self.stats.unknown_frames += u64::from(unknown),
+            LinkEvent::Joined(join) => self.joined(conn, &join),
+            LinkEvent::Rejoined(join) => self.rejoined(conn, &join),
+            LinkEvent::Peers(records) => self.peers_told(conn, &records),
+            LinkEvent::Said(text) => self.heard(conn, text),
+            LinkEvent::Pinged(token) => self.pinged(conn, token),
+            LinkEvent::Ponged(token) => {
+                if self.links.get_mut(&conn).is_some_and(|link| link.pong(self.now, token)) {
+                    self.send_ping(conn);
+                }
+            }
+            LinkEvent::Bye(code) => self.bye(conn, code),
+            LinkEvent::Broke(violation) => {
+                self.stats.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
+                self.report(conn, violation);
+            }
+            LinkEvent::Cut(violation) => {
+                self.report(conn, violation);
+                self.end(conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
+            }
+        }
+    }
+
+    fn joined(&mut self, conn: ConnId, join: &Join) {
+        let ours = join.hello.as_ref().and_then(|hello| self.nonces.get(&hello.nonce));
+        match ours {
+            // An echo, which is no node.
+            Some(other) if *other == conn => {
+                return self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+            }
+            Some(other) => return self.met_itself(conn, *other),
+            None => {}
+        }
+        let stand_in = NodeId::random(&mut self.random);
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.introduce(join, stand_in);
+        let Some(node_id) = link.node_id() else { return };
+        if node_id == self.id {
+            self.report(conn, Violation::ClaimsOurId);
+            self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+        } else if self.roster.contains(node_id) {
+            self.claim(conn, node_id);
+        } else {
+            self.welcome(conn);
+        }
+    }
+
+    /// A peer introduces itself anew: it has another name or address.
+    fn rejoined(&mut self, conn: ConnId, join: &Join) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let Some(node_id) = link.node_id() else { return };
+        let nonce = link.peer.as_ref().and_then(|peer| peer.nonce);
+        link.introduce(join, node_id);
+        if let Some(peer) = &mut link.peer {
+            peer.nonce = nonce;
+        }
+        if link.phase == Phase::Here {
+            self.refresh(node_id);
+        }
+    }
+
+    fn peers_told(&mut self, conn: ConnId, records: &[PeerRecord]) {
+        let Some(link) = self.links.get_mut(&conn).filter(|link| link.phase == Phase::Here) else { return };
+        let first = !core::mem::replace(&mut link.peers_heard, true);
+        let teller = link.remote.ip().to_canonical();
+        let Some(source) = link.node_id() else { return };
+        for record in records {
+            // What answers our `JOIN` lists those here, what comes later is a newcomer.
+            let courtesy =
+                if first { Duration::ZERO } else { COURTESY + uniform(&mut self.random, COURTESY) };
+            let known = record.node_id.is_some_and(|id| id == self.id || self.roster.contains(id));
+            let Some(addr) = address_of(record).filter(|_| !known) else { continue };
+            if Some(addr) == self.config.listen_addr {
+                continue;
+            }
+            let next = self.now + courtesy;
+            let free =
+                self.links.get_mut(&conn).is_some_and(|link| link.learning.next_at(self.now) <= self.now);
+            let learned = free && self.mesh.learn(addr, source, teller, next, &self.config.limits);
+            if learned && let Some(link) = self.links.get_mut(&conn) {
+                link.learning.charge(self.now, 1);
+            }
+            *(if learned { &mut self.stats.learned } else { &mut self.stats.passed_over }) += 1;
+        }
+    }
+
+    fn heard(&mut self, conn: ConnId, text: String) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        if let Some(hold) = &mut link.hold {
+            hold.bytes += text.len();
+            hold.texts.push_back(text);
+            return;
+        }
+        let Some(peer) = link.node_id().and_then(|node_id| self.roster.get(node_id)) else { return };
+        self.stats.delivered += 1;
+        self.actions.push_back(Action::Deliver { peer: peer.info.clone(), text });
+    }
+
+    fn pinged(&mut self, conn: ConnId, token: Token) {
+        self.send(conn, &encode(&Frame::Pong(token)));
+        if let Some(other) = self.nonces.get(&token).copied().filter(|other| *other != conn) {
+            self.confirm(conn, other);
+        }
+    }
+
+    /// Says the next `PING` that waits on a link, if none is out.
+    pub(super) fn send_ping(&mut self, conn: ConnId) {
+        let ping = self.links.get_mut(&conn).and_then(|link| link.next_ping(self.now));
+        if let Some(token) = ping {
+            self.send(conn, &encode(&Frame::Ping(token)));
+        }
+        self.touch(conn);
+    }
+
+    pub(super) fn rename(&mut self, name: crate::Name) {
+        self.config.uname = name;
+        let here: Vec<_> =
+            self.links.iter().filter(|(_, link)| !link.is_pending()).map(|(conn, _)| *conn).collect();
+        for conn in here {
+            if let Some(frame) = self.join_frame(conn) {
+                self.send(conn, &frame);
+            }
+        }
+    }
+}
+
+/// Where a record says that its peer listens.
+fn address_of(record: &PeerRecord) -> Option<core::net::SocketAddr> {
+    let mut addr = record.listen_addr?;
+    if addr.ip().is_unspecified() {
+        addr.set_ip(record.remote_addr?.ip());
+    }
+    Some(addr)
+}

@@ -1,0 +1,322 @@
+//! Links from their opening to their end, and what their end means for the peer.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::Node;
+use crate::link::{Link, Opener, Phase};
+use crate::mesh::Attempt;
+use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord};
+use crate::{Action, ConnId, DialError, LeaveReason, NodeId, PeerInfo, Version, Violation};
+
+/// How a link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// We say `BYE` where the peer understands it, flush, and close.
+    Bye(ByeCode),
+    /// We drop it.
+    Abort,
+    /// The driver says that it is gone.
+    Gone,
+}
+
+impl Node {
+    pub(super) fn open(&mut self, conn: ConnId, remote: SocketAddr, opener: Opener) {
+        if self.links.contains_key(&conn) {
+            return;
+        }
+        let nonce = self.fresh_token();
+        self.links.insert(conn, Link::new(self.now, remote, opener, nonce, &self.config.limits));
+        self.nonces.insert(nonce, conn);
+        self.touch(conn);
+    }
+
+    /// Says `JOIN`, once.
+    pub(super) fn greet(&mut self, conn: ConnId) {
+        let frame = self.join_frame(conn);
+        if let Some(link) = self.links.get_mut(&conn).filter(|link| !link.greeted)
+            && let Some(frame) = frame
+        {
+            link.greeted = true;
+            link.push(self.now, &frame, &self.config.limits);
+        }
+    }
+
+    /// Our `JOIN` for this link.
+    pub(super) fn join_frame(&self, conn: ConnId) -> Option<Vec<u8>> {
+        let join = Join {
+            node_id: Some(self.id),
+            uname: Some(self.config.uname.clone()),
+            listen_addr: self.config.listen_addr,
+            remote_addr: None,
+            hello: Some(Hello {
+                version: 2,
+                nonce: self.links.get(&conn)?.nonce,
+                links: u16::try_from(self.roster.len()).unwrap_or(u16::MAX),
+            }),
+        };
+        Some(encode(&Frame::Join(join)))
+    }
+
+    pub(super) fn flushed(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.queue.flushed(self.now, &self.config.limits);
+            self.touch(conn);
+        }
+    }
+
+    pub(super) fn closed(&mut self, conn: ConnId) {
+        self.end(conn, Ending::Gone, LeaveReason::Closed);
+    }
+
+    /// The oldest pending connection that is silent makes room for a new one, else the oldest.
+    pub(super) fn make_room_for_pending(&mut self) {
+        let limits = &self.config.limits;
+        let pending = self.links.iter().filter(|(_, link)| link.is_pending() && !link.is_outbound());
+        if pending.clone().count() < limits.pending {
+            return;
+        }
+        let oldest =
+            pending.min_by_key(|(conn, link)| (!link.is_silent(self.now, limits), link.opened(), **conn));
+        if let Some((&conn, _)) = oldest {
+            self.stats.evicted += 1;
+            self.end(conn, Ending::Abort, LeaveReason::NoRoom);
+        }
+    }
+
+    /// The peer on this link is new here: it is registered if there is room, and sent on if not.
+    pub(super) fn welcome(&mut self, conn: ConnId) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let limits = &self.config.limits;
+        let kept_free = if link.is_outbound() { 0 } else { limits.reserved_outbound };
+        let (Some(info), Some(node_id)) = (peer_info(link), link.node_id()) else { return };
+        self.sample_peers(conn, node_id);
+        if self.roster.len() + kept_free >= self.config.limits.held {
+            self.stats.turned_away += 1;
+            self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
+            return;
+        }
+        let info = Arc::new(info);
+        self.roster.insert(info.clone(), conn);
+        self.settled_here(conn, &info);
+        self.announce(&info);
+        self.actions.push_back(Action::RegisterPeer(info));
+        self.release(conn);
+    }
+
+    /// This link is now a peer's.
+    pub(super) fn settled_here(&mut self, conn: ConnId, info: &PeerInfo) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.phase = Phase::Here;
+        link.here_since = Some(self.now);
+        if let Opener::Us { addr, target } = link.opener {
+            self.mesh.reached(addr, target, info.node_id);
+            if let Some(target) = target {
+                let others = self.mesh.under_way(Some(target));
+                self.cancel(others);
+            }
+        }
+        if let Some(addr) = info.listen_addr {
+            let teller = info.remote_addr.ip().to_canonical();
+            self.mesh.claimed(addr, info.node_id, teller, &self.config.limits);
+        }
+        self.touch(conn);
+    }
+
+    /// Answers a `JOIN` with `PEERS`: a sample of those here, which a version 1 peer gets a moment later.
+    fn sample_peers(&mut self, conn: ConnId, node_id: NodeId) {
+        let count = self.config.limits.peers_sent;
+        let sample = self.roster.sample(count, node_id, &mut self.random);
+        let records = sample.iter().map(|peer| record(&peer.info)).collect();
+        let frame = encode(&Frame::Peers(records));
+        if let Some(link) = self.links.get_mut(&conn) {
+            if link.version() == Some(Version::V1) {
+                link.queue.hold_until(self.now + self.config.limits.settle_v1);
+            }
+            link.push(self.now, &frame, &self.config.limits);
+        }
+    }
+
+    /// Tells some of those here of a newcomer.
+    fn announce(&mut self, newcomer: &PeerInfo) {
+        if newcomer.listen_addr.is_none() {
+            return;
+        }
+        let frame = encode(&Frame::Peers([record(newcomer)].into()));
+        let sample = self.roster.sample(self.config.limits.peers_sent, newcomer.node_id, &mut self.random);
+        let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
+        for conn in conns {
+            self.send(conn, &frame);
+        }
+    }
+
+    /// Queues frames on a link.
+    pub(super) fn send(&mut self, conn: ConnId, frames: &[u8]) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.push(self.now, frames, &self.config.limits);
+            self.touch(conn);
+        }
+    }
+
+    /// A peer broke a rule.
+    pub(super) fn report(&mut self, conn: ConnId, violation: Violation) {
+        self.stats.violations += 1;
+        if let Some(link) = self.links.get(&conn) {
+            self.actions.push_back(Action::Report { conn, remote: link.remote, violation });
+        }
+    }
+
+    /// Ends a link, and with it what hangs on it.
+    pub(super) fn end(&mut self, conn: ConnId, ending: Ending, reason: LeaveReason) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let phase = link.phase;
+        let closing = matches!(phase, Phase::Closing { .. });
+        if let Ending::Bye(code) = ending {
+            if closing {
+                return;
+            }
+            if link.version() == Some(Version::V2) && link.greeted {
+                link.push(self.now, &encode(&Frame::Bye(code, "")), &self.config.limits);
+            }
+            link.queue.open_gate();
+            let limits = &self.config.limits;
+            // What was said on a link before another took its place still goes out.
+            let linger = if matches!(phase, Phase::Leaving { .. }) { limits.stalled } else { limits.linger };
+            link.phase = Phase::Closing { until: self.now + linger, close_sent: false };
+        }
+        let held = link.hold.take();
+        if phase == Phase::Here
+            && let (Some(hold), Some(node_id)) = (held, link.node_id())
+        {
+            self.deliver_all(node_id, hold.texts);
+        }
+        self.touch(conn);
+        if ending == Ending::Abort {
+            self.actions.push_back(Action::Abort { conn });
+        }
+        let gone = if matches!(ending, Ending::Bye(_)) { None } else { self.forget(conn) };
+        if closing {
+            return;
+        }
+        let Some(link) = gone.as_ref().or_else(|| self.links.get(&conn)) else { return };
+        let ended = Ended {
+            node_id: link.node_id(),
+            opener: link.opener,
+            twin: link.twin,
+            heard: link.heard_anything(),
+            bye: link.bye.or(match ending {
+                Ending::Bye(code) => Some(code),
+                Ending::Abort | Ending::Gone => None,
+            }),
+            here_since: link.here_since,
+        };
+        match phase {
+            Phase::Greeting | Phase::Claiming { .. } => self.attempt_over(&ended, ending),
+            Phase::Here => self.peer_link_lost(conn, &ended, reason),
+            Phase::Leaving { .. } => {
+                if let Some(twin) = ended.twin {
+                    self.release(twin);
+                }
+            }
+            Phase::Closing { .. } => {}
+        }
+    }
+
+    /// A connection ended before it was a peer's link: if we dialed it, the attempt failed.
+    fn attempt_over(&mut self, ended: &Ended, ending: Ending) {
+        let Opener::Us { addr, target } = ended.opener else { return };
+        let attempt = match (ended.node_id, ended.heard, ending) {
+            (Some(_), ..) => Attempt::TurnedAway(ended.bye.unwrap_or(ByeCode::Other)),
+            (None, true, _) | (None, false, Ending::Bye(_)) => Attempt::NotAChatNode,
+            (None, false, _) => Attempt::Failed(DialError::Other),
+        };
+        self.attempt_failed(Some(addr), target, attempt);
+    }
+
+    /// One of a peer's links ended: its other one stays, or the next that claims its id takes its place, or it left.
+    fn peer_link_lost(&mut self, conn: ConnId, ended: &Ended, reason: LeaveReason) {
+        let Some(node_id) = ended.node_id else { return };
+        let Some(peer) = self.roster.get_mut(node_id) else { return };
+        if let Some(other) = peer.parallel.take() {
+            if peer.active == conn {
+                peer.active = other;
+                self.refresh(node_id);
+            }
+            return;
+        }
+        let twin = self.claimants(node_id).find(|(_, link)| link.twin == Some(conn)).map(|(conn, _)| conn);
+        if let Some(twin) = twin.filter(|_| !self.stopping) {
+            self.take_over(node_id, twin);
+            return;
+        }
+        if let Some(peer) = self.roster.remove(node_id) {
+            self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
+        }
+        let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
+        let Self { mesh, random, now, config, .. } = self;
+        mesh.left(node_id, *now, lasted, random, &config.limits);
+        let newcomer = self.claimants(node_id).next().map(|(conn, _)| conn);
+        if let Some(conn) = newcomer.filter(|_| !self.stopping) {
+            self.welcome(conn);
+        }
+    }
+
+    /// A peer's name, address or active link changed.
+    pub(super) fn refresh(&mut self, node_id: NodeId) {
+        let Some(peer) = self.roster.get_mut(node_id) else { return };
+        let Some(info) = self.links.get(&peer.active).and_then(peer_info) else { return };
+        if *peer.info != info {
+            peer.info = Arc::new(info);
+            self.actions.push_back(Action::UpdatePeer(peer.info.clone()));
+        }
+    }
+
+    pub(super) fn shut_down(&mut self) {
+        self.stopping = true;
+        let dials = self.mesh.under_way(None);
+        self.cancel(dials);
+        let conns: Vec<_> = self.links.iter().map(|(conn, link)| (*conn, link.node_id().is_some())).collect();
+        for (conn, introduced) in conns {
+            let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
+            self.end(conn, ending, LeaveReason::Bye);
+        }
+    }
+}
+
+/// What is left of a link that ended.
+struct Ended {
+    node_id: Option<NodeId>,
+    opener: Opener,
+    twin: Option<ConnId>,
+    heard: bool,
+    bye: Option<ByeCode>,
+    here_since: Option<crate::Instant>,
+}
+
+pub(super) fn encode(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
+
+fn record(info: &PeerInfo) -> PeerRecord {
+    PeerRecord {
+        node_id: Some(info.node_id),
+        uname: Some(info.uname.clone()),
+        listen_addr: info.listen_addr,
+        remote_addr: Some(info.remote_addr),
+    }
+}
+
+/// What the link's `JOIN` and its other end say of the peer.
+pub(super) fn peer_info(link: &Link) -> Option<PeerInfo> {
+    let peer = link.peer.as_ref()?;
+    Some(PeerInfo {
+        node_id: peer.node_id,
+        uname: peer.uname.clone(),
+        listen_addr: peer.listen_addr,
+        remote_addr: link.remote,
+        version: link.version()?,
+    })
+}

@@ -1,0 +1,213 @@
+//! A node by itself, spoken to byte by byte in virtual time.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::*;
+use crate::{ChatText, LeaveReason, Notice, Violation};
+
+/// A node, its clock, and what it has been asked to do.
+struct Solo {
+    node: Node,
+    now: Instant,
+}
+
+const ALICE: &str = "00000000-0000-4000-8000-000000000001";
+
+fn remote() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 50_000))
+}
+
+fn solo() -> Solo {
+    solo_with(|_| {})
+}
+
+fn solo_with(change: impl FnOnce(&mut Config)) -> Solo {
+    let mut config = Config::new("Me".parse().unwrap());
+    config.listen_addr = Some(SocketAddr::from(([127, 0, 0, 1], 8080)));
+    change(&mut config);
+    Solo { node: Node::new(config, [7; 32], Instant::ORIGIN).unwrap(), now: Instant::ORIGIN }
+}
+
+fn join(id: &str, nonce: Option<&str>) -> String {
+    let hello =
+        nonce.map(|nonce| alloc::format!(r#","v":2,"nonce":"{nonce}","links":0"#)).unwrap_or_default();
+    alloc::format!("JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Alice\"{hello}}}\n")
+}
+
+impl Solo {
+    fn input(&mut self, input: Input<'_>) -> Vec<Action> {
+        self.node.handle_input(self.now, input);
+        self.drain()
+    }
+
+    fn drain(&mut self) -> Vec<Action> {
+        core::iter::from_fn(|| self.node.poll_action()).collect()
+    }
+
+    fn accept(&mut self, conn: u64) -> Vec<Action> {
+        self.input(Input::Accepted { conn: ConnId(conn), remote: remote() })
+    }
+
+    fn receive(&mut self, conn: u64, text: &str) -> Vec<Action> {
+        self.input(Input::Received { conn: ConnId(conn), bytes: text.as_bytes() })
+    }
+
+    fn flush(&mut self, conn: u64) -> Vec<Action> {
+        self.input(Input::Flushed { conn: ConnId(conn) })
+    }
+
+    /// A peer that has joined, with all its frames flushed.
+    fn peer(&mut self, conn: u64, id: &str, nonce: Option<&str>) -> Vec<Action> {
+        self.accept(conn);
+        let mut actions = self.receive(conn, &join(id, nonce));
+        actions.extend(self.settle(conn));
+        actions
+    }
+
+    fn settle(&mut self, conn: u64) -> Vec<Action> {
+        let mut actions = Vec::new();
+        loop {
+            let more = self.flush(conn);
+            if more.is_empty() {
+                return actions;
+            }
+            actions.extend(more);
+        }
+    }
+
+    /// Wakes the node exactly when it asks for it, until `after` from now.
+    fn pass(&mut self, after: Duration) -> Vec<(Instant, Action)> {
+        let end = self.now + after;
+        let mut actions = Vec::new();
+        for _ in 0..10_000 {
+            match self.node.poll_timeout() {
+                Some((at, _)) if at <= end => {
+                    assert!(at > self.now || actions.len() < 1000, "the node does not sleep");
+                    self.now = at.max(self.now);
+                    let now = self.now;
+                    actions.extend(self.input(Input::Timeout).into_iter().map(|action| (now, action)));
+                }
+                _ => {
+                    self.now = end;
+                    return actions;
+                }
+            }
+        }
+        panic!("the node does not sleep");
+    }
+}
+
+fn sent(actions: &[Action]) -> String {
+    let bytes = actions.iter().filter_map(|action| match action {
+        Action::SendFrame { bytes, .. } => Some(bytes.as_slice()),
+        _ => None,
+    });
+    String::from_utf8(bytes.collect::<Vec<_>>().concat()).unwrap()
+}
+
+#[test]
+fn a_listener_greets_upon_the_first_byte_and_registers_upon_join() {
+    let mut solo = solo();
+    assert_eq!(solo.accept(1), []);
+    assert!(sent(&solo.receive(1, "J")).starts_with("JOIN|"));
+    let actions = solo.receive(1, &join(ALICE, Some("n"))[1..]);
+    assert!(
+        matches!(&actions[..], [Action::RegisterPeer(peer)] if peer.uname.as_str() == "Alice"),
+        "{actions:?}"
+    );
+    assert_eq!(sent(&solo.flush(1)), "PEERS|\n");
+    let actions = solo.receive(1, "MSG|hello\nMSG|there\n");
+    assert!(
+        matches!(&actions[..], [Action::Deliver { text, .. }, Action::Deliver { .. }] if text == "hello")
+    );
+}
+
+#[test]
+fn a_listener_greets_a_silent_peer_after_a_quarter_second_and_cuts_it_after_five() {
+    let mut solo = solo();
+    solo.accept(1);
+    let actions = solo.pass(Duration::from_secs(20));
+    assert_eq!(actions[0].0, Instant::from_origin(Duration::from_millis(250)));
+    let cut = actions
+        .iter()
+        .find(|(_, action)| matches!(action, Action::Report { violation: Violation::NoGreeting, .. }));
+    assert_eq!(cut.unwrap().0, Instant::from_origin(Duration::from_secs(5)));
+    assert!(matches!(actions.last(), Some((_, Action::Abort { .. }))));
+    assert_eq!(solo.node.connections(), 0);
+}
+
+#[test]
+fn an_idle_peer_is_pinged_after_15_seconds_and_dead_after_45() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("n"));
+    let actions = solo.pass(Duration::from_secs(60));
+    assert_eq!(actions[0].0, Instant::from_origin(Duration::from_secs(15)));
+    assert!(matches!(&actions[0].1, Action::SendFrame { bytes, .. } if bytes.starts_with(b"PING|")));
+    let gone = actions.iter().find(|(_, action)| matches!(action, Action::UnregisterPeer { .. })).unwrap();
+    // The ping was never flushed, so the link is stalled before it is dead.
+    assert_eq!(gone.0, Instant::from_origin(Duration::from_secs(25)));
+
+    let mut solo = self::solo();
+    solo.peer(1, ALICE, Some("n"));
+    solo.pass(Duration::from_secs(15));
+    solo.flush(1);
+    let actions = solo.pass(Duration::from_secs(60));
+    assert_eq!(actions[0].0, Instant::from_origin(Duration::from_secs(45)));
+    assert!(matches!(&actions[1].1, Action::UnregisterPeer { reason: LeaveReason::Silent, .. }));
+}
+
+#[test]
+fn a_version_1_peer_gets_peers_a_moment_after_the_greeting_then_what_is_said_and_blank_lines_when_idle() {
+    let mut solo = solo();
+    let actions = solo.peer(1, ALICE, None);
+    assert!(!sent(&actions).contains("PEERS"));
+    solo.node.command(solo.now, Command::Say(ChatText::lines("hi").unwrap())).unwrap();
+    assert_eq!(solo.drain(), []);
+    let actions = solo.pass(Duration::from_millis(100));
+    assert_eq!(actions.len(), 1);
+    assert!(matches!(&actions[0].1, Action::SendFrame { bytes, .. } if bytes == b"PEERS|\nMSG|hi\n"));
+    solo.flush(1);
+    let actions = solo.pass(Duration::from_secs(15));
+    assert!(matches!(&actions[..], [(_, Action::SendFrame { bytes, .. })] if bytes == b"\n"), "{actions:?}");
+}
+
+#[test]
+fn a_user_given_peer_is_dialed_at_least_every_eight_seconds_for_ever() {
+    let mut solo = solo();
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    let mut last = solo.now;
+    for _ in 0..500 {
+        let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
+        assert!(solo.now.since(last) <= Duration::from_secs(8));
+        last = solo.now;
+        let actions = solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+        if actions.iter().any(|action| matches!(action, Action::Dial { .. })) {
+            panic!("dialed at once: {actions:?}");
+        }
+        let (at, kind) = solo.node.poll_timeout().unwrap();
+        assert_eq!(kind, TimerKind::Dial);
+        solo.now = at;
+        solo.node.handle_input(at, Input::Timeout);
+    }
+}
+
+#[test]
+fn the_user_is_told_once_that_a_peer_cannot_be_reached() {
+    let mut solo = solo();
+    let target: PeerAddr = "127.0.0.1:9".parse().unwrap();
+    solo.node.command(solo.now, Command::Connect(target.clone())).unwrap();
+    let mut notices = Vec::new();
+    for _ in 0..5 {
+        let dial = solo.drain().into_iter().find_map(|action| match action {
+            Action::Dial { dial, .. } => Some(dial),
+            _ => None,
+        });
+        notices.extend(solo.input(Input::DialFailed { dial: dial.unwrap(), reason: DialError::Refused }));
+        solo.now = solo.node.poll_timeout().unwrap().0;
+        solo.node.handle_input(solo.now, Input::Timeout);
+    }
+    assert_eq!(notices, [Action::Notice(Notice::Unreachable { target, reason: DialError::Refused })]);
+}
