@@ -48,6 +48,9 @@ pub enum SayError {
     /// A peer takes what is said, but more slowly than it is said.
     #[error("the peers take what is said more slowly than it is said: try again later")]
     Busy,
+    /// It is more than fits half an output queue: no waiting would help.
+    #[error("that is too much to be said at once")]
+    TooMuch,
     /// The node is shutting down or gone.
     #[error("the node has stopped")]
     Stopped,
@@ -68,7 +71,7 @@ impl Handle {
     /// Says these lines, in order, to every peer that is here, and tells how many those are. Waits while a peer takes
     /// what is said more slowly than it is said.
     ///
-    /// Many lines in one call cost far less than a call a line.
+    /// Many lines in one call cost far less than a call a line; they may be half a queue's bytes in all.
     pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<usize, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let say = Say { texts, origin, reply };
@@ -158,6 +161,7 @@ impl From<CommandError> for SayError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Busy => Self::Busy,
+            CommandError::TooMuch => Self::TooMuch,
             CommandError::TooManyTargets | CommandError::ShuttingDown => Self::Stopped,
         }
     }
@@ -167,7 +171,7 @@ impl From<CommandError> for RequestError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::TooManyTargets => Self::TooManyTargets,
-            CommandError::Busy | CommandError::ShuttingDown => Self::Stopped,
+            CommandError::Busy | CommandError::TooMuch | CommandError::ShuttingDown => Self::Stopped,
         }
     }
 }

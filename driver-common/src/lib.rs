@@ -4,9 +4,11 @@ mod clock;
 mod event;
 mod handle;
 pub mod net;
+mod node;
 pub mod options;
 pub mod runtime;
 
 pub use clock::Clock;
 pub use event::Event;
 pub use handle::{Handle, Me, Origin, RequestError, SayError};
+pub use node::{StartError, Started, start};

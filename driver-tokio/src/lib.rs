@@ -1,5 +1,40 @@
 //! A chat node on Tokio.
+//!
+//! ```no_run
+//! use driver_tokio::{ChatText, Config, Event, Origin};
+//!
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let config = Config::new("Echo".parse()?);
+//!     let node = driver_tokio::start("127.0.0.1:0".parse()?, config, vec!["127.0.0.1:8080".parse()?])?;
+//!     while let Ok(events) = node.events.recv().await {
+//!         for event in events {
+//!             match event {
+//!                 Event::Joined(peer) => println!("{} is here", peer.uname),
+//!                 Event::Message { peer, text } => {
+//!                     let echo = ChatText::new(format!("{} said {text}", peer.uname))?;
+//!                     node.handle.say(vec![echo], Origin::TERMINAL).await?;
+//!                 }
+//!                 _ => {}
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
 
 mod runtime;
 
+use std::io;
+use std::net::SocketAddr;
+
+pub use driver_common::{Event, Handle, Me, Origin, RequestError, SayError, StartError, Started};
+pub use proto_core::{ChatText, Config, Name, PeerAddr};
 pub use runtime::{Tokio, TokioListener, TokioStream};
+
+/// Starts a node on the runtime that the caller runs in: it listens on `bind`, port 0 being any free one, and dials each
+/// of `peers` until it is linked.
+pub fn start(bind: SocketAddr, config: Config, peers: Vec<PeerAddr>) -> Result<Started, StartError> {
+    let runtime = Tokio::current().map_err(io::Error::other)?;
+    driver_common::start(&runtime, driver_common::net::listen(bind)?, config, peers)
+}

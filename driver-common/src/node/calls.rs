@@ -1,0 +1,137 @@
+//! What the program asks of its node.
+
+use std::task::{Context, Poll};
+
+use futures_lite::Stream as _;
+use proto_core::{Command, CommandError};
+
+use super::NodeTask;
+use crate::handle::{Request, Say};
+use crate::runtime::Runtime;
+use crate::{Event, Me, SayError};
+
+/// Calls taken in a turn.
+const CALLS: usize = 64;
+
+impl<R: Runtime> NodeTask<R> {
+    /// Ready when there is a call to take.
+    pub(super) fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut called = false;
+        if self.request.is_none() && !self.orphaned {
+            match self.requests.as_mut().poll_next(cx) {
+                Poll::Ready(Some(request)) => self.request = Some(request),
+                Poll::Ready(None) => self.orphaned = true,
+                Poll::Pending => {}
+            }
+            called |= self.request.is_some() || self.orphaned;
+        }
+        if self.say.is_none()
+            && let Poll::Ready(Some(say)) = self.says.as_mut().poll_next(cx)
+        {
+            self.say = Some(say);
+        }
+        called |= self.say.is_some() && self.can_say();
+        if called { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    pub(super) fn take_calls(&mut self) {
+        if self.orphaned {
+            self.stop();
+        }
+        for _ in 0..CALLS {
+            let Some(request) = self.request.take().or_else(|| self.requests.try_recv().ok()) else { break };
+            self.answer(request);
+        }
+        for _ in 0..CALLS {
+            let Some(say) = self.next_say() else { break };
+            self.say(say);
+        }
+    }
+
+    /// The next that can be said now.
+    fn next_say(&mut self) -> Option<Say> {
+        if !self.can_say() {
+            return None;
+        }
+        self.say.take().or_else(|| self.says.try_recv().ok())
+    }
+
+    fn can_say(&self) -> bool {
+        !self.busy && self.outbox.takes_said()
+    }
+
+    // Whoever asked may have gone in the meantime: then the answer is for nobody.
+    fn answer(&mut self, request: Request) {
+        match request {
+            Request::TrySay(say) => self.try_say(say),
+            Request::Connect { addr, reply } => {
+                let result = self.node.command(self.now, Command::Connect(addr));
+                let _ = reply.try_send(result.map_err(Into::into));
+            }
+            Request::Rename { name, reply } => {
+                let result = self.node.command(self.now, Command::Rename(name));
+                let _ = reply.try_send(result.map_err(Into::into));
+            }
+            Request::Peers { reply } => {
+                let _ = reply.try_send(self.node.peers().cloned().collect());
+            }
+            Request::Me { reply } => {
+                let _ = reply.try_send(Me {
+                    node_id: self.node.id(),
+                    uname: self.node.uname().clone(),
+                    listen_addr: self.listen_addr,
+                });
+            }
+            Request::Shutdown { done } => {
+                self.stop();
+                self.stopping.iter_mut().for_each(|asked| asked.push(done.clone()));
+            }
+        }
+    }
+
+    fn try_say(&mut self, say: Say) {
+        // What has waited for longer is said first.
+        if !self.can_say() || self.say.is_some() || !self.says.is_empty() {
+            let _ = say.reply.try_send(Err(SayError::Busy));
+            return;
+        }
+        if let Err((say, error)) = self.command_say(say) {
+            let _ = say.reply.try_send(Err(error.into()));
+        }
+    }
+
+    fn say(&mut self, say: Say) {
+        match self.command_say(say) {
+            Ok(()) => {}
+            Err((say, CommandError::Busy)) => {
+                self.busy = true;
+                self.say = Some(say);
+            }
+            Err((say, error)) => {
+                let _ = say.reply.try_send(Err(error.into()));
+            }
+        }
+    }
+
+    fn command_say(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
+        if let Err(error) = self.node.command(self.now, Command::Say(say.texts.clone())) {
+            return Err((say, error));
+        }
+        let _ = say.reply.try_send(Ok(self.node.peers().count()));
+        let uname = self.node.uname().clone();
+        self.outbox.push(Event::Said { texts: say.texts, uname, origin: say.origin });
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        // It is refused only by a node that is stopping.
+        let _ = self.node.command(self.now, Command::Shutdown);
+        self.stopping = Some(Vec::new());
+        self.door = None;
+        self.say = None;
+        self.busy = false;
+    }
+}

@@ -1,0 +1,198 @@
+//! The task that owns the node: carries inputs to it and carries its actions out.
+//!
+//! Nothing in here waits for one peer. A turn takes local calls first, then a bounded share of what the sockets have,
+//! and hands the user one batch of events. Sockets and dials that may get on list themselves (`ready`), so a turn looks
+//! at no other and an idle connection costs neither a task nor a buffer.
+
+mod alarm;
+mod calls;
+mod conn;
+mod dials;
+mod door;
+mod outbox;
+mod ready;
+mod traffic;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_channel::{Receiver, Sender};
+use futures_lite::future;
+use proto_core::{Command, Config, ConfigError, ConnId, Input, Instant, Node, PeerAddr};
+
+use self::alarm::Alarm;
+use self::conn::Conn;
+use self::dials::Dials;
+use self::door::Door;
+use self::outbox::Outbox;
+use self::ready::{ReadyList, Source};
+use crate::handle::{self, Request, Say};
+use crate::runtime::Runtime;
+use crate::{Clock, Event, Handle};
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// To speak to it. It runs until [`Handle::shutdown`], or until the last clone of this is dropped.
+    pub handle: Handle,
+    /// What it tells, in batches; ends when the node does.
+    ///
+    /// To be received from all the time: while batches wait, peers are read no further, and a peer that is not read for
+    /// long counts as gone. Dropped, it holds nothing up.
+    pub events: Receiver<Vec<Event>>,
+    /// Where it listens.
+    pub local_addr: SocketAddr,
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting that no node can work with.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The operating system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Starts a node on a listener of [`net::listen`], and has it dial `peers` until each is linked. Where the config says
+/// no address to be dialed at, the listener's own is told to peers.
+pub fn start<R: Runtime>(
+    runtime: &R,
+    listener: TcpListener,
+    mut config: Config,
+    peers: Vec<PeerAddr>,
+) -> Result<Started, StartError> {
+    let local_addr = listener.local_addr()?;
+    let listen_addr = *config.listen_addr.get_or_insert(local_addr);
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
+    let clock = Clock::start();
+    let mut node = Node::new(config, seed, clock.now())?;
+    for peer in peers {
+        node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
+    }
+    let list = Arc::new(ReadyList::default());
+    let (handle, inbox) = handle::channel();
+    let (outbox, events) = Outbox::new();
+    let task = NodeTask {
+        door: Some(Door::new(runtime.listener(listener)?, &list)),
+        dials: Dials::new(runtime.clone()),
+        conns: BTreeMap::new(),
+        next_conn: 0,
+        queue: VecDeque::new(),
+        held_back: Vec::new(),
+        list,
+        buffer: traffic::buffer(),
+        says: Box::pin(inbox.says),
+        requests: Box::pin(inbox.requests),
+        request: None,
+        orphaned: false,
+        say: None,
+        busy: false,
+        stopping: None,
+        outbox,
+        alarm: Alarm::default(),
+        now: clock.now(),
+        clock,
+        node,
+        listen_addr,
+        runtime: runtime.clone(),
+    };
+    runtime.spawn(task.run());
+    Ok(Started { handle, events, local_addr })
+}
+
+struct NodeTask<R: Runtime> {
+    runtime: R,
+    clock: Clock,
+    /// The time of this turn.
+    now: Instant,
+    alarm: Alarm,
+    node: Node,
+    listen_addr: SocketAddr,
+
+    door: Option<Door<R::Listener>>,
+    dials: Dials<R>,
+    conns: BTreeMap<ConnId, Conn<R::Stream>>,
+    next_conn: u64,
+    list: Arc<ReadyList>,
+    /// Taken from the list, and not served yet.
+    queue: VecDeque<Source>,
+    /// Would be read, were the user not behind.
+    held_back: Vec<ConnId>,
+    buffer: Box<[u8]>,
+
+    says: Pin<Box<Receiver<Say>>>,
+    requests: Pin<Box<Receiver<Request>>>,
+    /// The call that ended the last wait.
+    request: Option<Request>,
+    /// Every handle is gone: nobody can ask for anything any more.
+    orphaned: bool,
+    /// What is to be said next; while it has to wait, nothing else is said.
+    say: Option<Say>,
+    /// The node said so, and has not said that it is ready again.
+    busy: bool,
+    /// Dropped at the end, by which those who asked for it see it.
+    stopping: Option<Vec<Sender<()>>>,
+    outbox: Outbox,
+}
+
+impl<R: Runtime> NodeTask<R> {
+    async fn run(mut self) {
+        tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node runs");
+        loop {
+            self.now = self.clock.now();
+            self.take_calls();
+            self.check_time();
+            self.carry_out();
+            self.serve();
+            self.outbox.flush();
+            if self.stopping.is_some() && self.conns.is_empty() {
+                break;
+            }
+            // Whoever received the events, and every other task, has a turn between two of ours.
+            future::yield_now().await;
+            poll_fn(|cx| self.poll_work(cx)).await;
+        }
+        tracing::debug!("the node has stopped");
+    }
+
+    /// Ready when there is something to do.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut work = !self.queue.is_empty() || self.list.poll(cx).is_ready();
+        if self.outbox.poll(cx).is_ready() {
+            self.read_on();
+            work = true;
+        }
+        work |= self.poll_calls(cx).is_ready();
+        if let Some(at) = self.deadline() {
+            let at = self.clock.wake_time(self.now, at);
+            work |= self.alarm.poll(&self.runtime, at, cx).is_ready();
+        }
+        if work { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let node = self.node.poll_timeout().map(|(at, _)| at);
+        let door = self.door.as_ref().and_then(Door::resting_until);
+        node.into_iter().chain(door).min()
+    }
+
+    fn check_time(&mut self) {
+        if let Some(door) = &mut self.door {
+            door.handle_time(self.now);
+        }
+        if let Some((at, kind)) = self.node.poll_timeout()
+            && at <= self.now
+        {
+            tracing::trace!(?kind, "a deadline came");
+            self.node.handle_input(self.now, Input::Timeout);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Events on their way to the node's user, in batches.
+
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_channel::{Receiver, Sender, TrySendError};
+
+use crate::Event;
+
+/// Batches that wait for the user beside the one being gathered.
+const BATCHES: usize = 4;
+
+/// Bytes said here that may wait in a batch; then saying waits too.
+const SAID: usize = 1024 * 1024;
+
+pub(super) struct Outbox {
+    sender: Sender<Vec<Event>>,
+    batch: Vec<Event>,
+    /// How long the last batch was: the next is likely so, too.
+    expected: usize,
+    said: usize,
+    /// A batch that found no room.
+    stuck: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> (Self, Receiver<Vec<Event>>) {
+        let (sender, receiver) = async_channel::bounded(BATCHES);
+        (Self { sender, batch: Vec::new(), expected: 0, said: 0, stuck: None }, receiver)
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        if let Event::Said { texts, .. } = &event {
+            self.said += texts.iter().map(|text| text.as_str().len()).sum::<usize>();
+        }
+        if self.batch.is_empty() {
+            self.batch.reserve(self.expected);
+        }
+        self.batch.push(event);
+    }
+
+    /// Whether the user is behind: nothing that makes events without end is to be done then.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.is_some()
+    }
+
+    /// Whether what is said here may make more events.
+    pub(super) fn takes_said(&self) -> bool {
+        self.said < SAID
+    }
+
+    /// Hands the batch over, or keeps it until the user has taken another. Nobody is told what nobody listens to.
+    pub(super) fn flush(&mut self) {
+        if self.is_stuck() || self.batch.is_empty() {
+            return;
+        }
+        self.expected = self.batch.len();
+        self.said = 0;
+        match self.sender.try_send(mem::take(&mut self.batch)) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(batch)) => {
+                let sender = self.sender.clone();
+                self.stuck = Some(Box::pin(async move {
+                    // Fails where nobody listens any more.
+                    let _ = sender.send(batch).await;
+                }));
+            }
+        }
+    }
+
+    /// Ready when the batch that was stuck is no more.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stuck) = &mut self.stuck else { return Poll::Pending };
+        ready!(stuck.as_mut().poll(cx));
+        self.stuck = None;
+        Poll::Ready(())
+    }
+}

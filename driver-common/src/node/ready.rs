@@ -1,0 +1,147 @@
+//! Which sockets and dials may get on: their wakers say so to the node's task.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use proto_core::{ConnId, DialId};
+
+/// What the node's task looks after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Door,
+    Dial(DialId),
+    Conn(ConnId),
+}
+
+/// The sources that may get on, each listed once. The lock is held for a push or a swap, nothing else.
+#[derive(Default)]
+pub(super) struct ReadyList {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    sources: Vec<Source>,
+    task: Option<Waker>,
+}
+
+impl ReadyList {
+    /// Moves what is listed to the end of `queue`.
+    pub(super) fn take(&self, queue: &mut VecDeque<Source>) {
+        queue.extend(self.lock().sources.drain(..));
+    }
+
+    /// Ready when something is listed.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if !inner.sources.is_empty() {
+            return Poll::Ready(());
+        }
+        inner.task = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn list(&self, source: Source) {
+        let task = {
+            let mut inner = self.lock();
+            inner.sources.push(source);
+            inner.task.take()
+        };
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No panic can happen under the lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One source's way onto the list.
+pub(super) struct Bell {
+    listing: Arc<Listing>,
+    waker: Waker,
+}
+
+struct Listing {
+    source: Source,
+    list: Arc<ReadyList>,
+    listed: AtomicBool,
+}
+
+impl Bell {
+    pub(super) fn new(source: Source, list: &Arc<ReadyList>) -> Self {
+        let listing = Arc::new(Listing { source, list: Arc::clone(list), listed: AtomicBool::new(false) });
+        Self { waker: Arc::clone(&listing).into(), listing }
+    }
+
+    /// Lists the source, unless it is.
+    pub(super) fn ring(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    /// To be called when the source was taken from the list, before it is looked at: what happens later lists it anew.
+    pub(super) fn heard(&self) {
+        self.listing.listed.swap(false, Ordering::AcqRel);
+    }
+
+    /// To poll the source with.
+    pub(super) fn context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+}
+
+impl Wake for Listing {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.listed.swap(true, Ordering::AcqRel) {
+            self.list.list(self.source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_listed_once_until_it_is_heard() {
+        let list = Arc::new(ReadyList::default());
+        let (one, two) = (Source::Conn(ConnId(1)), Source::Conn(ConnId(2)));
+        let bells = [Bell::new(one, &list), Bell::new(two, &list)];
+        let mut queue = VecDeque::new();
+        for bell in [&bells[0], &bells[1], &bells[0]] {
+            bell.ring();
+        }
+        list.take(&mut queue);
+        assert_eq!(queue, [one, two]);
+        bells[0].heard();
+        for bell in &bells {
+            bell.ring();
+        }
+        list.take(&mut queue);
+        assert_eq!(queue, [one, two, one]);
+    }
+
+    #[test]
+    fn the_task_is_woken_by_the_first_ring_after_it_found_nothing() {
+        let list = Arc::new(ReadyList::default());
+        let bell = Bell::new(Source::Door, &list);
+        let woken = Arc::new(Listing {
+            source: Source::Door,
+            list: Arc::new(ReadyList::default()),
+            listed: AtomicBool::new(false),
+        });
+        let waker = Arc::clone(&woken).into();
+        assert!(list.poll(&mut Context::from_waker(&waker)).is_pending());
+        bell.ring();
+        assert!(woken.listed.load(Ordering::Relaxed));
+        assert!(list.poll(&mut Context::from_waker(&waker)).is_ready());
+    }
+}
