@@ -1,8 +1,10 @@
 //! What a node shows and keeps, on any runtime.
 
+pub mod api;
 mod clock;
 mod event;
 mod handle;
+pub mod hub;
 pub mod net;
 mod node;
 pub mod options;

@@ -1,0 +1,117 @@
+//! A node's API: HTTP routes, WebSocket events and the page, on any runtime.
+//!
+//! | route | answer |
+//! | --- | --- |
+//! | `GET /` and its files | the page |
+//! | `GET /peers` | the peers that are here: an array of `remote_addr`, `listen_addr`, `node_id`, `uname` |
+//! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname` |
+//! | `GET /messages` | what was said lately, oldest first: an array of `from`, `content`, `at`, `id`, `node_id`, `own` |
+//! | `POST /send` | says each line of `{"msg": TEXT}`; answers `sent` |
+//! | `GET /ws` | a WebSocket: events come out, texts that go in are said, the text `/peers` asks for that list |
+//!
+//! An error is `{"error": TEXT}`. An event is one of these, and more keys may stand beside it:
+//!
+//! ```json
+//! {"MessageReceived": {"from": "Bob", "content": "hi"}, "at": 1767225600000, "id": 1767225600000000, "node_id": "..."}
+//! {"MessageSent": {"from": "Alice", "content": "hi"}, "at": 1767225600000, "id": 1767225600000001}
+//! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob"}, "at": 1767225600000}
+//! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert"}, "at": 1767225600000}
+//! {"PeerDisconnected": "NODE-ID", "at": 1767225600000, "uname": "Robert", "reason": "Bye"}
+//! {"Error": "what was wrong with this socket's own text"}
+//! ```
+//!
+//! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
+//! asks for `/messages` after it opened a WebSocket can tell what it has from both.
+
+mod body;
+mod connection;
+mod guard;
+mod limits;
+mod page;
+mod reply;
+mod route;
+mod seats;
+mod timer;
+mod websocket;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use futures_lite::future::or;
+use hyper::rt::Timer;
+use socket2::SockRef;
+
+pub use self::limits::ApiLimits;
+use self::seats::{Seats, Tickets};
+use self::timer::SharedTimer;
+use crate::Handle;
+use crate::hub::Feed;
+use crate::runtime::{Listener, Runtime};
+
+/// After a connection could not be accepted, most likely for want of descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What every connection works with.
+struct Api {
+    handle: Handle,
+    feed: Feed,
+    limits: ApiLimits,
+    timer: SharedTimer,
+    tickets: Tickets,
+    /// Held by every connection; the receiver is told of nothing but the last one's end.
+    open: Sender<Infallible>,
+}
+
+/// Serves the API on this listener until the hub ends, and then until the WebSockets are closed.
+///
+/// Connections run as tasks of their own. When this is dropped, those that are no WebSockets end too.
+pub async fn serve<R: Runtime>(
+    runtime: R,
+    listener: R::Listener,
+    handle: Handle,
+    feed: Feed,
+    limits: ApiLimits,
+) {
+    let timer = SharedTimer::new(runtime.http_timer());
+    let (open, all_closed) = async_channel::bounded(1);
+    let tickets = Tickets::new(limits.sockets);
+    let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), tickets, open });
+    let closing = api.limits.closing;
+    or(accept(&runtime, listener, api), feed.ended()).await;
+    let closed = async {
+        // Nothing is ever sent.
+        let _ = all_closed.recv().await;
+    };
+    or(closed, timer.sleep(closing)).await;
+}
+
+async fn accept<R: Runtime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
+    let mut seats = Seats::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
+    loop {
+        let (stream, remote) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "an API connection could not be accepted");
+                api.timer.sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        let Some(local) = local_address(&stream) else { continue };
+        let seat = seats.take().await;
+        tracing::trace!(%remote, "an API connection");
+        let io = runtime.http_io(stream);
+        runtime.spawn(connection::run(api.clone(), io, local, seat));
+    }
+}
+
+/// Where the connection came in; none when it is gone already.
+fn local_address(stream: &impl std::os::fd::AsFd) -> Option<SocketAddr> {
+    let socket = SockRef::from(stream);
+    if let Err(error) = socket.set_tcp_nodelay(true) {
+        tracing::debug!(%error, "a socket option was refused");
+    }
+    socket.local_addr().ok()?.as_socket()
+}

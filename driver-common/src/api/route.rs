@@ -1,0 +1,134 @@
+//! From a request to its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_channel::Sender;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use proto_core::{ChatText, ChatTextError, Name, NodeId};
+use serde::{Deserialize, Serialize};
+
+use super::body::{self, BodyError};
+use super::guard::{self, Refusal};
+use super::reply::{Reply, error, json, method_not_allowed, reply};
+use super::seats::Marker;
+use super::websocket::{self, Upgrade};
+use super::{Api, page};
+use crate::hub::json::{peers, to_json};
+use crate::{Me, Origin, RequestError, SayError};
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) api: Arc<Api>,
+    /// The address that the connection came in at.
+    pub(super) local: SocketAddr,
+    pub(super) marker: Marker,
+    /// Where an accepted WebSocket goes; there is at most one per connection.
+    pub(super) upgrades: Sender<Upgrade>,
+}
+
+impl Route {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+        if let Err(refusal) = guard::check(&request, self.local) {
+            tracing::debug!(?refusal, "a request was refused");
+            return refused(refusal);
+        }
+        let read = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/send" if request.method() == Method::POST => self.send(request).await,
+            "/send" => method_not_allowed("POST"),
+            "/ws" if request.method() == Method::GET => {
+                websocket::upgrade(&self.api, request, &self.upgrades)
+            }
+            "/ws" => method_not_allowed("GET"),
+            path @ ("/peers" | "/me" | "/messages") if read => self.view(path).await,
+            "/peers" | "/me" | "/messages" => method_not_allowed("GET, HEAD"),
+            path => match page::file(path) {
+                Some(file) if read => {
+                    let mut response = reply(StatusCode::OK, file.content_type, file.content);
+                    response.body_mut().hold(self.marker.complete());
+                    response
+                }
+                Some(_) => method_not_allowed("GET, HEAD"),
+                None => error(StatusCode::NOT_FOUND, "there is nothing at this path"),
+            },
+        }
+    }
+
+    async fn view(&self, path: &str) -> Response<Reply> {
+        let answering = self.marker.complete();
+        let mut response = match path {
+            "/messages" => json(self.api.feed.messages()),
+            "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
+            _ => self.api.handle.peers().await.map_or_else(failed, |list| json(peers(&list))),
+        };
+        response.body_mut().hold(answering);
+        response
+    }
+
+    async fn send(&self, request: Request<Incoming>) -> Response<Reply> {
+        let limits = &self.api.limits;
+        let body = body::read(request, limits.body, limits.body_time, &self.api.timer).await;
+        let answering = self.marker.complete();
+        let mut response = match body {
+            Ok(body) => self.say(&body).await,
+            Err(BodyError::TooLarge) => {
+                let text = format!("a body is at most {} bytes long", limits.body);
+                error(StatusCode::PAYLOAD_TOO_LARGE, &text)
+            }
+            Err(BodyError::TooSlow) => error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+            Err(BodyError::Broken) => error(StatusCode::BAD_REQUEST, "the body is broken"),
+        };
+        response.body_mut().hold(answering);
+        response
+    }
+
+    async fn say(&self, body: &[u8]) -> Response<Reply> {
+        #[derive(Deserialize)]
+        struct Send {
+            msg: String,
+        }
+        let texts = match serde_json::from_slice(body).map(|Send { msg }| ChatText::lines(&msg)) {
+            Ok(Ok(texts)) => texts,
+            Ok(Err(refused @ ChatTextError::TooLong { .. })) => {
+                return error(StatusCode::PAYLOAD_TOO_LARGE, &refused.to_string());
+            }
+            Ok(Err(refused)) => return error(StatusCode::BAD_REQUEST, &refused.to_string()),
+            Err(invalid) => {
+                let text = format!("a JSON object {{\"msg\": TEXT}} is wanted: {invalid}");
+                return error(StatusCode::BAD_REQUEST, &text);
+            }
+        };
+        match self.api.handle.try_say(texts, Origin::fresh()).await {
+            Ok(_) => reply(StatusCode::OK, "text/plain; charset=utf-8", "sent"),
+            Err(unsaid @ SayError::TooMuch) => error(StatusCode::PAYLOAD_TOO_LARGE, &unsaid.to_string()),
+            Err(unsaid @ (SayError::Busy | SayError::Stopped)) => {
+                error(StatusCode::SERVICE_UNAVAILABLE, &unsaid.to_string())
+            }
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Response<Reply> {
+    match refusal {
+        Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request names one host"),
+        Refusal::ForeignHost => error(StatusCode::FORBIDDEN, "this host is not served here"),
+        Refusal::ForeignOrigin => error(StatusCode::FORBIDDEN, "pages of other sites have no access"),
+    }
+}
+
+fn failed(unanswered: RequestError) -> Response<Reply> {
+    error(StatusCode::SERVICE_UNAVAILABLE, &unanswered.to_string())
+}
+
+fn me_json(me: &Me) -> String {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        listen_addr: SocketAddr,
+        node_id: NodeId,
+        uname: &'a Name,
+    }
+    to_json(&Entry { listen_addr: me.listen_addr, node_id: me.node_id, uname: &me.uname })
+}

@@ -1,0 +1,177 @@
+//! Drives a session: its socket, the hub's events, its requests to the node, and time.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use std::{io, mem};
+
+use hyper::rt::{Read, ReadBuf, Sleep, Timer, Write};
+use hyper::upgrade::Upgraded;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use super::session::{Request, Session};
+use crate::api::Api;
+use crate::hub::{Next, Subscription, json};
+use crate::{Origin, RequestError, SayError};
+
+/// Read at once.
+const CHUNK: usize = 16 * 1024;
+/// Rounds before other tasks get their turn.
+const BUDGET: usize = 32;
+
+/// A session and all that it works with.
+pub(super) struct Socket {
+    io: Upgraded,
+    session: Session,
+    events: Subscription,
+    job: Option<Job>,
+    alarm: Pin<Box<dyn Sleep>>,
+    armed: Instant,
+    origin: Origin,
+    api: Arc<Api>,
+}
+
+/// A request on its way; yields what to tell the client.
+type Job = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+impl Socket {
+    pub(super) fn new(io: Upgraded, origin: Origin, events: Subscription, api: Arc<Api>) -> Self {
+        let session = Session::new(&api.limits, api.timer.now());
+        let armed = session.deadline();
+        let alarm = api.timer.sleep_until(armed);
+        Self { io, session, events, job: None, alarm, armed, origin, api }
+    }
+
+    /// Runs it to its end. An error is the connection's.
+    pub(super) async fn run(mut self) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        poll_fn(|cx| self.poll(cx, &mut chunk)).await?;
+        poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await
+    }
+
+    /// Ready when nothing is left to do.
+    fn poll(&mut self, cx: &mut Context<'_>, chunk: &mut [u8]) -> Poll<io::Result<()>> {
+        for _ in 0..BUDGET {
+            let mut moved = self.poll_job(cx);
+            moved |= self.poll_events(cx);
+            if let Poll::Ready(count) = self.poll_read(cx, chunk)? {
+                if count == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                moved = true;
+            }
+            moved |= self.poll_write(cx)?;
+            if self.session.has_ended() && self.session.output().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Poll::Ready(alive) = self.poll_alarm(cx) {
+                if !alive {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                moved = true;
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_job(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.api.timer.now();
+        if self.job.is_none() {
+            self.job = self.session.next_request(now).map(|request| self.start(request));
+        }
+        let Some(job) = &mut self.job else { return false };
+        let Poll::Ready(answer) = job.as_mut().poll(cx) else { return false };
+        self.job = None;
+        self.session.listened(now);
+        if let Some(answer) = answer {
+            self.session.send(answer.into());
+        }
+        true
+    }
+
+    fn start(&self, request: Request) -> Job {
+        let (handle, origin) = (self.api.handle.clone(), self.origin);
+        match request {
+            Request::Say(texts) => Box::pin(async move {
+                let said = handle.say(texts, origin).await;
+                said.err().map(|unsaid: SayError| json::error(&unsaid.to_string()))
+            }),
+            Request::Peers => Box::pin(async move {
+                let peers = handle.peers().await;
+                Some(peers.map_or_else(
+                    |lost: RequestError| json::error(&lost.to_string()),
+                    |list| json::peers(&list),
+                ))
+            }),
+        }
+    }
+
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while self.session.is_open() {
+            let Poll::Ready(next) = self.events.outbox().poll_next(cx, self.session.wants_events()) else {
+                break;
+            };
+            moved = true;
+            let now = self.api.timer.now();
+            match next {
+                Next::Text(text) => self.session.send(text),
+                Next::Finished => self.session.close(CloseCode::Away, "the node has stopped", now),
+                Next::Overflowed => {
+                    self.session.close(CloseCode::Again, "events are not read fast enough", now);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Ready with 0 at the end of the stream.
+    fn poll_read(&mut self, cx: &mut Context<'_>, chunk: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.job.is_some() && self.session.is_open() || !self.session.wants_bytes() {
+            return Poll::Pending;
+        }
+        let mut buffer = ReadBuf::new(chunk);
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer.unfilled()))?;
+        self.session.received(buffer.filled(), self.api.timer.now());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut moved = false;
+        while !self.session.output().is_empty() {
+            match Pin::new(&mut self.io).poll_write(cx, self.session.output())? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => self.session.written(count),
+                Poll::Pending => break,
+            }
+            moved = true;
+        }
+        if let Poll::Ready(flushed) = Pin::new(&mut self.io).poll_flush(cx) {
+            flushed?;
+        }
+        Ok(moved)
+    }
+
+    /// Ready when the session's deadline passed; false when that was the last.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // While the node has not answered, the client is not read and so cannot be found dead.
+        if self.job.is_some() && self.session.is_open() {
+            return Poll::Pending;
+        }
+        let deadline = self.session.deadline();
+        if mem::replace(&mut self.armed, deadline) != deadline {
+            self.api.timer.reset(&mut self.alarm, deadline);
+        }
+        let now = self.api.timer.now();
+        if now < deadline {
+            ready!(self.alarm.as_mut().poll(cx));
+        }
+        Poll::Ready(self.session.timeout(self.api.timer.now().max(deadline)))
+    }
+}

@@ -1,0 +1,191 @@
+//! Hands what happened to everybody here who wants to know: the WebSockets and the printer.
+
+mod history;
+pub(crate) mod json;
+mod outbox;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_channel::{Receiver, Sender};
+use tungstenite::Utf8Bytes;
+
+use self::history::History;
+pub(crate) use self::outbox::{Next, Outbox};
+use crate::{Event, Origin};
+
+/// Where the hub brings the batches last, and waits until they are taken.
+pub trait Printer: Send {
+    /// Takes a batch. While it does not return, no further batch is fetched and the node reads its links no further.
+    fn print(&mut self, batch: Vec<Event>) -> impl Future<Output = ()> + Send;
+}
+
+/// Prints nothing.
+impl Printer for () {
+    async fn print(&mut self, _: Vec<Event>) {}
+}
+
+/// The task between the node and those who listen to it.
+///
+/// It waits for the printer, and for a WebSocket only until that had its turn to send: one whose client does not read
+/// is cut at its bound.
+#[derive(Debug)]
+pub struct Hub {
+    shared: Arc<Shared>,
+    /// Dropped when the hub ends.
+    _running: Sender<()>,
+}
+
+/// The hub as those who listen see it; clones are of the same hub.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+    ended: Receiver<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    history: History,
+    listeners: Vec<Listener>,
+    ended: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Listener {
+    /// Is not told what it said itself.
+    origin: Origin,
+    outbox: Arc<Outbox>,
+}
+
+/// What one listener is told; dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    outbox: Arc<Outbox>,
+}
+
+/// A hub and the way to listen to it.
+pub fn hub() -> (Hub, Feed) {
+    let state = State { history: History::new(unix_micros()), listeners: Vec::new(), ended: false };
+    let shared = Arc::new(Shared { state: Mutex::new(state) });
+    let (running, ended) = async_channel::bounded(1);
+    (Hub { shared: shared.clone(), _running: running }, Feed { shared, ended })
+}
+
+impl Hub {
+    /// Hands on what comes until the node is gone.
+    pub async fn run(self, events: Receiver<Vec<Event>>, mut printer: impl Printer) {
+        while let Ok(batch) = events.recv().await {
+            let at = unix_micros() / 1000;
+            let first_id = self.shared.state().history.record(&batch, at);
+            self.tell(&batch, at, first_id).await;
+            printer.print(batch).await;
+        }
+    }
+
+    async fn tell(&self, batch: &[Event], at: u64, mut id: u64) {
+        let listeners = self.shared.state().listeners.clone();
+        if listeners.is_empty() {
+            return;
+        }
+        for event in batch {
+            match event {
+                Event::Joined(peer) => tell_all(&listeners, None, || json::joined(peer, at)).await,
+                Event::Updated(peer) => tell_all(&listeners, None, || json::updated(peer, at)).await,
+                Event::Left { peer, reason } => {
+                    tell_all(&listeners, None, || json::left(peer, *reason, at)).await;
+                }
+                Event::Message { peer, text } => {
+                    tell_all(&listeners, None, || json::received(peer, text, at, id)).await;
+                    id += 1;
+                }
+                Event::Said { texts, uname, origin } => {
+                    for text in texts {
+                        tell_all(&listeners, Some(*origin), || json::sent(uname, text.as_str(), at, id))
+                            .await;
+                        id += 1;
+                    }
+                }
+                Event::Notice(_) | Event::Report { .. } => {}
+            }
+        }
+    }
+}
+
+/// Renders the event once, and only if anybody is told.
+async fn tell_all(listeners: &[Listener], speaker: Option<Origin>, render: impl FnOnce() -> String) {
+    let mut told = listeners.iter().filter(|listener| Some(listener.origin) != speaker).peekable();
+    if told.peek().is_none() {
+        return;
+    }
+    let text = Utf8Bytes::from(render());
+    for listener in told {
+        listener.outbox.turn_taken().await;
+        listener.outbox.push(text.clone());
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.ended = true;
+        for listener in state.listeners.drain(..) {
+            listener.outbox.finish();
+        }
+    }
+}
+
+impl Feed {
+    /// From now on, `origin` is told everything but what it says itself; `limit` bytes may wait for it.
+    ///
+    /// None when the hub has ended.
+    pub(crate) fn subscribe(&self, origin: Origin, limit: usize) -> Option<Subscription> {
+        let mut state = self.shared.state();
+        if state.ended {
+            return None;
+        }
+        let outbox = Arc::new(Outbox::new(limit));
+        state.listeners.retain(|listener| !listener.outbox.is_abandoned());
+        state.listeners.push(Listener { origin, outbox: outbox.clone() });
+        Some(Subscription { outbox })
+    }
+
+    /// What was said lately, as a JSON array.
+    pub(crate) fn messages(&self) -> String {
+        let recent = self.shared.state().history.recent();
+        json::messages(&recent)
+    }
+
+    /// Waits for the hub's end: the node is gone then.
+    pub async fn ended(&self) {
+        // Nothing is ever sent.
+        let _ = self.ended.recv().await;
+    }
+}
+
+impl Subscription {
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.outbox.abandon();
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,205 @@
+//! A channel from the hub to one listener, bounded in bytes.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::mem::size_of;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tungstenite::Utf8Bytes;
+
+/// Texts that wait for one listener. What does not fit ends it.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    limit: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    texts: VecDeque<Utf8Bytes>,
+    bytes: usize,
+    end: Option<End>,
+    /// The listener cannot take more for now, though it had its turn.
+    blocked: bool,
+    listener: Option<Waker>,
+    hub: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// What waits is still to be delivered, then that is all.
+    Finished,
+    /// It was too much; what waited is dropped.
+    Overflowed,
+    /// Nobody listens any more.
+    Abandoned,
+}
+
+/// What [`Outbox::poll_next`] yields.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Text(Utf8Bytes),
+    Finished,
+    Overflowed,
+}
+
+impl Outbox {
+    /// At most `limit` bytes wait, bookkeeping included.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, inner: Mutex::default() }
+    }
+
+    /// Appends; past the limit everything is dropped and the outbox overflows.
+    pub(super) fn push(&self, text: Utf8Bytes) {
+        let mut inner = self.inner();
+        if inner.end.is_some() {
+            return;
+        }
+        inner.bytes += cost(&text);
+        if inner.bytes > self.limit {
+            inner.end(End::Overflowed);
+        } else {
+            inner.texts.push_back(text);
+        }
+        wake(&mut inner.listener);
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(&self) {
+        let mut inner = self.inner();
+        inner.end.get_or_insert(End::Finished);
+        wake(&mut inner.listener);
+    }
+
+    /// Waits while it is half full and the listener has not had its turn.
+    pub(super) async fn turn_taken(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.inner();
+            if inner.end.is_some() || inner.blocked || inner.bytes <= self.limit / 2 {
+                return Poll::Ready(());
+            }
+            inner.hub = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.inner().end == Some(End::Abandoned)
+    }
+
+    /// The next text, if the listener has room for it; that it is over, at once.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>, room: bool) -> Poll<Next> {
+        let mut inner = self.inner();
+        match inner.end {
+            Some(End::Overflowed | End::Abandoned) => return Poll::Ready(Next::Overflowed),
+            Some(End::Finished) if inner.texts.is_empty() => return Poll::Ready(Next::Finished),
+            _ => {}
+        }
+        inner.blocked = !room;
+        if let Some(text) = room.then(|| inner.texts.pop_front()).flatten() {
+            inner.bytes -= cost(&text);
+            if inner.bytes <= self.limit / 2 {
+                wake(&mut inner.hub);
+            }
+            return Poll::Ready(Next::Text(text));
+        }
+        if inner.blocked {
+            wake(&mut inner.hub);
+        }
+        inner.listener = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn abandon(&self) {
+        self.inner().end(End::Abandoned);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Ends it and drops what waits.
+    fn end(&mut self, end: End) {
+        self.end = Some(end);
+        self.texts = VecDeque::new();
+        self.bytes = 0;
+        wake(&mut self.hub);
+    }
+}
+
+fn cost(text: &Utf8Bytes) -> usize {
+    text.len() + size_of::<Utf8Bytes>()
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    fn text(bytes: usize) -> Utf8Bytes {
+        "x".repeat(bytes - size_of::<Utf8Bytes>()).into()
+    }
+
+    fn next(outbox: &Outbox, room: bool) -> Poll<Next> {
+        outbox.poll_next(&mut Context::from_waker(Waker::noop()), room)
+    }
+
+    fn turn_taken(outbox: &Outbox) -> bool {
+        pin!(outbox.turn_taken()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn overflows_past_its_limit_and_not_before() {
+        for (last, overflows) in [(499, false), (500, false), (501, true)] {
+            let outbox = Outbox::new(1000);
+            outbox.push(text(500));
+            outbox.push(text(last));
+            assert_eq!(next(&outbox, false) == Poll::Ready(Next::Overflowed), overflows, "{last}");
+            assert_eq!(next(&outbox, true) == Poll::Ready(Next::Text(text(500))), !overflows, "{last}");
+        }
+    }
+
+    #[test]
+    fn what_is_delivered_makes_room() {
+        let outbox = Outbox::new(1000);
+        for _ in 0..10 {
+            outbox.push(text(600));
+            assert_eq!(next(&outbox, true), Poll::Ready(Next::Text(text(600))));
+            assert_eq!(next(&outbox, true), Poll::Pending);
+        }
+    }
+
+    #[test]
+    fn what_waits_is_delivered_before_the_end() {
+        let outbox = Outbox::new(1000);
+        outbox.push(text(100));
+        outbox.finish();
+        outbox.push(text(200));
+        assert_eq!(next(&outbox, true), Poll::Ready(Next::Text(text(100))));
+        assert_eq!(next(&outbox, true), Poll::Ready(Next::Finished));
+    }
+
+    #[test]
+    fn the_hub_waits_for_a_listener_that_can_take_more_and_for_no_other() {
+        let outbox = Outbox::new(1000);
+        outbox.push(text(500));
+        assert!(turn_taken(&outbox));
+        outbox.push(text(100));
+        assert!(!turn_taken(&outbox));
+        assert_eq!(next(&outbox, false), Poll::Pending);
+        assert!(turn_taken(&outbox), "it is blocked");
+        assert_eq!(next(&outbox, true), Poll::Ready(Next::Text(text(500))));
+        assert!(turn_taken(&outbox), "it has room");
+    }
+}
