@@ -118,12 +118,15 @@ impl Hub {
 
 /// Renders the event once, and only if anybody is told.
 async fn tell_all(listeners: &[Listener], speaker: Option<Origin>, render: impl FnOnce() -> String) {
-    let mut told = listeners.iter().filter(|listener| Some(listener.origin) != speaker).peekable();
-    if told.peek().is_none() {
+    let is_told = |listener: &Listener| Some(listener.origin) != speaker;
+    if !listeners.iter().any(is_told) {
         return;
     }
     let text = Utf8Bytes::from(render());
-    for listener in told {
+    for listener in listeners {
+        if !is_told(listener) {
+            continue;
+        }
         listener.outbox.turn_taken().await;
         listener.outbox.push(text.clone());
     }

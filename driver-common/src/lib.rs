@@ -1,6 +1,7 @@
 //! What a node shows and keeps, on any runtime.
 
 pub mod api;
+pub mod app;
 mod clock;
 mod event;
 mod handle;

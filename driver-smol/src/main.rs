@@ -1,3 +1,15 @@
-//! A chat node on smol.
+//! The node on smol: one thread runs everything but the terminal.
 
-fn main() {}
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use driver_common::app;
+use driver_smol::Smol;
+use smol::Executor;
+
+fn main() -> ExitCode {
+    app::main("chat-smol", |app| {
+        let executor = Arc::new(Executor::new());
+        smol::block_on(executor.run(app.run(Smol::on(Arc::clone(&executor)))))
+    })
+}

@@ -1,3 +1,18 @@
-//! A chat node on tokio.
+//! The node on Tokio: one thread runs everything but the terminal.
 
-fn main() {}
+use std::process::ExitCode;
+
+use driver_common::app::{self, AppError};
+use driver_tokio::Tokio;
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    app::main("chat-tokio", |app| {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(AppError::new)?;
+        let tokio = Tokio::new(runtime.handle().clone());
+        let result = runtime.block_on(app.run(tokio));
+        // A name that is still being resolved holds up nothing.
+        runtime.shutdown_background();
+        result
+    })
+}

@@ -20,9 +20,14 @@ pub struct Tokio {
 }
 
 impl Tokio {
+    /// The runtime behind this handle.
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
     /// The runtime that the caller runs in.
     pub fn current() -> Result<Self, TryCurrentError> {
-        Handle::try_current().map(|handle| Self { handle })
+        Handle::try_current().map(Self::new)
     }
 }
 

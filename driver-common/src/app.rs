@@ -1,0 +1,184 @@
+//! The whole node as the binaries run it: the task that owns it, the API, the terminal, signals and the exit code.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::pin;
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use futures_lite::future::or;
+use proto_core::{Config, PeerAddr};
+use tracing_subscriber::EnvFilter;
+
+use crate::api::{self, ApiLimits};
+use crate::hub::{self, Feed, Printer};
+use crate::options::Options;
+use crate::runtime::Runtime;
+use crate::{Event, Handle, net, node};
+
+/// A node that has its ports and is about to run.
+#[derive(Debug)]
+pub struct App {
+    options: Options,
+    listener: TcpListener,
+    api: Option<TcpListener>,
+}
+
+/// Why there is no node, or no more: one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AppError(String);
+
+impl AppError {
+    /// An error in these words.
+    pub fn new(line: impl fmt::Display) -> Self {
+        Self(line.to_string())
+    }
+}
+
+/// After the end was asked for, the process ends within so long, whatever hangs: a peer, a client, standard output.
+const GRACE: Duration = Duration::from_millis(1800);
+
+/// What a binary of this name does: reads the command line, and has `run` run the node on a runtime.
+pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>) -> ExitCode {
+    let options = match Options::from_process(binary) {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    log_to_stderr(&options.log);
+    match App::bind(options).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell where standard error is closed.
+            let _ = writeln!(io::stderr(), "{binary}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(filter: &str) {
+    // The options were checked: the filter is sound.
+    let filter = EnvFilter::try_new(filter).unwrap_or_default();
+    let ansi = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr).init();
+}
+
+impl App {
+    fn bind(options: Options) -> Result<Self, AppError> {
+        let listener = listen(options.bind, "--port")?;
+        let api = options.api_port.map(|port| listen((Ipv4Addr::LOCALHOST, port).into(), "--api-port"));
+        Ok(Self { api: api.transpose()?, options, listener })
+    }
+
+    /// Runs the node until it is told to end, by a signal or by its user.
+    pub async fn run<R: Runtime>(self, runtime: R) -> Result<(), AppError> {
+        let mut interrupted = pin!(async {
+            runtime
+                .interrupted()
+                .await
+                .map_err(|error| AppError(format!("signals cannot be awaited: {error}")))
+        });
+        let started = async { self.start(&runtime).await.map(Some) };
+        let Some(running) = or(async { interrupted.as_mut().await.map(|()| None) }, started).await? else {
+            return Ok(());
+        };
+        let gone = async {
+            running.feed.ended().await;
+            Err(AppError("the node has stopped by itself".to_owned()))
+        };
+        or(interrupted, gone).await?;
+        exit_after(GRACE)?;
+        running.stop().await;
+        Ok(())
+    }
+
+    async fn start<R: Runtime>(self, runtime: &R) -> Result<Running, AppError> {
+        let Self { options, listener, api } = self;
+        let advertised = match &options.advertise {
+            Some(addr) => Some(resolve(runtime, addr).await?),
+            None => None,
+        };
+        let config = Config { listen_addr: advertised, ..Config::new(options.uname.clone()) };
+        let node = node::start(runtime, listener, config, options.peers).map_err(AppError::new)?;
+        let (hub, feed) = hub::hub();
+        runtime.spawn(hub.run(node.events, Plain));
+        let (serving, api_ended) = async_channel::bounded(1);
+        if let Some(listener) = api {
+            let listener = runtime.listener(listener).map_err(AppError::new)?;
+            let limits = ApiLimits::default();
+            let serve = api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), limits);
+            runtime.spawn(async move {
+                serve.await;
+                drop(serving);
+            });
+        }
+        Ok(Running { handle: node.handle, feed, api_ended })
+    }
+}
+
+/// A node with all that belongs to it.
+struct Running {
+    handle: Handle,
+    feed: Feed,
+    /// Closed when the API has ended; nothing ever comes.
+    api_ended: Receiver<Infallible>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.handle.shutdown().await;
+        self.feed.ended().await;
+        let _ = self.api_ended.recv().await;
+    }
+}
+
+fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
+    net::listen(addr).map_err(|error| {
+        let port = addr.port();
+        AppError(match error.kind() {
+            io::ErrorKind::AddrInUse => format!("port {port} is taken: name another with {flag}"),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("--bind {}: this machine has no such address", addr.ip())
+            }
+            io::ErrorKind::PermissionDenied => format!("port {port} is not for you to listen on: {error}"),
+            _ => format!("cannot listen on {addr}: {error}"),
+        })
+    })
+}
+
+async fn resolve<R: Runtime>(runtime: &R, addr: &PeerAddr) -> Result<SocketAddr, AppError> {
+    let (host, port) = match addr {
+        PeerAddr::Ip(addr) => return Ok(*addr),
+        PeerAddr::Host { host, port } => (host.clone(), *port),
+    };
+    let addrs = runtime.resolve(host, port).await.unwrap_or_default();
+    addrs.first().copied().ok_or_else(|| AppError(format!("--advertise {addr}: the name cannot be resolved")))
+}
+
+/// Ends the process then, if it has not ended by itself.
+fn exit_after(limit: Duration) -> Result<(), AppError> {
+    let guard = thread::Builder::new().name("exit".to_owned()).spawn(move || {
+        thread::sleep(limit);
+        process::exit(0);
+    });
+    guard.map(drop).map_err(AppError::new)
+}
+
+/// Prints what others say.
+struct Plain;
+
+impl Printer for Plain {
+    async fn print(&mut self, events: Vec<Event>) {
+        let mut lines = String::new();
+        for event in &events {
+            if let Event::Message { peer, text } = event {
+                lines += &format!("{}: {text}\n", peer.uname);
+            }
+        }
+        let _ = io::stdout().write_all(lines.as_bytes()).and_then(|()| io::stdout().flush());
+    }
+}
