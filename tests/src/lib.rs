@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod http;
 pub mod journal;
+pub mod network;
 pub mod ports;
 pub mod process;
 pub mod raw;

@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
 use proto_core::wire::{
-    ByeCode, Frame, Hello, Join, LineReader, LineTooLong, MAX_LINE, Parsed, PeerRecord, Token, parse,
+    ByeCode, Chunk, Frame, Hello, Join, Line, LineReader, LineTooLong, MAX_LINE, Parsed, PeerRecord, Token,
+    parse,
 };
 use proto_core::{ChatText, Limits, Name, NodeId};
 
@@ -27,7 +28,7 @@ proptest! {
 
     #[test]
     fn parsing_never_panics(line in prop::collection::vec(any::<u8>(), 0..200), peers_read in 0..5_usize) {
-        let _ = parse(&line, peers_read);
+        let _ = parse(Line::new(&line), peers_read);
     }
 
     #[test]
@@ -36,7 +37,7 @@ proptest! {
         payload in r#"(\PC|[{}\[\]:,;"'|\r]|"(v|nonce|links|uname|node_id)":|null|-?[0-9]{1,5}|\{\};?){0,30}"#,
     ) {
         let line = format!("{kind}|{payload}");
-        if let Ok(Parsed::Frame(frame)) = parse(line.as_bytes(), 64) {
+        if let Ok(Parsed::Frame(frame)) = parse(Line::Text(&line), 64) {
             check_return(&frame)?;
         }
     }
@@ -89,8 +90,8 @@ fn check_return(frame: &Frame<'_>) -> Result<(), TestCaseError> {
     prop_assert!(line.len() <= MAX_LINE);
     prop_assert_eq!(line_ends(&line), 1);
     let mut reader = LineReader::new();
-    let mut input = &line[..];
-    let read = reader.next_line(&mut input, line.len()).expect("it ends").expect("it fits");
+    let mut chunk = Chunk::new(&line);
+    let read = reader.next_line(&mut chunk, line.len()).expect("it ends").expect("it fits");
     prop_assert_eq!(parse(read, usize::MAX), Ok(Parsed::Frame(frame.clone())));
     Ok(())
 }
@@ -109,14 +110,15 @@ fn line_ends(line: &[u8]) -> usize {
 fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Lines {
     let mut reader = LineReader::new();
     let mut lines = Vec::new();
-    for mut chunk in chunks {
+    for chunk in chunks {
+        let mut chunk = Chunk::new(chunk);
         while let Some(line) = reader.next_line(&mut chunk, limit) {
             match line {
-                Ok(line) => lines.push(line.to_vec()),
+                Ok(line) => lines.push(line.as_bytes().to_vec()),
                 Err(error) => return Err((lines, error)),
             }
         }
-        assert!(chunk.is_empty());
+        assert!(chunk.rest().is_empty());
         assert!(reader.buffered() < limit.max(1));
     }
     Ok(lines)

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Introduction, Link, Phase};
-use crate::wire::{self, ByeCode, Frame, FrameError, Join, Parsed, PeerRecord, Token};
+use crate::wire::{self, ByeCode, Chunk, Frame, FrameError, Join, Parsed, PeerRecord, Token};
 use crate::{Instant, Limits, Version, Violation};
 
 /// One line that came in.
@@ -31,25 +31,27 @@ pub(crate) enum LinkEvent {
 }
 
 impl Link {
-    /// Takes the next line off the front of `rest`, or what there is of it.
+    /// Takes the next line off the front of `chunk`, or what there is of it.
     pub(crate) fn next_event(
         &mut self,
         now: Instant,
-        rest: &mut &[u8],
+        chunk: &mut Chunk<'_>,
         limits: &Limits,
     ) -> Option<LinkEvent> {
-        if rest.is_empty() || matches!(self.phase, Phase::Closing { .. }) {
+        if matches!(self.phase, Phase::Closing { .. }) {
             return None;
         }
-        self.received = Some(now);
+        if !chunk.rest().is_empty() {
+            self.received = Some(now);
+        }
         let joined = self.peer.is_some();
         let limit = if joined { limits.line } else { limits.line_before_join };
-        let Ok(line) = self.reader.next_line(rest, limit)? else {
+        let Ok(line) = self.reader.next_line(chunk, limit)? else {
             return Some(LinkEvent::Cut(Violation::LineTooLong));
         };
         if let Some(rates) = &mut self.rates {
             rates.frames.charge(now, 1);
-            rates.bytes.charge(now, line.len() as u32 + 1);
+            rates.bytes.charge(now, line.as_bytes().len() as u32 + 1);
             let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
             self.paused.until = (free > now).then_some(free);
         }

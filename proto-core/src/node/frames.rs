@@ -8,7 +8,7 @@ use super::Node;
 use super::links::{Ending, encode};
 use crate::link::{LinkEvent, Phase};
 use crate::mesh::uniform;
-use crate::wire::{ByeCode, Frame, Join, PeerRecord, Token};
+use crate::wire::{ByeCode, Chunk, Frame, Join, PeerRecord, Token};
 use crate::{Action, ConnId, LeaveReason, NodeId, Violation};
 
 /// How long one who is here waits before it dials a newcomer, which most likely dials first: this and up to as much
@@ -16,13 +16,14 @@ use crate::{Action, ConnId, LeaveReason, NodeId, Violation};
 const COURTESY: Duration = Duration::from_millis(250);
 
 impl Node {
-    pub(super) fn received(&mut self, conn: ConnId, mut bytes: &[u8]) {
+    pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8]) {
         if !bytes.is_empty() && self.links.get(&conn).is_some_and(|link| !link.greeted) {
             self.greet(conn);
         }
+        let mut chunk = Chunk::new(bytes);
         loop {
             let Some(link) = self.links.get_mut(&conn) else { return };
-            let Some(event) = link.next_event(self.now, &mut bytes, &self.config.limits) else { break };
+            let Some(event) = link.next_event(self.now, &mut chunk, &self.config.limits) else { break };
             self.take_event(conn, event);
             self.regulate(conn);
         }

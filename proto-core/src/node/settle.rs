@@ -126,9 +126,15 @@ impl Node {
         let Some(peer) = self.roster.get_mut(node_id) else { return };
         let before = core::mem::replace(&mut peer.active, newcomer);
         let info = peer.info.clone();
+        let nonce = self.links.get(&before).and_then(|link| link.peer.as_ref()?.nonce);
         if let Some(link) = self.links.get_mut(&newcomer) {
             link.twin = Some(before);
+            // Ahead of all that is said here, so that the peer knows what it has to wait for.
+            if let Some(nonce) = nonce {
+                link.probe(nonce);
+            }
         }
+        self.send_ping(newcomer);
         self.settled_here(newcomer, &info);
         self.refresh(node_id);
         self.leave(before, newcomer);

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::json::{Object, Value};
-use super::{ByeCode, Frame, FrameError, Hello, Join, MAX_ADDRESS, MAX_BYE_TEXT, PeerRecord, Token};
+use super::{ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, PeerRecord, Token};
 use crate::{Name, NodeId};
 
 /// What a line is.
@@ -21,15 +21,15 @@ pub enum Parsed<'a> {
 /// Reads a line that [`LineReader`](super::LineReader) cut: `TYPE|payload`, the type in capital letters.
 ///
 /// Of `PEERS` the first `peers_read` entries are read, and what follows is passed over unseen.
-pub fn parse(line: &[u8], peers_read: usize) -> Result<Parsed<'_>, FrameError> {
-    match line.strip_prefix(b"MSG|") {
-        Some(text) => msg(utf8(text)?),
-        None => any(utf8(line)?, peers_read),
+#[inline]
+pub fn parse(line: Line<'_>, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
+    let Line::Text(line) = line else {
+        return Err(FrameError::NotUtf8);
+    };
+    match line.strip_prefix("MSG|") {
+        Some(text) => msg(text),
+        None => any(line, peers_read),
     }
-}
-
-fn utf8(bytes: &[u8]) -> Result<&str, FrameError> {
-    core::str::from_utf8(bytes).map_err(|_| FrameError::NotUtf8)
 }
 
 fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {

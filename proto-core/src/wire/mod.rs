@@ -11,7 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use decode::{Parsed, parse};
-pub use line::{LineReader, LineTooLong};
+pub use line::{Chunk, Line, LineReader, LineTooLong};
 pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
 /// The longest line, in bytes with its end (SPEC section 10).

@@ -9,21 +9,21 @@ use crate::{ChatText, Name};
 const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 
 fn frame(line: &str) -> Result<Frame<'_>, FrameError> {
-    match parse(line.as_bytes(), 64)? {
+    match parse(Line::Text(line), 64)? {
         Parsed::Frame(frame) => Ok(frame),
         other => panic!("{line}: {other:?}"),
     }
 }
 
 fn join(json: &str) -> Result<Join, FrameError> {
-    match parse(format!("JOIN|{json}").as_bytes(), 64)? {
+    match parse(Line::Text(&format!("JOIN|{json}")), 64)? {
         Parsed::Frame(Frame::Join(join)) => Ok(join),
         other => panic!("{json}: {other:?}"),
     }
 }
 
 fn peers(payload: &str, peers_read: usize) -> Result<Vec<PeerRecord>, FrameError> {
-    match parse(format!("PEERS|{payload}").as_bytes(), peers_read)? {
+    match parse(Line::Text(&format!("PEERS|{payload}")), peers_read)? {
         Parsed::Frame(Frame::Peers(records)) => Ok(records),
         other => panic!("{payload}: {other:?}"),
     }
@@ -42,17 +42,17 @@ fn named(uname: &str) -> PeerRecord {
 #[test]
 fn types_are_matched_exactly() {
     for line in ["", "\r"] {
-        assert_eq!(parse(line.as_bytes(), 64), Ok(Parsed::Blank));
+        assert_eq!(parse(Line::Text(line), 64), Ok(Parsed::Blank));
     }
     for line in ["msg|x", "MSGS|x", " MSG|x", "HELLO", "CHAT|x", "|", "|MSG|x", " "] {
-        assert_eq!(parse(line.as_bytes(), 64), Ok(Parsed::Unknown), "{line:?}");
+        assert_eq!(parse(Line::Text(line), 64), Ok(Parsed::Unknown), "{line:?}");
     }
 }
 
 #[test]
 fn a_missing_payload_is_an_error_of_known_types() {
     for line in ["JOIN", "JOIN|", "PEERS", "MSG", "MSG|", "MSG|\r", "PING", "PING|", "PONG|", "BYE", "BYE|"] {
-        assert_eq!(parse(line.as_bytes(), 64), Err(FrameError::NoPayload), "{line:?}");
+        assert_eq!(parse(Line::Text(line), 64), Err(FrameError::NoPayload), "{line:?}");
     }
     assert_eq!(peers("", 64), Ok(vec![]));
 }
@@ -60,7 +60,7 @@ fn a_missing_payload_is_an_error_of_known_types() {
 #[test]
 fn what_is_not_utf8_is_an_error_of_every_type() {
     for line in [&b"MSG|\xff"[..], b"JOIN|{\"uname\":\"\xc3\"}", b"WHAT|\xed\xa0\x80", b"\xff"] {
-        assert_eq!(parse(line, 64), Err(FrameError::NotUtf8));
+        assert_eq!(parse(Line::new(line), 64), Err(FrameError::NotUtf8));
     }
 }
 

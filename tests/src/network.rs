@@ -1,0 +1,481 @@
+//! A network in memory and in virtual time: real nodes, and puppets whose bytes a test writes itself.
+//!
+//! It is a driver like the others: it carries out actions, and reports inputs. A run is a function of its seed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chacha20::ChaCha8Rng;
+use proto_core::{
+    Action, ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Input, Instant, LeaveReason,
+    Limits, Node, NodeId, Notice, PeerInfo, Violation,
+};
+use rand_core::{Rng, SeedableRng};
+
+/// A network. Hosts are named by their index.
+pub struct Network {
+    now: Instant,
+    random: ChaCha8Rng,
+    hosts: Vec<Host>,
+    wires: BTreeMap<ConnId, Wire>,
+    events: BTreeMap<(Instant, u64), Event>,
+    next_conn: u64,
+    next_event: u64,
+    /// One-way delays are drawn between these two.
+    pub latency: (Duration, Duration),
+    /// Whether what is sent is cut into pieces on its way.
+    pub split: bool,
+    /// Bytes sent so far, by all nodes.
+    pub bytes_sent: u64,
+}
+
+/// One machine of it, at an address of its own.
+pub struct Host {
+    /// Where it is dialed.
+    pub addr: SocketAddr,
+    /// None for a puppet, and for a node that is down.
+    pub node: Option<Node>,
+    /// What it was told to tell its user.
+    pub log: Log,
+    /// Connections that a puppet has, the newest last.
+    pub conns: Vec<ConnId>,
+    /// What a puppet got, by connection.
+    pub inbox: BTreeMap<ConnId, Vec<u8>>,
+    limits: Limits,
+    /// Answers to dials: false while the host is unplugged.
+    pub reachable: bool,
+    dialed: Vec<(Instant, SocketAddr)>,
+}
+
+/// What a node told its user.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// Who said what, in the order of delivery.
+    pub heard: Vec<(Arc<PeerInfo>, String)>,
+    /// Who came (`None`) and went, and when.
+    pub changes: Vec<(Instant, Arc<PeerInfo>, Option<LeaveReason>)>,
+    /// Notices.
+    pub notices: Vec<Notice>,
+    /// Broken rules.
+    pub violations: Vec<Violation>,
+    /// How often a wait was over.
+    pub ready: usize,
+}
+
+/// One end of a connection.
+struct Wire {
+    host: usize,
+    other: ConnId,
+    /// What was sent on it arrives no sooner: streams keep their order.
+    arrives: Instant,
+    paused: VecDeque<Vec<u8>>,
+    is_paused: bool,
+    /// The driver will say or has said `Closed`.
+    ended: bool,
+    /// Nothing is taken from it: a peer that does not read.
+    pub stuck: bool,
+}
+
+enum Event {
+    Knock { dial: DialId, from: usize, to: SocketAddr },
+    DialFailed { dial: DialId, host: usize, reason: DialError },
+    Arrive { conn: ConnId, bytes: Vec<u8> },
+    Flushed { conn: ConnId },
+    End { conn: ConnId },
+}
+
+impl Network {
+    /// A network without hosts.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::ORIGIN,
+            random: ChaCha8Rng::seed_from_u64(seed),
+            hosts: Vec::new(),
+            wires: BTreeMap::new(),
+            events: BTreeMap::new(),
+            next_conn: 0,
+            next_event: 0,
+            latency: (Duration::from_millis(1), Duration::from_millis(20)),
+            split: true,
+            bytes_sent: 0,
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Adds a host with a node of this name, as the drivers start one: it listens, and dials these.
+    pub fn add_node(&mut self, name: &str, peers: &[SocketAddr]) -> usize {
+        self.add_node_with(name, peers, Limits::default())
+    }
+
+    /// The same with limits of its own.
+    pub fn add_node_with(&mut self, name: &str, peers: &[SocketAddr], limits: Limits) -> usize {
+        let index = self.add_puppet();
+        self.hosts[index].limits = limits;
+        self.start(index, name, peers);
+        index
+    }
+
+    /// Adds a host that accepts connections and says what the test says.
+    pub fn add_puppet(&mut self) -> usize {
+        let index = self.hosts.len();
+        let addr = SocketAddr::from(([127, 0, (index >> 8) as u8, index as u8], 8080));
+        self.hosts.push(Host {
+            addr,
+            node: None,
+            log: Log::default(),
+            conns: Vec::new(),
+            inbox: BTreeMap::new(),
+            limits: Limits::default(),
+            reachable: true,
+            dialed: Vec::new(),
+        });
+        index
+    }
+
+    /// Starts a node on a host that has none.
+    pub fn start(&mut self, index: usize, name: &str, peers: &[SocketAddr]) {
+        let mut config = Config::new(name.parse().expect("a legal name"));
+        let host = &mut self.hosts[index];
+        config.listen_addr = Some(host.addr);
+        config.limits = host.limits.clone();
+        let mut seed = [0; 32];
+        self.random.fill_bytes(&mut seed);
+        host.node = Some(Node::new(config, seed, self.now).expect("legal limits"));
+        for peer in peers {
+            self.command(index, Command::Connect((*peer).into())).expect("there is room");
+        }
+    }
+
+    /// Ends a node without a word. With `silently`, its connections stay open and nothing answers on them any more.
+    pub fn kill(&mut self, index: usize, silently: bool) {
+        self.hosts[index].node = None;
+        self.hosts[index].reachable = false;
+        let conns: Vec<_> = self.conns_of(index);
+        for conn in conns.into_iter().filter(|_| !silently) {
+            self.sever(conn);
+        }
+    }
+
+    /// Drops a connection as a reset does: both ends learn of it, and what is under way is lost.
+    pub fn sever(&mut self, conn: ConnId) {
+        let other = self.wires[&conn].other;
+        self.end_at(conn, self.now);
+        let at = self.now + self.delay();
+        self.end_at(other, at);
+    }
+
+    /// A host, to look at.
+    pub fn host(&self, index: usize) -> &Host {
+        &self.hosts[index]
+    }
+
+    /// A host, to change.
+    pub fn host_mut(&mut self, index: usize) -> &mut Host {
+        &mut self.hosts[index]
+    }
+
+    /// A node that is up.
+    pub fn node(&self, index: usize) -> &Node {
+        self.hosts[index].node.as_ref().expect("the node is up")
+    }
+
+    /// The id of a node that is up.
+    pub fn id(&self, index: usize) -> NodeId {
+        self.node(index).id()
+    }
+
+    /// The ends of connections that a host has.
+    pub fn conns_of(&self, index: usize) -> Vec<ConnId> {
+        self.wires
+            .iter()
+            .filter(|(_, wire)| wire.host == index && !wire.ended)
+            .map(|(conn, _)| *conn)
+            .collect()
+    }
+
+    /// Dials that a host began, and when.
+    pub fn dialed(&self, index: usize) -> &[(Instant, SocketAddr)] {
+        &self.hosts[index].dialed
+    }
+
+    /// The names of the peers that a node has, sorted.
+    pub fn peer_names(&self, index: usize) -> Vec<&str> {
+        let mut names: Vec<_> = self.node(index).peers().map(|peer| peer.uname.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What a node heard, as `name: text`.
+    pub fn heard(&self, index: usize) -> Vec<String> {
+        self.hosts[index].log.heard.iter().map(|(peer, text)| format!("{}: {text}", peer.uname)).collect()
+    }
+
+    /// Says a line; panics where it would have to wait.
+    pub fn say(&mut self, index: usize, text: &str) {
+        let texts = ChatText::lines(text).expect("it can be said");
+        self.command(index, Command::Say(texts)).expect("nobody is slow");
+    }
+
+    /// Gives a command to a node.
+    pub fn command(&mut self, index: usize, command: Command) -> Result<(), CommandError> {
+        let node = self.hosts[index].node.as_mut().expect("the node is up");
+        let result = node.command(self.now, command);
+        self.carry_out(index);
+        result
+    }
+
+    /// A puppet dials a host. The connection's number at the puppet's end.
+    pub fn puppet_dials(&mut self, puppet: usize, host: usize) -> ConnId {
+        let from = SocketAddr::new(self.hosts[puppet].addr.ip(), 40_000);
+        self.connect(puppet, host, from, None)
+    }
+
+    /// A puppet says bytes on a connection of its own.
+    pub fn puppet_says(&mut self, conn: ConnId, bytes: impl AsRef<[u8]>) {
+        self.send(conn, bytes.as_ref().to_vec());
+    }
+
+    /// A puppet ends a connection in good order.
+    pub fn puppet_closes(&mut self, conn: ConnId) {
+        let other = self.wires[&conn].other;
+        let at = self.wires[&conn].arrives.max(self.now + self.delay());
+        self.end_at(other, at);
+    }
+
+    /// From now on this end takes nothing: what is sent to it is never flushed.
+    pub fn stop_reading(&mut self, conn: ConnId) {
+        self.wires.get_mut(&conn).expect("it is open").stuck = true;
+    }
+
+    /// What a puppet got on a connection, as text.
+    pub fn got(&self, puppet: usize, conn: ConnId) -> String {
+        let bytes = self.hosts[puppet].inbox.get(&conn).cloned().unwrap_or_default();
+        String::from_utf8(bytes).expect("a node says UTF-8")
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run_to(end, |_| false);
+        self.now = end;
+    }
+
+    /// Lets time pass until this is so; false if it is not within `bound`.
+    pub fn run_until(&mut self, bound: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now + bound;
+        self.run_to(end, done)
+    }
+
+    fn run_to(&mut self, end: Instant, done: impl Fn(&Self) -> bool) -> bool {
+        let mut idle = 0;
+        loop {
+            if done(self) {
+                return true;
+            }
+            let event = self.events.first_key_value().map(|((at, _), _)| *at);
+            let timer = self.next_timer();
+            let next = [event, timer.map(|(at, _)| at)].into_iter().flatten().min();
+            let Some(next) = next.filter(|next| *next <= end) else { return false };
+            idle = if next > self.now { 0 } else { idle + 1 };
+            assert!(idle < 100_000, "something does not sleep: {timer:?}");
+            self.now = next.max(self.now);
+            if event == Some(next) {
+                let (_, event) = self.events.pop_first().expect("there is one");
+                self.happen(event);
+            } else if let Some((_, index)) = timer {
+                self.input(index, &Input::Timeout);
+            }
+        }
+    }
+
+    fn next_timer(&self) -> Option<(Instant, usize)> {
+        let timers = self.hosts.iter().enumerate().filter_map(|(index, host)| {
+            let (at, _) = host.node.as_ref()?.poll_timeout()?;
+            Some((at, index))
+        });
+        timers.min()
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Knock { dial, from, to } => {
+                let host = self.hosts.iter().position(|host| host.addr == to && host.reachable);
+                match host {
+                    Some(host) => {
+                        let remote = SocketAddr::new(self.hosts[from].addr.ip(), 40_000);
+                        self.connect(from, host, remote, Some(dial));
+                    }
+                    None => self.input(from, &Input::DialFailed { dial, reason: DialError::Refused }),
+                }
+            }
+            Event::DialFailed { dial, host, reason } => self.input(host, &Input::DialFailed { dial, reason }),
+            Event::Arrive { conn, bytes } => self.arrive(conn, bytes),
+            Event::Flushed { conn } => {
+                if let Some(wire) = self.wires.get(&conn).filter(|wire| !wire.ended) {
+                    self.input(wire.host, &Input::Flushed { conn });
+                }
+            }
+            Event::End { conn } => self.end(conn),
+        }
+    }
+
+    fn connect(&mut self, from: usize, to: usize, remote: SocketAddr, dial: Option<DialId>) -> ConnId {
+        let [near, far] = [0, 1].map(|offset| ConnId(self.next_conn + offset));
+        self.next_conn += 2;
+        for (conn, host, other) in [(near, from, far), (far, to, near)] {
+            let wire = Wire {
+                host,
+                other,
+                arrives: self.now,
+                paused: VecDeque::new(),
+                is_paused: false,
+                ended: false,
+                stuck: false,
+            };
+            self.wires.insert(conn, wire);
+            self.hosts[host].conns.push(conn);
+        }
+        self.input(to, &Input::Accepted { conn: far, remote });
+        if let Some(dial) = dial {
+            self.input(from, &Input::Connected { dial, conn: near });
+        }
+        near
+    }
+
+    fn arrive(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        let Some(wire) = self.wires.get_mut(&conn).filter(|wire| !wire.ended) else { return };
+        if wire.is_paused {
+            wire.paused.push_back(bytes);
+            return;
+        }
+        let index = wire.host;
+        if self.hosts[index].node.is_some() {
+            self.input(index, &Input::Received { conn, bytes: &bytes });
+        } else {
+            self.hosts[index].inbox.entry(conn).or_default().extend(bytes);
+        }
+    }
+
+    /// An end learns that the connection is over, and so does the other one.
+    fn end(&mut self, conn: ConnId) {
+        let Some(wire) = self.wires.get_mut(&conn).filter(|wire| !wire.ended) else { return };
+        if wire.is_paused && !wire.paused.is_empty() {
+            // The end stands behind what is not read yet.
+            let at = self.now + Duration::from_millis(10);
+            self.end_at(conn, at);
+            return;
+        }
+        wire.ended = true;
+        let (index, other) = (wire.host, wire.other);
+        self.input(index, &Input::Closed { conn });
+        let at = self.now + self.delay();
+        self.end_at(other, at);
+    }
+
+    fn input(&mut self, index: usize, input: &Input<'_>) {
+        if let Some(node) = &mut self.hosts[index].node {
+            node.handle_input(self.now, input.clone());
+            self.carry_out(index);
+        }
+    }
+
+    fn carry_out(&mut self, index: usize) {
+        while let Some(action) = self.hosts[index].node.as_mut().and_then(Node::poll_action) {
+            self.carry_out_one(index, action);
+        }
+    }
+
+    fn carry_out_one(&mut self, index: usize, action: Action) {
+        let now = self.now;
+        let log = &mut self.hosts[index].log;
+        match action {
+            Action::RegisterPeer(peer) => log.changes.push((now, peer, None)),
+            Action::UnregisterPeer { peer, reason } => log.changes.push((now, peer, Some(reason))),
+            Action::UpdatePeer(_) | Action::CancelDial { .. } => {}
+            Action::Deliver { peer, text } => log.heard.push((peer, text)),
+            Action::Notice(notice) => log.notices.push(notice),
+            Action::Report { violation, .. } => log.violations.push(violation),
+            Action::Ready => log.ready += 1,
+            Action::Resolve { dial, .. } => {
+                self.schedule(now, Event::DialFailed { dial, host: index, reason: DialError::NotResolved });
+            }
+            Action::Dial { dial, addr } => {
+                self.hosts[index].dialed.push((now, addr));
+                let at = now + self.delay();
+                self.schedule(at, Event::Knock { dial, from: index, to: addr });
+            }
+            Action::SendFrame { conn, bytes } => {
+                self.bytes_sent += bytes.len() as u64;
+                let stuck = self
+                    .wires
+                    .get(&conn)
+                    .and_then(|wire| self.wires.get(&wire.other))
+                    .is_some_and(|w| w.stuck);
+                self.send(conn, bytes);
+                if !stuck {
+                    let at = now + Duration::from_micros(self.random.next_u64() % 1000);
+                    self.schedule(at, Event::Flushed { conn });
+                }
+            }
+            Action::PauseReading { conn } => self.wires.get_mut(&conn).expect("it is open").is_paused = true,
+            Action::ResumeReading { conn } => {
+                let wire = self.wires.get_mut(&conn).expect("it is open");
+                wire.is_paused = false;
+                let waiting = std::mem::take(&mut wire.paused);
+                for bytes in waiting {
+                    self.arrive(conn, bytes);
+                }
+            }
+            Action::Close { conn } => {
+                let Some(wire) = self.wires.get(&conn) else { return };
+                let (other, arrives) = (wire.other, wire.arrives);
+                let at = arrives.max(now + self.delay());
+                self.end_at(other, at);
+            }
+            Action::Abort { conn } => {
+                self.end_at(conn, now);
+                if let Some(other) = self.wires.get(&conn).map(|wire| wire.other) {
+                    let at = now + self.delay();
+                    self.end_at(other, at);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        let delay = self.delay();
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        wire.arrives = wire.arrives.max(self.now + delay);
+        let (other, at) = (wire.other, wire.arrives);
+        if self.split && bytes.len() > 1 {
+            let cut = 1 + self.random.next_u64() as usize % (bytes.len() - 1);
+            let (head, tail) = bytes.split_at(cut);
+            for part in [head, tail] {
+                self.schedule(at, Event::Arrive { conn: other, bytes: part.to_vec() });
+            }
+        } else {
+            self.schedule(at, Event::Arrive { conn: other, bytes });
+        }
+    }
+
+    fn end_at(&mut self, conn: ConnId, at: Instant) {
+        self.schedule(at, Event::End { conn });
+    }
+
+    fn schedule(&mut self, at: Instant, event: Event) {
+        self.events.insert((at, self.next_event), event);
+        self.next_event += 1;
+    }
+
+    fn delay(&mut self) -> Duration {
+        let (low, high) = self.latency;
+        let span = (high - low).as_nanos() as u64 + 1;
+        low + Duration::from_nanos(self.random.next_u64() % span)
+    }
+}
