@@ -1,0 +1,116 @@
+// Ties the parts together: what happens at the node, and what the page shows of it.
+
+import { Composer } from "./composer.js";
+import { Log } from "./log.js";
+import { ChatNode } from "./node.js";
+import { People } from "./people.js";
+import { who } from "./text.js";
+
+const status = document.getElementById("status");
+const statusText = document.getElementById("status-text");
+const gone = document.getElementById("gone");
+const goneText = document.getElementById("gone-text");
+const toggle = document.getElementById("people-toggle");
+
+const node = new ChatNode();
+const people = new People();
+const log = new Log();
+const composer = new Composer(node);
+
+let me = null;
+/** The number of the newest message shown. */
+let newest = 0;
+/** Messages that came while nobody looked. */
+let unseen = 0;
+
+node.addEventListener("here", ({ detail }) => {
+  const restarted = me && me.node_id !== detail.me.node_id;
+  const missed = me && !restarted && detail.messages.length > 0 && detail.messages[0].id > newest + 1;
+  me = detail.me;
+  people.replace(me, detail.peers);
+  if (restarted) log.notice(["The node was started again."]);
+  if (missed) log.notice(["Some messages are missing here."]);
+  for (const message of detail.messages) showMessage(message);
+  show("here", "Connected");
+});
+
+node.addEventListener("gone", ({ detail: wait }) => {
+  goneText.textContent =
+    wait < 1_500 ? "Trying to reach it…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text stays where it is.`;
+  show("gone", "Node gone");
+});
+
+/** One for each kind of event; kinds that are not here do not concern the page. */
+const HAPPENINGS = {
+  MessageReceived: ({ from, content }, { at, id, node_id }) =>
+    showMessage({ from, content, at, id, node_id, own: false }),
+  MessageSent({ from, content }, { at, id }) {
+    if (from !== me.uname) {
+      me = { ...me, uname: from };
+      people.rename(from);
+    }
+    showMessage({ from, content, at, id, own: true });
+  },
+  PeerJoined(peer, { at }) {
+    if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " is here"], at);
+  },
+  PeerUpdated(peer, { at }) {
+    const known = people.put(peer);
+    if (!known || known.uname === peer.uname) return;
+    log.notice([named(peer.node_id, known.uname), " is now ", named(peer.node_id, peer.uname)], at);
+  },
+  PeerDisconnected(nodeId, { at, uname }) {
+    if (people.remove(nodeId)) log.notice([named(nodeId, uname), " has left"], at);
+  },
+};
+
+node.addEventListener("happened", ({ detail: event }) => {
+  const kind = Object.keys(HAPPENINGS).find((kind) => kind in event);
+  if (kind) HAPPENINGS[kind](event[kind], event);
+});
+
+function named(nodeId, name) {
+  return who(name, people.distinction(nodeId, name));
+}
+
+function showMessage({ from, content, at, id, node_id, own }) {
+  // It came both ways, in the list and as an event.
+  if (id <= newest) return;
+  newest = id;
+  const nodeId = own ? me.node_id : node_id;
+  log.message({ nodeId, from, distinction: people.distinction(nodeId, from), content, at, own });
+  if (document.hidden && !own) unseen += 1;
+  showTitle();
+}
+
+function show(state, text) {
+  status.dataset.state = state;
+  statusText.textContent = text;
+  gone.hidden = state !== "gone";
+  document.body.classList.toggle("node-gone", state === "gone");
+  composer.here = state === "here";
+  showTitle();
+}
+
+function showTitle() {
+  const name = me ? `${me.uname} · Chat` : "Chat";
+  const mark = unseen > 0 ? `(${unseen}) ` : gone.hidden ? "" : "⚠ ";
+  document.title = mark + name;
+}
+
+toggle.addEventListener("click", () => {
+  const open = document.body.classList.toggle("people-open");
+  toggle.ariaExpanded = String(open);
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  unseen = 0;
+  showTitle();
+  node.connect();
+});
+
+document.getElementById("retry").addEventListener("click", () => node.connect());
+addEventListener("online", () => node.connect());
+
+node.connect();

@@ -1,0 +1,67 @@
+// Who is here.
+
+import { avatar, element, shortId, who } from "./text.js";
+
+export class People {
+  #list = document.getElementById("peers");
+  #alone = document.getElementById("alone");
+  #count = document.getElementById("people-count");
+  #title = document.getElementById("people-title");
+  #me = null;
+  #peers = new Map();
+
+  /** The node itself, and everybody who is here. */
+  replace(me, peers) {
+    this.#me = me;
+    this.#peers = new Map(peers.map((peer) => [peer.node_id, peer]));
+    this.#show();
+  }
+
+  /** Adds a peer, or what is new of it; returns what was known of it. */
+  put(peer) {
+    const known = this.#peers.get(peer.node_id);
+    this.#peers.set(peer.node_id, peer);
+    this.#show();
+    return known;
+  }
+
+  /** Returns what was known of it. */
+  remove(nodeId) {
+    const known = this.#peers.get(nodeId);
+    this.#peers.delete(nodeId);
+    this.#show();
+    return known;
+  }
+
+  /** The node's user goes by another name now. */
+  rename(uname) {
+    this.#me = { ...this.#me, uname };
+    this.#show();
+  }
+
+  /** What stands behind a name to tell its bearers apart, if anybody else here has that name. */
+  distinction(nodeId, name) {
+    const others = [this.#me, ...this.#peers.values()].filter((peer) => peer.node_id !== nodeId);
+    return others.some(({ uname }) => uname === name) ? shortId(nodeId) : "";
+  }
+
+  #show() {
+    const peers = [...this.#peers.values()].sort(
+      (a, b) => a.uname.localeCompare(b.uname) || (a.node_id < b.node_id ? -1 : 1),
+    );
+    this.#list.replaceChildren(this.#entry(this.#me, true), ...peers.map((peer) => this.#entry(peer, false)));
+    const count = peers.length + 1;
+    this.#count.textContent = count;
+    this.#title.textContent = `Here now (${count})`;
+    this.#alone.hidden = peers.length > 0;
+  }
+
+  #entry(peer, own) {
+    const entry = element("li", own ? "peer own" : "peer");
+    entry.dataset.nodeId = peer.node_id;
+    entry.title = [peer.node_id, peer.remote_addr ?? peer.listen_addr].join("\n");
+    entry.append(avatar(peer.node_id, peer.uname), who(peer.uname, this.distinction(peer.node_id, peer.uname)));
+    if (own) entry.append(element("span", "you", "you"));
+    return entry;
+  }
+}
