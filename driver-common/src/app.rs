@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::{self, ExitCode};
@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_channel::Receiver;
 use futures_lite::future::or;
-use proto_core::{Config, PeerAddr};
-use tracing_subscriber::EnvFilter;
+use proto_core::{Config, Name, PeerAddr};
 
 use crate::api::{self, ApiLimits};
-use crate::hub::{self, Feed, Printer};
+use crate::hub::{self, Feed};
 use crate::options::Options;
 use crate::runtime::Runtime;
-use crate::{Event, Handle, net, node};
+use crate::terminal::{GiveBack, Quit, Terminal};
+use crate::{Handle, net, node};
 
 /// A node that has its ports and is about to run.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub struct App {
     options: Options,
     listener: TcpListener,
     api: Option<TcpListener>,
+    terminal: Terminal,
 }
 
 /// Why there is no node, or no more: one line.
@@ -49,8 +50,7 @@ pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>)
         Ok(options) => options,
         Err(code) => return code,
     };
-    log_to_stderr(&options.log);
-    match App::bind(options).and_then(run) {
+    match App::open(options).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell where standard error is closed.
@@ -60,22 +60,18 @@ pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>)
     }
 }
 
-fn log_to_stderr(filter: &str) {
-    // The options were checked: the filter is sound.
-    let filter = EnvFilter::try_new(filter).unwrap_or_default();
-    let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(io::stderr).init();
-}
-
 impl App {
-    fn bind(options: Options) -> Result<Self, AppError> {
+    fn open(options: Options) -> Result<Self, AppError> {
+        let terminal = Terminal::open().map_err(AppError::new)?;
+        terminal.show_logs(&options.log);
         let listener = listen(options.bind, "--port")?;
         let api = options.api_port.map(|port| listen((Ipv4Addr::LOCALHOST, port).into(), "--api-port"));
-        Ok(Self { api: api.transpose()?, options, listener })
+        Ok(Self { api: api.transpose()?, options, listener, terminal })
     }
 
     /// Runs the node until it is told to end, by a signal or by its user.
     pub async fn run<R: Runtime>(self, runtime: R) -> Result<(), AppError> {
+        let give_back = self.terminal.give_back();
         let mut interrupted = pin!(async {
             runtime
                 .interrupted()
@@ -90,22 +86,29 @@ impl App {
             running.feed.ended().await;
             Err(AppError("the node has stopped by itself".to_owned()))
         };
-        or(interrupted, gone).await?;
-        exit_after(GRACE)?;
+        let left = async {
+            running.quit.asked().await;
+            Ok(())
+        };
+        or(or(interrupted, left), gone).await?;
+        exit_after(GRACE, give_back)?;
         running.stop().await;
         Ok(())
     }
 
     async fn start<R: Runtime>(self, runtime: &R) -> Result<Running, AppError> {
-        let Self { options, listener, api } = self;
+        let Self { options, listener, api, mut terminal } = self;
+        options.warnings().for_each(|warning| terminal.notice(&warning));
         let advertised = match &options.advertise {
             Some(addr) => Some(resolve(runtime, addr).await?),
             None => None,
         };
         let config = Config { listen_addr: advertised, ..Config::new(options.uname.clone()) };
         let node = node::start(runtime, listener, config, options.peers).map_err(AppError::new)?;
+        terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
+        let (sink, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
         let (hub, feed) = hub::hub();
-        runtime.spawn(hub.run(node.events, Plain));
+        runtime.spawn(hub.run(node.events, sink));
         let (serving, api_ended) = async_channel::bounded(1);
         if let Some(listener) = api {
             let listener = runtime.listener(listener).map_err(AppError::new)?;
@@ -116,7 +119,7 @@ impl App {
                 drop(serving);
             });
         }
-        Ok(Running { handle: node.handle, feed, api_ended })
+        Ok(Running { handle: node.handle, feed, api_ended, quit, _terminal: terminal })
     }
 }
 
@@ -126,6 +129,9 @@ struct Running {
     feed: Feed,
     /// Closed when the API has ended; nothing ever comes.
     api_ended: Receiver<Infallible>,
+    quit: Quit,
+    /// Given back when everything is printed.
+    _terminal: Terminal,
 }
 
 impl Running {
@@ -159,26 +165,19 @@ async fn resolve<R: Runtime>(runtime: &R, addr: &PeerAddr) -> Result<SocketAddr,
     addrs.first().copied().ok_or_else(|| AppError(format!("--advertise {addr}: the name cannot be resolved")))
 }
 
+/// Where the node is to be found.
+fn greeting(uname: &Name, addr: SocketAddr, api: Option<&TcpListener>) -> Result<String, AppError> {
+    let api = api.map(TcpListener::local_addr).transpose().map_err(AppError::new)?;
+    let page = api.map(|api| format!("; page and API on http://{api}")).unwrap_or_default();
+    Ok(format!("{uname} listens on {addr}{page}"))
+}
+
 /// Ends the process then, if it has not ended by itself.
-fn exit_after(limit: Duration) -> Result<(), AppError> {
+fn exit_after(limit: Duration, give_back: GiveBack) -> Result<(), AppError> {
     let guard = thread::Builder::new().name("exit".to_owned()).spawn(move || {
         thread::sleep(limit);
+        give_back.now();
         process::exit(0);
     });
     guard.map(drop).map_err(AppError::new)
-}
-
-/// Prints what others say.
-struct Plain;
-
-impl Printer for Plain {
-    async fn print(&mut self, events: Vec<Event>) {
-        let mut lines = String::new();
-        for event in &events {
-            if let Event::Message { peer, text } = event {
-                lines += &format!("{}: {text}\n", peer.uname);
-            }
-        }
-        let _ = io::stdout().write_all(lines.as_bytes()).and_then(|()| io::stdout().flush());
-    }
 }

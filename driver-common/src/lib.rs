@@ -10,6 +10,7 @@ pub mod net;
 mod node;
 pub mod options;
 pub mod runtime;
+pub mod terminal;
 
 pub use clock::Clock;
 pub use event::Event;

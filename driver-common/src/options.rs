@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
-use proto_core::{Config, Name, PeerAddr};
+use proto_core::{Name, PeerAddr};
 use tracing_subscriber::EnvFilter;
 
 /// The default of `--port`.
@@ -75,11 +75,6 @@ impl Options {
             advertise: flags.advertise,
             log: rust_log.unwrap_or_else(|| log_filter(flags.verbose, flags.quiet)),
         })
-    }
-
-    /// The settings of a node that can be dialed at this address.
-    pub fn config(&self, listen_addr: SocketAddr) -> Config {
-        Config { listen_addr: Some(listen_addr), ..Config::new(self.uname.clone()) }
     }
 
     /// What the user should think about before going on, one line each.

@@ -1,0 +1,131 @@
+//! What the user enters at the prompt: a command, or something to say.
+
+use proto_core::{ChatText, Name, PeerAddr};
+
+/// What an entry means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Nothing,
+    Say(Vec<ChatText>),
+    Peers,
+    Connect(PeerAddr),
+    Nick(Name),
+    Help,
+    Quit,
+    /// Nothing is done but to tell the user this.
+    Wrong(String),
+}
+
+/// The lines that `/help` prints.
+pub(crate) const HELP: &[&str] = &[
+    "what you type and enter is said to everybody who is linked; pasted lines are one message each",
+    "/peers              who is here",
+    "/connect HOST:PORT  dial a peer until it is linked",
+    "/nick NAME          go by another name",
+    "/quit               leave (^D and ^C too)",
+    "//TEXT              say a text that begins with a slash",
+];
+
+impl Entry {
+    /// Reads what was entered at once. Of several lines, as from a paste, each is text, whatever it begins with.
+    pub(crate) fn parse(entered: &str) -> Self {
+        let entered = entered.trim_end_matches(['\n', '\r']);
+        let command = entered.strip_prefix('/').filter(|rest| !rest.contains(['\n', '\r']));
+        match command {
+            None => Self::say(entered),
+            Some(text) if text.starts_with('/') => Self::say(text),
+            Some(command) => {
+                let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+                Self::command(name, argument.trim())
+            }
+        }
+    }
+
+    fn say(text: &str) -> Self {
+        if text.trim().is_empty() {
+            return Self::Nothing;
+        }
+        match ChatText::lines(text) {
+            Ok(texts) => {
+                Self::Say(texts.into_iter().filter(|text| !text.as_str().trim().is_empty()).collect())
+            }
+            Err(error) => Self::Wrong(format!("not said: {error}")),
+        }
+    }
+
+    fn command(name: &str, argument: &str) -> Self {
+        match (name, argument) {
+            ("peers", "") => Self::Peers,
+            ("help", "") => Self::Help,
+            ("quit", "") => Self::Quit,
+            ("peers" | "help" | "quit", _) => Self::Wrong(format!("/{name} stands alone")),
+            ("connect", addr) => match addr.parse() {
+                Ok(addr) => Self::Connect(addr),
+                Err(error) => Self::Wrong(format!("/connect HOST:PORT: {error}")),
+            },
+            ("nick", name) => match name.parse() {
+                Ok(name) => Self::Nick(name),
+                Err(error) => Self::Wrong(format!("/nick NAME: {error}")),
+            },
+            _ => Self::Wrong(format!("there is no command /{name}: see /help, or begin with // to say it")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(texts: &[&str]) -> Entry {
+        Entry::Say(texts.iter().map(|text| ChatText::new(*text).unwrap()).collect())
+    }
+
+    fn wrong(entered: &str) -> String {
+        match Entry::parse(entered) {
+            Entry::Wrong(text) => text,
+            other => panic!("{entered:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_is_said_as_it_is() {
+        assert_eq!(Entry::parse("hello / world "), say(&["hello / world "]));
+        assert_eq!(Entry::parse(" /quit"), say(&[" /quit"]));
+        assert_eq!(Entry::parse("//quit"), say(&["/quit"]));
+        assert_eq!(Entry::parse("///"), say(&["//"]));
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        for entered in ["", " ", "\n", " \r\n\t"] {
+            assert_eq!(Entry::parse(entered), Entry::Nothing, "{entered:?}");
+        }
+    }
+
+    #[test]
+    fn a_paste_is_text_line_by_line() {
+        assert_eq!(Entry::parse("one\n\n \n/two\r\nthree\n"), say(&["one", "/two", "three"]));
+        assert_eq!(Entry::parse("/quit\n/quit"), say(&["/quit", "/quit"]));
+        assert_eq!(Entry::parse("/quit\n"), Entry::Quit);
+    }
+
+    #[test]
+    fn commands() {
+        assert_eq!(Entry::parse("/peers"), Entry::Peers);
+        assert_eq!(Entry::parse("/help "), Entry::Help);
+        assert_eq!(Entry::parse("/quit"), Entry::Quit);
+        assert_eq!(Entry::parse("/connect  [::1]:80 "), Entry::Connect("[::1]:80".parse().unwrap()));
+        assert_eq!(Entry::parse("/nick Zoë Z"), Entry::Nick("Zoë Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert_eq!(wrong("/foo bar"), "there is no command /foo: see /help, or begin with // to say it");
+        assert_eq!(wrong("/quit now"), "/quit stands alone");
+        assert!(wrong("/connect").starts_with("/connect HOST:PORT: "));
+        assert!(wrong("/connect x").starts_with("/connect HOST:PORT: "));
+        assert_eq!(wrong("/nick"), "/nick NAME: a name must not be empty");
+        assert!(wrong(&format!("/nick {}", "x".repeat(65))).contains("at most 64 bytes"));
+        assert!(wrong(&"x".repeat(ChatText::MAX + 1)).starts_with("not said: a message is at most"));
+    }
+}

@@ -1,0 +1,310 @@
+//! What waits to be shown: bounded, written by a thread of its own, and lossy only where nothing moves.
+
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The bounds of one output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Bytes that wait, those being written included.
+    pub(crate) capacity: usize,
+    /// An output that took nothing for so long does not move.
+    pub(crate) patience: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { capacity: 1024 * 1024, patience: Duration::from_millis(250) }
+    }
+}
+
+/// Whole lines on their way to a device that may be slow, stopped or closed. Clones share one device.
+///
+/// Lines are lost in two cases only: the device is closed, or it is full and does not move. In the second case they
+/// are counted, and when it moves again a line tells how many they were.
+#[derive(Clone)]
+pub(crate) struct Output(Arc<Shared>);
+
+struct Shared {
+    bounds: Bounds,
+    /// Where the line about lost lines goes; none: into the lines themselves, where they are missing.
+    aside: Option<Output>,
+    state: Mutex<State>,
+    /// There is something to write.
+    filled: Condvar,
+    /// The device took something, or failed.
+    moved: Condvar,
+    /// Somebody began to wait for room.
+    waited: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whole lines.
+    waiting: Vec<u8>,
+    /// Bytes that the writing thread took out of `waiting` and the device has not taken yet.
+    writing: usize,
+    /// When the device last took something, or was first given something to take.
+    moved_at: Option<Instant>,
+    /// Lines lost since it last moved.
+    lost: u64,
+    closed: bool,
+    waiters: Vec<Waker>,
+}
+
+impl Output {
+    /// An output to this device; its writes may block for any time.
+    pub(crate) fn new(
+        device: impl Write + Send + 'static,
+        bounds: Bounds,
+        aside: Option<Self>,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            bounds,
+            aside,
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            moved: Condvar::new(),
+            waited: Condvar::new(),
+        });
+        let (writer, watcher) = (shared.clone(), shared.clone());
+        thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || writer.write_all_that_comes(device))?;
+        thread::Builder::new().name("output-watch".to_owned()).spawn(move || watcher.watch())?;
+        Ok(Self(shared))
+    }
+
+    /// Hands over whole lines and waits for room as long as the device moves.
+    pub(crate) async fn write(&self, lines: &str) {
+        let mut rest = lines;
+        std::future::poll_fn(|context| self.0.poll_write(&mut rest, context)).await;
+    }
+
+    /// Hands over whole lines; what finds no room now is lost and counted.
+    pub(crate) fn offer(&self, lines: &str) {
+        let mut state = self.0.lock();
+        let rest = self.0.accept(&mut state, lines);
+        state.lose(rest);
+    }
+
+    /// Waits until the device took everything or does not move, and no longer than until `end`.
+    pub(crate) fn flush(&self, end: Instant) {
+        let mut state = self.0.lock();
+        while state.len() > 0 && !state.closed {
+            let stands_at = state.moved_at.map_or(end, |at| at + self.0.bounds.patience);
+            let left = stands_at.min(end).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = wait(&self.0.moved, state, Some(left));
+        }
+    }
+}
+
+impl State {
+    fn len(&self) -> usize {
+        self.waiting.len() + self.writing
+    }
+
+    fn lose(&mut self, lines: &str) {
+        if !self.closed {
+            self.lost += lines.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        }
+    }
+
+    fn wake(&mut self) {
+        self.waiters.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Shared {
+    /// Waiters are woken when there is room for a good many lines, not for each few.
+    fn low_water(&self) -> usize {
+        self.bounds.capacity - self.bounds.capacity / 16
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stands_still(&self, state: &State) -> bool {
+        state.moved_at.is_some_and(|at| at.elapsed() >= self.bounds.patience)
+    }
+
+    /// Takes as many whole lines as there is room for and gives the rest back.
+    fn accept<'a>(&self, state: &mut State, lines: &'a str) -> &'a str {
+        if state.closed {
+            return "";
+        }
+        // The gap stays in one place: until the lost lines are told of, nothing comes after them.
+        if state.lost > 0 {
+            return lines;
+        }
+        let room = self.bounds.capacity.saturating_sub(state.len());
+        let end = match lines.as_bytes().get(..room) {
+            None => lines.len(),
+            Some(fits) => fits.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+        };
+        // A line above the capacity goes alone.
+        let end = if end == 0 && state.len() == 0 {
+            lines.find('\n').map_or(lines.len(), |at| at + 1)
+        } else {
+            end
+        };
+        if end > 0 {
+            if state.len() == 0 {
+                state.moved_at = Some(Instant::now());
+            }
+            state.waiting.extend_from_slice(&lines.as_bytes()[..end]);
+            self.filled.notify_one();
+        }
+        &lines[end..]
+    }
+
+    fn poll_write(&self, rest: &mut &str, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        *rest = self.accept(&mut state, rest);
+        if !rest.is_empty() && self.stands_still(&state) {
+            state.lose(rest);
+            *rest = "";
+        }
+        if rest.is_empty() {
+            return Poll::Ready(());
+        }
+        if !state.waiters.iter().any(|waiter| waiter.will_wake(context.waker())) {
+            state.waiters.push(context.waker().clone());
+        }
+        self.waited.notify_one();
+        Poll::Pending
+    }
+
+    fn write_all_that_comes(&self, mut device: impl Write) {
+        let mut chunk = Chunk::default();
+        let mut bytes = Vec::new();
+        loop {
+            let mut state = self.lock();
+            while state.waiting.is_empty() {
+                state = wait(&self.filled, state, None);
+            }
+            std::mem::swap(&mut state.waiting, &mut bytes);
+            state.writing = bytes.len();
+            drop(state);
+            if let Err(error) = self.write_to(&mut device, &bytes, &mut chunk) {
+                tracing::debug!(%error, "an output is closed");
+                return self.close();
+            }
+            bytes.clear();
+        }
+    }
+
+    fn write_to(&self, device: &mut impl Write, mut bytes: &[u8], chunk: &mut Chunk) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let began = Instant::now();
+            match device.write(&bytes[..bytes.len().min(chunk.0)]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(taken) => {
+                    chunk.adapt(began.elapsed());
+                    bytes = &bytes[taken..];
+                    self.took(taken);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if may_take_more_later(error.kind()) => thread::sleep(RETRY),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn took(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.writing -= bytes;
+        state.moved_at = Some(Instant::now());
+        let lost = std::mem::take(&mut state.lost);
+        if lost > 0 {
+            let lines = if lost == 1 { "line" } else { "lines" };
+            let line = format!("… {lost} {lines} not shown\n");
+            match &self.aside {
+                Some(aside) => aside.offer(&line),
+                None => state.waiting.extend_from_slice(line.as_bytes()),
+            }
+        }
+        if state.len() <= self.low_water() {
+            state.wake();
+        }
+        self.moved.notify_all();
+    }
+
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.lost = 0;
+        state.waiting = Vec::new();
+        state.wake();
+        self.moved.notify_all();
+        self.waited.notify_all();
+    }
+
+    /// Wakes those who wait for room when the device stands still: the writing thread cannot, it waits in the device.
+    fn watch(&self) {
+        let mut state = self.lock();
+        while !state.closed {
+            let left = match (state.waiters.is_empty(), state.moved_at) {
+                (false, Some(at)) => Some(self.bounds.patience.saturating_sub(at.elapsed())),
+                _ => None,
+            };
+            if left == Some(Duration::ZERO) {
+                state.wake();
+            } else {
+                state = wait(&self.waited, state, left);
+            }
+        }
+    }
+}
+
+/// How long a device that cannot take anything just now is left alone.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// The disk is full, or somebody made the descriptor non-blocking.
+fn may_take_more_later(error: ErrorKind) -> bool {
+    matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WouldBlock)
+}
+
+/// How much is written at once: little to a slow device, so that its moving is seen.
+struct Chunk(usize);
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self(Self::MIN)
+    }
+}
+
+impl Chunk {
+    const MIN: usize = 1024;
+    const MAX: usize = 16 * 1024;
+
+    fn adapt(&mut self, took: Duration) {
+        self.0 = match took.as_millis() {
+            0..=4 => (2 * self.0).min(Self::MAX),
+            5..=49 => self.0,
+            50.. => Self::MIN,
+        };
+    }
+}
+
+fn wait<'a>(
+    condition: &Condvar,
+    state: MutexGuard<'a, State>,
+    limit: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    match limit {
+        None => condition.wait(state).unwrap_or_else(PoisonError::into_inner),
+        Some(limit) => condition.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+    }
+}
+
+#[cfg(test)]
+mod tests;

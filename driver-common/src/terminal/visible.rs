@@ -1,0 +1,108 @@
+//! Makes visible what would move the cursor, turn the text around or not be seen at all.
+//!
+//! C0 controls and DEL become their pictures (ESC is `␛`); everything else of that kind becomes its number in
+//! hexadecimal, as `\u{202e}`.
+
+use std::fmt::Write;
+
+/// Appends one line, or a part of it, that came from anywhere.
+pub(crate) fn push_visible(out: &mut String, text: &str) {
+    if is_printable_ascii(text.as_bytes()) {
+        out.push_str(text);
+        return;
+    }
+    let mut plain = 0;
+    for (at, char) in text.char_indices() {
+        if is_plain(char) {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + char.len_utf8();
+        match char {
+            '\0'..='\x1f' => out.extend(char::from_u32(PICTURES + u32::from(char))),
+            '\x7f' => out.push('␡'),
+            _ => write!(out, "\\u{{{:x}}}", u32::from(char)).expect("a String takes everything"),
+        }
+    }
+    out.push_str(&text[plain..]);
+}
+
+/// [`push_visible`] into a new string.
+pub(crate) fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_visible(&mut out, text);
+    out
+}
+
+/// The control pictures of Unicode, in the order of what they picture.
+const PICTURES: u32 = 0x2400;
+
+fn is_printable_ascii(bytes: &[u8]) -> bool {
+    // Without an early exit this is vectorised.
+    bytes.iter().fold(true, |all, byte| all & (0x20..0x7f).contains(byte))
+}
+
+/// Whether a character may go to a terminal as it is.
+///
+/// Joiners and variation selectors may: emoji and several scripts are spelled with them.
+fn is_plain(char: char) -> bool {
+    !matches!(char,
+        // C0, DEL and C1.
+        '\0'..='\x1f' | '\x7f'..='\u{9f}'
+        // Bidirectional marks, embeddings, overrides and isolates.
+        | '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        // Line and paragraph separator.
+        | '\u{2028}'..='\u{2029}'
+        // Not seen at all: soft hyphen, fillers, zero-width and invisible ones, deprecated formats, tags.
+        | '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{200b}'
+        | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_as_it_is() {
+        for text in
+            ["", "hello, world~", "Zoë", "日本語", "🧑‍🚀 ❤️ 🏳️‍🌈", "می‌خواهم", "שלום", "a\u{a0}b", "\u{fffd}"]
+        {
+            assert_eq!(visible(text), text);
+        }
+    }
+
+    #[test]
+    fn ascii_controls_become_pictures() {
+        assert_eq!(visible("\x1b[31mred\x1b[0m"), "␛[31mred␛[0m");
+        assert_eq!(visible("a\tb\r\nc\0\x07\x7f"), "a␉b␍␊c␀␇␡");
+    }
+
+    #[test]
+    fn everything_else_becomes_its_number() {
+        assert_eq!(visible("é\u{9b}31m"), "é\\u{9b}31m");
+        assert_eq!(visible("\u{202e}evil\u{2066}\u{2069}"), "\\u{202e}evil\\u{2066}\\u{2069}");
+        assert_eq!(visible("a\u{2028}b\u{feff}\u{e0041}"), "a\\u{2028}b\\u{feff}\\u{e0041}");
+    }
+
+    #[test]
+    fn nothing_dangerous_comes_through() {
+        let dangerous = |char: char| {
+            char.is_control()
+                || matches!(char, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}' | '\u{2029}')
+                || ('\u{202a}'..='\u{202e}').contains(&char)
+                || ('\u{2066}'..='\u{2069}').contains(&char)
+        };
+        for char in '\0'..=char::MAX {
+            let shown = visible(&format!("a{char}é"));
+            assert!(!shown.contains(dangerous), "{char:?} came through");
+            assert_eq!(is_plain(char), shown == format!("a{char}é"), "{char:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_around_it_is_kept() {
+        assert_eq!(visible("\x1bå\x1b\x1bb\x1b"), "␛å␛␛b␛");
+    }
+}

@@ -1,0 +1,112 @@
+//! The user's side of the conversation: says what was typed or piped, and tells the user what came of it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proto_core::{ChatText, Name};
+
+use super::output::Output;
+use super::render::Style;
+use crate::{Handle, Origin, SayError};
+
+/// What the sides of a terminal know of each other.
+#[derive(Debug)]
+pub(crate) struct Common {
+    /// The name of this node's user.
+    uname: Mutex<Name>,
+    /// The user was told that nobody is linked, and nobody came since.
+    told_alone: AtomicBool,
+}
+
+impl Common {
+    pub(crate) fn new(uname: Name) -> Arc<Self> {
+        Arc::new(Self { uname: Mutex::new(uname), told_alone: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn uname(&self) -> Name {
+        self.uname.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn rename(&self, uname: Name) {
+        *self.uname.lock().unwrap_or_else(PoisonError::into_inner) = uname;
+    }
+
+    /// Somebody is here.
+    pub(crate) fn not_alone(&self) {
+        self.told_alone.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Speaks for the user, from a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Voice {
+    pub(crate) handle: Handle,
+    pub(crate) common: Arc<Common>,
+    /// Where the user is told things.
+    pub(crate) notices: Output,
+    pub(crate) style: Style,
+}
+
+impl Voice {
+    /// Says it, waiting while the peers take what is said more slowly than it is said. False: the node is gone.
+    pub(crate) async fn say(&self, mut texts: Vec<ChatText>) -> bool {
+        while !texts.is_empty() {
+            let rest = texts.split_off(part(&texts));
+            if !self.say_part(texts).await {
+                return false;
+            }
+            texts = rest;
+        }
+        true
+    }
+
+    async fn say_part(&self, texts: Vec<ChatText>) -> bool {
+        match self.handle.say(texts, Origin::TERMINAL).await {
+            Ok(0) => {
+                if !self.common.told_alone.swap(true, Ordering::Relaxed) {
+                    self.tell("nobody is linked: what you say reaches no one until somebody comes");
+                }
+                true
+            }
+            Ok(_) => true,
+            Err(SayError::Stopped) => false,
+            Err(error @ (SayError::Busy | SayError::TooMuch)) => {
+                self.tell(&format!("not said: {error}"));
+                true
+            }
+        }
+    }
+
+    /// Prints a notice, which must be visible already.
+    pub(crate) fn tell(&self, notice: &str) {
+        let mut line = String::new();
+        self.style.push_notice(&mut line, notice);
+        self.notices.offer(&line);
+    }
+}
+
+/// How many of these texts are said in one call: what fits well into half an output queue, and one at least.
+fn part(texts: &[ChatText]) -> usize {
+    const BYTES: usize = 256 * 1024;
+    const FRAME: usize = "MSG|\n".len();
+    let mut bytes = 0;
+    let fits = |text: &&ChatText| {
+        bytes += text.as_str().len() + FRAME;
+        bytes <= BYTES
+    };
+    texts.iter().take_while(fits).count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_fit_and_are_never_empty() {
+        let text = |len| ChatText::new("x".repeat(len)).unwrap();
+        assert_eq!(part(&[text(ChatText::MAX)]), 1);
+        assert_eq!(part(&vec![text(ChatText::MAX); 100]), 4);
+        assert_eq!(part(&vec![text(1); 10]), 10);
+        assert_eq!(part(&vec![text(3); 100_000]), 256 * 1024 / 8);
+    }
+}
