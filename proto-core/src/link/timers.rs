@@ -27,7 +27,12 @@ impl Link {
                 }
             }
             Phase::Claiming { until, .. } => add(until, TimerKind::Claim),
-            Phase::Here => self.keep_alive(limits, &mut add),
+            Phase::Here => {
+                self.keep_alive(limits, &mut add);
+                if let Some(at) = self.farewell {
+                    add(at, TimerKind::Farewell);
+                }
+            }
             Phase::Leaving { until } | Phase::Closing { until, .. } => add(until, TimerKind::Linger),
         }
         if !matches!(self.phase, Phase::Closing { .. }) {
@@ -43,9 +48,6 @@ impl Link {
         }
         if let Some(hold) = &self.hold {
             add(hold.until, TimerKind::Handover);
-        }
-        if let Some(at) = self.farewell {
-            add(at, TimerKind::Farewell);
         }
     }
 

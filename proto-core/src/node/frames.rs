@@ -24,8 +24,13 @@ impl Node {
         loop {
             let Some(link) = self.links.get_mut(&conn) else { return };
             let Some(event) = link.next_event(self.now, &mut chunk, &self.config.limits) else { break };
+            let local = matches!(event, LinkEvent::Said(_) | LinkEvent::Skipped { .. });
             self.take_event(conn, event);
             self.regulate(conn);
+            if !local {
+                // Here, not once for all that came in: how the stream was cut must not show.
+                self.follow_up();
+            }
         }
         self.touch(conn);
     }

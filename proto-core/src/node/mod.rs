@@ -169,11 +169,16 @@ impl Node {
         &self.stats
     }
 
-    /// After each input and command: what follows from the new state of the whole.
-    fn settle_down(&mut self) {
+    /// What follows from the new state of the whole.
+    fn follow_up(&mut self) {
         self.start_dials();
         self.keep_bounds();
         self.say_ready();
+    }
+
+    /// After each input and command.
+    fn settle_down(&mut self) {
+        self.follow_up();
         debug_assert!(self.is_consistent(), "an index differs from what it is an index of");
     }
 
