@@ -118,9 +118,9 @@ pub struct PeerInfo {
 /// Which protocol a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
-    /// `JOIN`, `PEERS` and `MSG` alone (SPEC section 4.1).
+    /// `JOIN`, `PEERS` and `MSG` alone (SPEC section 2).
     V1,
-    /// Its `JOIN` says `"v":2` or more (SPEC section 4.2).
+    /// Its `JOIN` says `"v":2` or more (SPEC section 3).
     V2,
 }
 

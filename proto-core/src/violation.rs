@@ -9,28 +9,28 @@ use crate::wire::FrameError;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
 )]
 pub enum Violation {
-    /// A frame that cannot be read: counted and skipped (SPEC 4.1).
+    /// A frame that cannot be read: counted and skipped (SPEC 1.4).
     #[error("malformed frame: {0}")]
     Malformed(FrameError),
-    /// Too many of them in too short a time: cut (SPEC 4.1).
+    /// Too many of them in too short a time: cut (SPEC 1.4).
     #[error("too many malformed frames")]
     TooManyMalformed,
-    /// A line that does not end in time: cut (SPEC 10).
+    /// A line that is too long: cut (SPEC 1.2).
     #[error("a line is too long")]
     LineTooLong,
-    /// A frame other than `JOIN` before `JOIN`: skipped (SPEC 4.1).
+    /// A frame other than `JOIN` before `JOIN`: skipped (SPEC 2.2).
     #[error("a frame came before JOIN")]
     BeforeJoin,
-    /// No first byte, or no `JOIN`, in time: cut (SPEC 10).
+    /// No first byte, or no `JOIN`, in time: cut (SPEC section 6).
     #[error("no JOIN came in time")]
     NoGreeting,
-    /// A `JOIN` with our own id that is not our own connection: refused (SPEC 6).
+    /// A `JOIN` with our own id that is not our own connection: refused (SPEC 4.1).
     #[error("a JOIN claims our own id")]
     ClaimsOurId,
-    /// A `JOIN` with the id of a peer that is here: refused (SPEC 4.1, 6).
+    /// A `JOIN` with the id of a peer that is here: refused (SPEC 2.10, 4.3).
     #[error("a JOIN claims the id of a peer that is here")]
     ClaimsPeersId,
-    /// A second `JOIN` with another id: cut (SPEC 6).
+    /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,
 }

@@ -54,7 +54,7 @@ enum Told {
 }
 
 /// How an attempt at one of a target's addresses ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Attempt {
     Failed(DialError),
     NotAChatNode,

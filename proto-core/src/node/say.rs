@@ -64,7 +64,7 @@ impl Node {
         Some((first, TimerKind::Pace))
     }
 
-    /// Cuts links whose queues outgrow their bounds (SPEC section 10).
+    /// Cuts links whose queues outgrow their bounds (SPEC section 6).
     pub(super) fn keep_bounds(&mut self) {
         let limits = &self.config.limits;
         if self.buffered <= limits.queue {

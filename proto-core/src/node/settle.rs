@@ -88,7 +88,7 @@ impl Node {
     }
 
     /// The peer's link and this newcomer lead to one node: of two dialed by different sides the one that the lower id
-    /// dialed stays, of two dialed by one side that side closes the later (SPEC section 6).
+    /// dialed stays, of two dialed by one side that side closes the later (SPEC 4.4).
     fn settle(&mut self, node_id: NodeId, newcomer: ConnId) {
         let Some(holder) = self.roster.get(node_id).map(|peer| peer.active) else { return };
         let (Some(here), Some(link)) = (self.links.get(&holder), self.links.get(&newcomer)) else { return };

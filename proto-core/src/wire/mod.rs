@@ -14,10 +14,10 @@ pub use decode::{Parsed, parse};
 pub use line::{Chunk, Line, LineReader, LineTooLong};
 pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
-/// The longest line, in bytes with its end (SPEC section 10).
+/// The longest line, in bytes with its end (SPEC section 6).
 pub const MAX_LINE: usize = 65_536;
 
-/// The longest address, in bytes (SPEC section 10).
+/// The longest address, in bytes (SPEC section 6).
 const MAX_ADDRESS: usize = 261;
 
 /// The longest text of `BYE`, in bytes; what is longer is cut, read or written.
