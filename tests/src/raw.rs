@@ -120,7 +120,7 @@ impl Drop for RawPeer {
 
 /// The `JOIN` of a version 2 peer that nobody can dial.
 pub fn join_line(id: &str, uname: &str) -> String {
-    let nonce = random_uuid();
+    let nonce = random_uuid().replace('-', "");
     format!("JOIN|{}\n", json!({"node_id": id, "uname": uname, "v": 2, "nonce": nonce, "links": 0}))
 }
 

@@ -46,7 +46,7 @@ impl Default for ApiLimits {
             queue: 1024 * KIB,
             ping: Duration::from_secs(20),
             dead: Duration::from_secs(60),
-            closing: Duration::from_secs(2),
+            closing: Duration::from_secs(5),
         }
     }
 }

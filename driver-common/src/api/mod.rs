@@ -53,6 +53,8 @@ use crate::runtime::{Listener, Runtime};
 
 /// After a connection could not be accepted, most likely for want of descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// When the node has stopped, WebSockets have so long to take that in.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What every connection works with.
 struct Api {
@@ -65,7 +67,7 @@ struct Api {
     open: Sender<Infallible>,
 }
 
-/// Serves the API on this listener until the hub ends, and then until the WebSockets are closed.
+/// Serves the API on this listener until the hub ends, and then until the WebSockets are closed, a second at most.
 ///
 /// Connections run as tasks of their own. When this is dropped, those that are no WebSockets end too.
 pub async fn serve<R: Runtime>(
@@ -79,13 +81,12 @@ pub async fn serve<R: Runtime>(
     let (open, all_closed) = async_channel::bounded(1);
     let tickets = Tickets::new(limits.sockets);
     let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), tickets, open });
-    let closing = api.limits.closing;
     or(accept(&runtime, listener, api), feed.ended()).await;
     let closed = async {
         // Nothing is ever sent.
         let _ = all_closed.recv().await;
     };
-    or(closed, timer.sleep(closing)).await;
+    or(closed, timer.sleep(GOODBYE)).await;
 }
 
 async fn accept<R: Runtime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {

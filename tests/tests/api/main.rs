@@ -1,0 +1,7 @@
+//! The API of whole nodes, in this process and on both drivers, over real sockets.
+
+mod bounds;
+mod guard;
+mod node;
+mod routes;
+mod sockets;

@@ -1,0 +1,256 @@
+//! Each route, each answer.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use proto_core::ChatText;
+use serde_json::{Value, json};
+use tests::journal::{SOON, eventually};
+use tests::process::Driver;
+use tests::raw::join_line;
+use tests::version1::random_uuid;
+
+use crate::node::{Node, block_on, expect_error, header, pair};
+
+#[test]
+fn the_peers_are_an_array_of_objects_with_these_keys() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let response = alice.get("/peers");
+        assert_eq!((response.status, header(&response, "content-type")), (200, Some("application/json")));
+        let peers = response.json();
+        let peer = peers[0].as_object().unwrap();
+        assert_eq!(peers.as_array().unwrap().len(), 1);
+        assert_eq!(peer.keys().collect::<Vec<_>>(), ["listen_addr", "node_id", "remote_addr", "uname"]);
+        assert_eq!(peer["uname"], "Bob");
+        assert_eq!(peer["listen_addr"], bob.addr.to_string());
+        assert_eq!(peer["node_id"], bob.get("/me").json()["node_id"]);
+        assert!(peer["remote_addr"].as_str().unwrap().starts_with("127.0.0.1:"));
+        assert_eq!(alice.get("/peers").body, response.body, "nothing in it changes by itself");
+    }
+}
+
+#[test]
+fn what_is_sent_is_heard_and_each_line_is_a_message() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let mut heard = bob.socket();
+        let response = alice.send("hello");
+        assert_eq!((response.status, &response.body[..]), (200, "sent"));
+        assert!(header(&response, "content-type").unwrap().starts_with("text/plain"));
+        alice.send("one\r\ntwo\n\nPEERS|{}\rMSG|three\n");
+        for text in ["hello", "one", "two", "PEERS|{}", "MSG|three"] {
+            let (message, _) = heard.expect("MessageReceived");
+            assert_eq!(message, json!({"from": "Alice", "content": text}));
+        }
+        // A browser's form and curl name other types; JSON it is all the same.
+        let typed =
+            alice.request("POST", "/send", &[("Content-Type", "text/plain")], r#"{"msg":"x","y":[1]}"#);
+        assert_eq!(typed.status, 200);
+    }
+}
+
+#[test]
+fn what_cannot_be_said_is_refused_with_the_right_status() {
+    let node = Node::start(Driver::Tokio, "Alice");
+    let nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for body in [
+        "",
+        "hello",
+        "{",
+        "{}",
+        "[]",
+        "null",
+        r#"{"msg":1}"#,
+        r#"{"msg":null}"#,
+        r#"{"msg":["x"]}"#,
+        r#"{"message":"x"}"#,
+        r#"{"msg":"x"} y"#,
+        r#"{"msg":"x","msg":"y"}"#,
+        r#"{"msg":"\ud800"}"#,
+        r#"{"msg":""}"#,
+        r#"{"msg":"\n\r\n"}"#,
+        &nested,
+    ] {
+        expect_error(&node.post(body), 400);
+    }
+    let mut connection = node.open();
+    connection.write(format!("POST /send HTTP/1.1\r\nHost: {}\r\nContent-Length: 13\r\n\r\n", node.api));
+    connection.write(b"{\"msg\":\"\xff\xfe\"}");
+    connection.write(b"x");
+    expect_error(&connection.answer(), 400);
+    assert_eq!(node.get("/messages").json(), json!([]));
+}
+
+#[test]
+fn wrong_methods_and_paths_are_told_so() {
+    let node = Node::start(Driver::Smol, "Alice");
+    let reading = ["/", "/peers", "/me", "/messages", "/page/main.js", "/page/style.css"];
+    let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain([("/send", "POST"), ("/ws", "GET")]);
+    for (path, allowed) in routes {
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
+            if allowed.contains(method) {
+                continue;
+            }
+            let response = node.request(method, path, &[], "");
+            assert_eq!(response.status, 405, "{method} {path}");
+            assert_eq!(header(&response, "allow"), Some(allowed), "{method} {path}");
+            if method != "HEAD" {
+                expect_error(&response, 405);
+            }
+        }
+    }
+    for path in
+        ["/peer", "/peers/", "//peers", "/page/", "/page/..", "/page/../style.css", "/%70eers", "/index.html"]
+    {
+        expect_error(&node.get(path), 404);
+    }
+    assert_eq!(node.get("/peers?x=1").status, 200);
+}
+
+#[test]
+fn a_head_is_a_get_without_its_body() {
+    let node = Node::start(Driver::Tokio, "Alice");
+    for path in ["/", "/peers", "/page/icon.svg"] {
+        let get = node.get(path);
+        let head = node.request("HEAD", path, &[], "");
+        assert_eq!((head.status, &head.body[..]), (200, ""));
+        assert_eq!(header(&head, "content-length"), Some(&get.body.len().to_string()[..]), "{path}");
+        assert_eq!(header(&head, "content-type"), header(&get, "content-type"));
+    }
+}
+
+#[test]
+fn the_page_is_whole_and_locked_up() {
+    let node = Node::start(Driver::Smol, "Alice");
+    for (path, content_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page/style.css", "text/css; charset=utf-8"),
+        ("/page/main.js", "text/javascript; charset=utf-8"),
+        ("/page/icon.svg", "image/svg+xml"),
+    ] {
+        let response = node.get(path);
+        assert_eq!((response.status, header(&response, "content-type")), (200, Some(content_type)));
+        assert_eq!(header(&response, "x-content-type-options"), Some("nosniff"));
+        assert_eq!(header(&response, "referrer-policy"), Some("no-referrer"));
+        assert_eq!(header(&response, "cache-control"), Some("no-cache"));
+        let policy = header(&response, "content-security-policy").unwrap();
+        let directives: Vec<_> = policy.split("; ").collect();
+        for directive in
+            ["default-src 'none'", "script-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"]
+        {
+            assert!(directives.contains(&directive), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+}
+
+#[test]
+fn the_node_tells_who_it_is_and_what_was_said() {
+    let [alice, bob] = pair(Driver::Tokio);
+    let me = alice.get("/me").json();
+    assert_eq!((&me["uname"], &me["listen_addr"]), (&json!("Alice"), &json!(alice.addr.to_string())));
+    assert_eq!(me["node_id"], bob.expect_peers(1)[0]["node_id"]);
+    alice.send("question\nmore");
+    bob.say("answer");
+    eventually("three messages", SOON, || alice.get("/messages").json().as_array().unwrap().len() == 3);
+    let messages = alice.get("/messages").json();
+    let messages = messages.as_array().unwrap();
+    let bob_id = &bob.get("/me").json()["node_id"];
+    let find = |text: &str| messages.iter().find(|message| message["content"] == text).unwrap();
+    for text in ["question", "more"] {
+        let Value::Object(message) = find(text) else { panic!() };
+        assert_eq!(
+            (&message["from"], &message["own"], &message["node_id"]),
+            (&json!("Alice"), &json!(true), &json!(null))
+        );
+        assert_eq!(message.len(), 6);
+    }
+    let answer = find("answer");
+    assert_eq!((&answer["from"], &answer["own"], &answer["node_id"]), (&json!("Bob"), &json!(false), bob_id));
+    let ids: Vec<_> = messages.iter().map(|message| message["id"].as_u64().unwrap()).collect();
+    assert!(ids.is_sorted_by(|one, next| one + 1 == *next), "{ids:?}");
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    assert!(now - answer["at"].as_u64().unwrap() < 60_000);
+}
+
+#[test]
+fn a_connection_carries_one_request_after_the_other() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let host = node.api.to_string();
+        let mut connection = node.open();
+        for _ in 0..3 {
+            assert_eq!(connection.ask("GET", "/peers", &[("Host", &host)], "").body, "[]");
+            assert_eq!(connection.ask("POST", "/send", &[("Host", &host)], r#"{"msg":"x"}"#).body, "sent");
+            expect_error(&connection.ask("POST", "/send", &[("Host", &host)], "x"), 400);
+        }
+        let get = format!("GET /peers HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        connection.write(get.repeat(5));
+        for _ in 0..5 {
+            assert_eq!(connection.answer().body, "[]");
+        }
+    }
+}
+
+#[test]
+fn a_sender_that_waits_for_leave_gets_it() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let mut connection = node.open();
+        let body = r#"{"msg":"hello"}"#;
+        let head = |length| {
+            format!(
+                "POST /send HTTP/1.1\r\nHost: {}\r\nExpect: 100-continue\r\nContent-Length: {length}\r\n\r\n",
+                node.api
+            )
+        };
+        connection.write(head(body.len()));
+        assert_eq!(connection.head().status, 100);
+        connection.write(body);
+        assert_eq!(connection.answer().body, "sent");
+
+        connection.write(head(1_000_000));
+        expect_error(&connection.answer(), 413);
+    }
+}
+
+#[test]
+fn while_the_peers_are_slow_it_is_told_when_to_try_again() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        // It joins and reads nothing.
+        let mut peer = TcpStream::connect(node.addr).unwrap();
+        peer.write_all(join_line(&random_uuid(), "Bob").as_bytes()).unwrap();
+        node.expect_peers(1);
+        let text = "x".repeat(60_000);
+        let refused = (0..1_000).map(|_| node.send(&text)).find(|response| response.status != 200);
+        let refused = refused.expect("a queue that fills");
+        expect_error(&refused, 503);
+        assert!(header(&refused, "retry-after").unwrap().parse::<u32>().is_ok_and(|seconds| seconds > 0));
+        // It clears up by itself: the peer is cut.
+        eventually("room again", SOON * 2, || node.send("again").status == 200);
+    }
+}
+
+#[test]
+fn a_node_that_has_stopped_says_so() {
+    let (node, hub) = Node::start_stopped();
+    for path in ["/peers", "/me"] {
+        expect_error(&node.get(path), 503);
+    }
+    expect_error(&node.send("x"), 503);
+    assert_eq!(node.get("/").status, 200);
+    drop(hub);
+    block_on(node.feed.ended());
+}
+
+#[test]
+fn the_longest_text_that_fits_a_body_is_sent_whole() {
+    let [alice, bob] = pair(Driver::Smol);
+    let mut heard = bob.socket();
+    let longest = "x".repeat(64 * 1024 - r#"{"msg":""}"#.len());
+    assert!(longest.len() < ChatText::MAX);
+    assert_eq!(alice.send(&longest).status, 200);
+    assert_eq!(heard.expect("MessageReceived").0["content"], longest);
+}
