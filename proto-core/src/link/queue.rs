@@ -59,13 +59,13 @@ impl OutputQueue {
         self.gate.map(|(until, _)| until)
     }
 
-    /// Appends one or more whole frames.
+    /// Appends whole frames, or none, cut where they are more than a chunk.
     pub(crate) fn push(&mut self, frames: &[u8], chunk: usize) {
         self.waiting += frames.len();
         let at_gate = self.gate.is_some_and(|(_, before)| before == self.chunks.len());
         match self.chunks.back_mut() {
             Some(last) if !at_gate && last.len() + frames.len() <= chunk => last.extend_from_slice(frames),
-            _ => self.chunks.push_back(frames.to_vec()),
+            _ => self.chunks.extend(frames.chunks(chunk).map(<[u8]>::to_vec)),
         }
     }
 
@@ -139,6 +139,7 @@ impl OutputQueue {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
     use core::time::Duration;
 
     use super::*;
@@ -165,6 +166,16 @@ mod tests {
         queue.flushed(at(1), &limits);
         assert_eq!(queue.take_chunk(at(1)).map(|chunk| chunk.len()), Some(1024));
         assert!(queue.is_drained());
+    }
+
+    #[test]
+    fn frames_that_are_more_than_a_chunk_are_cut() {
+        for (len, chunks) in [(0, &[][..]), (9, &[9]), (10, &[10]), (11, &[10, 1]), (25, &[10, 10, 5])] {
+            let mut queue = OutputQueue::default();
+            queue.push(&vec![b'x'; len], 10);
+            assert_eq!(queue.chunks.iter().map(Vec::len).collect::<Vec<_>>(), chunks);
+            assert_eq!(queue.bytes(), len);
+        }
     }
 
     #[test]

@@ -31,11 +31,13 @@ impl Node {
         let until = now + self.config.limits.probe;
         newcomer.phase = Phase::Claiming { since: now, until };
         newcomer.hold_until(Instant::FAR_FUTURE);
-        let nonce = newcomer.peer.as_ref().and_then(|peer| peer.nonce).unwrap_or(fallback);
-        let twin = newcomer.twin;
+        let nonce = newcomer.peer.as_ref().and_then(|peer| peer.nonce);
+        // What speaks version 1 is not the node that speaks version 2, whatever was said of it.
+        let twin = newcomer.twin.filter(|_| nonce.is_some());
+        newcomer.twin = twin;
         self.touch(conn);
         if let Some(link) = self.links.get_mut(&holder) {
-            link.probe(nonce);
+            link.probe(nonce.unwrap_or(fallback));
         }
         self.send_ping(holder);
         if twin == Some(holder) {
@@ -80,6 +82,9 @@ impl Node {
         let newcomer = if conn == holder { other } else { conn };
         let known = if conn == holder { conn } else { other };
         let Some(link) = self.links.get_mut(&newcomer) else { return };
+        if link.version() == Some(Version::V1) {
+            return;
+        }
         link.twin = Some(known);
         if known == holder && matches!(link.phase, Phase::Claiming { .. }) && link.node_id() == Some(node_id)
         {
