@@ -184,6 +184,7 @@ impl Node {
             // What was said on a link before another took its place still goes out.
             let linger = if matches!(phase, Phase::Leaving { .. }) { limits.stalled } else { limits.linger };
             link.phase = Phase::Closing { until: self.now + linger, close_sent: false };
+            link.farewell = None;
         }
         let held = link.hold.take();
         if phase == Phase::Here
