@@ -1,6 +1,7 @@
 //! Helpers of the tests: nothing here is for use elsewhere.
 
 pub mod binary;
+pub mod fuzz;
 pub mod http;
 pub mod journal;
 pub mod network;

@@ -1,0 +1,243 @@
+//! What a node may want done: the books of a strict driver.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proto_core::wire::{Chunk, Frame, LineReader, MAX_LINE, Parsed, Token, parse};
+use proto_core::{Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Node, NodeId, PeerInfo};
+
+/// Checks each action against all that came before it.
+pub(super) struct Ledger {
+    id: NodeId,
+    limits: Limits,
+    conns: BTreeMap<ConnId, Conn>,
+    dials: BTreeMap<DialId, Goal>,
+    cancelled: Vec<DialId>,
+    here: BTreeMap<NodeId, Arc<PeerInfo>>,
+    /// Something said has to wait.
+    pub(super) busy: bool,
+    /// The node was told to stop.
+    pub(super) stopping: bool,
+}
+
+/// A connection that the driver has.
+#[derive(Default)]
+pub(super) struct Conn {
+    end: Option<End>,
+    in_flight: bool,
+    paused: bool,
+    /// What the node says on it.
+    out: LineReader,
+    /// The nonce of the node's first `JOIN`.
+    pub(super) nonce: Option<Token>,
+    /// The last `PING`.
+    pub(super) ping: Option<Token>,
+    bye: bool,
+    /// What the peer says on it.
+    heard: LineReader,
+    /// Whether the peer's first `JOIN` spoke version 2.
+    version2: Option<bool>,
+    /// The peer said a line that is too long.
+    lost: bool,
+}
+
+/// How the node wants a connection to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Close,
+    Abort,
+}
+
+/// What a dial is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goal {
+    Resolve,
+    Connect,
+}
+
+impl Ledger {
+    pub(super) fn new(node: &Node) -> Self {
+        Self {
+            id: node.id(),
+            limits: node.config().limits.clone(),
+            conns: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            cancelled: Vec::new(),
+            here: BTreeMap::new(),
+            busy: false,
+            stopping: false,
+        }
+    }
+
+    /// Connections that were opened and not reported as closed.
+    pub(super) fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.conns.iter().map(|(conn, state)| (*conn, state))
+    }
+
+    /// Dials that were neither answered nor cancelled.
+    pub(super) fn dials(&self) -> impl Iterator<Item = (DialId, Goal)> {
+        self.dials.iter().map(|(dial, goal)| (*dial, *goal))
+    }
+
+    /// A dial that was cancelled, to be answered all the same.
+    pub(super) fn cancelled(&self) -> Option<DialId> {
+        self.cancelled.last().copied()
+    }
+
+    pub(super) fn answered(&mut self, dial: DialId) {
+        self.dials.remove(&dial);
+    }
+
+    pub(super) fn opened(&mut self, conn: ConnId) {
+        assert!(self.conns.insert(conn, Conn::default()).is_none(), "the driver never uses a number twice");
+    }
+
+    /// The peer said this.
+    pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(state) = self.conns.get_mut(&conn).filter(|state| !state.lost) else { return };
+        let mut chunk = Chunk::new(bytes);
+        while state.version2.is_none()
+            && let Some(line) = state.heard.next_line(&mut chunk, self.limits.line_before_join)
+        {
+            match line.map(|line| parse(line, self.limits.peers_read)) {
+                Ok(Ok(Parsed::Frame(Frame::Join(join)))) => state.version2 = Some(join.hello.is_some()),
+                Ok(_) => {}
+                Err(_) => {
+                    state.lost = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether the driver has something of this connection's to write.
+    pub(super) fn flushed(&mut self, conn: ConnId) -> bool {
+        self.conns.get_mut(&conn).is_some_and(|state| core::mem::take(&mut state.in_flight))
+    }
+
+    pub(super) fn closed(&mut self, conn: ConnId) {
+        self.conns.remove(&conn);
+    }
+
+    /// The node wants this done.
+    pub(super) fn take(&mut self, action: &Action) {
+        match action {
+            Action::Resolve { dial, .. } => self.dial(*dial, Goal::Resolve),
+            Action::Dial { dial, .. } => self.dial(*dial, Goal::Connect),
+            Action::CancelDial { dial } => {
+                self.dials.remove(dial);
+                self.cancelled.push(*dial);
+            }
+            Action::SendFrame { conn, bytes } => self.send(*conn, bytes),
+            Action::PauseReading { conn } => self.pause(*conn, true),
+            Action::ResumeReading { conn } => self.pause(*conn, false),
+            Action::Close { conn } => self.end(*conn, End::Close),
+            Action::Abort { conn } => self.end(*conn, End::Abort),
+            Action::RegisterPeer(peer) => {
+                assert!(!self.stopping, "a node that stops takes nobody in");
+                assert_ne!(peer.node_id, self.id, "a node is not its own peer");
+                let before = self.here.insert(peer.node_id, peer.clone());
+                assert!(before.is_none(), "a peer is here once");
+                assert!(self.here.len() <= self.limits.held);
+            }
+            Action::UpdatePeer(peer) => {
+                let before = self.here.insert(peer.node_id, peer.clone());
+                assert!(before.is_some_and(|before| before != *peer), "a peer that is here changed");
+            }
+            Action::UnregisterPeer { peer, .. } => {
+                assert_eq!(self.here.remove(&peer.node_id).as_ref(), Some(peer), "a peer that is here left");
+            }
+            Action::Deliver { peer, text } => {
+                assert_eq!(self.here.get(&peer.node_id), Some(peer), "who says something is here");
+                assert!(!text.is_empty() && !text.contains('\n'), "a message is a line");
+            }
+            Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
+            Action::Report { .. } | Action::Notice(_) => {}
+        }
+    }
+
+    /// All that was to be done is done.
+    pub(super) fn drained(&self, node: &Node) {
+        assert!(node.peers().eq(self.here.values()), "the actions tell who is here");
+        let alive = self.conns.values().filter(|state| state.end != Some(End::Abort)).count();
+        assert_eq!(node.connections(), alive, "node and driver have the same connections");
+        assert!(self.dials.len() <= self.limits.dials + self.limits.targets * MAX_RESOLVED);
+        assert!(node.buffered() <= self.limits.buffers);
+        for state in self.conns.values().filter(|state| state.end.is_none()) {
+            assert!(
+                state.out.buffered() == 0 || state.in_flight,
+                "a chunk ends with a frame, or more follows"
+            );
+        }
+    }
+
+    fn dial(&mut self, dial: DialId, goal: Goal) {
+        assert!(!self.stopping, "a node that stops dials nobody");
+        assert!(self.dials.insert(dial, goal).is_none(), "dials have numbers of their own");
+    }
+
+    fn pause(&mut self, conn: ConnId, paused: bool) {
+        // It may have been closed before the action was polled.
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        assert_ne!(core::mem::replace(&mut state.paused, paused), paused, "pauses and resumptions alternate");
+    }
+
+    fn end(&mut self, conn: ConnId, end: End) {
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let before = state.end.replace(end);
+        assert!(
+            before.is_none() || (before, end) == (Some(End::Close), End::Abort),
+            "a connection ends once"
+        );
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: &[u8]) {
+        let state = self.conns.get_mut(&conn).expect("only what is open is written to");
+        assert!(state.end.is_none(), "nothing is written after the end");
+        assert!(!core::mem::replace(&mut state.in_flight, true), "one chunk is out");
+        assert!(!bytes.is_empty() && bytes.len() <= MAX_CHUNK, "{} bytes in a chunk", bytes.len());
+        let mut chunk = Chunk::new(bytes);
+        let mut out = core::mem::take(&mut state.out);
+        while let Some(line) = out.next_line(&mut chunk, MAX_LINE) {
+            state.said(
+                parse(line.expect("lines fit"), usize::MAX).expect("frames are well formed"),
+                &self.limits,
+            );
+        }
+        state.out = out;
+    }
+}
+
+impl Conn {
+    /// The node says this on it.
+    fn said(&mut self, frame: Parsed<'_>, limits: &Limits) {
+        assert!(!self.bye, "BYE is the last frame");
+        let Parsed::Frame(frame) = frame else {
+            assert_eq!(
+                (frame, self.version2),
+                (Parsed::Blank, Some(false)),
+                "a blank line keeps version 1 alive"
+            );
+            return;
+        };
+        match &frame {
+            Frame::Join(join) => {
+                let nonce = join.hello.as_ref().expect("it speaks version 2").nonce;
+                assert_eq!(*self.nonce.get_or_insert(nonce), nonce, "a connection has one nonce");
+                return;
+            }
+            Frame::Peers(records) => assert!(records.len() <= limits.peers_sent),
+            Frame::Msg(_) => {}
+            Frame::Ping(token) => self.ping = Some(*token),
+            Frame::Pong(_) => {}
+            Frame::Bye(..) => self.bye = true,
+        }
+        assert!(self.nonce.is_some(), "JOIN comes first");
+        let plain = matches!(frame, Frame::Peers(_) | Frame::Msg(_));
+        assert!(
+            self.version2.is_some_and(|version2| version2 || plain),
+            "{frame:?} to a peer that said {:?}",
+            self.version2
+        );
+    }
+}

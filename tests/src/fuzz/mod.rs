@@ -1,0 +1,14 @@
+//! The bodies of the fuzz targets in `fuzz/`, which `cargo test` runs over the committed corpora too.
+//!
+//! Each takes bytes, whatever they are, and panics if something does not hold. Inputs read as text where they can, so
+//! that a corpus can be written, and a failure understood, by hand.
+
+mod frames;
+mod ledger;
+mod messages;
+mod node;
+mod script;
+
+pub use frames::{check_lines, frames};
+pub use messages::messages;
+pub use node::node;

@@ -1,0 +1,354 @@
+//! A whole node and whatever can happen to it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_core::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
+use proto_core::{
+    ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Input, Instant, Limits, Node, NodeId,
+    PeerAddr,
+};
+
+use super::ledger::{Goal, Ledger};
+use super::script::Script;
+
+/// Plays a script of what happens to a node, one letter and its operands after the other (see `World::step`), and
+/// checks all that the node wants done, as it comes and after it was told to stop.
+pub fn node(data: &[u8]) {
+    let mut world = World::new();
+    let mut script = Script::new(data);
+    while let Some(letter) = script.byte() {
+        world.step(letter, &mut script);
+    }
+    world.stop();
+}
+
+/// A driver whose every move is somebody else's.
+struct World {
+    node: Node,
+    now: Instant,
+    ledger: Ledger,
+    next_conn: u64,
+    /// The next step's actions are left for later.
+    defer: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut config = Config::new("node".parse().expect("a name"));
+        config.listen_addr = Some(address(0));
+        config.limits = limits();
+        let node = Node::new(config, [7; 32], Instant::ORIGIN).expect("legal limits");
+        let ledger = Ledger::new(&node);
+        Self { node, now: Instant::ORIGIN, ledger, next_conn: 0, defer: false }
+    }
+
+    /// Digits are read by [`Script::digit`]; connections and dials are counted from zero and start again at the end.
+    fn step(&mut self, letter: u8, script: &mut Script<'_>) {
+        match letter {
+            // a<address>: a connection from there is accepted
+            b'a' => self.accept(address(script.digit())),
+            // c<dial>: a dial succeeds, a resolution finds three addresses
+            b'c' => self.succeed(script.digit()),
+            // f<dial><reason>: either fails
+            b'f' => self.fail(script.digit(), script.digit()),
+            // j<conn><id><flags><conn>: JOIN
+            b'j' => self.join(script),
+            // p<conn><first><count>: PEERS
+            b'p' => self.peers(script),
+            // m<conn><text>\n: MSG
+            b'm' => self.receive_line(script.digit(), b"MSG|", script.line()),
+            // i<conn><conn>: PING with the node's own nonce on the second
+            b'i' => self.ping(script.digit(), script.digit()),
+            // o<conn>: PONG with the token of the last PING
+            b'o' => self.pong(script.digit()),
+            // b<conn><code>: BYE
+            b'b' => self.bye(script.digit(), script.digit()),
+            // r<conn><bytes>\n: a line of any bytes
+            b'r' => self.receive_line(script.digit(), b"", script.line()),
+            // u<conn><bytes>\n: any bytes, without an end
+            b'u' => self.receive(script.digit(), script.line()),
+            // x<conn><n>: n thousand bytes without an end
+            b'x' => self.receive(script.digit(), &vec![b'x'; script.digit() * 1000]),
+            // k<conn>: what is out on it is written
+            b'k' => self.flush(script.digit()),
+            // e<conn>: it is closed
+            b'e' => self.close(script.digit()),
+            // w<step>: time passes, and nobody tells the node
+            b'w' => self.now = self.now + pace(script.digit()),
+            // t<step>: time passes
+            b't' => self.pass(pace(script.digit())),
+            // T: the node's own deadline comes
+            b'T' => self.wake(),
+            // s<thousands><texts><text>\n: the user says something, made longer and several times
+            b's' => self.say(script.digit(), script.digit(), script.line()),
+            // d<address>, D<name>\n: the user gives an address
+            b'd' => self.command(Command::Connect(PeerAddr::Ip(address(script.digit())))),
+            b'D' => self.connect(script.line()),
+            // n<name>: the user takes another name
+            b'n' => self.command(Command::Rename(name(script.digit()))),
+            // q: the user stops the node
+            b'q' => self.command(Command::Shutdown),
+            // z: news of what is not there, or no more
+            b'z' => self.haunt(),
+            // ,: what the next step brings is not looked at yet
+            b',' => return self.defer = true,
+            _ => return,
+        }
+        if !core::mem::take(&mut self.defer) {
+            self.drain();
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.node.handle_input(self.now, input);
+    }
+
+    fn drain(&mut self) {
+        while let Some(action) = self.node.poll_action() {
+            self.ledger.take(&action);
+        }
+        self.ledger.drained(&self.node);
+    }
+
+    fn fresh_conn(&mut self) -> ConnId {
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        self.ledger.opened(conn);
+        conn
+    }
+
+    fn conn(&self, index: usize) -> Option<ConnId> {
+        let count = self.ledger.conns().count();
+        self.ledger.conns().nth(index.checked_rem(count)?).map(|(conn, _)| conn)
+    }
+
+    fn dial(&self, index: usize) -> Option<(DialId, Goal)> {
+        let count = self.ledger.dials().count();
+        self.ledger.dials().nth(index.checked_rem(count)?)
+    }
+
+    fn accept(&mut self, remote: SocketAddr) {
+        let conn = self.fresh_conn();
+        self.input(Input::Accepted { conn, remote });
+    }
+
+    fn succeed(&mut self, index: usize) {
+        let Some((dial, goal)) = self.dial(index) else { return };
+        self.ledger.answered(dial);
+        match goal {
+            Goal::Resolve => self.input(Input::Resolved { dial, addrs: (3..6).map(address).collect() }),
+            Goal::Connect => {
+                let conn = self.fresh_conn();
+                self.input(Input::Connected { dial, conn });
+            }
+        }
+    }
+
+    fn fail(&mut self, index: usize, reason: usize) {
+        use DialError::{NoResources, NotResolved, Other, Refused, TimedOut, Unreachable};
+        let reasons = [NotResolved, Refused, Unreachable, TimedOut, NoResources, Other];
+        let Some((dial, _)) = self.dial(index) else { return };
+        self.ledger.answered(dial);
+        self.input(Input::DialFailed { dial, reason: reasons[reason % reasons.len()] });
+    }
+
+    fn receive(&mut self, index: usize, bytes: &[u8]) {
+        let Some(conn) = self.conn(index) else { return };
+        self.ledger.received(conn, bytes);
+        self.input(Input::Received { conn, bytes });
+    }
+
+    fn receive_line(&mut self, index: usize, head: &[u8], line: &[u8]) {
+        self.receive(index, &[head, line, b"\n"].concat());
+    }
+
+    fn receive_frame(&mut self, index: usize, frame: &Frame<'_>) {
+        let mut line = Vec::new();
+        frame.encode(&mut line);
+        self.receive(index, &line);
+    }
+
+    /// Flags: 1 version 2, 2 it listens where its id does, 4 it has no id, 8 its nonce is the node's on another
+    /// connection.
+    fn join(&mut self, script: &mut Script<'_>) {
+        let (index, id, flags, other) = (script.digit(), script.digit(), script.digit(), script.digit());
+        let own = if flags & 8 != 0 { self.nonce(other) } else { None };
+        let nonce = own.unwrap_or_else(|| Token::from_bits(self.conn(index).map_or(0, |conn| conn.0.into())));
+        let join = Join {
+            node_id: (flags & 4 == 0).then(|| self.node_id(id)),
+            uname: Some(name(id)),
+            listen_addr: (flags & 2 != 0).then(|| address(id)),
+            remote_addr: None,
+            hello: (flags & 1 != 0).then_some(Hello { version: 2, nonce, links: id as u16 }),
+        };
+        self.receive_frame(index, &Frame::Join(join));
+    }
+
+    fn peers(&mut self, script: &mut Script<'_>) {
+        let (index, first, count) = (script.digit(), script.digit(), script.digit());
+        let record = |id: usize| PeerRecord {
+            node_id: (id % 5 != 4).then(|| self.node_id(id)),
+            uname: Some(name(id)),
+            listen_addr: Some(address(id)),
+            remote_addr: None,
+        };
+        let records = (first..first + count).map(record).collect();
+        self.receive_frame(index, &Frame::Peers(records));
+    }
+
+    fn ping(&mut self, index: usize, other: usize) {
+        let token = self.nonce(other).unwrap_or(Token::from_bits(0));
+        self.receive_frame(index, &Frame::Ping(token));
+    }
+
+    fn pong(&mut self, index: usize) {
+        let ping =
+            self.conn(index).and_then(|conn| self.ledger.conns().find(|(other, _)| *other == conn)?.1.ping);
+        self.receive_frame(index, &Frame::Pong(ping.unwrap_or(Token::from_bits(0))));
+    }
+
+    fn bye(&mut self, index: usize, code: usize) {
+        use ByeCode::{Duplicate, Full, Other, Refused, SelfLink, Shutdown, Violation};
+        let codes = [Shutdown, Duplicate, Full, SelfLink, Refused, Violation, Other];
+        self.receive_frame(index, &Frame::Bye(codes[code % codes.len()], "bye"));
+    }
+
+    fn flush(&mut self, index: usize) {
+        let Some(conn) = self.conn(index) else { return };
+        if self.ledger.flushed(conn) {
+            self.input(Input::Flushed { conn });
+        }
+    }
+
+    fn close(&mut self, index: usize) {
+        let Some(conn) = self.conn(index) else { return };
+        self.ledger.closed(conn);
+        self.input(Input::Closed { conn });
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.input(Input::Timeout);
+        let next = self.node.poll_timeout();
+        assert!(next.is_none_or(|(at, _)| at > self.now), "{next:?} is still due at {}", self.now);
+    }
+
+    fn wake(&mut self) {
+        if let Some((at, _)) = self.node.poll_timeout() {
+            self.pass(at.since(self.now));
+        }
+    }
+
+    fn say(&mut self, thousands: usize, texts: usize, text: &[u8]) {
+        let text = String::from_utf8_lossy(text).into_owned() + &"x".repeat(thousands * 1000);
+        let Ok(text) = ChatText::new(text) else { return };
+        self.command(Command::Say(vec![text; texts]));
+    }
+
+    fn connect(&mut self, addr: &[u8]) {
+        if let Ok(addr) = String::from_utf8_lossy(addr).parse() {
+            self.command(Command::Connect(addr));
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let stops = command == Command::Shutdown;
+        let result = self.node.command(self.now, command);
+        assert_eq!(result == Err(CommandError::ShuttingDown), self.ledger.stopping);
+        if stops {
+            // What was wanted before is not held against a node that stops from here on.
+            while let Some(action) = self.node.poll_action() {
+                self.ledger.take(&action);
+            }
+        }
+        self.ledger.stopping |= stops;
+        self.ledger.busy |= result == Err(CommandError::Busy);
+    }
+
+    fn haunt(&mut self) {
+        let conn = ConnId(u64::MAX);
+        self.input(Input::Received { conn, bytes: b"MSG|boo\n" });
+        self.input(Input::Flushed { conn });
+        self.input(Input::Closed { conn });
+        if let Some(dial) = self.ledger.cancelled() {
+            self.input(Input::Resolved { dial, addrs: vec![address(1)] });
+            self.input(Input::DialFailed { dial, reason: DialError::Refused });
+            let conn = self.fresh_conn();
+            self.input(Input::Connected { dial, conn });
+        }
+    }
+
+    /// The user stops the node, and its peers do nothing about it.
+    fn stop(&mut self) {
+        if !self.ledger.stopping {
+            self.command(Command::Shutdown);
+        }
+        self.drain();
+        for _ in 0..self.node.connections() {
+            self.wake();
+            self.drain();
+        }
+        assert_eq!(self.node.connections(), 0, "a node that stops gives up every connection in time");
+        assert_eq!(self.node.peers().count(), 0);
+        assert_eq!(self.ledger.dials().count(), 0);
+    }
+
+    /// The node's own nonce on that connection.
+    fn nonce(&self, index: usize) -> Option<Token> {
+        let conn = self.conn(index)?;
+        self.ledger.conns().find(|(other, _)| *other == conn)?.1.nonce
+    }
+
+    /// Ids on both sides of the node's; the last is its own.
+    fn node_id(&self, index: usize) -> NodeId {
+        if index == 15 { self.node.id() } else { NodeId::from_bytes([index as u8 * 8; 16]) }
+    }
+}
+
+/// Few enough of everything that a short script reaches every bound.
+fn limits() -> Limits {
+    Limits {
+        line: 8_000,
+        line_before_join: 1_000,
+        malformed: 3,
+        held: 4,
+        reserved_outbound: 1,
+        pending: 4,
+        dials: 2,
+        dial_burst: 3,
+        targets: 4,
+        peers_read: 8,
+        peers_sent: 3,
+        learn_burst: 6,
+        book: 8,
+        book_per_source: 5,
+        frames_burst: 20,
+        bytes_burst: 20_000,
+        chunk: 2_000,
+        queue: 20_000,
+        pace: 2_000,
+        queue_hard: 60_000,
+        queues: 80_000,
+        buffers: 100_000,
+        ..Limits::default()
+    }
+}
+
+/// On this machine, in a local network and elsewhere; 0 is the node's own.
+fn address(index: usize) -> SocketAddr {
+    let ip = [[127, 0, 0, 1], [10, 0, 0, 1], [192, 0, 2, 1]][index % 3];
+    SocketAddr::from((ip, 8000 + index as u16 / 3))
+}
+
+fn name(index: usize) -> proto_core::Name {
+    format!("peer {index}").parse().expect("a name")
+}
+
+/// From nothing over every promised time to a day.
+fn pace(index: usize) -> Duration {
+    let millis = [
+        0, 1, 50, 99, 100, 249, 250, 1_000, 2_000, 3_000, 5_000, 10_000, 15_000, 45_000, 600_000, 86_400_000,
+    ];
+    Duration::from_millis(millis[index])
+}
