@@ -7,5 +7,6 @@ pub mod journal;
 pub mod network;
 pub mod ports;
 pub mod process;
+pub mod pty;
 pub mod raw;
 pub mod version1;

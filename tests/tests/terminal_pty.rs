@@ -1,0 +1,310 @@
+//! A node on a terminal: what the user sees, types and finds afterwards.
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+use tests::journal::SOON;
+use tests::process::{Driver, Launch, Process};
+use tests::pty::{OnTerminal, Shown, Terminal};
+
+/// Bob on a terminal, and Alice, who is linked to him.
+fn bob_and_alice(driver: Driver) -> (Terminal, Process) {
+    let bob = OnTerminal::new(driver, "Bob").start();
+    let alice = visitor(driver, "Alice", bob.addr());
+    bob.expect_line("* Alice is here");
+    bob.expect_prompt("");
+    (bob, alice)
+}
+
+/// A node that is linked to Bob.
+fn visitor(driver: Driver, uname: &str, addr: SocketAddr) -> Process {
+    let visitor = Launch::new(driver, uname).peer(addr).start();
+    visitor.expect_err(&["Bob is here"], SOON);
+    visitor
+}
+
+#[test]
+fn what_is_typed_is_said_and_what_comes_leaves_it_whole() {
+    for driver in Driver::ALL {
+        let (mut bob, mut alice) = bob_and_alice(driver);
+        bob.keys("hello wor");
+        bob.expect_prompt("hello wor");
+        alice.say("one");
+        alice.say("two");
+        bob.expect_line("Alice: two");
+        bob.expect_prompt("hello wor");
+        bob.keys("ld\r");
+        alice.expect_out("Bob: hello world", SOON);
+        bob.expect_prompt("");
+        let shown = bob.shown().lines;
+        assert_eq!(shown[shown.len() - 4..], ["Alice: one", "Alice: two", "> hello world", ">"]);
+    }
+}
+
+#[test]
+fn a_half_typed_line_longer_than_the_screen_is_wide_stays_whole_too() {
+    let (mut bob, mut alice) = bob_and_alice(Driver::Tokio);
+    let long = "0123456789".repeat(25);
+    bob.keys(&long);
+    let whole = |lines: &[String]| lines.concat().ends_with(&format!("> {long}"));
+    bob.expect("the long line", |screen| whole(&screen.lines).then_some(()));
+    alice.say("one");
+    bob.expect("the message, and the long line", |screen| {
+        (screen.lines.iter().any(|line| line == "Alice: one") && whole(&screen.lines)).then_some(())
+    });
+    bob.keys("\r");
+    alice.expect_out(&format!("Bob: {long}"), SOON);
+}
+
+#[test]
+fn a_flood_comes_in_order_around_what_is_typed() {
+    const LINES: usize = 3000;
+    let (mut bob, mut alice) = bob_and_alice(Driver::Tokio);
+    let flood: String = (0..LINES).map(|number| format!("flood {number}\n")).collect();
+    let writer = std::thread::spawn(move || {
+        alice.type_bytes(flood.as_bytes());
+        alice
+    });
+    for number in 0..20 {
+        bob.keys(&format!("typed {number}\r"));
+        bob.expect("progress", |screen| screen.lines.iter().any(|line| line.contains("flood")).then_some(()));
+    }
+    let alice = writer.join().unwrap();
+    bob.expect_line(&format!("Alice: flood {}", LINES - 1));
+    alice.expect_out("Bob: typed 19", SOON);
+    let sent = bob.sent();
+    let numbers = sent
+        .split("flood ")
+        .skip(1)
+        .filter_map(|rest| rest.split(['\r', '\n']).next()?.parse::<usize>().ok());
+    assert!(numbers.eq(0..LINES), "not in order, or not once each");
+}
+
+#[test]
+fn pasted_lines_are_one_paste_and_each_a_message() {
+    for driver in Driver::ALL {
+        let (mut bob, mut alice) = bob_and_alice(driver);
+        bob.paste("first\n\n/quit\nthird");
+        bob.expect("the paste", |screen| (screen.lines.last()? == "third").then_some(()));
+        // Whatever was said before this is there when it is.
+        alice.say("ping");
+        bob.expect_line("Alice: ping");
+        assert!(alice.out().is_empty(), "{:?}", alice.out());
+        bob.keys("\r");
+        alice.expect_out("Bob: third", SOON);
+        assert_eq!(alice.out().all(), ["Bob: first", "Bob: /quit", "Bob: third"]);
+    }
+}
+
+#[test]
+fn lines_typed_ahead_are_not_lost() {
+    let (mut bob, alice) = bob_and_alice(Driver::Tokio);
+    let lines: String = (0..50).map(|number| format!("line {number}\r")).collect();
+    bob.keys(&lines);
+    alice.expect_out("Bob: line 49", SOON);
+    let expected: Vec<_> = (0..50).map(|number| format!("Bob: line {number}")).collect();
+    assert_eq!(alice.out().all(), expected);
+}
+
+#[test]
+fn commands_do_what_help_says() {
+    for driver in Driver::ALL {
+        let (mut bob, alice) = bob_and_alice(driver);
+        bob.keys("/help\r");
+        for command in ["/peers", "/connect", "/nick", "/help", "/quit", "//"] {
+            bob.expect(command, |screen| {
+                screen.lines.iter().any(|line| line.contains(command)).then_some(())
+            });
+        }
+        bob.keys("/peers\r");
+        bob.expect_line("* 1 peer is here:");
+        let id = &alice.node_id()[..8];
+        bob.expect_line(&format!("*   {id}  {}  Alice", alice.addr()));
+
+        bob.keys("/nick Zoë\r");
+        bob.expect_line("* you are now Zoë");
+        alice.expect_peers(&["Zoë"], SOON);
+        bob.keys("//quit\r");
+        alice.expect_out("Zoë: /quit", SOON);
+
+        let carol = Launch::new(driver, "Carol").start();
+        bob.keys(&format!("/connect {}\r", carol.addr()));
+        bob.expect_line("* Carol is here");
+        bob.keys("/wave at all\r");
+        bob.expect_line("* there is no command /wave: see /help, or begin with // to say it");
+        bob.keys("/connect nowhere\r");
+        bob.expect("the mistake", |screen| {
+            screen.lines.iter().any(|line| line.starts_with("* /connect HOST:PORT: ")).then_some(())
+        });
+        assert_eq!(alice.out().len(), 1, "{:?}", alice.out());
+    }
+}
+
+#[test]
+fn who_came_and_went_is_told_and_two_of_one_name_apart() {
+    for driver in Driver::ALL {
+        let (bob, mut alice) = bob_and_alice(driver);
+        let mut other = visitor(driver, "Alice", bob.addr());
+        let [id, other_id] = [&alice, &other].map(|node| node.node_id()[..8].to_owned());
+        bob.expect_line(&format!("* Alice ({other_id}) is here"));
+        alice.say("it is me");
+        bob.expect_line(&format!("Alice ({id}): it is me"));
+        other.say("no, me");
+        bob.expect_line(&format!("Alice ({other_id}): no, me"));
+        other.signal(Signal::TERM);
+        bob.expect_line(&format!("* Alice ({other_id}) left (it left)"));
+        alice.say("alone at last");
+        bob.expect_line("Alice: alone at last");
+    }
+}
+
+#[test]
+fn what_is_said_through_the_api_is_shown() {
+    let bob = OnTerminal::new(Driver::Tokio, "Bob").with_api().start();
+    let api = bob.expect("where its API is", |screen| {
+        let (_, url) = screen.lines.iter().find_map(|line| line.split_once("http://"))?;
+        url.parse().ok()
+    });
+    let response = tests::http::post(api, "/send", &serde_json::json!({ "msg": "from elsewhere" })).unwrap();
+    assert_eq!(response.status, 200, "{response:?}");
+    bob.expect_line("Bob: from elsewhere");
+    bob.expect_prompt("");
+}
+
+#[test]
+fn nothing_from_a_peer_is_obeyed() {
+    for driver in Driver::ALL {
+        let (bob, mut alice) = bob_and_alice(driver);
+        alice.say(
+            "\x1b]0;title\x07\x1b[2J\x1b[31mred \u{9b}1m \u{202e}turned \u{2066}x\u{2069} \u{2028}\x08\tend",
+        );
+        bob.expect_line(
+            "Alice: ␛]0;title␇␛[2J␛[31mred \\u{9b}1m \\u{202e}turned \\u{2066}x\\u{2069} \\u{2028}␈␉end",
+        );
+        let eve = visitor(driver, "Eve\u{202e}\u{200b}", bob.addr());
+        bob.expect_line("* Eve\\u{202e}\\u{200b} is here");
+        drop(eve);
+        let sent = bob.sent();
+        for harmful in
+            ["\x1b]0;", "\x1b[2J", "\x1b[31mred", "\u{9b}", "\u{202e}", "\u{2066}", "\u{2028}", "\x07"]
+        {
+            assert!(!sent.contains(harmful), "{harmful:?} was sent to the terminal");
+        }
+    }
+}
+
+#[test]
+fn the_terminal_is_given_back_however_the_node_ends() {
+    type End = fn(&mut Terminal);
+    let ends: [(&str, End); 6] = [
+        ("/quit", |bob| bob.keys("/quit\r")),
+        ("^D", |bob| bob.keys("\x04")),
+        ("^C", |bob| bob.keys("\x03")),
+        ("SIGTERM", |bob| bob.signal(Signal::TERM)),
+        ("SIGINT", |bob| bob.signal(Signal::INT)),
+        ("SIGTERM in a half-typed line", |bob| {
+            bob.keys("half");
+            bob.expect_prompt("half");
+            bob.signal(Signal::TERM);
+        }),
+    ];
+    for driver in Driver::ALL {
+        for (what, end) in ends {
+            let (mut bob, alice) = bob_and_alice(driver);
+            assert!(bob.is_raw(), "{what}");
+            end(&mut bob);
+            let status = bob.expect_end();
+            assert_eq!(status.code(), Some(0), "{what}");
+            bob.expect_given_back();
+            alice.expect_peers(&[], SOON);
+        }
+    }
+}
+
+#[test]
+fn the_first_interrupt_clears_a_half_typed_line() {
+    for driver in Driver::ALL {
+        let (mut bob, alice) = bob_and_alice(driver);
+        bob.keys("never said");
+        bob.expect_prompt("never said");
+        bob.keys("\x03");
+        bob.expect_prompt("");
+        bob.keys("said\r");
+        alice.expect_out("Bob: said", SOON);
+        assert_eq!(alice.out().len(), 1);
+    }
+}
+
+#[test]
+fn the_arrow_key_brings_back_what_was_entered() {
+    let (mut bob, alice) = bob_and_alice(Driver::Tokio);
+    bob.keys("again\r");
+    alice.expect_out("Bob: again", SOON);
+    bob.keys("\x1b[A");
+    bob.expect_prompt("again");
+    bob.keys(" and again\r");
+    alice.expect_out("Bob: again and again", SOON);
+}
+
+#[test]
+fn that_nobody_is_linked_is_told_once_until_somebody_comes() {
+    let mut bob = OnTerminal::new(Driver::Tokio, "Bob").start();
+    bob.expect_prompt("");
+    let told =
+        |screen: &Shown| screen.lines.iter().filter(|line| line.starts_with("* nobody is linked")).count();
+    bob.keys("one\r");
+    bob.expect("the notice", |screen| (told(screen) == 1).then_some(()));
+    bob.keys("two\r/peers\r");
+    bob.expect_line("* nobody else is here");
+    assert_eq!(told(&bob.shown()), 1);
+    let alice = visitor(Driver::Tokio, "Alice", bob.addr());
+    bob.expect_line("* Alice is here");
+    drop(alice);
+    bob.expect("that Alice left", |screen| {
+        screen.lines.iter().any(|line| line.starts_with("* Alice left")).then_some(())
+    });
+    bob.keys("three\r/peers\r");
+    bob.expect("the notice again", |screen| (told(screen) == 2).then_some(()));
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    for (name, value, styled) in [("LANG", "C", true), ("NO_COLOR", "", true), ("NO_COLOR", "1", false)] {
+        let bob = OnTerminal::new(Driver::Tokio, "Bob").env(name, value).start();
+        let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
+        alice.say("hello");
+        bob.expect_line("Alice: hello");
+        assert_eq!(bob.shown().styled, styled, "{name}={value}");
+    }
+}
+
+#[test]
+fn a_terminal_without_line_editing_does_all_the_same() {
+    let mut bob = OnTerminal::new(Driver::Tokio, "Bob").env("TERM", "dumb").start();
+    let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
+    bob.expect_line("* Alice is here");
+    alice.say("hello");
+    bob.expect_line("Alice: hello");
+    bob.keys("hello too\n");
+    alice.expect_out("Bob: hello too", SOON);
+    assert!(!bob.shown().styled && !bob.is_raw());
+    bob.signal(Signal::TERM);
+    assert_eq!(bob.expect_end().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_takes_nothing_holds_nobody_up() {
+    for driver in Driver::ALL {
+        let mut alice = Launch::new(driver, "Alice").start();
+        let carol = Launch::new(driver, "Carol").peer(alice.addr()).start();
+        let mut bob = OnTerminal::new(driver, "Bob").peer(alice.addr()).unread().start();
+        alice.expect_peers(&["Bob", "Carol"], SOON);
+        let flood: String = (0..4000).map(|number| format!("{number} {}\n", "x".repeat(1000))).collect();
+        alice.type_bytes(flood.as_bytes());
+        carol.expect_out(&format!("Alice: 3999 {}", "x".repeat(1000)), 6 * SOON);
+        alice.expect_peers(&["Bob", "Carol"], SOON);
+        bob.signal(Signal::TERM);
+        assert_eq!(bob.expect_end().code(), Some(0));
+        alice.expect_peers(&["Carol"], SOON);
+    }
+}
