@@ -57,7 +57,7 @@ impl ChatText {
         match text.len() {
             0 => Err(ChatTextError::Empty),
             len if len > Self::MAX => Err(ChatTextError::TooLong { len }),
-            _ if text.contains(['\n', '\r']) => Err(ChatTextError::LineBreak),
+            _ if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() => Err(ChatTextError::LineBreak),
             _ => Ok(Self(text)),
         }
     }

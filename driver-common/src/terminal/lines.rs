@@ -28,7 +28,7 @@ impl Lines {
     /// Reads on, and appends the texts of the lines that end here and what is wrong with others. Blank lines are
     /// passed over, and what is not UTF-8 is replaced.
     pub(crate) fn push(&mut self, mut bytes: &[u8], texts: &mut Vec<ChatText>, bad: &mut Vec<BadLine>) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             if self.len == 0 && line.len() <= KEPT {
                 self.number += 1;

@@ -1,0 +1,104 @@
+//! Each flag is an environment variable too: read, checked, and less than the flag.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+
+use tests::binary;
+use tests::process::{Driver, Launch};
+
+fn command(driver: Driver, env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary::path(driver.name()));
+    command.env_clear().envs(env.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(driver: Driver, env: &[(&str, &str)]) -> Output {
+    command(driver, env).output().expect("the binary starts")
+}
+
+/// A node that is killed when dropped.
+struct Node(Child);
+
+impl Node {
+    fn start(driver: Driver, env: &[(&str, &str)], args: &[&str]) -> Self {
+        Self(command(driver, env).args(args).spawn().expect("the binary starts"))
+    }
+
+    /// Its standard error up to a line that contains this.
+    #[track_caller]
+    fn expect(&mut self, part: &str) -> String {
+        let lines = BufReader::new(self.0.stderr.take().expect("a pipe")).lines().map_while(Result::ok);
+        let mut seen = String::new();
+        for line in lines {
+            seen += &(line + "\n");
+            if seen.contains(part) {
+                return seen;
+            }
+        }
+        panic!("{part:?} is not in {seen:?}");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn each_variable_is_checked_and_named() {
+    for driver in Driver::ALL {
+        for (variable, value, says) in [
+            ("CHAT_PORT", "x", "\"x\" is not a port"),
+            ("CHAT_PEER", "127.0.0.1:1,nowhere", "\"nowhere\": an address ends with a port"),
+            ("CHAT_UNAME", " ", "\" \": a name must not be empty"),
+            ("CHAT_BIND", "localhost", "\"localhost\" is not an IP address"),
+            ("CHAT_API_PORT", "-1", "\"-1\" is not a port"),
+            ("CHAT_NO_API", "maybe", "\"maybe\" is neither 1 nor 0"),
+            ("CHAT_ADVERTISE", "0.0.0.0:1", "nobody can dial that address"),
+            ("CHAT_VERBOSE", "very", "\"very\" is not a number"),
+            ("CHAT_QUIET", "-1", "\"-1\" is not a number"),
+            ("RUST_LOG", "a=b=c", "\"a=b=c\": "),
+        ] {
+            let output = run(driver, &[(variable, value)]);
+            let err = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{variable}");
+            assert!(err.starts_with(&format!("{}: {variable}: ", driver.name())), "{err:?}");
+            assert!(err.contains(says) && err.lines().count() == 1, "{err:?}");
+        }
+    }
+}
+
+#[test]
+fn every_variable_is_heard() {
+    for driver in Driver::ALL {
+        let alice = Launch::new(driver, "Alice").start();
+        let env = [
+            ("CHAT_PORT", "0"),
+            ("CHAT_PEER", &format!("127.0.0.1:1, {}", alice.addr())),
+            ("CHAT_UNAME", "Zed"),
+            ("CHAT_BIND", "127.0.0.2"),
+            ("CHAT_API_PORT", "0"),
+            ("CHAT_ADVERTISE", "127.0.0.9:9"),
+            ("CHAT_QUIET", ""),
+        ];
+        let mut zed = Node::start(driver, &env, &[]);
+        let said = zed.expect("Alice is here");
+        assert!(said.contains("Zed listens on 127.0.0.2:"), "{said}");
+        assert!(said.contains("http://127.0.0.1:"), "{said}");
+        alice.expect_peers(&["Zed"], tests::journal::SOON);
+        assert_eq!(alice.peers()[0]["listen_addr"], "127.0.0.9:9");
+    }
+}
+
+#[test]
+fn a_flag_is_more_than_its_variable() {
+    for driver in Driver::ALL {
+        let env = [("CHAT_PORT", "x"), ("CHAT_UNAME", ""), ("CHAT_NO_API", "1"), ("CHAT_VERBOSE", "2")];
+        let mut node = Node::start(driver, &env, &["--port", "0", "--uname", "Ann"]);
+        let said = node.expect("Ann listens on 127.0.0.1:");
+        assert!(!said.contains("http://"), "{said}");
+    }
+}
