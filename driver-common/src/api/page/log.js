@@ -18,6 +18,8 @@ export class Log {
   #toEnd = document.getElementById("to-end");
   /** The end is in sight, so it stays in sight. */
   #following = true;
+  /** Lines for the next frame: a burst costs one layout, not one a message. */
+  #waiting = [];
   #last = { speaker: null, at: 0, day: "" };
 
   constructor() {
@@ -65,11 +67,18 @@ export class Log {
   }
 
   #append(line, at, speaker) {
-    document.getElementById("empty")?.remove();
     const today = day.format(at);
-    if (today !== this.#last.day) this.#log.append(element("h3", "day", today));
+    if (this.#waiting.length === 0) requestAnimationFrame(() => this.#show());
+    if (today !== this.#last.day) this.#waiting.push(element("h3", "day", today));
+    this.#waiting.push(line);
     this.#last = { speaker, at, day: today };
-    this.#log.append(line);
+    // Hidden pages get no frames.
+    if (this.#waiting.length >= 2 * LINES) this.#waiting.splice(0, LINES);
+  }
+
+  #show() {
+    document.getElementById("empty")?.remove();
+    this.#log.append(...this.#waiting.splice(0).slice(-LINES));
     while (this.#log.childElementCount > LINES) this.#log.firstElementChild.remove();
     if (this.#following) this.toEnd();
     else this.#toEnd.hidden = false;

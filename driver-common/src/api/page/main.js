@@ -9,6 +9,7 @@ import { who } from "./text.js";
 const status = document.getElementById("status");
 const statusText = document.getElementById("status-text");
 const gone = document.getElementById("gone");
+const goneWhat = document.getElementById("gone-what");
 const goneText = document.getElementById("gone-text");
 const toggle = document.getElementById("people-toggle");
 
@@ -34,10 +35,11 @@ node.addEventListener("here", ({ detail }) => {
   show("here", "Connected");
 });
 
-node.addEventListener("gone", ({ detail: wait }) => {
+node.addEventListener("gone", ({ detail: { wait, full } }) => {
+  goneWhat.textContent = full ? "The node has no room for another page." : "The node is gone.";
   goneText.textContent =
     wait < 1_500 ? "Trying to reach it…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text stays where it is.`;
-  show("gone", "Node gone");
+  show("gone", full ? "No room" : "Node gone");
 });
 
 /** One for each kind of event; kinds that are not here do not concern the page. */

@@ -8,7 +8,7 @@ const LOAD_TIME = 10_000;
  * Keeps a connection to the node. Dispatches:
  * - "here", with what is known at that moment: `me`, `peers`, `messages`
  * - "happened", for each event after that
- * - "gone", with the milliseconds until the next attempt
+ * - "gone", with `wait`, the milliseconds until the next attempt, and `full`: it is there but has no WebSocket left
  */
 export class ChatNode extends EventTarget {
   #socket = null;
@@ -23,7 +23,9 @@ export class ChatNode extends EventTarget {
     this.#socket = socket;
     // What happens before the lists are loaded waits for them.
     let waiting = [];
+    let opened = false;
     socket.onopen = async () => {
+      opened = true;
       try {
         const [me, peers, messages] = await Promise.all(["/me", "/peers", "/messages"].map(load));
         if (socket !== this.#socket) return;
@@ -40,13 +42,14 @@ export class ChatNode extends EventTarget {
       if (waiting) waiting.push(event);
       else this.#dispatch("happened", event);
     };
-    socket.onclose = () => {
+    socket.onclose = async () => {
+      const full = !opened && (await load("/me").then(() => true, () => false));
       this.#socket = null;
       // Many pages that lost one node do not all come back at one moment.
       const wait = Math.min(RETRY_MAX, RETRY_MIN * 2 ** this.#failures) * (0.5 + Math.random() / 2);
       this.#failures += 1;
       this.#timer = setTimeout(() => this.connect(), wait);
-      this.#dispatch("gone", wait);
+      this.#dispatch("gone", { wait, full });
     };
   }
 
