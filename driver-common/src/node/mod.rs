@@ -60,7 +60,7 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
-/// Starts a node on a listener of [`net::listen`], and has it dial `peers` until each is linked. Where the config says
+/// Starts a node on a listener of [`net::listen`](crate::net::listen), and has it dial `peers` until each is linked. Where the config says
 /// no address to be dialed at, the listener's own is told to peers.
 pub fn start<R: Runtime>(
     runtime: &R,

@@ -1,6 +1,6 @@
 //! The user's end of a node: the prompt on a terminal, or lines on standard input and output.
 //!
-//! Where both are terminals there is a prompt ([`prompt`]), and everything else appears above it. Otherwise what
+//! Where both are terminals there is a prompt, and everything else appears above it. Otherwise what
 //! others say goes to standard output, one line each, and everything else to standard error.
 
 mod commands;

@@ -107,3 +107,117 @@ impl Sink {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    use futures_lite::future::block_on;
+    use proto_core::{ChatText, LeaveReason, Name, NodeId, PeerInfo, Version};
+
+    use super::super::output::Bounds;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn output() -> (Output, impl Fn() -> String) {
+        let memory = Memory::default();
+        let output = Output::new(memory.clone(), Bounds::default(), None).unwrap();
+        let flushed = output.clone();
+        let text = move || {
+            flushed.flush(Instant::now() + Duration::from_secs(20));
+            String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
+        };
+        (output, text)
+    }
+
+    fn peer(number: u8, uname: &str) -> Arc<PeerInfo> {
+        Arc::new(PeerInfo {
+            node_id: NodeId::from_bytes([number; 16]),
+            uname: Name::cut(uname).unwrap(),
+            listen_addr: None,
+            remote_addr: "127.0.0.1:9".parse().unwrap(),
+            version: Version::V2,
+        })
+    }
+
+    fn message(peer: &Arc<PeerInfo>, text: &str) -> Event {
+        Event::Message { peer: peer.clone(), text: text.to_owned() }
+    }
+
+    fn said(text: &str, origin: Origin) -> Event {
+        let texts = vec![ChatText::new(text).unwrap()];
+        Event::Said { texts, uname: Name::cut("Me").unwrap(), origin }
+    }
+
+    fn events() -> Vec<Event> {
+        let (alice, bob, other) = (peer(1, "Alice"), peer(2, "B\x1bob"), peer(3, "Alice"));
+        vec![
+            Event::Joined(alice.clone()),
+            Event::Joined(bob.clone()),
+            message(&alice, "hi\r"),
+            said("typed", Origin::TERMINAL),
+            said("posted", Origin::fresh()),
+            Event::Joined(other.clone()),
+            message(&other, "me too"),
+            Event::Updated(peer(2, "B\x1bob")),
+            Event::Updated(peer(2, "Rob")),
+            message(&peer(2, "Rob"), "new name"),
+            Event::Left { peer: alice, reason: LeaveReason::Closed },
+            message(&other, "alone"),
+        ]
+    }
+
+    #[test]
+    fn standard_output_has_what_others_say_and_nothing_else() {
+        let ((out, said), (err, aside)) = (output(), output());
+        let common = Common::new(Name::cut("Me").unwrap());
+        let mut sink = Sink::new(common, out, Some(err), Style::Plain);
+        block_on(sink.print(events()));
+        assert_eq!(said(), "Alice: hi␍\nAlice: me too\nRob: new name\nAlice: alone\n");
+        assert_eq!(
+            aside(),
+            "* Alice is here\n* B␛ob is here\n* Alice (03030303) is here\n* B␛ob is now Rob\n\
+             * Alice (01010101) left (the connection ended)\n"
+        );
+    }
+
+    #[test]
+    fn a_terminal_has_everything_in_its_order() {
+        let (screen, shown) = output();
+        let common = Common::new(Name::cut("Me").unwrap());
+        let mut sink = Sink::new(common, screen, None, Style::Plain);
+        block_on(sink.print(events()));
+        assert_eq!(
+            shown(),
+            "* Alice is here\n* B␛ob is here\nAlice: hi␍\nMe: posted\n* Alice (03030303) is here\n\
+             Alice (03030303): me too\n* B␛ob is now Rob\nRob: new name\n\
+             * Alice (01010101) left (the connection ended)\nAlice: alone\n"
+        );
+    }
+
+    #[test]
+    fn a_batch_of_any_size_comes_whole() {
+        let (out, said) = output();
+        let common = Common::new(Name::cut("Me").unwrap());
+        let mut sink = Sink::new(common, out.clone(), Some(out), Style::Plain);
+        let alice = peer(1, "Alice");
+        let texts: Vec<_> = (0..50_000).map(|number| format!("text {number:050}")).collect();
+        block_on(sink.print(texts.iter().map(|text| message(&alice, text)).collect()));
+        let expected: String = texts.iter().map(|text| format!("Alice: {text}\n")).collect();
+        assert!(said() == expected);
+    }
+}
