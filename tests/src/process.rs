@@ -145,6 +145,11 @@ impl Process {
         (Ipv4Addr::LOCALHOST, self.launch.port + ports::API).into()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The lines on its standard output.
     pub fn out(&self) -> &Journal<String> {
         &self.out
