@@ -127,8 +127,10 @@ pub enum Version {
 /// Why a peer is no longer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaveReason {
-    /// It said `BYE`, or we are stopping.
+    /// It said `BYE`.
     Bye,
+    /// It is this node that leaves.
+    Stopping,
     /// Its connection ended.
     Closed,
     /// Nothing came from it for too long.
@@ -145,6 +147,7 @@ impl fmt::Display for LeaveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bye => "it left",
+            Self::Stopping => "this node is stopping",
             Self::Closed => "the connection ended",
             Self::Silent => "nothing came from it for too long",
             Self::Slow => "it took too little of what it was sent",

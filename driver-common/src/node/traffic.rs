@@ -1,6 +1,6 @@
 //! What the sockets have for the node, and what the node has for them.
 
-use proto_core::{Action, ConnId, DialError, DialId, Input};
+use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason};
 
 use super::NodeTask;
 use super::conn::{Conn, Read, Sent};
@@ -189,6 +189,8 @@ impl<R: Runtime> NodeTask<R> {
             }
             Action::RegisterPeer(peer) => self.outbox.push(Event::Joined(peer)),
             Action::UpdatePeer(peer) => self.outbox.push(Event::Updated(peer)),
+            // It is this node that leaves: its events end, and its user knows why.
+            Action::UnregisterPeer { reason: LeaveReason::Stopping, .. } => {}
             Action::UnregisterPeer { peer, reason } => self.outbox.push(Event::Left { peer, reason }),
             Action::Deliver { peer, text } => self.outbox.push(Event::Message { peer, text }),
             Action::Ready => self.busy = false,

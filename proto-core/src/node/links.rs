@@ -280,7 +280,7 @@ impl Node {
         let conns: Vec<_> = self.links.iter().map(|(conn, link)| (*conn, link.node_id().is_some())).collect();
         for (conn, introduced) in conns {
             let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
-            self.end(conn, ending, LeaveReason::Bye);
+            self.end(conn, ending, LeaveReason::Stopping);
         }
     }
 }
