@@ -15,8 +15,8 @@ pub(super) struct Door<L> {
     listener: L,
     bell: Bell,
     resting_until: Option<Instant>,
-    /// Whether the user was told, since the last connection, that there is no room.
-    warned: bool,
+    /// When the user was last told that there is no room.
+    warned_at: Option<Instant>,
 }
 
 /// What came to the door.
@@ -30,11 +30,14 @@ pub(super) enum Knock<S> {
 /// How long the listener rests when there is no descriptor free. What wakes it can come sooner than one is.
 const REST: Duration = Duration::from_millis(100);
 
+/// The user is not told of it more often: room comes and goes.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
 impl<L: Listener> Door<L> {
     pub(super) fn new(listener: L, list: &Arc<ReadyList>) -> Self {
         let bell = Bell::new(Source::Door, list);
         bell.ring();
-        Self { listener, bell, resting_until: None, warned: false }
+        Self { listener, bell, resting_until: None, warned_at: None }
     }
 
     /// To be called first when it is served.
@@ -67,14 +70,13 @@ impl<L: Listener> Door<L> {
         match self.listener.poll_accept(&mut self.bell.context()) {
             Poll::Pending => Knock::Nobody,
             Poll::Ready(Ok((stream, remote))) => {
-                self.warned = false;
                 // What an IPv6 listener shows of an IPv4 peer is not what others know it by.
                 Knock::Guest(stream, SocketAddr::new(remote.ip().to_canonical(), remote.port()))
             }
             Poll::Ready(Err(error)) if net::no_resources(&error) => {
-                if !self.warned {
+                if self.warned_at.is_none_or(|at| now.since(at) >= WARN_EVERY) {
                     tracing::warn!(%error, "no more connections can be accepted for now");
-                    self.warned = true;
+                    self.warned_at = Some(now);
                 }
                 self.resting_until = Some(now + REST);
                 Knock::Nobody
