@@ -133,7 +133,7 @@ fn a_user_who_is_behind_slows_its_peers_down_and_loses_nothing() {
                 for event in behind.events.recv_blocking().unwrap() {
                     match event {
                         Event::Message { text, .. } => {
-                            heard.push(text.split(" x").next().unwrap().to_owned())
+                            heard.push(text.split(" x").next().unwrap().to_owned());
                         }
                         Event::Left { reason, .. } => panic!("{reason:?} after {}", heard.len()),
                         _ => {}
@@ -313,13 +313,12 @@ impl Node {
 
     #[track_caller]
     fn leaves(&self, uname: &str) -> LeaveReason {
-        let left = self.events.expect(&format!("{uname} to leave"), SOON, |events| {
+        self.events.expect(&format!("{uname} to leave"), SOON, |events| {
             events.iter().find_map(|event| match event {
                 Event::Left { peer, reason } if peer.uname.as_str() == uname => Some(*reason),
                 _ => None,
             })
-        });
-        left
+        })
     }
 }
 

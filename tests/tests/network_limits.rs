@@ -391,9 +391,13 @@ fn a_node_that_stops_says_goodbye_and_is_done_within_a_second() {
     solo.node.command(solo.now, Command::Shutdown).unwrap();
     solo.input(Input::Timeout);
     assert!(solo.actions.contains(&Action::Abort { conn: ConnId(1) }), "nothing is owed to who said nothing");
-    assert_eq!(solo.count(|action| matches!(action, Action::SendFrame { bytes, .. } if bytes == b"BYE|shutdown|\n")), 1);
+    assert_eq!(
+        solo.count(|action| matches!(action, Action::SendFrame { bytes, .. } if bytes == b"BYE|shutdown|\n")),
+        1
+    );
     assert!(solo.actions.ends_with(&[Action::Close { conn: ConnId(0) }]));
-    let gone = |action: &Action| matches!(action, Action::UnregisterPeer { reason: LeaveReason::Stopping, .. });
+    let gone =
+        |action: &Action| matches!(action, Action::UnregisterPeer { reason: LeaveReason::Stopping, .. });
     assert_eq!(solo.count(gone), 1);
     assert_eq!(solo.say(100), Err(CommandError::ShuttingDown));
     solo.now = solo.now + SECOND;

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::{bare, library};
+use crate::{bare, latency, library};
 
 /// A process in a role. It says lines and is told lines; it ends when it is dropped.
 pub(crate) struct Role {
@@ -27,6 +27,10 @@ pub(crate) fn run(args: &[String]) -> bool {
         ["role", "speaker", driver, messages, ref addrs @ ..] => {
             library::speak(driver, messages.parse().unwrap(), addrs);
         }
+        ["role", "bare-hearer"] => latency::hear_bare(),
+        ["role", "bare-caller", ref addrs @ ..] => latency::call_bare(addrs),
+        ["role", "hearer", driver, ref addrs @ ..] => latency::hear(driver, addrs),
+        ["role", "caller", driver, ref addrs @ ..] => latency::call(driver, addrs),
         _ => return false,
     }
     true

@@ -73,7 +73,7 @@ pub(crate) fn speak(driver: &str, messages: usize, addrs: &[&str]) {
 }
 
 /// Waits until all the others are here.
-async fn linked(node: &Started) {
+pub(crate) async fn linked(node: &Started) {
     let mut here = 0;
     while here < RECEIVERS {
         let events = node.events.recv().await.unwrap();
@@ -83,11 +83,11 @@ async fn linked(node: &Started) {
 }
 
 /// Waits for the bench, while the node goes on.
-async fn told() {
+pub(crate) async fn told() {
     smol::unblock(child::wait).await;
 }
 
-fn on(driver: &str, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(Started)) {
+pub(crate) fn on(driver: &str, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(Started)) {
     let config = Config::new(uname.parse().unwrap());
     let bind = "127.0.0.1:0".parse().unwrap();
     let peers: Vec<PeerAddr> = addrs.iter().map(|addr| addr.parse().unwrap()).collect();

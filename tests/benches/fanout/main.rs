@@ -1,11 +1,13 @@
 //! Eight nodes in processes on loopback, one of which speaks flat out: what a delivery costs, beside bare sockets.
 //!
 //! A message is a line of 128 bytes. The library's rows count messages where a driver hands them to its user, the
-//! binaries' rows from standard input to standard output. CPU is that of all eight processes.
+//! binaries' rows from standard input to standard output. CPU is that of all eight processes. Then, one message at a time:
+//! how long after one says something the last of seven hears it.
 
 mod bare;
 mod binaries;
 mod child;
+mod latency;
 mod library;
 
 use std::env;
@@ -45,6 +47,9 @@ fn main() {
                 print(&name, &(row.measure)(driver, messages), &bare);
             }
         }
+    }
+    if "latency".contains(wanted) {
+        latency::print();
     }
 }
 

@@ -1,0 +1,142 @@
+//! From one say to the last of seven who hear it.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use driver_common::{Event, Origin};
+use driver_smol::ChatText;
+use tests::process::Driver;
+
+use crate::child::{self, Role};
+use crate::library::{linked, on, told};
+use crate::{LINE, RECEIVERS, text};
+
+/// Messages, the first of which only warm up.
+const ROUNDS: usize = 1_000;
+const WARM_UP: usize = 100;
+
+/// From one message to the next: enough for all to be idle again.
+const EVERY: Duration = Duration::from_millis(1);
+
+pub(crate) fn print() {
+    println!("                       median us   99th us   median to bare");
+    let bare = measure_bare();
+    let row = |name: &str, [median, late]: [f64; 2]| {
+        println!("{name:<22} {median:>9.0} {late:>9.0} {:>16.2}", median / bare[0]);
+    };
+    row("bare sockets", bare);
+    for driver in Driver::ALL {
+        row(&format!("{driver:?}, library"), measure(driver));
+    }
+}
+
+fn measure_bare() -> [f64; 2] {
+    let mut hearers: Vec<_> = (0..RECEIVERS).map(|_| Role::start("bare-hearer", [])).collect();
+    let addrs: Vec<_> = hearers.iter_mut().map(Role::hear).collect();
+    let mut caller = Role::start("bare-caller", addrs);
+    assert_eq!(caller.hear(), "linked");
+    compare(&mut caller, &mut hearers)
+}
+
+fn measure(driver: Driver) -> [f64; 2] {
+    let (mut hearers, mut addrs) = (Vec::new(), vec![driver.name().to_owned()]);
+    for _ in 0..RECEIVERS {
+        let mut hearer = Role::start("hearer", addrs.iter().cloned());
+        addrs.push(hearer.hear());
+        hearers.push(hearer);
+    }
+    let mut caller = Role::start("caller", addrs);
+    for node in hearers.iter_mut().chain([&mut caller]) {
+        assert_eq!(node.hear(), "linked");
+    }
+    compare(&mut caller, &mut hearers)
+}
+
+/// The median and the 99th percentile of how much later the last one heard, in microseconds.
+fn compare(caller: &mut Role, hearers: &mut [Role]) -> [f64; 2] {
+    caller.tell("go");
+    let times = |role: &mut Role| -> Vec<u64> {
+        role.hear().split(' ').map(|nanos| nanos.parse().unwrap()).collect()
+    };
+    let said = times(caller);
+    let heard: Vec<_> = hearers.iter_mut().map(times).collect();
+    let last = |round: usize| heard.iter().map(|times| times[round]).max().unwrap();
+    let mut delays: Vec<_> = (WARM_UP..ROUNDS).map(|round| last(round) - said[round]).collect();
+    delays.sort_unstable();
+    [delays[delays.len() / 2], delays[delays.len() * 99 / 100]].map(|nanos| nanos as f64 / 1000.0)
+}
+
+pub(crate) fn hear_bare() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    child::say(&listener.local_addr().unwrap().to_string());
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut line = [0; LINE];
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        stream.read_exact(&mut line).unwrap();
+        times.push(now());
+    }
+    report(&times);
+    child::wait();
+}
+
+pub(crate) fn call_bare(addrs: &[&str]) {
+    let mut streams: Vec<_> = addrs.iter().map(|addr| TcpStream::connect(addr).unwrap()).collect();
+    streams.iter().for_each(|stream| stream.set_nodelay(true).unwrap());
+    child::say("linked");
+    child::wait();
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        let line = format!("MSG|{}\n", text(round));
+        times.push(now());
+        streams.iter_mut().for_each(|stream| stream.write_all(line.as_bytes()).unwrap());
+        thread::sleep(EVERY);
+    }
+    report(&times);
+    child::wait();
+}
+
+pub(crate) fn hear(driver: &str, addrs: &[&str]) {
+    on(driver, "Receiver", addrs, async move |node| {
+        linked(&node).await;
+        let mut times = Vec::new();
+        while times.len() < ROUNDS {
+            for event in node.events.recv().await.unwrap() {
+                if matches!(event, Event::Message { .. }) {
+                    times.push(now());
+                }
+            }
+        }
+        report(&times);
+        told().await;
+    });
+}
+
+pub(crate) fn call(driver: &str, addrs: &[&str]) {
+    on(driver, "Speaker", addrs, async move |node| {
+        linked(&node).await;
+        told().await;
+        let mut times = Vec::new();
+        for round in 0..ROUNDS {
+            let texts = vec![ChatText::new(text(round)).unwrap()];
+            times.push(now());
+            node.handle.say(texts, Origin::TERMINAL).await.unwrap();
+            while node.events.try_recv().is_ok() {}
+            smol::Timer::after(EVERY).await;
+        }
+        report(&times);
+        told().await;
+    });
+}
+
+/// Nanoseconds on the clock that the processes share.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+fn report(times: &[u64]) {
+    let times: Vec<_> = times.iter().map(u64::to_string).collect();
+    child::say(&times.join(" "));
+}
