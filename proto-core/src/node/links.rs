@@ -232,7 +232,12 @@ impl Node {
             (None, true, _) | (None, false, Ending::Bye(_)) => Attempt::NotAChatNode,
             (None, false, _) => Attempt::Failed(DialError::Other),
         };
-        self.attempt_failed(Some(addr), target, attempt);
+        // A version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
+        let over = match ending {
+            Ending::Bye(_) => self.now + self.config.limits.linger,
+            Ending::Abort | Ending::Gone => self.now,
+        };
+        self.attempt_failed(Some(addr), target, attempt, over);
     }
 
     /// One of a peer's links ended: its other one stays, or the next that claims its id takes its place, or it left.

@@ -269,7 +269,7 @@ impl Node {
             self.announce_dial(dial, &what);
         }
         // The resolution itself is over, and was one attempt.
-        self.attempt_failed(None, Some(target), DialError::NotResolved.into());
+        self.attempt_failed(None, Some(target), DialError::NotResolved.into(), self.now);
     }
 
     fn connected(&mut self, dial: DialId, conn: ConnId) {
@@ -290,12 +290,19 @@ impl Node {
             Goal::Connect(addr) => Some(addr),
             Goal::Resolve(_) => None,
         };
-        self.attempt_failed(addr, target, reason.into());
+        self.attempt_failed(addr, target, reason.into(), self.now);
     }
 
-    fn attempt_failed(&mut self, addr: Option<SocketAddr>, target: Option<TargetId>, attempt: Attempt) {
-        let Self { mesh, random, now, config, .. } = self;
-        let notice = mesh.failed(addr, target, attempt, *now, random, &config.limits);
+    /// What was dialed is not linked; the next attempt comes no sooner than `over`.
+    fn attempt_failed(
+        &mut self,
+        addr: Option<SocketAddr>,
+        target: Option<TargetId>,
+        attempt: Attempt,
+        over: Instant,
+    ) {
+        let Self { mesh, random, config, .. } = self;
+        let notice = mesh.failed(addr, target, attempt, over, random, &config.limits);
         self.actions.extend(notice.map(Action::Notice));
     }
 

@@ -140,6 +140,27 @@ fn a_listener_greets_a_silent_peer_after_a_quarter_second_and_cuts_it_after_five
 }
 
 #[test]
+fn one_that_never_says_join_is_dialed_again_when_the_old_connection_is_over() {
+    let mut solo = solo();
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap())).unwrap();
+    let actions = solo.drain();
+    let [Action::Dial { dial, .. }] = actions[..] else { panic!("{actions:?}") };
+    solo.input(Input::Connected { dial, conn: ConnId(1) });
+    solo.receive(1, "PEERS|\n");
+    solo.settle(1);
+    let actions = solo.pass(Duration::from_secs(15));
+    let at = |is: fn(&Action) -> bool| actions.iter().find(|(_, action)| is(action)).unwrap().0;
+    assert_eq!(
+        at(|action| matches!(action, Action::Close { .. })),
+        Instant::from_origin(Duration::from_secs(10))
+    );
+    assert_eq!(
+        at(|action| matches!(action, Action::Dial { .. })),
+        Instant::from_origin(Duration::from_secs(11))
+    );
+}
+
+#[test]
 fn an_idle_peer_is_pinged_after_15_seconds_and_dead_after_45() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("n"));
