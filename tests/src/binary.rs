@@ -7,9 +7,6 @@ use std::process::Command;
 use std::sync::Once;
 use std::time::SystemTime;
 
-/// The packages that have a binary each.
-const DRIVERS: [&str; 2] = ["driver-tokio", "driver-smol"];
-
 /// What the binaries are made of.
 const SOURCES: [&str; 6] =
     ["proto-core", "driver-common", "driver-tokio", "driver-smol", "Cargo.toml", "Cargo.lock"];
@@ -28,10 +25,20 @@ pub fn path(name: &str) -> PathBuf {
         let newest = SOURCES.iter().map(|source| newest(&workspace().join(source))).max();
         let up_to_date = |name| Some(modified(&folder.join(name))) > newest;
         if !["chat-tokio", "chat-smol"].into_iter().all(up_to_date) {
-            build(&folder);
+            build(&folder, &["--package", "driver-tokio", "--package", "driver-smol", "--bins"]);
         }
     });
     folder.join(name)
+}
+
+/// The example of this name of the package `proto-core`.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn example(name: &str) -> PathBuf {
+    let folder = folder();
+    build(&folder, &["--package", "proto-core", "--example", name]);
+    folder.join("examples").join(name)
 }
 
 /// `target/PROFILE`: a test is in `target/PROFILE/deps`.
@@ -44,15 +51,15 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
 
-fn build(folder: &Path) {
+/// Builds what these arguments of `cargo build` name, with the profile of this test and in its place.
+fn build(folder: &Path, what: &[&str]) {
     let name = folder.file_name().and_then(|name| name.to_str()).expect("the name of the profile");
     let profile = if name == "debug" { "dev" } else { name };
     let target = folder.parent().expect("the target folder");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(workspace()).args(["build", "--quiet", "--bins", "--profile", profile]);
-    cargo.args(DRIVERS.iter().flat_map(|package| ["--package", package]));
+    cargo.current_dir(workspace()).args(["build", "--quiet", "--profile", profile]).args(what);
     let status = cargo.arg("--target-dir").arg(target).status().expect("Cargo starts");
-    assert!(status.success(), "the binaries cannot be built");
+    assert!(status.success(), "{what:?} cannot be built");
 }
 
 /// When the newest file in a folder was changed.

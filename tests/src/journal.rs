@@ -91,7 +91,7 @@ impl<T: Debug> Journal<T> {
     /// Waits until `find` finds something; fails the test with `what` and the last entries otherwise.
     #[track_caller]
     pub fn expect<R>(&self, what: &str, timeout: Duration, find: impl FnMut(&[T]) -> Option<R>) -> R {
-        self.until(timeout, find).unwrap_or_else(|| panic!("waited for {what}; so far: {self:#?}"))
+        self.until(timeout, find).unwrap_or_else(|| panic!("waited for {what}; so far:\n{self:?}"))
     }
 
     /// Waits for an entry that `is` accepts.
@@ -130,9 +130,15 @@ impl<T> Clone for Journal<T> {
 }
 
 impl<T: Debug> Debug for Journal<T> {
-    /// The last forty entries.
+    /// The start of each of the last thirty entries.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.look(|entries| f.debug_list().entries(&entries[entries.len().saturating_sub(40)..]).finish())
+        self.look(|entries| {
+            let start = entries.len().saturating_sub(30);
+            (start..).zip(&entries[start..]).try_for_each(|(n, entry)| {
+                let entry = format!("{entry:?}");
+                writeln!(f, "{n}: {}", &entry[..entry.floor_char_boundary(200)])
+            })
+        })
     }
 }
 

@@ -9,4 +9,6 @@ pub mod ports;
 pub mod process;
 pub mod pty;
 pub mod raw;
+pub mod talk;
 pub mod version1;
+pub mod webdriver;

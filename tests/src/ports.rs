@@ -32,6 +32,13 @@ pub fn reserve() -> u16 {
     port
 }
 
+/// The sockets of this machine on a port, as the kernel lists them: who took it?
+pub fn users(port: u16) -> String {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let port = format!(":{port:04X} ");
+    table.lines().filter(|line| line.contains(&port)).fold(String::new(), |lines, line| lines + line + "\n")
+}
+
 /// Two different tests never hold the same file's lock, in this process or another.
 fn lock(port: u16, reserved: &BTreeMap<u16, File>) -> Option<File> {
     if reserved.contains_key(&port) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
@@ -36,6 +36,18 @@ impl Driver {
         [Self::Smol, Self::Tokio],
     ];
 
+    /// Runs a test on each of them, at once.
+    pub fn each(test: impl Fn(Self) + Sync) {
+        let test = &test;
+        std::thread::scope(|scope| Self::ALL.map(|driver| scope.spawn(move || test(driver))).map(drop));
+    }
+
+    /// Runs a test on each of the [`PAIRS`](Self::PAIRS), at once.
+    pub fn each_pair(test: impl Fn([Self; 2]) + Sync) {
+        let test = &test;
+        std::thread::scope(|scope| Self::PAIRS.map(|pair| scope.spawn(move || test(pair))).map(drop));
+    }
+
     /// The binary's name.
     pub fn name(self) -> &'static str {
         match self {
@@ -63,6 +75,7 @@ pub struct Launch {
     uname: String,
     port: u16,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     output: Output,
 }
 
@@ -70,7 +83,14 @@ impl Launch {
     /// A node of this name on a port of its own.
     pub fn new(driver: Driver, uname: &str) -> Self {
         let port = ports::reserve();
-        Self { driver, uname: uname.to_owned(), port, args: Vec::new(), output: Output::Read }
+        Self {
+            driver,
+            uname: uname.to_owned(),
+            port,
+            args: Vec::new(),
+            env: Vec::new(),
+            output: Output::Read,
+        }
     }
 
     /// Where it will listen.
@@ -89,6 +109,12 @@ impl Launch {
         self
     }
 
+    /// With this environment variable too.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// With this done to its standard output.
     pub fn output(mut self, output: Output) -> Self {
         self.output = output;
@@ -98,21 +124,19 @@ impl Launch {
     /// Starts it and waits until it serves its API.
     #[track_caller]
     pub fn start(&self) -> Process {
-        let mut process = self.spawn();
-        let api = format!("http://{}", process.api());
-        let up = |lines: &[String]| lines.iter().any(|line| line.contains(&api)).then_some(());
-        let up = process.err.until(SOON, up).is_some();
-        assert!(up, "{} does not start: {:#?} {:#?}", self.uname, process.err, process.child.try_wait());
+        let process = self.spawn();
+        process.expect_start();
         process
     }
 
-    fn spawn(&self) -> Process {
+    /// Starts it and does not wait.
+    pub fn spawn(&self) -> Process {
         let home = TempDir::new().expect("a home folder");
         let mut command = command(self.driver, &home);
         command.args(["--port", &self.port.to_string(), "--uname", &self.uname]).args(&self.args);
+        command.envs(self.env.iter().cloned());
         let mut child = command.spawn().expect("the binary starts");
-        let err = Journal::default();
-        read_lines(child.stderr.take().expect("a pipe"), &err);
+        let err = read_lines(child.stderr.take().expect("a pipe"));
         let stdin = child.stdin.take();
         let mut process = Process { launch: self.clone(), child, stdin, out: Journal::default(), err, home };
         match self.output {
@@ -135,6 +159,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// Its name.
+    pub fn uname(&self) -> &str {
+        &self.launch.uname
+    }
+
     /// Where it listens for peers.
     pub fn addr(&self) -> SocketAddr {
         self.launch.addr()
@@ -150,6 +179,17 @@ impl Process {
         self.child.id()
     }
 
+    /// Waits until it serves its API.
+    #[track_caller]
+    pub fn expect_start(&self) {
+        let line = format!("http://{}", self.api());
+        let up = |lines: &[String]| lines.iter().any(|found| found.contains(&line)).then_some(());
+        if self.err.until(SOON, up).is_none() {
+            let sockets = ports::users(self.launch.port);
+            panic!("{} does not start:\n{:?}{sockets}", self.launch.uname, self.err);
+        }
+    }
+
     /// The lines on its standard output.
     pub fn out(&self) -> &Journal<String> {
         &self.out
@@ -161,14 +201,15 @@ impl Process {
     }
 
     /// Its standard output as a pipe, where nobody reads that yet.
-    pub fn take_output(&mut self) -> Option<impl Read + Send + 'static + use<>> {
-        self.child.stdout.take()
+    #[track_caller]
+    pub fn take_output(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("standard output is not read yet")
     }
 
     /// Starts to read its standard output.
     pub fn read_output(&mut self) {
         if let Some(stdout) = self.child.stdout.take() {
-            read_lines(stdout, &self.out);
+            self.out = read_lines(stdout);
         }
     }
 
@@ -183,6 +224,12 @@ impl Process {
     pub fn type_bytes(&mut self, bytes: &[u8]) {
         let stdin = self.stdin.as_mut().expect("standard input is open");
         stdin.write_all(bytes).expect("the node reads what is typed");
+    }
+
+    /// Its standard input, for another thread to type into.
+    #[track_caller]
+    pub fn take_input(&mut self) -> ChildStdin {
+        self.stdin.take().expect("standard input is open")
     }
 
     /// Ends its standard input.
@@ -274,7 +321,7 @@ impl Process {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
-        assert!(self.err.ended(timeout), "{} still runs: {:#?}", self.launch.uname, self.err);
+        assert!(self.err.ended(timeout), "{} still runs:\n{:?}", self.launch.uname, self.err);
         self.child.wait().expect("its end")
     }
 
@@ -305,6 +352,17 @@ impl Process {
         peak.expect("a number of KiB")
     }
 
+    /// The processor time that it used so far, in steps of some milliseconds.
+    #[cfg(target_os = "linux")]
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("its state");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        // User and system time are fields 14 and 15; the name was the second.
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -317,7 +375,7 @@ impl Drop for Process {
         let failing = std::thread::panicking();
         if failing {
             eprintln!(
-                "{} {} {}: {:#?}",
+                "{} {} {}:\n{:?}",
                 self.launch.uname,
                 self.addr(),
                 self.home.path().display(),
@@ -325,7 +383,7 @@ impl Drop for Process {
             );
         }
         let panicked = self.err.look(|lines| lines.iter().any(|line| line.contains("panicked at")));
-        assert!(failing || !panicked, "{} panicked: {:#?}", self.launch.uname, self.err);
+        assert!(failing || !panicked, "{} panicked:\n{:?}", self.launch.uname, self.err);
     }
 }
 
@@ -345,9 +403,8 @@ pub struct Ended {
 pub fn run(driver: Driver, args: &[&str]) -> Ended {
     let home = TempDir::new().expect("a home folder");
     let mut child = command(driver, &home).args(args).spawn().expect("the binary starts");
-    let (out, err) = (Journal::default(), Journal::default());
-    read_lines(child.stdout.take().expect("a pipe"), &out);
-    read_lines(child.stderr.take().expect("a pipe"), &err);
+    let out = read_lines(child.stdout.take().expect("a pipe"));
+    let err = read_lines(child.stderr.take().expect("a pipe"));
     if !err.ended(SOON) || !out.ended(SOON) {
         let _ = child.kill();
         panic!("it does not end by itself: {err:#?}");
@@ -366,15 +423,17 @@ fn command(driver: Driver, home: &TempDir) -> Command {
 }
 
 /// Reads lines in a thread, to the end.
-fn read_lines(stream: impl Read + Send + 'static, lines: &Journal<String>) {
-    let lines = lines.clone();
+pub fn read_lines(stream: impl Read + Send + 'static) -> Journal<String> {
+    let lines = Journal::default();
+    let journal = lines.clone();
     std::thread::spawn(move || {
         let mut stream = BufReader::with_capacity(64 * 1024, stream);
         while let Ok(Some(line)) = read_line(&mut stream) {
-            lines.push(line);
+            journal.push(line);
         }
-        lines.end();
+        journal.end();
     });
+    lines
 }
 
 fn read_line(stream: &mut impl BufRead) -> io::Result<Option<String>> {

@@ -25,6 +25,15 @@ impl RawPeer {
         Self::over(TcpStream::connect(addr).expect("a connection"))
     }
 
+    /// Dials, and never reads.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    pub fn deaf(addr: SocketAddr) -> Self {
+        let stream = Arc::new(TcpStream::connect(addr).expect("a connection"));
+        Self { stream, lines: Journal::default() }
+    }
+
     /// Waits for a connection.
     ///
     /// # Panics
@@ -95,7 +104,7 @@ impl RawPeer {
     /// Fails the test unless the other side ends the connection in time.
     #[track_caller]
     pub fn expect_end(&self, timeout: Duration) {
-        assert!(self.ended(timeout), "the connection is still open; so far: {:#?}", self.lines);
+        assert!(self.ended(timeout), "the connection is still open; so far:\n{:?}", self.lines);
     }
 
     /// Sends no more, reads on.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::journal::Journal;
+use crate::journal::{Journal, eventually};
 
 /// What may be asked of a version 1 peer beyond what all of them do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +49,8 @@ pub enum Event {
     Lost(String),
     /// It could not read a piece of a frame.
     Unreadable(String),
+    /// A line came that is no version 1 frame.
+    Strange(String),
     /// It reads no more on this connection and leaves it open.
     Deaf(usize),
     /// A connection ended.
@@ -162,9 +164,7 @@ impl Version1 {
     #[track_caller]
     pub fn expect_peer(&self, uname: &str, timeout: Duration) {
         let what = format!("{uname} to join {}", self.peer.uname);
-        let known =
-            |_: &[Event]| self.peer.lock().peers.values().any(|peer| peer.uname == uname).then_some(());
-        self.events().expect(&what, timeout, known);
+        eventually(&what, timeout, || self.peer.lock().peers.values().any(|peer| peer.uname == uname));
     }
 
     /// Waits for a printed line.
@@ -172,6 +172,15 @@ impl Version1 {
     pub fn expect_printed(&self, line: &str, timeout: Duration) {
         let printed = Event::Printed(line.to_owned());
         self.events().expect_one(line, timeout, |event| *event == printed);
+    }
+
+    /// Fails the test if anything came that a version 1 peer cannot read.
+    #[track_caller]
+    pub fn expect_only_version_1(&self) {
+        let foreign =
+            |event: &&Event| matches!(event, Event::Strange(_) | Event::Unreadable(_) | Event::Deaf(_));
+        let found = self.events().look(|events| events.iter().find(foreign).cloned());
+        assert_eq!(found, None, "{}", self.peer.uname);
     }
 
     /// Ends every connection and frees the address.
@@ -267,7 +276,7 @@ impl Peer {
                         self.handle(conn, stream, kind, payload);
                         reader.note(kind);
                     }
-                    None => {}
+                    None => self.events.push(Event::Strange(line)),
                 }
             }
             reader.same_read = false;
@@ -288,7 +297,7 @@ impl Peer {
                 }
             }),
             "MSG" => self.print(conn, payload),
-            _ => {}
+            _ => self.events.push(Event::Strange(format!("{kind}|{payload}"))),
         }
     }
 
@@ -355,7 +364,6 @@ impl Peer {
 
     /// Forgets the peer, whichever of its connections this was.
     fn close(&self, conn: usize, stream: &TcpStream) {
-        let _ = stream.shutdown(Shutdown::Both);
         let mut state = self.lock();
         let Some(connection) = state.connections.remove(&conn) else { return };
         if let Some(addr) = connection.dialed {
@@ -363,6 +371,7 @@ impl Peer {
         }
         let forgot = connection.joined.filter(|id| state.peers.remove(id).is_some());
         drop(state);
+        let _ = stream.shutdown(Shutdown::Both);
         self.events.push(Event::Closed(conn));
         forgot.into_iter().for_each(|id| self.events.push(Event::Forgot(id)));
     }

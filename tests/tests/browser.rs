@@ -1,0 +1,128 @@
+//! The page in a headless Chromium: two pages on two nodes say, see, lose the node and get it back.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tests::journal::SOON;
+use tests::process::{Driver, Launch};
+use tests::raw::RawPeer;
+use tests::webdriver::Browser;
+
+/// The key that sends (W3C WebDriver, section 17.4.2).
+const ENTER: char = '\u{e007}';
+
+/// None where no browser is installed, unless one is required.
+fn browser() -> Option<Browser> {
+    let browser = Browser::start();
+    let required = std::env::var_os("CHAT_REQUIRE_BROWSER").is_some_and(|value| !value.is_empty());
+    assert!(
+        browser.is_some() || !required,
+        "CHAT_REQUIRE_BROWSER is set, and chromedriver or Chromium is missing"
+    );
+    if browser.is_none() {
+        // Past the test harness, which keeps what a passed test prints to itself.
+        let note = "the browser test did not run: chromedriver or Chromium is missing\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
+    }
+    browser
+}
+
+/// Types a message and sends it.
+#[track_caller]
+fn say(browser: &Browser, text: &str) {
+    browser.type_into("#message", text);
+    browser.type_into("#message", &ENTER.to_string());
+    browser.expect("an empty box", SOON, "return document.getElementById('message').value === ''");
+}
+
+/// Waits until the conversation shows this, from this speaker, as text.
+#[track_caller]
+fn expect_message(browser: &Browser, from: &str, text: &str) {
+    let script = format!(
+        "return [...document.querySelectorAll('#log .message')].some(message => \
+         message.querySelector('.name').textContent === {} && message.querySelector('.text').textContent === {})",
+        json!(from),
+        json!(text)
+    );
+    browser.expect(&format!("{from}: {text}"), SOON, &script);
+}
+
+/// Waits until the page says that its node is there, and that exactly these are here.
+#[track_caller]
+fn expect_here(browser: &Browser, names: &[&str], timeout: Duration) {
+    let script = format!(
+        "return document.getElementById('status').dataset.state === 'here' && document.getElementById('gone').hidden \
+         && JSON.stringify([...document.querySelectorAll('#peers .name')].map(name => name.textContent).sort()) \
+         === {}",
+        json!(json!(names).to_string())
+    );
+    browser.expect(&format!("the node, and {names:?}"), timeout, &script);
+}
+
+#[test]
+fn two_pages_say_see_lose_the_node_and_get_it_back() {
+    let Some(browser) = browser() else { return };
+    let alice = Launch::new(Driver::Tokio, "Alice").start();
+    let launch = Launch::new(Driver::Smol, "Bob").peer(alice.addr());
+    let mut bob = launch.start();
+    let (at_alice, at_bob) = (browser.window(), browser.new_window());
+    browser.switch_to(&at_bob);
+    browser.open(&format!("http://{}/", bob.api()));
+    expect_here(&browser, &["Alice", "Bob"], SOON);
+    browser.switch_to(&at_alice);
+    browser.open(&format!("http://{}/", alice.api()));
+    expect_here(&browser, &["Alice", "Bob"], SOON);
+
+    say(&browser, "hello from the page");
+    expect_message(&browser, "Alice", "hello from the page");
+    bob.expect_out("Alice: hello from the page", SOON);
+    browser.switch_to(&at_bob);
+    expect_message(&browser, "Alice", "hello from the page");
+    say(&browser, "and back");
+    expect_message(&browser, "Bob", "and back");
+    browser.switch_to(&at_alice);
+    expect_message(&browser, "Bob", "and back");
+    assert_eq!(browser.errors(), Vec::<String>::new());
+
+    let text_alone = "<img src=x onerror=\"document.title='owned'\"><b>bold</b> &amp; {{7*7}}";
+    say(&browser, text_alone);
+    let (mallory, _) = RawPeer::join(alice.addr(), "<i>Mallory</i>");
+    mallory.send("MSG|<script>document.title='owned'</script>\n");
+    expect_message(&browser, "<i>Mallory</i>", "<script>document.title='owned'</script>");
+    drop(mallory);
+    expect_here(&browser, &["Alice", "Bob"], SOON);
+    browser.switch_to(&at_bob);
+    expect_message(&browser, "Alice", text_alone);
+    for window in [&at_alice, &at_bob] {
+        browser.switch_to(window);
+        let made = browser.run("return document.querySelectorAll('#log :is(img, b, i, script)').length");
+        assert_eq!(made, 0);
+        assert_ne!(browser.run("return document.title"), "owned");
+        let outside = "return performance.getEntriesByType('resource').map(entry => entry.name) \
+                       .filter(name => !name.startsWith(location.origin + '/'))";
+        assert_eq!(browser.run(outside), json!([]));
+    }
+
+    browser.type_into("#message", "written");
+    bob.kill();
+    let gone = "return document.getElementById('status').dataset.state === 'gone' \
+                && document.getElementById('gone').checkVisibility() && document.getElementById('send').disabled";
+    browser.expect("the sign that the node is gone", SOON, gone);
+    browser.switch_to(&at_alice);
+    expect_here(&browser, &["Alice"], SOON);
+    browser.switch_to(&at_bob);
+    assert_eq!(browser.run("return document.getElementById('message').value"), "written");
+
+    drop(bob);
+    let bob = launch.start();
+    expect_here(&browser, &["Alice", "Bob"], 5 * Duration::from_secs(15));
+    say(&browser, " while it was away");
+    alice.expect_out("Bob: written while it was away", SOON);
+    browser.switch_to(&at_alice);
+    expect_here(&browser, &["Alice", "Bob"], SOON);
+    expect_message(&browser, "Bob", "written while it was away");
+    say(&browser, "welcome back");
+    bob.expect_out("Alice: welcome back", SOON);
+    browser.switch_to(&at_bob);
+    expect_message(&browser, "Alice", "welcome back");
+}

@@ -1,0 +1,11 @@
+//! Real binaries of both drivers, alone and mixed, and what they promise: events are awaited, for five times as long as
+//! is promised.
+
+mod bad_input;
+mod floods;
+mod life;
+mod links;
+mod network;
+mod output;
+mod start;
+mod version1;
