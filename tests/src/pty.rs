@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 use tempfile::TempDir;
 
 use crate::binary;
@@ -28,6 +28,7 @@ pub struct OnTerminal {
     command: Command,
     home: TempDir,
     api: bool,
+    echo: bool,
     read: bool,
 }
 
@@ -38,7 +39,7 @@ impl OnTerminal {
         let mut command = Command::new(binary::path(driver.name()));
         command.env_clear().env("HOME", home.path()).env("TERM", "xterm-256color");
         command.args(["--port", "0", "--uname", uname]);
-        Self { command, home, api: false, read: true }
+        Self { command, home, api: false, echo: true, read: true }
     }
 
     /// With an API, on any free port too.
@@ -64,6 +65,12 @@ impl OnTerminal {
         self
     }
 
+    /// On a terminal that does not show keys by itself, as it otherwise does while no line is edited.
+    pub fn without_echo(mut self) -> Self {
+        self.echo = false;
+        self
+    }
+
     /// On a terminal that takes nothing once its buffer is full.
     pub fn unread(mut self) -> Self {
         self.read = false;
@@ -83,6 +90,9 @@ impl OnTerminal {
         let line = OpenOptions::new().read(true).write(true).open(name).expect("its other end");
         let size = Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&line, size).expect("a size");
+        let mut modes = tcgetattr(&line).expect("its modes");
+        modes.local_modes.set(LocalModes::ECHO, self.echo);
+        tcsetattr(&line, OptionalActions::Now, &modes).expect("other modes");
         let found = Modes::of(&line);
 
         if !self.api {

@@ -1,19 +1,24 @@
 //! The prompt: line editing by rustyline on a thread of its own, and printing that does not break the edited line.
 //!
-//! While a line is edited only rustyline may write to the terminal: lines go to it through its external printer. It
-//! takes one at a time, and does not say when it has drawn it; but it asks for the prompt's text each time it draws,
-//! and [`Gate`] counts that.
+//! While a line is edited, only rustyline may write to the terminal. What is to be printed lies at the [`Gate`], and
+//! goes in front of the prompt whenever rustyline draws that. Its external printer, which neither keeps an order nor
+//! tells what it has drawn, only makes it draw.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use async_channel::Sender;
+use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
 use rustyline::{
-    Cmd, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler, ExternalPrinter,
-    KeyEvent, Movement, Prompt, RepeatCount,
+    Cmd, ColorMode, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler,
+    ExternalPrinter, Helper, KeyEvent, Movement, RepeatCount,
 };
 
 use super::entry::Entry;
@@ -21,11 +26,10 @@ use super::stdio::Stdout;
 
 /// An editor on the terminal that standard input and output are.
 pub(crate) struct Editing {
-    editor: Editor<(), MemHistory>,
+    editor: Editor<Above, MemHistory>,
     gate: Arc<Gate>,
 }
 
-/// The prompt. It is as wide as it is long.
 const PROMPT: &str = "> ";
 
 /// Entries that the arrow keys bring back.
@@ -33,12 +37,15 @@ const HISTORY: usize = 1000;
 
 /// An editor and a device that prints above the edited line. Fails where the terminal cannot do it.
 pub(crate) fn open() -> rustyline::Result<(Editing, Screen<impl ExternalPrinter + Send + 'static>)> {
-    let config = Config::builder().auto_add_history(true).max_history_size(HISTORY)?.build();
+    // Colours are asked for to be asked for the prompt: see `Above`.
+    let config = Config::builder().color_mode(ColorMode::Forced).auto_add_history(true);
+    let config = config.max_history_size(HISTORY)?.build();
     let history = MemHistory::with_config(&config);
     let mut editor = Editor::with_history(config, history)?;
     editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearOrLeave)));
     let printer = editor.create_external_printer()?;
     let gate = Arc::new(Gate::default());
+    editor.set_helper(Some(Above(gate.clone())));
     let screen = Screen { printer, gate: gate.clone(), unfinished: Vec::new() };
     Ok((Editing { editor, gate }, screen))
 }
@@ -73,15 +80,15 @@ impl Editing {
 
     /// True when the user wants to leave, false when the terminal is gone.
     fn read(mut self, entered: &Sender<Entry>) -> bool {
-        let text = PromptText(self.gate.clone());
+        self.gate.begin();
         let leaves = loop {
-            self.gate.set(Stage::Between);
-            match self.editor.readline(&text) {
+            let entered_line = self.editor.readline(PROMPT);
+            self.gate.drew();
+            match entered_line {
                 Ok(line) => match Entry::parse(&line) {
                     Entry::Nothing => {}
                     Entry::Quit => break true,
                     entry => {
-                        self.gate.set(Stage::Between);
                         if entered.send_blocking(entry).is_err() {
                             break false;
                         }
@@ -95,9 +102,9 @@ impl Editing {
                 }
             }
         };
-        // What rustyline was handed and has not drawn fails then, and is written by the one who handed it.
+        // Whoever waits for rustyline to take a request to draw is told that it is gone.
         drop(self.editor);
-        self.gate.set(Stage::Over);
+        self.gate.close();
         leaves
     }
 }
@@ -111,80 +118,95 @@ impl ConditionalEventHandler for ClearOrLeave {
     }
 }
 
-/// The prompt's text, which tells the gate that rustyline draws.
-struct PromptText(Arc<Gate>);
+/// Puts what is to be printed in front of the prompt. Rustyline asks for the prompt once each time it draws, after it
+/// has gone to where the old one began; the rest of what it draws is placed relative to the prompt's end.
+struct Above(Arc<Gate>);
 
-impl Prompt for PromptText {
-    fn raw(&self) -> &str {
-        self.0.drawing();
-        PROMPT
+impl Highlighter for Above {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        match self.0.drawing() {
+            lines if lines.is_empty() => Cow::Borrowed(prompt),
+            lines => Cow::Owned(lines + prompt),
+        }
     }
 }
 
-/// Who may write to the terminal now.
+impl Completer for Above {
+    type Candidate = String;
+}
+
+impl Hinter for Above {
+    type Hint = String;
+}
+
+impl Validator for Above {}
+impl Helper for Above {}
+
+/// Where lines wait for who may write to the terminal.
 #[derive(Default)]
 pub(crate) struct Gate {
-    state: Mutex<Drawn>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Drawn {
+struct State {
     stage: Stage,
-    /// How often rustyline drew.
-    times: u64,
-    /// Somebody else writes, and rustyline must not begin.
+    /// To be drawn by rustyline.
+    lines: String,
+    /// How often rustyline drew, or was done with drawing.
+    drawn: u64,
+    /// The screen writes, and rustyline must not begin.
     written: bool,
 }
 
+/// Who may write to the terminal.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Stage {
     /// There is no prompt yet: the screen.
     #[default]
     Before,
-    /// Rustyline is about to begin: nobody, for what it was handed last may still be with it.
-    Between,
     /// Rustyline.
-    Editing,
+    Prompting,
     /// The prompt is gone for good: the screen.
     Over,
 }
 
 impl Gate {
-    fn lock(&self) -> MutexGuard<'_, Drawn> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, Drawn>) -> MutexGuard<'a, Drawn> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    fn wait_while(&self, condition: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
+        self.changed.wait_while(self.lock(), condition).unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, stage: Stage) {
+    fn begin(&self) {
+        let mut state = self.wait_while(|state| state.written);
+        if state.stage == Stage::Before {
+            state.stage = Stage::Prompting;
+        }
+    }
+
+    /// What rustyline is to draw now.
+    fn drawing(&self) -> String {
         let mut state = self.lock();
-        while state.written {
-            state = self.wait(state);
-        }
-        if state.stage != Stage::Over {
-            state.stage = stage;
-        }
+        state.drawn += 1;
+        self.changed.notify_all();
+        std::mem::take(&mut state.lines)
+    }
+
+    fn drew(&self) {
+        self.lock().drawn += 1;
         self.changed.notify_all();
     }
 
-    fn drawing(&self) {
-        let mut state = self.lock();
-        state.times += 1;
-        if state.stage != Stage::Over {
-            state.stage = Stage::Editing;
-        }
-        self.changed.notify_all();
-    }
-
-    /// No more editing: the terminal is about to be given back. True if a line was being edited.
+    /// No more editing. True if there was a prompt until now.
     pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.stage, Stage::Over);
         self.changed.notify_all();
-        matches!(before, Stage::Editing | Stage::Between)
+        before == Stage::Prompting
     }
 }
 
@@ -205,7 +227,7 @@ impl<P: ExternalPrinter> Write for Screen<P> {
         let mut lines = std::mem::take(&mut self.unfinished);
         lines.extend_from_slice(&bytes[..=end]);
         self.unfinished.extend_from_slice(&bytes[end + 1..]);
-        self.print(&String::from_utf8_lossy(&lines))?;
+        self.print(String::from_utf8_lossy(&lines).into_owned())?;
         Ok(bytes.len())
     }
 
@@ -216,28 +238,24 @@ impl<P: ExternalPrinter> Write for Screen<P> {
 
 impl<P: ExternalPrinter> Screen<P> {
     /// Returns when the lines are drawn.
-    fn print(&mut self, lines: &str) -> io::Result<()> {
+    fn print(&mut self, lines: String) -> io::Result<()> {
         let gate = self.gate.clone();
         let mut state = gate.lock();
-        while state.stage == Stage::Between {
-            state = gate.wait(state);
-        }
-        if state.stage == Stage::Editing {
-            let before = state.times;
+        state.lines = lines;
+        if state.stage == Stage::Prompting {
             drop(state);
-            // It fails when the prompt is gone.
-            let handed = self.printer.print(lines.to_owned()).is_ok();
-            state = gate.lock();
-            while handed && state.times == before && state.stage != Stage::Over {
-                state = gate.wait(state);
-            }
-            if state.times > before {
+            self.request_drawing();
+            state = gate.wait_while(|state| !state.lines.is_empty() && state.stage == Stage::Prompting);
+            if state.lines.is_empty() {
+                // Rustyline took them, and has written them when it draws again.
+                let before = state.drawn;
+                drop(state);
+                self.request_drawing();
+                drop(gate.wait_while(|state| state.drawn == before && state.stage == Stage::Prompting));
                 return Ok(());
             }
-            while state.stage != Stage::Over {
-                state = gate.wait(state);
-            }
         }
+        let lines = std::mem::take(&mut state.lines);
         // The gate stays free meanwhile: the terminal may take any time.
         state.written = true;
         drop(state);
@@ -245,5 +263,13 @@ impl<P: ExternalPrinter> Screen<P> {
         gate.lock().written = false;
         gate.changed.notify_all();
         result
+    }
+
+    /// Between two lines rustyline takes no request, but it draws when the next one begins.
+    fn request_drawing(&mut self) {
+        /// What is printed must end a line, or rustyline ends it: this goes up and down again.
+        const NOTHING: &str = "\x1b[A\n";
+        // It fails when the prompt is gone, which the gate says too.
+        let _ = self.printer.print(NOTHING.to_owned());
     }
 }
