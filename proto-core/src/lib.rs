@@ -56,7 +56,7 @@
 //! Inside, `node` carries between parts that do not know each other: `link` is one connection, `mesh` whom to know and
 //! whom to hold, `wire` bytes to frames and back. Without its default feature the crate is `no_std` with `alloc`.
 
-#![forbid(unsafe_code)]
+#![forbid(unsafe_code, clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;

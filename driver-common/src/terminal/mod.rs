@@ -213,7 +213,7 @@ impl Borrowed {
         }
         if edited {
             // On a thread: a terminal that is stopped takes any time.
-            let (done, end) = std::sync::mpsc::channel();
+            let (done, end) = std::sync::mpsc::sync_channel(1);
             let last = move || {
                 let _ = Stdout.write_all(BRACKETED_PASTE_OFF).and_then(|()| Stdout.write_all(b"\r\n"));
                 let _ = done.send(());
