@@ -367,7 +367,8 @@ fn the_link_with_the_longest_queue_is_cut_when_all_buffers_are_full() {
 
 #[test]
 fn what_cannot_work_is_no_config() {
-    let cases: [(fn(&mut Limits), ConfigError); 5] = [
+    type Change = fn(&mut Limits);
+    let cases: [(Change, ConfigError); 5] = [
         (|limits| limits.held = 0, ConfigError::Zero("held")),
         (|limits| limits.chunk = 0, ConfigError::Zero("chunk")),
         (|limits| limits.backoff_min = Duration::ZERO, ConfigError::Zero("backoff_min")),
