@@ -7,6 +7,7 @@
 //! One thread owns the [`Node`]. Each connection has a thread that reads and one that writes, each dial and each name
 //! to resolve has one, and all of them speak to the first through one bounded channel.
 #![allow(
+    clippy::disallowed_macros,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "clocks, sockets and threads belong in drivers, and this is one"

@@ -1,6 +1,7 @@
 //! Two nodes find each other and talk, in memory: no socket, no clock, no thread.
 //!
 //! `cargo run -p proto-core --example in_memory`
+#![allow(clippy::disallowed_macros, reason = "an example prints what happens")]
 
 use std::error::Error;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::ChildStdin;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const LEAST: usize = 20;
 
 /// A conversation under way between two nodes that are linked.
 pub struct Talk {
-    stop: Sender<()>,
+    stop: SyncSender<()>,
     typist: JoinHandle<usize>,
     links: [Value; 2],
     names: [String; 2],
@@ -45,7 +45,7 @@ impl Talk {
         other.expect_peers(&[&names[0]], SOON);
         let links = [link(one, &names[1]), link(other, &names[0])];
         let mut inputs = [one.take_input(), other.take_input()];
-        let (stop, stopped) = channel();
+        let (stop, stopped) = sync_channel(1);
         let typist = std::thread::spawn(move || {
             let mut lines = 0;
             let go_on = || stopped.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Timeout);
