@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, create_dir_all};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -48,7 +48,8 @@ fn lock(port: u16, reserved: &BTreeMap<u16, File>) -> Option<File> {
     create_dir_all(&folder).expect("a folder for locks");
     let file = File::create(folder.join(port.to_string())).expect("a file to lock");
     file.try_lock().ok()?;
-    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    // Not by listening there: a process that another thread starts at this moment would have a copy of the listener.
+    let free = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err();
     (free(port) && free(port + API)).then_some(file)
 }
 
@@ -62,6 +63,7 @@ mod tests {
         let second = reserve();
         assert_ne!(first, second);
         assert_ne!(first + API, second);
-        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, first)).is_ok());
+        let _listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
+        assert!(!users(first).is_empty() || cfg!(not(target_os = "linux")));
     }
 }

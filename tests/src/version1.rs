@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::journal::{Journal, eventually};
+use crate::journal::{Journal, SOON, eventually};
 
 /// What may be asked of a version 1 peer beyond what all of them do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,7 +104,7 @@ impl Version1 {
 
     /// Starts one at this address, under an id made just now.
     pub fn start_at(uname: &str, addr: SocketAddr, habits: Habits) -> Self {
-        let listener = TcpListener::bind(addr).expect("an address to listen at");
+        let listener = listen(addr);
         let peer = Arc::new(Peer {
             id: random_uuid(),
             uname: uname.to_owned(),
@@ -381,6 +381,17 @@ impl Peer {
     }
 }
 
+/// Where one listened before, a process that was being started meanwhile may have a copy of the old listener until it
+/// runs its own program.
+fn listen(addr: SocketAddr) -> TcpListener {
+    let mut listener = TcpListener::bind(addr).ok();
+    eventually("an address to listen at", SOON, || {
+        listener = listener.take().or_else(|| TcpListener::bind(addr).ok());
+        listener.is_some()
+    });
+    listener.expect("it was waited for")
+}
+
 /// Cuts a stream into lines and knows what stands between `JOIN` and a `MSG`.
 #[derive(Default)]
 struct LineReader {
@@ -426,7 +437,6 @@ pub fn random_uuid() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::SOON;
     use crate::raw::RawPeer;
 
     #[test]

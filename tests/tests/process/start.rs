@@ -38,13 +38,12 @@ fn bad_arguments_are_one_line_and_code_1() {
 #[test]
 fn a_port_that_is_taken_is_one_line_and_code_1() {
     Driver::each(|driver| {
-        let port = ports::reserve();
-        let (node, api) = (port.to_string(), (port + ports::API).to_string());
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        expect_refused(driver, &["--port", &node], &[&node, "taken"]);
-        drop(taken);
-        let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port + ports::API)).unwrap();
-        expect_refused(driver, &["--port", &node], &[&api, "taken"]);
+        let [port, below] = [(); 2].map(|()| ports::reserve());
+        let api = below + ports::API;
+        let _taken = [port, api].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
+        let [port, below, api] = [port, below, api].map(|port| port.to_string());
+        expect_refused(driver, &["--port", &port], &[&port, "taken"]);
+        expect_refused(driver, &["--port", &below], &[&api, "taken"]);
     });
 }
 
