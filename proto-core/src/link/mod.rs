@@ -232,11 +232,16 @@ impl Link {
         }
     }
 
-    /// Asks the peer to answer, with this token: at once, or after the `PONG` that is awaited.
-    pub(crate) fn probe(&mut self, token: Token) {
-        if !self.probes.contains(&token) {
-            self.probes.push_back(token);
+    /// Asks the peer to answer, with this token: at once, or after the `PONG` that is awaited. Of more than there can be
+    /// newcomers to ask for, the oldest is given up.
+    pub(crate) fn probe(&mut self, token: Token, limits: &Limits) {
+        if self.probes.contains(&token) {
+            return;
         }
+        if self.probes.len() >= limits.pending {
+            self.probes.pop_front();
+        }
+        self.probes.push_back(token);
     }
 
     /// The next `PING` to send, if none is out.

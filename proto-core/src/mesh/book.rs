@@ -112,11 +112,13 @@ impl Book {
         from_source < limits.book_per_source && (self.entries.len() < limits.book || self.make_room())
     }
 
-    /// Forgets the waiting, never reached address that failed most. Whether there was one that failed at all.
+    /// Forgets the waiting address that failed most, one that was never reached before others. Whether there was one
+    /// that failed at all.
     fn make_room(&mut self) -> bool {
-        let waiting = |entry: &Entry| matches!(entry.state, State::Waiting { .. }) && entry.source.is_some();
+        let waiting = |entry: &Entry| matches!(entry.state, State::Waiting { .. });
         let failed = self.entries.iter().filter(|(_, entry)| waiting(entry) && entry.backoff.failures() > 0);
-        let worst = failed.max_by_key(|(_, entry)| entry.backoff.failures()).map(|(addr, _)| *addr);
+        let worst = failed.max_by_key(|(_, entry)| (entry.source.is_some(), entry.backoff.failures()));
+        let worst = worst.map(|(addr, _)| *addr);
         if let Some(addr) = worst {
             self.unlist(addr);
             self.entries.remove(&addr);
@@ -199,6 +201,23 @@ mod tests {
         assert!(
             book.learn(addr(7), id(98), Instant::ORIGIN, &limits) || !book.entries.contains_key(&addr(7))
         );
+        assert_eq!(book.entries.len(), limits.book);
+        assert!(book.is_consistent());
+    }
+
+    #[test]
+    fn a_book_full_of_peers_that_are_gone_takes_new_addresses() {
+        let limits = Limits::default();
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut book = Book::default();
+        for n in 0..limits.book as u16 {
+            assert!(book.learn(addr(n), id((n / 64) as u8), Instant::ORIGIN, &limits));
+            book.dialing(addr(n));
+            book.reached(addr(n), id(77));
+        }
+        assert!(!book.learn(addr(5000), id(99), Instant::ORIGIN, &limits), "all of them are here");
+        book.left(id(77), Instant::ORIGIN, Duration::ZERO, &mut random, &limits);
+        assert!(book.learn(addr(5000), id(99), Instant::ORIGIN, &limits));
         assert_eq!(book.entries.len(), limits.book);
         assert!(book.is_consistent());
     }

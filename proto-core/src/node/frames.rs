@@ -139,7 +139,7 @@ impl Node {
     fn heard(&mut self, conn: ConnId, text: String) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         if let Some(hold) = &mut link.hold {
-            hold.bytes += text.len();
+            hold.bytes += text.len() + size_of::<String>();
             hold.texts.push_back(text);
             return;
         }
@@ -166,9 +166,10 @@ impl Node {
 
     pub(super) fn rename(&mut self, name: crate::Name) {
         self.config.uname = name;
-        let here: Vec<_> =
-            self.links.iter().filter(|(_, link)| !link.is_pending()).map(|(conn, _)| *conn).collect();
-        for conn in here {
+        // Those to be, too, who were told the old one.
+        let told: Vec<_> =
+            self.links.iter().filter(|(_, link)| link.greeted).map(|(conn, _)| *conn).collect();
+        for conn in told {
             if let Some(frame) = self.join_frame(conn) {
                 self.send(conn, &frame);
             }

@@ -286,6 +286,13 @@ impl Node {
         for (conn, introduced) in conns {
             let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
             self.end(conn, ending, LeaveReason::Stopping);
+            let until = self.now + self.config.limits.linger;
+            if let Some(Phase::Closing { until: before, .. }) =
+                self.links.get_mut(&conn).map(|link| &mut link.phase)
+            {
+                *before = until.min(*before);
+            }
+            self.touch(conn);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Node {
         newcomer.twin = twin;
         self.touch(conn);
         if let Some(link) = self.links.get_mut(&holder) {
-            link.probe(nonce.unwrap_or(fallback));
+            link.probe(nonce.unwrap_or(fallback), &self.config.limits);
         }
         self.send_ping(holder);
         if twin == Some(holder) {
@@ -136,7 +136,7 @@ impl Node {
             link.twin = Some(before);
             // Ahead of all that is said here, so that the peer knows what it has to wait for.
             if let Some(nonce) = nonce {
-                link.probe(nonce);
+                link.probe(nonce, &self.config.limits);
             }
         }
         self.send_ping(newcomer);
@@ -148,7 +148,10 @@ impl Node {
     /// Says `BYE` on a link in favour of another, on which nothing is read before the peer's own `BYE` here.
     fn leave(&mut self, loser: ConnId, winner: ConnId) {
         let limits = &self.config.limits;
-        let Some(link) = self.links.get_mut(&loser) else { return self.release(winner) };
+        let loser_link = self.links.get_mut(&loser);
+        let Some(link) = loser_link.filter(|link| !matches!(link.phase, Phase::Closing { .. })) else {
+            return self.release(winner);
+        };
         link.twin = Some(winner);
         let Some(node_id) = link.node_id() else { return };
         let held = link.hold.take();
@@ -158,6 +161,7 @@ impl Node {
         link.farewell = None;
         link.queue.open_gate();
         self.touch(loser);
+        self.regulate(loser);
         self.deliver_all(node_id, held.map(|hold| hold.texts).unwrap_or_default());
         if let Some(link) = self.links.get_mut(&winner) {
             link.hold_until(self.now + self.config.limits.handover);
@@ -198,9 +202,14 @@ impl Node {
         if link.twin == Some(holder) {
             return self.end(conn, Ending::Bye(ByeCode::Duplicate), LeaveReason::Bye);
         }
-        let answered = self.links.get(&holder).and_then(|link| link.answered);
+        let (answered, here_since) =
+            self.links.get(&holder).map_or((None, None), |link| (link.answered, link.here_since));
         if answered.is_some_and(|at| at >= since) {
             return self.refuse(conn);
+        }
+        if here_since.is_some_and(|at| at > since) {
+            // It was another that was asked and was silent.
+            return self.claim(conn, node_id);
         }
         // The end of the silent one lets a newcomer in: the oldest, whatever it is worth.
         self.stats.silent += 1;

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::*;
-use crate::{ChatText, LeaveReason, Notice, Violation};
+use crate::{ChatText, LeaveReason, Limits, Notice, Violation};
 
 /// A node, its clock, and what it has been asked to do.
 struct Solo {
@@ -231,4 +231,124 @@ fn the_user_is_told_once_that_a_peer_cannot_be_reached() {
         solo.node.handle_input(solo.now, Input::Timeout);
     }
     assert_eq!(notices, [Action::Notice(Notice::Unreachable { target, reason: DialError::Refused })]);
+}
+
+/// The nonce of our `JOIN` among these.
+fn our_nonce(actions: &[Action]) -> String {
+    let sent = sent(actions);
+    let (_, rest) = sent.split_once(r#""nonce":""#).unwrap();
+    rest.split_once('"').unwrap().0.into()
+}
+
+#[test]
+fn a_connection_that_loses_is_read_on_although_much_waited_on_it() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
+    let nonce = our_nonce(&solo.input(Input::Connected { dial, conn: ConnId(2) }));
+    solo.receive(2, &join(ALICE, Some("b")));
+    let line = alloc::format!("MSG|{}\n", "x".repeat(1000));
+    assert!(solo.receive(2, &line.repeat(70)).contains(&Action::PauseReading { conn: ConnId(2) }));
+    // Alice's id is the lower one, so the connection that she dialed stays.
+    let actions = solo.receive(1, &alloc::format!("PING|{nonce}\n"));
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Deliver { .. })).count(), 70);
+    assert!(actions.contains(&Action::ResumeReading { conn: ConnId(2) }), "{actions:?}");
+}
+
+#[test]
+fn what_waits_is_bounded_by_what_it_takes_and_not_by_its_letters() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    solo.accept(2);
+    solo.receive(2, &join(ALICE, Some("b")));
+    assert!(solo.receive(2, &"MSG|x\n".repeat(5000)).contains(&Action::PauseReading { conn: ConnId(2) }));
+}
+
+#[test]
+fn a_violator_is_cut_although_another_connection_of_its_own_takes_the_place() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    solo.accept(2);
+    let nonce = our_nonce(&solo.receive(2, &join(ALICE, Some("b"))));
+    solo.receive(1, &alloc::format!("PING|{nonce}\n"));
+    solo.settle(1);
+    let mut actions = solo.receive(1, &"x".repeat(70_000));
+    actions.extend(solo.settle(1));
+    assert!(sent(&actions).contains("BYE|violation|"), "{actions:?}");
+    assert!(actions.contains(&Action::Close { conn: ConnId(1) }), "{actions:?}");
+    assert_eq!(solo.node.peers().count(), 1);
+    assert_eq!(solo.receive(1, "\nMSG|more\n"), []);
+}
+
+#[test]
+fn a_claim_is_not_held_against_one_that_was_never_asked() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    solo.accept(2);
+    solo.receive(2, &join(ALICE, Some("b")));
+    solo.pass(Duration::from_secs(1));
+    solo.accept(3);
+    solo.receive(3, &join(ALICE, Some("c")));
+    solo.pass(Duration::from_secs(2));
+    assert_eq!(solo.node.connections(), 2, "the silent one is gone");
+    let actions: Vec<_> = solo.pass(Duration::from_secs(1)).into_iter().map(|(_, action)| action).collect();
+    assert!(!actions.contains(&Action::Abort { conn: ConnId(2) }), "{actions:?}");
+    let mut actions = solo.settle(2);
+    actions.extend(solo.receive(2, "PONG|c\n"));
+    assert!(sent(&actions).contains("PING|c\n"), "{actions:?}");
+    let actions = solo.pass(Duration::from_secs(3));
+    assert!(actions.iter().any(|(_, action)| matches!(
+        action,
+        Action::Report { conn: ConnId(3), violation: Violation::ClaimsPeersId, .. }
+    )));
+}
+
+#[test]
+fn claims_of_newcomers_that_are_gone_do_not_pile_up() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    for conn in 2..1000 {
+        solo.accept(conn);
+        solo.receive(conn, &join(ALICE, Some(&alloc::format!("n{conn}"))));
+        solo.input(Input::Closed { conn: ConnId(conn) });
+    }
+    let mut pings = 0;
+    let mut next = String::from("PONG|n2\n");
+    loop {
+        let mut actions = solo.receive(1, &next);
+        actions.extend(solo.settle(1));
+        let sent = sent(&actions);
+        let Some((_, token)) = sent.rsplit_once("PING|") else { break };
+        next = alloc::format!("PONG|{token}");
+        pings += 1;
+    }
+    assert_eq!(pings, Limits::default().pending);
+    assert!(next.contains("n999"), "the newest is asked for: {next}");
+}
+
+#[test]
+fn a_new_name_reaches_those_who_are_about_to_come() {
+    let mut solo = solo();
+    solo.accept(1);
+    solo.receive(1, "J");
+    solo.node.command(solo.now, Command::Rename("Another".parse().unwrap())).unwrap();
+    let mut actions = solo.receive(1, &join(ALICE, Some("a"))[1..]);
+    actions.extend(solo.settle(1));
+    assert!(sent(&actions).contains("Another"), "{actions:?}");
+}
+
+#[test]
+fn a_node_that_stops_waits_for_no_link_that_another_replaced() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
+    let nonce = our_nonce(&solo.input(Input::Connected { dial, conn: ConnId(2) }));
+    solo.receive(2, &join(ALICE, Some("b")));
+    solo.receive(1, &alloc::format!("PING|{nonce}\n"));
+    solo.node.command(solo.now, Command::Shutdown).unwrap();
+    assert_eq!(solo.node.connections(), 2);
+    solo.pass(Limits::default().linger);
+    assert_eq!(solo.node.connections(), 0);
 }

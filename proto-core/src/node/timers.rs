@@ -58,7 +58,7 @@ impl Node {
         let token = self.fresh_token();
         let Some(link) = self.links.get_mut(&conn) else { return };
         if link.version() == Some(Version::V2) {
-            link.probe(token);
+            link.probe(token, &self.config.limits);
             self.send_ping(conn);
         } else {
             self.send(conn, b"\n");
