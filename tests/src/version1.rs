@@ -15,13 +15,22 @@ use serde_json::{Value, json};
 use crate::journal::{Journal, SOON, eventually};
 
 /// What may be asked of a version 1 peer beyond what all of them do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Habits {
     /// On so many connections, counted from the first, the other side's `JOIN` comes sooner than its own, which then
     /// never comes.
     pub silent: usize,
     /// It loses a `MSG` that is the first line after `JOIN`, or that comes with `JOIN` in one read.
     pub lossy: bool,
+    /// So long after a connection opened it reads for the first time: what comes sooner comes in one read.
+    pub start: Duration,
+}
+
+impl Default for Habits {
+    /// What was observed of most.
+    fn default() -> Self {
+        Self { silent: 0, lossy: true, start: Duration::from_millis(20) }
+    }
 }
 
 /// What a version 1 peer saw and did.
@@ -99,7 +108,7 @@ struct Known {
 impl Version1 {
     /// Starts one on a port that the system picks.
     pub fn start(uname: &str) -> Self {
-        Self::start_at(uname, (Ipv4Addr::LOCALHOST, 0).into(), Habits { silent: 0, lossy: true })
+        Self::start_at(uname, (Ipv4Addr::LOCALHOST, 0).into(), Habits::default())
     }
 
     /// Starts one at this address, under an id made just now.
@@ -258,6 +267,7 @@ impl Peer {
     fn read(self: &Arc<Self>, conn: usize, mut stream: &TcpStream) -> bool {
         let mut reader = LineReader::default();
         let mut chunk = [0; 16 * 1024];
+        std::thread::sleep(self.habits.start);
         loop {
             let len = match stream.read(&mut chunk) {
                 Ok(0) | Err(_) => return true,
@@ -493,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_silent_one_never_says_join() {
-        let habits = Habits { silent: 1, lossy: false };
+        let habits = Habits { silent: 1, ..Habits::default() };
         let dora = Version1::start_at("Dora", (Ipv4Addr::LOCALHOST, 0).into(), habits);
         let [first, second] = [(); 2].map(|()| {
             let peer = RawPeer::connect(dora.addr());

@@ -1,6 +1,8 @@
 //! Networks of version 1 and version 2 nodes: everybody hears everybody, once.
 
+use std::io::Write;
 use std::net::Ipv4Addr;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use tests::journal::SOON;
@@ -77,20 +79,43 @@ fn both_dial_at_once() {
 }
 
 #[test]
-fn what_is_said_first_reaches_it() {
+fn what_is_said_from_the_moment_it_is_here_reaches_it() {
     Driver::each(|driver| {
-        let dora = Version1::start("Dora");
-        let mut alice = Launch::new(driver, "Alice").peer(dora.addr()).start();
-        alice.expect_peers(&["Dora"], SOON);
-        alice.say("at once");
-        dora.expect_printed("Alice: at once", SOON);
+        let mut alice = Launch::new(driver, "Alice").start();
+        let mut input = alice.take_input();
+        let (stop, stopped) = sync_channel::<()>(0);
+        let typist = std::thread::spawn(move || {
+            let go_on = || stopped.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout);
+            let lines = (0..).take_while(|n| go_on() && writeln!(input, "{n}").is_ok());
+            lines.last().expect("a line")
+        });
+        let newcomers: Vec<_> = (0..8)
+            .map(|n| {
+                let name = format!("Dora {n}");
+                let dora = Version1::start(&name);
+                dora.dial(alice.addr());
+                dora.expect_peer("Alice", SOON);
+                dora
+            })
+            .collect();
+        drop(stop);
+        let last: usize = typist.join().unwrap();
+        for dora in newcomers {
+            dora.expect_printed(&format!("Alice: {last}"), SOON);
+            let numbers =
+                dora.printed().into_iter().map(|line| line["Alice: ".len()..].parse::<usize>().unwrap());
+            let numbers: Vec<_> = numbers.collect();
+            assert!(numbers.iter().copied().eq(numbers[0]..=last), "{numbers:?}");
+            let lost = dora.events().all().into_iter().find(|event| matches!(event, Event::Lost(_)));
+            assert_eq!(lost, None, "what is said too soon after JOIN is lost");
+        }
     });
 }
 
 #[test]
 fn one_that_never_says_join_is_hung_up_on_and_dialed_again() {
     Driver::each(|driver| {
-        let habits = Habits { silent: 1, lossy: true };
+        let habits = Habits { silent: 1, ..Habits::default() };
         let dora = Version1::start_at("Dora", (Ipv4Addr::LOCALHOST, 0).into(), habits);
         let mut alice = Launch::new(driver, "Alice").peer(dora.addr()).start();
         let greeting = Duration::from_secs(10);
@@ -111,7 +136,7 @@ fn one_that_restarts_is_back_under_its_new_id() {
         alice.expect_peers(&["Dora"], SOON);
         dora.stop();
         alice.expect_peers(&[], SOON);
-        let dora = Version1::start_at("Dora", addr, Habits { silent: 0, lossy: true });
+        let dora = Version1::start_at("Dora", addr, Habits::default());
         assert_ne!(dora.id(), id);
         alice.expect_peers(&["Dora"], 5 * Duration::from_secs(15));
         dora.expect_peer("Alice", SOON);
