@@ -53,6 +53,8 @@ impl Node {
         };
         let parallel = peer.parallel.is_none() && are_parallel(here, newcomer);
         if !parallel {
+            // Another name of the address that it has: dialed again, it would forget us each time.
+            self.reached(conn, node_id);
             return self.refuse(conn);
         }
         let active = peer.active;
@@ -245,11 +247,6 @@ impl Node {
                 }
                 return self.touch(conn);
             }
-        }
-        if code == ByeCode::SelfLink
-            && let Some(Opener::Us { addr, target }) = self.links.get(&conn).map(|l| l.opener)
-        {
-            self.is_own_address(addr, target);
         }
         self.end(conn, Ending::Bye(ByeCode::Shutdown), LeaveReason::Bye);
     }

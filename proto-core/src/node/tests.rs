@@ -352,3 +352,41 @@ fn a_node_that_stops_waits_for_no_link_that_another_replaced() {
     solo.pass(Limits::default().linger);
     assert_eq!(solo.node.connections(), 0);
 }
+
+/// A dial of ours to this address, answered on this connection by a peer that says this.
+fn dialed(solo: &mut Solo, conn: u64, addr: &str, says: &str) -> Vec<Action> {
+    solo.node.command(solo.now, Command::Connect(addr.parse().unwrap())).unwrap();
+    let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
+    solo.input(Input::Connected { dial, conn: ConnId(conn) });
+    solo.settle(conn);
+    solo.receive(conn, says)
+}
+
+#[test]
+fn a_version_1_peer_under_two_addresses_of_the_users_is_not_dialed_at_the_second_while_it_is_here() {
+    let mut solo = solo();
+    dialed(&mut solo, 1, "127.0.0.1:9", &join(ALICE, None));
+    let actions = dialed(&mut solo, 2, "127.0.0.2:9", &join(ALICE, None));
+    assert!(actions.contains(&Action::Close { conn: ConnId(2) }), "{actions:?}");
+    solo.input(Input::Closed { conn: ConnId(2) });
+    for _ in 0..10 {
+        let actions = solo.pass(Duration::from_secs(10));
+        assert!(!actions.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "{actions:?}");
+        solo.settle(1);
+    }
+    let actions = solo.input(Input::Closed { conn: ConnId(1) });
+    let dials =
+        |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Dial { .. })).count();
+    let later: Vec<_> = solo.pass(Duration::from_secs(2)).into_iter().map(|(_, action)| action).collect();
+    assert_eq!(dials(&actions) + dials(&later), 2, "then both are");
+}
+
+#[test]
+fn a_stranger_that_takes_itself_for_us_is_dialed_on() {
+    let mut solo = solo();
+    let bye = join(ALICE, Some("n")) + "BYE|self|\n";
+    dialed(&mut solo, 1, "127.0.0.1:9", &bye);
+    let actions = solo.pass(Duration::from_secs(9));
+    assert!(actions.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "{actions:?}");
+    assert!(!actions.iter().any(|(_, action)| matches!(action, Action::Notice(Notice::IsSelf { .. }))));
+}
