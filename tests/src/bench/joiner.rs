@@ -1,0 +1,52 @@
+//! Peers that do no more than join.
+
+use std::net::SocketAddr;
+
+use proto_core::NodeId;
+use proto_core::wire::{Frame, Hello, Join, PeerRecord, Token};
+
+/// The `JOIN` of the version 2 peer with this number, which can be dialed, or so it says.
+pub fn join(number: u32) -> Vec<u8> {
+    let PeerRecord { node_id, uname, listen_addr, .. } = record(number);
+    let nonce = Token::from_bits(u128::from(number));
+    let hello = Some(Hello { version: 2, nonce, links: 0 });
+    encode(&Frame::Join(Join { node_id, uname, listen_addr, remote_addr: None, hello }))
+}
+
+/// The length of a `PEERS` frame that lists so many of these peers, however long it is.
+pub fn peers_len(peers: u64) -> u64 {
+    let len = |count: u32| encode(&Frame::Peers((0..count).map(record).collect())).len() as u64;
+    let entry = len(2) - len(1);
+    len(1) + peers.saturating_sub(1) * entry
+}
+
+/// What `PEERS` says of this peer.
+fn record(number: u32) -> PeerRecord {
+    let [_, high, middle, low] = number.to_be_bytes();
+    let addr = |port| Some(SocketAddr::from(([127, 1 + high, middle, low], port)));
+    PeerRecord {
+        node_id: Some(NodeId::from_bytes((0xfeed_u128 << 112 | u128::from(number)).to_be_bytes())),
+        uname: format!("Peer {number:06}").parse().ok(),
+        listen_addr: addr(8080),
+        remote_addr: addr(40_000),
+    }
+}
+
+fn encode(frame: &Frame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.encode(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_is_that_of_the_frame() {
+        let frame = |count: u32| Frame::Peers((0..count).map(record).collect());
+        for count in [1, 2, 100] {
+            assert_eq!(peers_len(count.into()), encode(&frame(count)).len() as u64);
+        }
+    }
+}

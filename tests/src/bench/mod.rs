@@ -1,0 +1,13 @@
+//! What the benches share: peers that join, messages to count, and tables.
+//!
+//! A bench measures in full only when `cargo bench` runs it. Under `cargo test` or with `--test` among its arguments it is
+//! tiny and only shows that it works.
+
+pub mod joiner;
+pub mod table;
+
+/// Whether to show that the bench works, and no more.
+pub fn is_smoke() -> bool {
+    let asked = |arg: &str| std::env::args().any(|given| given == arg);
+    asked("--test") || !asked("--bench")
+}
