@@ -171,8 +171,8 @@ impl Node {
 
     /// What follows from the new state of the whole.
     fn follow_up(&mut self) {
-        self.start_dials();
         self.keep_bounds();
+        self.start_dials();
         self.say_ready();
     }
 
