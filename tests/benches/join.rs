@@ -45,7 +45,7 @@ fn one_node(crowds: &[u32]) {
         let costs = join_one_node(peers);
         let last = costs.last().expect("there are joins");
         let all: u64 = costs.iter().map(|cost| cost.bytes).sum();
-        let version1 = |number: u32| u64::from(number) * peers_len(number.into()) + join(number).len() as u64;
+        let version1 = |number: u32| u64::from(number) * peers_len(number) + join(number).len() as u64;
         let all_version1: u64 = (1..=peers).map(version1).sum();
         table.row([
             peers.to_string(),

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proto_core::{
     Action, ChatText, Command, Config, ConnId, DialError, Input, Instant, Limits, Node, NodeId, OwnedInput,
-    PeerAddr,
+    PeerAddr, PeerInfo,
 };
 
 /// One step of a run. Connections are picked from those that are open, so that most steps mean something.
@@ -48,9 +49,11 @@ struct Watch {
     conns: BTreeSet<ConnId>,
     in_flight: BTreeSet<ConnId>,
     paused: BTreeSet<ConnId>,
+    /// Addresses of names, each of which is found out only by dialing it.
+    resolved: BTreeSet<SocketAddr>,
     dials: Vec<(proto_core::DialId, Option<SocketAddr>)>,
     next: u64,
-    peers: BTreeMap<NodeId, String>,
+    peers: BTreeMap<NodeId, Arc<PeerInfo>>,
     /// The inputs, and where the actions were drained (`None`).
     record: Vec<Option<(Instant, OwnedInput)>>,
     actions: Vec<Action>,
@@ -76,6 +79,7 @@ impl Watch {
             conns: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             paused: BTreeSet::new(),
+            resolved: BTreeSet::new(),
             dials: Vec::new(),
             next: 0,
             peers: BTreeMap::new(),
@@ -111,6 +115,7 @@ impl Watch {
                     }
                     (true, None) => {
                         let addrs = vec!["127.0.0.1:9000".parse().unwrap(), "[::1]:9000".parse().unwrap()];
+                        self.resolved.extend(&addrs);
                         self.input(&Input::Resolved { dial, addrs });
                     }
                     (false, _) => self.input(&Input::DialFailed { dial, reason: DialError::Refused }),
@@ -189,6 +194,9 @@ impl Watch {
         match action {
             Action::Resolve { dial, .. } => self.dials.push((*dial, None)),
             Action::Dial { dial, addr } => {
+                // The other end of a connection that we dialed is what we dialed.
+                let held = self.peers.values().find(|peer| peer.remote_addr == *addr);
+                assert!(held.is_none() || self.resolved.contains(addr), "{held:?} is dialed again");
                 self.dials.push((*dial, Some(*addr)));
             }
             Action::CancelDial { dial } => self.dials.retain(|(other, _)| other != dial),
@@ -206,11 +214,11 @@ impl Watch {
                 self.in_flight.remove(conn);
             }
             Action::RegisterPeer(peer) => {
-                let before = self.peers.insert(peer.node_id, peer.uname.to_string());
+                let before = self.peers.insert(peer.node_id, peer.clone());
                 assert_eq!(before, None, "registered twice");
             }
             Action::UpdatePeer(peer) => {
-                let before = self.peers.insert(peer.node_id, peer.uname.to_string());
+                let before = self.peers.insert(peer.node_id, peer.clone());
                 assert!(before.is_some(), "updated, but not here");
             }
             Action::UnregisterPeer { peer, .. } => {

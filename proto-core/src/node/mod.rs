@@ -319,8 +319,21 @@ impl Node {
         loop {
             let room = self.mesh.wants_room(self.now) && self.has_room();
             let Some((dial, what)) = self.mesh.begin(self.now, room, &self.config.limits) else { return };
+            if let (Goal::Connect(addr), Some(target)) = (&what.goal, what.target)
+                && let Some(node_id) = self.dialed_and_here(*addr)
+            {
+                self.mesh.finish(dial);
+                self.mesh.reached(*addr, Some(target), node_id);
+                continue;
+            }
             self.announce_dial(dial, &what);
         }
+    }
+
+    /// The peer that is here by our own dial to this address.
+    fn dialed_and_here(&self, addr: SocketAddr) -> Option<NodeId> {
+        let dialed = |link: &&Link| matches!(link.opener, Opener::Us { addr: to, .. } if to == addr);
+        self.links.values().filter(|link| !link.is_pending()).find(dialed)?.node_id()
     }
 
     fn announce_dial(&mut self, dial: DialId, what: &Dial) {

@@ -390,3 +390,19 @@ fn a_stranger_that_takes_itself_for_us_is_dialed_on() {
     assert!(actions.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "{actions:?}");
     assert!(!actions.iter().any(|(_, action)| matches!(action, Action::Notice(Notice::IsSelf { .. }))));
 }
+
+#[test]
+fn an_address_of_the_users_at_which_a_learned_peer_is_here_is_not_dialed_again() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    let mut actions = solo.receive(1, "PEERS|{\"listen_addr\":\"127.0.0.1:9000\"}\n");
+    let Some(Action::Dial { dial, .. }) = actions.pop() else { panic!("no dial") };
+    solo.input(Input::Connected { dial, conn: ConnId(2) });
+    solo.settle(2);
+    solo.receive(2, &join(&ALICE.replace('1', "2"), Some("b")));
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9000".parse().unwrap())).unwrap();
+    assert!(!solo.drain().iter().any(|action| matches!(action, Action::Dial { .. })));
+    solo.input(Input::Closed { conn: ConnId(2) });
+    let later = solo.pass(Duration::from_secs(1));
+    assert!(later.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "and is when it is gone");
+}

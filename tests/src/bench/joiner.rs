@@ -14,10 +14,11 @@ pub fn join(number: u32) -> Vec<u8> {
 }
 
 /// The length of a `PEERS` frame that lists so many of these peers, however long it is.
-pub fn peers_len(peers: u64) -> u64 {
-    let len = |count: u32| encode(&Frame::Peers((0..count).map(record).collect())).len() as u64;
-    let entry = len(2) - len(1);
-    len(1) + peers.saturating_sub(1) * entry
+pub fn peers_len(peers: u32) -> u64 {
+    let empty = "PEERS|\n".len();
+    let record_len = |number| encode(&Frame::Peers([record(number)].into())).len() - empty;
+    let separators = peers.saturating_sub(1) as usize;
+    (empty + (0..peers).map(record_len).sum::<usize>() + separators) as u64
 }
 
 /// What `PEERS` says of this peer.
@@ -46,7 +47,7 @@ mod tests {
     fn the_length_is_that_of_the_frame() {
         let frame = |count: u32| Frame::Peers((0..count).map(record).collect());
         for count in [1, 2, 100] {
-            assert_eq!(peers_len(count.into()), encode(&frame(count)).len() as u64);
+            assert_eq!(peers_len(count), encode(&frame(count)).len() as u64);
         }
     }
 }
