@@ -15,17 +15,17 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::hash::{BuildHasher, RandomState};
+use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant as Clock};
+use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 
 use proto_core::{
-    Action, ChatText, ChatTextError, Command, CommandError, Config, ConnId, DialError, DialId, Input,
-    Instant, Node,
+    Action, ChatText, ChatTextError, Command, CommandError, Config, ConnId, DialError, DialId, Identity,
+    Input, Instant, Node,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -101,11 +101,16 @@ impl Gate {
 impl Driver {
     fn new(config: Config) -> Result<Self, Box<dyn Error>> {
         let (sender, events) = sync_channel(64);
-        // The standard library's one source of random numbers: fine for a seed, which is never key material.
-        let seed: Vec<u8> = (0..4).flat_map(|n| RandomState::new().hash_one(n).to_le_bytes()).collect();
-        let seed = seed.try_into().map_err(|_| "a seed has 32 bytes")?;
+        // A new identity at each start; a node to keep would keep its secret.
+        let mut random = File::open("/dev/urandom")?;
+        let (mut secret, mut seed) = ([0; 32], [0; 32]);
+        random.read_exact(&mut secret)?;
+        random.read_exact(&mut seed)?;
+        let mut node = Node::new(config, Identity::from_secret(&secret), seed, Instant::ORIGIN)?;
+        let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?;
+        node.handle_input(Instant::ORIGIN, Input::WallClock { unix_ms });
         Ok(Self {
-            node: Node::new(config, seed, Instant::ORIGIN)?,
+            node,
             origin: Clock::now(),
             connections: BTreeMap::new(),
             opened: 0,
@@ -191,7 +196,7 @@ impl Driver {
         match self.node.command(self.now(), Command::Say(texts.clone())) {
             Err(CommandError::Busy) => self.unsaid = Some(texts),
             Err(error) => eprintln!("{error}"),
-            Ok(()) => drop(self.said.send(())),
+            Ok(_) => drop(self.said.send(())),
         }
     }
 
@@ -231,7 +236,9 @@ impl Driver {
                     self.say(texts);
                 }
             }
-            Action::Deliver { peer, text } => println!("{}: {text}", peer.uname),
+            Action::Deliver(message) => {
+                message.texts().for_each(|text| println!("{}: {text}", message.uname()));
+            }
             Action::RegisterPeer(peer) => eprintln!("* {} is here", peer.uname),
             Action::UnregisterPeer { peer, reason } => eprintln!("* {} is gone: {reason}", peer.uname),
             Action::UpdatePeer(_) | Action::Report { .. } => {}

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use proto_core::{Action, ChatText, Command, Config, ConnId, Input, Instant, Node};
+use proto_core::{Action, ChatText, Command, Config, ConnId, Identity, Input, Instant, Node};
 
 /// The one connection, which both ends call by this number.
 const CONN: ConnId = ConnId(0);
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn node(name: &str, seed: u8, now: Instant) -> Result<Node, Box<dyn Error>> {
-    Ok(Node::new(Config::new(name.parse()?), [seed; 32], now)?)
+    Ok(Node::new(Config::new(name.parse()?), Identity::from_secret(&[seed; 32]), [seed; 32], now)?)
 }
 
 fn carry_out(nodes: &mut [Node; 2], me: usize, now: Instant, action: Action) -> Result<(), Box<dyn Error>> {
@@ -49,8 +49,10 @@ fn carry_out(nodes: &mut [Node; 2], me: usize, now: Instant, action: Action) -> 
             println!("[{now}] {} is linked to {}", nodes[me].uname(), peer.uname);
             nodes[me].command(now, Command::Say(vec![ChatText::new(format!("Hello, {}!", peer.uname))?]))?;
         }
-        Action::Deliver { peer, text } => {
-            println!("[{now}] {} hears {}: {text}", nodes[me].uname(), peer.uname);
+        Action::Deliver(message) => {
+            for text in message.texts() {
+                println!("[{now}] {} hears {}: {text}", nodes[me].uname(), message.uname());
+            }
         }
         other => println!("[{now}] {}: {other:?}", nodes[me].uname()),
     }

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::ByeCode;
-use crate::{ConnId, DialError, DialId, Name, NodeId, PeerAddr, Violation};
+use crate::{ChatText, ConnId, DialError, DialId, Entry, Name, NodeId, PeerAddr, PublicKey, Violation};
 
 /// Something for the driver to do or to pass on, from [`Node::poll_action`](crate::Node::poll_action).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,13 +78,8 @@ pub enum Action {
         /// Why.
         reason: LeaveReason,
     },
-    /// A peer said something.
-    Deliver {
-        /// Who.
-        peer: Arc<PeerInfo>,
-        /// What: one line, whose control characters are the reader's to tame.
-        text: String,
-    },
+    /// Somebody said something.
+    Deliver(Message),
     /// After [`CommandError::Busy`](crate::CommandError::Busy): say it again now.
     Ready,
     /// A peer broke a rule. The node has already done what the rule asks for.
@@ -100,6 +95,68 @@ pub enum Action {
     Notice(Notice),
 }
 
+/// Something that was said, to be shown. Control characters in it are the reader's to tame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A line of a peer without a key: nobody signed it.
+    Line {
+        /// Who.
+        peer: Arc<PeerInfo>,
+        /// What.
+        text: String,
+    },
+    /// An entry, from anywhere in the network.
+    Entry {
+        /// Who, what and when.
+        entry: Arc<Entry>,
+        /// What is odd about it.
+        marks: Marks,
+    },
+}
+
+impl Message {
+    /// The name of who said it.
+    pub fn uname(&self) -> &Name {
+        match self {
+            Self::Line { peer, .. } => &peer.uname,
+            Self::Entry { entry, .. } => entry.via().map_or(entry.uname(), |via| &via.uname),
+        }
+    }
+
+    /// The id of who said it.
+    pub fn node_id(&self) -> NodeId {
+        match self {
+            Self::Line { peer, .. } => peer.node_id,
+            Self::Entry { entry, .. } => entry.via().map_or(entry.author(), |via| via.node_id),
+        }
+    }
+
+    /// Whether who said it has signed it.
+    pub fn is_signed(&self) -> bool {
+        matches!(self, Self::Entry { entry, .. } if entry.via().is_none())
+    }
+
+    /// What was said: at least one line.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        let (line, texts) = match self {
+            Self::Line { text, .. } => (Some(text.as_str()), &[][..]),
+            Self::Entry { entry, .. } => (None, entry.texts()),
+        };
+        line.into_iter().chain(texts.iter().map(ChatText::as_str))
+    }
+}
+
+/// What is odd about an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// Later ones of its author were shown before it.
+    pub late: bool,
+    /// Its author has signed another entry with the same number.
+    pub forked: bool,
+    /// It says that it was said no later than the one before it.
+    pub backdated: bool,
+}
+
 /// A peer that is here, as `GET /peers` shows it: nothing in it changes by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
@@ -113,6 +170,8 @@ pub struct PeerInfo {
     pub remote_addr: SocketAddr,
     /// Whether it speaks version 2.
     pub version: Version,
+    /// The key that it has shown to be its own; none: it speaks no entries.
+    pub key: Option<PublicKey>,
 }
 
 /// Which protocol a peer speaks.
@@ -157,9 +216,26 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// Something the user should know. Each is told once per target until its state changes.
+/// Something the user should know. What is told of a target is told once until its state changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
+    /// Entries of this author are missing; it is shown on without them. They are asked for still, and shown as
+    /// [late](Marks::late) ones if they come.
+    Gap {
+        /// The author's id.
+        node_id: NodeId,
+        /// The author's name.
+        uname: Name,
+        /// How many.
+        missing: u64,
+    },
+    /// This node's clock differs from those of most authors heard lately.
+    ClockOff {
+        /// By so many milliseconds; positive where this clock is ahead.
+        ahead_ms: i64,
+    },
+    /// What was just said has nobody to go to: no peer is here. It goes to those that come.
+    Alone,
     /// A peer that the user gave cannot be reached yet; it is dialed on.
     Unreachable {
         /// As the user gave it.

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -9,12 +10,13 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Name;
+use crate::wire::json_len;
+use crate::{Entry, Name};
 
 /// Something the application wants, for [`Node::command`](crate::Node::command).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Say these lines, in order, to every peer that is here.
+    /// Say these lines, in order, to everybody in the network.
     Say(Vec<ChatText>),
     /// Dial this address until it is linked, and again whenever the link is lost.
     Connect(PeerAddr),
@@ -22,6 +24,15 @@ pub enum Command {
     Rename(Name),
     /// Say `BYE` to everybody, close every connection and dial no more. Nothing is taken after that.
     Shutdown,
+}
+
+/// A command was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing more is to be said of it.
+    Done,
+    /// What was said is in these entries now, in order.
+    Said(Vec<Arc<Entry>>),
 }
 
 /// A command was refused; the node is as it was.
@@ -41,21 +52,21 @@ pub enum CommandError {
     ShuttingDown,
 }
 
-/// A line that can be said: not empty, without line breaks, and its frame fits a line of
+/// A line that can be said: not empty, without line breaks, and its entry fits a line of
 /// [`MAX_LINE`](crate::wire::MAX_LINE) bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChatText(String);
 
 impl ChatText {
-    /// The longest text, in bytes of UTF-8.
-    pub const MAX: usize = crate::wire::MAX_LINE - "MSG|\n".len();
+    /// The longest text, in bytes of UTF-8 as in a JSON string: `"` and `\` take two, `;` and control characters six.
+    pub const MAX: usize = crate::wire::MAX_LINE - crate::Draft::OVERHEAD - "\"\",".len();
 
     /// One line.
     pub fn new(text: impl Into<String>) -> Result<Self, ChatTextError> {
         let text = text.into();
-        match text.len() {
-            0 => Err(ChatTextError::Empty),
+        match json_len(&text) - 2 {
+            _ if text.is_empty() => Err(ChatTextError::Empty),
             len if len > Self::MAX => Err(ChatTextError::TooLong { len }),
             _ if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() => Err(ChatTextError::LineBreak),
             _ => Ok(Self(text)),
@@ -72,6 +83,11 @@ impl ChatText {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Its length as a JSON string.
+    pub(crate) fn json_len(&self) -> usize {
+        json_len(&self.0)
     }
 }
 
@@ -96,9 +112,9 @@ pub enum ChatTextError {
     #[error("a message must not be empty")]
     Empty,
     /// Its frame does not fit a line. It is never cut or split.
-    #[error("a message is at most {max} bytes long, this one is {len}", max = ChatText::MAX)]
+    #[error("a message is at most {max} bytes long as JSON, this one is {len}", max = ChatText::MAX)]
     TooLong {
-        /// Its length in bytes.
+        /// Its length in bytes as in a JSON string.
         len: usize,
     },
     /// It is more than one line.

@@ -22,6 +22,12 @@ pub struct DialId(pub(crate) u64);
 /// [`Connected`](Self::Connected) nobody waits for is answered by [`Action::Abort`](crate::Action::Abort).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input<'a> {
+    /// What time it is: at the start, and whenever wall-clock time and `now` have drifted apart by more than half a
+    /// second since the last report (sleep, a corrected clock). Nothing else tells the node the date.
+    WallClock {
+        /// Milliseconds since the Unix epoch.
+        unix_ms: u64,
+    },
     /// The listener accepted a connection.
     Accepted {
         /// Its new number.
@@ -111,6 +117,8 @@ impl fmt::Display for DialError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields are those of `Input`")]
 pub enum OwnedInput {
+    /// See [`Input::WallClock`].
+    WallClock { unix_ms: u64 },
     /// See [`Input::Accepted`].
     Accepted { conn: ConnId, remote: SocketAddr },
     /// See [`Input::Resolved`].
@@ -133,6 +141,7 @@ impl OwnedInput {
     /// The borrowed form.
     pub fn as_input(&self) -> Input<'_> {
         match self {
+            Self::WallClock { unix_ms } => Input::WallClock { unix_ms: *unix_ms },
             Self::Accepted { conn, remote } => Input::Accepted { conn: *conn, remote: *remote },
             Self::Resolved { dial, addrs } => Input::Resolved { dial: *dial, addrs: addrs.clone() },
             Self::Connected { dial, conn } => Input::Connected { dial: *dial, conn: *conn },
@@ -148,6 +157,7 @@ impl OwnedInput {
 impl From<&Input<'_>> for OwnedInput {
     fn from(input: &Input<'_>) -> Self {
         match input {
+            Input::WallClock { unix_ms } => Self::WallClock { unix_ms: *unix_ms },
             Input::Accepted { conn, remote } => Self::Accepted { conn: *conn, remote: *remote },
             Input::Resolved { dial, addrs } => Self::Resolved { dial: *dial, addrs: addrs.clone() },
             Input::Connected { dial, conn } => Self::Connected { dial: *dial, conn: *conn },

@@ -5,12 +5,15 @@
 //! the node asks for ([`Action`]):
 //!
 //! ```
-//! use proto_core::{Action, Command, Config, ConnId, Input, Instant, Node};
+//! use proto_core::{Action, Command, Config, ConnId, Identity, Input, Instant, Node};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let start = std::time::Instant::now();
 //! let now = || Instant::from_origin(start.elapsed());
-//! let mut node = Node::new(Config::new("Alice".parse()?), [7; 32], now())?;
+//! // Random, and kept: it is who the node is.
+//! let identity = Identity::from_secret(&[42; 32]);
+//! let mut node = Node::new(Config::new("Alice".parse()?), identity, [7; 32], now())?;
+//! node.handle_input(now(), Input::WallClock { unix_ms: 1_700_000_000_000 });
 //! node.command(now(), Command::Connect("127.0.0.1:8080".parse()?))?;
 //!
 //! let mut turns = 0..3; // for ever, outside an example
@@ -26,7 +29,9 @@
 //!                 println!("write {} bytes, then report Flushed of {conn:?}", bytes.len());
 //!                 node.handle_input(now(), Input::Flushed { conn });
 //!             }
-//!             Action::Deliver { peer, text } => println!("{}: {text}", peer.uname),
+//!             Action::Deliver(message) => {
+//!                 message.texts().for_each(|text| println!("{}: {text}", message.uname()));
+//!             }
 //!             other => println!("{other:?}"),
 //!         }
 //!     }
@@ -62,8 +67,10 @@
 extern crate alloc;
 
 mod action;
+mod clock;
 mod command;
 mod config;
+mod entry;
 mod identity;
 mod input;
 mod link;
@@ -77,10 +84,11 @@ mod timer;
 mod violation;
 pub mod wire;
 
-pub use action::{Action, LeaveReason, Notice, PeerInfo, Version};
-pub use command::{ChatText, ChatTextError, Command, CommandError, PeerAddr, PeerAddrError};
+pub use action::{Action, LeaveReason, Marks, Message, Notice, PeerInfo, Version};
+pub use command::{ChatText, ChatTextError, Command, CommandError, Outcome, PeerAddr, PeerAddrError};
 pub use config::{Config, ConfigError, Limits, MAX_CHUNK};
-pub use identity::{NodeId, NodeIdError};
+pub use entry::{Draft, Entry, EntryError, EntryId, MAX_NUMBER, MAX_TO, Place, Sealed, Via};
+pub use identity::{Identity, NodeId, NodeIdError, PublicKey, PublicKeyError, Signature};
 pub use input::{ConnId, DialError, DialId, Input, MAX_RESOLVED, OwnedInput};
 pub use name::{Name, NameError};
 pub use node::Node;

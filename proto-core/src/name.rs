@@ -9,7 +9,7 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A display name: 1 to 64 bytes of UTF-8 without line breaks. Nothing makes it unique.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(Arc<str>);
 

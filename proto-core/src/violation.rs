@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::EntryError;
 use crate::wire::FrameError;
 
 /// What a peer did. Each says what it costs the peer.
@@ -30,6 +31,18 @@ pub enum Violation {
     /// A `JOIN` with the id of a peer that is here: refused (SPEC 2.10, 4.3).
     #[error("a JOIN claims the id of a peer that is here")]
     ClaimsPeersId,
+    /// A `JOIN` whose id does not follow from its key, or that claims an id of a key without one: refused (SPEC 4.1).
+    #[error("a JOIN claims an id that is not its key's")]
+    NotItsKeysId,
+    /// A `PROOF` that does not hold: refused (SPEC 4.1).
+    #[error("the PROOF of a key does not hold")]
+    FalseProof,
+    /// A frame other than `PROOF` after a `JOIN` with a key: skipped (SPEC 4.1).
+    #[error("a frame came before PROOF")]
+    BeforeProof,
+    /// A `CHAT` that is no entry: skipped.
+    #[error("an entry is not one: {0}")]
+    Entry(EntryError),
     /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,

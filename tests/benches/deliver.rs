@@ -7,7 +7,7 @@ use std::hint::black_box;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, Divan};
 use proto_core::wire::{Chunk, Frame, LineReader, MAX_LINE, Parsed, parse};
-use proto_core::{Action, Config, ConnId, Input, Instant, Node};
+use proto_core::{Action, Config, ConnId, Identity, Input, Instant, Node};
 use tests::bench;
 
 const CHUNK: usize = 16 * 1024;
@@ -72,7 +72,8 @@ const CONN: ConnId = ConnId(0);
 /// A node to which a peer on this machine is linked.
 fn linked() -> Node {
     let config = Config::new("bench".parse().expect("a name"));
-    let mut node = Node::new(config, [0; 32], Instant::ORIGIN).expect("legal limits");
+    let mut node =
+        Node::new(config, Identity::from_secret(&[0; 32]), [0; 32], Instant::ORIGIN).expect("legal limits");
     let remote = "127.0.0.1:40000".parse().expect("an address");
     node.handle_input(Instant::ORIGIN, Input::Accepted { conn: CONN, remote });
     node.handle_input(Instant::ORIGIN, Input::Received { conn: CONN, bytes: &bench::joiner::join(1) });

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use proto_core::{
-    Action, ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Input, Instant, LeaveReason,
-    Limits, Node, NodeId, Notice, PeerInfo, Violation,
+    Action, ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Identity, Input, Instant,
+    LeaveReason, Limits, Name, Node, NodeId, Notice, Outcome, PeerInfo, Violation,
 };
 use rand_core::{Rng, SeedableRng};
 
@@ -44,6 +44,8 @@ pub struct Host {
     /// What a puppet got, by connection.
     pub inbox: BTreeMap<ConnId, Vec<u8>>,
     limits: Limits,
+    /// Of its last node's identity.
+    secret: [u8; 32],
     /// Answers to dials: false while the host is unplugged.
     pub reachable: bool,
     dialed: Vec<(Instant, SocketAddr)>,
@@ -53,7 +55,7 @@ pub struct Host {
 #[derive(Debug, Default)]
 pub struct Log {
     /// Who said what, in the order of delivery.
-    pub heard: Vec<(Arc<PeerInfo>, String)>,
+    pub heard: Vec<(Name, String)>,
     /// Who came (`None`) and went, and when.
     pub changes: Vec<(Instant, Arc<PeerInfo>, Option<LeaveReason>)>,
     /// Notices.
@@ -85,6 +87,9 @@ enum Event {
     Flushed { conn: ConnId },
     End { conn: ConnId },
 }
+
+/// Wall-clock time at the start, in milliseconds since the Unix epoch.
+const EPOCH_MS: u64 = 1_700_000_000_000;
 
 impl Network {
     /// A network without hosts.
@@ -132,6 +137,7 @@ impl Network {
             conns: Vec::new(),
             inbox: BTreeMap::new(),
             limits: Limits::default(),
+            secret: [0; 32],
             reachable: true,
             dialed: Vec::new(),
         });
@@ -140,13 +146,23 @@ impl Network {
 
     /// Starts a node on a host that has none.
     pub fn start(&mut self, index: usize, name: &str, peers: &[SocketAddr]) {
+        self.random.fill_bytes(&mut self.hosts[index].secret);
+        self.restart(index, name, peers);
+    }
+
+    /// The same with the identity that the host's last node had.
+    pub fn restart(&mut self, index: usize, name: &str, peers: &[SocketAddr]) {
         let mut config = Config::new(name.parse().expect("a legal name"));
         let host = &mut self.hosts[index];
         config.listen_addr = Some(host.addr);
         config.limits = host.limits.clone();
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
-        host.node = Some(Node::new(config, seed, self.now).expect("legal limits"));
+        let mut node =
+            Node::new(config, Identity::from_secret(&host.secret), seed, self.now).expect("legal limits");
+        let unix_ms = EPOCH_MS + self.now.since_origin().as_millis() as u64;
+        node.handle_input(self.now, Input::WallClock { unix_ms });
+        host.node = Some(node);
         for peer in peers {
             self.command(index, Command::Connect((*peer).into())).expect("there is room");
         }
@@ -213,7 +229,7 @@ impl Network {
 
     /// What a node heard, as `name: text`.
     pub fn heard(&self, index: usize) -> Vec<String> {
-        self.hosts[index].log.heard.iter().map(|(peer, text)| format!("{}: {text}", peer.uname)).collect()
+        self.hosts[index].log.heard.iter().map(|(name, text)| format!("{name}: {text}")).collect()
     }
 
     /// Says a line; panics where it would have to wait.
@@ -223,7 +239,7 @@ impl Network {
     }
 
     /// Gives a command to a node.
-    pub fn command(&mut self, index: usize, command: Command) -> Result<(), CommandError> {
+    pub fn command(&mut self, index: usize, command: Command) -> Result<Outcome, CommandError> {
         let node = self.hosts[index].node.as_mut().expect("the node is up");
         let result = node.command(self.now, command);
         self.carry_out(index);
@@ -398,7 +414,9 @@ impl Network {
             Action::RegisterPeer(peer) => log.changes.push((now, peer, None)),
             Action::UnregisterPeer { peer, reason } => log.changes.push((now, peer, Some(reason))),
             Action::UpdatePeer(_) | Action::CancelDial { .. } => {}
-            Action::Deliver { peer, text } => log.heard.push((peer, text)),
+            Action::Deliver(message) => {
+                log.heard.extend(message.texts().map(|text| (message.uname().clone(), text.to_owned())));
+            }
             Action::Notice(notice) => log.notices.push(notice),
             Action::Report { violation, .. } => log.violations.push(violation),
             Action::Ready => log.ready += 1,

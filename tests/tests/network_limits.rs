@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Action, ChatText, Command, CommandError, Config, ConfigError, ConnId, DialError, Input, Instant,
-    LeaveReason, Limits, Name, Node,
+    Action, ChatText, Command, CommandError, Config, ConfigError, ConnId, DialError, Identity, Input,
+    Instant, LeaveReason, Limits, Name, Node, Outcome,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ struct Solo {
 fn solo(limits: Limits) -> Solo {
     let mut config = Config::new("Me".parse().unwrap());
     config.limits = limits;
-    let node = Node::new(config, [3; 32], Instant::ORIGIN).unwrap();
+    let node = Node::new(config, Identity::from_secret(&[3; 32]), [3; 32], Instant::ORIGIN).unwrap();
     Solo { node, now: Instant::ORIGIN, actions: Vec::new() }
 }
 
@@ -69,7 +69,7 @@ impl Solo {
         let result =
             self.node.command(self.now, Command::Say(vec![ChatText::new("x".repeat(len - 5)).unwrap()]));
         self.actions.extend(std::iter::from_fn(|| self.node.poll_action()));
-        result
+        result.map(drop)
     }
 
     fn peers(&self) -> usize {
@@ -268,7 +268,7 @@ fn addresses_of_the_user() {
         assert_eq!(added.is_ok(), port <= limit, "{port}");
     }
     let again = solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap()));
-    assert_eq!(again, Ok(()), "one that is there takes no place");
+    assert_eq!(again, Ok(Outcome::Done), "one that is there takes no place");
 }
 
 #[test]
@@ -378,7 +378,10 @@ fn what_cannot_work_is_no_config() {
     for (change, error) in cases {
         let mut config = Config::new(Name::cut("x").unwrap());
         change(&mut config.limits);
-        assert_eq!(Node::new(config, [0; 32], Instant::ORIGIN).err(), Some(error));
+        assert_eq!(
+            Node::new(config, Identity::from_secret(&[0; 32]), [0; 32], Instant::ORIGIN).err(),
+            Some(error)
+        );
     }
 }
 

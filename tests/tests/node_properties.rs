@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proto_core::{
-    Action, ChatText, Command, Config, ConnId, DialError, Input, Instant, Limits, Node, NodeId, OwnedInput,
-    PeerAddr, PeerInfo,
+    Action, ChatText, Command, Config, ConnId, DialError, Identity, Input, Instant, Limits, Message, Node,
+    NodeId, OwnedInput, PeerAddr, PeerInfo,
 };
 
 /// One step of a run. Connections are picked from those that are open, so that most steps mean something.
@@ -74,7 +74,7 @@ impl Watch {
         config.listen_addr = Some("127.0.0.1:8080".parse().unwrap());
         config.limits = limits.clone();
         Self {
-            node: Node::new(config, [1; 32], Instant::ORIGIN).unwrap(),
+            node: Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap(),
             now: Instant::ORIGIN,
             conns: BTreeSet::new(),
             in_flight: BTreeSet::new(),
@@ -224,9 +224,11 @@ impl Watch {
             Action::UnregisterPeer { peer, .. } => {
                 assert!(self.peers.remove(&peer.node_id).is_some(), "gone, but not here");
             }
-            Action::Deliver { peer, text } => {
-                assert!(self.peers.contains_key(&peer.node_id), "somebody who is not here spoke");
-                assert!(!text.is_empty() && !text.contains('\n'));
+            Action::Deliver(message) => {
+                if let Message::Line { peer, .. } = message {
+                    assert!(self.peers.contains_key(&peer.node_id), "somebody who is not here spoke");
+                }
+                assert!(message.texts().all(|text| !text.is_empty() && !text.contains('\n')));
             }
             Action::Ready | Action::Report { .. } | Action::Notice(_) => {}
         }

@@ -111,8 +111,12 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn join() -> impl Strategy<Value = Join> {
-    let hello =
-        (2_u32.., token(), any::<u16>()).prop_map(|(version, nonce, links)| Hello { version, nonce, links });
+    let hello = (2_u32.., token(), any::<u16>()).prop_map(|(version, nonce, links)| Hello {
+        version,
+        nonce,
+        links,
+        key: None,
+    });
     (record(), prop::option::of(hello)).prop_map(|(record, hello)| {
         let PeerRecord { node_id, uname, listen_addr, remote_addr } = record;
         Join { node_id, uname, listen_addr, remote_addr, hello }

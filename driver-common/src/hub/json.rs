@@ -105,7 +105,7 @@ impl<'a> Event<'a> {
 
 impl<'a> From<&'a PeerInfo> for Peer<'a> {
     fn from(peer: &'a PeerInfo) -> Self {
-        let PeerInfo { remote_addr, listen_addr, node_id, uname, version: _ } = peer;
+        let PeerInfo { remote_addr, listen_addr, node_id, uname, version: _, key: _ } = peer;
         Self { remote_addr: *remote_addr, listen_addr: *listen_addr, node_id: *node_id, uname }
     }
 }
@@ -135,6 +135,7 @@ mod tests {
             listen_addr: None,
             remote_addr: "127.0.0.1:9".parse().unwrap(),
             version: Version::V1,
+            key: None,
         })
     }
 

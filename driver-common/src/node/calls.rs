@@ -66,11 +66,11 @@ impl<R: Runtime> NodeTask<R> {
             Request::TrySay(say) => self.try_say(say),
             Request::Connect { addr, reply } => {
                 let result = self.node.command(self.now, Command::Connect(addr));
-                let _ = reply.try_send(result.map_err(Into::into));
+                let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
             Request::Rename { name, reply } => {
                 let result = self.node.command(self.now, Command::Rename(name));
-                let _ = reply.try_send(result.map_err(Into::into));
+                let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
             Request::Peers { reply } => {
                 let _ = reply.try_send(self.node.peers().cloned().collect());

@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
-use proto_core::{Command, Config, ConfigError, ConnId, Input, Instant, Node, PeerAddr};
+use proto_core::{Command, Config, ConfigError, ConnId, Identity, Input, Instant, Node, PeerAddr};
 
 use self::alarm::Alarm;
 use self::conn::Conn;
@@ -73,7 +73,9 @@ pub fn start<R: Runtime>(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
-    let mut node = Node::new(config, seed, clock.now())?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut node = Node::new(config, Identity::from_secret(&secret), seed, clock.now())?;
     for peer in peers {
         node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
     }

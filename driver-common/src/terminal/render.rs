@@ -119,6 +119,13 @@ pub(crate) fn renamed(before: &str, label: &str) -> String {
 /// The words for a notice of the node.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
+        Notice::Gap { uname, missing: 1, .. } => format!("1 message of {uname} is missing"),
+        Notice::Gap { uname, missing, .. } => format!("{missing} messages of {uname} are missing"),
+        Notice::ClockOff { ahead_ms } => {
+            let which = if *ahead_ms > 0 { "ahead" } else { "behind" };
+            format!("this node's clock is {} s {which} of the others", ahead_ms.unsigned_abs() / 1000)
+        }
+        Notice::Alone => "nobody is here to hear it yet".to_owned(),
         Notice::Unreachable { target, reason } => {
             format!("{target} cannot be reached yet ({reason}): trying on")
         }
@@ -155,6 +162,7 @@ mod tests {
             listen_addr: None,
             remote_addr: "127.0.0.1:9".parse().unwrap(),
             version: Version::V2,
+            key: None,
         }
     }
 

@@ -151,6 +151,7 @@ mod tests {
             listen_addr: None,
             remote_addr: "127.0.0.1:9".parse().unwrap(),
             version: Version::V2,
+            key: None,
         })
     }
 

@@ -19,7 +19,7 @@ use core::net::SocketAddr;
 use crate::mesh::TargetId;
 use crate::rate::TokenBucket;
 use crate::wire::{ByeCode, Join, LineReader, Token};
-use crate::{ConnId, Instant, Limits, Name, NodeId, Version};
+use crate::{ConnId, Instant, Limits, Name, NodeId, PublicKey, Version};
 
 pub(crate) use queue::OutputQueue;
 pub(crate) use receive::LinkEvent;
@@ -98,6 +98,10 @@ pub(crate) struct Introduction {
     pub(crate) listen_addr: Option<SocketAddr>,
     /// Version 2's nonce.
     pub(crate) nonce: Option<Token>,
+    /// The key that its id follows from.
+    pub(crate) key: Option<PublicKey>,
+    /// It has shown that the key is its own, or has none to show.
+    pub(crate) proven: bool,
 }
 
 /// What came in early.
@@ -197,6 +201,11 @@ impl Link {
         Some(if nonce.is_some() { Version::V2 } else { Version::V1 })
     }
 
+    /// The peer's proven key: it speaks entries.
+    pub(crate) fn key(&self) -> Option<PublicKey> {
+        self.peer.as_ref().filter(|peer| peer.proven)?.key
+    }
+
     pub(crate) fn node_id(&self) -> Option<NodeId> {
         self.peer.as_ref().map(|peer| peer.node_id)
     }
@@ -215,12 +224,15 @@ impl Link {
         let seen = |addr: SocketAddr| {
             if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
         };
+        let key = join.hello.as_ref().and_then(|hello| hello.key);
         self.peer = Some(Box::new(Introduction {
             node_id,
             named: join.node_id.is_some(),
             uname,
             listen_addr: join.listen_addr.filter(|addr| addr.port() != 0).map(seen),
             nonce: join.hello.as_ref().map(|hello| hello.nonce),
+            key,
+            proven: key.is_none(),
         }));
     }
 

@@ -1,12 +1,13 @@
 //! What comes in on a link: lines to events, by the rules that need nothing but this link.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Introduction, Link, Phase};
-use crate::wire::{self, ByeCode, Chunk, Frame, FrameError, Join, Parsed, PeerRecord, Token};
-use crate::{Instant, Limits, Version, Violation};
+use crate::wire::{self, ByeCode, Chunk, Frame, FrameError, Join, Parsed, PeerRecord, Token, TreeClaim};
+use crate::{EntryId, Instant, Limits, NodeId, Sealed, Signature, Version, Violation};
 
 /// One line that came in.
 #[derive(Debug)]
@@ -24,10 +25,31 @@ pub(crate) enum LinkEvent {
     Pinged(Token),
     Ponged(Token),
     Bye(ByeCode),
+    Proof(Signature),
+    Chat(Box<Unopened>),
+    Links(Vec<NodeId>),
+    Ihave(Vec<EntryId>),
+    Graft(Vec<EntryId>),
+    Tree(Box<TreeClaim>),
+    Sync(Vec<u8>),
     /// A rule was broken that costs only the frame.
     Broke(Violation),
     /// A rule was broken that costs the link.
     Cut(Violation),
+}
+
+/// An entry as it came.
+#[derive(Debug)]
+pub(crate) struct Unopened {
+    pub(crate) id: EntryId,
+    signature: Signature,
+    json: String,
+}
+
+impl Unopened {
+    pub(crate) fn sealed(&self) -> Sealed<'_> {
+        Sealed { signature: self.signature, json: &self.json }
+    }
 }
 
 impl Link {
@@ -56,6 +78,7 @@ impl Link {
             self.paused.until = (free > now).then_some(free);
         }
         let peer = self.peer.as_deref();
+        let keyed = peer.is_some_and(|peer| peer.key.is_some());
         let version = peer.map(|peer| if peer.nonce.is_some() { Version::V2 } else { Version::V1 });
         let parsed = match wire::parse(line, limits.peers_read) {
             Ok(Parsed::Frame(frame)) => frame,
@@ -70,6 +93,30 @@ impl Link {
             }
             (Frame::Join(_), Some(_)) => LinkEvent::Cut(Violation::SecondId),
             (_, None) => LinkEvent::Broke(Violation::BeforeJoin),
+            (Frame::Proof(signature), Some(_)) if peer.is_some_and(|peer| !peer.proven) => {
+                LinkEvent::Proof(signature)
+            }
+            _ if peer.is_some_and(|peer| !peer.proven) => LinkEvent::Broke(Violation::BeforeProof),
+            (Frame::Chat(sealed), Some(_)) if keyed => LinkEvent::Chat(Box::new(Unopened {
+                id: sealed.id(),
+                signature: sealed.signature,
+                json: sealed.json.to_owned(),
+            })),
+            (Frame::Links(ids), Some(_)) if keyed => LinkEvent::Links(ids),
+            (Frame::Ihave(ids), Some(_)) if keyed => LinkEvent::Ihave(ids),
+            (Frame::Graft(ids), Some(_)) if keyed => LinkEvent::Graft(ids),
+            (Frame::Tree(claim), Some(_)) if keyed => LinkEvent::Tree(Box::new(claim)),
+            (Frame::Sync(bytes), Some(_)) if keyed => LinkEvent::Sync(bytes),
+            (
+                Frame::Proof(_)
+                | Frame::Chat(_)
+                | Frame::Links(_)
+                | Frame::Ihave(_)
+                | Frame::Graft(_)
+                | Frame::Tree(_)
+                | Frame::Sync(_),
+                Some(_),
+            ) => LinkEvent::Skipped { unknown: true },
             (Frame::Msg(text), Some(_)) => LinkEvent::Said(text.to_owned()),
             (Frame::Peers(records), Some(_)) => LinkEvent::Peers(records),
             (Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(Version::V1)) => {

@@ -90,6 +90,7 @@ mod tests {
                 listen_addr: None,
                 remote_addr: ([127, 0, 0, 1], 1).into(),
                 version: Version::V2,
+                key: None,
             };
             roster.insert(Arc::new(info), ConnId(n.into()));
         }

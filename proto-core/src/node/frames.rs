@@ -6,10 +6,11 @@ use core::time::Duration;
 
 use super::Node;
 use super::links::{Ending, encode};
+use crate::identity::Purpose;
 use crate::link::{LinkEvent, Phase};
 use crate::mesh::uniform;
 use crate::wire::{ByeCode, Chunk, Frame, Join, PeerRecord, Token};
-use crate::{Action, ConnId, LeaveReason, NodeId, Violation};
+use crate::{Action, ConnId, LeaveReason, Message, NodeId, PublicKey, Signature, Violation};
 
 /// How long one who is here waits before it dials a newcomer, which most likely dials first: this and up to as much
 /// again.
@@ -62,6 +63,13 @@ impl Node {
                 }
             }
             LinkEvent::Bye(code) => self.bye(conn, code),
+            LinkEvent::Proof(signature) => self.proven(conn, &signature),
+            LinkEvent::Chat(_)
+            | LinkEvent::Links(_)
+            | LinkEvent::Ihave(_)
+            | LinkEvent::Graft(_)
+            | LinkEvent::Tree(_)
+            | LinkEvent::Sync(_) => {}
             LinkEvent::Broke(violation) => {
                 self.stats.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
                 self.report(conn, violation);
@@ -86,11 +94,48 @@ impl Node {
         let stand_in = NodeId::random(&mut self.random);
         let Some(link) = self.links.get_mut(&conn) else { return };
         link.introduce(join, stand_in);
-        let Some(node_id) = link.node_id() else { return };
-        if node_id == self.id {
-            self.report(conn, Violation::ClaimsOurId);
-            self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
-        } else if self.roster.contains(node_id) {
+        let Some(peer) = &link.peer else { return };
+        let (node_id, key) = (peer.node_id, peer.key);
+        if node_id == self.id() {
+            return self.refuse(conn, Violation::ClaimsOurId);
+        }
+        match key {
+            Some(key) if key.node_id() == node_id => self.prove(conn, key),
+            None if !node_id.is_of_key() => self.introduced(conn, node_id),
+            _ => self.refuse(conn, Violation::NotItsKeysId),
+        }
+    }
+
+    /// Shows the peer on this link that our key is our own. Its own proof decides what becomes of the link.
+    fn prove(&mut self, conn: ConnId, theirs: PublicKey) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let Some(nonce) = link.peer.as_ref().and_then(|peer| peer.nonce) else { return };
+        let message = proof(&link.nonce, &nonce, self.identity.key(), theirs);
+        let signature = self.identity.sign(Purpose::Proof, &message);
+        self.send(conn, &encode(&Frame::Proof(signature)));
+    }
+
+    fn proven(&mut self, conn: ConnId, signature: &Signature) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let (ours, peer) = (&link.nonce, link.peer.as_mut());
+        let Some((peer, key, nonce)) = peer.and_then(|peer| {
+            let (key, nonce) = (peer.key?, peer.nonce?);
+            Some((peer, key, nonce))
+        }) else {
+            return;
+        };
+        let message = proof(&nonce, ours, key, self.identity.key());
+        if !key.verify(Purpose::Proof, &message, signature) {
+            return self.refuse(conn, Violation::FalseProof);
+        }
+        peer.proven = true;
+        let node_id = peer.node_id;
+        self.introduced(conn, node_id);
+    }
+
+    /// The peer on this link is who it says it is, as far as that can be known.
+    fn introduced(&mut self, conn: ConnId, node_id: NodeId) {
+        if self.roster.contains(node_id) {
             self.claim(conn, node_id);
         } else {
             self.welcome(conn);
@@ -101,10 +146,10 @@ impl Node {
     fn rejoined(&mut self, conn: ConnId, join: &Join) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let Some(node_id) = link.node_id() else { return };
-        let nonce = link.peer.as_ref().and_then(|peer| peer.nonce);
+        let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven)) else { return };
         link.introduce(join, node_id);
         if let Some(peer) = &mut link.peer {
-            peer.nonce = nonce;
+            (peer.nonce, peer.key, peer.proven) = before;
         }
         if link.phase == Phase::Here {
             self.refresh(node_id);
@@ -120,7 +165,7 @@ impl Node {
             // What answers our `JOIN` lists those here, what comes later is a newcomer.
             let courtesy =
                 if first { Duration::ZERO } else { COURTESY + uniform(&mut self.random, COURTESY) };
-            let known = record.node_id.is_some_and(|id| id == self.id || self.roster.contains(id));
+            let known = record.node_id.is_some_and(|id| id == self.id() || self.roster.contains(id));
             let Some(addr) = address_of(record).filter(|_| !known) else { continue };
             if Some(addr) == self.config.listen_addr {
                 continue;
@@ -145,7 +190,7 @@ impl Node {
         }
         let Some(peer) = link.node_id().and_then(|node_id| self.roster.get(node_id)) else { return };
         self.stats.delivered += 1;
-        self.actions.push_back(Action::Deliver { peer: peer.info.clone(), text });
+        self.actions.push_back(Action::Deliver(Message::Line { peer: peer.info.clone(), text }));
     }
 
     fn pinged(&mut self, conn: ConnId, token: Token) {
@@ -175,6 +220,19 @@ impl Node {
             }
         }
     }
+}
+
+/// What `PROOF` signs: both nonces and both keys, the prover's first.
+fn proof(prover: &Token, verifier: &Token, prover_key: PublicKey, verifier_key: PublicKey) -> Vec<u8> {
+    let mut message = Vec::new();
+    for nonce in [prover, verifier] {
+        // Length first: no two pairs of nonces read the same.
+        message.push(nonce.as_str().len() as u8);
+        message.extend_from_slice(nonce.as_str().as_bytes());
+    }
+    message.extend_from_slice(prover_key.as_bytes());
+    message.extend_from_slice(verifier_key.as_bytes());
+    message
 }
 
 /// Where a record says that its peer listens.

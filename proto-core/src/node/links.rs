@@ -46,7 +46,7 @@ impl Node {
     /// Our `JOIN` for this link.
     pub(super) fn join_frame(&self, conn: ConnId) -> Option<Vec<u8>> {
         let join = Join {
-            node_id: Some(self.id),
+            node_id: Some(self.id()),
             uname: Some(self.config.uname.clone()),
             listen_addr: self.config.listen_addr,
             remote_addr: None,
@@ -54,6 +54,7 @@ impl Node {
                 version: 2,
                 nonce: self.links.get(&conn)?.nonce,
                 links: u16::try_from(self.roster.len()).unwrap_or(u16::MAX),
+                key: Some(self.identity.key()),
             }),
         };
         Some(encode(&Frame::Join(join)))
@@ -331,5 +332,6 @@ pub(super) fn peer_info(link: &Link) -> Option<PeerInfo> {
         listen_addr: peer.listen_addr,
         remote_addr: link.remote,
         version: link.version()?,
+        key: peer.key,
     })
 }

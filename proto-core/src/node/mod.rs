@@ -15,12 +15,13 @@ use core::net::SocketAddr;
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::clock::Clock;
 use crate::link::{Indexed, Link, Opener, Phase};
 use crate::mesh::{Attempt, Dial, Goal, Mesh, Roster, TargetId};
 use crate::wire::Token;
 use crate::{
-    Action, Command, CommandError, Config, ConfigError, ConnId, DialError, DialId, Input, Instant,
-    MAX_RESOLVED, Name, NodeId, PeerAddr, PeerInfo, Stats, TimerKind,
+    Action, Command, CommandError, Config, ConfigError, ConnId, DialError, DialId, Identity, Input, Instant,
+    MAX_RESOLVED, Name, NodeId, Outcome, PeerAddr, PeerInfo, PublicKey, Stats, TimerKind,
 };
 
 /// One node of the network, as a state machine.
@@ -38,9 +39,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Node {
     config: Config,
-    id: NodeId,
+    identity: Identity,
     random: ChaCha8Rng,
     now: Instant,
+    clock: Clock,
     links: BTreeMap<ConnId, Link>,
     /// Whose nonce is whose: an index of `links`.
     nonces: BTreeMap<Token, ConnId>,
@@ -61,15 +63,21 @@ pub struct Node {
 
 impl Node {
     /// A node without connections. The seed feeds one generator (ChaCha8); it is never key material.
-    pub fn new(config: Config, seed: [u8; 32], now: Instant) -> Result<Self, ConfigError> {
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
         config.limits.check()?;
-        let mut random = ChaCha8Rng::from_seed(seed);
+        let random = ChaCha8Rng::from_seed(seed);
         Ok(Self {
-            id: NodeId::random(&mut random),
+            identity,
             mesh: Mesh::new(&config.limits),
             config,
             random,
             now,
+            clock: Clock::default(),
             links: BTreeMap::new(),
             nonces: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -87,6 +95,7 @@ impl Node {
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
+            Input::WallClock { unix_ms } => self.clock.set(self.now, unix_ms),
             Input::Accepted { conn, remote } => self.accepted(conn, remote),
             Input::Resolved { dial, addrs } => self.resolved(dial, &addrs),
             Input::Connected { dial, conn } => self.connected(dial, conn),
@@ -100,13 +109,14 @@ impl Node {
     }
 
     /// The application wants something. Carried out whole, or refused with the node as it was.
-    pub fn command(&mut self, now: Instant, command: Command) -> Result<(), CommandError> {
+    pub fn command(&mut self, now: Instant, command: Command) -> Result<Outcome, CommandError> {
         self.now = self.now.max(now);
         if self.stopping {
             return Err(CommandError::ShuttingDown);
         }
+        let mut outcome = Outcome::Done;
         match command {
-            Command::Say(texts) => self.say(&texts)?,
+            Command::Say(texts) => outcome = Outcome::Said(self.say(&texts)?),
             Command::Connect(addr) => {
                 if !self.mesh.add_target(addr, self.now, &self.config.limits) {
                     return Err(CommandError::TooManyTargets);
@@ -116,7 +126,7 @@ impl Node {
             Command::Shutdown => self.shut_down(),
         }
         self.settle_down();
-        Ok(())
+        Ok(outcome)
     }
 
     /// The next thing to do, until there is none.
@@ -135,7 +145,12 @@ impl Node {
 
     /// Its id.
     pub fn id(&self) -> NodeId {
-        self.id
+        self.identity.node_id()
+    }
+
+    /// Its public key.
+    pub fn key(&self) -> PublicKey {
+        self.identity.key()
     }
 
     /// The name its user goes by.

@@ -1,15 +1,16 @@
 //! What is said here, and whom it waits for.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Node;
 use super::links::Ending;
 use crate::link::Link;
 use crate::wire::Frame;
-use crate::{Action, ChatText, CommandError, ConnId, Instant, LeaveReason, TimerKind};
+use crate::{Action, ChatText, CommandError, ConnId, Entry, Instant, LeaveReason, TimerKind};
 
 impl Node {
-    pub(super) fn say(&mut self, texts: &[ChatText]) -> Result<(), CommandError> {
+    pub(super) fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
         let limits = &self.config.limits;
         let mut frames =
             Vec::with_capacity(texts.iter().map(|text| text.as_str().len() + "MSG|\n".len()).sum());
@@ -34,7 +35,7 @@ impl Node {
         for conn in conns {
             self.send(conn, &frames);
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Says that what had to wait need wait no longer.

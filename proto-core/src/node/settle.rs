@@ -13,7 +13,7 @@ use super::Node;
 use super::links::{Ending, encode};
 use crate::link::{Link, Opener, Phase};
 use crate::wire::{ByeCode, Frame};
-use crate::{Action, ConnId, Instant, LeaveReason, NodeId, Version, Violation};
+use crate::{Action, ConnId, Instant, LeaveReason, Message, NodeId, Version, Violation};
 
 impl Node {
     /// A `JOIN` claims the id of a peer that is here.
@@ -55,7 +55,7 @@ impl Node {
         if !parallel {
             // Another name of the address that it has: dialed again, it would forget us each time.
             self.reached(conn, node_id);
-            return self.refuse(conn);
+            return self.refuse(conn, Violation::ClaimsPeersId);
         }
         let active = peer.active;
         let info = peer.info.clone();
@@ -71,9 +71,9 @@ impl Node {
         self.refresh(node_id);
     }
 
-    /// The id in its `JOIN` is another's.
-    pub(super) fn refuse(&mut self, conn: ConnId) {
-        self.report(conn, Violation::ClaimsPeersId);
+    /// The id in its `JOIN` is not its own.
+    pub(super) fn refuse(&mut self, conn: ConnId, violation: Violation) {
+        self.report(conn, violation);
         self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 
@@ -99,7 +99,7 @@ impl Node {
     fn settle(&mut self, node_id: NodeId, newcomer: ConnId) {
         let Some(holder) = self.roster.get(node_id).map(|peer| peer.active) else { return };
         let (Some(here), Some(link)) = (self.links.get(&holder), self.links.get(&newcomer)) else { return };
-        let we_are_lower = self.id < node_id;
+        let we_are_lower = self.id() < node_id;
         let newcomer_stays = match (here.is_outbound(), link.is_outbound()) {
             _ if here.farewell.is_some() => true,
             (ours, theirs) if ours != theirs => theirs == we_are_lower,
@@ -190,7 +190,7 @@ impl Node {
     pub(super) fn deliver_all(&mut self, node_id: NodeId, texts: VecDeque<String>) {
         let Some(peer) = self.roster.get(node_id) else { return };
         self.stats.delivered += texts.len() as u64;
-        let deliver = |text| Action::Deliver { peer: peer.info.clone(), text };
+        let deliver = |text| Action::Deliver(Message::Line { peer: peer.info.clone(), text });
         self.actions.extend(texts.into_iter().map(deliver));
     }
 
@@ -207,7 +207,7 @@ impl Node {
         let (answered, here_since) =
             self.links.get(&holder).map_or((None, None), |link| (link.answered, link.here_since));
         if answered.is_some_and(|at| at >= since) {
-            return self.refuse(conn);
+            return self.refuse(conn, Violation::ClaimsPeersId);
         }
         if here_since.is_some_and(|at| at > since) {
             // It was another that was asked and was silent.
@@ -217,7 +217,7 @@ impl Node {
         self.stats.silent += 1;
         self.end(holder, Ending::Abort, LeaveReason::Silent);
         if self.links.get(&conn).is_some_and(|link| matches!(link.phase, Phase::Claiming { .. })) {
-            self.refuse(conn);
+            self.refuse(conn, Violation::ClaimsPeersId);
         }
     }
 

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::*;
-use crate::{ChatText, LeaveReason, Limits, Notice, Violation};
+use crate::{ChatText, Identity, LeaveReason, Limits, Message, Notice, Violation};
 
 /// A node, its clock, and what it has been asked to do.
 struct Solo {
@@ -28,7 +28,10 @@ fn solo_with(change: impl FnOnce(&mut Config)) -> Solo {
     let mut config = Config::new("Me".parse().unwrap());
     config.listen_addr = Some(SocketAddr::from(([127, 0, 0, 1], 8080)));
     change(&mut config);
-    Solo { node: Node::new(config, [7; 32], Instant::ORIGIN).unwrap(), now: Instant::ORIGIN }
+    Solo {
+        node: Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN).unwrap(),
+        now: Instant::ORIGIN,
+    }
 }
 
 fn join(id: &str, nonce: Option<&str>) -> String {
@@ -121,7 +124,7 @@ fn a_listener_greets_upon_the_first_byte_and_registers_upon_join() {
     assert_eq!(sent(&solo.flush(1)), "PEERS|\n");
     let actions = solo.receive(1, "MSG|hello\nMSG|there\n");
     assert!(
-        matches!(&actions[..], [Action::Deliver { text, .. }, Action::Deliver { .. }] if text == "hello")
+        matches!(&actions[..], [Action::Deliver(Message::Line { text, .. }), Action::Deliver(_)] if text == "hello")
     );
 }
 
@@ -252,7 +255,7 @@ fn a_connection_that_loses_is_read_on_although_much_waited_on_it() {
     assert!(solo.receive(2, &line.repeat(70)).contains(&Action::PauseReading { conn: ConnId(2) }));
     // Alice's id is the lower one, so the connection that she dialed stays.
     let actions = solo.receive(1, &alloc::format!("PING|{nonce}\n"));
-    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Deliver { .. })).count(), 70);
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Deliver(_))).count(), 70);
     assert!(actions.contains(&Action::ResumeReading { conn: ConnId(2) }), "{actions:?}");
 }
 

@@ -3,9 +3,15 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::json::{Object, Value};
-use super::{ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, PeerRecord, Token};
-use crate::{Name, NodeId};
+use super::{
+    ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE,
+    MAX_LINKS, PeerRecord, Token, TreeClaim,
+};
+use crate::{EntryId, MAX_NUMBER, Name, NodeId, Sealed, Signature};
 
 /// What a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +52,13 @@ fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
         "PING" => Frame::Ping(Token::new(filled()?).ok_or(FrameError::Token)?),
         "PONG" => Frame::Pong(Token::new(filled()?).ok_or(FrameError::Token)?),
         "BYE" => bye(filled()?),
+        "CHAT" => Frame::Chat(chat(filled()?)?),
+        "IHAVE" => Frame::Ihave(ids(filled()?, MAX_IHAVE, EntryId::new)?),
+        "GRAFT" => Frame::Graft(ids(filled()?, MAX_GRAFT, EntryId::new)?),
+        "TREE" => Frame::Tree(tree(filled()?).ok_or(FrameError::Tree)?),
+        "LINKS" => Frame::Links(links(payload.ok_or(FrameError::NoPayload)?)?),
+        "SYNC" => Frame::Sync(URL_SAFE_NO_PAD.decode(filled()?).map_err(|_| FrameError::Base64)?),
+        "PROOF" => Frame::Proof(Signature::new(filled()?).ok_or(FrameError::Base64)?),
         "" if payload.is_none() => return Ok(Parsed::Blank),
         _ => return Ok(Parsed::Unknown),
     };
@@ -64,6 +77,46 @@ fn bye(payload: &str) -> Frame<'_> {
     let (word, text) = payload.split_once('|').unwrap_or((payload, ""));
     let text = text[..text.floor_char_boundary(MAX_BYE_TEXT)].trim_end_matches('\r');
     Frame::Bye(ByeCode::from_word(word), text)
+}
+
+fn chat(payload: &str) -> Result<Sealed<'_>, FrameError> {
+    let (signature, json) = payload.split_once('|').ok_or(FrameError::NoPayload)?;
+    Ok(Sealed { signature: Signature::new(signature).ok_or(FrameError::Base64)?, json })
+}
+
+/// Ids separated by `;`. More of them than a frame may have are malformed.
+fn ids<T>(payload: &str, most: usize, id: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, FrameError> {
+    let mut ids = Vec::new();
+    for text in payload.split(';') {
+        if ids.len() == most {
+            return Err(FrameError::TooMany);
+        }
+        ids.push(id(text).ok_or(FrameError::Base64)?);
+    }
+    Ok(ids)
+}
+
+fn links(payload: &str) -> Result<Vec<NodeId>, FrameError> {
+    if payload.is_empty() {
+        return Ok(Vec::new());
+    }
+    ids(payload, MAX_LINKS, |text| text.parse().ok()).map_err(|error| match error {
+        FrameError::Base64 => FrameError::NodeId,
+        other => other,
+    })
+}
+
+/// The parent is optional: what stands behind it is for later versions.
+fn tree(payload: &str) -> Option<TreeClaim> {
+    let mut fields = payload.split(';');
+    let root = fields.next()?.parse().ok()?;
+    let mut number = || fields.next()?.parse::<u64>().ok().filter(|number| *number <= MAX_NUMBER);
+    let (period, sequence) = (number()?, number()?);
+    let signature = Signature::new(fields.next()?)?;
+    let distance = fields.next()?.parse::<u64>().ok()?.try_into().unwrap_or(u16::MAX);
+    let parent = fields.next().filter(|text| !text.is_empty());
+    let parent = parent.map(str::parse).transpose().ok()?;
+    Some(TreeClaim { root, period, sequence, signature, distance, parent })
 }
 
 fn join(payload: &str) -> Result<Join, FrameError> {
@@ -89,6 +142,7 @@ fn hello(object: &Object<'_>) -> Result<Option<Hello>, FrameError> {
         version: version.try_into().unwrap_or(u32::MAX),
         nonce: Token::new(nonce).ok_or(FrameError::Token)?,
         links: number(&object.links)?.unwrap_or(0).try_into().unwrap_or(u16::MAX),
+        key: string(&object.key)?.map(str::parse).transpose().map_err(|_| FrameError::Key)?,
     }))
 }
 

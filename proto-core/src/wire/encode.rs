@@ -3,8 +3,14 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::json::write_string;
-use super::{ByeCode, Frame, Hello, Join, MAX_BYE_TEXT, MAX_LINE, PeerRecord};
+use super::{
+    ByeCode, Frame, Hello, Join, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE, MAX_LINE, MAX_LINKS, PeerRecord,
+    TreeClaim,
+};
 
 impl Frame<'_> {
     /// Appends the frame's line with its end.
@@ -19,6 +25,19 @@ impl Frame<'_> {
             Self::Ping(token) => write_text(out, b"PING|", token.as_str()),
             Self::Pong(token) => write_text(out, b"PONG|", token.as_str()),
             Self::Bye(code, text) => write_bye(out, *code, text),
+            Self::Proof(signature) => write_display(out, format_args!("PROOF|{signature}")),
+            Self::Links(ids) => write_ids(out, b"LINKS|", ids, MAX_LINKS),
+            Self::Chat(sealed) => {
+                write_display(out, format_args!("CHAT|{}|", sealed.signature));
+                out.extend_from_slice(sealed.json.as_bytes());
+            }
+            Self::Ihave(ids) => write_ids(out, b"IHAVE|", ids, MAX_IHAVE),
+            Self::Graft(ids) => write_ids(out, b"GRAFT|", ids, MAX_GRAFT),
+            Self::Tree(claim) => write_tree(out, claim),
+            Self::Sync(bytes) => {
+                out.extend_from_slice(b"SYNC|");
+                write_display(out, Base64Display::new(bytes, &URL_SAFE_NO_PAD));
+            }
         }
         out.push(b'\n');
     }
@@ -29,10 +48,13 @@ fn write_join(out: &mut Vec<u8>, join: &Join) {
     let Join { node_id, uname, listen_addr, remote_addr, hello } = join.clone();
     out.extend_from_slice(b"JOIN|{");
     write_record(out, &PeerRecord { node_id, uname, listen_addr, remote_addr });
-    if let Some(Hello { version, nonce, links }) = hello {
+    if let Some(Hello { version, nonce, links, key }) = hello {
         write_display(out, format_args!(",\"v\":{version},\"nonce\":"));
         write_string(out, nonce.as_str());
         write_display(out, format_args!(",\"links\":{links}"));
+        if let Some(key) = key {
+            write_display(out, format_args!(",\"key\":\"{key}\""));
+        }
     }
     out.push(b'}');
 }
@@ -74,6 +96,21 @@ fn write_quoted(out: &mut Vec<u8>, value: Option<impl fmt::Display>) {
     }
 }
 
+fn write_ids(out: &mut Vec<u8>, head: &[u8], ids: &[impl fmt::Display], most: usize) {
+    out.extend_from_slice(head);
+    for (index, id) in ids.iter().take(most).enumerate() {
+        write_display(out, format_args!("{}{id}", if index == 0 { "" } else { ";" }));
+    }
+}
+
+fn write_tree(out: &mut Vec<u8>, claim: &TreeClaim) {
+    let TreeClaim { root, period, sequence, signature, distance, parent } = claim;
+    write_display(out, format_args!("TREE|{root};{period};{sequence};{signature};{distance};"));
+    if let Some(parent) = parent {
+        write_display(out, parent);
+    }
+}
+
 fn write_bye(out: &mut Vec<u8>, code: ByeCode, text: &str) {
     out.extend_from_slice(b"BYE|");
     out.extend_from_slice(code.word().as_bytes());
@@ -91,7 +128,8 @@ fn write_text(out: &mut Vec<u8>, head: &[u8], text: &str) {
     }
 }
 
-fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
+/// Appends what is displayed.
+pub(crate) fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
     struct Appender<'a>(&'a mut Vec<u8>);
 
     impl fmt::Write for Appender<'_> {

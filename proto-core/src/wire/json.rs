@@ -19,6 +19,7 @@ pub(super) struct Object<'a> {
     pub(super) v: Value<'a>,
     pub(super) nonce: Value<'a>,
     pub(super) links: Value<'a>,
+    pub(super) key: Value<'a>,
 }
 
 /// A JSON value, as far as the protocol knows values.
@@ -43,6 +44,7 @@ enum Key {
     V,
     Nonce,
     Links,
+    Key,
     #[serde(other)]
     Unknown,
 }
@@ -75,6 +77,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 Key::V => &mut object.v,
                 Key::Nonce => &mut object.nonce,
                 Key::Links => &mut object.links,
+                Key::Key => &mut object.key,
                 Key::Unknown => continue,
             };
             *slot = value;
@@ -149,7 +152,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 }
 
 /// Writes `text` as a JSON string, with a `;` as `\u003b`: version 1 nodes split `PEERS` at every `;`.
-pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     for byte in text.bytes() {
@@ -165,6 +168,16 @@ pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// How many bytes [`write_string`] writes.
+pub(crate) fn json_len(text: &str) -> usize {
+    let len = |byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 | b';' => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(len).sum::<usize>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +188,7 @@ mod tests {
         let mut out = Vec::new();
         write_string(&mut out, &every);
         assert!(!out.contains(&b';') && !out.contains(&b'\n'));
+        assert_eq!(out.len(), json_len(&every));
         assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), every);
     }
 }

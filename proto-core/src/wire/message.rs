@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, NodeId};
+use crate::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
 
 /// One frame, read or to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,20 @@ pub enum Frame<'a> {
     Pong(Token),
     /// My last frame here, and why.
     Bye(ByeCode, &'a str),
+    /// The key in my `JOIN` is mine.
+    Proof(Signature),
+    /// Whom I am linked to now.
+    Links(Vec<NodeId>),
+    /// An entry, as its author signed it.
+    Chat(Sealed<'a>),
+    /// I hold these entries.
+    Ihave(Vec<EntryId>),
+    /// Send these entries.
+    Graft(Vec<EntryId>),
+    /// Where I stand in the eager tree.
+    Tree(TreeClaim),
+    /// One message of a set reconciliation.
+    Sync(Vec<u8>),
 }
 
 /// The payload of `JOIN`.
@@ -49,6 +63,25 @@ pub struct Hello {
     pub nonce: Token,
     /// How many links the sender has; clamped to 65,535.
     pub links: u16,
+    /// The sender's key, which `PROOF` proves.
+    pub key: Option<PublicKey>,
+}
+
+/// The payload of `TREE`: where the sender stands in the eager tree, by its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeClaim {
+    /// The root's key.
+    pub root: PublicKey,
+    /// The period that it is the root of.
+    pub period: u64,
+    /// The root's sequence number.
+    pub sequence: u64,
+    /// The root's signature over the three before.
+    pub signature: Signature,
+    /// Links from the root to the sender.
+    pub distance: u16,
+    /// The sender's parent; none where the sender is the root, or has lost its parent.
+    pub parent: Option<NodeId>,
 }
 
 /// One entry of `PEERS`.

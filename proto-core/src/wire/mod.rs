@@ -11,8 +11,10 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use decode::{Parsed, parse};
+pub(crate) use encode::write_display;
+pub(crate) use json::{json_len, write_string};
 pub use line::{Chunk, Line, LineReader, LineTooLong};
-pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
+pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token, TreeClaim};
 
 /// The longest line, in bytes with its end (SPEC section 6).
 pub const MAX_LINE: usize = 65_536;
@@ -22,6 +24,18 @@ const MAX_ADDRESS: usize = 261;
 
 /// The longest text of `BYE`, in bytes; what is longer is cut, read or written.
 const MAX_BYE_TEXT: usize = 200;
+
+/// The most ids in `LINKS`; who has more links names the first of them.
+pub const MAX_LINKS: usize = 256;
+
+/// The most ids in `IHAVE`.
+pub const MAX_IHAVE: usize = 512;
+
+/// The most ids in `GRAFT`.
+pub const MAX_GRAFT: usize = 64;
+
+/// The most bytes in `SYNC`: their base64 fits a line.
+pub const MAX_SYNC: usize = 48_000;
 
 /// Why a line cannot be read as a frame.
 #[derive(
@@ -43,4 +57,16 @@ pub enum FrameError {
     /// A token or nonce is empty, too long or has illegal characters in it, or version 2 says no nonce.
     #[error("its token is wrong")]
     Token,
+    /// A key is not a public key.
+    #[error("its key is wrong")]
+    Key,
+    /// An id of an entry, a signature or bytes are not base64url of the right length.
+    #[error("its base64 is wrong")]
+    Base64,
+    /// More ids than a frame may have.
+    #[error("it names too many ids")]
+    TooMany,
+    /// A field of `TREE` is wrong.
+    #[error("a field of its claim is wrong")]
+    Tree,
 }

@@ -44,7 +44,7 @@ fn types_are_matched_exactly() {
     for line in ["", "\r"] {
         assert_eq!(parse(Line::Text(line), 64), Ok(Parsed::Blank));
     }
-    for line in ["msg|x", "MSGS|x", " MSG|x", "HELLO", "CHAT|x", "|", "|MSG|x", " "] {
+    for line in ["msg|x", "MSGS|x", " MSG|x", "HELLO", "CHATS|x", "|", "|MSG|x", " "] {
         assert_eq!(parse(Line::Text(line), 64), Ok(Parsed::Unknown), "{line:?}");
     }
 }
@@ -69,7 +69,7 @@ fn a_message_is_the_rest_of_the_line() {
     assert_eq!(frame("MSG|a|b é;\t "), Ok(Frame::Msg("a|b é;\t ")));
     assert_eq!(frame("MSG|a\rb\r\r"), Ok(Frame::Msg("a\rb")));
     assert_eq!(encoded(&Frame::Msg("a\nJOIN|{}\nb")), "MSG|a JOIN|{} b\n");
-    let longest = "x".repeat(ChatText::MAX);
+    let longest = "x".repeat(MAX_LINE - 5);
     assert_eq!(encoded(&Frame::Msg(&longest)).len(), MAX_LINE);
 }
 
@@ -203,7 +203,7 @@ fn join_says_every_key_that_version_1_knows() {
         uname: Name::cut("a;\"\u{1}"),
         listen_addr: Some("[::1]:8080".parse().unwrap()),
         remote_addr: None,
-        hello: Some(Hello { version: 2, nonce: Token::new(r#"n"\"#).unwrap(), links: 7 }),
+        hello: Some(Hello { version: 2, nonce: Token::new(r#"n"\"#).unwrap(), links: 7, key: None }),
     };
     let expected = [
         r#"JOIN|{"listen_addr":"[::1]:8080","node_id":""#,

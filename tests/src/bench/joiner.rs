@@ -9,7 +9,7 @@ use proto_core::wire::{Frame, Hello, Join, PeerRecord, Token};
 pub fn join(number: u32) -> Vec<u8> {
     let PeerRecord { node_id, uname, listen_addr, .. } = record(number);
     let nonce = Token::from_bits(u128::from(number));
-    let hello = Some(Hello { version: 2, nonce, links: 0 });
+    let hello = Some(Hello { version: 2, nonce, links: 0, key: None });
     encode(&Frame::Join(Join { node_id, uname, listen_addr, remote_addr: None, hello }))
 }
 

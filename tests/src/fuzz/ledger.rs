@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto_core::wire::{Chunk, Frame, LineReader, MAX_LINE, Parsed, Token, parse};
-use proto_core::{Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Node, NodeId, PeerInfo};
+use proto_core::{Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Message, Node, NodeId, PeerInfo};
 
 /// Checks each action against all that came before it.
 pub(super) struct Ledger {
@@ -147,9 +147,14 @@ impl Ledger {
             Action::UnregisterPeer { peer, .. } => {
                 assert_eq!(self.here.remove(&peer.node_id).as_ref(), Some(peer), "a peer that is here left");
             }
-            Action::Deliver { peer, text } => {
-                assert_eq!(self.here.get(&peer.node_id), Some(peer), "who says something is here");
-                assert!(!text.is_empty() && !text.contains('\n'), "a message is a line");
+            Action::Deliver(message) => {
+                if let Message::Line { peer, .. } = message {
+                    assert_eq!(self.here.get(&peer.node_id), Some(peer), "who says something is here");
+                }
+                assert!(
+                    message.texts().all(|text| !text.is_empty() && !text.contains('\n')),
+                    "a message is lines"
+                );
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
             Action::Report { .. } | Action::Notice(_) => {}
@@ -231,6 +236,13 @@ impl Conn {
             Frame::Ping(token) => self.ping = Some(*token),
             Frame::Pong(_) => {}
             Frame::Bye(..) => self.bye = true,
+            Frame::Proof(_)
+            | Frame::Chat(_)
+            | Frame::Links(_)
+            | Frame::Ihave(_)
+            | Frame::Graft(_)
+            | Frame::Tree(_)
+            | Frame::Sync(_) => {}
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
         let plain = matches!(frame, Frame::Peers(_) | Frame::Msg(_));

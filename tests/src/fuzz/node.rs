@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proto_core::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 use proto_core::{
-    ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Input, Instant, Limits, Node, NodeId,
-    PeerAddr,
+    ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Identity, Input, Instant, Limits,
+    Node, NodeId, PeerAddr,
 };
 
 use super::ledger::{Goal, Ledger};
@@ -38,7 +38,8 @@ impl World {
         let mut config = Config::new("node".parse().expect("a name"));
         config.listen_addr = Some(address(0));
         config.limits = limits();
-        let node = Node::new(config, [7; 32], Instant::ORIGIN).expect("legal limits");
+        let node = Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN)
+            .expect("legal limits");
         let ledger = Ledger::new(&node);
         Self { node, now: Instant::ORIGIN, ledger, next_conn: 0, defer: false }
     }
@@ -180,7 +181,7 @@ impl World {
             uname: Some(name(id)),
             listen_addr: (flags & 2 != 0).then(|| address(id)),
             remote_addr: None,
-            hello: (flags & 1 != 0).then_some(Hello { version: 2, nonce, links: id as u16 }),
+            hello: (flags & 1 != 0).then_some(Hello { version: 2, nonce, links: id as u16, key: None }),
         };
         self.receive_frame(index, &Frame::Join(join));
     }
@@ -255,7 +256,7 @@ impl World {
     fn command(&mut self, command: Command) {
         let stops = command == Command::Shutdown;
         let result = self.node.command(self.now, command);
-        assert_eq!(result == Err(CommandError::ShuttingDown), self.ledger.stopping);
+        assert_eq!(matches!(result, Err(CommandError::ShuttingDown)), self.ledger.stopping);
         if stops {
             // What was wanted before is not held against a node that stops from here on.
             while let Some(action) = self.node.poll_action() {
