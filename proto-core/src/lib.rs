@@ -74,6 +74,7 @@ mod entry;
 mod identity;
 mod input;
 mod link;
+mod log;
 mod mesh;
 mod name;
 mod node;
