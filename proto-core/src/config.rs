@@ -131,6 +131,8 @@ pub struct Limits {
     pub log_entries: usize,
     /// Their bytes; the oldest goes first. *Spec.*
     pub log_bytes: usize,
+    /// Entries evicted whose ids are remembered; what is older than those forgotten is taken no more. *Guess.*
+    pub evicted: usize,
     /// How long an entry waits for those before it. *Spec.*
     pub hold_back: Duration,
     /// Entries of one author that wait for others; above that the one with the highest number goes. *Spec.*
@@ -211,6 +213,7 @@ impl Default for Limits {
             buffers: 64 * MIB,
             log_entries: 10_000,
             log_bytes: 16 * MIB,
+            evicted: 32_768,
             hold_back: Duration::from_secs(3),
             early_per_author: 64,
             early: 3000,

@@ -2,6 +2,8 @@
 
 mod authors;
 mod parked;
+#[cfg(test)]
+mod properties;
 mod reconcile;
 mod run;
 #[cfg(test)]
@@ -24,8 +26,8 @@ use crate::{Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey};
 
 /// The entries held. Each is shown at most once, an author's in their order unless marked late.
 ///
-/// It tells an entry that is new from one that was here by the window and its floor alone: what was evicted is below
-/// the floor, and nothing below the floor is taken.
+/// It tells an entry that is new from one that was here by its window alone, which remembers more than it holds; what
+/// it knows of authors may be lost at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     window: Window,
@@ -73,7 +75,7 @@ pub(crate) struct Sizes {
     pub(crate) early: usize,
     /// Entries that are not due yet; they are not in the window.
     pub(crate) parked: usize,
-    /// Authors whose order is known.
+    /// Authors of whom it is known what was shown.
     pub(crate) authors: usize,
 }
 
@@ -89,7 +91,7 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
-        if self.window.is_below_floor(&entry) {
+        if self.window.is_gone(&entry) {
             return Taken::Dropped;
         }
         if wall.is_some_and(|wall| entry.at() > latest(wall, limits)) {
@@ -185,7 +187,7 @@ impl Log {
     fn admit(&mut self, now: Instant, entry: Arc<Entry>, show: bool, limits: &Limits) -> Taken {
         let (key, id) = (entry.key(), entry.id());
         let versions = self.window.versions(key, entry.epoch(), entry.seq());
-        if versions >= window::VERSIONS || self.window.is_below_floor(&entry) {
+        if versions >= window::VERSIONS || self.window.is_gone(&entry) {
             return Taken::Dropped;
         }
         let mut effects = Vec::new();
@@ -206,7 +208,7 @@ impl Log {
         while let Some(oldest) = self.window.surplus(limits).cloned() {
             self.authors.release(&oldest, limits, &mut effects);
             self.emit(core::mem::take(&mut effects), Some(id).filter(|_| !show));
-            self.window.evict_oldest();
+            self.window.evict_oldest(limits);
         }
         self.emit(effects, Some(id).filter(|_| !show));
         taken

@@ -60,9 +60,20 @@ impl Desk {
 
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        self.wall = self.wall.map(|wall| wall + u64::try_from(time.as_millis()).unwrap());
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.wall = self.wall.map(|wall| wall.saturating_add(millis));
         self.log.timeout(self.now, self.wall, &self.limits);
         assert!(self.log.is_consistent());
+    }
+
+    pub(super) fn set_wall(&mut self, wall: Option<u64>) {
+        self.wall = wall;
+    }
+
+    /// What had to make room, of the events that nobody has taken yet.
+    pub(super) fn peek_forgotten(&self) -> Vec<EntryId> {
+        let id = |event: &LogEvent| if let LogEvent::Forgot { id } = event { Some(*id) } else { None };
+        self.log.events.iter().filter_map(id).collect()
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -253,20 +264,34 @@ fn the_parked_one_furthest_ahead_makes_room() {
 
 #[test]
 fn the_oldest_is_evicted_and_does_not_come_in_again() {
-    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.log_entries = 3));
-    for seq in 0..5 {
+    let anna = Author::new(1);
+    let mut desk = Desk::new(|limits| (limits.log_entries, limits.evicted) = (3, 2));
+    for seq in 0..6 {
         desk.take(&anna.says(seq));
         assert_eq!(desk.log.sizes().held, 3.min(seq as usize + 1));
     }
-    assert_eq!(desk.shown(), ["0", "1", "2", "3", "4"]);
-    for seq in 0..2 {
+    assert_eq!(desk.shown(), ["0", "1", "2", "3", "4", "5"]);
+    for seq in 0..3 {
         assert_eq!(desk.take(&anna.says(seq)), Taken::Dropped);
     }
-    // Above the floor, and the oldest: shown, then evicted.
-    let bob = Author::new(2).says_at(EPOCH, 0, 1_001_500, "x");
-    assert_eq!((desk.take(&bob), desk.take(&bob)), (Taken::New, Taken::Dropped));
+    assert_eq!(desk.log.iter().map(|entry| entry.seq()).collect::<Vec<_>>(), [3, 4, 5]);
+}
+
+#[test]
+fn what_is_older_than_all_that_is_held_is_shown_as_long_as_it_can_be_known_as_new() {
+    let anna = Author::new(1);
+    let mut desk = Desk::new(|limits| (limits.log_entries, limits.evicted) = (3, 2));
+    for seq in 0..6 {
+        desk.take(&anna.says(seq));
+    }
+    desk.events();
+    // Remembered are the numbers 1 and 2; nothing is known of what is not younger than 0.
+    let bob = |at| Author::new(2).says_at(at, 0, at, "x");
+    assert_eq!(desk.take(&bob(999_999)), Taken::Dropped);
+    assert_eq!((desk.take(&bob(1_000_001)), desk.take(&bob(1_000_001))), (Taken::New, Taken::Dropped));
     assert_eq!(desk.shown(), ["0"]);
-    assert_eq!(desk.log.iter().map(|entry| entry.seq()).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!((desk.take(&bob(1_000_002)), desk.take(&bob(1_000_001))), (Taken::New, Taken::Dropped));
+    assert_eq!(desk.log.iter().map(|entry| entry.seq()).collect::<Vec<_>>(), [3, 4, 5]);
 }
 
 #[test]

@@ -11,19 +11,22 @@ pub(super) const VERSIONS: usize = 2;
 /// Where an entry stands, which no other does: forks of one time differ in their ids alone.
 pub(super) type Spot = (Place, EntryId);
 
-/// A bounded part of the conversation: what was evicted is below the *floor*, and nothing below it comes in again. So
-/// the two together know every entry that ever was here.
+/// A bounded part of the conversation. What was evicted is remembered, and what is not remembered any longer is below
+/// the *floor*; neither comes in again. So the three together know every entry that ever was here.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     entries: BTreeMap<Spot, Arc<Entry>>,
     /// An index of `entries`.
     places: BTreeMap<EntryId, Place>,
-    /// By author, epoch and number: an index of `entries`.
-    numbers: BTreeSet<Number>,
     /// An index of `entries`.
     bytes: usize,
-    /// The last one evicted.
+    /// Those that were evicted last in the order of the conversation, not of their eviction: authors whose clocks are
+    /// ahead must not silence the others, whose entries are older than theirs.
+    evicted: BTreeSet<Spot>,
+    /// The last one that is not remembered any longer.
     floor: Option<Spot>,
+    /// By author, epoch and number: an index of `entries` and `evicted`.
+    numbers: BTreeSet<Number>,
     /// How often the window changed.
     generation: u64,
 }
@@ -84,20 +87,21 @@ impl Window {
 
     /// From when on the window is whole: nothing that was said then or later was evicted.
     pub(super) fn whole_since(&self) -> u64 {
-        self.floor.map_or(0, |(place, _)| place.at.saturating_add(1))
+        self.evicted.last().or(self.floor.as_ref()).map_or(0, |(place, _)| place.at.saturating_add(1))
     }
 
-    /// Whether there is no telling if this entry was here before.
-    pub(super) fn is_below_floor(&self, entry: &Entry) -> bool {
-        self.floor.is_some_and(|floor| spot(entry) <= floor)
+    /// Whether this entry was evicted, or there is no telling.
+    pub(super) fn is_gone(&self, entry: &Entry) -> bool {
+        let spot = spot(entry);
+        self.floor.is_some_and(|floor| spot <= floor) || self.evicted.contains(&spot)
     }
 
-    /// How many entries with this number are here.
+    /// How many entries with this number are remembered.
     pub(super) fn versions(&self, key: PublicKey, epoch: u64, seq: u64) -> usize {
         self.numbered(key, epoch, seq..=seq).count()
     }
 
-    /// The highest number of this epoch that is here.
+    /// The highest number of this epoch that is remembered.
     pub(super) fn last_number(&self, key: PublicKey, epoch: u64) -> Option<u64> {
         self.numbered(key, epoch, 0..=u64::MAX).next_back().map(|number| number.seq)
     }
@@ -134,7 +138,8 @@ impl Window {
     pub(super) fn remove(&mut self, entry: &Entry) {
         let spot = spot(entry);
         if self.entries.remove(&spot).is_some() {
-            self.unindex(&spot, entry);
+            self.leave(&spot, entry);
+            self.numbers.remove(&Number::of(&spot));
         }
     }
 
@@ -145,25 +150,30 @@ impl Window {
     }
 
     /// Takes the oldest entry out, for good.
-    pub(super) fn evict_oldest(&mut self) {
-        if let Some((spot, entry)) = self.entries.pop_first() {
-            self.unindex(&spot, &entry);
-            self.floor = Some(spot);
+    pub(super) fn evict_oldest(&mut self, limits: &Limits) {
+        let Some((spot, entry)) = self.entries.pop_first() else { return };
+        self.leave(&spot, &entry);
+        self.evicted.insert(spot);
+        while self.evicted.len() > limits.evicted
+            && let Some(oldest) = self.evicted.pop_first()
+        {
+            self.numbers.remove(&Number::of(&oldest));
+            self.floor = Some(oldest);
         }
     }
 
-    fn unindex(&mut self, spot: &Spot, entry: &Entry) {
+    fn leave(&mut self, spot: &Spot, entry: &Entry) {
         self.places.remove(&spot.1);
-        self.numbers.remove(&Number::of(spot));
         self.bytes -= entry.size();
         self.generation += 1;
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let spots = || self.entries.keys();
-        self.entries.iter().all(|(at, entry)| spot(entry) == *at && Some(at) > self.floor.as_ref())
-            && self.places == spots().map(|(place, id)| (*id, *place)).collect()
-            && self.numbers == spots().map(Number::of).collect()
+        let known = || self.entries.keys().chain(&self.evicted);
+        self.entries.iter().all(|(at, entry)| spot(entry) == *at)
+            && known().all(|spot| Some(spot) > self.floor.as_ref())
+            && self.places == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
+            && self.numbers == known().map(Number::of).collect()
             && self.bytes == self.iter().map(|entry| entry.size()).sum::<usize>()
     }
 }
