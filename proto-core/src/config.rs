@@ -159,6 +159,77 @@ pub struct Limits {
     pub sync_burst: u32,
     /// One more of them each so long. *Guess.*
     pub sync_every: Duration,
+
+    /// For how long one node is the root of the eager tree. All nodes have to agree on it. *Spec.*
+    pub root_period: Duration,
+    /// How far into a period its tree counts. All nodes have to agree on it. *Spec.*
+    pub root_turn: Duration,
+    /// How long before and after its end a period's tree is kept, for nodes whose clocks differ. *Spec*: twice the
+    /// clock tolerance.
+    pub root_overlap: Duration,
+    /// A root signs a new sequence number each so long. *Spec.*
+    pub sequence_every: Duration,
+    /// Newer sequence numbers of a root are taken at most one each so long. *Spec.*
+    pub sequence_least: Duration,
+    /// The most that a sequence number rises by. *Spec.*
+    pub sequence_rise: u64,
+    /// A root is it no more so long after its newest sequence number came. *Spec.*
+    pub root_lives: Duration,
+    /// The longest that a node waits for a better root before it claims the place. *Guess.*
+    pub root_wait: Duration,
+    /// Changes of a period's root that may follow each other at once. *Guess*: as many records as 10,000 nodes that
+    /// claim the place in random order set, and more.
+    pub roots_burst: u32,
+    /// One more change of a period's root each so long. *Guess.*
+    pub roots_every: Duration,
+    /// How long a parent may take to bring a sequence number that another neighbour has brought. *Guess.*
+    pub tree_patience: Duration,
+    /// Changes of a place in the tree, but a new root or number, are told at most each so long. *Spec.*
+    pub tree_told_every: Duration,
+    /// How long after the new parent the old one learns that it is it no more. *Guess.*
+    pub tree_overlap: Duration,
+    /// Entries that had to be asked for from others that cost a parent its place. *Spec.*
+    pub parent_failures: usize,
+    /// Within so long. *Spec.*
+    pub parent_failures_window: Duration,
+    /// A parent so young is not blamed. *Spec.*
+    pub parent_settled: Duration,
+    /// How long a neighbour that failed as a parent is not to be one. *Spec.*
+    pub parent_shunned: Duration,
+    /// `LINKS` at most one each so long. *Spec.*
+    pub links_every: Duration,
+    /// From an entry to its announcement. *Spec.*
+    pub announce_after: Duration,
+    /// Ids that wait to be announced to one neighbour; past it the oldest is left to reconciliation. *Guess.*
+    pub announced: usize,
+    /// From the first announcement of an entry to the asking for it. *Spec.*
+    pub ask_after: Duration,
+    /// The same where no tree brings entries. *Guess*: how much later than others' a direct copy may come.
+    pub ask_after_alone: Duration,
+    /// From one announcer being asked to the next. *Spec.*
+    pub ask_again: Duration,
+    /// Times that an entry is asked for before it is given up until the next announcement or reconciliation. *Guess.*
+    pub ask_tries: u32,
+    /// Announcers remembered of an entry that is not here. *Guess.*
+    pub announcers: usize,
+    /// Entries announced and not here; past it, who announced most loses the oldest. *Spec.*
+    pub missing: usize,
+    /// Of these, first announced by one neighbour. *Guess.*
+    pub missing_per_link: usize,
+    /// Entries asked for at once from one neighbour after a reconciliation. *Spec.*
+    pub asked: usize,
+    /// Entries that wait to be asked for from one neighbour; the rest is left to the next reconciliation. *Guess.*
+    pub wanted: usize,
+    /// How long an entry asked for after a reconciliation is waited for. *Guess.*
+    pub asked_for: Duration,
+    /// Ids of entries that came lately. *Spec.*
+    pub seen: usize,
+    /// How long they are kept where there is room. *Spec.*
+    pub seen_for: Duration,
+    /// A reconciliation with a random neighbour each so long, about. *Spec.*
+    pub reconcile_every: Duration,
+    /// With one neighbour at most one each so long. *Guess.*
+    pub reconcile_again: Duration,
 }
 
 impl Default for Limits {
@@ -227,6 +298,40 @@ impl Default for Limits {
             sync_timeout: Duration::from_secs(10),
             sync_burst: 64,
             sync_every: Duration::from_millis(250),
+            root_period: Duration::from_secs(3600),
+            root_turn: Duration::from_secs(120),
+            root_overlap: Duration::from_secs(240),
+            sequence_every: Duration::from_secs(10),
+            sequence_least: Duration::from_secs(5),
+            sequence_rise: 16,
+            root_lives: Duration::from_secs(30),
+            root_wait: Duration::from_secs(3),
+            roots_burst: 16,
+            roots_every: Duration::from_secs(5),
+            tree_patience: Duration::from_secs(1),
+            tree_told_every: Duration::from_millis(150),
+            tree_overlap: Duration::from_millis(200),
+            parent_failures: 3,
+            parent_failures_window: Duration::from_secs(30),
+            parent_settled: Duration::from_secs(2),
+            parent_shunned: Duration::from_secs(60),
+            links_every: Duration::from_secs(1),
+            announce_after: Duration::from_millis(100),
+            announced: 4096,
+            ask_after: Duration::from_millis(150),
+            ask_after_alone: Duration::from_millis(50),
+            ask_again: Duration::from_millis(300),
+            ask_tries: 10,
+            announcers: 16,
+            missing: 4096,
+            missing_per_link: 1024,
+            asked: 256,
+            wanted: 10_000,
+            asked_for: Duration::from_secs(10),
+            seen: 131_072,
+            seen_for: Duration::from_secs(600),
+            reconcile_every: Duration::from_secs(30),
+            reconcile_again: Duration::from_secs(2),
         }
     }
 }
@@ -254,6 +359,8 @@ impl Limits {
             ("syncs", self.syncs),
             ("sync_rounds", self.sync_rounds),
             ("sync_burst", self.sync_burst as usize),
+            ("sequence_rise", usize::try_from(self.sequence_rise).unwrap_or(usize::MAX)),
+            ("asked", self.asked),
         ];
         if let Some((name, _)) = nonzero.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Zero(name));
@@ -282,12 +389,20 @@ impl Limits {
             (("ping_idle", self.ping_idle), ("dead", self.dead)),
             (("backoff_min", self.backoff_min), ("backoff_max", self.backoff_max)),
             (("backoff_min", self.backoff_min), ("backoff_user", self.backoff_user)),
+            (("root_turn", self.root_turn), ("root_overlap", self.root_overlap)),
+            (("root_overlap", self.root_overlap), ("root_period", self.root_period)),
+            (("sequence_least", self.sequence_least), ("sequence_every", self.sequence_every)),
+            (("sequence_every", self.sequence_every), ("root_lives", self.root_lives)),
         ];
         let wrong = times.into_iter().find(|((_, low), (_, high))| low > high);
         match wrong {
             Some(((low, _), (high, _))) => Err(ConfigError::Order { low, high }),
             None if self.backoff_min.is_zero() => Err(ConfigError::Zero("backoff_min")),
             None if self.ping_idle.is_zero() => Err(ConfigError::Zero("ping_idle")),
+            None if self.sequence_every.is_zero() => Err(ConfigError::Zero("sequence_every")),
+            None if self.ask_again.is_zero() => Err(ConfigError::Zero("ask_again")),
+            None if self.asked_for.is_zero() => Err(ConfigError::Zero("asked_for")),
+            None if self.reconcile_every.is_zero() => Err(ConfigError::Zero("reconcile_every")),
             None => Ok(()),
         }
     }

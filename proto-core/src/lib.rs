@@ -71,6 +71,8 @@ mod clock;
 mod command;
 mod config;
 mod entry;
+#[allow(dead_code, reason = "not yet spoken")]
+mod gossip;
 mod identity;
 mod input;
 mod link;
@@ -78,6 +80,7 @@ mod log;
 mod mesh;
 mod name;
 mod node;
+mod random;
 mod rate;
 mod stats;
 mod time;

@@ -35,4 +35,14 @@ pub enum TimerKind {
     Dial,
     /// A dial or a resolution must have ended.
     Connect,
+    /// Neighbours are told whom we are linked to.
+    Links,
+    /// The eager tree wants something: a claim is due or ends, or neighbours are told of our place.
+    Tree,
+    /// Entries are announced.
+    Announce,
+    /// Entries are asked for.
+    Graft,
+    /// A reconciliation is due.
+    Reconcile,
 }

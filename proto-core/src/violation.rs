@@ -43,6 +43,9 @@ pub enum Violation {
     /// A `CHAT` that is no entry: skipped.
     #[error("an entry is not one: {0}")]
     Entry(EntryError),
+    /// A `TREE` whose signature does not hold, or whose sender claims the root's place without being it: skipped.
+    #[error("a claim about the tree does not hold")]
+    FalseTree,
     /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,

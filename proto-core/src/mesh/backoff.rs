@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
+use crate::random::uniform;
+
 /// Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Backoff {
@@ -26,13 +28,6 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         uniform(random, ceiling)
     }
-}
-
-/// A duration from nothing to `ceiling`.
-pub(crate) fn uniform(random: &mut impl Rng, ceiling: Duration) -> Duration {
-    // 53 random bits, as many as a double holds.
-    let share = (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-    ceiling.mul_f64(share)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::{DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, TimerK
 use book::Book;
 use targets::Targets;
 
-pub(crate) use backoff::uniform;
+pub(crate) use crate::random::uniform;
 pub(crate) use reach::is_credible;
 pub(crate) use roster::Roster;
 pub(crate) use targets::{Attempt, TargetId};

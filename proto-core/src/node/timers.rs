@@ -50,7 +50,14 @@ impl Node {
             TimerKind::Stalled => self.cut_slow(conn, LeaveReason::Slow),
             // Regulated by the caller.
             TimerKind::Resume => {}
-            TimerKind::Pace | TimerKind::Dial | TimerKind::Connect => {}
+            TimerKind::Pace
+            | TimerKind::Dial
+            | TimerKind::Connect
+            | TimerKind::Links
+            | TimerKind::Tree
+            | TimerKind::Announce
+            | TimerKind::Graft
+            | TimerKind::Reconcile => {}
         }
     }
 

@@ -1,0 +1,381 @@
+//! How entries spread: pushed along a tree, announced along the rest, repaired by asking.
+//!
+//! Plumtree (Leitão et al., SRDS 2007) with another tree: one that is rooted at one node and kept by distances, as
+//! bridges do (IEEE 802.1D), with sequence numbers from the root against stale claims. Where there is no tree, or a
+//! broken one, announcements carry the conversation: the tree is an optimisation, never a condition.
+
+mod announce;
+mod election;
+mod fifo;
+mod neighbours;
+mod place;
+mod repair;
+mod seen;
+mod sync;
+mod telling;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod trees;
+mod wanted;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use crate::wire::{Frame, MAX_GRAFT, TreeClaim};
+use crate::{EntryId, Identity, Instant, Limits, NodeId, PublicKey, TimerKind, Violation};
+
+use announce::Announcements;
+use neighbours::Neighbours;
+use repair::Missing;
+use seen::Seen;
+use sync::Reconciliations;
+use trees::Trees;
+use wanted::Wanted;
+
+/// When something happens, and within which bounds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    /// Wall-clock time in milliseconds since the Unix epoch, if it is known.
+    pub(crate) wall: Option<u64>,
+    pub(crate) limits: &'a Limits,
+}
+
+/// How entries spread among the neighbours: the peers with a key that are here, by their ids.
+///
+/// It decides what is sent to whom; entries themselves it never sees. After anything that happens to it, `timeout` if
+/// its deadline has come, then all of [`next_frame`](Self::next_frame).
+#[derive(Debug)]
+pub(crate) struct Gossip {
+    neighbours: Neighbours,
+    trees: Trees,
+    seen: Seen,
+    announcements: Announcements,
+    missing: Missing,
+    wanted: Wanted,
+    /// Entries to ask each neighbour for, which `missing` has chosen.
+    to_ask: BTreeMap<NodeId, VecDeque<EntryId>>,
+    reconciliations: Reconciliations,
+}
+
+/// What spreads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    pub(crate) id: EntryId,
+    /// When it was said, by its author.
+    pub(crate) at: u64,
+    pub(crate) author: NodeId,
+    /// The neighbour that it came from; none: it was said here.
+    pub(crate) from: Option<NodeId>,
+}
+
+/// How an entry came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arrival {
+    /// Neighbours that are known to have it.
+    holders: Vec<NodeId>,
+    /// It was asked for because it had been announced.
+    grafted: bool,
+    /// It was asked for because a reconciliation showed it.
+    wanted: bool,
+}
+
+/// What a neighbour is in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Parent,
+    Child,
+    Announce,
+}
+
+/// Where we stand in the tree that counts now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) root: Option<NodeId>,
+    pub(crate) distance: Option<u16>,
+    pub(crate) parent: Option<NodeId>,
+    pub(crate) children: Vec<NodeId>,
+}
+
+impl Gossip {
+    pub(crate) fn new(key: PublicKey) -> Self {
+        let me = key.node_id();
+        Self {
+            neighbours: Neighbours::new(me),
+            trees: Trees::new(me, key),
+            seen: Seen::default(),
+            announcements: Announcements::default(),
+            missing: Missing::default(),
+            wanted: Wanted::default(),
+            to_ask: BTreeMap::new(),
+            reconciliations: Reconciliations::default(),
+        }
+    }
+
+    /// A peer with a key is here.
+    pub(crate) fn linked(&mut self, context: Context<'_>, peer: NodeId) {
+        if self.neighbours.contains(peer) {
+            return;
+        }
+        self.neighbours.linked(peer);
+        self.trees.linked(context.now, peer);
+        let begin = self.neighbours.me() < peer;
+        self.reconciliations.linked(context.now, peer, begin, context.limits);
+    }
+
+    /// It is here no more.
+    pub(crate) fn unlinked(&mut self, context: Context<'_>, peer: NodeId) {
+        if !self.neighbours.contains(peer) {
+            return;
+        }
+        self.neighbours.unlinked(peer);
+        self.trees.unlinked(context, peer);
+        self.announcements.unlinked(peer);
+        self.missing.unlinked(peer);
+        self.wanted.unlinked(peer);
+        self.to_ask.remove(&peer);
+        self.reconciliations.unlinked(peer);
+    }
+
+    /// `LINKS` came.
+    pub(crate) fn links_told(&mut self, from: NodeId, links: &[NodeId]) {
+        self.neighbours.told(from, links);
+    }
+
+    /// `TREE` came.
+    pub(crate) fn tree_told(
+        &mut self,
+        context: Context<'_>,
+        from: NodeId,
+        claim: &TreeClaim,
+    ) -> Result<(), Violation> {
+        self.trees.told(context, from, claim, self.neighbours.ids())
+    }
+
+    /// `IHAVE` came; `have` says whether an entry is held here.
+    pub(crate) fn announced(
+        &mut self,
+        context: Context<'_>,
+        from: NodeId,
+        ids: &[EntryId],
+        have: impl Fn(&EntryId) -> bool,
+    ) {
+        let Context { now, limits, .. } = context;
+        if !self.neighbours.contains(from) {
+            return;
+        }
+        // Where no tree brings it, there is less to wait for.
+        let attached = self.trees.of(context, None).is_some_and(tree::Tree::is_attached);
+        let after = if attached { limits.ask_after } else { limits.ask_after_alone };
+        for id in ids {
+            if self.seen.contains(id) || have(id) {
+                self.announcements.cancel(from, id);
+            } else {
+                self.missing.announced(now, from, *id, after, limits);
+            }
+        }
+    }
+
+    /// These entries are wanted from this neighbour, in this order: a reconciliation showed that it holds them.
+    pub(crate) fn want(
+        &mut self,
+        context: Context<'_>,
+        from: NodeId,
+        ids: impl IntoIterator<Item = EntryId>,
+    ) {
+        if self.neighbours.contains(from) {
+            self.wanted.want(from, ids, context.limits);
+        }
+    }
+
+    /// Whether the entry came here lately, and its signature held.
+    pub(crate) fn has_seen(&self, id: &EntryId) -> bool {
+        self.seen.contains(id)
+    }
+
+    /// Whether this neighbour was asked for the entry, so that no rate is charged for it.
+    pub(crate) fn is_asked(&self, from: NodeId, id: &EntryId) -> bool {
+        self.missing.is_asked(from, id) || self.wanted.is_asked(from, id)
+    }
+
+    /// An entry came that is here already.
+    pub(crate) fn came_again(&mut self, from: NodeId, id: &EntryId) {
+        self.announcements.cancel(from, id);
+        self.forget_missing(Some(from), id);
+    }
+
+    /// An entry came, or was said here, and its signature holds. It is asked for no more.
+    pub(crate) fn remember(&mut self, context: Context<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
+        self.seen.remember(context.now, id, context.limits);
+        self.forget_missing(from, &id)
+    }
+
+    fn forget_missing(&mut self, from: Option<NodeId>, id: &EntryId) -> Arrival {
+        let wanted = self.wanted.found(id);
+        let found = self.missing.found(from, id);
+        let grafted = found.asked.is_some() && found.asked == from;
+        Arrival { holders: found.announcers, grafted, wanted }
+    }
+
+    /// An entry that was not here is to spread: whom to push it to, in the order of their ids. To others it is announced.
+    pub(crate) fn spread(&mut self, context: Context<'_>, item: Item, arrival: &Arrival) -> Vec<NodeId> {
+        self.blame(context, item, arrival);
+        let pushed = if arrival.wanted { BTreeSet::new() } else { self.eager(context, item) };
+        let knows = |peer: &NodeId| {
+            *peer == item.author || Some(*peer) == item.from || arrival.holders.contains(peer)
+        };
+        let others: Vec<_> =
+            self.neighbours.ids().filter(|peer| !pushed.contains(peer) && !knows(peer)).collect();
+        let attached = self.trees.of(context, Some(item.at)).is_some_and(tree::Tree::is_attached);
+        let after = if attached { context.limits.announce_after } else { Duration::ZERO };
+        for peer in others {
+            self.announce(context, peer, item.id, after);
+        }
+        pushed.into_iter().filter(|peer| !knows(peer)).collect()
+    }
+
+    /// A parent that did not bring what others had.
+    fn blame(&mut self, context: Context<'_>, item: Item, arrival: &Arrival) {
+        let parent = self.trees.of(context, Some(item.at)).and_then(tree::Tree::parent);
+        let by_parent = |peer: NodeId| item.from == Some(peer) || arrival.holders.contains(&peer);
+        if arrival.grafted && parent.is_some_and(|parent| !by_parent(parent)) {
+            self.trees.failed(context, item.at);
+        }
+    }
+
+    /// Whom an entry is pushed to, whether they have it or not.
+    fn eager(&self, context: Context<'_>, item: Item) -> BTreeSet<NodeId> {
+        let full_mesh = self.neighbours.is_full_mesh();
+        let tree = self.trees.of(context, Some(item.at));
+        let along_tree = tree.into_iter().flat_map(|tree| tree.children().chain(tree.parent()));
+        if item.from.is_some() {
+            // In a full mesh the author has pushed it to everybody.
+            let told = full_mesh && self.neighbours.contains(item.author);
+            return along_tree.filter(|_| !told).collect();
+        }
+        let eager: BTreeSet<_> = along_tree.collect();
+        if full_mesh || eager.is_empty() { self.neighbours.ids().collect() } else { eager }
+    }
+
+    fn announce(&mut self, context: Context<'_>, to: NodeId, id: EntryId, after: Duration) {
+        let Context { now, limits, .. } = context;
+        if self.neighbours.contains(to) && !self.announcements.add(now, to, id, after, limits) {
+            self.reconciliations.flag(now, to, limits);
+        }
+    }
+
+    /// An entry that was to be pushed to this neighbour was not, for its queue is full: it is announced, and whatever
+    /// else gets lost is found by reconciliation.
+    pub(crate) fn dropped_for(&mut self, context: Context<'_>, to: NodeId, id: EntryId) {
+        self.announce(context, to, id, context.limits.announce_after);
+        self.flag(context, to);
+    }
+
+    /// Something may be missing here that this neighbour has, or the other way round.
+    pub(crate) fn flag(&mut self, context: Context<'_>, peer: NodeId) {
+        self.reconciliations.flag(context.now, peer, context.limits);
+    }
+
+    /// When [`timeout`](Self::timeout) is due.
+    pub(crate) fn deadline(&self, context: Context<'_>) -> Option<(Instant, TimerKind)> {
+        if self.neighbours.is_empty() {
+            return None;
+        }
+        let limits = context.limits;
+        let kinds = [
+            (self.neighbours.deadline(limits), TimerKind::Links),
+            (self.trees.deadline(context), TimerKind::Tree),
+            (self.announcements.deadline(), TimerKind::Announce),
+            (self.missing.deadline(), TimerKind::Graft),
+            (self.wanted.deadline(limits), TimerKind::Graft),
+            (self.reconciliations.deadline(), TimerKind::Reconcile),
+        ];
+        kinds.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
+    }
+
+    /// What time brings. Early and needless calls do no harm.
+    pub(crate) fn timeout(&mut self, context: Context<'_>, identity: &Identity, random: &mut impl Rng) {
+        let Context { now, limits, .. } = context;
+        if self.neighbours.is_empty() {
+            return;
+        }
+        let neighbours = self.neighbours.ids().collect();
+        self.trees.timeout(context, &neighbours, identity, random);
+        while let Some((peer, id)) = self.missing.next_due(now, limits) {
+            self.to_ask.entry(peer).or_default().push_back(id);
+        }
+    }
+
+    /// The next neighbour with whom to reconcile.
+    pub(crate) fn due_for_sync(&mut self, context: Context<'_>, random: &mut impl Rng) -> Option<NodeId> {
+        self.reconciliations.next_due(context.now, random, context.limits)
+    }
+
+    /// The next frame to send, and to whom.
+    pub(crate) fn next_frame(&mut self, context: Context<'_>) -> Option<(NodeId, Frame<'static>)> {
+        let Context { now, limits, .. } = context;
+        if let Some((peer, claim)) = self.trees.next_to_tell(context) {
+            return Some((peer, Frame::Tree(claim)));
+        }
+        if let Some((peer, links)) = self.neighbours.next_to_tell(now, limits) {
+            return Some((peer, Frame::Links(links)));
+        }
+        if let Some((peer, ids)) = self.announcements.next_due(now) {
+            return Some((peer, Frame::Ihave(ids)));
+        }
+        if let Some(mut asked) = self.to_ask.first_entry() {
+            let peer = *asked.key();
+            let ids = asked.get_mut();
+            let batch = ids.drain(..ids.len().min(MAX_GRAFT)).collect();
+            if ids.is_empty() {
+                asked.remove();
+            }
+            return Some((peer, Frame::Graft(batch)));
+        }
+        self.wanted.next_due(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
+    }
+
+    /// Where we stand in the tree that counts now.
+    pub(crate) fn standing(&self, context: Context<'_>) -> Standing {
+        let Some(tree) = self.trees.of(context, None) else { return Standing::default() };
+        Standing {
+            root: tree.root(),
+            distance: tree.distance(),
+            parent: tree.parent(),
+            children: tree.children().collect(),
+        }
+    }
+
+    /// What this neighbour is in the tree that counts now.
+    pub(crate) fn role(&self, context: Context<'_>, peer: NodeId) -> Role {
+        let Some(tree) = self.trees.of(context, None) else { return Role::Announce };
+        if tree.parent() == Some(peer) {
+            Role::Parent
+        } else if tree.children().any(|child| child == peer) {
+            Role::Child
+        } else {
+            Role::Announce
+        }
+    }
+
+    /// Entries announced and not here.
+    pub(crate) fn missing(&self) -> usize {
+        self.missing.len()
+    }
+
+    /// Compares the indexes with what they are indexes of.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let here = |peer: &NodeId| self.neighbours.contains(*peer);
+        self.neighbours.is_consistent()
+            && self.trees.is_consistent()
+            && self.seen.is_consistent()
+            && self.announcements.is_consistent()
+            && self.missing.is_consistent()
+            && self.wanted.is_consistent()
+            && self.to_ask.keys().all(here)
+    }
+}

@@ -1,0 +1,264 @@
+//! Repair: entries that were announced and did not come are asked for, one announcer after the other.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::fifo::Fifo;
+use crate::{EntryId, Instant, Limits, NodeId};
+
+/// Entries that were announced and are not here.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    entries: BTreeMap<EntryId, Entry>,
+    /// When the next announcer of each is asked: an index of `entries`.
+    due: BTreeSet<(Instant, EntryId)>,
+    /// What each neighbour announced first, in order: an index of `entries`.
+    first_heard: BTreeMap<NodeId, Fifo<EntryId, ()>>,
+    /// How often in a row each neighbour was asked in vain.
+    in_vain: BTreeMap<NodeId, u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Who announced it first, whether still a neighbour or not: its share of the room is used.
+    first: NodeId,
+    announcers: Vec<Announcer>,
+    /// Who was asked last.
+    asked: Option<NodeId>,
+    tries: u32,
+    at: Instant,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Announcer {
+    peer: NodeId,
+    asked: u32,
+}
+
+/// What was known of an entry when it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) announcers: Vec<NodeId>,
+    /// Who was asked for it last.
+    pub(super) asked: Option<NodeId>,
+}
+
+impl Missing {
+    /// A neighbour announced an entry that is not here; the first announcer is asked `after` from now.
+    pub(super) fn announced(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        id: EntryId,
+        after: Duration,
+        limits: &Limits,
+    ) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            let known = entry.announcers.iter().any(|announcer| announcer.peer == peer);
+            if !known && entry.announcers.len() < limits.announcers {
+                entry.announcers.push(Announcer { peer, asked: 0 });
+            }
+            return;
+        }
+        if limits.missing == 0 {
+            return;
+        }
+        self.make_room(peer, limits);
+        let at = now + after;
+        let announcers = Vec::from([Announcer { peer, asked: 0 }]);
+        self.entries.insert(id, Entry { first: peer, announcers, asked: None, tries: 0, at });
+        self.due.insert((at, id));
+        self.first_heard.entry(peer).or_default().insert(id, ());
+    }
+
+    /// Nobody's announcements push out all of another's: who holds too much, or most, loses the oldest.
+    fn make_room(&mut self, peer: NodeId, limits: &Limits) {
+        let held = self.first_heard.get(&peer).map_or(0, Fifo::len);
+        let loser = if held >= limits.missing_per_link.max(1) {
+            Some(peer)
+        } else if self.entries.len() >= limits.missing {
+            self.first_heard.iter().max_by_key(|(_, ids)| ids.len()).map(|(peer, _)| *peer)
+        } else {
+            None
+        };
+        let oldest = loser.and_then(|loser| self.first_heard.get(&loser)?.first().map(|(id, ())| *id));
+        if let Some(oldest) = oldest {
+            self.remove(&oldest);
+        }
+    }
+
+    fn remove(&mut self, id: &EntryId) -> Option<Entry> {
+        let entry = self.entries.remove(id)?;
+        self.due.remove(&(entry.at, *id));
+        if let Some(ids) = self.first_heard.get_mut(&entry.first) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.first_heard.remove(&entry.first);
+            }
+        }
+        Some(entry)
+    }
+
+    /// Whether this neighbour was asked for the entry last.
+    pub(super) fn is_asked(&self, peer: NodeId, id: &EntryId) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.asked == Some(peer))
+    }
+
+    /// The entry came from this neighbour, or is no longer wanted.
+    pub(super) fn found(&mut self, from: Option<NodeId>, id: &EntryId) -> Found {
+        let Some(entry) = self.remove(id) else { return Found::default() };
+        if let Some(from) = from.filter(|from| entry.asked == Some(*from)) {
+            self.in_vain.remove(&from);
+        }
+        let announcers = entry.announcers.iter().map(|announcer| announcer.peer).collect();
+        Found { announcers, asked: entry.asked }
+    }
+
+    pub(super) fn unlinked(&mut self, peer: NodeId) {
+        self.in_vain.remove(&peer);
+        for entry in self.entries.values_mut() {
+            entry.announcers.retain(|announcer| announcer.peer != peer);
+        }
+        // What nobody has announced any more is not asked for; `due` finds that out.
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The next entry that is due, and whom to ask for it.
+    pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, EntryId)> {
+        while let Some((at, id)) = self.due.first().copied()
+            && at <= now
+        {
+            let entry = self.entries.get_mut(&id)?;
+            let here = |peer: &NodeId| entry.announcers.iter().any(|announcer| announcer.peer == *peer);
+            if let Some(asked) = entry.asked.filter(here) {
+                let in_vain = self.in_vain.entry(asked).or_default();
+                *in_vain = in_vain.saturating_add(1);
+            }
+            let in_vain = |peer: &NodeId| self.in_vain.get(peer).copied().unwrap_or(0);
+            // Who was asked less often for this one, then who answered better, then who announced first.
+            let next = entry
+                .announcers
+                .iter_mut()
+                .min_by_key(|announcer| (announcer.asked, in_vain(&announcer.peer)));
+            let Some(next) = next.filter(|_| entry.tries < limits.ask_tries) else {
+                self.remove(&id);
+                continue;
+            };
+            next.asked += 1;
+            let peer = next.peer;
+            entry.asked = Some(peer);
+            entry.tries += 1;
+            entry.at = now + limits.ask_again;
+            self.due.remove(&(at, id));
+            self.due.insert((entry.at, id));
+            return Some((peer, id));
+        }
+        None
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let due = self.entries.iter().map(|(id, entry)| (entry.at, *id)).collect::<BTreeSet<_>>();
+        let first = |id: &EntryId, peer| self.entries.get(id).is_some_and(|entry| entry.first == peer);
+        due == self.due
+            && self.first_heard.values().map(Fifo::len).sum::<usize>() == self.entries.len()
+            && self.first_heard.iter().all(|(peer, ids)| {
+                !ids.is_empty() && ids.is_consistent() && ids.keys().all(|id| first(id, *peer))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 16])
+    }
+
+    fn id(n: u8) -> EntryId {
+        EntryId::from_bytes([n; 32])
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    fn after() -> Duration {
+        Limits::default().ask_after
+    }
+
+    #[test]
+    fn the_first_announcer_is_asked_first_and_then_the_others_in_turn() {
+        let limits = Limits { ask_tries: 4, ..Limits::default() };
+        let mut missing = Missing::default();
+        for n in 1..4 {
+            missing.announced(at(u64::from(n)), peer(n), id(9), after(), &limits);
+        }
+        let mut asked = Vec::new();
+        while let Some(now) = missing.deadline() {
+            let next = missing.next_due(now, &limits);
+            asked.push((now.since_origin().as_millis(), next.map(|(peer, _)| peer)));
+        }
+        let turns = [(151, Some(1)), (451, Some(2)), (751, Some(3)), (1051, Some(1)), (1351, None)];
+        assert_eq!(asked, turns.map(|(at, n)| (at, n.map(peer))));
+        assert_eq!(missing.len(), 0, "it is given up");
+        assert!(missing.is_consistent());
+    }
+
+    #[test]
+    fn who_was_asked_in_vain_is_asked_after_others() {
+        let limits = Limits::default();
+        let mut missing = Missing::default();
+        for n in [1, 2] {
+            missing.announced(at(0), peer(n), id(1), after(), &limits);
+        }
+        assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
+        assert_eq!(missing.next_due(at(450), &limits), Some((peer(2), id(1))));
+        assert!(missing.is_asked(peer(2), &id(1)) && !missing.is_asked(peer(1), &id(1)));
+        let found = missing.found(Some(peer(2)), &id(1));
+        assert_eq!(found, Found { announcers: vec![peer(1), peer(2)], asked: Some(peer(2)) });
+        for n in [1, 2] {
+            missing.announced(at(500), peer(n), id(2), after(), &limits);
+        }
+        assert_eq!(missing.next_due(at(650), &limits), Some((peer(2), id(2))));
+        missing.unlinked(peer(2));
+        assert_eq!(missing.next_due(at(950), &limits), Some((peer(1), id(2))));
+        missing.unlinked(peer(1));
+        assert_eq!((missing.next_due(at(1250), &limits), missing.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_flood_of_announcements_costs_its_sender_first() {
+        let limits = Limits { missing: 6, missing_per_link: 4, ..Limits::default() };
+        let mut missing = Missing::default();
+        missing.announced(at(0), peer(1), id(1), after(), &limits);
+        for n in 10..14 {
+            missing.announced(at(1), peer(2), id(n), after(), &limits);
+        }
+        assert_eq!(missing.len(), 5);
+        missing.announced(at(2), peer(2), id(14), after(), &limits);
+        assert_eq!((missing.len(), missing.entries.contains_key(&id(10))), (5, false));
+        missing.announced(at(3), peer(3), id(20), after(), &limits);
+        missing.announced(at(3), peer(3), id(21), after(), &limits);
+        assert_eq!((missing.len(), missing.entries.contains_key(&id(11))), (6, false));
+        assert!(missing.entries.contains_key(&id(1)) && missing.is_consistent());
+    }
+
+    #[test]
+    fn only_so_many_announcers_are_remembered() {
+        let limits = Limits { announcers: 2, ..Limits::default() };
+        let mut missing = Missing::default();
+        for n in [1, 1, 2, 3] {
+            missing.announced(at(0), peer(n), id(1), after(), &limits);
+        }
+        assert_eq!(missing.found(None, &id(1)).announcers, [peer(1), peer(2)]);
+    }
+}

@@ -1,0 +1,65 @@
+//! The ids of entries that came lately.
+
+use alloc::collections::{BTreeSet, VecDeque};
+
+use crate::{EntryId, Instant, Limits};
+
+/// The ids of entries that came lately and whose signatures held.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    ids: BTreeSet<EntryId>,
+    order: VecDeque<(Instant, EntryId)>,
+}
+
+impl Seen {
+    pub(super) fn contains(&self, id: &EntryId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// Remembers an id. Those that are too old are forgotten, and the oldest where there is no room.
+    pub(super) fn remember(&mut self, now: Instant, id: EntryId, limits: &Limits) {
+        while let Some((at, oldest)) = self.order.front().copied()
+            && (now.since(at) > limits.seen_for || self.order.len() >= limits.seen)
+        {
+            self.order.pop_front();
+            self.ids.remove(&oldest);
+        }
+        if self.ids.insert(id) {
+            self.order.push_back((now, id));
+        }
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        self.ids.len() == self.order.len() && self.order.iter().all(|(_, id)| self.ids.contains(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn id(n: u8) -> EntryId {
+        EntryId::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn it_holds_as_many_as_the_limit_says_and_no_longer_than_it_says() {
+        let limits = Limits { seen: 3, ..Limits::default() };
+        let mut seen = Seen::default();
+        for n in 0..3 {
+            seen.remember(Instant::ORIGIN, id(n), &limits);
+        }
+        assert!((0..3).all(|n| seen.contains(&id(n))));
+        let later = Instant::ORIGIN + limits.seen_for;
+        seen.remember(later, id(3), &limits);
+        assert_eq!((0..4).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(), [false, true, true, true]);
+        seen.remember(later + Duration::from_nanos(1), id(4), &limits);
+        assert_eq!(
+            (0..5).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(),
+            [false, false, false, true, true]
+        );
+        assert!(seen.is_consistent());
+    }
+}

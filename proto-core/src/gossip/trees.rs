@@ -1,0 +1,162 @@
+//! The trees of the periods: two around the turn of one, else one.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use super::Context;
+use super::election::millis;
+use super::tree::{Shunned, Tree};
+use crate::wire::TreeClaim;
+use crate::{Identity, Instant, Limits, NodeId, PublicKey, Violation};
+
+/// The trees of the periods.
+///
+/// A period counts from a moment after its beginning, so that its tree stands by then; which tree an entry takes follows
+/// from when it was said, so that all nodes take the same one whatever their clocks say.
+#[derive(Debug)]
+pub(super) struct Trees {
+    me: NodeId,
+    key: PublicKey,
+    trees: BTreeMap<u64, Tree>,
+    shunned: Shunned,
+}
+
+impl Trees {
+    pub(super) fn new(me: NodeId, key: PublicKey) -> Self {
+        Self { me, key, trees: BTreeMap::new(), shunned: Shunned::new() }
+    }
+
+    pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
+        for tree in self.trees.values_mut() {
+            tree.linked(now, peer);
+        }
+    }
+
+    pub(super) fn unlinked(&mut self, context: Context<'_>, peer: NodeId) {
+        for tree in self.trees.values_mut() {
+            tree.unlinked(context, peer, &self.shunned);
+        }
+    }
+
+    /// A neighbour says where it stands.
+    pub(super) fn told(
+        &mut self,
+        context: Context<'_>,
+        from: NodeId,
+        claim: &TreeClaim,
+        neighbours: impl Iterator<Item = NodeId>,
+    ) -> Result<(), Violation> {
+        if !periods(context, Reach::Heard).contains(&claim.period) {
+            return Ok(());
+        }
+        self.of_period(claim.period, neighbours, context.limits);
+        match self.trees.get_mut(&claim.period) {
+            Some(tree) => tree.told(context, from, claim, &self.shunned),
+            None => Ok(()),
+        }
+    }
+
+    fn of_period(&mut self, period: u64, neighbours: impl Iterator<Item = NodeId>, limits: &Limits) {
+        let new = || Tree::new(self.me, self.key, period, neighbours, limits);
+        self.trees.entry(period).or_insert_with(new);
+    }
+
+    /// What time brings.
+    pub(super) fn timeout(
+        &mut self,
+        context: Context<'_>,
+        neighbours: &BTreeSet<NodeId>,
+        identity: &Identity,
+        random: &mut impl Rng,
+    ) {
+        let Context { now, limits, .. } = context;
+        self.shunned.retain(|_, until| *until > now);
+        let heard = periods(context, Reach::Heard);
+        self.trees.retain(|period, _| heard.contains(period));
+        let ours = periods(context, Reach::Ours);
+        for period in &ours {
+            self.of_period(*period, neighbours.iter().copied(), limits);
+        }
+        for (period, tree) in &mut self.trees {
+            tree.timeout(context, ours.contains(period), identity, random, &self.shunned);
+        }
+    }
+
+    /// When [`timeout`](Self::timeout) or [`next_to_tell`](Self::next_to_tell) has something to do.
+    pub(super) fn deadline(&self, context: Context<'_>) -> Option<Instant> {
+        let ours = periods(context, Reach::Ours);
+        if ours.iter().any(|period| !self.trees.contains_key(period)) {
+            return Some(context.now);
+        }
+        let of = |(period, tree): (&u64, &Tree)| tree.deadline(ours.contains(period), context.limits);
+        self.trees.iter().filter_map(of).chain(next_turn(context)).min()
+    }
+
+    /// The next `TREE` to send.
+    pub(super) fn next_to_tell(&mut self, context: Context<'_>) -> Option<(NodeId, TreeClaim)> {
+        self.trees.values_mut().find_map(|tree| tree.next_to_tell(context))
+    }
+
+    /// The tree for an entry that was said at this time, or now.
+    pub(super) fn of(&self, context: Context<'_>, at: Option<u64>) -> Option<&Tree> {
+        self.trees.get(&self.period_of(context, at)?)
+    }
+
+    fn period_of(&self, context: Context<'_>, at: Option<u64>) -> Option<u64> {
+        let limits = context.limits;
+        let counted = |time: u64| time.saturating_sub(millis(limits.root_turn)) / millis(limits.root_period);
+        let usable = |period: &u64| self.trees.get(period).is_some_and(Tree::has_root);
+        let now = counted(context.wall.unwrap_or(0));
+        let counts = at.map(counted).into_iter().chain([now]).find(usable);
+        counts.or_else(|| self.trees.keys().rev().copied().find(usable))
+    }
+
+    /// An entry said at this time came from another neighbour than the parent, upon our asking.
+    pub(super) fn failed(&mut self, context: Context<'_>, at: u64) {
+        let Some(period) = self.period_of(context, Some(at)) else { return };
+        let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.failed(context)) else { return };
+        self.shunned.insert(parent, context.now + context.limits.parent_shunned);
+        for tree in self.trees.values_mut() {
+            tree.choose(context, &self.shunned);
+        }
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        self.trees.values().all(Tree::is_consistent)
+    }
+}
+
+/// Which periods are meant.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Those whose root we may be.
+    Ours,
+    /// Those whose claims we hear: a neighbour's clock may be ahead.
+    Heard,
+}
+
+/// The periods around now. Without a wall clock there is the first alone.
+fn periods(context: Context<'_>, reach: Reach) -> BTreeSet<u64> {
+    let Context { wall, limits, .. } = context;
+    let wall = wall.unwrap_or(0);
+    let overlap = millis(limits.root_overlap);
+    let ahead = match reach {
+        Reach::Ours => wall,
+        Reach::Heard => wall.saturating_add(overlap),
+    };
+    [wall.saturating_sub(overlap), wall, ahead].map(|time| time / millis(limits.root_period)).into()
+}
+
+/// When the periods whose root we may be change.
+fn next_turn(context: Context<'_>) -> Option<Instant> {
+    let Context { now, wall, limits } = context;
+    let (wall, period) = (wall?, millis(limits.root_period));
+    let next = |after: u64| match wall.checked_sub(after) {
+        Some(passed) => period - passed % period,
+        None => after - wall,
+    };
+    let millis = next(0).min(next(millis(limits.root_overlap)));
+    Some(now + Duration::from_millis(millis))
+}

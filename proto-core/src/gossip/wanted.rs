@@ -1,0 +1,191 @@
+//! What a reconciliation showed to be elsewhere: asked for in turn, so much at a time.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::fifo::Fifo;
+use crate::wire::MAX_GRAFT;
+use crate::{EntryId, Instant, Limits, NodeId};
+
+/// Entries that a neighbour holds and we lack, by its side of a reconciliation.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    links: BTreeMap<NodeId, Link>,
+    /// From whom each is wanted: an index of `links`.
+    from: BTreeMap<EntryId, NodeId>,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    waiting: Fifo<EntryId, ()>,
+    /// When each was asked for.
+    asked: Fifo<EntryId, Instant>,
+}
+
+impl Wanted {
+    /// These are wanted from that neighbour, the first first. What is wanted from another already stays with that one;
+    /// what there is no room for is left to the next reconciliation.
+    pub(super) fn want(&mut self, peer: NodeId, ids: impl IntoIterator<Item = EntryId>, limits: &Limits) {
+        let link = self.links.entry(peer).or_default();
+        for id in ids {
+            if link.waiting.len() >= limits.wanted {
+                break;
+            }
+            if !self.from.contains_key(&id) {
+                self.from.insert(id, peer);
+                link.waiting.insert(id, ());
+            }
+        }
+        self.tidy(peer);
+    }
+
+    fn tidy(&mut self, peer: NodeId) {
+        if self.links.get(&peer).is_some_and(|link| link.waiting.is_empty() && link.asked.is_empty()) {
+            self.links.remove(&peer);
+        }
+    }
+
+    /// Whether this neighbour was asked for the entry.
+    pub(super) fn is_asked(&self, peer: NodeId, id: &EntryId) -> bool {
+        self.links.get(&peer).is_some_and(|link| link.asked.contains(id))
+    }
+
+    /// The entry came, or is no longer wanted. Whether it had been asked for.
+    pub(super) fn found(&mut self, id: &EntryId) -> bool {
+        let Some(peer) = self.from.remove(id) else { return false };
+        let Some(link) = self.links.get_mut(&peer) else { return false };
+        link.waiting.remove(id);
+        let asked = link.asked.remove(id).is_some();
+        self.tidy(peer);
+        asked
+    }
+
+    pub(super) fn unlinked(&mut self, peer: NodeId) {
+        if let Some(link) = self.links.remove(&peer) {
+            for id in link.waiting.keys().chain(link.asked.keys()) {
+                self.from.remove(id);
+            }
+        }
+    }
+
+    /// When a neighbour is to be asked for more, or is waited for no longer.
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        let of = |link: &Link| {
+            if link.may_ask(limits) {
+                return Some(Instant::ORIGIN);
+            }
+            link.asked.first().map(|(_, at)| *at + limits.asked_for)
+        };
+        self.links.values().filter_map(of).min()
+    }
+
+    /// The next ids to ask for, as many as one `GRAFT` takes.
+    pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
+        self.give_up(now, limits);
+        let (peer, link) = self.links.iter_mut().find(|(_, link)| link.may_ask(limits))?;
+        let room = limits.asked.saturating_sub(link.asked.len()).min(MAX_GRAFT);
+        let ids: Vec<_> =
+            core::iter::from_fn(|| link.waiting.pop_first()).map(|(id, ())| id).take(room).collect();
+        for id in &ids {
+            link.asked.insert(*id, now);
+        }
+        Some((*peer, ids))
+    }
+
+    /// What a neighbour was asked for too long ago is left to the next reconciliation.
+    fn give_up(&mut self, now: Instant, limits: &Limits) {
+        let mut empty = Vec::new();
+        for (peer, link) in &mut self.links {
+            while let Some((id, at)) = link.asked.first()
+                && now >= *at + limits.asked_for
+            {
+                self.from.remove(id);
+                link.asked.pop_first();
+            }
+            if link.asked.is_empty() && link.waiting.is_empty() {
+                empty.push(*peer);
+            }
+        }
+        for peer in empty {
+            self.links.remove(&peer);
+        }
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let all = self
+            .links
+            .iter()
+            .flat_map(|(peer, link)| link.waiting.keys().chain(link.asked.keys()).map(|id| (*id, *peer)));
+        all.collect::<BTreeMap<_, _>>() == self.from
+            && self.links.values().all(|link| link.waiting.is_consistent() && link.asked.is_consistent())
+    }
+}
+
+impl Link {
+    /// A whole frame's worth where there is so much.
+    fn may_ask(&self, limits: &Limits) -> bool {
+        let room = limits.asked.saturating_sub(self.asked.len());
+        !self.waiting.is_empty() && (room >= MAX_GRAFT || room >= self.waiting.len() || self.asked.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn peer(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 16])
+    }
+
+    fn id(n: u16) -> EntryId {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        EntryId::from_bytes(bytes)
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn so_many_are_asked_for_at_a_time_in_order() {
+        let limits = Limits::default();
+        let mut wanted = Wanted::default();
+        wanted.want(peer(1), (0..400).map(id), &limits);
+        let mut frames = Vec::new();
+        while let Some((_, ids)) = wanted.next_due(at(0), &limits) {
+            frames.push(ids);
+        }
+        let asked = frames.concat();
+        assert_eq!((asked.len(), frames.len()), (limits.asked, limits.asked / MAX_GRAFT));
+        assert!(asked.iter().copied().eq((0..256).map(id)));
+        for n in 0..64 {
+            assert!(wanted.next_due(at(1), &limits).is_none());
+            assert!(wanted.is_asked(peer(1), &id(n)) && wanted.found(&id(n)));
+        }
+        let (_, next) = wanted.next_due(at(1), &limits).unwrap();
+        assert!(next.iter().copied().eq((256..320).map(id)));
+        assert!(!wanted.found(&id(399)), "it came before it was asked for");
+        assert!(!wanted.found(&id(0)), "nobody wants it any more");
+        assert!(wanted.is_consistent());
+    }
+
+    #[test]
+    fn what_does_not_come_is_left_to_the_next_reconciliation() {
+        let limits = Limits { wanted: 3, ..Limits::default() };
+        let mut wanted = Wanted::default();
+        wanted.want(peer(1), (0..4).map(id), &limits);
+        wanted.want(peer(2), (0..4).map(id), &limits);
+        let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
+        assert_eq!(wanted.next_due(at(0), &limits), Some((peer(1), ids(0..3))));
+        assert_eq!(wanted.next_due(at(0), &limits), Some((peer(2), ids(3..4))));
+        assert_eq!(wanted.deadline(&limits), Some(Instant::ORIGIN + limits.asked_for));
+        wanted.unlinked(peer(2));
+        assert!(wanted.next_due(Instant::ORIGIN + limits.asked_for, &limits).is_none());
+        assert!(wanted.links.is_empty() && wanted.from.is_empty());
+        assert_eq!(wanted.deadline(&limits), None);
+        assert!(Duration::ZERO < limits.asked_for && wanted.is_consistent());
+    }
+}
