@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_channel::Receiver;
 use futures_lite::future::or;
-use proto_core::{Config, Name, PeerAddr};
+use proto_core::{Config, Identity, Name, PeerAddr};
 
 use crate::api::{self, ApiLimits};
 use crate::hub::{self, Feed};
 use crate::options::Options;
 use crate::runtime::Runtime;
 use crate::terminal::{GiveBack, Quit, Terminal};
-use crate::{Handle, net, node};
+use crate::{DataDir, Handle, net, new_identity, node};
 
 /// A node that has its ports and is about to run.
 #[derive(Debug)]
@@ -27,6 +27,9 @@ pub struct App {
     listener: TcpListener,
     api: Option<TcpListener>,
     terminal: Terminal,
+    identity: Identity,
+    /// Locked as long as the node runs; none where its key is kept nowhere.
+    data: Option<DataDir>,
 }
 
 /// Why there is no node, or no more: one line.
@@ -66,7 +69,9 @@ impl App {
         terminal.show_logs(&options.log);
         let listener = listen(options.bind, "--port")?;
         let api = options.api_port.map(|port| listen((Ipv4Addr::LOCALHOST, port).into(), "--api-port"));
-        Ok(Self { api: api.transpose()?, options, listener, terminal })
+        let api = api.transpose()?;
+        let (identity, data) = identify(&options, &terminal)?;
+        Ok(Self { options, listener, api, terminal, identity, data })
     }
 
     /// Runs the node until it is told to end, by a signal or by its user.
@@ -97,14 +102,14 @@ impl App {
     }
 
     async fn start<R: Runtime>(self, runtime: &R) -> Result<Running, AppError> {
-        let Self { options, listener, api, mut terminal } = self;
+        let Self { options, listener, api, mut terminal, identity, data } = self;
         options.warnings().for_each(|warning| terminal.notice(&warning));
         let advertised = match &options.advertise {
             Some(addr) => Some(resolve(runtime, addr).await?),
             None => None,
         };
         let config = Config { listen_addr: advertised, ..Config::new(options.uname.clone()) };
-        let node = node::start(runtime, listener, config, options.peers).map_err(AppError::new)?;
+        let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
         terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
         let (sink, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
         let (hub, feed) = hub::hub();
@@ -119,7 +124,7 @@ impl App {
                 drop(serving);
             });
         }
-        Ok(Running { handle: node.handle, feed, api_ended, quit, _terminal: terminal })
+        Ok(Running { handle: node.handle, feed, api_ended, quit, _terminal: terminal, _data: data })
     }
 }
 
@@ -132,6 +137,7 @@ struct Running {
     quit: Quit,
     /// Given back when everything is printed.
     _terminal: Terminal,
+    _data: Option<DataDir>,
 }
 
 impl Running {
@@ -140,6 +146,23 @@ impl Running {
         self.feed.ended().await;
         let _ = self.api_ended.recv().await;
     }
+}
+
+/// The key pair that is kept for this port; where no place is to be had for it, one for this run.
+fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<DataDir>), AppError> {
+    let base = options.data_dir.as_deref();
+    if base.is_some() || options.bind.port() != 0 {
+        let kept = DataDir::open(base, options.bind.port())
+            .and_then(|data| data.identity().map(|identity| (identity, Some(data))));
+        match kept {
+            Ok(kept) => return Ok(kept),
+            Err(error) if error.is_want_of_place() => terminal.notice(&format!(
+                "this node's key cannot be kept, so it has a new one for this run alone: {error}"
+            )),
+            Err(error) => return Err(AppError::new(error)),
+        }
+    }
+    new_identity().map(|identity| (identity, None)).map_err(AppError::new)
 }
 
 fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {

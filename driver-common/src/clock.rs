@@ -1,6 +1,6 @@
 //! The one place where the operating system's time becomes the protocol's, and back.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Monotonic time since the clock was made.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +30,60 @@ impl Clock {
     }
 }
 
+/// Notices when wall-clock time was set anew, or went on while monotonic time stood still: the machine slept.
+///
+/// To be asked whenever the node's task wakes: what it does between two wake-ups knows no other time.
+#[derive(Debug, Default)]
+pub(crate) struct WallWatch {
+    /// How far the origin of monotonic time is from the Unix epoch, as it was told last.
+    told: Option<Duration>,
+}
+
+/// A difference that is told.
+const MOVED: Duration = Duration::from_millis(500);
+
+impl WallWatch {
+    /// What is to be told now, in milliseconds since the Unix epoch: the first time, and after a move.
+    pub(crate) fn look(&mut self, now: proto_core::Instant) -> Option<u64> {
+        self.compare(now, unix_time())
+    }
+
+    fn compare(&mut self, now: proto_core::Instant, unix: Duration) -> Option<u64> {
+        let origin = unix.saturating_sub(now.since_origin());
+        if self.told.is_some_and(|told| told.abs_diff(origin) <= MOVED) {
+            return None;
+        }
+        self.told = Some(origin);
+        Some(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The time since the Unix epoch by the system's clock; zero before it.
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wall_clock_is_told_at_first_and_when_it_moved_by_more_than_half_a_second() {
+        let mut watch = WallWatch::default();
+        let mut at = |monotonic, unix| {
+            let now = proto_core::Instant::from_origin(Duration::from_millis(monotonic));
+            watch.compare(now, Duration::from_millis(unix))
+        };
+        assert_eq!(at(0, 1_000_000), Some(1_000_000));
+        assert_eq!(at(60_000, 1_060_000), None);
+        assert_eq!(at(60_000, 1_060_500), None, "it drifts");
+        assert_eq!(at(60_000, 1_059_500), None);
+        assert_eq!(at(60_000, 1_060_501), Some(1_060_501), "it was set");
+        assert_eq!(at(61_000, 1_061_501), None);
+        assert_eq!(at(61_001, 9_061_501), Some(9_061_501), "the machine slept");
+        assert_eq!(at(61_002, 5), Some(5), "it was set back by more than there was");
+        assert_eq!(at(61_003, 6), None);
+    }
 
     #[test]
     fn a_deadline_beyond_all_time_is_a_wake_up_a_day_ahead() {

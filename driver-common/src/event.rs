@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto_core::{ChatText, LeaveReason, Name, Notice, PeerInfo, Violation};
+use proto_core::{ChatText, Entry, LeaveReason, Message, Name, Notice, PeerInfo, Violation};
 
 use crate::Origin;
 
@@ -21,17 +21,16 @@ pub enum Event {
         /// Why.
         reason: LeaveReason,
     },
-    /// A peer said something.
-    Message {
-        /// Who.
-        peer: Arc<PeerInfo>,
-        /// One line. Its control characters are untamed.
-        text: String,
-    },
+    /// Somebody said something. Its control characters are untamed.
+    Message(Message),
+    /// Something that was said at this node in an earlier run came back from the network.
+    Recalled(Message),
     /// Something was said here and is on its way to the peers.
     Said {
         /// The lines.
         texts: Vec<ChatText>,
+        /// The entries that these lines are in, in the same order.
+        entries: Vec<Arc<Entry>>,
         /// The name that it was said under.
         uname: Name,
         /// Who said it here.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_channel::{Receiver, Sender};
-use proto_core::{ChatText, CommandError, Name, NodeId, PeerAddr, PeerInfo};
+use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PublicKey, Stats};
 
 /// Speaks to a running node. Clones speak to the same one; when the last is dropped, the node shuts down.
 ///
@@ -40,6 +40,30 @@ pub struct Me {
     pub uname: Name,
     /// Where it can be dialed, as it tells its peers.
     pub listen_addr: SocketAddr,
+    /// Its public key.
+    pub key: PublicKey,
+}
+
+/// What became of something said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The entries that the lines are in, in their order.
+    pub entries: Vec<Arc<Entry>>,
+    /// So many peers are linked and take it on.
+    pub peers: usize,
+}
+
+/// A node's figures at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Its counters.
+    pub stats: Stats,
+    /// The peers that are here.
+    pub peers: usize,
+    /// Its connections, those included that have not introduced themselves.
+    pub connections: usize,
+    /// Bytes in the buffers of all connections.
+    pub buffered: usize,
 }
 
 /// Why something was not said.
@@ -68,11 +92,11 @@ pub enum RequestError {
 }
 
 impl Handle {
-    /// Says these lines, in order, to every peer that is here, and tells how many those are. Waits while a peer takes
-    /// what is said more slowly than it is said.
+    /// Says these lines, in order, to everybody in the network. Waits while a peer takes what is said more slowly than
+    /// it is said.
     ///
     /// Many lines in one call cost far less than a call a line; they may be half a queue's bytes in all.
-    pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<usize, SayError> {
+    pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Said, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let say = Say { texts, origin, reply };
         self.says.send(say).await.map_err(|_| SayError::Stopped)?;
@@ -80,7 +104,7 @@ impl Handle {
     }
 
     /// Like [`say`](Self::say), but does not wait: fails with [`SayError::Busy`] instead.
-    pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<usize, SayError> {
+    pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Said, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let request = Request::TrySay(Say { texts, origin, reply });
         self.requests.send(request).await.map_err(|_| SayError::Stopped)?;
@@ -105,6 +129,11 @@ impl Handle {
     /// The node itself.
     pub async fn me(&self) -> Result<Me, RequestError> {
         self.ask(|reply| Request::Me { reply }).await
+    }
+
+    /// The node's figures.
+    pub async fn figures(&self) -> Result<Figures, RequestError> {
+        self.ask(|reply| Request::Figures { reply }).await
     }
 
     /// Says goodbye to everybody, closes every connection, and returns when the node is done: within about a second,
@@ -144,7 +173,7 @@ pub(crate) fn channel() -> (Handle, Inbox) {
 pub(crate) struct Say {
     pub(crate) texts: Vec<ChatText>,
     pub(crate) origin: Origin,
-    pub(crate) reply: Sender<Result<usize, SayError>>,
+    pub(crate) reply: Sender<Result<Said, SayError>>,
 }
 
 /// Any other call. Each reply has room for its one answer.
@@ -154,6 +183,7 @@ pub(crate) enum Request {
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
     Peers { reply: Sender<Vec<Arc<PeerInfo>>> },
     Me { reply: Sender<Me> },
+    Figures { reply: Sender<Figures> },
     Shutdown { done: Sender<()> },
 }
 

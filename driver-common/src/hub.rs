@@ -2,16 +2,17 @@
 
 mod history;
 pub(crate) mod json;
+mod line;
 mod outbox;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_channel::{Receiver, Sender};
 use tungstenite::Utf8Bytes;
 
 use self::history::History;
 pub(crate) use self::outbox::{Next, Outbox};
+use crate::clock::unix_time;
 use crate::{Event, Origin};
 
 /// Where the hub brings the batches last, and waits until they are taken.
@@ -99,18 +100,14 @@ impl Hub {
                 Event::Left { peer, reason } => {
                     tell_all(&listeners, None, || json::left(peer, *reason, at)).await;
                 }
-                Event::Message { peer, text } => {
-                    tell_all(&listeners, None, || json::received(peer, text, at, id)).await;
-                    id += 1;
-                }
-                Event::Said { texts, uname, origin } => {
-                    for text in texts {
-                        tell_all(&listeners, Some(*origin), || json::sent(uname, text.as_str(), at, id))
-                            .await;
+                Event::Message(_) | Event::Recalled(_) | Event::Said { .. } => {
+                    for line in line::lines(event) {
+                        tell_all(&listeners, line.origin, || json::line(&line, at, id)).await;
                         id += 1;
                     }
                 }
-                Event::Notice(_) | Event::Report { .. } => {}
+                Event::Notice(notice) => tell_all(&listeners, None, || json::notice(notice, at)).await,
+                Event::Report { .. } => {}
             }
         }
     }
@@ -157,7 +154,7 @@ impl Feed {
         Some(Subscription { outbox })
     }
 
-    /// What was said lately, as a JSON array.
+    /// What was said lately, in the order of the conversation, as a JSON array.
     pub(crate) fn messages(&self) -> String {
         let recent = self.shared.state().history.recent();
         json::messages(&recent)
@@ -189,6 +186,5 @@ impl Shared {
 }
 
 fn unix_micros() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(unix_time().as_micros()).unwrap_or(u64::MAX)
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod app;
 mod clock;
+mod data;
 mod event;
 mod handle;
 pub mod hub;
@@ -11,8 +12,10 @@ mod node;
 pub mod options;
 pub mod runtime;
 pub mod terminal;
+mod words;
 
 pub use clock::Clock;
+pub use data::{DataDir, DataError, new_identity};
 pub use event::Event;
-pub use handle::{Handle, Me, Origin, RequestError, SayError};
+pub use handle::{Figures, Handle, Me, Origin, RequestError, Said, SayError};
 pub use node::{StartError, Started, start};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -28,6 +29,8 @@ pub struct Options {
     pub api_port: Option<u16>,
     /// Where peers are told to dial, instead of the address listened on. A name is to be resolved first.
     pub advertise: Option<PeerAddr>,
+    /// Where the node's key is kept, in a folder of the port's name; none where the platform wants such data.
+    pub data_dir: Option<PathBuf>,
     /// What is logged, as [`EnvFilter`] reads it.
     pub log: String,
 }
@@ -73,6 +76,7 @@ impl Options {
             uname: flags.uname.unwrap_or_else(login_name),
             api_port,
             advertise: flags.advertise,
+            data_dir: flags.data_dir,
             log: rust_log.unwrap_or_else(|| log_filter(flags.verbose, flags.quiet)),
         })
     }
@@ -82,8 +86,7 @@ impl Options {
         let ip = self.bind.ip();
         let open = (!ip.is_loopback()).then(|| {
             format!(
-                "--bind {ip}: nothing is encrypted or authenticated yet: \
-                 whoever reaches this port can listen in and talk under any name"
+                "--bind {ip}: nothing is encrypted yet: whoever reaches this port can listen in and join in"
             )
         });
         open.into_iter()
@@ -191,6 +194,11 @@ struct Flags {
     #[arg(long, value_name = "HOST:PORT", env = "CHAT_ADVERTISE", value_parser = advertise)]
     advertise: Option<PeerAddr>,
 
+    /// Where the node's key is kept, in a folder named after the port, for this node alone; with port 0 it is kept
+    /// nowhere, unless this is given [default: the platform's folder for such data]
+    #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
+    data_dir: Option<PathBuf>,
+
     /// Log more: -v what happens, -vv how, -vvv everything; RUST_LOG, if set, decides instead
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count, value_parser = count)]
     verbose: u8,
@@ -245,6 +253,10 @@ fn advertise(text: &str) -> Result<PeerAddr, String> {
         }
         addr => Ok(addr),
     }
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("\"\" is no folder".to_owned()) } else { Ok(text.into()) }
 }
 
 fn uname(text: &str) -> Result<Name, String> {
@@ -333,6 +345,8 @@ mod tests {
             "7",
             "--advertise",
             "d.example:4",
+            "--data-dir",
+            "some/folder",
             "-vv",
         ]);
         assert_eq!(options.bind, "[::1]:9000".parse().unwrap());
@@ -341,6 +355,7 @@ mod tests {
         assert_eq!(options.uname.as_str(), "Zoë");
         assert_eq!(options.api_port, Some(7));
         assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
+        assert_eq!(options.data_dir, Some("some/folder".into()));
         assert!(options.log.contains("proto_core=debug"), "{}", options.log);
     }
 
@@ -386,6 +401,7 @@ mod tests {
                 &["--advertise", "0.0.0.0:1"],
                 "chat-x: --advertise: \"0.0.0.0:1\": nobody can dial that address",
             ),
+            (&["--data-dir", ""], "chat-x: --data-dir: \"\" is no folder"),
             (&["--uname", " "], "chat-x: --uname: \" \": a name must not be empty"),
             (&["--uname", "a\nb"], "chat-x: --uname: \"a\\nb\": a name has no control characters in it"),
             (&["--prot", "1"], "chat-x: unexpected argument '--prot' found (see --help)"),
@@ -416,7 +432,15 @@ mod tests {
     fn help_and_version_are_shown() {
         let Err(Exit::Shown(help)) = read(&["--help"]) else { panic!() };
         let help = help.to_string();
-        for part in ["Usage: chat-x", "Examples:", "[env: CHAT_PEER]", "[default: 8080]", "--no-api", "-q"] {
+        for part in [
+            "Usage: chat-x",
+            "Examples:",
+            "[env: CHAT_PEER]",
+            "[default: 8080]",
+            "--no-api",
+            "-q",
+            "--data-dir",
+        ] {
             assert!(help.contains(part), "{part} is missing in\n{help}");
         }
         let Err(Exit::Shown(version)) = read(&["--version"]) else { panic!() };

@@ -6,25 +6,28 @@
 use std::error::Error;
 
 use async_std::task;
-use driver_smol::{ChatText, Config, Event, Origin, Smol, Started};
+use driver_smol::{ChatText, Config, Event, Origin, PeerAddr, Smol, Started, new_identity};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let async_std = Smol::with_spawner(|node| drop(task::spawn(node)));
-    let alice =
-        driver_smol::start(&async_std, "127.0.0.1:0".parse()?, Config::new("Alice".parse()?), vec![])?;
-    let peers = vec![alice.local_addr.into()];
-    let bob = driver_smol::start(&async_std, "127.0.0.1:0".parse()?, Config::new("Bob".parse()?), peers)?;
+    let alice = start(&async_std, "Alice", vec![])?;
+    let bob = start(&async_std, "Bob", vec![alice.local_addr.into()])?;
     task::block_on(async {
         until(&bob, |event| matches!(event, Event::Joined(_))).await?;
         bob.handle.say(vec![ChatText::new("hello from async-std")?], Origin::TERMINAL).await?;
-        let heard = until(&alice, |event| matches!(event, Event::Message { .. })).await?;
-        if let Event::Message { peer, text } = heard {
-            println!("{}: {text}", peer.uname);
+        let heard = until(&alice, |event| matches!(event, Event::Message(_))).await?;
+        if let Event::Message(message) = heard {
+            message.texts().for_each(|text| println!("{}: {text}", message.uname()));
         }
         alice.handle.shutdown().await;
         bob.handle.shutdown().await;
         Ok(())
     })
+}
+
+fn start(runtime: &Smol, uname: &str, peers: Vec<PeerAddr>) -> Result<Started, Box<dyn Error>> {
+    let config = Config::new(uname.parse()?);
+    Ok(driver_smol::start(runtime, "127.0.0.1:0".parse()?, new_identity()?, config, peers)?)
 }
 
 async fn until(node: &Started, is: impl Fn(&Event) -> bool) -> Result<Event, Box<dyn Error>> {

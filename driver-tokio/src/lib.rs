@@ -1,19 +1,21 @@
 //! A chat node on Tokio.
 //!
 //! ```no_run
-//! use driver_tokio::{ChatText, Config, Event, Origin};
+//! use driver_tokio::{ChatText, Config, Event, Origin, new_identity};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let config = Config::new("Echo".parse()?);
-//!     let node = driver_tokio::start("127.0.0.1:0".parse()?, config, vec!["127.0.0.1:8080".parse()?])?;
+//!     let peers = vec!["127.0.0.1:8080".parse()?];
+//!     let node = driver_tokio::start("127.0.0.1:0".parse()?, new_identity()?, config, peers)?;
 //!     while let Ok(events) = node.events.recv().await {
 //!         for event in events {
 //!             match event {
 //!                 Event::Joined(peer) => println!("{} is here", peer.uname),
-//!                 Event::Message { peer, text } => {
-//!                     let echo = ChatText::new(format!("{} said {text}", peer.uname))?;
-//!                     node.handle.say(vec![echo], Origin::TERMINAL).await?;
+//!                 Event::Message(message) => {
+//!                     let echo = |text| ChatText::new(format!("{} said {text}", message.uname()));
+//!                     let echoes = message.texts().map(echo).collect::<Result<_, _>>()?;
+//!                     node.handle.say(echoes, Origin::TERMINAL).await?;
 //!                 }
 //!                 _ => {}
 //!             }
@@ -28,13 +30,21 @@ mod runtime;
 use std::io;
 use std::net::SocketAddr;
 
-pub use driver_common::{Event, Handle, Me, Origin, RequestError, SayError, StartError, Started};
-pub use proto_core::{ChatText, Config, Name, PeerAddr};
+pub use driver_common::{
+    DataDir, DataError, Event, Handle, Me, Origin, RequestError, Said, SayError, StartError, Started,
+    new_identity,
+};
+pub use proto_core::{ChatText, Config, Entry, Identity, Message, Name, PeerAddr};
 pub use runtime::{Tokio, TokioListener, TokioStream};
 
 /// Starts a node on the runtime that the caller runs in: it listens on `bind`, port 0 being any free one, and dials each
-/// of `peers` until it is linked.
-pub fn start(bind: SocketAddr, config: Config, peers: Vec<PeerAddr>) -> Result<Started, StartError> {
+/// of `peers` until it is linked. Its identity is that of [`new_identity`], or one kept by [`DataDir`].
+pub fn start(
+    bind: SocketAddr,
+    identity: Identity,
+    config: Config,
+    peers: Vec<PeerAddr>,
+) -> Result<Started, StartError> {
     let runtime = Tokio::current().map_err(io::Error::other)?;
-    driver_common::start(&runtime, driver_common::net::listen(bind)?, config, peers)
+    driver_common::start(&runtime, driver_common::net::listen(bind)?, identity, config, peers)
 }

@@ -85,8 +85,8 @@ impl ChatText {
         &self.0
     }
 
-    /// Its length as a JSON string.
-    pub(crate) fn json_len(&self) -> usize {
+    /// Its length as a JSON string, quotes included.
+    pub fn json_len(&self) -> usize {
         json_len(&self.0)
     }
 }

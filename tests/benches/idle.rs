@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use driver_common::{Event, Started};
+use driver_common::{Event, Started, new_identity};
 use driver_smol::{Config, Smol};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::process::Driver;
@@ -88,15 +88,17 @@ fn node(driver: &str, peers: usize) {
     let mut config = Config::new("Node".parse().unwrap());
     config.limits.held = 2 * peers;
     config.limits.pending = 2 * peers;
-    let bind = "127.0.0.1:0".parse().unwrap();
+    let (bind, identity) = ("127.0.0.1:0".parse().unwrap(), new_identity().unwrap());
     if driver == Driver::Tokio.name() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { count(driver_tokio::start(bind, config, vec![]).unwrap(), peers).await });
+        runtime.block_on(async {
+            count(driver_tokio::start(bind, identity, config, vec![]).unwrap(), peers).await;
+        });
     } else {
         let executor = Arc::new(smol::Executor::new());
         smol::block_on(executor.run(async {
             let smol = Smol::on(Arc::clone(&executor));
-            count(driver_smol::start(&smol, bind, config, vec![]).unwrap(), peers).await;
+            count(driver_smol::start(&smol, bind, identity, config, vec![]).unwrap(), peers).await;
         }));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver_common::{Event, Handle, Origin, RequestError, SayError, Started};
+use driver_common::{Event, Handle, Origin, RequestError, SayError, Started, new_identity};
 use driver_smol::Smol;
 use proto_core::{ChatText, Config, LeaveReason, PeerAddr};
 use tests::journal::{Journal, SOON, eventually};
@@ -103,7 +103,7 @@ fn a_user_who_listens_no_more_holds_nothing_up() {
             assert_eq!(bob.say(&texts.join("\n")), Ok(1));
         }
         let text = ChatText::new("still here").unwrap();
-        assert_eq!(block_on(handle.say(vec![text], Origin::TERMINAL)), Ok(1));
+        assert_eq!(block_on(handle.say(vec![text], Origin::TERMINAL)).unwrap().peers, 1);
         bob.hears("Alice", "still here");
     }
 }
@@ -119,7 +119,7 @@ fn a_user_who_is_behind_slows_its_peers_down_and_loses_nothing() {
         let (mut said, mut refused) = (0, 0);
         while refused < 1000 {
             match block_on(bob.handle.try_say(texts(said), Origin::TERMINAL)) {
-                Ok(peers) => (said, refused) = (said + peers, 0),
+                Ok(_) => (said, refused) = (said + 1, 0),
                 Err(error) => {
                     assert_eq!(error, SayError::Busy);
                     refused += 1;
@@ -132,8 +132,9 @@ fn a_user_who_is_behind_slows_its_peers_down_and_loses_nothing() {
             while heard.last().is_none_or(|text| text != "the end") {
                 for event in behind.events.recv_blocking().unwrap() {
                     match event {
-                        Event::Message { text, .. } => {
-                            heard.push(text.split(" x").next().unwrap().to_owned());
+                        Event::Message(message) => {
+                            let start = |text: &str| text.split(" x").next().unwrap().to_owned();
+                            heard.extend(message.texts().map(start));
                         }
                         Event::Left { reason, .. } => panic!("{reason:?} after {}", heard.len()),
                         _ => {}
@@ -143,7 +144,7 @@ fn a_user_who_is_behind_slows_its_peers_down_and_loses_nothing() {
             heard
         });
         for n in said..said + 100 {
-            assert_eq!(block_on(bob.handle.say(texts(n), Origin::TERMINAL)), Ok(1));
+            assert_eq!(block_on(bob.handle.say(texts(n), Origin::TERMINAL)).unwrap().peers, 1);
         }
         assert_eq!(bob.say("the end"), Ok(1));
         let heard = listener.join().unwrap();
@@ -222,7 +223,7 @@ fn much_said_at_once_is_refused_whole() {
     let text = ChatText::new("x".repeat(60_000)).unwrap();
     let said = block_on(node.handle.say(vec![text.clone(); 20], Origin::TERMINAL));
     assert_eq!(said, Err(SayError::TooMuch));
-    assert_eq!(block_on(node.handle.say(vec![text; 2], Origin::TERMINAL)), Ok(0));
+    assert_eq!(block_on(node.handle.say(vec![text; 2], Origin::TERMINAL)).unwrap().peers, 0);
     eventually("one event", SOON, || node.events.look(|all| all.len() == 1));
 }
 
@@ -249,9 +250,9 @@ fn start(
     let started = match driver {
         Driver::Tokio => {
             let _entered = TOKIO.enter();
-            driver_tokio::start(bind, config, peers)
+            driver_tokio::start(bind, new_identity().unwrap(), config, peers)
         }
-        Driver::Smol => driver_smol::start(&Smol::global(), bind, config, peers),
+        Driver::Smol => driver_smol::start(&Smol::global(), bind, new_identity().unwrap(), config, peers),
     };
     started.unwrap()
 }
@@ -279,8 +280,10 @@ impl Node {
         Self { handle, events, addr }
     }
 
+    /// Says lines, and tells how many peers take them on.
     fn say(&self, text: &str) -> Result<usize, SayError> {
-        block_on(self.handle.say(ChatText::lines(text).unwrap(), Origin::TERMINAL))
+        let said = block_on(self.handle.say(ChatText::lines(text).unwrap(), Origin::TERMINAL));
+        said.map(|said| said.peers)
     }
 
     fn shut_down(&self) {
@@ -295,7 +298,9 @@ impl Node {
     #[track_caller]
     fn hears(&self, from: &str, text: &str) {
         self.events.expect_one(&format!("{text:?} from {from}"), SOON, |event| match event {
-            Event::Message { peer, text: heard } => peer.uname.as_str() == from && heard == text,
+            Event::Message(message) => {
+                message.uname().as_str() == from && message.texts().any(|heard| heard == text)
+            }
             _ => false,
         });
     }
@@ -303,11 +308,11 @@ impl Node {
     /// What it heard from a peer, in order.
     fn heard(&self, from: &str) -> Vec<String> {
         self.events.look(|events| {
-            let texts = events.iter().filter_map(|event| match event {
-                Event::Message { peer, text } if peer.uname.as_str() == from => Some(text.clone()),
+            let messages = events.iter().filter_map(|event| match event {
+                Event::Message(message) if message.uname().as_str() == from => Some(message),
                 _ => None,
             });
-            texts.collect()
+            messages.flat_map(|message| message.texts().map(str::to_owned)).collect()
         })
     }
 

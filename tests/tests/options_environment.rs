@@ -8,7 +8,8 @@ use tests::process::{Driver, Launch};
 
 fn command(driver: Driver, env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(binary::path(driver.name()));
-    command.env_clear().envs(env.iter().copied());
+    // No home is anybody's: what a node would keep there it keeps nowhere.
+    command.env_clear().env("HOME", "/dev/null").envs(env.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -75,7 +76,9 @@ fn each_variable_is_checked_and_named() {
 fn every_variable_is_heard() {
     for driver in Driver::ALL {
         let alice = Launch::new(driver, "Alice").start();
+        let data = tempfile::tempdir().unwrap();
         let env = [
+            ("CHAT_DATA_DIR", data.path().to_str().unwrap()),
             ("CHAT_PORT", "0"),
             ("CHAT_PEER", &format!("127.0.0.1:1, {}", alice.addr())),
             ("CHAT_UNAME", "Zed"),
@@ -90,6 +93,7 @@ fn every_variable_is_heard() {
         assert!(said.contains("http://127.0.0.1:"), "{said}");
         alice.expect_peers(&["Zed"], tests::journal::SOON);
         assert_eq!(alice.peers()[0]["listen_addr"], "127.0.0.9:9");
+        assert!(data.path().join("0/key.pem").is_file());
     }
 }
 
@@ -100,5 +104,16 @@ fn a_flag_is_more_than_its_variable() {
         let mut node = Node::start(driver, &env, &["--port", "0", "--uname", "Ann"]);
         let said = node.expect("Ann listens on 127.0.0.1:");
         assert!(!said.contains("http://"), "{said}");
+    }
+}
+
+#[test]
+fn a_node_at_any_port_keeps_no_key_unless_it_is_told_where() {
+    for driver in Driver::ALL {
+        let home = tempfile::tempdir().unwrap();
+        let env = [("HOME", home.path().to_str().unwrap()), ("CHAT_PORT", "0"), ("CHAT_UNAME", "Ann")];
+        let said = Node::start(driver, &env, &[]).expect("Ann listens on 127.0.0.1:");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }
 }

@@ -3,30 +3,39 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /` and its files | the page |
-//! | `GET /peers` | the peers that are here: an array of `remote_addr`, `listen_addr`, `node_id`, `uname` |
-//! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname` |
-//! | `GET /messages` | what was said lately, oldest first: an array of `from`, `content`, `at`, `id`, `node_id`, `own` |
-//! | `POST /send` | says each line of `{"msg": TEXT}`; answers `sent` |
+//! | `GET /peers` | the peers that are here: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `state` |
+//! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key` |
+//! | `GET /messages` | what was said lately, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
+//! | `GET /metrics` | the node's figures for Prometheus |
+//! | `POST /send` | says each line of `{"msg": TEXT}`; answers `sent`, or to who accepts JSON the ids of the entries: `{"ids": [ID], "texts": 1}` |
 //! | `GET /ws` | a WebSocket: events come out, texts that go in are said, the text `/peers` asks for that list |
 //!
 //! An error is `{"error": TEXT}`. An event is one of these, and more keys may stand beside it:
 //!
 //! ```json
-//! {"MessageReceived": {"from": "Bob", "content": "hi"}, "at": 1767225600000, "id": 1767225600000000, "node_id": "..."}
-//! {"MessageSent": {"from": "Alice", "content": "hi"}, "at": 1767225600000, "id": 1767225600000001}
-//! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob"}, "at": 1767225600000}
-//! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert"}, "at": 1767225600000}
+//! {"MessageReceived": {"from": "Bob", "content": "hi"}, "at": 1767225600000, "id": 1767225600000000, "node_id": "...", "signed": true, "entry": {...}}
+//! {"MessageSent": {"from": "Alice", "content": "hi"}, "at": 1767225600000, "id": 1767225600000001, "signed": true, "entry": {...}}
+//! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
+//! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
 //! {"PeerDisconnected": "NODE-ID", "at": 1767225600000, "uname": "Robert", "reason": "Bye"}
+//! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages of Bob are missing"}
 //! {"Error": "what was wrong with this socket's own text"}
 //! ```
 //!
 //! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
 //! asks for `/messages` after it opened a WebSocket can tell what it has from both.
+//!
+//! `entry` is the signed entry that the line was in: `id`, `author` (the node's id), `key`, `epoch`, `seq`, `at` (when it was
+//! said, by its author's clock), `signed`, and what is odd about it: `late` (later ones of its author came before it),
+//! `forked` (its author signed another one under that number), `backdated`. Where `signed` is false, `via` names who said
+//! it by the author's word: a peer that signs nothing. A line in no entry was heard from such a peer by this node itself.
+//! What this node said before a restart comes back as `MessageSent`.
 
 mod body;
 mod connection;
 mod guard;
 mod limits;
+mod metrics;
 mod page;
 mod reply;
 mod route;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode};
-use proto_core::{ChatText, ChatTextError, Name, NodeId};
+use proto_core::{ChatText, ChatTextError, EntryId, Name, NodeId, PublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
@@ -14,9 +15,9 @@ use super::guard::{self, Refusal};
 use super::reply::{Reply, error, json, method_not_allowed, reply};
 use super::seats::Marker;
 use super::websocket::{self, Upgrade};
-use super::{Api, page};
+use super::{Api, metrics, page};
 use crate::hub::json::{peers, to_json};
-use crate::{Me, Origin, RequestError, SayError};
+use crate::{Figures, Me, Origin, RequestError, Said, SayError};
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
@@ -43,8 +44,8 @@ impl Route {
                 websocket::upgrade(&self.api, request, &self.upgrades)
             }
             "/ws" => method_not_allowed("GET"),
-            path @ ("/peers" | "/me" | "/messages") if read => self.view(path).await,
-            "/peers" | "/me" | "/messages" => method_not_allowed("GET, HEAD"),
+            path @ ("/peers" | "/me" | "/messages" | "/metrics") if read => self.view(path).await,
+            "/peers" | "/me" | "/messages" | "/metrics" => method_not_allowed("GET, HEAD"),
             path => match page::file(path) {
                 Some(file) if read => {
                     let mut response = reply(StatusCode::OK, file.content_type, file.content);
@@ -61,6 +62,7 @@ impl Route {
         let answering = self.marker.complete();
         let mut response = match path {
             "/messages" => json(self.api.feed.messages()),
+            "/metrics" => self.api.handle.figures().await.map_or_else(failed, scraped),
             "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             _ => self.api.handle.peers().await.map_or_else(failed, |list| json(peers(&list))),
         };
@@ -70,10 +72,11 @@ impl Route {
 
     async fn send(&self, request: Request<Incoming>) -> Response<Reply> {
         let limits = &self.api.limits;
+        let wants_json = accepts_json(request.headers());
         let body = body::read(request, limits.body, limits.body_time, &self.api.timer).await;
         let answering = self.marker.complete();
         let mut response = match body {
-            Ok(body) => self.say(&body).await,
+            Ok(body) => self.say(&body, wants_json).await,
             Err(BodyError::TooLarge) => {
                 let text = format!("a body is at most {} bytes long", limits.body);
                 error(StatusCode::PAYLOAD_TOO_LARGE, &text)
@@ -85,7 +88,7 @@ impl Route {
         response
     }
 
-    async fn say(&self, body: &[u8]) -> Response<Reply> {
+    async fn say(&self, body: &[u8], wants_json: bool) -> Response<Reply> {
         #[derive(Deserialize)]
         struct Send {
             msg: String,
@@ -102,6 +105,7 @@ impl Route {
             }
         };
         match self.api.handle.try_say(texts, Origin::fresh()).await {
+            Ok(said) if wants_json => json(said_json(&said)),
             Ok(_) => reply(StatusCode::OK, "text/plain; charset=utf-8", "sent"),
             Err(unsaid @ SayError::TooMuch) => error(StatusCode::PAYLOAD_TOO_LARGE, &unsaid.to_string()),
             Err(unsaid @ (SayError::Busy | SayError::Stopped)) => {
@@ -125,10 +129,74 @@ fn failed(unanswered: RequestError) -> Response<Reply> {
 
 fn me_json(me: &Me) -> String {
     #[derive(Serialize)]
-    struct Entry<'a> {
+    struct Myself<'a> {
         listen_addr: SocketAddr,
         node_id: NodeId,
         uname: &'a Name,
+        key: PublicKey,
     }
-    to_json(&Entry { listen_addr: me.listen_addr, node_id: me.node_id, uname: &me.uname })
+    to_json(&Myself { listen_addr: me.listen_addr, node_id: me.node_id, uname: &me.uname, key: me.key })
+}
+
+fn said_json(said: &Said) -> String {
+    #[derive(Serialize)]
+    struct Sent {
+        /// Of the entries that the lines are in, in order.
+        ids: Vec<EntryId>,
+        /// How many lines.
+        texts: usize,
+    }
+    let ids = said.entries.iter().map(|entry| entry.id()).collect();
+    to_json(&Sent { ids, texts: said.entries.iter().map(|entry| entry.texts().len()).sum() })
+}
+
+fn scraped(figures: Figures) -> Response<Reply> {
+    match metrics::render(figures) {
+        Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the figures cannot be written"),
+    }
+}
+
+/// Whether the client names JSON among the types that it accepts (RFC 9110, 12.5.1). One that accepts anything knows
+/// the plain answer.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+        json && !parts.any(is_refusal)
+    })
+}
+
+/// A weight of nothing: `q=0`, with up to three zeros behind a point.
+fn is_refusal(parameter: &str) -> bool {
+    let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
+    weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn json_is_accepted_by_those_who_name_it() {
+        for (accept, json) in [
+            ("application/json", true),
+            ("text/html, Application/JSON;q=0.5", true),
+            ("application/json; charset=utf-8", true),
+            ("*/*", false),
+            ("application/*", false),
+            ("text/plain", false),
+            ("application/json;q=0", false),
+            ("application/json; Q=0.000", false),
+            ("application/jsonx", false),
+            ("", false),
+        ] {
+            let headers = [(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
+            assert_eq!(accepts_json(&headers), json, "{accept}");
+        }
+        assert!(!accepts_json(&HeaderMap::new()));
+    }
 }

@@ -5,109 +5,102 @@ use std::sync::Arc;
 
 use proto_core::{Name, NodeId};
 
+use super::line::{self, Facts, Line, Order};
 use crate::Event;
 
-/// The most messages kept.
-const MESSAGES: usize = 200;
+/// The most lines kept.
+const LINES: usize = 200;
 /// The most bytes of text kept.
 const BYTES: usize = 256 * 1024;
 
-/// One thing that was said.
+/// One line that was said.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) id: u64,
-    /// Unix time in milliseconds.
-    pub(crate) at: u64,
+pub(super) struct Past {
+    pub(super) id: u64,
+    /// When this node learned of it: Unix time in milliseconds.
+    pub(super) at: u64,
     /// None: it was said here.
-    pub(crate) node_id: Option<NodeId>,
-    pub(crate) from: Name,
-    pub(crate) content: Box<str>,
+    pub(super) node_id: Option<NodeId>,
+    pub(super) from: Name,
+    pub(super) content: Box<str>,
+    pub(super) facts: Option<Arc<Facts>>,
+    order: Order,
 }
 
 #[derive(Debug)]
 pub(super) struct History {
-    entries: VecDeque<Arc<Entry>>,
+    lines: VecDeque<Arc<Past>>,
     bytes: usize,
     next_id: u64,
 }
 
 impl History {
-    /// Messages are numbered from `first_id`. With a clock's time here, numbers grow over restarts too.
+    /// Lines are numbered from `first_id`. With a clock's time here, numbers grow over restarts too.
     pub(super) fn new(first_id: u64) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, next_id: first_id }
+        Self { lines: VecDeque::new(), bytes: 0, next_id: first_id }
     }
 
-    /// Numbers the batch's messages, keeps the latest, and tells the first one's number.
+    /// Numbers the batch's lines, keeps the latest, and tells the first one's number.
     pub(super) fn record(&mut self, batch: &[Event], at: u64) -> u64 {
         let first_id = self.next_id;
-        let count: usize = batch.iter().map(messages_in).sum();
+        let count: usize = batch.iter().map(line::count).sum();
         self.next_id += count as u64;
         // Of a large batch only the end is copied.
-        let mut skip = count.saturating_sub(MESSAGES);
+        let mut skip = count.saturating_sub(LINES);
         let mut id = first_id;
         for event in batch {
-            let messages = messages_in(event);
-            let skipped = skip.min(messages);
+            let count = line::count(event);
+            let skipped = skip.min(count);
             skip -= skipped;
-            match event {
-                Event::Message { peer, text } if skipped == 0 => {
-                    self.push(id, at, Some(peer.node_id), &peer.uname, text);
+            if skipped < count {
+                for (id, line) in (id..).zip(line::lines(event)).skip(skipped) {
+                    self.push(id, at, line);
                 }
-                Event::Said { texts, uname, .. } => {
-                    for (id, text) in (id..).zip(texts).skip(skipped) {
-                        self.push(id, at, None, uname, text.as_str());
-                    }
-                }
-                _ => {}
             }
-            id += messages as u64;
+            id += count as u64;
         }
         first_id
     }
 
-    /// Oldest first.
-    pub(super) fn recent(&self) -> Vec<Arc<Entry>> {
-        self.entries.iter().cloned().collect()
+    /// In the order of the conversation.
+    pub(super) fn recent(&self) -> Vec<Arc<Past>> {
+        let mut recent: Vec<_> = self.lines.iter().cloned().collect();
+        recent.sort_by_key(|line| (line.order, line.id));
+        recent
     }
 
-    fn push(&mut self, id: u64, at: u64, node_id: Option<NodeId>, from: &Name, content: &str) {
-        self.bytes += content.len();
-        self.entries.push_back(Arc::new(Entry {
+    fn push(&mut self, id: u64, at: u64, line: Line<'_>) {
+        self.bytes += line.content.len();
+        self.lines.push_back(Arc::new(Past {
             id,
             at,
-            node_id,
-            from: from.clone(),
-            content: content.into(),
+            node_id: line.node_id,
+            from: line.from.clone(),
+            content: line.content.into(),
+            order: line.order(at),
+            facts: line.facts,
         }));
-        while self.entries.len() > MESSAGES || self.bytes > BYTES {
-            let Some(oldest) = self.entries.pop_front() else { break };
+        while self.lines.len() > LINES || self.bytes > BYTES {
+            let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.content.len();
         }
     }
 }
 
-fn messages_in(event: &Event) -> usize {
-    match event {
-        Event::Message { .. } => 1,
-        Event::Said { texts, .. } => texts.len(),
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proto_core::ChatText;
+    use proto_core::{ChatText, Draft, Entry, Identity, Marks, Message};
 
     use super::*;
     use crate::Origin;
 
     fn said(texts: impl IntoIterator<Item = String>) -> Event {
         let texts = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
-        Event::Said { texts, uname: "Alice".parse().unwrap(), origin: Origin::TERMINAL }
+        Event::Said { texts, entries: vec![], uname: "Alice".parse().unwrap(), origin: Origin::TERMINAL }
     }
 
     fn contents(history: &History) -> Vec<(u64, String)> {
-        history.recent().iter().map(|entry| (entry.id, entry.content.to_string())).collect()
+        history.recent().iter().map(|line| (line.id, line.content.to_string())).collect()
     }
 
     #[test]
@@ -135,5 +128,22 @@ mod tests {
         assert_eq!((contents(&history).len(), history.bytes), (8, BYTES));
         history.record(&[said(["y".into()])], 1);
         assert_eq!((contents(&history).len(), history.bytes), (8, BYTES - half.len() + 1));
+    }
+
+    #[test]
+    fn lists_in_the_order_of_the_conversation_whenever_it_was_heard() {
+        let entry = |seq, at, texts: &[&str]| {
+            let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
+            let uname = "Bob".parse().unwrap();
+            let draft = Draft { epoch: 1, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
+            let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
+            Event::Message(Message::Entry { entry, marks: Marks::default() })
+        };
+        let mut history = History::new(0);
+        history.record(&[entry(1, 300, &["three"]), said(["four".into()])], 400);
+        history.record(&[entry(0, 200, &["one", "two"])], 500);
+        let expected =
+            [(2, "one"), (3, "two"), (0, "three"), (1, "four")].map(|(id, text)| (id, text.to_owned()));
+        assert_eq!(contents(&history), expected);
     }
 }

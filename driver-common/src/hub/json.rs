@@ -4,10 +4,12 @@ use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto_core::{LeaveReason, Name, NodeId, PeerInfo};
+use proto_core::{LeaveReason, Name, NodeId, Notice, PeerInfo, PublicKey, Version};
 use serde::Serialize;
 
-use super::history::Entry;
+use super::history::Past;
+use super::line::{Facts, Line};
+use crate::words;
 
 /// An event: the key that clients know and, beside it, what more there is to say.
 #[derive(Serialize)]
@@ -15,25 +17,56 @@ struct Event<'a> {
     #[serde(flatten)]
     what: What<'a>,
     /// When this node learned of it: Unix time in milliseconds.
-    at: Option<u64>,
-    /// A message's number; later ones have higher ones.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_id: Option<NodeId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uname: Option<&'a Name>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<LeaveReason>,
+    at: u64,
+    #[serde(flatten)]
+    more: More<'a>,
 }
 
 #[derive(Serialize)]
 enum What<'a> {
-    MessageReceived { from: &'a Name, content: &'a str },
-    MessageSent { from: &'a Name, content: &'a str },
+    MessageReceived(Text<'a>),
+    MessageSent(Text<'a>),
     PeerJoined(Peer<'a>),
     PeerUpdated(Peer<'a>),
     PeerDisconnected(NodeId),
+    Notice(&'a Notice),
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    from: &'a Name,
+    content: &'a str,
+}
+
+/// What stands beside an event's key.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum More<'a> {
+    None {},
+    Line {
+        /// The line's number; later ones have higher ones.
+        id: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node_id: Option<NodeId>,
+        #[serde(flatten)]
+        source: Source<'a>,
+    },
+    Left {
+        uname: &'a Name,
+        reason: LeaveReason,
+    },
+    Notice {
+        text: String,
+    },
+}
+
+/// Whether somebody vouches for a line.
+#[derive(Serialize)]
+struct Source<'a> {
+    /// By who said it.
+    signed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<&'a Facts>,
 }
 
 /// A peer as `GET /peers` shows it.
@@ -43,39 +76,48 @@ struct Peer<'a> {
     listen_addr: Option<SocketAddr>,
     node_id: NodeId,
     uname: &'a Name,
+    key: Option<PublicKey>,
+    version: u8,
+    state: &'static str,
 }
 
 #[derive(Serialize)]
 struct Message<'a> {
-    from: &'a Name,
-    content: &'a str,
+    #[serde(flatten)]
+    text: Text<'a>,
     at: u64,
     id: u64,
     /// Null where it was said here.
     node_id: Option<NodeId>,
     own: bool,
+    #[serde(flatten)]
+    source: Source<'a>,
 }
 
-pub(super) fn received(peer: &PeerInfo, content: &str, at: u64, id: u64) -> String {
-    let what = What::MessageReceived { from: &peer.uname, content };
-    to_json(&Event { id: Some(id), node_id: Some(peer.node_id), ..Event::new(what, at) })
-}
-
-pub(super) fn sent(from: &Name, content: &str, at: u64, id: u64) -> String {
-    to_json(&Event { id: Some(id), ..Event::new(What::MessageSent { from, content }, at) })
+/// A line that was heard or said.
+pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
+    let text = Text { from: line.from, content: line.content };
+    let what = if line.node_id.is_some() { What::MessageReceived(text) } else { What::MessageSent(text) };
+    let source = Source::new(line.facts.as_deref());
+    to_json(&Event { what, at, more: More::Line { id, node_id: line.node_id, source } })
 }
 
 pub(super) fn joined(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event::new(What::PeerJoined(peer.into()), at))
+    to_json(&Event { what: What::PeerJoined(peer.into()), at, more: More::None {} })
 }
 
 pub(super) fn updated(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event::new(What::PeerUpdated(peer.into()), at))
+    to_json(&Event { what: What::PeerUpdated(peer.into()), at, more: More::None {} })
 }
 
 pub(super) fn left(peer: &PeerInfo, reason: LeaveReason, at: u64) -> String {
-    let event = Event::new(What::PeerDisconnected(peer.node_id), at);
-    to_json(&Event { uname: Some(&peer.uname), reason: Some(reason), ..event })
+    let more = More::Left { uname: &peer.uname, reason };
+    to_json(&Event { what: What::PeerDisconnected(peer.node_id), at, more })
+}
+
+pub(super) fn notice(notice: &Notice, at: u64) -> String {
+    let more = More::Notice { text: words::notice(notice) };
+    to_json(&Event { what: What::Notice(notice), at, more })
 }
 
 /// A socket's own request failed.
@@ -93,27 +135,44 @@ pub(crate) fn peers(peers: &[Arc<PeerInfo>]) -> String {
 }
 
 /// The array of `GET /messages`.
-pub(super) fn messages(entries: &[Arc<Entry>]) -> String {
-    to_json(&entries.iter().map(|entry| Message::from(Borrow::<Entry>::borrow(entry))).collect::<Vec<_>>())
+pub(super) fn messages(lines: &[Arc<Past>]) -> String {
+    to_json(&lines.iter().map(|line| Message::from(Borrow::<Past>::borrow(line))).collect::<Vec<_>>())
 }
 
-impl<'a> Event<'a> {
-    fn new(what: What<'a>, at: u64) -> Self {
-        Self { what, at: Some(at), id: None, node_id: None, uname: None, reason: None }
+impl<'a> Source<'a> {
+    fn new(facts: Option<&'a Facts>) -> Self {
+        Self { signed: facts.is_some_and(Facts::is_signed), entry: facts }
     }
 }
 
 impl<'a> From<&'a PeerInfo> for Peer<'a> {
     fn from(peer: &'a PeerInfo) -> Self {
-        let PeerInfo { remote_addr, listen_addr, node_id, uname, version: _, key: _ } = peer;
-        Self { remote_addr: *remote_addr, listen_addr: *listen_addr, node_id: *node_id, uname }
+        let PeerInfo { remote_addr, listen_addr, node_id, uname, version, key } = peer;
+        Self {
+            remote_addr: *remote_addr,
+            listen_addr: *listen_addr,
+            node_id: *node_id,
+            uname,
+            key: *key,
+            version: match version {
+                Version::V1 => 1,
+                Version::V2 => 2,
+            },
+            state: "linked",
+        }
     }
 }
 
-impl<'a> From<&'a Entry> for Message<'a> {
-    fn from(entry: &'a Entry) -> Self {
-        let Entry { id, at, node_id, from, content } = entry;
-        Self { from, content, at: *at, id: *id, node_id: *node_id, own: node_id.is_none() }
+impl<'a> From<&'a Past> for Message<'a> {
+    fn from(line: &'a Past) -> Self {
+        Self {
+            text: Text { from: &line.from, content: &line.content },
+            at: line.at,
+            id: line.id,
+            node_id: line.node_id,
+            own: line.node_id.is_none(),
+            source: Source::new(line.facts.as_deref()),
+        }
     }
 }
 
@@ -124,9 +183,11 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::Version;
+    use proto_core::{ChatText, Draft, Entry, Identity, Marks, Message as Said, Via};
 
+    use super::super::line::lines;
     use super::*;
+    use crate::{Event as Happened, Origin};
 
     fn bob() -> Arc<PeerInfo> {
         Arc::new(PeerInfo {
@@ -141,27 +202,92 @@ mod tests {
 
     const ID: &str = "07070707-0707-0707-0707-070707070707";
 
+    fn line_of(event: &Happened) -> String {
+        line(&lines(event).next().unwrap(), 5, 6)
+    }
+
+    fn entry(via: Option<&Via>) -> Arc<Entry> {
+        let (uname, texts) = ("Bob".parse().unwrap(), [ChatText::new("hi").unwrap()]);
+        let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via };
+        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+    }
+
     #[test]
     fn events_are_as_clients_know_them() {
+        let text = "hi \"you\"\u{1b}".to_owned();
         assert_eq!(
-            received(&bob(), "hi \"you\"\u{1b}", 5, 6),
+            line_of(&Happened::Message(Said::Line { peer: bob(), text })),
             format!(
-                r#"{{"MessageReceived":{{"from":"Bob","content":"hi \"you\"\u001b"}},"at":5,"id":6,"node_id":"{ID}"}}"#
+                r#"{{"MessageReceived":{{"from":"Bob","content":"hi \"you\"\u001b"}},"at":5,"id":6,"node_id":"{ID}","signed":false}}"#
             )
-        );
-        assert_eq!(
-            sent(&bob().uname, "hi", 5, 6),
-            r#"{"MessageSent":{"from":"Bob","content":"hi"},"at":5,"id":6}"#
         );
         assert_eq!(
             left(&bob(), LeaveReason::Bye, 5),
             format!(r#"{{"PeerDisconnected":"{ID}","at":5,"uname":"Bob","reason":"Bye"}}"#)
         );
-        let peer =
-            format!(r#"{{"remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob"}}"#);
+        let peer = format!(
+            r#"{{"remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob","key":null,"version":1,"state":"linked"}}"#
+        );
         assert_eq!(joined(&bob(), 5), format!(r#"{{"PeerJoined":{peer},"at":5}}"#));
         assert_eq!(updated(&bob(), 5), format!(r#"{{"PeerUpdated":{peer},"at":5}}"#));
         assert_eq!(peers(&[bob()]), format!("[{peer}]"));
         assert_eq!(error("no"), r#"{"Error":"no"}"#);
+        let gap = Notice::Gap { node_id: bob().node_id, uname: bob().uname.clone(), missing: 3 };
+        assert_eq!(
+            notice(&gap, 5),
+            format!(
+                r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages of Bob are missing"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_known_of_an_entry_stands_beside_the_key() {
+        let facts = |entry: &Entry, more: &str, marks: [bool; 3]| {
+            format!(
+                r#""entry":{{"id":"{}","author":"{}","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{}}}"#,
+                entry.id(),
+                entry.author(),
+                entry.key(),
+                marks[0],
+                marks[1],
+                marks[2]
+            )
+        };
+        let signed = entry(None);
+        let said = Happened::Said {
+            texts: signed.texts().to_vec(),
+            entries: vec![signed.clone()],
+            uname: signed.uname().clone(),
+            origin: Origin::TERMINAL,
+        };
+        let beside = facts(&signed, r#""signed":true"#, [false; 3]);
+        let sent = format!(
+            r#"{{"MessageSent":{{"from":"Bob","content":"hi"}},"at":5,"id":6,"signed":true,{beside}}}"#
+        );
+        assert_eq!(line_of(&said), sent);
+        let recalled = Said::Entry { entry: signed.clone(), marks: Marks::default() };
+        assert_eq!(line_of(&Happened::Recalled(recalled)), sent);
+
+        let marks = Marks { late: true, forked: false, backdated: true };
+        let beside = facts(&signed, r#""signed":true"#, [true, false, true]);
+        let author = signed.author();
+        assert_eq!(
+            line_of(&Happened::Message(Said::Entry { entry: signed, marks })),
+            format!(
+                r#"{{"MessageReceived":{{"from":"Bob","content":"hi"}},"at":5,"id":6,"node_id":"{author}","signed":true,{beside}}}"#
+            )
+        );
+
+        let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: "Old".parse().unwrap() };
+        let brought = entry(Some(&via));
+        let more = format!(r#""signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
+        let beside = facts(&brought, &more, [false; 3]);
+        assert_eq!(
+            line_of(&Happened::Message(Said::Entry { entry: brought, marks: Marks::default() })),
+            format!(
+                r#"{{"MessageReceived":{{"from":"Old","content":"hi"}},"at":5,"id":6,"node_id":"{ID}","signed":false,{beside}}}"#
+            )
+        );
     }
 }

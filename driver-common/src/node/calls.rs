@@ -3,12 +3,12 @@
 use std::task::{Context, Poll};
 
 use futures_lite::Stream as _;
-use proto_core::{Command, CommandError};
+use proto_core::{Command, CommandError, Outcome};
 
 use super::NodeTask;
 use crate::handle::{Request, Say};
 use crate::runtime::Runtime;
-use crate::{Event, Me, SayError};
+use crate::{Event, Figures, Me, Said, SayError};
 
 /// Calls taken in a turn.
 const CALLS: usize = 64;
@@ -80,6 +80,15 @@ impl<R: Runtime> NodeTask<R> {
                     node_id: self.node.id(),
                     uname: self.node.uname().clone(),
                     listen_addr: self.listen_addr,
+                    key: self.node.key(),
+                });
+            }
+            Request::Figures { reply } => {
+                let _ = reply.try_send(Figures {
+                    stats: self.node.stats().clone(),
+                    peers: self.node.peers().count(),
+                    connections: self.node.connections(),
+                    buffered: self.node.buffered(),
                 });
             }
             Request::Shutdown { done } => {
@@ -114,12 +123,14 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     fn command_say(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
-        if let Err(error) = self.node.command(self.now, Command::Say(say.texts.clone())) {
-            return Err((say, error));
-        }
-        let _ = say.reply.try_send(Ok(self.node.peers().count()));
+        let entries = match self.node.command(self.now, Command::Say(say.texts.clone())) {
+            Ok(Outcome::Said(entries)) => entries,
+            Ok(Outcome::Done) => Vec::new(),
+            Err(error) => return Err((say, error)),
+        };
+        let _ = say.reply.try_send(Ok(Said { entries: entries.clone(), peers: self.node.peers().count() }));
         let uname = self.node.uname().clone();
-        self.outbox.push(Event::Said { texts: say.texts, uname, origin: say.origin });
+        self.outbox.push(Event::Said { texts: say.texts, entries, uname, origin: say.origin });
         Ok(())
     }
 

@@ -31,6 +31,7 @@ use self::dials::Dials;
 use self::door::Door;
 use self::outbox::Outbox;
 use self::ready::{ReadyList, Source};
+use crate::clock::WallWatch;
 use crate::handle::{self, Request, Say};
 use crate::runtime::Runtime;
 use crate::{Clock, Event, Handle};
@@ -61,10 +62,11 @@ pub enum StartError {
 }
 
 /// Starts a node on a listener of [`net::listen`](crate::net::listen), and has it dial `peers` until each is linked. Where the config says
-/// no address to be dialed at, the listener's own is told to peers.
+/// no address to be dialed at, the listener's own is told to peers. No two nodes have one identity.
 pub fn start<R: Runtime>(
     runtime: &R,
     listener: TcpListener,
+    identity: Identity,
     mut config: Config,
     peers: Vec<PeerAddr>,
 ) -> Result<Started, StartError> {
@@ -73,9 +75,11 @@ pub fn start<R: Runtime>(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-    let mut node = Node::new(config, Identity::from_secret(&secret), seed, clock.now())?;
+    let mut wall = WallWatch::default();
+    let mut node = Node::new(config, identity, seed, clock.now())?;
+    if let Some(unix_ms) = wall.look(clock.now()) {
+        node.handle_input(clock.now(), Input::WallClock { unix_ms });
+    }
     for peer in peers {
         node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
     }
@@ -102,6 +106,7 @@ pub fn start<R: Runtime>(
         alarm: Alarm::default(),
         now: clock.now(),
         clock,
+        wall,
         node,
         listen_addr,
         runtime: runtime.clone(),
@@ -113,6 +118,7 @@ pub fn start<R: Runtime>(
 struct NodeTask<R: Runtime> {
     runtime: R,
     clock: Clock,
+    wall: WallWatch,
     /// The time of this turn.
     now: Instant,
     alarm: Alarm,
@@ -150,6 +156,7 @@ impl<R: Runtime> NodeTask<R> {
         tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node runs");
         loop {
             self.now = self.clock.now();
+            self.check_wall();
             self.take_calls();
             self.check_time();
             self.carry_out();
@@ -184,6 +191,14 @@ impl<R: Runtime> NodeTask<R> {
         let node = self.node.poll_timeout().map(|(at, _)| at);
         let door = self.door.as_ref().and_then(Door::resting_until);
         node.into_iter().chain(door).min()
+    }
+
+    /// Before anything else in a turn: nothing is dated by a clock that moved.
+    fn check_wall(&mut self) {
+        if let Some(unix_ms) = self.wall.look(self.now) {
+            tracing::debug!("the wall clock moved");
+            self.node.handle_input(self.now, Input::WallClock { unix_ms });
+        }
     }
 
     fn check_time(&mut self) {

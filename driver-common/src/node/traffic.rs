@@ -1,6 +1,6 @@
 //! What the sockets have for the node, and what the node has for them.
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason, Message};
+use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason};
 
 use super::NodeTask;
 use super::conn::{Conn, Read, Sent};
@@ -192,10 +192,11 @@ impl<R: Runtime> NodeTask<R> {
             // It is this node that leaves: its events end, and its user knows why.
             Action::UnregisterPeer { reason: LeaveReason::Stopping, .. } => {}
             Action::UnregisterPeer { peer, reason } => self.outbox.push(Event::Left { peer, reason }),
-            Action::Deliver(Message::Line { peer, text }) => {
-                self.outbox.push(Event::Message { peer, text });
+            // Nobody else can sign in this node's name.
+            Action::Deliver(message) if message.is_signed() && message.node_id() == self.node.id() => {
+                self.outbox.push(Event::Recalled(message));
             }
-            Action::Deliver(Message::Entry { .. }) => {}
+            Action::Deliver(message) => self.outbox.push(Event::Message(message)),
             Action::Ready => self.busy = false,
             Action::Report { conn, remote, violation } => {
                 tracing::debug!(conn = conn.0, %remote, %violation, "a peer broke a rule");

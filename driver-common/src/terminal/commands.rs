@@ -52,9 +52,10 @@ impl Voice {
         });
         for peer in peers {
             let addr = peer.listen_addr.unwrap_or(peer.remote_addr);
-            let version = match peer.version {
-                Version::V1 => "  (version 1)",
-                Version::V2 => "",
+            let version = match (peer.version, peer.key) {
+                (Version::V1, _) => "  (version 1, unsigned)",
+                (Version::V2, None) => "  (unsigned)",
+                (Version::V2, Some(_)) => "",
             };
             let (id, name) = (peer.node_id.short(), visible(peer.uname.as_str()));
             self.tell(&format!("  {id}  {addr}  {name}{version}"));

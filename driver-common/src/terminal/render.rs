@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use proto_core::wire::ByeCode;
-use proto_core::{LeaveReason, Name, NodeId, Notice, PeerInfo};
+use proto_core::{LeaveReason, Marks, Message, Name, NodeId, Notice, PeerInfo};
 
 use super::visible::{push_visible, visible};
+use crate::words;
 
 /// Whether lines are coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,19 @@ impl Style {
         }
     }
 
-    /// Something said, as the terminal shows it. `speaker` is none for the user of this node.
-    pub(crate) fn push_said(self, out: &mut String, speaker: Option<NodeId>, label: &str, text: &str) {
-        match (self, speaker) {
-            (Self::Plain, _) => out.push_str(label),
-            (Self::Coloured, None) => out.extend(["\x1b[1m", label, "\x1b[0m"]),
-            (Self::Coloured, Some(id)) => out.extend([colour(id), label, "\x1b[0m"]),
+    /// Something said, as the terminal shows it.
+    pub(crate) fn push_said(self, out: &mut String, speaker: &Speaker<'_>, text: &str) {
+        let Speaker { node_id, name, short_id, caveat } = speaker;
+        match (self, node_id) {
+            (Self::Plain, _) => out.push_str(name),
+            (Self::Coloured, None) => out.extend(["\x1b[1m", name, "\x1b[0m"]),
+            (Self::Coloured, Some(id)) => out.extend([colour(*id), name, "\x1b[0m"]),
+        }
+        for aside in [short_id, caveat].into_iter().flatten() {
+            match self {
+                Self::Plain => out.extend([" (", aside, ")"]),
+                Self::Coloured => out.extend(["\x1b[2m (", aside, ")\x1b[0m"]),
+            }
         }
         out.push_str(": ");
         push_visible(out, text);
@@ -45,6 +52,16 @@ impl Style {
     }
 }
 
+/// Who said something, as the terminal shows it. Everything in it must be visible already.
+pub(crate) struct Speaker<'a> {
+    /// None for the user of this node.
+    pub(crate) node_id: Option<NodeId>,
+    pub(crate) name: &'a str,
+    /// Where the name alone could be taken for somebody else.
+    pub(crate) short_id: Option<&'a str>,
+    pub(crate) caveat: Option<&'a str>,
+}
+
 /// Bold, in one of the six colours that can be read on light and on dark; a peer keeps its own.
 fn colour(id: NodeId) -> &'static str {
     const COLOURS: [&str; 6] =
@@ -54,18 +71,23 @@ fn colour(id: NodeId) -> &'static str {
     COLOURS[(hasher.finish() % COLOURS.len() as u64) as usize]
 }
 
-/// Who is here, and how each is called so that no two are called the same.
+/// Who is here or was heard, and how each is called so that no two are called the same.
 #[derive(Debug)]
 pub(crate) struct Roster {
     /// The name of this node's user, as it is shown.
     own: String,
     /// The names of the peers that are here, as they are shown.
     peers: BTreeMap<NodeId, String>,
+    /// Who spoke under each name; none: more than one did.
+    heard: BTreeMap<String, Option<NodeId>>,
 }
+
+/// Names of speakers that are remembered. One more, and all are forgotten.
+const HEARD: usize = 4_096;
 
 impl Roster {
     pub(crate) fn new(own: &Name) -> Self {
-        Self { own: shown(own), peers: BTreeMap::new() }
+        Self { own: shown(own), peers: BTreeMap::new(), heard: BTreeMap::new() }
     }
 
     pub(crate) fn rename_own(&mut self, own: &Name) {
@@ -78,19 +100,44 @@ impl Roster {
     }
 
     pub(crate) fn forget(&mut self, peer: &PeerInfo) {
-        self.peers.remove(&peer.node_id);
+        if let Some(name) = self.peers.remove(&peer.node_id) {
+            self.heard.remove(&name);
+        }
     }
 
-    /// The peer's name; with the start of its id where somebody else here goes by that name too, or where the name
-    /// alone could be taken for something else.
+    /// The peer's name; with the start of its id where somebody else goes by that name too, or where the name alone
+    /// could be taken for something else.
     pub(crate) fn label(&self, peer: &PeerInfo) -> String {
         let name = shown(&peer.uname);
-        let others = self.peers.iter().filter(|(id, _)| **id != peer.node_id).map(|(_, name)| name);
-        if others.chain([&self.own]).any(|other| *other == name) || is_misleading(&name) {
-            format!("{name} ({})", peer.node_id.short())
-        } else {
-            name
+        match self.short_id(peer.node_id, &name) {
+            Some(short_id) => format!("{name} ({short_id})"),
+            None => name,
         }
+    }
+
+    /// Notes who speaks, linked or far away, and gives the name and, where [`label`](Self::label) has it, the start of
+    /// the id.
+    pub(crate) fn hear(&mut self, node_id: NodeId, uname: &Name) -> (String, Option<String>) {
+        let name = shown(uname);
+        match self.heard.get_mut(&name) {
+            Some(Some(before)) if *before == node_id => {}
+            Some(before) => *before = None,
+            None => {
+                if self.heard.len() >= HEARD {
+                    self.heard.clear();
+                }
+                self.heard.insert(name.clone(), Some(node_id));
+            }
+        }
+        let short_id = self.short_id(node_id, &name);
+        (name, short_id)
+    }
+
+    fn short_id(&self, node_id: NodeId, name: &str) -> Option<String> {
+        let others = self.peers.iter().filter(|(id, _)| **id != node_id).map(|(_, name)| name);
+        let shared = others.chain([&self.own]).any(|other| other == name)
+            || self.heard.get(name).is_some_and(|speaker| *speaker != Some(node_id));
+        (shared || is_misleading(name)).then(|| node_id.short().to_string())
     }
 }
 
@@ -116,42 +163,35 @@ pub(crate) fn renamed(before: &str, label: &str) -> String {
     format!("{before} is now {label}")
 }
 
-/// The words for a notice of the node.
+/// A notice of the node.
 pub(crate) fn notice(notice: &Notice) -> String {
-    match notice {
-        Notice::Gap { uname, missing: 1, .. } => format!("1 message of {uname} is missing"),
-        Notice::Gap { uname, missing, .. } => format!("{missing} messages of {uname} are missing"),
-        Notice::ClockOff { ahead_ms } => {
-            let which = if *ahead_ms > 0 { "ahead" } else { "behind" };
-            format!("this node's clock is {} s {which} of the others", ahead_ms.unsigned_abs() / 1000)
-        }
-        Notice::Alone => "nobody is here to hear it yet".to_owned(),
-        Notice::Unreachable { target, reason } => {
-            format!("{target} cannot be reached yet ({reason}): trying on")
-        }
-        Notice::NotAChatNode { target } => format!("what answers at {target} is no chat node: trying on"),
-        Notice::IsSelf { target } => format!("{target} is this node itself: not dialed again"),
-        Notice::TurnedAway { target, code } => {
-            format!("{target} and this node do not link ({}): trying on", turned_away(*code))
-        }
-    }
+    visible(&words::notice(notice))
 }
 
-fn turned_away(code: ByeCode) -> &'static str {
-    match code {
-        ByeCode::Shutdown => "it is stopping",
-        ByeCode::Duplicate => "another connection between the two stays",
-        ByeCode::Full => "there is no room",
-        ByeCode::SelfLink => "both ends are one node",
-        ByeCode::Refused => "an id is claimed twice",
-        ByeCode::Violation => "a rule was broken",
-        ByeCode::Other => "the connection ended",
+/// What is to be known of a message before it is believed: none where its author signed it and it came in order.
+pub(crate) fn caveat(message: &Message) -> Option<String> {
+    let mut caveats = Vec::new();
+    match message {
+        Message::Line { peer, .. } if peer.key.is_none() => caveats.push("unsigned".to_owned()),
+        Message::Line { .. } => {}
+        Message::Entry { entry, marks } => {
+            if entry.via().is_some() {
+                caveats.push(format!("unsigned, by way of {}", visible(entry.uname().as_str().trim())));
+            }
+            let Marks { late, forked, backdated } = *marks;
+            let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
+            caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
+        }
     }
+    (!caveats.is_empty()).then(|| caveats.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{DialError, Version};
+    use std::sync::Arc;
+
+    use proto_core::wire::ByeCode;
+    use proto_core::{ChatText, DialError, Draft, Entry, Identity, Version, Via};
 
     use super::*;
 
@@ -204,9 +244,10 @@ mod tests {
     #[test]
     fn what_is_said_is_one_line_in_the_peers_colour() {
         let (one, other) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
-        let said = |style: Style, speaker| {
+        let said = |style: Style, node_id| {
             let mut out = String::new();
-            style.push_said(&mut out, speaker, "Alice", "a\x1bb\nc");
+            let speaker = Speaker { node_id, name: "Alice", short_id: None, caveat: None };
+            style.push_said(&mut out, &speaker, "a\x1bb\nc");
             out
         };
         assert_eq!(said(Style::Plain, Some(one)), "Alice: a␛b␊c\n");
@@ -216,6 +257,58 @@ mod tests {
         let colours: std::collections::BTreeSet<_> =
             (0..100).map(|number| colour(NodeId::from_bytes([number; 16]))).collect();
         assert_eq!(colours.len(), 6);
+    }
+
+    #[test]
+    fn what_is_not_the_name_stands_dim_behind_it() {
+        let speaker = Speaker {
+            node_id: Some(NodeId::from_bytes([1; 16])),
+            name: "Alice",
+            short_id: Some("01010101"),
+            caveat: Some("late"),
+        };
+        let (mut plain, mut coloured) = (String::new(), String::new());
+        Style::Plain.push_said(&mut plain, &speaker, "hi");
+        Style::Coloured.push_said(&mut coloured, &speaker, "hi");
+        assert_eq!(plain, "Alice (01010101) (late): hi\n");
+        assert!(
+            coloured.ends_with("Alice\x1b[0m\x1b[2m (01010101)\x1b[0m\x1b[2m (late)\x1b[0m: hi\n"),
+            "{coloured:?}"
+        );
+    }
+
+    #[test]
+    fn caveats_tell_what_is_not_as_it_should_be() {
+        let entry = |via: Option<&Via>, marks| {
+            let (uname, texts) = ("Bo\x1bb".parse(), [ChatText::new("hi").unwrap()]);
+            let uname = uname.unwrap_or_else(|_| Name::cut("Bob").unwrap());
+            let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via };
+            let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
+            caveat(&Message::Entry { entry, marks })
+        };
+        let line = Message::Line { peer: Arc::new(peer(1, "Alice")), text: "hi".to_owned() };
+        assert_eq!(caveat(&line).as_deref(), Some("unsigned"));
+        assert_eq!(entry(None, Marks::default()), None);
+        let all = Marks { late: true, forked: true, backdated: true };
+        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
+        let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: Name::cut("Old").unwrap() };
+        assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, by way of Bob"));
+    }
+
+    #[test]
+    fn speakers_of_one_name_show_their_ids_wherever_they_are() {
+        let mut roster = Roster::new(&Name::cut("Me").unwrap());
+        let (one, other, bob) =
+            (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]), Name::cut("Bob").unwrap());
+        assert_eq!(roster.hear(one, &bob), ("Bob".to_owned(), None));
+        assert_eq!(roster.hear(one, &bob), ("Bob".to_owned(), None));
+        assert_eq!(roster.hear(other, &bob), ("Bob".to_owned(), Some("02020202".to_owned())));
+        assert_eq!(roster.hear(one, &bob), ("Bob".to_owned(), Some("01010101".to_owned())));
+        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
+        for number in 0..2 * HEARD {
+            roster.hear(one, &Name::cut(&format!("name {number}")).unwrap());
+            assert!(roster.heard.len() <= HEARD);
+        }
     }
 
     #[test]

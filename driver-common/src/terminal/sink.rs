@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use proto_core::{ChatText, Message, Name};
+
 use super::output::Output;
-use super::render::{self, Roster, Style};
+use super::render::{self, Roster, Speaker, Style};
 use super::visible::push_visible;
 use super::voice::Common;
 use crate::hub::Printer;
@@ -53,24 +55,18 @@ impl Sink {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Message { peer, text } if self.aside.is_some() => {
-                push_visible(&mut self.lines, peer.uname.as_str());
-                self.lines.push_str(": ");
-                push_visible(&mut self.lines, &text);
-                self.lines.push('\n');
+            Event::Message(message) if self.aside.is_some() => self.take_piped(&message),
+            Event::Message(message) => self.take_message(&message),
+            Event::Recalled(message) if self.aside.is_none() => {
+                self.take_own(message.uname(), message.texts());
             }
-            Event::Message { peer, text } => {
-                let label = self.roster.label(&peer);
-                self.style.push_said(&mut self.lines, Some(peer.node_id), &label, &text);
+            Event::Said { texts, uname, origin, .. }
+                if self.aside.is_none() && origin != Origin::TERMINAL =>
+            {
+                self.take_own(&uname, texts.iter().map(ChatText::as_str));
             }
-            Event::Said { texts, uname, origin } => {
-                if self.aside.is_none() && origin != Origin::TERMINAL {
-                    let name = super::visible(uname.as_str());
-                    for text in texts {
-                        self.style.push_said(&mut self.lines, None, &name, text.as_str());
-                    }
-                }
-            }
+            // Standard output has what others say; who typed at the terminal saw it.
+            Event::Recalled(_) | Event::Said { .. } => {}
             Event::Joined(peer) => {
                 self.common.not_alone();
                 self.roster.note(&peer);
@@ -96,6 +92,33 @@ impl Sink {
         }
     }
 
+    fn take_piped(&mut self, message: &Message) {
+        for text in message.texts() {
+            push_visible(&mut self.lines, message.uname().as_str());
+            self.lines.push_str(": ");
+            push_visible(&mut self.lines, text);
+            self.lines.push('\n');
+        }
+    }
+
+    fn take_message(&mut self, message: &Message) {
+        let (name, short_id) = self.roster.hear(message.node_id(), message.uname());
+        let caveat = render::caveat(message);
+        let speaker = Speaker {
+            node_id: Some(message.node_id()),
+            name: &name,
+            short_id: short_id.as_deref(),
+            caveat: caveat.as_deref(),
+        };
+        message.texts().for_each(|text| self.style.push_said(&mut self.lines, &speaker, text));
+    }
+
+    fn take_own<'a>(&mut self, uname: &Name, texts: impl Iterator<Item = &'a str>) {
+        let name = super::visible(uname.as_str());
+        let speaker = Speaker { node_id: None, name: &name, short_id: None, caveat: None };
+        texts.for_each(|text| self.style.push_said(&mut self.lines, &speaker, text));
+    }
+
     fn notice(&mut self, text: &str) {
         match &self.aside {
             None => self.style.push_notice(&mut self.lines, text),
@@ -115,7 +138,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use futures_lite::future::block_on;
-    use proto_core::{ChatText, LeaveReason, Name, NodeId, PeerInfo, Version};
+    use proto_core::{Draft, Entry, Identity, LeaveReason, Marks, NodeId, PeerInfo, Version};
 
     use super::super::output::Bounds;
     use super::*;
@@ -156,12 +179,20 @@ mod tests {
     }
 
     fn message(peer: &Arc<PeerInfo>, text: &str) -> Event {
-        Event::Message { peer: peer.clone(), text: text.to_owned() }
+        Event::Message(Message::Line { peer: peer.clone(), text: text.to_owned() })
     }
 
     fn said(text: &str, origin: Origin) -> Event {
         let texts = vec![ChatText::new(text).unwrap()];
-        Event::Said { texts, uname: Name::cut("Me").unwrap(), origin }
+        Event::Said { texts, entries: vec![], uname: Name::cut("Me").unwrap(), origin }
+    }
+
+    fn entry(texts: &[&str]) -> Message {
+        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
+        let uname = Name::cut("Zoe").unwrap();
+        let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via: None };
+        let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
+        Message::Entry { entry, marks: Marks { late: true, ..Marks::default() } }
     }
 
     fn events() -> Vec<Event> {
@@ -177,6 +208,8 @@ mod tests {
             Event::Updated(peer(2, "B\x1bob")),
             Event::Updated(peer(2, "Rob")),
             message(&peer(2, "Rob"), "new name"),
+            Event::Message(entry(&["from afar", "more"])),
+            Event::Recalled(entry(&["said before"])),
             Event::Left { peer: alice, reason: LeaveReason::Closed },
             message(&other, "alone"),
         ]
@@ -188,7 +221,10 @@ mod tests {
         let common = Common::new(Name::cut("Me").unwrap());
         let mut sink = Sink::new(common, out, Some(err), Style::Plain);
         block_on(sink.print(events()));
-        assert_eq!(said(), "Alice: hi␍\nAlice: me too\nRob: new name\nAlice: alone\n");
+        assert_eq!(
+            said(),
+            "Alice: hi␍\nAlice: me too\nRob: new name\nZoe: from afar\nZoe: more\nAlice: alone\n"
+        );
         assert_eq!(
             aside(),
             "* Alice is here\n* B␛ob is here\n* Alice (03030303) is here\n* B␛ob is now Rob\n\
@@ -204,9 +240,10 @@ mod tests {
         block_on(sink.print(events()));
         assert_eq!(
             shown(),
-            "* Alice is here\n* B␛ob is here\nAlice: hi␍\nMe: posted\n* Alice (03030303) is here\n\
-             Alice (03030303): me too\n* B␛ob is now Rob\nRob: new name\n\
-             * Alice (01010101) left (the connection ended)\nAlice: alone\n"
+            "* Alice is here\n* B␛ob is here\nAlice (unsigned): hi␍\nMe: posted\n* Alice (03030303) is here\n\
+             Alice (03030303) (unsigned): me too\n* B␛ob is now Rob\nRob (unsigned): new name\n\
+             Zoe (late): from afar\nZoe (late): more\nZoe: said before\n\
+             * Alice (01010101) left (the connection ended)\nAlice (unsigned): alone\n"
         );
     }
 

@@ -62,7 +62,7 @@ impl Voice {
 
     async fn say_part(&self, texts: Vec<ChatText>) -> bool {
         match self.handle.say(texts, Origin::TERMINAL).await {
-            Ok(0) => {
+            Ok(said) if said.peers == 0 => {
                 if !self.common.told_alone.swap(true, Ordering::Relaxed) {
                     self.tell("nobody is linked: what you say reaches no one until somebody comes");
                 }
@@ -88,10 +88,10 @@ impl Voice {
 /// How many of these texts are said in one call: what fits well into half an output queue, and one at least.
 fn part(texts: &[ChatText]) -> usize {
     const BYTES: usize = 256 * 1024;
-    const FRAME: usize = "MSG|\n".len();
+    const COMMA: usize = 1;
     let mut bytes = 0;
     let fits = |text: &&ChatText| {
-        bytes += text.as_str().len() + FRAME;
+        bytes += text.json_len() + COMMA;
         bytes <= BYTES
     };
     texts.iter().take_while(fits).count().max(1)
@@ -107,6 +107,8 @@ mod tests {
         assert_eq!(part(&[text(ChatText::MAX)]), 1);
         assert_eq!(part(&vec![text(ChatText::MAX); 100]), 4);
         assert_eq!(part(&vec![text(1); 10]), 10);
-        assert_eq!(part(&vec![text(3); 100_000]), 256 * 1024 / 8);
+        assert_eq!(part(&vec![text(5); 100_000]), 256 * 1024 / 8);
+        let semicolons = ChatText::new(";".repeat(10_000)).unwrap();
+        assert_eq!(part(&vec![semicolons; 100]), 4);
     }
 }

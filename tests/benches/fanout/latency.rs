@@ -104,7 +104,7 @@ pub(crate) fn hear(driver: &str, addrs: &[&str]) {
         let mut times = Vec::new();
         while times.len() < ROUNDS {
             for event in node.events.recv().await.unwrap() {
-                if matches!(event, Event::Message { .. }) {
+                if matches!(event, Event::Message(_)) {
                     times.push(now());
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use driver_common::{Event, Origin, Started};
+use driver_common::{Event, Origin, Started, new_identity};
 use driver_smol::{ChatText, Config, PeerAddr, Smol};
 use tests::process::Driver;
 
@@ -46,7 +46,7 @@ pub(crate) fn receive(driver: &str, messages: usize, addrs: &[&str]) {
         while !tally.is_over(messages) {
             for event in node.events.recv().await.unwrap() {
                 match event {
-                    Event::Message { text, .. } => tally.hear(text.as_bytes()),
+                    Event::Message(message) => message.texts().for_each(|text| tally.hear(text.as_bytes())),
                     Event::Left { reason, .. } => panic!("{reason}"),
                     _ => {}
                 }
@@ -89,7 +89,7 @@ pub(crate) async fn told() {
 
 pub(crate) fn on(driver: &str, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(Started)) {
     let config = Config::new(uname.parse().unwrap());
-    let bind = "127.0.0.1:0".parse().unwrap();
+    let (bind, identity) = ("127.0.0.1:0".parse().unwrap(), new_identity().unwrap());
     let peers: Vec<PeerAddr> = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
     let announce = |node: &Started| {
         if uname == "Receiver" {
@@ -99,14 +99,15 @@ pub(crate) fn on(driver: &str, uname: &str, addrs: &[&str], run: impl AsyncFnOnc
     if driver == Driver::Tokio.name() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let node = driver_tokio::start(bind, config, peers).unwrap();
+            let node = driver_tokio::start(bind, identity, config, peers).unwrap();
             announce(&node);
             run(node).await;
         });
     } else {
         let executor = Arc::new(smol::Executor::new());
         smol::block_on(executor.run(async {
-            let node = driver_smol::start(&Smol::on(Arc::clone(&executor)), bind, config, peers).unwrap();
+            let smol = Smol::on(Arc::clone(&executor));
+            let node = driver_smol::start(&smol, bind, identity, config, peers).unwrap();
             announce(&node);
             run(node).await;
         }));

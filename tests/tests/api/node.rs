@@ -8,7 +8,7 @@ use std::time::Duration;
 use driver_common::api::{self, ApiLimits};
 use driver_common::hub::{self, Feed};
 use driver_common::runtime::Runtime;
-use driver_common::{Handle, Origin, net};
+use driver_common::{Handle, Origin, net, new_identity};
 use driver_smol::Smol;
 use driver_tokio::Tokio;
 use proto_core::{ChatText, Config, PeerAddr};
@@ -58,7 +58,8 @@ impl Node {
     fn on<R: Runtime>(runtime: &R, uname: &str, peers: Vec<PeerAddr>, limits: ApiLimits) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config::new(uname.parse().unwrap());
-        let node = driver_common::start(runtime, net::listen(any).unwrap(), config, peers).unwrap();
+        let (listener, identity) = (net::listen(any).unwrap(), new_identity().unwrap());
+        let node = driver_common::start(runtime, listener, identity, config, peers).unwrap();
         let (hub, feed) = hub::hub();
         runtime.spawn(hub.run(node.events, ()));
         let listener = net::listen(any).unwrap();

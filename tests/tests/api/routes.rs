@@ -12,6 +12,8 @@ use tests::version1::random_uuid;
 
 use crate::node::{Node, block_on, expect_error, header, pair};
 
+const PEER_KEYS: [&str; 7] = ["key", "listen_addr", "node_id", "remote_addr", "state", "uname", "version"];
+
 #[test]
 fn the_peers_are_an_array_of_objects_with_these_keys() {
     for driver in Driver::ALL {
@@ -21,7 +23,9 @@ fn the_peers_are_an_array_of_objects_with_these_keys() {
         let peers = response.json();
         let peer = peers[0].as_object().unwrap();
         assert_eq!(peers.as_array().unwrap().len(), 1);
-        assert_eq!(peer.keys().collect::<Vec<_>>(), ["listen_addr", "node_id", "remote_addr", "uname"]);
+        assert_eq!(peer.keys().collect::<Vec<_>>(), PEER_KEYS);
+        assert_eq!(peer["key"], bob.get("/me").json()["key"]);
+        assert_eq!((&peer["version"], &peer["state"]), (&json!(2), &json!("linked")));
         assert_eq!(peer["uname"], "Bob");
         assert_eq!(peer["listen_addr"], bob.addr.to_string());
         assert_eq!(peer["node_id"], bob.get("/me").json()["node_id"]);
@@ -85,7 +89,7 @@ fn what_cannot_be_said_is_refused_with_the_right_status() {
 #[test]
 fn wrong_methods_and_paths_are_told_so() {
     let node = Node::start(Driver::Smol, "Alice");
-    let reading = ["/", "/peers", "/me", "/messages", "/page/main.js", "/page/style.css"];
+    let reading = ["/", "/peers", "/me", "/messages", "/metrics", "/page/main.js", "/page/style.css"];
     let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain([("/send", "POST"), ("/ws", "GET")]);
     for (path, allowed) in routes {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
@@ -164,7 +168,7 @@ fn the_node_tells_who_it_is_and_what_was_said() {
             (&message["from"], &message["own"], &message["node_id"]),
             (&json!("Alice"), &json!(true), &json!(null))
         );
-        assert_eq!(message.len(), 6);
+        assert!(message.len() >= 7, "{message:?}");
     }
     let answer = find("answer");
     assert_eq!((&answer["from"], &answer["own"], &answer["node_id"]), (&json!("Bob"), &json!(false), bob_id));
@@ -236,7 +240,7 @@ fn while_the_peers_are_slow_it_is_told_when_to_try_again() {
 #[test]
 fn a_node_that_has_stopped_says_so() {
     let (node, hub) = Node::start_stopped();
-    for path in ["/peers", "/me"] {
+    for path in ["/peers", "/me", "/metrics"] {
         expect_error(&node.get(path), 503);
     }
     expect_error(&node.send("x"), 503);
@@ -246,11 +250,28 @@ fn a_node_that_has_stopped_says_so() {
 }
 
 #[test]
-fn the_longest_text_that_fits_a_body_is_sent_whole() {
+fn a_body_that_holds_more_than_a_text_may_is_refused_and_the_longest_text_sent_whole() {
     let [alice, bob] = pair(Driver::Smol);
     let mut heard = bob.socket();
-    let longest = "x".repeat(64 * 1024 - r#"{"msg":""}"#.len());
-    assert!(longest.len() < ChatText::MAX);
+    let longest = "x".repeat(ChatText::MAX);
+    expect_error(&alice.send(&(longest.clone() + "x")), 413);
     assert_eq!(alice.send(&longest).status, 200);
     assert_eq!(heard.expect("MessageReceived").0["content"], longest);
+}
+
+#[test]
+fn figures_are_there_to_be_scraped() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let mut heard = bob.socket();
+        alice.send("one");
+        heard.expect("MessageReceived");
+        let scraped = alice.get("/metrics");
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!((scraped.status, header(&scraped, "content-type")), (200, Some(kind)));
+        for line in ["chat_peers 1", "chat_said_total 1"] {
+            assert!(scraped.body.lines().any(|found| found == line), "{line:?} is not in\n{}", scraped.body);
+        }
+        assert!(scraped.body.ends_with("# EOF\n"));
+    }
 }

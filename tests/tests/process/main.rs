@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod floods;
+mod identity;
 mod life;
 mod links;
 mod network;

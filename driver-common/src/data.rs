@@ -1,0 +1,139 @@
+//! A node's own folder: what it keeps from one run to the next.
+
+mod key;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use proto_core::Identity;
+
+pub use self::key::new_identity;
+
+/// The folder of the node at one port. While this is there, no other node can have it.
+#[derive(Debug)]
+pub struct DataDir {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// Why a node's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Two nodes of one key would be taken for one.
+    #[error("{} is in use by a node that runs: name another folder with --data-dir", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Whoever read the key can speak in this node's name.
+    #[error(
+        "{} can be read by others (mode {mode:o}): remove it, by which this node gets a new key, or chmod 600 it",
+        file.display()
+    )]
+    Exposed {
+        /// The key's file.
+        file: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// It is never written over.
+    #[error("{} is not the file of an Ed25519 key: move it away, by which this node gets a new one", file.display())]
+    NotAKey {
+        /// The key's file.
+        file: PathBuf,
+    },
+    /// The platform says no place.
+    #[error("there is no home folder")]
+    NoHome,
+    /// The operating system refuses it.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// What cannot be made, read or written.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl DataError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io { path: path.to_owned(), error }
+    }
+
+    /// Whether there is no place to keep anything at, rather than something wrong with what is kept.
+    pub fn is_want_of_place(&self) -> bool {
+        matches!(self, Self::NoHome | Self::Io { .. })
+    }
+}
+
+impl DataDir {
+    /// The folder of the node at this port, in `base` or else where the platform wants such data. It is made where it
+    /// is not there.
+    pub fn open(base: Option<&Path>, port: u16) -> Result<Self, DataError> {
+        let base = base.map_or_else(platform, |base| Ok(base.to_owned()))?;
+        let folder = base.join(port.to_string());
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(DataError::io(&folder))?;
+        let lock = folder.join("lock");
+        let opened = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock);
+        let opened = opened.map_err(DataError::io(&lock))?;
+        match opened.try_lock() {
+            Ok(()) => Ok(Self { folder, _lock: opened }),
+            Err(TryLockError::WouldBlock) => Err(DataError::InUse { folder }),
+            Err(TryLockError::Error(error)) => Err(DataError::Io { path: lock, error }),
+        }
+    }
+
+    /// The key pair that is kept here; the first time, a new one.
+    pub fn identity(&self) -> Result<Identity, DataError> {
+        key::load_or_make(&self.folder)
+    }
+}
+
+fn platform() -> Result<PathBuf, DataError> {
+    let strategy = etcetera::base_strategy::choose_native_strategy().map_err(|_| DataError::NoHome)?;
+    Ok(strategy.data_dir().join("p2p-chat"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_folder_is_its_owners_and_one_nodes() {
+        let base = tempfile::tempdir().unwrap();
+        let base = base.path().join("not/there/yet");
+        let open = |port| DataDir::open(Some(&base), port);
+        let first = open(8080).unwrap();
+        assert_eq!(mode(&base.join("8080")), 0o700);
+        assert!(matches!(open(8080), Err(DataError::InUse { folder }) if folder == base.join("8080")));
+        assert!(open(8081).is_ok());
+        drop(first);
+        assert!(open(8080).is_ok());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_had_is_told_from_one_that_is_wrong() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = DataDir::open(Some(&file), 1).unwrap_err();
+        assert!(error.is_want_of_place() && error.to_string().contains("/file/1"), "{error}");
+        let data = DataDir::open(Some(base.path()), 1).unwrap();
+        assert!(!DataDir::open(Some(base.path()), 1).unwrap_err().is_want_of_place());
+        let key = data.folder.join("key.pem");
+        fs::write(&key, "").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(!data.identity().unwrap_err().is_want_of_place());
+    }
+}

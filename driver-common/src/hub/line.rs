@@ -1,0 +1,119 @@
+//! One line that was said, and what is known of it.
+
+use std::iter;
+use std::sync::Arc;
+
+use proto_core::{ChatText, Entry, EntryId, Marks, Message, Name, NodeId, PublicKey, Via};
+use serde::Serialize;
+
+use crate::{Event, Origin};
+
+/// A line of an event.
+pub(super) struct Line<'a> {
+    pub(super) from: &'a Name,
+    pub(super) content: &'a str,
+    /// None: it was said at this node.
+    pub(super) node_id: Option<NodeId>,
+    /// Who said it at this node just now.
+    pub(super) origin: Option<Origin>,
+    /// None: it was in no entry.
+    pub(super) facts: Option<Arc<Facts>>,
+}
+
+/// What is known of the entry that a line was in.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Facts {
+    id: EntryId,
+    author: NodeId,
+    key: PublicKey,
+    epoch: u64,
+    seq: u64,
+    at: u64,
+    /// Whether who said it has signed it: what a node without a key says is signed by who brings it.
+    signed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Via>,
+    #[serde(flatten)]
+    marks: Marks,
+}
+
+/// A line's place in the conversation: by time, key, epoch and number; the time of one in no entry is when it came.
+pub(super) type Order = (u64, Option<(PublicKey, u64, u64)>);
+
+impl Line<'_> {
+    /// Its place, where it came at that time.
+    pub(super) fn order(&self, came: u64) -> Order {
+        self.facts
+            .as_ref()
+            .map_or((came, None), |facts| (facts.at, Some((facts.key, facts.epoch, facts.seq))))
+    }
+}
+
+impl Facts {
+    fn new(entry: &Entry, marks: Marks) -> Arc<Self> {
+        Arc::new(Self {
+            id: entry.id(),
+            author: entry.author(),
+            key: entry.key(),
+            epoch: entry.epoch(),
+            seq: entry.seq(),
+            at: entry.at(),
+            signed: entry.via().is_none(),
+            via: entry.via().cloned(),
+            marks,
+        })
+    }
+
+    fn of(message: &Message) -> Option<Arc<Self>> {
+        match message {
+            Message::Line { .. } => None,
+            Message::Entry { entry, marks } => Some(Self::new(entry, *marks)),
+        }
+    }
+
+    pub(super) fn is_signed(&self) -> bool {
+        self.signed
+    }
+}
+
+/// How many lines an event has.
+pub(super) fn count(event: &Event) -> usize {
+    match event {
+        Event::Message(message) | Event::Recalled(message) => message.texts().count(),
+        Event::Said { texts, .. } => texts.len(),
+        _ => 0,
+    }
+}
+
+/// The lines of an event.
+pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
+    let message = match event {
+        Event::Message(message) => Some((message, Some(message.node_id()))),
+        Event::Recalled(message) => Some((message, None)),
+        _ => None,
+    };
+    let heard = message.into_iter().flat_map(|(message, node_id)| {
+        let (from, facts) = (message.uname(), Facts::of(message));
+        let line = move |content| Line { from, content, node_id, origin: None, facts: facts.clone() };
+        message.texts().map(line)
+    });
+    let said = match event {
+        Event::Said { texts, entries, uname, origin } => Some((texts, entries, uname, *origin)),
+        _ => None,
+    };
+    let said = said.into_iter().flat_map(|(texts, entries, from, origin)| {
+        let facts = entries.iter().flat_map(facts_by_line).map(Some).chain(iter::repeat(None));
+        texts.iter().map(ChatText::as_str).zip(facts).map(move |(content, facts)| Line {
+            from,
+            content,
+            node_id: None,
+            origin: Some(origin),
+            facts,
+        })
+    });
+    heard.chain(said)
+}
+
+fn facts_by_line(entry: &Arc<Entry>) -> impl Iterator<Item = Arc<Facts>> {
+    iter::repeat_n(Facts::new(entry, Marks::default()), entry.texts().len())
+}

@@ -1,0 +1,65 @@
+//! What a node tells its user, in words, for the terminal, the page and logs.
+
+use proto_core::Notice;
+use proto_core::wire::ByeCode;
+
+/// The words for a notice. Names in it are as peers gave them: the reader tames their control characters.
+pub(crate) fn notice(notice: &Notice) -> String {
+    match notice {
+        Notice::Gap { uname, missing: 1, .. } => format!("1 message of {uname} is missing"),
+        Notice::Gap { uname, missing, .. } => format!("{missing} messages of {uname} are missing"),
+        Notice::ClockOff { ahead_ms } => {
+            let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
+            format!("your clock is {} {which} those of the others", duration(ahead_ms.unsigned_abs()))
+        }
+        Notice::Alone => "nobody is linked: what you say reaches no one until somebody comes".to_owned(),
+        Notice::Unreachable { target, reason } => {
+            format!("{target} cannot be reached yet ({reason}): trying on")
+        }
+        Notice::NotAChatNode { target } => format!("what answers at {target} is no chat node: trying on"),
+        Notice::IsSelf { target } => format!("{target} is this node itself: not dialed again"),
+        Notice::TurnedAway { target, code } => {
+            format!("{target} and this node do not link ({}): trying on", turned_away(*code))
+        }
+    }
+}
+
+fn turned_away(code: ByeCode) -> &'static str {
+    match code {
+        ByeCode::Shutdown => "it is stopping",
+        ByeCode::Duplicate => "another connection between the two stays",
+        ByeCode::Full => "there is no room",
+        ByeCode::SelfLink => "both ends are one node",
+        ByeCode::Refused => "an id is claimed twice",
+        ByeCode::Violation => "a rule was broken",
+        ByeCode::Other => "the connection ended",
+    }
+}
+
+/// So many milliseconds, in the unit that people would use.
+fn duration(millis: u64) -> String {
+    match millis / 1000 {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_compared_in_units_of_people() {
+        for (ahead_ms, words) in [
+            (-2_999, "your clock is 2 s behind those of the others"),
+            (119_000, "your clock is 119 s ahead of those of the others"),
+            (300_000, "your clock is 5 min ahead of those of the others"),
+            (-7_200_000, "your clock is 2 h behind those of the others"),
+            (i64::MIN, "your clock is 106751991167 days behind those of the others"),
+        ] {
+            assert_eq!(notice(&Notice::ClockOff { ahead_ms }), words);
+        }
+    }
+}
