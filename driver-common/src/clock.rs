@@ -33,28 +33,38 @@ impl Clock {
 /// Notices when wall-clock time was set anew, or went on while monotonic time stood still: the machine slept.
 ///
 /// To be asked whenever the node's task wakes: what it does between two wake-ups knows no other time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct WallWatch {
     /// How far the origin of monotonic time is from the Unix epoch, as it was told last.
-    told: Option<Duration>,
+    told: Duration,
 }
 
 /// A difference that is told.
 const MOVED: Duration = Duration::from_millis(500);
 
 impl WallWatch {
-    /// What is to be told now, in milliseconds since the Unix epoch: the first time, and after a move.
+    /// What time it is, in milliseconds since the Unix epoch, and what tells when that moves.
+    pub(crate) fn start(now: proto_core::Instant) -> (Self, u64) {
+        Self::at(now, unix_time())
+    }
+
+    /// What time it is, if that moved.
     pub(crate) fn look(&mut self, now: proto_core::Instant) -> Option<u64> {
         self.compare(now, unix_time())
     }
 
+    fn at(now: proto_core::Instant, unix: Duration) -> (Self, u64) {
+        let told = unix.saturating_sub(now.since_origin());
+        (Self { told }, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+    }
+
     fn compare(&mut self, now: proto_core::Instant, unix: Duration) -> Option<u64> {
-        let origin = unix.saturating_sub(now.since_origin());
-        if self.told.is_some_and(|told| told.abs_diff(origin) <= MOVED) {
-            return None;
-        }
-        self.told = Some(origin);
-        Some(u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        let (new, unix_ms) = Self::at(now, unix);
+        let moved = self.told.abs_diff(new.told) > MOVED;
+        moved.then(|| {
+            *self = new;
+            unix_ms
+        })
     }
 }
 
@@ -69,12 +79,10 @@ mod tests {
 
     #[test]
     fn the_wall_clock_is_told_at_first_and_when_it_moved_by_more_than_half_a_second() {
-        let mut watch = WallWatch::default();
-        let mut at = |monotonic, unix| {
-            let now = proto_core::Instant::from_origin(Duration::from_millis(monotonic));
-            watch.compare(now, Duration::from_millis(unix))
-        };
-        assert_eq!(at(0, 1_000_000), Some(1_000_000));
+        let instant = |millis| proto_core::Instant::from_origin(Duration::from_millis(millis));
+        let (mut watch, told) = WallWatch::at(instant(0), Duration::from_millis(1_000_000));
+        assert_eq!(told, 1_000_000);
+        let mut at = |monotonic, unix| watch.compare(instant(monotonic), Duration::from_millis(unix));
         assert_eq!(at(60_000, 1_060_000), None);
         assert_eq!(at(60_000, 1_060_500), None, "it drifts");
         assert_eq!(at(60_000, 1_059_500), None);

@@ -42,6 +42,8 @@ pub struct Me {
     pub listen_addr: SocketAddr,
     /// Its public key.
     pub key: PublicKey,
+    /// When it was started: Unix time in milliseconds.
+    pub started: u64,
 }
 
 /// What became of something said.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `GET /` and its files | the page |
 //! | `GET /peers` | the peers that are here: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `state` |
-//! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key` |
+//! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
 //! | `GET /messages` | what was said lately, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
 //! | `GET /metrics` | the node's figures for Prometheus |
 //! | `POST /send` | says each line of `{"msg": TEXT}`; answers `sent`, or to who accepts JSON the ids of the entries: `{"ids": [ID], "texts": 1}` |
@@ -27,7 +27,7 @@
 //!
 //! `entry` is the signed entry that the line was in: `id`, `author` (the node's id), `key`, `epoch`, `seq`, `at` (when it was
 //! said, by its author's clock), `signed`, and what is odd about it: `late` (later ones of its author came before it),
-//! `forked` (its author signed another one under that number), `backdated`. Where `signed` is false, `via` names who said
+//! `forked` (its author signed another one under that number), `backdated`; `part` is which of its lines this is. Where `signed` is false, `via` names who said
 //! it by the author's word: a peer that signs nothing. A line in no entry was heard from such a peer by this node itself.
 //! What this node said before a restart comes back as `MessageSent`.
 

@@ -20,6 +20,7 @@ pub(super) fn file(path: &str) -> Option<File> {
         "/page/composer.js" => (JAVASCRIPT, include_bytes!("page/composer.js")),
         "/page/log.js" => (JAVASCRIPT, include_bytes!("page/log.js")),
         "/page/main.js" => (JAVASCRIPT, include_bytes!("page/main.js")),
+        "/page/marks.js" => (JAVASCRIPT, include_bytes!("page/marks.js")),
         "/page/node.js" => (JAVASCRIPT, include_bytes!("page/node.js")),
         "/page/people.js" => (JAVASCRIPT, include_bytes!("page/people.js")),
         "/page/text.js" => (JAVASCRIPT, include_bytes!("page/text.js")),

@@ -134,8 +134,10 @@ fn me_json(me: &Me) -> String {
         node_id: NodeId,
         uname: &'a Name,
         key: PublicKey,
+        started: u64,
     }
-    to_json(&Myself { listen_addr: me.listen_addr, node_id: me.node_id, uname: &me.uname, key: me.key })
+    let Me { listen_addr, node_id, uname, key, started } = me;
+    to_json(&Myself { listen_addr: *listen_addr, node_id: *node_id, uname, key: *key, started: *started })
 }
 
 fn said_json(said: &Said) -> String {

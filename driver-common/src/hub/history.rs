@@ -24,6 +24,8 @@ pub(super) struct Past {
     pub(super) from: Name,
     pub(super) content: Box<str>,
     pub(super) facts: Option<Arc<Facts>>,
+    /// Which line of its entry it is.
+    pub(super) part: usize,
     order: Order,
 }
 
@@ -65,7 +67,7 @@ impl History {
     /// In the order of the conversation.
     pub(super) fn recent(&self) -> Vec<Arc<Past>> {
         let mut recent: Vec<_> = self.lines.iter().cloned().collect();
-        recent.sort_by_key(|line| (line.order, line.id));
+        recent.sort_by_key(|line| (line.order, line.part, line.id));
         recent
     }
 
@@ -79,6 +81,7 @@ impl History {
             content: line.content.into(),
             order: line.order(at),
             facts: line.facts,
+            part: line.part,
         }));
         while self.lines.len() > LINES || self.bytes > BYTES {
             let Some(oldest) = self.lines.pop_front() else { break };

@@ -66,7 +66,15 @@ struct Source<'a> {
     /// By who said it.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    entry: Option<&'a Facts>,
+    entry: Option<Place<'a>>,
+}
+
+/// An entry, and which of its lines this is.
+#[derive(Serialize)]
+struct Place<'a> {
+    #[serde(flatten)]
+    facts: &'a Facts,
+    part: usize,
 }
 
 /// A peer as `GET /peers` shows it.
@@ -98,7 +106,7 @@ struct Message<'a> {
 pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
     let text = Text { from: line.from, content: line.content };
     let what = if line.node_id.is_some() { What::MessageReceived(text) } else { What::MessageSent(text) };
-    let source = Source::new(line.facts.as_deref());
+    let source = Source::new(line.facts.as_deref(), line.part);
     to_json(&Event { what, at, more: More::Line { id, node_id: line.node_id, source } })
 }
 
@@ -140,8 +148,9 @@ pub(super) fn messages(lines: &[Arc<Past>]) -> String {
 }
 
 impl<'a> Source<'a> {
-    fn new(facts: Option<&'a Facts>) -> Self {
-        Self { signed: facts.is_some_and(Facts::is_signed), entry: facts }
+    fn new(facts: Option<&'a Facts>, part: usize) -> Self {
+        let signed = facts.is_some_and(Facts::is_signed);
+        Self { signed, entry: facts.map(|facts| Place { facts, part }) }
     }
 }
 
@@ -171,7 +180,7 @@ impl<'a> From<&'a Past> for Message<'a> {
             id: line.id,
             node_id: line.node_id,
             own: line.node_id.is_none(),
-            source: Source::new(line.facts.as_deref()),
+            source: Source::new(line.facts.as_deref(), line.part),
         }
     }
 }
@@ -245,7 +254,7 @@ mod tests {
     fn what_is_known_of_an_entry_stands_beside_the_key() {
         let facts = |entry: &Entry, more: &str, marks: [bool; 3]| {
             format!(
-                r#""entry":{{"id":"{}","author":"{}","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{}}}"#,
+                r#""entry":{{"id":"{}","author":"{}","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"part":0}}"#,
                 entry.id(),
                 entry.author(),
                 entry.key(),

@@ -18,6 +18,8 @@ pub(super) struct Line<'a> {
     pub(super) origin: Option<Origin>,
     /// None: it was in no entry.
     pub(super) facts: Option<Arc<Facts>>,
+    /// Which line of its entry it is, from 0.
+    pub(super) part: usize,
 }
 
 /// What is known of the entry that a line was in.
@@ -94,26 +96,33 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
     };
     let heard = message.into_iter().flat_map(|(message, node_id)| {
         let (from, facts) = (message.uname(), Facts::of(message));
-        let line = move |content| Line { from, content, node_id, origin: None, facts: facts.clone() };
-        message.texts().map(line)
+        message.texts().enumerate().map(move |(part, content)| Line {
+            from,
+            content,
+            node_id,
+            origin: None,
+            facts: facts.clone(),
+            part,
+        })
     });
     let said = match event {
         Event::Said { texts, entries, uname, origin } => Some((texts, entries, uname, *origin)),
         _ => None,
     };
     let said = said.into_iter().flat_map(|(texts, entries, from, origin)| {
-        let facts = entries.iter().flat_map(facts_by_line).map(Some).chain(iter::repeat(None));
-        texts.iter().map(ChatText::as_str).zip(facts).map(move |(content, facts)| Line {
+        let facts = entries.iter().flat_map(facts_by_line).chain(iter::repeat((0, None)));
+        texts.iter().map(ChatText::as_str).zip(facts).map(move |(content, (part, facts))| Line {
             from,
             content,
             node_id: None,
             origin: Some(origin),
             facts,
+            part,
         })
     });
     heard.chain(said)
 }
 
-fn facts_by_line(entry: &Arc<Entry>) -> impl Iterator<Item = Arc<Facts>> {
-    iter::repeat_n(Facts::new(entry, Marks::default()), entry.texts().len())
+fn facts_by_line(entry: &Arc<Entry>) -> impl Iterator<Item = (usize, Option<Arc<Facts>>)> {
+    iter::repeat_n(Some(Facts::new(entry, Marks::default())), entry.texts().len()).enumerate()
 }

@@ -81,6 +81,7 @@ impl<R: Runtime> NodeTask<R> {
                     uname: self.node.uname().clone(),
                     listen_addr: self.listen_addr,
                     key: self.node.key(),
+                    started: self.started,
                 });
             }
             Request::Figures { reply } => {

@@ -75,11 +75,9 @@ pub fn start<R: Runtime>(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
-    let mut wall = WallWatch::default();
     let mut node = Node::new(config, identity, seed, clock.now())?;
-    if let Some(unix_ms) = wall.look(clock.now()) {
-        node.handle_input(clock.now(), Input::WallClock { unix_ms });
-    }
+    let (wall, unix_ms) = WallWatch::start(clock.now());
+    node.handle_input(clock.now(), Input::WallClock { unix_ms });
     for peer in peers {
         node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
     }
@@ -107,6 +105,7 @@ pub fn start<R: Runtime>(
         now: clock.now(),
         clock,
         wall,
+        started: unix_ms,
         node,
         listen_addr,
         runtime: runtime.clone(),
@@ -119,6 +118,8 @@ struct NodeTask<R: Runtime> {
     runtime: R,
     clock: Clock,
     wall: WallWatch,
+    /// Unix time in milliseconds.
+    started: u64,
     /// The time of this turn.
     now: Instant,
     alarm: Alarm,

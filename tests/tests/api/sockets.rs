@@ -84,6 +84,19 @@ fn a_text_that_cannot_be_said_is_an_error_and_no_end() {
 }
 
 #[test]
+fn what_the_user_should_know_sockets_are_told_too() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let mut socket = node.socket();
+        let nobody = format!("127.0.0.1:{}", tests::ports::reserve());
+        block_on(node.handle.connect(nobody.parse().unwrap())).unwrap();
+        let (notice, event) = socket.expect("Notice");
+        assert_eq!(notice["Unreachable"]["reason"], "Refused");
+        assert!(event["text"].as_str().unwrap().starts_with(&format!("{nobody} cannot be reached yet")));
+    }
+}
+
+#[test]
 fn handshakes_that_are_none_are_refused() {
     let node = Node::start(Driver::Tokio, "Alice");
     let good = [

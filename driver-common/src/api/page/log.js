@@ -1,6 +1,6 @@
 // What was said, and when.
 
-import { avatar, element, who } from "./text.js";
+import { avatar, element, shortId, who } from "./text.js";
 
 /** The most lines kept; older ones go. */
 const LINES = 1_000;
@@ -18,9 +18,11 @@ export class Log {
   #toEnd = document.getElementById("to-end");
   /** The end is in sight, so it stays in sight. */
   #following = true;
-  /** Lines for the next frame: a burst costs one layout, not one a message. */
-  #waiting = [];
-  #last = { speaker: null, at: 0, day: "" };
+  /** In the order of the conversation; fresh ones are shown in the next frame: a burst costs one layout. */
+  #lines = [];
+  #frame = 0;
+  /** The messages among them, by key. */
+  #keys = new Set();
 
   constructor() {
     let top = 0;
@@ -36,28 +38,31 @@ export class Log {
     new ResizeObserver(() => this.#following && this.toEnd()).observe(this.#log);
   }
 
-  /** A message: `own` ones were said at this node. */
-  message({ nodeId, from, distinction, content, at, own }) {
-    const speaker = `${nodeId} ${from} ${distinction}`;
-    const follows = speaker === this.#last.speaker && at - this.#last.at < GROUP && day.format(at) === this.#last.day;
-    const line = element("article", own ? "message own" : "message");
-    line.classList.toggle("follows", follows);
+  /**
+   * A message: `own` ones were said at this node. `place` orders it among the others, an array of numbers and texts; where
+   * one with its `key` is here already, nothing happens, and false is returned.
+   */
+  message({ nodeId, from, content, at, own, place, key, marks }) {
+    if (key && this.#keys.has(key)) return false;
+    const article = element("article", own ? "message own" : "message");
     const head = element("div", "head");
-    head.append(who(from, distinction), " ");
+    head.append(who(from, shortId(nodeId)), " ");
     if (own) head.append(element("span", "you", "you"), " ");
+    for (const { word, title } of marks) head.append(markElement(word, title), " ");
     head.append(timeElement(at));
     const text = element("p", "text", content);
     text.dir = "auto";
-    line.append(avatar(nodeId, from), head, text);
-    if (follows) line.title = full.format(at);
-    this.#append(line, at, speaker);
+    article.append(avatar(nodeId, from), head, text);
+    const speaker = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
+    this.#add({ element: article, at, place, key, speaker });
+    return true;
   }
 
   /** A quiet line of texts and elements. */
   notice(parts, at = Date.now()) {
     const line = element("p", "notice");
     line.append(...parts, " ", timeElement(at));
-    this.#append(line, at, null);
+    this.#add({ element: line, at, place: null, key: null, speaker: null });
   }
 
   toEnd() {
@@ -66,23 +71,82 @@ export class Log {
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 
-  #append(line, at, speaker) {
-    const today = day.format(at);
-    if (this.#waiting.length === 0) requestAnimationFrame(() => this.#show());
-    if (today !== this.#last.day) this.#waiting.push(element("h3", "day", today));
-    this.#waiting.push(line);
-    this.#last = { speaker, at, day: today };
+  /** Puts a line where it belongs: a message before all that were said later, whenever it came. */
+  #add(line) {
+    let index = this.#lines.length;
+    for (let i = index - 1; line.place && i >= 0; i -= 1) {
+      const { place } = this.#lines[i];
+      if (place && compare(place, line.place) <= 0) break;
+      if (place) index = i;
+    }
+    this.#lines.splice(index, 0, Object.assign(line, { fresh: true, day: day.format(line.at), heading: null }));
+    if (line.key) this.#keys.add(line.key);
+    this.#relate(index);
+    this.#relate(index + 1);
+    this.#frame ||= requestAnimationFrame(() => this.#show());
     // Hidden pages get no frames.
-    if (this.#waiting.length >= 2 * LINES) this.#waiting.splice(0, LINES);
+    if (this.#lines.length >= 2 * LINES) this.#trim();
+  }
+
+  /** Sets what depends on the line before: a new day's heading, one name over several messages. */
+  #relate(index) {
+    const line = this.#lines[index];
+    if (!line) return;
+    const before = this.#lines[index - 1];
+    const begins = before?.day !== line.day;
+    if (begins && !line.heading) {
+      line.heading = element("h3", "day", line.day);
+      if (!line.fresh) line.element.before(line.heading);
+    } else if (!begins && line.heading) {
+      line.heading.remove();
+      line.heading = null;
+    }
+    if (!line.speaker) return;
+    const follows = !begins && line.speaker === before.speaker && Math.abs(line.at - before.at) < GROUP;
+    line.element.classList.toggle("follows", follows);
+    line.element.title = follows ? full.format(line.at) : "";
+  }
+
+  #trim() {
+    for (const { element, heading, key } of this.#lines.splice(0, this.#lines.length - LINES)) {
+      heading?.remove();
+      element.remove();
+      this.#keys.delete(key);
+    }
+    this.#relate(0);
   }
 
   #show() {
+    this.#frame = 0;
     document.getElementById("empty")?.remove();
-    this.#log.append(...this.#waiting.splice(0).slice(-LINES));
-    while (this.#log.childElementCount > LINES) this.#log.firstElementChild.remove();
+    if (this.#lines.length > LINES) this.#trim();
+    let run = [];
+    for (const line of this.#lines) {
+      if (line.fresh) {
+        line.fresh = false;
+        run.push(...[line.heading, line.element].filter(Boolean));
+      } else if (run.length > 0) {
+        (line.heading ?? line.element).before(...run);
+        run = [];
+      }
+    }
+    this.#log.append(...run);
     if (this.#following) this.toEnd();
     else this.#toEnd.hidden = false;
   }
+}
+
+/** Which of two places comes first, as a number below, at or above zero. */
+function compare(one, other) {
+  const at = one.findIndex((part, index) => part !== other[index]);
+  if (at < 0) return one.length - other.length;
+  return at >= other.length || one[at] > other[at] ? 1 : -1;
+}
+
+function markElement(word, title) {
+  const made = element("span", "mark", word);
+  made.title = title;
+  return made;
 }
 
 function timeElement(at) {

@@ -4,7 +4,8 @@ import { Composer } from "./composer.js";
 import { Log } from "./log.js";
 import { ChatNode } from "./node.js";
 import { People } from "./people.js";
-import { who } from "./text.js";
+import { marks } from "./marks.js";
+import { bytes, who } from "./text.js";
 
 const status = document.getElementById("status");
 const statusText = document.getElementById("status-text");
@@ -25,13 +26,15 @@ let newest = 0;
 let unseen = 0;
 
 node.addEventListener("here", ({ detail }) => {
-  const restarted = me && me.node_id !== detail.me.node_id;
-  const missed = me && !restarted && detail.messages.length > 0 && detail.messages[0].id > newest + 1;
+  const restarted = me && (me.node_id !== detail.me.node_id || me.started !== detail.me.started);
+  const ids = detail.messages.map(({ id }) => id);
+  const missed = me && !restarted && ids.length > 0 && Math.min(...ids) > newest + 1;
   me = detail.me;
   people.replace(me, detail.peers);
   if (restarted) log.notice(["The node was started again."]);
   if (missed) log.notice(["Some messages are missing here."]);
-  for (const message of detail.messages) showMessage(message);
+  for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
+  newest = Math.max(newest, ...ids);
   show("here", "Connected");
 });
 
@@ -44,15 +47,17 @@ node.addEventListener("gone", ({ detail: { wait, full } }) => {
 
 /** One for each kind of event; kinds that are not here do not concern the page. */
 const HAPPENINGS = {
-  MessageReceived: ({ from, content }, { at, id, node_id }) =>
-    showMessage({ from, content, at, id, node_id, own: false }),
-  MessageSent({ from, content }, { at, id }) {
-    if (from !== me.uname) {
-      me = { ...me, uname: from };
-      people.rename(from);
+  MessageReceived: (said, event) => heard({ ...event, ...said, own: false }),
+  MessageSent(said, event) {
+    // What was said before a restart may have been said under another name.
+    const now = !event.entry || event.entry.at >= me.started;
+    if (now && said.from !== me.uname) {
+      me = { ...me, uname: said.from };
+      people.rename(said.from);
     }
-    showMessage({ from, content, at, id, own: true });
+    heard({ ...event, ...said, own: true });
   },
+  Notice: (_, { text, at }) => log.notice([sentence(text)], at),
   PeerJoined(peer, { at }) {
     if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " is here"], at);
   },
@@ -75,13 +80,25 @@ function named(nodeId, name) {
   return who(name, people.distinction(nodeId, name));
 }
 
-function showMessage({ from, content, at, id, node_id, own }) {
+function sentence(text) {
+  return text[0].toUpperCase() + text.slice(1);
+}
+
+function heard(message) {
   // It came both ways, in the list and as an event.
-  if (id <= newest) return;
-  newest = id;
+  if (message.id <= newest) return;
+  newest = message.id;
+  showMessage(message);
+}
+
+function showMessage({ from, content, at: came, id, node_id, own, entry }) {
   const nodeId = own ? me.node_id : node_id;
-  log.message({ nodeId, from, distinction: people.distinction(nodeId, from), content, at, own });
-  if (document.hidden && !own) unseen += 1;
+  // What is in no entry has its place by when it came.
+  const at = entry?.at ?? came;
+  const place = entry ? [at, bytes(entry.key), entry.epoch, entry.seq, entry.part] : [at, "", id];
+  const key = entry && `${entry.id} ${entry.part}`;
+  const shown = log.message({ nodeId, from, content, at, own, place, key, marks: own ? [] : marks(entry) });
+  if (shown && document.hidden && !own) unseen += 1;
   showTitle();
 }
 

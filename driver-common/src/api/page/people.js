@@ -59,9 +59,10 @@ export class People {
   #entry(peer, own) {
     const entry = element("li", own ? "peer own" : "peer");
     entry.dataset.nodeId = peer.node_id;
-    entry.title = [peer.node_id, peer.remote_addr ?? peer.listen_addr].join("\n");
-    entry.append(avatar(peer.node_id, peer.uname), who(peer.uname, this.distinction(peer.node_id, peer.uname)));
+    entry.title = [peer.node_id, peer.key, peer.remote_addr ?? peer.listen_addr].filter(Boolean).join("\n");
+    entry.append(avatar(peer.node_id, peer.uname), who(peer.uname, shortId(peer.node_id)));
     if (own) entry.append(element("span", "you", "you"));
+    if (!peer.key) entry.append(element("span", "mark", peer.version === 1 ? "version 1" : "unsigned"));
     return entry;
   }
 }

@@ -42,6 +42,11 @@ export function shortId(nodeId) {
   return nodeId.slice(0, 8);
 }
 
+/** What a text in base64url stands for, each byte a character. */
+export function bytes(text) {
+  return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+}
+
 /** A round mark in a colour of the node's own. */
 export function avatar(nodeId, name) {
   const first = [...new Intl.Segmenter().segment(name)].find(({ segment }) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(segment));
