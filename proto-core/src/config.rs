@@ -230,6 +230,21 @@ pub struct Limits {
     pub reconcile_every: Duration,
     /// With one neighbour at most one each so long. *Guess.*
     pub reconcile_again: Duration,
+
+    /// How long a version 1 peer's line waits for each node with a lower id that heard it, too. *Spec.*
+    pub bridge_step: Duration,
+    /// Lines are brought in together at points of time so far apart. *Guess*: as many as an author may say entries.
+    pub bridge_gather: Duration,
+    /// How far apart a line and an entry with it may be dated. *Spec.*
+    pub bridge_match: Duration,
+    /// Lines that are known when they come in again, by another way; the oldest note goes first. *Guess.*
+    pub bridge_lines: usize,
+    /// Lines that wait; what would wait longest is not brought in from here. *Guess.*
+    pub bridge_waiting: usize,
+    /// Their bytes. *Guess.*
+    pub bridge_waiting_bytes: usize,
+    /// Ids known of those that one version 1 peer is linked to; more are passed over. *Guess.*
+    pub bridge_linked: usize,
 }
 
 impl Default for Limits {
@@ -332,6 +347,14 @@ impl Default for Limits {
             seen_for: Duration::from_secs(600),
             reconcile_every: Duration::from_secs(30),
             reconcile_again: Duration::from_secs(2),
+
+            bridge_step: Duration::from_secs(1),
+            bridge_gather: Duration::from_millis(200),
+            bridge_match: Duration::from_secs(60),
+            bridge_lines: 4096,
+            bridge_waiting: 1000,
+            bridge_waiting_bytes: MIB,
+            bridge_linked: 256,
         }
     }
 }

@@ -67,6 +67,7 @@
 extern crate alloc;
 
 mod action;
+mod bridge;
 mod clock;
 mod command;
 mod config;
