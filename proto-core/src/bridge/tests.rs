@@ -303,10 +303,10 @@ fn converse(
             let Station { bridge, shown, .. } = &mut stations[to];
             match letter {
                 Letter::Line(text) if bridge.heard(now, at, victor(), text.as_str(), &limits) => {
-                    shown.push(text)
+                    shown.push(text);
                 }
                 Letter::Entry(entry) if bridge.shows(&entry, &limits) => {
-                    shown.extend_from_slice(entry.texts())
+                    shown.extend_from_slice(entry.texts());
                 }
                 Letter::Line(_) | Letter::Entry(_) => {}
             }

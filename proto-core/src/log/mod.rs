@@ -58,7 +58,8 @@ pub(crate) enum LogEvent {
     Show { entry: Arc<Entry>, marks: Marks },
     /// Entries of an author are not waited for any longer.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
-    /// Entries of this author are missing since just now: whoever sent the entry taken may have them.
+    /// Entries of this author are missing since just now, or had to make room and have it now: whoever sent the entry
+    /// taken may have them, or anybody.
     AskFor { key: PublicKey },
     /// An entry taken earlier had to make room. It can be taken again: forget that it was seen.
     Forgot { id: EntryId },
@@ -192,10 +193,10 @@ impl Log {
         }
         let mut effects = Vec::new();
         self.authors.take(now, &entry, &self.window, limits, &mut effects);
-        self.window.insert(&entry);
         if !show {
             self.authors.release(&entry, limits, &mut effects);
         }
+        self.window.insert(entry);
         let mut taken = Taken::New;
         for dropped in self.authors.bound_early(key, limits, &mut effects) {
             self.window.remove(&dropped);
@@ -228,7 +229,7 @@ impl Log {
                     uname: entry.uname().clone(),
                     missing: to - from,
                 },
-                Effect::Hole { entry } => LogEvent::AskFor { key: entry.key() },
+                Effect::Ask(key) => LogEvent::AskFor { key },
             });
         }
     }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use arrayvec::ArrayVec;
 
 use super::window::VERSIONS;
-use crate::{Entry, Instant, Limits};
+use crate::{Entry, Instant, Limits, PublicKey};
 
 /// What was shown of an epoch, what is missing in it, and what waits for that.
 #[derive(Debug, Default)]
@@ -20,6 +20,8 @@ pub(super) struct Run {
     gaps: BTreeMap<u64, u64>,
     /// Entries above `next`, held back.
     early: BTreeMap<u64, Early>,
+    /// An entry had to make room since the last hole was closed or given up.
+    dropped: bool,
 }
 
 #[derive(Debug)]
@@ -42,10 +44,8 @@ pub(super) enum Effect {
         from: u64,
         to: u64,
     },
-    /// What comes before `entry` is missing since just now.
-    Hole {
-        entry: Arc<Entry>,
-    },
+    /// Entries of this author are to be asked for: some are missing since just now, or had to make room.
+    Ask(PublicKey),
 }
 
 impl Run {
@@ -106,8 +106,10 @@ impl Run {
 
     fn show_next(&mut self, entry: Arc<Entry>, effects: &mut Vec<Effect>) {
         self.next = Some(entry.seq().saturating_add(1));
+        let key = entry.key();
         effects.push(Effect::Show { entry, late: false, forked: false });
         self.show_following(effects);
+        self.ask_again(key, effects);
     }
 
     /// Shows what was held back for nothing but what has come now.
@@ -119,6 +121,13 @@ impl Run {
         }
     }
 
+    /// What had to make room has room now.
+    fn ask_again(&mut self, key: PublicKey, effects: &mut Vec<Effect>) {
+        if self.early.is_empty() && core::mem::take(&mut self.dropped) {
+            effects.push(Effect::Ask(key));
+        }
+    }
+
     fn hold(&mut self, now: Instant, entry: Arc<Entry>, effects: &mut Vec<Effect>) {
         let seq = entry.seq();
         let last = self.early.last_key_value().map(|(last, _)| *last);
@@ -126,7 +135,7 @@ impl Run {
         let opens = last.is_none_or(|last| self.next.is_some() && seq > last.saturating_add(1));
         let early = self.early.entry(seq).or_insert_with(|| Early { since: now, versions: ArrayVec::new() });
         if opens {
-            effects.push(Effect::Hole { entry: entry.clone() });
+            effects.push(Effect::Ask(entry.key()));
         }
         // The caller takes no more versions than are kept.
         let _ = early.versions.try_push(entry);
@@ -170,16 +179,18 @@ impl Run {
         while let Some((&lowest, early)) = self.early.first_key_value()
             && lowest <= seq
         {
-            match (self.next, early.versions.first()) {
-                (Some(next), Some(entry)) => {
-                    effects.push(Effect::Gap { entry: entry.clone(), from: next, to: lowest });
-                    self.gaps.insert(next, lowest);
-                    self.bound_gaps(limits);
-                }
-                _ => self.base = lowest,
+            let Some(entry) = early.versions.first().cloned() else { return };
+            let key = entry.key();
+            if let Some(next) = self.next {
+                effects.push(Effect::Gap { entry, from: next, to: lowest });
+                self.gaps.insert(next, lowest);
+                self.bound_gaps(limits);
+            } else {
+                self.base = lowest;
             }
             self.next = Some(lowest);
             self.show_following(effects);
+            self.ask_again(key, effects);
         }
     }
 
@@ -192,6 +203,7 @@ impl Run {
 
     /// Takes out the last of the entries that are held back.
     pub(super) fn drop_highest(&mut self) -> Option<Arc<Entry>> {
+        self.dropped = true;
         let mut highest = self.early.last_entry()?;
         let entry = highest.get_mut().versions.pop();
         if highest.get().versions.is_empty() {

@@ -84,23 +84,9 @@ impl Desk {
         core::iter::from_fn(|| self.log.next_event()).collect()
     }
 
-    /// The numbers shown, with `~` for late, `!` for forked and `<` for backdated; gaps as `-missing`.
+    /// What [`shown`] says of its events.
     pub(super) fn shown(&mut self) -> Vec<String> {
-        let word = |event| match event {
-            LogEvent::Show { entry, marks: Marks { late, forked, backdated } } => {
-                let mark = |is, mark| if is { mark } else { "" };
-                Some(format!(
-                    "{}{}{}{}",
-                    entry.seq(),
-                    mark(late, "~"),
-                    mark(forked, "!"),
-                    mark(backdated, "<")
-                ))
-            }
-            LogEvent::Gap { missing, .. } => Some(format!("-{missing}")),
-            LogEvent::AskFor { .. } | LogEvent::Forgot { .. } => None,
-        };
-        self.events().into_iter().filter_map(word).collect()
+        shown(self.events())
     }
 
     fn asked(&mut self) -> usize {
@@ -111,6 +97,19 @@ impl Desk {
         let id = |event| if let LogEvent::Forgot { id } = event { Some(id) } else { None };
         self.events().into_iter().filter_map(id).collect()
     }
+}
+
+/// The numbers shown, with `~` for late, `!` for forked and `<` for backdated; gaps as `-missing`.
+fn shown(events: Vec<LogEvent>) -> Vec<String> {
+    let word = |event| match event {
+        LogEvent::Show { entry, marks: Marks { late, forked, backdated } } => {
+            let mark = |is, mark| if is { mark } else { "" };
+            Some(format!("{}{}{}{}", entry.seq(), mark(late, "~"), mark(forked, "!"), mark(backdated, "<")))
+        }
+        LogEvent::Gap { missing, .. } => Some(format!("-{missing}")),
+        LogEvent::AskFor { .. } | LogEvent::Forgot { .. } => None,
+    };
+    events.into_iter().filter_map(word).collect()
 }
 
 const ALMOST: Duration = Duration::from_millis(2_999);
@@ -321,7 +320,9 @@ fn an_author_at_the_bound_loses_the_highest_number() {
     assert_eq!(desk.forgotten(), [anna.says(9).id()]);
     assert_eq!((desk.log.sizes().early, desk.log.sizes().held), (3, 4));
     desk.pass(Duration::from_secs(3));
-    assert_eq!(desk.shown(), ["-2", "3", "-1", "5", "-1", "7"]);
+    let events = desk.events();
+    assert_eq!(events.last(), Some(&LogEvent::AskFor { key: anna.key() }));
+    assert_eq!(shown(events), ["-2", "3", "-1", "5", "-1", "7"]);
     // What was forgotten can come again.
     assert_eq!(desk.take(&anna.says(9)), Taken::New);
 }

@@ -67,10 +67,10 @@ impl Window {
         self.entries.values()
     }
 
-    /// Those that were said at this time or later.
+    /// Those that were said at this time or later, oldest first.
     pub(super) fn since(&self, at: u64) -> impl Iterator<Item = (u64, EntryId)> {
-        let from = self.entries.iter().rev().take_while(move |((place, _), _)| place.at >= at);
-        from.map(|((place, id), _)| (place.at, *id))
+        let spots = self.entries.keys().skip_while(move |(place, _)| place.at < at);
+        spots.map(|(place, id)| (place.at, *id))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -124,12 +124,13 @@ impl Window {
         self.numbers.range(from..=to)
     }
 
-    pub(super) fn insert(&mut self, entry: &Arc<Entry>) {
-        let spot = spot(entry);
-        if self.entries.insert(spot, entry.clone()).is_none() {
+    pub(super) fn insert(&mut self, entry: Arc<Entry>) {
+        let spot = spot(&entry);
+        let size = entry.size();
+        if self.entries.insert(spot, entry).is_none() {
             self.places.insert(spot.1, spot.0);
             self.numbers.insert(Number::of(&spot));
-            self.bytes += entry.size();
+            self.bytes += size;
             self.generation += 1;
         }
     }

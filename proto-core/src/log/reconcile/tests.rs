@@ -2,6 +2,8 @@ use alloc::sync::Arc;
 use alloc::vec;
 use core::time::Duration;
 
+use proptest::prelude::*;
+
 use super::super::Taken;
 use super::super::tests::{Author, Desk, EPOCH};
 use super::*;
@@ -104,7 +106,7 @@ fn what_came_meanwhile_is_not_needed() {
 fn so_many_begin_at_once_and_one_on_a_link() {
     let desk = desk_with(&said(3));
     let mut ours = Reconciler::default();
-    let mut begin =
+    let begin =
         |ours: &mut Reconciler, link| ours.begin(NOW, ConnId(link), &desk.log, &desk.limits).is_some();
     assert!(begin(&mut ours, 1));
     assert!(!begin(&mut ours, 1));
@@ -176,4 +178,38 @@ fn a_fork_is_a_difference_like_any_other() {
     let (one, other) = (desk_with(&[fork("a")]), desk_with(&[fork("b")]));
     let (have, need, _) = reconcile(&one, &other);
     assert_eq!((have, need), (vec![fork("a").id()], vec![fork("b").id()]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever comes, nothing panics, frames fit, and what is there to be needed is not here.
+    #[test]
+    fn any_message_is_answered_or_refused(
+        tag in 0_u8..5,
+        since in prop_oneof![Just(0), 1_000_000_u64..1_100_000, any::<u64>()],
+        noise in proptest::collection::vec(any::<u8>(), 0..80),
+        flips in proptest::collection::vec((0_usize..2_000, any::<u8>()), 0..6),
+        genuine: bool,
+    ) {
+        let all = said(100);
+        let (one, other) = (desk_of(&all[..80], 60), desk_with(&all[40..]));
+        let mut ours = Reconciler::default();
+        let begun = ours.begin(NOW, LINK, &one.log, &one.limits).unwrap();
+        let mut message = write(Tag::Begin, since, &noise);
+        if genuine {
+            let reply = Reconciler::default().message(NOW, LINK, &begun, &other.log, &other.limits).unwrap();
+            message = reply.reply.unwrap();
+            for (index, byte) in flips {
+                let index = index % message.len();
+                message[index] ^= byte;
+            }
+        }
+        message[0] = if genuine { message[0] } else { tag };
+        if let Ok(step) = ours.message(NOW, LINK, &message, &one.log, &one.limits) {
+            prop_assert!(step.reply.is_none_or(|reply| reply.len() <= crate::wire::MAX_SYNC));
+            prop_assert!(step.have.iter().all(|id| one.log.contains(id)));
+            prop_assert!(!step.need.iter().any(|id| one.log.contains(id)));
+        }
+    }
 }
