@@ -47,6 +47,27 @@ pub struct Limits {
     /// A pending connection silent for so long makes room before others. *Spec.*
     pub pending_silent: Duration,
 
+    /// Links to peers with a key: with fewer, addresses where peers were found before are retried soon, and full
+    /// neighbours make room. *Spec.*
+    pub degree_low: usize,
+    /// Links to peers with a key that a node dials for in a large network. *Spec.*
+    pub degree_target: usize,
+    /// The most links to peers with a key, but for those to addresses that the user gave: a network of so many nodes and
+    /// one is a full mesh. *Spec.*
+    pub degree_high: usize,
+    /// Of these, kept for dials of our own while there are addresses to dial. *Guess.*
+    pub degree_outbound: usize,
+    /// One link is closed to make room for a newcomer each so long, and one of too many. *Spec.*
+    pub displace_every: Duration,
+    /// A link is not one of too many before it is so old. *Guess.*
+    pub trim_age: Duration,
+    /// On average, an address of which it is not known whether anybody is there is dialed so often. *Guess.*
+    pub explore_every: Duration,
+    /// On average, a neighbour is told some addresses so often. *Guess.*
+    pub refresh_every: Duration,
+    /// How many these are. *Guess.*
+    pub refresh_peers: usize,
+
     /// From the connection's opening to its first byte. *Spec.*
     pub first_byte: Duration,
     /// From the connection's opening to the peer's `JOIN`. *Spec.*
@@ -78,7 +99,10 @@ pub struct Limits {
     pub backoff_min: Duration,
     /// The longest backoff of a learned address. *Spec.*
     pub backoff_max: Duration,
-    /// The longest backoff of an address that the user gave. *Spec.*
+    /// The longest backoff of an address where a peer was found before, while there are fewer links than
+    /// [`degree_low`](Self::degree_low). *Guess.*
+    pub backoff_low: Duration,
+    /// The longest backoff of an address that the user gave, and of any while there is no link. *Spec.*
     pub backoff_user: Duration,
     /// A link that lasted so long takes the backoff of its address back to the start. *Spec.*
     pub backoff_reset: Duration,
@@ -97,6 +121,12 @@ pub struct Limits {
     pub book: usize,
     /// Of these, learned from one source. *Spec.*
     pub book_per_source: usize,
+    /// An address at which so many dials in a row failed, and none ever found anybody, is forgotten. *Guess.*
+    pub book_failures: u32,
+    /// An address at which a dial found somebody so long ago is no longer known to be alive. *Guess.*
+    pub book_fresh: Duration,
+    /// An address at which a dial found somebody gives way to others so long after. *Guess.*
+    pub book_believed: Duration,
 
     /// Frames a second from one link that does not come from this machine. *Spec.*
     pub frames_per_second: u32,
@@ -260,6 +290,15 @@ impl Default for Limits {
             reserved_outbound: 8,
             pending: 128,
             pending_silent: Duration::from_secs(2),
+            degree_low: 6,
+            degree_target: 8,
+            degree_high: 12,
+            degree_outbound: 4,
+            displace_every: Duration::from_secs(5),
+            trim_age: Duration::from_secs(10),
+            explore_every: Duration::from_secs(30),
+            refresh_every: Duration::from_secs(60),
+            refresh_peers: 8,
             first_byte: Duration::from_secs(5),
             greeting: Duration::from_secs(10),
             greet_after: Duration::from_millis(250),
@@ -275,6 +314,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(600),
+            backoff_low: Duration::from_secs(30),
             backoff_user: Duration::from_secs(8),
             backoff_reset: Duration::from_secs(30),
             targets: 64,
@@ -284,6 +324,9 @@ impl Default for Limits {
             learn_every: Duration::from_secs(10),
             book: 1024,
             book_per_source: 64,
+            book_failures: 10,
+            book_fresh: Duration::from_secs(60 * 60),
+            book_believed: Duration::from_secs(24 * 60 * 60),
             frames_per_second: 200,
             frames_burst: 1000,
             bytes_per_second: 256 * KIB as u32,
@@ -367,6 +410,8 @@ impl Limits {
             ("malformed", self.malformed),
             ("held", self.held),
             ("pending", self.pending),
+            ("degree_low", self.degree_low),
+            ("book_failures", self.book_failures as usize),
             ("dials", self.dials),
             ("dial_burst", self.dial_burst as usize),
             ("targets", self.targets),
@@ -394,6 +439,13 @@ impl Limits {
             (("line_before_join", self.line_before_join), line),
             (line, ("MAX_LINE", crate::wire::MAX_LINE)),
             (("reserved_outbound", self.reserved_outbound), ("held", self.held)),
+            (("degree_low", self.degree_low), ("degree_target", self.degree_target)),
+            (("degree_target", self.degree_target), ("degree_high", self.degree_high)),
+            (("degree_outbound", self.degree_outbound), ("degree_high", self.degree_high)),
+            (
+                ("degree_high", self.degree_high),
+                ("held - reserved_outbound", self.held.saturating_sub(self.reserved_outbound)),
+            ),
             (("chunk", self.chunk), ("MAX_CHUNK", MAX_CHUNK)),
             // Half a queue takes the longest line.
             (line, ("queue / 2", self.queue / 2)),
@@ -411,6 +463,7 @@ impl Limits {
             (("first_byte", self.first_byte), ("greeting", self.greeting)),
             (("ping_idle", self.ping_idle), ("dead", self.dead)),
             (("backoff_min", self.backoff_min), ("backoff_max", self.backoff_max)),
+            (("backoff_min", self.backoff_min), ("backoff_low", self.backoff_low)),
             (("backoff_min", self.backoff_min), ("backoff_user", self.backoff_user)),
             (("root_turn", self.root_turn), ("root_overlap", self.root_overlap)),
             (("root_overlap", self.root_overlap), ("root_period", self.root_period)),
@@ -418,14 +471,23 @@ impl Limits {
             (("sequence_every", self.sequence_every), ("root_lives", self.root_lives)),
         ];
         let wrong = times.into_iter().find(|((_, low), (_, high))| low > high);
-        match wrong {
-            Some(((low, _), (high, _))) => Err(ConfigError::Order { low, high }),
-            None if self.backoff_min.is_zero() => Err(ConfigError::Zero("backoff_min")),
-            None if self.ping_idle.is_zero() => Err(ConfigError::Zero("ping_idle")),
-            None if self.sequence_every.is_zero() => Err(ConfigError::Zero("sequence_every")),
-            None if self.ask_again.is_zero() => Err(ConfigError::Zero("ask_again")),
-            None if self.asked_for.is_zero() => Err(ConfigError::Zero("asked_for")),
-            None if self.reconcile_every.is_zero() => Err(ConfigError::Zero("reconcile_every")),
+        if let Some(((low, _), (high, _))) = wrong {
+            return Err(ConfigError::Order { low, high });
+        }
+        // What comes again at once never ends.
+        let intervals = [
+            ("backoff_min", self.backoff_min),
+            ("ping_idle", self.ping_idle),
+            ("displace_every", self.displace_every),
+            ("explore_every", self.explore_every),
+            ("refresh_every", self.refresh_every),
+            ("sequence_every", self.sequence_every),
+            ("ask_again", self.ask_again),
+            ("asked_for", self.asked_for),
+            ("reconcile_every", self.reconcile_every),
+        ];
+        match intervals.into_iter().find(|(_, every)| every.is_zero()) {
+            Some((name, _)) => Err(ConfigError::Zero(name)),
             None => Ok(()),
         }
     }

@@ -25,8 +25,14 @@ pub struct Stats {
     pub dials_failed: u64,
     /// Pending connections that made room for others.
     pub evicted: u64,
-    /// Newcomers sent on because all connections were in use.
+    /// Newcomers sent on because there was no room.
     pub turned_away: u64,
+    /// Links closed to make room for newcomers who had few or none.
+    pub displaced: u64,
+    /// Links closed because there were more than needed.
+    pub trimmed: u64,
+    /// Dials of addresses of which it was not known whether anybody is there.
+    pub explored: u64,
     /// Links cut because they took too little.
     pub slow: u64,
     /// Links that were silent for too long.

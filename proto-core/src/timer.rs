@@ -33,6 +33,8 @@ pub enum TimerKind {
     Pace,
     /// An address is due to be dialed.
     Dial,
+    /// A link of too many is closed, an unsure address dialed, or a neighbour told of some.
+    Upkeep,
     /// A dial or a resolution must have ended.
     Connect,
     /// Neighbours are told whom we are linked to.

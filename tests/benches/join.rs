@@ -29,7 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 fn limits(peers: usize) -> Limits {
     const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     let defaults = Limits::default();
-    Limits { held: peers + defaults.reserved_outbound, ping_idle: NEVER, dead: NEVER, ..defaults }
+    let held = peers.max(defaults.degree_high) + defaults.reserved_outbound;
+    let degree_high = peers.max(defaults.degree_high);
+    Limits { held, degree_high, ping_idle: NEVER, dead: NEVER, refresh_every: NEVER, ..defaults }
 }
 
 /// What one join took.

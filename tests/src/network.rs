@@ -2,7 +2,7 @@
 //!
 //! It is a driver like the others: it carries out actions, and reports inputs. A run is a function of its seed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +21,14 @@ pub struct Network {
     hosts: Vec<Host>,
     wires: BTreeMap<ConnId, Wire>,
     events: BTreeMap<(Instant, u64), Event>,
+    /// When each node wants to be woken: an index.
+    timers: BTreeSet<(Instant, usize)>,
     next_conn: u64,
     next_event: u64,
     /// One-way delays are drawn between these two.
     pub latency: (Duration, Duration),
+    /// Hosts below this index and the others do not reach each other: see [`divide`](Self::divide).
+    divided: Option<usize>,
     /// Whether what is sent is cut into pieces on its way.
     pub split: bool,
     /// Bytes sent so far, by all nodes.
@@ -44,6 +48,8 @@ pub struct Host {
     /// What a puppet got, by connection.
     pub inbox: BTreeMap<ConnId, Vec<u8>>,
     limits: Limits,
+    /// When its node wants to be woken.
+    wakes: Option<Instant>,
     /// Of its last node's identity.
     secret: [u8; 32],
     /// Answers to dials: false while the host is unplugged.
@@ -78,6 +84,8 @@ struct Wire {
     ended: bool,
     /// Nothing is taken from it: a peer that does not read.
     pub stuck: bool,
+    /// What is sent on it gets lost, its end included.
+    lost: bool,
 }
 
 enum Event {
@@ -100,9 +108,11 @@ impl Network {
             hosts: Vec::new(),
             wires: BTreeMap::new(),
             events: BTreeMap::new(),
+            timers: BTreeSet::new(),
             next_conn: 0,
             next_event: 0,
             latency: (Duration::from_millis(1), Duration::from_millis(20)),
+            divided: None,
             split: true,
             bytes_sent: 0,
         }
@@ -137,6 +147,7 @@ impl Network {
             conns: Vec::new(),
             inbox: BTreeMap::new(),
             limits: Limits::default(),
+            wakes: None,
             secret: [0; 32],
             reachable: true,
             dialed: Vec::new(),
@@ -163,6 +174,7 @@ impl Network {
         let unix_ms = EPOCH_MS + self.now.since_origin().as_millis() as u64;
         node.handle_input(self.now, Input::WallClock { unix_ms });
         host.node = Some(node);
+        self.carry_out(index);
         for peer in peers {
             self.command(index, Command::Connect((*peer).into())).expect("there is room");
         }
@@ -172,6 +184,7 @@ impl Network {
     pub fn kill(&mut self, index: usize, silently: bool) {
         self.hosts[index].node = None;
         self.hosts[index].reachable = false;
+        self.carry_out(index);
         let conns: Vec<_> = self.conns_of(index);
         for conn in conns.into_iter().filter(|_| !silently) {
             self.sever(conn);
@@ -184,6 +197,22 @@ impl Network {
         self.end_at(conn, self.now);
         let at = self.now + self.delay();
         self.end_at(other, at);
+    }
+
+    /// From now on the hosts below this index and the others do not reach each other: what they send each other gets
+    /// lost, and nothing answers their dials.
+    pub fn divide(&mut self, at: usize) {
+        self.divided = Some(at);
+        let hosts: BTreeMap<_, _> = self.wires.iter().map(|(conn, wire)| (*conn, wire.host)).collect();
+        for wire in self.wires.values_mut() {
+            let other = hosts.get(&wire.other).copied().unwrap_or(wire.host);
+            wire.lost |= (wire.host < at) != (other < at);
+        }
+    }
+
+    /// All hosts reach each other again; connections that were lost stay lost.
+    pub fn heal(&mut self) {
+        self.divided = None;
     }
 
     /// A host, to look at.
@@ -295,7 +324,7 @@ impl Network {
                 return true;
             }
             let event = self.events.first_key_value().map(|((at, _), _)| *at);
-            let timer = self.next_timer();
+            let timer = self.timers.first().copied();
             let next = [event, timer.map(|(at, _)| at)].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else { return false };
             idle = if next > self.now { 0 } else { idle + 1 };
@@ -310,19 +339,12 @@ impl Network {
         }
     }
 
-    fn next_timer(&self) -> Option<(Instant, usize)> {
-        let timers = self.hosts.iter().enumerate().filter_map(|(index, host)| {
-            let (at, _) = host.node.as_ref()?.poll_timeout()?;
-            Some((at, index))
-        });
-        timers.min()
-    }
-
     fn happen(&mut self, event: Event) {
         match event {
             Event::Knock { dial, from, to } => {
                 let host = self.hosts.iter().position(|host| host.addr == to && host.reachable);
                 match host {
+                    Some(host) if self.divided.is_some_and(|at| (host < at) != (from < at)) => {}
                     Some(host) => {
                         let remote = SocketAddr::new(self.hosts[from].addr.ip(), 40_000);
                         self.connect(from, host, remote, Some(dial));
@@ -353,6 +375,7 @@ impl Network {
                 is_paused: false,
                 ended: false,
                 stuck: false,
+                lost: false,
             };
             self.wires.insert(conn, wire);
             self.hosts[host].conns.push(conn);
@@ -388,10 +411,12 @@ impl Network {
             return;
         }
         wire.ended = true;
-        let (index, other) = (wire.host, wire.other);
+        let (index, other, lost) = (wire.host, wire.other, wire.lost);
         self.input(index, &Input::Closed { conn });
-        let at = self.now + self.delay();
-        self.end_at(other, at);
+        if !lost {
+            let at = self.now + self.delay();
+            self.end_at(other, at);
+        }
     }
 
     fn input(&mut self, index: usize, input: &Input<'_>) {
@@ -404,6 +429,15 @@ impl Network {
     fn carry_out(&mut self, index: usize) {
         while let Some(action) = self.hosts[index].node.as_mut().and_then(Node::poll_action) {
             self.carry_out_one(index, action);
+        }
+        let host = &mut self.hosts[index];
+        let wakes = host.node.as_ref().and_then(Node::poll_timeout).map(|(at, _)| at);
+        let before = std::mem::replace(&mut host.wakes, wakes);
+        if before != wakes {
+            self.timers.extend(wakes.map(|at| (at, index)));
+            if let Some(before) = before {
+                self.timers.remove(&(before, index));
+            }
         }
     }
 
@@ -451,14 +485,14 @@ impl Network {
                 }
             }
             Action::Close { conn } => {
-                let Some(wire) = self.wires.get(&conn) else { return };
+                let Some(wire) = self.wires.get(&conn).filter(|wire| !wire.lost) else { return };
                 let (other, arrives) = (wire.other, wire.arrives);
                 let at = arrives.max(now + self.delay());
                 self.end_at(other, at);
             }
             Action::Abort { conn } => {
                 self.end_at(conn, now);
-                if let Some(other) = self.wires.get(&conn).map(|wire| wire.other) {
+                if let Some(other) = self.wires.get(&conn).filter(|wire| !wire.lost).map(|wire| wire.other) {
                     let at = now + self.delay();
                     self.end_at(other, at);
                 }
@@ -468,7 +502,7 @@ impl Network {
 
     fn send(&mut self, conn: ConnId, bytes: Vec<u8>) {
         let delay = self.delay();
-        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        let Some(wire) = self.wires.get_mut(&conn).filter(|wire| !wire.lost) else { return };
         wire.arrives = wire.arrives.max(self.now + delay);
         let (other, at) = (wire.other, wire.arrives);
         if self.split && bytes.len() > 1 {

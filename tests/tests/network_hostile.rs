@@ -291,6 +291,8 @@ fn addresses_in_peers_are_dialed_no_faster_than_the_limits_allow() {
         net.puppet_says(conn, format!("PEERS|{}\n", records.join(";")));
         net.run_for(SECOND);
     }
+    // Chance decides what is dialed, and dials again what failed before.
+    net.run_for(120 * SECOND);
     let dialed = &net.dialed(alice)[before..];
     let limits = Limits::default();
     for (index, (at, _)) in dialed.iter().enumerate() {
@@ -387,7 +389,14 @@ fn a_silent_version_1_listener_is_left_after_the_deadline_and_dialed_again() {
 
 #[test]
 fn a_node_that_is_full_sends_newcomers_on_and_keeps_places_for_its_own_dials() {
-    let limits = Limits { held: 6, reserved_outbound: 2, ..Limits::default() };
+    let limits = Limits {
+        held: 6,
+        reserved_outbound: 2,
+        degree_low: 2,
+        degree_target: 3,
+        degree_high: 4,
+        ..Limits::default()
+    };
     let mut net = Network::new(15);
     let alice = net.add_node_with("Alice", &[], limits);
     let crowd: Vec<_> = (0..6).map(|_| net.add_puppet()).collect();

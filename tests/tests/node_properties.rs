@@ -65,6 +65,10 @@ impl Watch {
         let limits = Limits {
             held: 6,
             reserved_outbound: 2,
+            degree_low: 1,
+            degree_target: 2,
+            degree_high: 4,
+            degree_outbound: 2,
             pending: 5,
             targets: 4,
             queue: 256 * 1024,

@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) farewell: Option<Instant>,
     /// New addresses that may still be learned here.
     pub(crate) learning: TokenBucket,
+    /// How many links the peer has by its own word.
+    pub(crate) told_degree: usize,
     /// The peer has answered our `JOIN` with `PEERS`.
     pub(crate) peers_heard: bool,
     /// When the last `PONG` came.
@@ -161,6 +163,7 @@ impl Link {
             bye: None,
             farewell: None,
             learning: TokenBucket::new(limits.learn_every, limits.learn_burst),
+            told_degree: 0,
             peers_heard: false,
             answered: None,
             index: Indexed::default(),
@@ -225,6 +228,7 @@ impl Link {
             if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
         };
         let key = join.hello.as_ref().and_then(|hello| hello.key);
+        self.told_degree = join.hello.as_ref().map_or(self.told_degree, |hello| hello.links.into());
         self.peer = Some(Box::new(Introduction {
             node_id,
             named: join.node_id.is_some(),

@@ -96,6 +96,9 @@ impl Link {
             (Frame::Proof(signature), Some(_)) if peer.is_some_and(|peer| !peer.proven) => {
                 LinkEvent::Proof(signature)
             }
+            // One without room sends us on before either side proves anything.
+            (Frame::Peers(records), Some(_)) => LinkEvent::Peers(records),
+            (Frame::Bye(code, _), Some(Version::V2)) => LinkEvent::Bye(code),
             _ if peer.is_some_and(|peer| !peer.proven) => LinkEvent::Broke(Violation::BeforeProof),
             (Frame::Chat(sealed), Some(_)) if keyed => LinkEvent::Chat(Box::new(Unopened {
                 id: sealed.id(),
@@ -118,13 +121,11 @@ impl Link {
                 Some(_),
             ) => LinkEvent::Skipped { unknown: true },
             (Frame::Msg(text), Some(_)) => LinkEvent::Said(text.to_owned()),
-            (Frame::Peers(records), Some(_)) => LinkEvent::Peers(records),
             (Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(Version::V1)) => {
                 LinkEvent::Skipped { unknown: true }
             }
             (Frame::Ping(token), Some(Version::V2)) => LinkEvent::Pinged(token),
             (Frame::Pong(token), Some(Version::V2)) => LinkEvent::Ponged(token),
-            (Frame::Bye(code, _), Some(Version::V2)) => LinkEvent::Bye(code),
         })
     }
 

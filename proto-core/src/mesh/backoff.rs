@@ -18,10 +18,6 @@ impl Backoff {
         self.failures = 0;
     }
 
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
-    }
-
     /// A delay between nothing and the current ceiling, which then doubles.
     pub(crate) fn next(&mut self, random: &mut impl Rng, min: Duration, max: Duration) -> Duration {
         let ceiling = min.saturating_mul(1 << self.failures.min(30)).min(max);

@@ -1,28 +1,38 @@
 //! The address book: where peers may be found that nobody here gave us.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use rand_core::Rng;
 
 use super::backoff::Backoff;
+use crate::random::{below, uniform};
 use crate::{Instant, Limits, NodeId};
 
 /// Addresses that peers told us, each with where it stands.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     entries: BTreeMap<SocketAddr, Entry>,
-    /// The entries that wait to be dialed, the most urgent first: an index.
-    due: BTreeSet<(Instant, SocketAddr)>,
+    /// The entries that wait to be dialed, of each kind the most urgent first: an index.
+    due: BTreeSet<(Kind, Instant, SocketAddr)>,
+    /// How many entries are fresh: an index.
+    fresh: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     state: State,
     backoff: Backoff,
-    /// Who told us, until a dial has shown that it is true.
+    /// Dials in a row at which nobody answered.
+    failed: u32,
+    /// Who is there: by the word of who told us, until a dial of ours has found somebody.
+    node_id: Option<NodeId>,
+    /// Who told us, until a dial of ours has found somebody.
     source: Option<NodeId>,
+    /// When a dial of ours last found somebody, or that link ended.
+    found: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,73 +47,253 @@ enum State {
     Own,
 }
 
+/// What an address is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// Of a peer without a key, which does not count towards the degree.
+    Keyless,
+    /// A dial of ours found somebody there.
+    Found,
+    Told,
+}
+
+/// Which peers there is a place for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) keyless: bool,
+    pub(crate) keyed: bool,
+}
+
+/// What somebody says of an address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rumour {
+    pub(crate) source: NodeId,
+    pub(crate) node_id: Option<NodeId>,
+}
+
+/// How a peer went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leaving {
+    pub(crate) at: Instant,
+    /// The link's length.
+    pub(crate) lasted: Duration,
+    /// One side had no room: the other is alive, and not to be dialed again soon.
+    pub(crate) full: bool,
+}
+
 impl Book {
-    /// Takes an address from a peer, to be dialed at `next`. Whether it is new and there was room.
-    pub(crate) fn learn(&mut self, addr: SocketAddr, source: NodeId, next: Instant, limits: &Limits) -> bool {
-        if self.entries.contains_key(&addr) || !self.has_room(source, limits) {
-            return false;
+    /// Takes what a peer says of an address, to be dialed at `next`. Whether it is news and there was room.
+    pub(crate) fn learn(&mut self, addr: SocketAddr, rumour: Rumour, next: Instant, limits: &Limits) -> bool {
+        let Some(entry) = self.entries.get(&addr) else {
+            let room = self.has_room(rumour.source, limits);
+            if room {
+                self.insert(addr, rumour, State::Waiting { next });
+            }
+            return room;
+        };
+        let (contradicts, revives) = (entry.is_contradicted_by(&rumour), entry.is_revived_at(next));
+        if contradicts || revives {
+            self.change(addr, |entry| {
+                entry.state = State::Waiting { next };
+                if contradicts {
+                    entry.node_id = rumour.node_id;
+                }
+            });
         }
-        self.insert(addr, source, State::Waiting { next });
-        true
+        contradicts || revives
     }
 
-    /// A peer that is here listens at `addr` by its own word.
+    /// A peer that is here listens at `addr` by its own word: it is not dialed there while it is here. Unless the book
+    /// has the address under another's key, by a dial of ours or by rumour: then a dial decides, so that nobody keeps
+    /// us from another's address by claiming it.
     pub(crate) fn claimed(&mut self, addr: SocketAddr, by: NodeId, limits: &Limits) {
-        match self.entries.get(&addr).map(|entry| entry.state) {
-            Some(State::Waiting { .. }) => self.set(addr, State::Linked(by)),
-            Some(_) => {}
-            None if self.has_room(by, limits) => self.insert(addr, by, State::Linked(by)),
-            None => {}
+        let rumour = Rumour { source: by, node_id: Some(by) };
+        let Some(entry) = self.entries.get(&addr) else {
+            if self.has_room(by, limits) {
+                self.insert(addr, rumour, State::Linked(by));
+            }
+            return;
+        };
+        if entry.may_be(by) && matches!(entry.state, State::Waiting { .. }) {
+            self.change(addr, |entry| {
+                entry.state = State::Linked(by);
+                entry.node_id = Some(by);
+            });
         }
     }
 
-    /// The address that is due first.
-    pub(crate) fn first_due(&self) -> Option<(Instant, SocketAddr)> {
-        self.due.first().copied()
+    /// When the first address is due for which there is room.
+    pub(crate) fn first_due(&self, room: Room) -> Option<Instant> {
+        let first =
+            |kind| self.due.range((kind, Instant::ORIGIN, LOWEST)..).next().filter(|due| due.0 == kind);
+        let wanted = KINDS.into_iter().filter(|kind| room.is_for(*kind));
+        wanted.filter_map(first).map(|(_, next, _)| *next).min()
+    }
+
+    /// One of the addresses that are due and for which there is room. Of the found and of the told, a coin decides,
+    /// so that however many were told, those that are known to be true come up; among equals, chance does, so that
+    /// nobody can choose our neighbours by what is told first.
+    pub(crate) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
+        let due = |kind| {
+            let first = (kind, Instant::ORIGIN, LOWEST);
+            self.due.range(first..).take_while(move |due| due.0 == kind && due.1 <= now).map(|due| due.2)
+        };
+        let keyless = due(Kind::Keyless).next().filter(|_| room.keyless);
+        if keyless.is_some() || !room.keyed {
+            return keyless;
+        }
+        pick_either(due(Kind::Found), due(Kind::Told), random)
+    }
+
+    /// An address that waits, due or not, and of which it is not known whether somebody is there now: chosen as by
+    /// [`pick_due`](Self::pick_due).
+    pub(crate) fn pick_doubtful(
+        &self,
+        now: Instant,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) -> Option<SocketAddr> {
+        let doubtful = |kind| {
+            let waiting = self.due.range((kind, Instant::ORIGIN, LOWEST)..);
+            let addrs = waiting.take_while(move |due| due.0 == kind).map(|due| due.2);
+            addrs.filter(|addr| self.entries.get(addr).is_some_and(|entry| entry.is_doubtful(now, limits)))
+        };
+        pick_either(doubtful(Kind::Found), doubtful(Kind::Told), random)
+    }
+
+    /// Whether any address waits.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// Whether an address of a peer with a key waits.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.due.range((Kind::Found, Instant::ORIGIN, LOWEST)..).next().is_some()
+    }
+
+    /// Addresses of peers with a key that are not linked and where no dial has failed since.
+    pub(crate) fn fresh(&self) -> usize {
+        self.fresh
+    }
+
+    /// The same but those of one node.
+    pub(crate) fn fresh_but(&self, node_id: NodeId) -> usize {
+        self.entries.values().filter(|entry| entry.is_fresh() && entry.node_id != Some(node_id)).count()
+    }
+
+    /// Addresses in it.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Who is at an address, as far as that is known.
+    pub(crate) fn node_at(&self, addr: SocketAddr) -> Option<NodeId> {
+        self.entries.get(&addr)?.node_id
+    }
+
+    /// At most `count` of the addresses that are worth telling, each as likely as the others: where a dial of ours found
+    /// somebody and none has failed since, and who is there.
+    pub(crate) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(SocketAddr, NodeId)> {
+        let worth = |(addr, entry): (&SocketAddr, &Entry)| {
+            let alive = entry.found.is_some() && entry.is_fresh();
+            Some((*addr, entry.node_id.filter(|_| alive)?))
+        };
+        let mut addrs: Vec<_> = self.entries.iter().filter_map(worth).collect();
+        let count = count.min(addrs.len());
+        // The first steps of a Fisher-Yates shuffle.
+        for index in 0..count {
+            let other = index + below(random, addrs.len() - index);
+            addrs.swap(index, other);
+        }
+        addrs.truncate(count);
+        addrs
     }
 
     pub(crate) fn dialing(&mut self, addr: SocketAddr) {
-        self.set(addr, State::Dialing);
+        self.change(addr, |entry| entry.state = State::Dialing);
     }
 
-    /// A dial, or the greeting after it, failed.
-    pub(crate) fn failed(&mut self, addr: SocketAddr, now: Instant, random: &mut impl Rng, limits: &Limits) {
-        if let Some(entry) = self.entries.get_mut(&addr).filter(|entry| entry.state == State::Dialing) {
-            let delay = entry.backoff.next(random, limits.backoff_min, limits.backoff_max);
-            self.set(addr, State::Waiting { next: now + delay });
+    /// A dial, or the greeting after it, brought no link; `answered`: a node that has no room is there. `degree` says
+    /// how urgent links are.
+    pub(crate) fn failed(
+        &mut self,
+        addr: SocketAddr,
+        answered: bool,
+        degree: usize,
+        now: Instant,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) {
+        let Some(entry) = self.entries.get(&addr).filter(|entry| entry.state == State::Dialing) else {
+            return;
+        };
+        let mut failed = if answered { 0 } else { entry.failed.saturating_add(1) };
+        if degree == 0 {
+            // Who is alone is most likely cut off itself: that says little of the address.
+            failed = failed.min(limits.book_failures.saturating_sub(1).max(1));
+        }
+        self.change(addr, |entry| {
+            entry.failed = failed;
+            entry.found = entry.found.filter(|at| now.since(*at) < limits.book_believed);
+            let delay = entry.backoff.next(random, limits.backoff_min, entry.kind().ceiling(degree, limits));
+            entry.state = State::Waiting { next: now + delay };
+        });
+        if failed >= limits.book_failures
+            && self.entries.get(&addr).is_some_and(|entry| entry.found.is_none())
+        {
+            self.remove(addr);
         }
     }
 
     /// A dial reached this node, which is here.
-    pub(crate) fn reached(&mut self, addr: SocketAddr, node_id: NodeId) {
-        if let Some(entry) = self.entries.get_mut(&addr) {
+    pub(crate) fn reached(&mut self, addr: SocketAddr, node_id: NodeId, now: Instant) {
+        self.change(addr, |entry| {
             entry.source = None;
-            self.set(addr, State::Linked(node_id));
-        }
+            entry.node_id = Some(node_id);
+            entry.found = Some(now);
+            entry.failed = 0;
+            entry.state = State::Linked(node_id);
+        });
     }
 
     /// A dial reached ourselves.
     pub(crate) fn own(&mut self, addr: SocketAddr) {
-        self.set(addr, State::Own);
+        self.change(addr, |entry| entry.state = State::Own);
     }
 
-    /// A peer is gone after a link of this length: its addresses wait to be dialed again.
+    /// A peer is gone: its addresses wait to be dialed again.
     pub(crate) fn left(
         &mut self,
         node_id: NodeId,
-        now: Instant,
-        lasted: Duration,
+        leaving: Leaving,
+        degree: usize,
         random: &mut impl Rng,
         limits: &Limits,
     ) {
-        let linked = self.entries.iter_mut().filter(|(_, entry)| entry.state == State::Linked(node_id));
-        for (addr, entry) in linked {
-            if lasted >= limits.backoff_reset {
-                entry.backoff.reset();
-            }
-            let next = now + entry.backoff.next(random, limits.backoff_min, limits.backoff_max);
-            entry.state = State::Waiting { next };
-            self.due.insert((next, *addr));
+        let linked = self.entries.iter().filter(|(_, entry)| entry.state == State::Linked(node_id));
+        let linked: Vec<_> = linked.map(|(addr, _)| *addr).collect();
+        for addr in linked {
+            self.change(addr, |entry| {
+                if leaving.lasted >= limits.backoff_reset && !leaving.full {
+                    entry.backoff.reset();
+                }
+                entry.failed = u32::from(!leaving.full);
+                entry.found = entry.found.map(|_| leaving.at);
+                let ceiling = entry.kind().ceiling(degree, limits);
+                let next = leaving.at + entry.backoff.next(random, limits.backoff_min, ceiling);
+                entry.state = State::Waiting { next };
+            });
+        }
+    }
+
+    /// There are too few links: what waits for longer than that allows is dialed sooner.
+    pub(crate) fn hurry(&mut self, degree: usize, now: Instant, random: &mut impl Rng, limits: &Limits) {
+        let late = self.due.iter().filter(|(kind, next, _)| *next > now + kind.ceiling(degree, limits));
+        let late: Vec<_> = late.map(|(kind, _, addr)| (*kind, *addr)).collect();
+        for (kind, addr) in late {
+            let next = now + uniform(random, kind.ceiling(degree, limits));
+            self.change(addr, |entry| entry.state = State::Waiting { next });
         }
     }
 
@@ -112,113 +302,147 @@ impl Book {
         from_source < limits.book_per_source && (self.entries.len() < limits.book || self.make_room())
     }
 
-    /// Forgets the waiting address that failed most, one that was never reached before others. Whether there was one
-    /// that failed at all.
+    /// Forgets the waiting address that failed most of those where nobody was found. Whether there was one.
     fn make_room(&mut self) -> bool {
         let waiting = |entry: &Entry| matches!(entry.state, State::Waiting { .. });
-        let failed = self.entries.iter().filter(|(_, entry)| waiting(entry) && entry.backoff.failures() > 0);
-        let worst = failed.max_by_key(|(_, entry)| (entry.source.is_some(), entry.backoff.failures()));
-        let worst = worst.map(|(addr, _)| *addr);
+        let failed = self.entries.iter().filter(|(_, entry)| waiting(entry) && entry.failed > 0);
+        let unbelieved = failed.filter(|(_, entry)| entry.found.is_none());
+        let worst = unbelieved.max_by_key(|(_, entry)| entry.failed).map(|(addr, _)| *addr);
         if let Some(addr) = worst {
-            self.unlist(addr);
-            self.entries.remove(&addr);
+            self.remove(addr);
         }
         worst.is_some()
     }
 
-    fn insert(&mut self, addr: SocketAddr, source: NodeId, state: State) {
-        self.entries.insert(addr, Entry { state, backoff: Backoff::default(), source: Some(source) });
+    fn insert(&mut self, addr: SocketAddr, rumour: Rumour, state: State) {
+        let entry = Entry {
+            state,
+            backoff: Backoff::default(),
+            failed: 0,
+            node_id: rumour.node_id,
+            source: Some(rumour.source),
+            found: None,
+        };
+        self.entries.insert(addr, entry);
         self.list(addr);
     }
 
-    fn set(&mut self, addr: SocketAddr, state: State) {
+    fn remove(&mut self, addr: SocketAddr) {
+        self.unlist(addr);
+        self.entries.remove(&addr);
+    }
+
+    fn change(&mut self, addr: SocketAddr, change: impl FnOnce(&mut Entry)) {
         self.unlist(addr);
         if let Some(entry) = self.entries.get_mut(&addr) {
-            entry.state = state;
+            change(entry);
         }
         self.list(addr);
     }
 
     fn unlist(&mut self, addr: SocketAddr) {
-        if let Some(State::Waiting { next }) = self.entries.get(&addr).map(|entry| entry.state) {
-            self.due.remove(&(next, addr));
+        let Some(entry) = self.entries.get(&addr) else { return };
+        self.fresh -= usize::from(entry.is_fresh());
+        if let Some(due) = entry.due(addr) {
+            self.due.remove(&due);
         }
     }
 
     fn list(&mut self, addr: SocketAddr) {
-        if let Some(State::Waiting { next }) = self.entries.get(&addr).map(|entry| entry.state) {
-            self.due.insert((next, addr));
+        let Some(entry) = self.entries.get(&addr) else { return };
+        self.fresh += usize::from(entry.is_fresh());
+        self.due.extend(entry.due(addr));
+    }
+
+    /// Compares the indexes with what they are indexes of.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let waiting = self.entries.iter().filter_map(|(addr, entry)| entry.due(*addr));
+        waiting.collect::<BTreeSet<_>>() == self.due
+            && self.entries.values().filter(|entry| entry.is_fresh()).count() == self.fresh
+    }
+}
+
+impl Entry {
+    fn kind(&self) -> Kind {
+        match (self.node_id, self.found) {
+            (Some(node_id), _) if !node_id.is_of_key() => Kind::Keyless,
+            (_, Some(_)) => Kind::Found,
+            (_, None) => Kind::Told,
         }
     }
 
-    /// Compares the index with what it is an index of.
-    pub(crate) fn is_consistent(&self) -> bool {
-        let waiting = self.entries.iter().filter_map(|(addr, entry)| match entry.state {
-            State::Waiting { next } => Some((next, *addr)),
+    fn due(&self, addr: SocketAddr) -> Option<(Kind, Instant, SocketAddr)> {
+        match self.state {
+            State::Waiting { next } => Some((self.kind(), next, addr)),
             _ => None,
-        });
-        waiting.collect::<BTreeSet<_>>() == self.due
+        }
     }
+
+    fn is_fresh(&self) -> bool {
+        let elsewhere = matches!(self.state, State::Waiting { .. } | State::Dialing);
+        elsewhere && self.failed == 0 && self.kind() != Kind::Keyless
+    }
+
+    fn is_doubtful(&self, now: Instant, limits: &Limits) -> bool {
+        self.failed > 0 || self.found.is_none_or(|at| now.since(at) >= limits.book_fresh)
+    }
+
+    /// Whether that node can be who is there. An id without a key is anybody's.
+    fn may_be(&self, node_id: NodeId) -> bool {
+        self.node_id.is_none_or(|known| known == node_id || !known.is_of_key())
+    }
+
+    /// Whether a peer has the address by nothing but its own word, and somebody else says that another is there.
+    fn is_contradicted_by(&self, rumour: &Rumour) -> bool {
+        let claimed = matches!(self.state, State::Linked(by) if by != rumour.source) && self.found.is_none();
+        claimed && rumour.node_id.is_some_and(|node_id| node_id.is_of_key() && !self.may_be(node_id))
+    }
+
+    /// Whether it is worth a dial sooner, since somebody says again that it is alive.
+    fn is_revived_at(&self, sooner: Instant) -> bool {
+        let later = matches!(self.state, State::Waiting { next } if next > sooner);
+        later && self.failed > 0 && self.kind() == Kind::Found
+    }
+}
+
+const KINDS: [Kind; 3] = [Kind::Keyless, Kind::Found, Kind::Told];
+
+/// The first in the order of addresses.
+const LOWEST: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+
+impl Kind {
+    /// The longest wait for such an address with so many links.
+    fn ceiling(self, degree: usize, limits: &Limits) -> Duration {
+        match self {
+            Self::Keyless => limits.backoff_max,
+            _ if degree == 0 => limits.backoff_user,
+            Self::Found if degree < limits.degree_low => limits.backoff_low,
+            Self::Found | Self::Told => limits.backoff_max,
+        }
+    }
+}
+
+impl Room {
+    fn is_for(self, kind: Kind) -> bool {
+        if kind == Kind::Keyless { self.keyless } else { self.keyed }
+    }
+}
+
+/// One of the first or one of the others, whose turn a coin decides.
+fn pick_either<I: Iterator<Item = SocketAddr> + Clone, J: Iterator<Item = SocketAddr> + Clone>(
+    mut first: I,
+    mut others: J,
+    random: &mut impl Rng,
+) -> Option<SocketAddr> {
+    let (count, other_count) = (first.clone().count(), others.clone().count());
+    let turn = match (count, other_count) {
+        (0, 0) => return None,
+        (_, 0) => true,
+        (0, _) => false,
+        _ => below(random, 2) == 0,
+    };
+    if turn { first.nth(below(random, count)) } else { others.nth(below(random, other_count)) }
 }
 
 #[cfg(test)]
-mod tests {
-    use chacha20::ChaCha8Rng;
-    use rand_core::SeedableRng;
-
-    use super::*;
-
-    fn addr(n: u16) -> SocketAddr {
-        SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 8080))
-    }
-
-    fn id(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    #[test]
-    fn one_source_gets_its_share_and_no_more() {
-        let limits = Limits::default();
-        let mut book = Book::default();
-        let taken = (0..100).filter(|n| book.learn(addr(*n), id(1), Instant::ORIGIN, &limits)).count();
-        assert_eq!(taken, limits.book_per_source);
-        assert!(book.learn(addr(200), id(2), Instant::ORIGIN, &limits));
-        assert!(book.is_consistent());
-    }
-
-    #[test]
-    fn a_full_book_gives_up_what_failed_and_nothing_else() {
-        let limits = Limits::default();
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut book = Book::default();
-        for n in 0..limits.book as u16 {
-            assert!(book.learn(addr(n), id((n / 64) as u8), Instant::ORIGIN, &limits));
-        }
-        assert!(!book.learn(addr(5000), id(99), Instant::ORIGIN, &limits));
-        book.dialing(addr(7));
-        book.failed(addr(7), Instant::ORIGIN, &mut random, &limits);
-        assert!(book.learn(addr(5000), id(99), Instant::ORIGIN, &limits));
-        assert!(
-            book.learn(addr(7), id(98), Instant::ORIGIN, &limits) || !book.entries.contains_key(&addr(7))
-        );
-        assert_eq!(book.entries.len(), limits.book);
-        assert!(book.is_consistent());
-    }
-
-    #[test]
-    fn a_book_full_of_peers_that_are_gone_takes_new_addresses() {
-        let limits = Limits::default();
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut book = Book::default();
-        for n in 0..limits.book as u16 {
-            assert!(book.learn(addr(n), id((n / 64) as u8), Instant::ORIGIN, &limits));
-            book.dialing(addr(n));
-            book.reached(addr(n), id(77));
-        }
-        assert!(!book.learn(addr(5000), id(99), Instant::ORIGIN, &limits), "all of them are here");
-        book.left(id(77), Instant::ORIGIN, Duration::ZERO, &mut random, &limits);
-        assert!(book.learn(addr(5000), id(99), Instant::ORIGIN, &limits));
-        assert_eq!(book.entries.len(), limits.book);
-        assert!(book.is_consistent());
-    }
-}
+mod tests;

@@ -5,24 +5,27 @@ mod book;
 mod reach;
 mod roster;
 mod targets;
+mod upkeep;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 
 use rand_core::Rng;
 
 use crate::rate::TokenBucket;
 use crate::{DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, TimerKind};
 
-use book::Book;
+use crate::wire::ByeCode;
+
+use book::{Book, Rumour};
 use targets::Targets;
 
-pub(crate) use crate::random::uniform;
+pub(crate) use book::{Leaving, Room};
 pub(crate) use reach::is_credible;
 pub(crate) use roster::Roster;
 pub(crate) use targets::{Attempt, TargetId};
+pub(crate) use upkeep::{Chore, Chores, Upkeep};
 
 /// Where to find peers, and the dials under way.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub(crate) struct Mesh {
     rate: TokenBucket,
     /// Dials of learned addresses among `dials`.
     learned_dials: usize,
+    pub(crate) upkeep: Upkeep,
 }
 
 /// A resolution or a dial under way.
@@ -52,7 +56,7 @@ pub(crate) enum Goal {
 }
 
 impl Mesh {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
         Self {
             book: Book::default(),
             targets: Targets::default(),
@@ -60,6 +64,7 @@ impl Mesh {
             next_dial: 0,
             rate: TokenBucket::new(limits.dial_every, limits.dial_burst),
             learned_dials: 0,
+            upkeep: Upkeep::new(now, random, limits),
         }
     }
 
@@ -68,11 +73,12 @@ impl Mesh {
         self.targets.add(addr, now, limits)
     }
 
-    /// Takes an address that `source`, at the address `teller`, told us, to be dialed from `next` on. Whether it is
-    /// new.
+    /// Takes what `source`, at the address `teller`, says: that this node is at this address. To be dialed from `next`
+    /// on. Whether it is news.
     pub(crate) fn learn(
         &mut self,
         addr: SocketAddr,
+        node_id: Option<NodeId>,
         source: NodeId,
         teller: IpAddr,
         next: Instant,
@@ -80,16 +86,62 @@ impl Mesh {
     ) -> bool {
         is_credible(teller, addr)
             && !self.targets.contains(addr)
-            && self.book.learn(addr, source, next, limits)
+            && self.book.learn(addr, Rumour { source, node_id }, next, limits)
+    }
+
+    /// Whether the network is larger than what can be a full mesh, as far as a node with so many links knows.
+    pub(crate) fn is_large(&self, degree: usize, limits: &Limits) -> bool {
+        degree + self.book.fresh() > limits.degree_high
+    }
+
+    /// How many links a node with so many dials for: in a small network, one to everybody.
+    pub(crate) fn goal(&self, degree: usize, limits: &Limits) -> usize {
+        if self.is_large(degree, limits) { limits.degree_target } else { limits.degree_high }
+    }
+
+    /// Addresses of others than `node_id` that are worth a dial.
+    pub(crate) fn worth_dialing(&self, node_id: NodeId) -> usize {
+        self.book.fresh_but(node_id)
+    }
+
+    /// Whether an address of a peer with a key waits, due or not.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.book.is_waiting()
+    }
+
+    /// Addresses worth telling, and who is there.
+    pub(crate) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(SocketAddr, NodeId)> {
+        self.book.sample(count, random)
     }
 
     /// Whether a learned address is due.
     pub(crate) fn wants_room(&self, now: Instant) -> bool {
-        self.book.first_due().is_some_and(|(at, _)| at <= now)
+        self.book.first_due(Room { keyless: true, keyed: true }).is_some_and(|at| at <= now)
     }
 
-    /// Begins the next dial that is due, if there is one; `room` says whether there is a place for a learned peer.
-    pub(crate) fn begin(&mut self, now: Instant, room: bool, limits: &Limits) -> Option<(DialId, Dial)> {
+    /// Dials of learned addresses under way.
+    pub(crate) fn learned_dials(&self) -> usize {
+        self.learned_dials
+    }
+
+    /// The nodes with a key to which dials of learned addresses are under way; none where it is not known which.
+    pub(crate) fn dialed_nodes(&self) -> impl Iterator<Item = Option<NodeId>> {
+        let learned = self.dials.values().filter(|dial| dial.target.is_none());
+        let nodes = learned.filter_map(|dial| match dial.goal {
+            Goal::Connect(addr) => Some(self.book.node_at(addr)),
+            Goal::Resolve(_) => None,
+        });
+        nodes.filter(|node_id| node_id.is_none_or(|id| id.is_of_key()))
+    }
+
+    /// Begins the next dial that is due, if there is one and a place for whom it leads to.
+    pub(crate) fn begin(
+        &mut self,
+        now: Instant,
+        room: Room,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) -> Option<(DialId, Dial)> {
         if let Some((_, target)) = self.targets.first_due().filter(|(at, _)| *at <= now) {
             self.targets.trying(target, 1, now);
             let goal = match self.targets.addr(target) {
@@ -98,13 +150,37 @@ impl Mesh {
             };
             return Some(self.start(goal, Some(target), now, limits));
         }
-        let (_, addr) = self.book.first_due().filter(|(at, _)| *at <= now)?;
-        if !room || self.learned_dials >= limits.dials || !self.rate.take(now) {
+        if !self.may_dial(now, limits) {
             return None;
         }
+        let addr = self.book.pick_due(now, room, random)?;
+        Some(self.begin_learned(addr, now, limits))
+    }
+
+    /// Begins a dial to an address of which it is not known whether anybody is there, if there is one.
+    pub(crate) fn explore(
+        &mut self,
+        now: Instant,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) -> Option<(DialId, Dial)> {
+        if !self.may_dial(now, limits) {
+            return None;
+        }
+        let addr = self.book.pick_doubtful(now, random, limits)?;
+        Some(self.begin_learned(addr, now, limits))
+    }
+
+    /// Whether a learned address may be dialed now. Asked before chance is: what is asked in vain must leave no trace.
+    fn may_dial(&self, now: Instant, limits: &Limits) -> bool {
+        self.learned_dials < limits.dials && self.rate.next_at(now) <= now
+    }
+
+    fn begin_learned(&mut self, addr: SocketAddr, now: Instant, limits: &Limits) -> (DialId, Dial) {
+        self.rate.charge(now, 1);
         self.learned_dials += 1;
         self.book.dialing(addr);
-        Some(self.start(Goal::Connect(addr), None, now, limits))
+        self.start(Goal::Connect(addr), None, now, limits)
     }
 
     /// A name of the user's has these addresses: all are dialed at once, and the first that answers is taken.
@@ -151,29 +227,42 @@ impl Mesh {
         self.dials.iter().find(|(_, dial)| dial.until <= now).map(|(id, _)| *id)
     }
 
-    /// An attempt, from its dial to the end of its greeting, brought no link. What to tell the user.
+    /// An attempt of a node with so many links, from its dial to the end of its greeting, brought no link. What to tell
+    /// the user.
     pub(crate) fn failed(
         &mut self,
-        addr: Option<SocketAddr>,
-        target: Option<TargetId>,
+        (addr, target): (Option<SocketAddr>, Option<TargetId>),
         attempt: Attempt,
+        degree: usize,
         now: Instant,
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<Notice> {
         if let Some(target) = target {
-            return self.targets.ended(target, attempt, now, random, limits);
+            return self.targets.ended(target, attempt, degree, now, random, limits);
         }
-        self.book.failed(addr?, now, random, limits);
+        let answered = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
+        self.book.failed(addr?, answered, degree, now, random, limits);
         None
     }
 
     /// A dial of ours reached this node.
-    pub(crate) fn reached(&mut self, addr: SocketAddr, target: Option<TargetId>, node_id: NodeId) {
+    pub(crate) fn reached(
+        &mut self,
+        addr: SocketAddr,
+        target: Option<TargetId>,
+        node_id: NodeId,
+        now: Instant,
+    ) {
         match target {
             Some(target) => self.targets.linked(target, node_id),
-            None => self.book.reached(addr, node_id),
+            None => self.book.reached(addr, node_id, now),
         }
+    }
+
+    /// Whether this node is at an address that the user gave: a dial of ours has found it there.
+    pub(crate) fn is_anchor(&self, node_id: NodeId) -> bool {
+        self.targets.is_linked(node_id)
     }
 
     /// A dial of ours reached ourselves. What to tell the user.
@@ -194,32 +283,39 @@ impl Mesh {
         }
     }
 
-    /// A peer is gone after a link of this length.
+    /// A peer is gone, and so many links are left.
     pub(crate) fn left(
         &mut self,
         node_id: NodeId,
-        now: Instant,
-        lasted: Duration,
+        leaving: Leaving,
+        degree: usize,
         random: &mut impl Rng,
         limits: &Limits,
     ) {
-        self.book.left(node_id, now, lasted, random, limits);
-        self.targets.left(node_id, now, lasted, random, limits);
+        self.book.left(node_id, leaving, degree, random, limits);
+        self.targets.left(node_id, leaving, degree, random, limits);
+        if degree < limits.degree_low {
+            self.book.hurry(degree, leaving.at, random, limits);
+            self.targets.hurry(leaving.at, random, limits);
+        }
     }
 
     /// The earliest time at which there is something to do; `room` as in [`begin`](Self::begin).
     pub(crate) fn deadline(
         &self,
         now: Instant,
-        room: impl FnOnce() -> bool,
+        room: impl FnOnce() -> Room,
+        chores: Chores,
         limits: &Limits,
     ) -> Option<(Instant, TimerKind)> {
         let target = self.targets.first_due().map(|(at, _)| (at, TimerKind::Dial));
-        let learned = self.book.first_due().filter(|_| self.learned_dials < limits.dials && room());
-        let learned = learned.map(|(at, _)| (at.max(self.rate.next_at(now)), TimerKind::Dial));
+        let free = self.learned_dials < limits.dials && self.book.has_due();
+        let learned = if free { self.book.first_due(room()) } else { None };
+        let learned = learned.map(|at| (at.max(self.rate.next_at(now)), TimerKind::Dial));
         // All dials have the same time, so the first begun ends first.
         let connect = self.dials.first_key_value().map(|(_, dial)| (dial.until, TimerKind::Connect));
-        [target, learned, connect].into_iter().flatten().min()
+        let chore = self.upkeep.deadline(chores).map(|at| (at, TimerKind::Upkeep));
+        [target, learned, connect, chore].into_iter().flatten().min()
     }
 
     /// Compares the indexes with what they are indexes of.

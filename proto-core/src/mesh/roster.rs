@@ -12,6 +12,8 @@ use crate::{ConnId, NodeId, PeerInfo};
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     peers: BTreeMap<NodeId, Peer>,
+    /// Those with a key: an index.
+    degree: usize,
 }
 
 /// A peer that is here.
@@ -38,15 +40,24 @@ impl Roster {
     }
 
     pub(crate) fn insert(&mut self, info: Arc<PeerInfo>, active: ConnId) {
+        self.remove(info.node_id);
+        self.degree += usize::from(info.key.is_some());
         self.peers.insert(info.node_id, Peer { info, active, parallel: None });
     }
 
     pub(crate) fn remove(&mut self, node_id: NodeId) -> Option<Peer> {
-        self.peers.remove(&node_id)
+        let peer = self.peers.remove(&node_id)?;
+        self.degree -= usize::from(peer.info.key.is_some());
+        Some(peer)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.peers.len()
+    }
+
+    /// How many have a key: they are what links are counted by.
+    pub(crate) fn degree(&self) -> usize {
+        self.degree
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
@@ -68,6 +79,11 @@ impl Roster {
             left -= 1;
         }
         sample
+    }
+
+    /// Compares the index with what it is an index of.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.peers.values().filter(|peer| peer.info.key.is_some()).count() == self.degree
     }
 }
 

@@ -7,7 +7,9 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::Leaving;
 use super::backoff::Backoff;
+use crate::random::uniform;
 use crate::wire::ByeCode;
 use crate::{DialError, Instant, Limits, NodeId, Notice, PeerAddr};
 
@@ -109,6 +111,7 @@ impl Targets {
         &mut self,
         id: TargetId,
         attempt: Attempt,
+        degree: usize,
         now: Instant,
         random: &mut impl Rng,
         limits: &Limits,
@@ -118,7 +121,8 @@ impl Targets {
             self.set(id, State::Trying { open: open - 1, since });
             return None;
         }
-        let delay = self.list[id.0].backoff.next(random, limits.backoff_min, limits.backoff_user);
+        let full = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
+        let delay = self.list[id.0].backoff.next(random, limits.backoff_min, ceiling(full, degree, limits));
         // Counted from the beginning of the round, so that it comes up every `backoff_user`, however long a dial takes.
         self.set(id, State::Waiting { next: (since + delay).max(now) });
         self.tell(id, attempt)
@@ -152,23 +156,41 @@ impl Targets {
         fresh.then(|| Notice::IsSelf { target: self.addr(id) })
     }
 
-    /// A peer is gone after a link of this length: what was linked to it is dialed again.
+    /// Whether a dial of ours to one of them has reached this node, which is here.
+    pub(crate) fn is_linked(&self, node_id: NodeId) -> bool {
+        self.list.iter().any(|target| target.state == State::Linked(node_id))
+    }
+
+    /// A peer is gone: what was linked to it is dialed again.
     pub(crate) fn left(
         &mut self,
         node_id: NodeId,
-        now: Instant,
-        lasted: Duration,
+        leaving: Leaving,
+        degree: usize,
         random: &mut impl Rng,
         limits: &Limits,
     ) {
         for index in 0..self.list.len() {
             let target = &mut self.list[index];
             if target.state == State::Linked(node_id) {
-                if lasted >= limits.backoff_reset {
+                if leaving.lasted >= limits.backoff_reset && !leaving.full {
                     target.backoff.reset();
                 }
-                let delay = target.backoff.next(random, limits.backoff_min, limits.backoff_user);
-                self.set(TargetId(index), State::Waiting { next: now + delay });
+                let ceiling = ceiling(leaving.full, degree, limits);
+                let delay = target.backoff.next(random, limits.backoff_min, ceiling);
+                self.set(TargetId(index), State::Waiting { next: leaving.at + delay });
+            }
+        }
+    }
+
+    /// There are too few links: none waits for longer than that allows.
+    pub(crate) fn hurry(&mut self, now: Instant, random: &mut impl Rng, limits: &Limits) {
+        for index in 0..self.list.len() {
+            if let State::Waiting { next } = self.list[index].state
+                && next > now + limits.backoff_user
+            {
+                let next = now + uniform(random, limits.backoff_user);
+                self.set(TargetId(index), State::Waiting { next });
             }
         }
     }
@@ -183,4 +205,10 @@ impl Targets {
             self.due.insert((next, id));
         }
     }
+}
+
+/// The longest wait for an address that the user gave. It is as for a learned one where the node there is full and we
+/// have links enough: a node that all others were given has places for a few of them.
+fn ceiling(full: bool, degree: usize, limits: &Limits) -> Duration {
+    if full && degree >= limits.degree_low { limits.backoff_max } else { limits.backoff_user }
 }

@@ -8,7 +8,7 @@ use super::Node;
 use super::links::{Ending, encode};
 use crate::identity::Purpose;
 use crate::link::{LinkEvent, Phase};
-use crate::mesh::uniform;
+use crate::random::uniform;
 use crate::wire::{ByeCode, Chunk, Frame, Join, PeerRecord, Token};
 use crate::{Action, ConnId, LeaveReason, Message, NodeId, PublicKey, Signature, Violation};
 
@@ -64,8 +64,8 @@ impl Node {
             }
             LinkEvent::Bye(code) => self.bye(conn, code),
             LinkEvent::Proof(signature) => self.proven(conn, &signature),
+            LinkEvent::Links(ids) => self.degree_told(conn, ids.len()),
             LinkEvent::Chat(_)
-            | LinkEvent::Links(_)
             | LinkEvent::Ihave(_)
             | LinkEvent::Graft(_)
             | LinkEvent::Tree(_)
@@ -100,7 +100,11 @@ impl Node {
             return self.refuse(conn, Violation::ClaimsOurId);
         }
         match key {
-            Some(key) if key.node_id() == node_id => self.prove(conn, key),
+            Some(key) if key.node_id() == node_id => {
+                if !self.sent_on(conn, node_id) {
+                    self.prove(conn, key);
+                }
+            }
             None if !node_id.is_of_key() => self.introduced(conn, node_id),
             _ => self.refuse(conn, Violation::NotItsKeysId),
         }
@@ -157,10 +161,15 @@ impl Node {
     }
 
     fn peers_told(&mut self, conn: ConnId, records: &[PeerRecord]) {
-        let Some(link) = self.links.get_mut(&conn).filter(|link| link.phase == Phase::Here) else { return };
+        let Some(link) = self.links.get_mut(&conn) else { return };
         let first = !core::mem::replace(&mut link.peers_heard, true);
         let teller = link.remote.ip().to_canonical();
-        let Some(source) = link.node_id() else { return };
+        let source = match (link.phase, link.node_id()) {
+            (Phase::Here, Some(node_id)) => node_id,
+            // Sent on: whoever it is, it is no peer whose share of the book this could use up.
+            (Phase::Greeting, Some(_)) if link.is_outbound() => NodeId::random(&mut self.random),
+            _ => return,
+        };
         for record in records {
             // What answers our `JOIN` lists those here, what comes later is a newcomer.
             let courtesy =
@@ -173,7 +182,8 @@ impl Node {
             let next = self.now + courtesy;
             let free =
                 self.links.get_mut(&conn).is_some_and(|link| link.learning.next_at(self.now) <= self.now);
-            let learned = free && self.mesh.learn(addr, source, teller, next, &self.config.limits);
+            let learned =
+                free && self.mesh.learn(addr, record.node_id, source, teller, next, &self.config.limits);
             if learned && let Some(link) = self.links.get_mut(&conn) {
                 link.learning.charge(self.now, 1);
             }

@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use super::Node;
+use super::degree::Admission;
 use crate::link::{Link, Opener, Phase};
-use crate::mesh::Attempt;
+use crate::mesh::{Attempt, Leaving};
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord};
 use crate::{Action, ConnId, DialError, LeaveReason, NodeId, PeerInfo, Version, Violation};
 
@@ -53,7 +54,7 @@ impl Node {
             hello: Some(Hello {
                 version: 2,
                 nonce: self.links.get(&conn)?.nonce,
-                links: u16::try_from(self.roster.len()).unwrap_or(u16::MAX),
+                links: u16::try_from(self.roster.degree()).unwrap_or(u16::MAX),
                 key: Some(self.identity.key()),
             }),
         };
@@ -89,21 +90,21 @@ impl Node {
     /// The peer on this link is new here: it is registered if there is room, and sent on if not.
     pub(super) fn welcome(&mut self, conn: ConnId) {
         let Some(link) = self.links.get(&conn) else { return };
-        let limits = &self.config.limits;
-        let kept_free = if link.is_outbound() { 0 } else { limits.reserved_outbound };
         let (Some(info), Some(node_id)) = (peer_info(link), link.node_id()) else { return };
-        self.sample_peers(conn, node_id);
-        if self.roster.len() + kept_free >= self.config.limits.held {
-            self.stats.turned_away += 1;
-            self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
-            return;
+        let admission = self.admission(conn, node_id);
+        if admission == Admission::Full {
+            return self.turn_away(conn, node_id);
         }
+        self.sample_peers(conn, node_id);
         let info = Arc::new(info);
         self.roster.insert(info.clone(), conn);
         self.settled_here(conn, &info);
         self.announce(&info);
         self.actions.push_back(Action::RegisterPeer(info));
         self.release(conn);
+        if let Admission::InPlaceOf(other) = admission {
+            self.displace(other);
+        }
     }
 
     /// This link is now a peer's.
@@ -112,7 +113,7 @@ impl Node {
         link.phase = Phase::Here;
         link.here_since = Some(self.now);
         if let Opener::Us { addr, target } = link.opener {
-            self.mesh.reached(addr, target, info.node_id);
+            self.mesh.reached(addr, target, info.node_id, self.now);
             if let Some(target) = target {
                 let others = self.mesh.under_way(Some(target));
                 self.cancel(others);
@@ -125,11 +126,16 @@ impl Node {
         self.touch(conn);
     }
 
-    /// Answers a `JOIN` with `PEERS`: a sample of those here, which a version 1 peer gets a moment later.
-    fn sample_peers(&mut self, conn: ConnId, node_id: NodeId) {
+    /// Answers a `JOIN` with `PEERS`: a sample of those here, which a version 1 peer gets a moment later, and for who
+    /// has a key also of those that are elsewhere.
+    pub(super) fn sample_peers(&mut self, conn: ConnId, node_id: NodeId) {
         let count = self.config.limits.peers_sent;
-        let sample = self.roster.sample(count, node_id, &mut self.random);
-        let records = sample.iter().map(|peer| record(&peer.info)).collect();
+        let records = if node_id.is_of_key() {
+            self.sample_records(count, node_id)
+        } else {
+            let sample = self.roster.sample(count, node_id, &mut self.random);
+            sample.iter().map(|peer| record(&peer.info)).collect()
+        };
         let frame = encode(&Frame::Peers(records));
         if let Some(link) = self.links.get_mut(&conn) {
             if link.version() == Some(Version::V1) {
@@ -261,8 +267,9 @@ impl Node {
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
-        let Self { mesh, random, now, config, .. } = self;
-        mesh.left(node_id, *now, lasted, random, &config.limits);
+        let leaving = Leaving { at: self.now, lasted, full: ended.bye == Some(ByeCode::Full) };
+        let Self { mesh, random, config, roster, .. } = self;
+        mesh.left(node_id, leaving, roster.degree(), random, &config.limits);
         let newcomer = self.claimants(node_id).next().map(|(conn, _)| conn);
         if let Some(conn) = newcomer.filter(|_| !self.stopping) {
             self.welcome(conn);
@@ -314,7 +321,7 @@ pub(super) fn encode(frame: &Frame<'_>) -> Vec<u8> {
     bytes
 }
 
-fn record(info: &PeerInfo) -> PeerRecord {
+pub(super) fn record(info: &PeerInfo) -> PeerRecord {
     PeerRecord {
         node_id: Some(info.node_id),
         uname: Some(info.uname.clone()),

@@ -1,5 +1,6 @@
 //! The coordinator: takes an input, asks the parts, queues actions.
 
+mod degree;
 mod frames;
 mod links;
 mod say;
@@ -70,10 +71,10 @@ impl Node {
         now: Instant,
     ) -> Result<Self, ConfigError> {
         config.limits.check()?;
-        let random = ChaCha8Rng::from_seed(seed);
+        let mut random = ChaCha8Rng::from_seed(seed);
         Ok(Self {
             identity,
-            mesh: Mesh::new(&config.limits),
+            mesh: Mesh::new(now, &mut random, &config.limits),
             config,
             random,
             now,
@@ -93,7 +94,12 @@ impl Node {
 
     /// Something happened. Never fails, never panics, whatever a peer or a driver does.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        self.now = self.now.max(now);
+        if now > self.now {
+            self.now = now;
+            // What time brings comes before what the input brings: how a stream was cut must not show.
+            self.start_dials();
+            self.keep_up();
+        }
         match input {
             Input::WallClock { unix_ms } => self.clock.set(self.now, unix_ms),
             Input::Accepted { conn, remote } => self.accepted(conn, remote),
@@ -138,8 +144,7 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let limits = &self.config.limits;
         let link = self.deadlines.first().and_then(|(_, conn)| self.links.get(conn)?.deadline(limits));
-        let mesh =
-            if self.stopping { None } else { self.mesh.deadline(self.now, || self.has_room(), limits) };
+        let mesh = if self.stopping { None } else { self.mesh_deadline() };
         [link, mesh, self.pace_deadline()].into_iter().flatten().min()
     }
 
@@ -188,6 +193,7 @@ impl Node {
     fn follow_up(&mut self) {
         self.keep_bounds();
         self.start_dials();
+        self.keep_up();
         self.say_ready();
     }
 
@@ -201,6 +207,7 @@ impl Node {
         let deadline = |link: &Link| link.deadline(&self.config.limits).map(|(at, _)| at);
         let deadlines = self.links.iter().filter_map(|(conn, link)| Some((deadline(link)?, *conn)));
         self.mesh.is_consistent()
+            && self.roster.is_consistent()
             && deadlines.collect::<BTreeSet<_>>() == self.deadlines
             && self.links.values().map(Link::buffered).sum::<usize>() == self.buffered
             && self.links.iter().map(|(conn, link)| (link.nonce, *conn)).collect::<BTreeMap<_, _>>()
@@ -316,15 +323,9 @@ impl Node {
         attempt: Attempt,
         over: Instant,
     ) {
-        let Self { mesh, random, config, .. } = self;
-        let notice = mesh.failed(addr, target, attempt, over, random, &config.limits);
+        let Self { mesh, random, config, roster, .. } = self;
+        let notice = mesh.failed((addr, target), attempt, roster.degree(), over, random, &config.limits);
         self.actions.extend(notice.map(Action::Notice));
-    }
-
-    /// Whether a peer whose address was learned could be held.
-    fn has_room(&self) -> bool {
-        let outbound = self.links.values().filter(|link| link.is_pending() && link.is_outbound()).count();
-        self.roster.len() + outbound < self.config.limits.held
     }
 
     fn start_dials(&mut self) {
@@ -332,13 +333,14 @@ impl Node {
             return;
         }
         loop {
-            let room = self.mesh.wants_room(self.now) && self.has_room();
-            let Some((dial, what)) = self.mesh.begin(self.now, room, &self.config.limits) else { return };
+            let room = self.room();
+            let Self { mesh, random, now, config, .. } = self;
+            let Some((dial, what)) = mesh.begin(*now, room, random, &config.limits) else { return };
             if let (Goal::Connect(addr), Some(target)) = (&what.goal, what.target)
                 && let Some(node_id) = self.dialed_and_here(*addr)
             {
                 self.mesh.finish(dial);
-                self.mesh.reached(*addr, Some(target), node_id);
+                self.mesh.reached(*addr, Some(target), node_id, self.now);
                 continue;
             }
             self.announce_dial(dial, &what);

@@ -269,7 +269,7 @@ impl Node {
     /// The address that this link of ours dialed leads to that node.
     fn reached(&mut self, conn: ConnId, node_id: NodeId) {
         if let Some(Opener::Us { addr, target }) = self.links.get(&conn).map(|link| link.opener) {
-            self.mesh.reached(addr, target, node_id);
+            self.mesh.reached(addr, target, node_id, self.now);
         }
     }
 

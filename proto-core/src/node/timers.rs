@@ -52,6 +52,7 @@ impl Node {
             TimerKind::Resume => {}
             TimerKind::Pace
             | TimerKind::Dial
+            | TimerKind::Upkeep
             | TimerKind::Connect
             | TimerKind::Links
             | TimerKind::Tree

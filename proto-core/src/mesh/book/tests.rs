@@ -1,0 +1,240 @@
+use chacha20::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::Identity;
+
+const SECOND: Duration = Duration::from_secs(1);
+const ALL: Room = Room { keyless: true, keyed: true };
+
+fn addr(n: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 8080))
+}
+
+fn id(n: u8) -> NodeId {
+    Identity::from_secret(&[n; 32]).node_id()
+}
+
+fn of(source: u8) -> Rumour {
+    Rumour { source: id(source), node_id: None }
+}
+
+fn says(source: u8, node: u8) -> Rumour {
+    Rumour { source: id(source), node_id: Some(id(node)) }
+}
+
+fn leaving(at: Instant, full: bool) -> Leaving {
+    Leaving { at, lasted: Duration::ZERO, full }
+}
+
+fn random() -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(1)
+}
+
+/// A book of `limits.book` addresses, 64 of each of 16 sources, all found where `found`.
+fn full_book(found: bool, limits: &Limits) -> Book {
+    let mut book = Book::default();
+    for n in 0..limits.book as u16 {
+        assert!(book.learn(addr(n), of((n / 64) as u8), Instant::ORIGIN, limits));
+        if found {
+            book.dialing(addr(n));
+            book.reached(addr(n), id(77), Instant::ORIGIN);
+        }
+    }
+    book
+}
+
+#[test]
+fn one_source_gets_its_share_and_no_more() {
+    let limits = Limits::default();
+    let mut book = Book::default();
+    let taken = (0..100).filter(|n| book.learn(addr(*n), of(1), Instant::ORIGIN, &limits)).count();
+    assert_eq!(taken, limits.book_per_source);
+    assert!(book.learn(addr(200), of(2), Instant::ORIGIN, &limits));
+    assert!(book.is_consistent());
+}
+
+#[test]
+fn a_full_book_gives_up_what_failed_and_nothing_else() {
+    let limits = Limits::default();
+    let mut book = full_book(false, &limits);
+    assert!(!book.learn(addr(5000), of(99), Instant::ORIGIN, &limits));
+    book.dialing(addr(7));
+    book.failed(addr(7), false, 8, Instant::ORIGIN, &mut random(), &limits);
+    assert!(book.learn(addr(5000), of(99), Instant::ORIGIN, &limits));
+    assert!(!book.entries.contains_key(&addr(7)));
+    assert_eq!(book.len(), limits.book);
+    assert!(book.is_consistent());
+}
+
+#[test]
+fn what_a_dial_found_is_given_up_for_no_rumour_until_it_failed_for_a_day() {
+    let limits = Limits::default();
+    let mut book = full_book(true, &limits);
+    book.left(id(77), leaving(Instant::ORIGIN, false), 8, &mut random(), &limits);
+    for (at, given_up) in [(limits.book_believed - SECOND, false), (limits.book_believed, true)]
+        .map(|(at, given_up)| (Instant::from_origin(at), given_up))
+    {
+        book.dialing(addr(7));
+        book.failed(addr(7), false, 8, at, &mut random(), &limits);
+        assert_eq!(book.learn(addr(5000), of(99), at, &limits), given_up, "{at}");
+    }
+    assert!(book.is_consistent());
+}
+
+#[test]
+fn an_address_where_nobody_ever_answered_is_dropped_and_one_where_somebody_did_is_not() {
+    let limits = Limits::default();
+    for (found, degree, dropped) in [(false, 8, true), (true, 8, false), (false, 0, false)] {
+        let mut book = Book::default();
+        book.learn(addr(1), of(1), Instant::ORIGIN, &limits);
+        if found {
+            book.reached(addr(1), id(5), Instant::ORIGIN);
+            book.left(id(5), leaving(Instant::ORIGIN, false), degree, &mut random(), &limits);
+        }
+        for attempt in 0..limits.book_failures {
+            assert_eq!(book.len(), 1, "{attempt}");
+            book.dialing(addr(1));
+            book.failed(addr(1), false, degree, Instant::ORIGIN, &mut random(), &limits);
+        }
+        assert_eq!(book.len() == 0, dropped, "{found} {degree}");
+        assert!(book.is_consistent());
+    }
+}
+
+#[test]
+fn a_claim_stills_what_may_be_the_claimants_and_nothing_else() {
+    let limits = Limits::default();
+    let now = Instant::ORIGIN;
+    // What the book had before, and whether the claim of node 5 stills it.
+    type Before = fn(&mut Book, &Limits);
+    let cases: [(Before, bool); 5] = [
+        (|_, _| {}, true),
+        (|book, limits| assert!(book.learn(addr(1), of(1), Instant::ORIGIN, limits)), true),
+        (|book, limits| assert!(book.learn(addr(1), says(1, 5), Instant::ORIGIN, limits)), true),
+        (|book, limits| assert!(book.learn(addr(1), says(1, 6), Instant::ORIGIN, limits)), false),
+        (
+            |book, limits| {
+                book.learn(addr(1), says(1, 5), Instant::ORIGIN, limits);
+                book.reached(addr(1), id(6), Instant::ORIGIN);
+                book.left(id(6), leaving(Instant::ORIGIN, true), 8, &mut random(), limits);
+            },
+            false,
+        ),
+    ];
+    for (index, (before, stilled)) in cases.into_iter().enumerate() {
+        let mut book = Book::default();
+        before(&mut book, &limits);
+        book.claimed(addr(1), id(5), &limits);
+        assert_eq!(book.first_due(ALL).is_none(), stilled, "case {index}");
+        assert!(book.is_consistent());
+    }
+    let mut book = Book::default();
+    book.claimed(addr(1), id(5), &limits);
+    assert!(!book.learn(addr(1), says(5, 6), now, &limits), "its own word changes nothing");
+    assert!(!book.learn(addr(1), says(7, 5), now, &limits), "nor does one that agrees");
+    assert!(book.learn(addr(1), says(7, 6), now, &limits), "another's does");
+    assert_eq!(book.first_due(ALL), Some(now));
+    book.dialing(addr(1));
+    book.reached(addr(1), id(5), now);
+    assert!(!book.learn(addr(1), says(7, 6), now, &limits), "until a dial has shown it");
+    assert!(book.is_consistent());
+}
+
+#[test]
+fn few_links_shorten_the_wait_for_what_was_found_and_none_that_for_all() {
+    let limits = Limits::default();
+    let waits = [
+        (0, limits.backoff_user, limits.backoff_user),
+        (limits.degree_low - 1, limits.backoff_low, limits.backoff_max),
+        (limits.degree_low, limits.backoff_max, limits.backoff_max),
+    ];
+    for (degree, found_wait, told_wait) in waits {
+        let mut most = [Duration::ZERO; 2];
+        let mut random = random();
+        for _ in 0..300 {
+            let mut book = Book::default();
+            for n in 0..2 {
+                book.learn(addr(n), of(1), Instant::ORIGIN, &limits);
+            }
+            book.reached(addr(0), id(5), Instant::ORIGIN);
+            book.left(id(5), leaving(Instant::ORIGIN, false), limits.degree_low, &mut random, &limits);
+            for _ in 0..12 {
+                for n in 0..2 {
+                    book.dialing(addr(n));
+                    book.change(addr(n), |entry| entry.failed = 0);
+                    book.failed(addr(n), false, limits.degree_low, Instant::ORIGIN, &mut random, &limits);
+                }
+            }
+            book.hurry(degree, Instant::ORIGIN, &mut random, &limits);
+            for n in 0..2 {
+                let State::Waiting { next } = book.entries[&addr(n)].state else { panic!("it waits") };
+                most[usize::from(n)] = next.since(Instant::ORIGIN).max(most[usize::from(n)]);
+            }
+            assert!(book.is_consistent());
+        }
+        for (most, wait) in most.into_iter().zip([found_wait, told_wait]) {
+            assert!(most <= wait && most > wait.mul_f64(0.9), "{degree}: {most:?} of {wait:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_dialed_is_chance_and_half_the_time_something_that_was_found() {
+    let limits = Limits::default();
+    let mut book = Book::default();
+    for n in 0..60 {
+        book.learn(addr(n), of(1), Instant::ORIGIN, &limits);
+    }
+    for n in 0..6 {
+        book.reached(addr(n), id(5), Instant::ORIGIN);
+    }
+    book.left(id(5), leaving(Instant::ORIGIN, false), 8, &mut random(), &limits);
+    let mut counts = [0; 60];
+    let (mut random, late) = (random(), Instant::from_origin(10 * SECOND));
+    for _ in 0..6000 {
+        let picked = book.pick_due(late, ALL, &mut random).unwrap();
+        counts[(0..60).position(|n| addr(n) == picked).unwrap()] += 1;
+    }
+    assert!(counts[..6].iter().all(|count| (400..600).contains(count)), "{counts:?}");
+    assert!(counts[6..].iter().all(|count| (25..90).contains(count)), "{counts:?}");
+    assert_eq!(book.pick_due(late, Room { keyless: true, keyed: false }, &mut random), None);
+}
+
+#[test]
+fn what_is_told_was_found_and_has_not_failed_since() {
+    let limits = Limits::default();
+    let mut book = Book::default();
+    for n in 0..40 {
+        book.learn(addr(n), of(1), Instant::ORIGIN, &limits);
+        if n < 30 {
+            book.reached(addr(n), id(n as u8), Instant::ORIGIN);
+            let full = n < 20;
+            book.left(id(n as u8), leaving(Instant::ORIGIN, full), 8, &mut random(), &limits);
+        }
+    }
+    let mut random = random();
+    let told: BTreeSet<_> = (0..200).flat_map(|_| book.sample(5, &mut random)).collect();
+    assert_eq!(told, (0..20).map(|n| (addr(n), id(n as u8))).collect());
+    assert_eq!(book.sample(100, &mut random).len(), 20);
+    assert_eq!(book.fresh(), 30, "twenty that were found, ten of which nothing is known");
+    assert_eq!(book.fresh_but(id(3)), 29);
+}
+
+#[test]
+fn what_is_told_again_of_a_found_one_that_failed_brings_it_forward() {
+    let limits = Limits::default();
+    let mut book = Book::default();
+    book.learn(addr(1), says(1, 5), Instant::ORIGIN, &limits);
+    book.reached(addr(1), id(5), Instant::ORIGIN);
+    book.left(id(5), leaving(Instant::ORIGIN, false), 8, &mut random(), &limits);
+    for _ in 0..9 {
+        book.dialing(addr(1));
+        book.failed(addr(1), false, 8, Instant::ORIGIN, &mut random(), &limits);
+    }
+    let soon = Instant::from_origin(SECOND / 100);
+    assert!(book.first_due(ALL) > Some(soon));
+    assert!(book.learn(addr(1), says(2, 5), soon, &limits));
+    assert_eq!(book.first_due(ALL), Some(soon));
+    assert!(!book.learn(addr(1), says(3, 5), soon, &limits), "once");
+}
