@@ -217,13 +217,13 @@ pub(super) fn millis(duration: core::time::Duration) -> u64 {
 }
 
 /// The lowest is the root.
-fn rank(period: u64, key: PublicKey) -> Rank {
+pub(super) fn rank(period: u64, key: PublicKey) -> Rank {
     let hash = Sha256::new().chain_update(b"p2p-chat/2 root\0").chain_update(period.to_be_bytes());
     hash.chain_update(key.as_bytes()).finalize().into()
 }
 
 /// What a root signs.
-fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
+pub(super) fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
     let mut message = [0; 48];
     message[..32].copy_from_slice(root.as_bytes());
     message[32..40].copy_from_slice(&period.to_be_bytes());

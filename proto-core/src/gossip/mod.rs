@@ -153,7 +153,7 @@ impl Gossip {
         from: NodeId,
         claim: &TreeClaim,
     ) -> Result<(), Violation> {
-        self.trees.told(context, from, claim, self.neighbours.ids())
+        self.trees.told(context, from, claim, &self.neighbours)
     }
 
     /// `IHAVE` came; `have` says whether an entry is held here.
@@ -188,7 +188,7 @@ impl Gossip {
         ids: impl IntoIterator<Item = EntryId>,
     ) {
         if self.neighbours.contains(from) {
-            self.wanted.want(from, ids, context.limits);
+            self.wanted.want(context.now, from, ids, context.limits);
         }
     }
 
@@ -231,8 +231,8 @@ impl Gossip {
         let others: Vec<_> =
             self.neighbours.ids().filter(|peer| !pushed.contains(peer) && !knows(peer)).collect();
         let attached = self.trees.of(context, Some(item.at)).is_some_and(tree::Tree::is_attached);
-        let after = if attached { context.limits.announce_after } else { Duration::ZERO };
         for peer in others {
+            let after = if attached { self.announce_after(context, peer) } else { Duration::ZERO };
             self.announce(context, peer, item.id, after);
         }
         pushed.into_iter().filter(|peer| !knows(peer)).collect()
@@ -261,6 +261,16 @@ impl Gossip {
         if full_mesh || eager.is_empty() { self.neighbours.ids().collect() } else { eager }
     }
 
+    /// Of two neighbours that both have an entry one announces it; the other waits whether it does.
+    fn announce_after(&self, context: Context<'_>, to: NodeId) -> Duration {
+        let Limits { announce_after, announce_courtesy, .. } = *context.limits;
+        if self.neighbours.me() < to {
+            announce_after
+        } else {
+            announce_after.saturating_add(announce_courtesy)
+        }
+    }
+
     fn announce(&mut self, context: Context<'_>, to: NodeId, id: EntryId, after: Duration) {
         let Context { now, limits, .. } = context;
         if self.neighbours.contains(to) && !self.announcements.add(now, to, id, after, limits) {
@@ -271,7 +281,7 @@ impl Gossip {
     /// An entry that was to be pushed to this neighbour was not, for its queue is full: it is announced, and whatever
     /// else gets lost is found by reconciliation.
     pub(crate) fn dropped_for(&mut self, context: Context<'_>, to: NodeId, id: EntryId) {
-        self.announce(context, to, id, context.limits.announce_after);
+        self.announce(context, to, id, self.announce_after(context, to));
         self.flag(context, to);
     }
 
@@ -303,8 +313,7 @@ impl Gossip {
         if self.neighbours.is_empty() {
             return;
         }
-        let neighbours = self.neighbours.ids().collect();
-        self.trees.timeout(context, &neighbours, identity, random);
+        self.trees.timeout(context, &self.neighbours, identity, random);
         while let Some((peer, id)) = self.missing.next_due(now, limits) {
             self.to_ask.entry(peer).or_default().push_back(id);
         }

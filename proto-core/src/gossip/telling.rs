@@ -31,8 +31,7 @@ impl Telling {
     pub(super) fn update(&mut self, context: Context<'_>, claim: Option<&TreeClaim>) {
         let Context { now, limits, .. } = context;
         let Some(claim) = claim else {
-            self.due = None;
-            self.waiting.clear();
+            *self = Self::default();
             return;
         };
         let due = match &self.told {

@@ -226,14 +226,16 @@ impl Tree {
     pub(super) fn failed(&mut self, context: Context<'_>) -> Option<NodeId> {
         let Context { now, limits, .. } = context;
         let place = self.place?;
+        let parent = place.parent?;
         if now.since(place.since) <= limits.parent_settled {
             return None;
         }
-        while self.failures.front().is_some_and(|at| now.since(*at) > limits.parent_failures_window) {
+        self.failures.push_back(now);
+        let old = |at: &Instant| now.since(*at) > limits.parent_failures_window;
+        while self.failures.len() > limits.parent_failures || self.failures.front().is_some_and(old) {
             self.failures.pop_front();
         }
-        self.failures.push_back(now);
-        place.parent.filter(|_| self.failures.len() >= limits.parent_failures)
+        (self.failures.len() >= limits.parent_failures).then_some(parent)
     }
 
     pub(super) fn is_consistent(&self) -> bool {

@@ -1,12 +1,13 @@
 //! The trees of the periods: two around the turn of one, else one.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use rand_core::Rng;
 
 use super::Context;
 use super::election::millis;
+use super::neighbours::Neighbours;
 use super::tree::{Shunned, Tree};
 use crate::wire::TreeClaim;
 use crate::{Identity, Instant, Limits, NodeId, PublicKey, Violation};
@@ -46,7 +47,7 @@ impl Trees {
         context: Context<'_>,
         from: NodeId,
         claim: &TreeClaim,
-        neighbours: impl Iterator<Item = NodeId>,
+        neighbours: &Neighbours,
     ) -> Result<(), Violation> {
         if !periods(context, Reach::Heard).contains(&claim.period) {
             return Ok(());
@@ -58,8 +59,8 @@ impl Trees {
         }
     }
 
-    fn of_period(&mut self, period: u64, neighbours: impl Iterator<Item = NodeId>, limits: &Limits) {
-        let new = || Tree::new(self.me, self.key, period, neighbours, limits);
+    fn of_period(&mut self, period: u64, neighbours: &Neighbours, limits: &Limits) {
+        let new = || Tree::new(self.me, self.key, period, neighbours.ids(), limits);
         self.trees.entry(period).or_insert_with(new);
     }
 
@@ -67,7 +68,7 @@ impl Trees {
     pub(super) fn timeout(
         &mut self,
         context: Context<'_>,
-        neighbours: &BTreeSet<NodeId>,
+        neighbours: &Neighbours,
         identity: &Identity,
         random: &mut impl Rng,
     ) {
@@ -76,8 +77,8 @@ impl Trees {
         let heard = periods(context, Reach::Heard);
         self.trees.retain(|period, _| heard.contains(period));
         let ours = periods(context, Reach::Ours);
-        for period in &ours {
-            self.of_period(*period, neighbours.iter().copied(), limits);
+        for period in ours {
+            self.of_period(period, neighbours, limits);
         }
         for (period, tree) in &mut self.trees {
             tree.timeout(context, ours.contains(period), identity, random, &self.shunned);
@@ -123,6 +124,16 @@ impl Trees {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn periods(&self) -> impl Iterator<Item = u64> {
+        self.trees.keys().copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_exactly(&self, period: u64) -> Option<&Tree> {
+        self.trees.get(&period)
+    }
+
     pub(super) fn is_consistent(&self) -> bool {
         self.trees.values().all(Tree::is_consistent)
     }
@@ -131,32 +142,37 @@ impl Trees {
 /// Which periods are meant.
 #[derive(Clone, Copy)]
 enum Reach {
-    /// Those whose root we may be.
+    /// Those whose root we may be: from so long before that even by a fast clock nothing takes the tree yet.
     Ours,
     /// Those whose claims we hear: a neighbour's clock may be ahead.
     Heard,
 }
 
-/// The periods around now. Without a wall clock there is the first alone.
-fn periods(context: Context<'_>, reach: Reach) -> BTreeSet<u64> {
+/// The periods around now, each once or more. Without a wall clock there is the first alone.
+fn periods(context: Context<'_>, reach: Reach) -> [u64; 3] {
     let Context { wall, limits, .. } = context;
     let wall = wall.unwrap_or(0);
-    let overlap = millis(limits.root_overlap);
     let ahead = match reach {
-        Reach::Ours => wall,
-        Reach::Heard => wall.saturating_add(overlap),
+        Reach::Ours => limits.root_turn,
+        Reach::Heard => limits.root_overlap,
     };
-    [wall.saturating_sub(overlap), wall, ahead].map(|time| time / millis(limits.root_period)).into()
+    let ahead = wall.saturating_add(millis(ahead));
+    [wall.saturating_sub(kept(limits)), wall, ahead].map(|time| time / millis(limits.root_period))
+}
+
+/// For how many milliseconds after its end a period's tree is kept: entries take it until the next one's counts.
+fn kept(limits: &Limits) -> u64 {
+    millis(limits.root_turn).saturating_add(millis(limits.root_overlap))
 }
 
 /// When the periods whose root we may be change.
 fn next_turn(context: Context<'_>) -> Option<Instant> {
     let Context { now, wall, limits } = context;
     let (wall, period) = (wall?, millis(limits.root_period));
-    let next = |after: u64| match wall.checked_sub(after) {
+    let until_begun = period - wall.saturating_add(millis(limits.root_turn)) % period;
+    let until_over = match wall.checked_sub(kept(limits)) {
         Some(passed) => period - passed % period,
-        None => after - wall,
+        None => kept(limits) - wall,
     };
-    let millis = next(0).min(next(millis(limits.root_overlap)));
-    Some(now + Duration::from_millis(millis))
+    Some(now + Duration::from_millis(until_begun.min(until_over)))
 }

@@ -17,15 +17,23 @@ pub(super) struct Wanted {
 
 #[derive(Debug, Default)]
 struct Link {
-    waiting: Fifo<EntryId, ()>,
+    /// When each may be asked for.
+    waiting: Fifo<EntryId, Instant>,
     /// When each was asked for.
     asked: Fifo<EntryId, Instant>,
 }
 
 impl Wanted {
     /// These are wanted from that neighbour, the first first. What is wanted from another already stays with that one;
-    /// what there is no room for is left to the next reconciliation.
-    pub(super) fn want(&mut self, peer: NodeId, ids: impl IntoIterator<Item = EntryId>, limits: &Limits) {
+    /// what there is no room for is left to the next reconciliation. They are asked for after a moment: what is being
+    /// said just now comes by itself.
+    pub(super) fn want(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        ids: impl IntoIterator<Item = EntryId>,
+        limits: &Limits,
+    ) {
         let link = self.links.entry(peer).or_default();
         for id in ids {
             if link.waiting.len() >= limits.wanted {
@@ -33,7 +41,7 @@ impl Wanted {
             }
             if !self.from.contains_key(&id) {
                 self.from.insert(id, peer);
-                link.waiting.insert(id, ());
+                link.waiting.insert(id, now + limits.ask_after);
             }
         }
         self.tidy(peer);
@@ -71,10 +79,8 @@ impl Wanted {
     /// When a neighbour is to be asked for more, or is waited for no longer.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let of = |link: &Link| {
-            if link.may_ask(limits) {
-                return Some(Instant::ORIGIN);
-            }
-            link.asked.first().map(|(_, at)| *at + limits.asked_for)
+            let over = link.asked.first().map(|(_, at)| *at + limits.asked_for);
+            link.may_ask_at(limits).into_iter().chain(over).min()
         };
         self.links.values().filter_map(of).min()
     }
@@ -82,12 +88,17 @@ impl Wanted {
     /// The next ids to ask for, as many as one `GRAFT` takes.
     pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
         self.give_up(now, limits);
-        let (peer, link) = self.links.iter_mut().find(|(_, link)| link.may_ask(limits))?;
+        let (peer, link) =
+            self.links.iter_mut().find(|(_, link)| link.may_ask_at(limits).is_some_and(|at| at <= now))?;
         let room = limits.asked.saturating_sub(link.asked.len()).min(MAX_GRAFT);
-        let ids: Vec<_> =
-            core::iter::from_fn(|| link.waiting.pop_first()).map(|(id, ())| id).take(room).collect();
-        for id in &ids {
-            link.asked.insert(*id, now);
+        let mut ids = Vec::new();
+        while let Some((&id, at)) = link.waiting.first()
+            && *at <= now
+            && ids.len() < room
+        {
+            link.waiting.pop_first();
+            link.asked.insert(id, now);
+            ids.push(id);
         }
         Some((*peer, ids))
     }
@@ -123,9 +134,10 @@ impl Wanted {
 
 impl Link {
     /// A whole frame's worth where there is so much.
-    fn may_ask(&self, limits: &Limits) -> bool {
+    fn may_ask_at(&self, limits: &Limits) -> Option<Instant> {
         let room = limits.asked.saturating_sub(self.asked.len());
-        !self.waiting.is_empty() && (room >= MAX_GRAFT || room >= self.waiting.len() || self.asked.is_empty())
+        let enough = room >= MAX_GRAFT || room >= self.waiting.len() || self.asked.is_empty();
+        self.waiting.first().filter(|_| enough).map(|(_, at)| *at)
     }
 }
 
@@ -153,19 +165,20 @@ mod tests {
     fn so_many_are_asked_for_at_a_time_in_order() {
         let limits = Limits::default();
         let mut wanted = Wanted::default();
-        wanted.want(peer(1), (0..400).map(id), &limits);
+        wanted.want(at(0), peer(1), (0..400).map(id), &limits);
         let mut frames = Vec::new();
-        while let Some((_, ids)) = wanted.next_due(at(0), &limits) {
+        assert!(wanted.next_due(at(149), &limits).is_none(), "it may come by itself");
+        while let Some((_, ids)) = wanted.next_due(at(150), &limits) {
             frames.push(ids);
         }
         let asked = frames.concat();
         assert_eq!((asked.len(), frames.len()), (limits.asked, limits.asked / MAX_GRAFT));
         assert!(asked.iter().copied().eq((0..256).map(id)));
         for n in 0..64 {
-            assert!(wanted.next_due(at(1), &limits).is_none());
+            assert!(wanted.next_due(at(151), &limits).is_none());
             assert!(wanted.is_asked(peer(1), &id(n)) && wanted.found(&id(n)));
         }
-        let (_, next) = wanted.next_due(at(1), &limits).unwrap();
+        let (_, next) = wanted.next_due(at(151), &limits).unwrap();
         assert!(next.iter().copied().eq((256..320).map(id)));
         assert!(!wanted.found(&id(399)), "it came before it was asked for");
         assert!(!wanted.found(&id(0)), "nobody wants it any more");
@@ -176,16 +189,16 @@ mod tests {
     fn what_does_not_come_is_left_to_the_next_reconciliation() {
         let limits = Limits { wanted: 3, ..Limits::default() };
         let mut wanted = Wanted::default();
-        wanted.want(peer(1), (0..4).map(id), &limits);
-        wanted.want(peer(2), (0..4).map(id), &limits);
+        wanted.want(at(0), peer(1), (0..4).map(id), &limits);
+        wanted.want(at(0), peer(2), (0..4).map(id), &limits);
         let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
-        assert_eq!(wanted.next_due(at(0), &limits), Some((peer(1), ids(0..3))));
-        assert_eq!(wanted.next_due(at(0), &limits), Some((peer(2), ids(3..4))));
-        assert_eq!(wanted.deadline(&limits), Some(Instant::ORIGIN + limits.asked_for));
+        assert_eq!(wanted.next_due(at(150), &limits), Some((peer(1), ids(0..3))));
+        assert_eq!(wanted.next_due(at(150), &limits), Some((peer(2), ids(3..4))));
+        assert_eq!(wanted.deadline(&limits), Some(at(150) + limits.asked_for));
         wanted.unlinked(peer(2));
-        assert!(wanted.next_due(Instant::ORIGIN + limits.asked_for, &limits).is_none());
+        assert!(wanted.next_due(at(150) + limits.asked_for, &limits).is_none());
         assert!(wanted.links.is_empty() && wanted.from.is_empty());
         assert_eq!(wanted.deadline(&limits), None);
-        assert!(Duration::ZERO < limits.asked_for && wanted.is_consistent());
+        assert!(wanted.is_consistent());
     }
 }
