@@ -70,6 +70,8 @@ impl Node {
             | LinkEvent::Graft(_)
             | LinkEvent::Tree(_)
             | LinkEvent::Sync(_) => {}
+            #[cfg(feature = "plumtree")]
+            LinkEvent::Pruned => {}
             LinkEvent::Broke(violation) => {
                 self.stats.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
                 self.report(conn, violation);
