@@ -26,17 +26,14 @@ impl Clock {
         Some(at.saturating_add(passed).min(MAX_NUMBER))
     }
 
-    /// When `now` is or was that wall-clock time, if it is not past; none if the driver never told.
-    pub(crate) fn instant_of(&self, now: Instant, unix_ms: u64) -> Option<Instant> {
-        let ahead = unix_ms.saturating_sub(self.wall(now)?);
-        Some(now + core::time::Duration::from_millis(ahead))
+    /// Wall-clock time, or what stands in for it: the time since the driver's origin.
+    pub(crate) fn time(&self, now: Instant) -> u64 {
+        self.wall(now).unwrap_or_else(|| u64::try_from(now.since_origin().as_millis()).unwrap_or(0))
     }
 
     /// The time of the next entry.
     pub(crate) fn next(&mut self, now: Instant) -> u64 {
-        let wall =
-            self.wall(now).unwrap_or_else(|| u64::try_from(now.since_origin().as_millis()).unwrap_or(0));
-        self.last = wall.max(self.last + 1).min(MAX_NUMBER);
+        self.last = self.time(now).max(self.last + 1).min(MAX_NUMBER);
         self.last
     }
 

@@ -17,21 +17,12 @@ pub struct Config {
     pub listen_addr: Option<SocketAddr>,
     /// Its limits.
     pub limits: Limits,
-    /// Plain Plumtree in the place of the rooted tree: for comparison, where all nodes do so.
-    #[cfg(feature = "plumtree")]
-    pub plumtree: bool,
 }
 
 impl Config {
     /// The defaults, for a node that cannot be dialed.
     pub fn new(uname: Name) -> Self {
-        Self {
-            uname,
-            listen_addr: None,
-            limits: Limits::default(),
-            #[cfg(feature = "plumtree")]
-            plumtree: false,
-        }
+        Self { uname, listen_addr: None, limits: Limits::default() }
     }
 }
 
@@ -137,6 +128,10 @@ pub struct Limits {
     /// An address at which a dial found somebody gives way to others so long after. *Guess.*
     pub book_believed: Duration,
 
+    /// Entries a second of one author's that come unasked from beyond this machine. *Spec.*
+    pub entries_per_second: u32,
+    /// Entries of one author's that may follow each other at once. *Spec.*
+    pub entries_burst: u32,
     /// Frames a second from one link that does not come from this machine. *Spec.*
     pub frames_per_second: u32,
     /// Frames that may follow each other at once. *Spec.*
@@ -340,6 +335,8 @@ impl Default for Limits {
             book_failures: 10,
             book_fresh: Duration::from_secs(60 * 60),
             book_believed: Duration::from_secs(24 * 60 * 60),
+            entries_per_second: 5,
+            entries_burst: 30,
             frames_per_second: 200,
             frames_burst: 1000,
             bytes_per_second: 256 * KIB as u32,
@@ -430,6 +427,8 @@ impl Limits {
             ("dial_burst", self.dial_burst as usize),
             ("targets", self.targets),
             ("learn_burst", self.learn_burst as usize),
+            ("entries_per_second", self.entries_per_second as usize),
+            ("entries_burst", self.entries_burst as usize),
             ("frames_per_second", self.frames_per_second as usize),
             ("frames_burst", self.frames_burst as usize),
             ("bytes_per_second", self.bytes_per_second as usize),

@@ -331,3 +331,6 @@ impl<'de> Deserialize<'de> for Entry {
         Sealed { signature, json }.open().map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,8 +146,7 @@ impl PublicKey {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError)?;
         // A second encoding of one point would be a second identity of one node; for a point of small order anybody
         // can sign (RFC 8032 section 8.9 and "Taming the many EdDSAs", SSR 2020).
-        let canonical = key.to_edwards().compress().to_bytes() == *bytes;
-        if canonical && !key.is_weak() { Ok(Self(*bytes)) } else { Err(PublicKeyError) }
+        if is_canonical(bytes) && !key.is_weak() { Ok(Self(*bytes)) } else { Err(PublicKeyError) }
     }
 
     /// Its 32 bytes.
@@ -239,6 +238,13 @@ impl fmt::Debug for Signature {
     }
 }
 
+/// Whether the y coordinate is below 2^255 - 19. The other second encoding, a sign for x = 0, is that of points of small
+/// order.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [lowest, middle @ .., highest] = bytes;
+    *lowest < 0xed || highest & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
+}
+
 /// Exactly `N` bytes from unpadded base64url (RFC 4648 section 5), whose last bits must be zero.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != (N * 4).div_ceil(3) {
@@ -280,6 +286,19 @@ mod tests {
         // The encodings of points of small order, and one that names y = 2^255 - 1, which is y = 18.
         for bytes in [[0; 32], identity_point, [0xff; 32]] {
             assert_eq!(PublicKey::from_bytes(&bytes), Err(PublicKeyError), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_is_canonical_if_it_is_what_its_point_is_written_as() {
+        for low in 0..=u8::MAX {
+            for high in [0x7f, 0xff, 0x7e, 0x00, 0x80] {
+                let mut bytes = [0xff; 32];
+                (bytes[0], bytes[31]) = (low, high);
+                let Ok(key) = VerifyingKey::from_bytes(&bytes) else { continue };
+                let canonical = key.to_edwards().compress().to_bytes() == bytes;
+                assert_eq!(is_canonical(&bytes) && !key.is_weak(), canonical && !key.is_weak(), "{bytes:?}");
+            }
         }
     }
 

@@ -59,7 +59,8 @@
 //! cause a panic.
 //!
 //! Inside, `node` carries between parts that do not know each other: `link` is one connection, `mesh` whom to know and
-//! whom to hold, `wire` bytes to frames and back. Without its default feature the crate is `no_std` with `alloc`.
+//! whom to hold, `gossip` how an entry spreads, `log` the entries held and their order, `bridge` what passes between
+//! them and peers of version 1, `wire` bytes to frames and back. Without its default feature the crate is `no_std` with `alloc`.
 
 #![forbid(unsafe_code, clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -72,7 +73,6 @@ mod clock;
 mod command;
 mod config;
 mod entry;
-#[allow(dead_code, reason = "not yet spoken")]
 mod gossip;
 mod identity;
 mod input;
@@ -83,7 +83,9 @@ mod name;
 mod node;
 mod random;
 mod rate;
+mod skew;
 mod stats;
+mod status;
 mod time;
 mod timer;
 mod violation;
@@ -98,6 +100,7 @@ pub use input::{ConnId, DialError, DialId, Input, MAX_RESOLVED, OwnedInput};
 pub use name::{Name, NameError};
 pub use node::Node;
 pub use stats::Stats;
+pub use status::{BookStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Status, TreeStatus};
 pub use time::Instant;
 pub use timer::TimerKind;
 pub use violation::Violation;

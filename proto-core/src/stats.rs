@@ -9,6 +9,28 @@ pub struct Stats {
     pub delivered: u64,
     /// Messages said here.
     pub said: u64,
+    /// Entries signed here.
+    pub signed: u64,
+    /// Entries of others that were taken.
+    pub entries: u64,
+    /// Entries that came again.
+    pub entries_again: u64,
+    /// Entries that came, but were not taken: older than all that is held, or a third with one number.
+    pub entries_dropped: u64,
+    /// Entries that came unasked faster than their author may speak.
+    pub entries_over_rate: u64,
+    /// Entries sent, ours and relayed ones: copies.
+    pub entries_sent: u64,
+    /// Entries that a full link did not take.
+    pub entries_not_pushed: u64,
+    /// Lines that peers without a key were told of what others said.
+    pub told_in_lines: u64,
+    /// Lines of such peers that were brought in as entries here.
+    pub brought_in: u64,
+    /// Times that entries were reported missing.
+    pub gaps: u64,
+    /// Reconciliations begun here.
+    pub syncs: u64,
     /// Times that something said had to wait.
     pub busy: u64,
     /// Frames of unknown type, and version 2 frames from version 1 peers.

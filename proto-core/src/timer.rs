@@ -31,6 +31,10 @@ pub enum TimerKind {
     Resume,
     /// What is said waits no longer for a full link.
     Pace,
+    /// Entries that are held back are shown.
+    Log,
+    /// What a peer without a key said is brought in as an entry.
+    Lines,
     /// An address is due to be dialed.
     Dial,
     /// A link of too many is closed, an unsure address dialed, or a neighbour told of some.

@@ -46,6 +46,9 @@ pub enum Violation {
     /// A `TREE` whose signature does not hold, or whose sender claims the root's place without being it: skipped.
     #[error("a claim about the tree does not hold")]
     FalseTree,
+    /// A `SYNC` that is no message of a reconciliation: skipped.
+    #[error("a SYNC cannot be read")]
+    Sync,
     /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,

@@ -1,19 +1,21 @@
 //! The ids of entries that came lately.
 
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::{EntryId, Instant, Limits};
 
 /// The ids of entries that came lately and whose signatures held.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    ids: BTreeSet<EntryId>,
+    /// Each with when it came.
+    ids: BTreeMap<EntryId, Instant>,
+    /// The oldest first; what stands there with another time than in `ids` was forgotten since.
     order: VecDeque<(Instant, EntryId)>,
 }
 
 impl Seen {
     pub(super) fn contains(&self, id: &EntryId) -> bool {
-        self.ids.contains(id)
+        self.ids.contains_key(id)
     }
 
     /// Remembers an id. Those that are too old are forgotten, and the oldest where there is no room.
@@ -22,15 +24,24 @@ impl Seen {
             && (now.since(at) > limits.seen_for || self.order.len() >= limits.seen)
         {
             self.order.pop_front();
-            self.ids.remove(&oldest);
+            if self.ids.get(&oldest) == Some(&at) {
+                self.ids.remove(&oldest);
+            }
         }
-        if self.ids.insert(id) {
+        if !self.ids.contains_key(&id) {
+            self.ids.insert(id, now);
             self.order.push_back((now, id));
         }
     }
 
+    /// It may come again.
+    pub(super) fn forget(&mut self, id: &EntryId) {
+        self.ids.remove(id);
+    }
+
     pub(super) fn is_consistent(&self) -> bool {
-        self.ids.len() == self.order.len() && self.order.iter().all(|(_, id)| self.ids.contains(id))
+        let known = self.order.iter().filter(|(at, id)| self.ids.get(id) == Some(at)).count();
+        known >= self.ids.len()
     }
 }
 

@@ -15,6 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use crate::mesh::TargetId;
 use crate::rate::TokenBucket;
@@ -22,7 +23,7 @@ use crate::wire::{ByeCode, Join, LineReader, Token};
 use crate::{ConnId, Instant, Limits, Name, NodeId, PublicKey, Version};
 
 pub(crate) use queue::OutputQueue;
-pub(crate) use receive::LinkEvent;
+pub(crate) use receive::{LinkEvent, Unopened};
 
 /// One connection.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(crate) struct Link {
     pub(crate) told_degree: usize,
     /// The peer has answered our `JOIN` with `PEERS`.
     pub(crate) peers_heard: bool,
+    /// From the last `PING` to its `PONG`.
+    pub(crate) round_trip: Option<Duration>,
     /// When the last `PONG` came.
     pub(crate) answered: Option<Instant>,
     pub(crate) index: Indexed,
@@ -165,6 +168,7 @@ impl Link {
             learning: TokenBucket::new(limits.learn_every, limits.learn_burst),
             told_degree: 0,
             peers_heard: false,
+            round_trip: None,
             answered: None,
             index: Indexed::default(),
             reader: LineReader::new(),
@@ -274,10 +278,26 @@ impl Link {
     pub(crate) fn pong(&mut self, now: Instant, token: Token) -> bool {
         let awaited = self.ping.is_some_and(|(ping, _)| ping == token);
         if awaited {
+            self.round_trip = self.ping.map(|(_, since)| now.since(since));
             self.ping = None;
             self.answered = Some(now);
         }
         awaited
+    }
+
+    /// What just came was asked for: it does not count against the rates.
+    pub(crate) fn excuse(&mut self, now: Instant, bytes: usize) {
+        if let Some(rates) = &mut self.rates {
+            rates.frames.refund(1);
+            rates.bytes.refund(u32::try_from(bytes).unwrap_or(u32::MAX));
+            let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
+            self.paused.until = (free > now).then_some(free);
+        }
+    }
+
+    /// Whether it comes from beyond this machine, so that rates apply.
+    pub(crate) fn is_rated(&self) -> bool {
+        self.rates.is_some()
     }
 
     /// Keeps what comes in until the end of the link that this one replaces.

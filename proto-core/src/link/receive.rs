@@ -32,13 +32,14 @@ pub(crate) enum LinkEvent {
     Graft(Vec<EntryId>),
     Tree(Box<TreeClaim>),
     Sync(Vec<u8>),
-    #[cfg(feature = "plumtree")]
-    Pruned,
     /// A rule was broken that costs only the frame.
     Broke(Violation),
     /// A rule was broken that costs the link.
     Cut(Violation),
 }
+
+/// The characters of a signature.
+const SIGNATURE_LEN: usize = 86;
 
 /// An entry as it came.
 #[derive(Debug)]
@@ -49,6 +50,11 @@ pub(crate) struct Unopened {
 }
 
 impl Unopened {
+    /// The bytes of its line, with its end.
+    pub(crate) fn line_len(&self) -> usize {
+        "CHAT||\n".len() + SIGNATURE_LEN + self.json.len()
+    }
+
     pub(crate) fn sealed(&self) -> Sealed<'_> {
         Sealed { signature: self.signature, json: &self.json }
     }
@@ -112,8 +118,6 @@ impl Link {
             (Frame::Graft(ids), Some(_)) if keyed => LinkEvent::Graft(ids),
             (Frame::Tree(claim), Some(_)) if keyed => LinkEvent::Tree(Box::new(claim)),
             (Frame::Sync(bytes), Some(_)) if keyed => LinkEvent::Sync(bytes),
-            #[cfg(feature = "plumtree")]
-            (Frame::Prune, Some(_)) => LinkEvent::Pruned,
             (
                 Frame::Proof(_)
                 | Frame::Chat(_)

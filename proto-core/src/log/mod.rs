@@ -18,7 +18,7 @@ use core::time::Duration;
 use authors::Authors;
 pub(crate) use authors::Gap;
 use parked::Parked;
-pub(crate) use reconcile::{Reconciler, Step, SyncError};
+pub(crate) use reconcile::Reconciler;
 use run::Effect;
 use window::Window;
 

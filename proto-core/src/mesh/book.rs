@@ -9,7 +9,7 @@ use rand_core::Rng;
 
 use super::backoff::Backoff;
 use crate::random::{below, uniform};
-use crate::{Instant, Limits, NodeId};
+use crate::{BookStatus, Instant, Limits, NodeId};
 
 /// Addresses that peers told us, each with where it stands.
 #[derive(Debug, Default)]
@@ -352,6 +352,11 @@ impl Book {
         let Some(entry) = self.entries.get(&addr) else { return };
         self.fresh += usize::from(entry.is_fresh());
         self.due.extend(entry.due(addr));
+    }
+
+    pub(crate) fn status(&self) -> BookStatus {
+        let linked = self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_)));
+        BookStatus { known: self.entries.len(), linked: linked.count() }
     }
 
     /// Compares the indexes with what they are indexes of.

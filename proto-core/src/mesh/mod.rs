@@ -14,7 +14,7 @@ use core::net::{IpAddr, SocketAddr};
 use rand_core::Rng;
 
 use crate::rate::TokenBucket;
-use crate::{DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, TimerKind};
+use crate::{BookStatus, DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, TimerKind};
 
 use crate::wire::ByeCode;
 
@@ -316,6 +316,11 @@ impl Mesh {
         let connect = self.dials.first_key_value().map(|(_, dial)| (dial.until, TimerKind::Connect));
         let chore = self.upkeep.deadline(chores).map(|at| (at, TimerKind::Upkeep));
         [target, learned, connect, chore].into_iter().flatten().min()
+    }
+
+    /// What is known of addresses.
+    pub(crate) fn book_status(&self) -> BookStatus {
+        self.book.status()
     }
 
     /// Compares the indexes with what they are indexes of.

@@ -10,7 +10,7 @@ use crate::identity::Purpose;
 use crate::link::{LinkEvent, Phase};
 use crate::random::uniform;
 use crate::wire::{ByeCode, Chunk, Frame, Join, PeerRecord, Token};
-use crate::{Action, ConnId, LeaveReason, Message, NodeId, PublicKey, Signature, Violation};
+use crate::{Action, ConnId, LeaveReason, NodeId, PublicKey, Signature, Violation};
 
 /// How long one who is here waits before it dials a newcomer, which most likely dials first: this and up to as much
 /// again.
@@ -64,14 +64,15 @@ impl Node {
             }
             LinkEvent::Bye(code) => self.bye(conn, code),
             LinkEvent::Proof(signature) => self.proven(conn, &signature),
-            LinkEvent::Links(ids) => self.degree_told(conn, ids.len()),
-            LinkEvent::Chat(_)
-            | LinkEvent::Ihave(_)
-            | LinkEvent::Graft(_)
-            | LinkEvent::Tree(_)
-            | LinkEvent::Sync(_) => {}
-            #[cfg(feature = "plumtree")]
-            LinkEvent::Pruned => {}
+            LinkEvent::Chat(chat) => self.chat(conn, &chat),
+            LinkEvent::Links(ids) => {
+                self.degree_told(conn, ids.len());
+                self.links_told(conn, &ids);
+            }
+            LinkEvent::Ihave(ids) => self.announced(conn, &ids),
+            LinkEvent::Graft(ids) => self.grafted(conn, &ids),
+            LinkEvent::Tree(claim) => self.tree_told(conn, &claim),
+            LinkEvent::Sync(bytes) => self.synced(conn, &bytes),
             LinkEvent::Broke(violation) => {
                 self.stats.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
                 self.report(conn, violation);
@@ -172,6 +173,7 @@ impl Node {
             (Phase::Greeting, Some(_)) if link.is_outbound() => NodeId::random(&mut self.random),
             _ => return,
         };
+        self.line_peer_named(source, records);
         for record in records {
             // What answers our `JOIN` lists those here, what comes later is a newcomer.
             let courtesy =
@@ -200,9 +202,9 @@ impl Node {
             hold.texts.push_back(text);
             return;
         }
-        let Some(peer) = link.node_id().and_then(|node_id| self.roster.get(node_id)) else { return };
-        self.stats.delivered += 1;
-        self.actions.push_back(Action::Deliver(Message::Line { peer: peer.info.clone(), text }));
+        if let Some(node_id) = link.node_id() {
+            self.line_heard(node_id, text);
+        }
     }
 
     fn pinged(&mut self, conn: ConnId, token: Token) {

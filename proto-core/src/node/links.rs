@@ -6,6 +6,8 @@ use core::net::SocketAddr;
 
 use super::Node;
 use super::degree::Admission;
+use super::entries::context;
+use crate::gossip::Context;
 use crate::link::{Link, Opener, Phase};
 use crate::mesh::{Attempt, Leaving};
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord};
@@ -100,7 +102,10 @@ impl Node {
         self.roster.insert(info.clone(), conn);
         self.settled_here(conn, &info);
         self.announce(&info);
-        self.actions.push_back(Action::RegisterPeer(info));
+        self.alone_told = false;
+        self.actions.push_back(Action::RegisterPeer(info.clone()));
+        self.neighbour_here(conn, node_id);
+        self.line_peer_here(conn, &info);
         self.release(conn);
         if let Admission::InPlaceOf(other) = admission {
             self.displace(other);
@@ -203,6 +208,7 @@ impl Node {
         if ending == Ending::Abort {
             self.actions.push_back(Action::Abort { conn });
         }
+        self.reconciler.ended(conn);
         let gone = if matches!(ending, Ending::Bye(_)) { None } else { self.forget(conn) };
         if closing {
             return;
@@ -264,6 +270,11 @@ impl Node {
             return;
         }
         if let Some(peer) = self.roster.remove(node_id) {
+            self.gossip.unlinked(context!(self), node_id);
+            self.bridge.left(node_id);
+            if ended.bye == Some(ByeCode::Shutdown) {
+                self.bridge.gone(node_id);
+            }
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));

@@ -1,13 +1,16 @@
 //! The coordinator: takes an input, asks the parts, queues actions.
 
 mod degree;
+mod entries;
 mod frames;
+mod lines;
 mod links;
 mod say;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -16,13 +19,18 @@ use core::net::SocketAddr;
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::bridge::Bridge;
 use crate::clock::Clock;
+use crate::gossip::Gossip;
 use crate::link::{Indexed, Link, Opener, Phase};
+use crate::log::{Log, Reconciler};
 use crate::mesh::{Attempt, Dial, Goal, Mesh, Roster, TargetId};
+use crate::rate::TokenBuckets;
+use crate::skew::Skew;
 use crate::wire::Token;
 use crate::{
     Action, Command, CommandError, Config, ConfigError, ConnId, DialError, DialId, Identity, Input, Instant,
-    MAX_RESOLVED, Name, NodeId, Outcome, PeerAddr, PeerInfo, PublicKey, Stats, TimerKind,
+    MAX_NUMBER, MAX_RESOLVED, Name, NodeId, Outcome, PeerAddr, PeerInfo, PublicKey, Stats, TimerKind,
 };
 
 /// One node of the network, as a state machine.
@@ -44,6 +52,10 @@ pub struct Node {
     random: ChaCha8Rng,
     now: Instant,
     clock: Clock,
+    skew: Skew,
+    /// Of what is said here: this run of the author's, and its next number.
+    epoch: u64,
+    seq: u64,
     links: BTreeMap<ConnId, Link>,
     /// Whose nonce is whose: an index of `links`.
     nonces: BTreeMap<Token, ConnId>,
@@ -55,9 +67,17 @@ pub struct Node {
     sendable: BTreeSet<ConnId>,
     roster: Roster,
     mesh: Mesh,
+    gossip: Gossip,
+    log: Log,
+    bridge: Bridge,
+    reconciler: Reconciler,
+    /// How fast entries of each author come unasked.
+    rates: TokenBuckets<NodeId>,
     actions: VecDeque<Action>,
     /// A command was refused as [`CommandError::Busy`] and no [`Action::Ready`] has followed yet.
     busy: bool,
+    /// The user was told that nobody hears what is said.
+    alone_told: bool,
     stopping: bool,
     stats: Stats,
 }
@@ -73,6 +93,16 @@ impl Node {
         config.limits.check()?;
         let mut random = ChaCha8Rng::from_seed(seed);
         Ok(Self {
+            // Nothing is kept of the runs before, so this is a new one.
+            epoch: random.next_u64() & MAX_NUMBER,
+            seq: 0,
+            skew: Skew::default(),
+            gossip: Gossip::new(identity.key()),
+            log: Log::default(),
+            bridge: Bridge::new(identity.node_id()),
+            reconciler: Reconciler::default(),
+            rates: TokenBuckets::new(),
+            alone_told: false,
             identity,
             mesh: Mesh::new(now, &mut random, &config.limits),
             config,
@@ -101,7 +131,7 @@ impl Node {
             self.keep_up();
         }
         match input {
-            Input::WallClock { unix_ms } => self.clock.set(self.now, unix_ms),
+            Input::WallClock { unix_ms } => self.set_clock(unix_ms),
             Input::Accepted { conn, remote } => self.accepted(conn, remote),
             Input::Resolved { dial, addrs } => self.resolved(dial, &addrs),
             Input::Connected { dial, conn } => self.connected(dial, conn),
@@ -145,7 +175,8 @@ impl Node {
         let limits = &self.config.limits;
         let link = self.deadlines.first().and_then(|(_, conn)| self.links.get(conn)?.deadline(limits));
         let mesh = if self.stopping { None } else { self.mesh_deadline() };
-        [link, mesh, self.pace_deadline()].into_iter().flatten().min()
+        let entries = if self.stopping { None } else { self.entries_deadline() };
+        [link, mesh, entries, self.pace_deadline()].into_iter().flatten().min()
     }
 
     /// Its id.
@@ -191,6 +222,7 @@ impl Node {
 
     /// What follows from the new state of the whole.
     fn follow_up(&mut self) {
+        self.send_gossip();
         self.keep_bounds();
         self.start_dials();
         self.keep_up();
@@ -208,6 +240,8 @@ impl Node {
         let deadlines = self.links.iter().filter_map(|(conn, link)| Some((deadline(link)?, *conn)));
         self.mesh.is_consistent()
             && self.roster.is_consistent()
+            // Slow where there is much: left to their own tests.
+            && (self.log.sizes().held > 100 || (self.log.is_consistent() && self.gossip.is_consistent() && self.bridge.is_consistent()))
             && deadlines.collect::<BTreeSet<_>>() == self.deadlines
             && self.links.values().map(Link::buffered).sum::<usize>() == self.buffered
             && self.links.iter().map(|(conn, link)| (link.nonce, *conn)).collect::<BTreeMap<_, _>>()

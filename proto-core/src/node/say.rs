@@ -7,23 +7,23 @@ use super::Node;
 use super::links::Ending;
 use crate::link::Link;
 use crate::wire::Frame;
-use crate::{Action, ChatText, CommandError, ConnId, Entry, Instant, LeaveReason, TimerKind};
+use crate::{
+    Action, ChatText, CommandError, ConnId, Draft, Entry, Instant, LeaveReason, MAX_TO, Notice, TimerKind,
+};
 
 impl Node {
     pub(super) fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
         let limits = &self.config.limits;
-        let mut frames =
-            Vec::with_capacity(texts.iter().map(|text| text.as_str().len() + "MSG|\n".len()).sum());
-        for text in texts {
-            Frame::Msg(text.as_str()).encode(&mut frames);
-        }
-        if frames.len() > limits.queue / 2 {
+        let lines = lines(texts.iter().map(ChatText::as_str));
+        let entries = texts.iter().map(|text| text.json_len() + 1).sum::<usize>() + Draft::OVERHEAD;
+        if lines.len().max(entries) > limits.queue / 2 {
             return Err(CommandError::TooMuch);
         }
         let mut blocked = false;
         for peer in self.roster.iter() {
             let link = self.links.get_mut(&peer.active);
-            blocked |= link.is_some_and(|link| link.queue.blocks(self.now, frames.len(), limits));
+            let bytes = if peer.info.key.is_some() { entries } else { lines.len() };
+            blocked |= link.is_some_and(|link| link.queue.blocks(self.now, bytes, limits));
         }
         if blocked {
             self.stats.busy += 1;
@@ -31,11 +31,17 @@ impl Node {
             return Err(CommandError::Busy);
         }
         self.stats.said += texts.len() as u64;
-        let conns: Vec<_> = self.roster.iter().map(|peer| peer.active).collect();
-        for conn in conns {
-            self.send(conn, &frames);
+        if self.roster.len() == 0 && !core::mem::replace(&mut self.alone_told, true) {
+            self.actions.push_back(Action::Notice(Notice::Alone));
         }
-        Ok(Vec::new())
+        let without_key = self.roster.iter().filter(|peer| peer.info.key.is_none());
+        let (told, conns): (Vec<_>, Vec<_>) =
+            without_key.map(|peer| (peer.info.node_id, peer.active)).unzip();
+        let entries = self.author(texts, &told[..told.len().min(MAX_TO)], None);
+        for conn in conns {
+            self.send(conn, &lines);
+        }
+        Ok(entries)
     }
 
     /// Says that what had to wait need wait no longer.
@@ -92,4 +98,13 @@ impl Node {
         // It takes nothing, so there is no point in a last word.
         self.end(conn, Ending::Abort, reason);
     }
+}
+
+/// A `MSG` frame for each text.
+pub(super) fn lines<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(texts.clone().map(|text| text.len() + "MSG|\n".len()).sum());
+    for text in texts {
+        Frame::Msg(text).encode(&mut frames);
+    }
+    frames
 }

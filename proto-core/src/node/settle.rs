@@ -10,10 +10,12 @@ use alloc::string::String;
 use core::net::SocketAddr;
 
 use super::Node;
+use super::entries::context;
 use super::links::{Ending, encode};
+use crate::gossip::Context;
 use crate::link::{Link, Opener, Phase};
 use crate::wire::{ByeCode, Frame};
-use crate::{Action, ConnId, Instant, LeaveReason, Message, NodeId, Version, Violation};
+use crate::{Action, ConnId, Instant, LeaveReason, NodeId, Version, Violation};
 
 impl Node {
     /// A `JOIN` claims the id of a peer that is here.
@@ -145,6 +147,11 @@ impl Node {
         self.settled_here(newcomer, &info);
         self.refresh(node_id);
         self.leave(before, newcomer);
+        if info.key.is_some() {
+            // What was on its way on the other link may be lost with it.
+            self.reconciler.ended(before);
+            self.gossip.flag(context!(self), node_id);
+        }
     }
 
     /// Says `BYE` on a link in favour of another, on which nothing is read before the peer's own `BYE` here.
@@ -188,10 +195,9 @@ impl Node {
     }
 
     pub(super) fn deliver_all(&mut self, node_id: NodeId, texts: VecDeque<String>) {
-        let Some(peer) = self.roster.get(node_id) else { return };
-        self.stats.delivered += texts.len() as u64;
-        let deliver = |text| Action::Deliver(Message::Line { peer: peer.info.clone(), text });
-        self.actions.extend(texts.into_iter().map(deliver));
+        for text in texts {
+            self.line_heard(node_id, text);
+        }
     }
 
     /// Time is up for a newcomer whose `JOIN` claims the id of a peer that is here.

@@ -8,6 +8,7 @@ use crate::{Action, ConnId, DialError, LeaveReason, TimerKind, Version, Violatio
 
 impl Node {
     pub(super) fn timeout(&mut self) {
+        self.entries_timeout();
         while let Some(dial) = self.mesh.overdue(self.now) {
             self.actions.push_back(Action::CancelDial { dial });
             self.dial_failed(dial, DialError::TimedOut);
@@ -54,6 +55,8 @@ impl Node {
             | TimerKind::Dial
             | TimerKind::Upkeep
             | TimerKind::Connect
+            | TimerKind::Log
+            | TimerKind::Lines
             | TimerKind::Links
             | TimerKind::Tree
             | TimerKind::Announce

@@ -1,0 +1,65 @@
+//! Peers without a key: their lines, and what they are told in lines.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Node;
+use super::say::lines;
+use crate::bridge;
+use crate::wire::PeerRecord;
+use crate::{Action, ConnId, Entry, Message, NodeId, PeerInfo, Version, Via};
+
+impl Node {
+    /// A peer without a key is here.
+    pub(super) fn line_peer_here(&mut self, conn: ConnId, info: &PeerInfo) {
+        let named = self.links.get(&conn).and_then(|link| link.peer.as_ref()).is_some_and(|peer| peer.named);
+        if info.key.is_none() {
+            self.bridge.came(info.node_id, named, self.clock.time(self.now));
+        }
+    }
+
+    /// A peer without a key said whom it is linked to.
+    pub(super) fn line_peer_named(&mut self, peer: NodeId, records: &[PeerRecord]) {
+        let Some(info) = self.roster.get(peer).map(|peer| peer.info.clone()) else { return };
+        if info.key.is_none() {
+            let ids = records.iter().filter_map(|record| record.node_id);
+            self.bridge.named(peer, ids, info.version == Version::V1, &self.config.limits);
+        }
+    }
+
+    /// A line came from a peer that is here.
+    pub(super) fn line_heard(&mut self, node_id: NodeId, text: String) {
+        let Some(peer) = self.roster.get(node_id).map(|peer| peer.info.clone()) else { return };
+        let who = Via { node_id, uname: peer.uname.clone() };
+        let at = self.clock.time(self.now);
+        if self.bridge.heard(self.now, at, who, &text, &self.config.limits) {
+            self.stats.delivered += 1;
+            self.actions.push_back(Action::Deliver(Message::Line { peer, text }));
+        }
+    }
+
+    /// Tells those whom nobody else tells what an entry says.
+    pub(super) fn tell_in_lines(&mut self, entry: &Arc<Entry>) {
+        let peers: Vec<_> = self.bridge.tells(entry).collect();
+        if peers.is_empty() {
+            return;
+        }
+        let texts: Vec<_> = bridge::lines(entry).collect();
+        let frames = lines(texts.iter().map(String::as_str));
+        for conn in peers.iter().filter_map(|peer| Some(self.roster.get(*peer)?.active)).collect::<Vec<_>>() {
+            self.stats.told_in_lines += texts.len() as u64;
+            self.send(conn, &frames);
+        }
+    }
+
+    /// Brings in what peers without a key said and nobody else has brought in.
+    pub(super) fn bring_in(&mut self) {
+        while let Some((via, texts)) = self.bridge.next_due(self.now) {
+            self.stats.brought_in += texts.len() as u64;
+            for entry in self.author(&texts, &[], Some(&via)) {
+                self.tell_in_lines(&entry);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What can be seen of a node from outside.
+
+use alloc::sync::Arc;
+
+use super::Node;
+use super::entries::context;
+use crate::gossip::{Context, Role, Standing};
+use crate::link::Link;
+use crate::{EntriesStatus, Entry, GapStatus, LinkRole, LinkStatus, NodeId, Status, TreeStatus};
+
+impl Node {
+    /// The entries that it holds, in the order of the conversation.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        self.log.iter()
+    }
+
+    /// All that it can tell of itself.
+    pub fn status(&self) -> Status {
+        let sizes = self.log.sizes();
+        let gaps = self.log.gaps().take(Status::MAX_GAPS);
+        Status {
+            node_id: self.id(),
+            key: self.key(),
+            uname: self.config.uname.clone(),
+            listen_addr: self.config.listen_addr,
+            clock_ahead_ms: self.skew.ahead_ms(self.config.limits.clock_tolerance),
+            links: self.link_statuses().collect(),
+            book: self.mesh.book_status(),
+            tree: self.tree_status(),
+            entries: EntriesStatus {
+                held: sizes.held,
+                bytes: sizes.bytes,
+                early: sizes.early,
+                parked: sizes.parked,
+                authors: sizes.authors,
+            },
+            gaps: gaps
+                .map(|gap| GapStatus {
+                    node_id: gap.key.node_id(),
+                    uname: gap.uname,
+                    epoch: gap.epoch,
+                    from: gap.from,
+                    to: gap.to,
+                })
+                .collect(),
+            stats: self.stats.clone(),
+        }
+    }
+
+    fn tree_status(&self) -> TreeStatus {
+        let Standing { root, distance, parent, children } = self.gossip.standing(context!(self));
+        TreeStatus { root, distance, parent, children }
+    }
+
+    fn role(&self, peer: NodeId) -> LinkRole {
+        match self.gossip.role(context!(self), peer) {
+            Role::Parent => LinkRole::Parent,
+            Role::Child => LinkRole::Child,
+            Role::Announce => LinkRole::Announce,
+        }
+    }
+
+    fn link_statuses(&self) -> impl Iterator<Item = LinkStatus> {
+        self.roster.iter().filter_map(|peer| {
+            let conn = peer.active;
+            let link: &Link = self.links.get(&conn)?;
+            let info = &peer.info;
+            Some(LinkStatus {
+                conn,
+                node_id: info.node_id,
+                uname: info.uname.clone(),
+                remote_addr: info.remote_addr,
+                version: info.version,
+                key: info.key,
+                dialed: link.is_outbound(),
+                round_trip: link.round_trip,
+                queued: link.queue.bytes(),
+                role: if info.key.is_some() { self.role(info.node_id) } else { LinkRole::Lines },
+            })
+        })
+    }
+}
