@@ -108,7 +108,11 @@ impl App {
             Some(addr) => Some(resolve(runtime, addr).await?),
             None => None,
         };
-        let config = Config { listen_addr: advertised, ..Config::new(options.uname.clone()) };
+        let config = Config {
+            listen_addr: advertised,
+            limits: options.limits(),
+            ..Config::new(options.uname.clone())
+        };
         let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
         terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
         let (sink, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;

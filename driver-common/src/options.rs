@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
-use proto_core::{Name, PeerAddr};
+use proto_core::{Limits, Name, PeerAddr};
 use tracing_subscriber::EnvFilter;
 
 /// The default of `--port`.
@@ -31,6 +31,8 @@ pub struct Options {
     pub advertise: Option<PeerAddr>,
     /// Where the node's key is kept, in a folder of the port's name; none where the platform wants such data.
     pub data_dir: Option<PathBuf>,
+    /// How many links the node looks for; none for the protocol's own choice.
+    pub degree: Option<usize>,
     /// What is logged, as [`EnvFilter`] reads it.
     pub log: String,
 }
@@ -77,8 +79,24 @@ impl Options {
             api_port,
             advertise: flags.advertise,
             data_dir: flags.data_dir,
+            degree: flags.degree,
             log: rust_log.unwrap_or_else(|| log_filter(flags.verbose, flags.quiet)),
         })
+    }
+
+    /// The protocol's limits as the user wants them.
+    pub fn limits(&self) -> Limits {
+        let limits = Limits::default();
+        match self.degree {
+            None => limits,
+            Some(target) => Limits {
+                degree_low: (target * 3 / 4).max(1),
+                degree_target: target,
+                degree_high: (target * 3).div_ceil(2),
+                degree_outbound: target / 2,
+                ..limits
+            },
+        }
     }
 
     /// What the user should think about before going on, one line each.
@@ -199,6 +217,10 @@ struct Flags {
     #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
     data_dir: Option<PathBuf>,
 
+    /// Links that the node looks for in a large network; it may have half as many more [default: 8]
+    #[arg(long, value_name = "LINKS", env = "CHAT_DEGREE", value_parser = degree)]
+    degree: Option<usize>,
+
     /// Log more: -v what happens, -vv how, -vvv everything; RUST_LOG, if set, decides instead
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count, value_parser = count)]
     verbose: u8,
@@ -257,6 +279,14 @@ fn advertise(text: &str) -> Result<PeerAddr, String> {
 
 fn folder(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("\"\" is no folder".to_owned()) } else { Ok(text.into()) }
+}
+
+/// The most links that a node may be told to look for.
+const MAX_DEGREE: usize = 64;
+
+fn degree(text: &str) -> Result<usize, String> {
+    let degree = text.parse().ok().filter(|degree| (1..=MAX_DEGREE).contains(degree));
+    degree.ok_or_else(|| format!("{text:?} is not a number of links from 1 to {MAX_DEGREE}"))
 }
 
 fn uname(text: &str) -> Result<Name, String> {
@@ -347,6 +377,8 @@ mod tests {
             "d.example:4",
             "--data-dir",
             "some/folder",
+            "--degree",
+            "6",
             "-vv",
         ]);
         assert_eq!(options.bind, "[::1]:9000".parse().unwrap());
@@ -356,7 +388,23 @@ mod tests {
         assert_eq!(options.api_port, Some(7));
         assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
         assert_eq!(options.data_dir, Some("some/folder".into()));
+        assert_eq!(options.degree, Some(6));
         assert!(options.log.contains("proto_core=debug"), "{}", options.log);
+    }
+
+    #[test]
+    fn every_degree_is_one_that_a_node_can_have() {
+        let identity = proto_core::Identity::from_secret(&[1; 32]);
+        for degree in 1..=MAX_DEGREE {
+            let limits = options(&["--degree", &degree.to_string()]).limits();
+            let of_it = (limits.degree_low, limits.degree_target, limits.degree_high);
+            assert!(of_it.0 <= degree && of_it.1 == degree && degree < of_it.2, "{of_it:?}");
+            let config = proto_core::Config { limits, ..proto_core::Config::new("x".parse().unwrap()) };
+            let node = proto_core::Node::new(config, identity.clone(), [1; 32], proto_core::Instant::ORIGIN);
+            assert!(node.is_ok(), "{node:?}");
+        }
+        let default = options(&["--degree", "8"]).limits();
+        assert_eq!((default, options(&[]).limits()), (Limits::default(), Limits::default()));
     }
 
     #[test]
@@ -401,6 +449,8 @@ mod tests {
                 &["--advertise", "0.0.0.0:1"],
                 "chat-x: --advertise: \"0.0.0.0:1\": nobody can dial that address",
             ),
+            (&["--degree", "0"], "chat-x: --degree: \"0\" is not a number of links from 1 to 64"),
+            (&["--degree", "65"], "chat-x: --degree: \"65\" is not a number of links from 1 to 64"),
             (&["--data-dir", ""], "chat-x: --data-dir: \"\" is no folder"),
             (&["--uname", " "], "chat-x: --uname: \" \": a name must not be empty"),
             (&["--uname", "a\nb"], "chat-x: --uname: \"a\\nb\": a name has no control characters in it"),
