@@ -17,12 +17,21 @@ pub struct Config {
     pub listen_addr: Option<SocketAddr>,
     /// Its limits.
     pub limits: Limits,
+    /// Plain Plumtree in the place of the rooted tree: for comparison, where all nodes do so.
+    #[cfg(feature = "plumtree")]
+    pub plumtree: bool,
 }
 
 impl Config {
     /// The defaults, for a node that cannot be dialed.
     pub fn new(uname: Name) -> Self {
-        Self { uname, listen_addr: None, limits: Limits::default() }
+        Self {
+            uname,
+            listen_addr: None,
+            limits: Limits::default(),
+            #[cfg(feature = "plumtree")]
+            plumtree: false,
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod election;
 mod fifo;
 mod neighbours;
 mod place;
+#[cfg(feature = "plumtree")]
+mod plumtree;
 mod repair;
 mod seen;
 mod sync;
@@ -60,6 +62,9 @@ pub(crate) struct Gossip {
     /// Entries to ask each neighbour for, which `missing` has chosen.
     to_ask: BTreeMap<NodeId, VecDeque<EntryId>>,
     reconciliations: Reconciliations,
+    /// Takes the tree's place.
+    #[cfg(feature = "plumtree")]
+    plumtree: Option<plumtree::Plumtree>,
 }
 
 /// What spreads.
@@ -113,6 +118,30 @@ impl Gossip {
             wanted: Wanted::default(),
             to_ask: BTreeMap::new(),
             reconciliations: Reconciliations::default(),
+            #[cfg(feature = "plumtree")]
+            plumtree: None,
+        }
+    }
+
+    /// Plain Plumtree from here on.
+    #[cfg(feature = "plumtree")]
+    pub(crate) fn with_plumtree(self) -> Self {
+        Self { plumtree: Some(plumtree::Plumtree::default()), ..self }
+    }
+
+    /// `PRUNE` came.
+    #[cfg(feature = "plumtree")]
+    pub(crate) fn pruned(&mut self, from: NodeId) {
+        if let Some(plumtree) = self.plumtree.as_mut().filter(|_| self.neighbours.contains(from)) {
+            plumtree.pruned(from);
+        }
+    }
+
+    /// `GRAFT` came.
+    #[cfg(feature = "plumtree")]
+    pub(crate) fn grafted(&mut self, from: NodeId) {
+        if let Some(plumtree) = &mut self.plumtree {
+            plumtree.grafted(from);
         }
     }
 
@@ -139,6 +168,10 @@ impl Gossip {
         self.wanted.unlinked(peer);
         self.to_ask.remove(&peer);
         self.reconciliations.unlinked(peer);
+        #[cfg(feature = "plumtree")]
+        if let Some(plumtree) = &mut self.plumtree {
+            plumtree.unlinked(peer);
+        }
     }
 
     /// `LINKS` came.
@@ -169,8 +202,7 @@ impl Gossip {
             return;
         }
         // Where no tree brings it, there is less to wait for.
-        let attached = self.trees.of(context, None).is_some_and(tree::Tree::is_attached);
-        let after = if attached { limits.ask_after } else { limits.ask_after_alone };
+        let after = if self.is_attached(context, None) { limits.ask_after } else { limits.ask_after_alone };
         for id in ids {
             if self.seen.contains(id) || have(id) {
                 self.announcements.cancel(from, id);
@@ -211,6 +243,10 @@ impl Gossip {
     pub(crate) fn came_again(&mut self, from: NodeId, id: &EntryId) {
         self.announcements.cancel(from, id);
         self.forget_missing(Some(from), id);
+        #[cfg(feature = "plumtree")]
+        if let Some(plumtree) = self.plumtree.as_mut().filter(|_| self.neighbours.contains(from)) {
+            plumtree.came_again(from);
+        }
     }
 
     /// An entry came, or was said here, and its signature holds. It is asked for no more.
@@ -229,18 +265,35 @@ impl Gossip {
     /// An entry that was not here is to spread: whom to push it to, in the order of their ids. To others it is announced.
     pub(crate) fn spread(&mut self, context: Context<'_>, item: Item, arrival: &Arrival) -> Vec<NodeId> {
         self.blame(context, item, arrival);
+        #[cfg(feature = "plumtree")]
+        if let Some(from) = item.from {
+            self.grafted(from);
+        }
         let pushed = if arrival.wanted { BTreeSet::new() } else { self.eager(context, item) };
         let knows = |peer: &NodeId| {
             *peer == item.author || Some(*peer) == item.from || arrival.holders.contains(peer)
         };
         let others: Vec<_> =
             self.neighbours.ids().filter(|peer| !pushed.contains(peer) && !knows(peer)).collect();
-        let attached = self.trees.of(context, Some(item.at)).is_some_and(tree::Tree::is_attached);
+        let attached = self.is_attached(context, Some(item.at));
         for peer in others {
             let after = if attached { self.announce_after(context, peer) } else { Duration::ZERO };
             self.announce(context, peer, item.id, after);
         }
         pushed.into_iter().filter(|peer| !knows(peer)).collect()
+    }
+
+    /// Whether what was said then, or now, is pushed to us unless something is wrong.
+    fn is_attached(&self, context: Context<'_>, at: Option<u64>) -> bool {
+        self.is_plumtree() || self.trees.of(context, at).is_some_and(tree::Tree::is_attached)
+    }
+
+    /// Whether there are no rooted trees.
+    fn is_plumtree(&self) -> bool {
+        #[cfg(feature = "plumtree")]
+        return self.plumtree.is_some();
+        #[cfg(not(feature = "plumtree"))]
+        return false;
     }
 
     /// A parent that did not bring what others had.
@@ -254,6 +307,10 @@ impl Gossip {
 
     /// Whom an entry is pushed to, whether they have it or not.
     fn eager(&self, context: Context<'_>, item: Item) -> BTreeSet<NodeId> {
+        #[cfg(feature = "plumtree")]
+        if let Some(plumtree) = &self.plumtree {
+            return self.neighbours.ids().filter(|peer| plumtree.is_eager(*peer)).collect();
+        }
         let full_mesh = self.neighbours.is_full_mesh();
         let tree = self.trees.of(context, Some(item.at));
         let along_tree = tree.into_iter().flat_map(|tree| tree.children().chain(tree.parent()));
@@ -303,7 +360,7 @@ impl Gossip {
         let limits = context.limits;
         let kinds = [
             (self.neighbours.deadline(limits), TimerKind::Links),
-            (self.trees.deadline(context), TimerKind::Tree),
+            (if self.is_plumtree() { None } else { self.trees.deadline(context) }, TimerKind::Tree),
             (self.announcements.deadline(), TimerKind::Announce),
             (self.missing.deadline(), TimerKind::Graft),
             (self.wanted.deadline(limits), TimerKind::Graft),
@@ -318,9 +375,13 @@ impl Gossip {
         if self.neighbours.is_empty() {
             return;
         }
-        self.trees.timeout(context, &self.neighbours, identity, random);
+        if !self.is_plumtree() {
+            self.trees.timeout(context, &self.neighbours, identity, random);
+        }
         while let Some((peer, id)) = self.missing.next_due(now, limits) {
             self.to_ask.entry(peer).or_default().push_back(id);
+            #[cfg(feature = "plumtree")]
+            self.grafted(peer);
         }
     }
 
@@ -334,6 +395,10 @@ impl Gossip {
         let Context { now, limits, .. } = context;
         if let Some((peer, claim)) = self.trees.next_to_tell(context) {
             return Some((peer, Frame::Tree(claim)));
+        }
+        #[cfg(feature = "plumtree")]
+        if let Some(peer) = self.plumtree.as_mut().and_then(plumtree::Plumtree::next_to_prune) {
+            return Some((peer, Frame::Prune));
         }
         if let Some((peer, links)) = self.neighbours.next_to_tell(now, limits) {
             return Some((peer, Frame::Links(links)));

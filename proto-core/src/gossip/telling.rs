@@ -76,3 +76,70 @@ impl Telling {
         Some(peer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::{Identity, Limits, Signature};
+
+    fn peer(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 16])
+    }
+
+    fn claim(sequence: u64, distance: u16, parent: u8) -> TreeClaim {
+        let root = Identity::from_secret(&[1; 32]).key();
+        let signature = Signature::from_bytes([0; 64]);
+        TreeClaim { root, period: 0, sequence, signature, distance, parent: Some(peer(parent)) }
+    }
+
+    /// Whom it is told at this time, of the neighbours 1 to 3.
+    fn told(telling: &mut Telling, millis: u64, claim: &TreeClaim, limits: &Limits) -> Vec<NodeId> {
+        let context = context(millis, limits);
+        core::iter::from_fn(|| telling.next_due(context, claim, [1, 2, 3].map(peer).into_iter())).collect()
+    }
+
+    fn context(millis: u64, limits: &Limits) -> Context<'_> {
+        Context { now: Instant::from_origin(Duration::from_millis(millis)), wall: None, limits }
+    }
+
+    #[test]
+    fn a_new_number_is_told_at_once_and_another_place_after_a_moment() {
+        let limits = Limits::default();
+        let mut telling = Telling::default();
+        let all = [1, 2, 3].map(peer);
+        let first = claim(7, 3, 1);
+        telling.update(context(0, &limits), Some(&first));
+        assert_eq!(told(&mut telling, 0, &first, &limits), all);
+        let nearer = claim(7, 2, 1);
+        telling.update(context(10, &limits), Some(&nearer));
+        assert_eq!(told(&mut telling, 149, &nearer, &limits), []);
+        assert_eq!(told(&mut telling, 150, &nearer, &limits), all);
+        let newer = claim(8, 2, 1);
+        telling.update(context(160, &limits), Some(&newer));
+        assert_eq!(told(&mut telling, 160, &newer, &limits), all);
+        telling.update(context(170, &limits), Some(&nearer));
+        telling.update(context(180, &limits), Some(&newer));
+        assert_eq!(telling.deadline(), None, "back where it was");
+        telling.linked(context(190, &limits).now, peer(2));
+        assert_eq!(told(&mut telling, 190, &newer, &limits), [peer(2)]);
+        telling.update(context(200, &limits), Some(&nearer));
+        telling.update(context(200, &limits), None);
+        assert_eq!(telling.deadline(), None);
+    }
+
+    #[test]
+    fn an_old_parent_learns_last_that_it_is_it_no_more() {
+        let limits = Limits::default();
+        let mut telling = Telling::default();
+        let before = claim(7, 3, 1);
+        telling.update(context(0, &limits), Some(&before));
+        told(&mut telling, 0, &before, &limits);
+        let after = claim(8, 3, 2);
+        telling.update(context(1000, &limits), Some(&after));
+        assert_eq!(told(&mut telling, 1000, &after, &limits), [peer(2), peer(3)]);
+        assert_eq!(told(&mut telling, 1199, &after, &limits), []);
+        assert_eq!(told(&mut telling, 1200, &after, &limits), [peer(1)]);
+    }
+}

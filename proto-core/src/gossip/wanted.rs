@@ -1,6 +1,7 @@
 //! What a reconciliation showed to be elsewhere: asked for in turn, so much at a time.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 use super::fifo::Fifo;
@@ -39,8 +40,8 @@ impl Wanted {
             if link.waiting.len() >= limits.wanted {
                 break;
             }
-            if !self.from.contains_key(&id) {
-                self.from.insert(id, peer);
+            if let Entry::Vacant(vacant) = self.from.entry(id) {
+                vacant.insert(peer);
                 link.waiting.insert(id, now + limits.ask_after);
             }
         }

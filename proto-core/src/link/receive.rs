@@ -32,6 +32,8 @@ pub(crate) enum LinkEvent {
     Graft(Vec<EntryId>),
     Tree(Box<TreeClaim>),
     Sync(Vec<u8>),
+    #[cfg(feature = "plumtree")]
+    Pruned,
     /// A rule was broken that costs only the frame.
     Broke(Violation),
     /// A rule was broken that costs the link.
@@ -118,6 +120,8 @@ impl Link {
             (Frame::Graft(ids), Some(_)) if keyed => LinkEvent::Graft(ids),
             (Frame::Tree(claim), Some(_)) if keyed => LinkEvent::Tree(Box::new(claim)),
             (Frame::Sync(bytes), Some(_)) if keyed => LinkEvent::Sync(bytes),
+            #[cfg(feature = "plumtree")]
+            (Frame::Prune, Some(_)) => LinkEvent::Pruned,
             (
                 Frame::Proof(_)
                 | Frame::Chat(_)

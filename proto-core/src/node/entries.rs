@@ -189,10 +189,20 @@ impl Node {
     /// `GRAFT` came: the peer asks for these.
     pub(super) fn grafted(&mut self, conn: ConnId, ids: &[EntryId]) {
         let Some(peer) = self.links.get(&conn).and_then(Link::node_id) else { return };
+        #[cfg(feature = "plumtree")]
+        self.gossip.grafted(peer);
         for id in ids {
             let Some(entry) = self.log.get(id) else { continue };
             let frame = encode(&Frame::Chat(entry.sealed()));
             self.push_entry(peer, *id, &frame);
+        }
+    }
+
+    /// `PRUNE` came: the peer wants announcements alone.
+    #[cfg(feature = "plumtree")]
+    pub(super) fn pruned(&mut self, conn: ConnId) {
+        if let Some(peer) = self.links.get(&conn).and_then(Link::node_id) {
+            self.gossip.pruned(peer);
         }
     }
 

@@ -73,6 +73,8 @@ impl Node {
             LinkEvent::Graft(ids) => self.grafted(conn, &ids),
             LinkEvent::Tree(claim) => self.tree_told(conn, &claim),
             LinkEvent::Sync(bytes) => self.synced(conn, &bytes),
+            #[cfg(feature = "plumtree")]
+            LinkEvent::Pruned => self.pruned(conn),
             LinkEvent::Broke(violation) => {
                 self.stats.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
                 self.report(conn, violation);

@@ -82,6 +82,17 @@ pub struct Node {
     stats: Stats,
 }
 
+#[cfg(not(feature = "plumtree"))]
+fn new_gossip(_: &Config, identity: &Identity) -> Gossip {
+    Gossip::new(identity.key())
+}
+
+#[cfg(feature = "plumtree")]
+fn new_gossip(config: &Config, identity: &Identity) -> Gossip {
+    let gossip = Gossip::new(identity.key());
+    if config.plumtree { gossip.with_plumtree() } else { gossip }
+}
+
 impl Node {
     /// A node without connections. The seed feeds one generator (ChaCha8); it is never key material.
     pub fn new(
@@ -97,7 +108,7 @@ impl Node {
             epoch: random.next_u64() & MAX_NUMBER,
             seq: 0,
             skew: Skew::default(),
-            gossip: Gossip::new(identity.key()),
+            gossip: new_gossip(&config, &identity),
             log: Log::default(),
             bridge: Bridge::new(identity.node_id()),
             reconciler: Reconciler::default(),

@@ -58,6 +58,8 @@ fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
         "TREE" => Frame::Tree(tree(filled()?).ok_or(FrameError::Tree)?),
         "LINKS" => Frame::Links(links(payload.ok_or(FrameError::NoPayload)?)?),
         "SYNC" => Frame::Sync(URL_SAFE_NO_PAD.decode(filled()?).map_err(|_| FrameError::Base64)?),
+        #[cfg(feature = "plumtree")]
+        "PRUNE" => Frame::Prune,
         "PROOF" => Frame::Proof(Signature::new(filled()?).ok_or(FrameError::Base64)?),
         "" if payload.is_none() => return Ok(Parsed::Blank),
         _ => return Ok(Parsed::Unknown),

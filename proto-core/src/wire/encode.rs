@@ -34,6 +34,8 @@ impl Frame<'_> {
             Self::Ihave(ids) => write_ids(out, b"IHAVE|", ids, MAX_IHAVE),
             Self::Graft(ids) => write_ids(out, b"GRAFT|", ids, MAX_GRAFT),
             Self::Tree(claim) => write_tree(out, claim),
+            #[cfg(feature = "plumtree")]
+            Self::Prune => out.extend_from_slice(b"PRUNE|"),
             Self::Sync(bytes) => {
                 out.extend_from_slice(b"SYNC|");
                 write_display(out, Base64Display::new(bytes, &URL_SAFE_NO_PAD));

@@ -37,6 +37,9 @@ pub enum Frame<'a> {
     Tree(TreeClaim),
     /// One message of a set reconciliation.
     Sync(Vec<u8>),
+    /// Announce to me from now on: plain Plumtree, for comparison alone.
+    #[cfg(feature = "plumtree")]
+    Prune,
 }
 
 /// The payload of `JOIN`.

@@ -6,6 +6,7 @@ use core::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::super::tree::Tree;
 use super::super::{Arrival, Context, Gossip, Item, Standing};
 use crate::random::{below, uniform};
 use crate::wire::Frame;
@@ -177,6 +178,15 @@ impl Network {
         }
     }
 
+    /// Plain Plumtree in the place of the rooted tree.
+    #[cfg(feature = "plumtree")]
+    pub(super) fn use_plumtree(&mut self) {
+        for member in self.members.values_mut() {
+            member.gossip =
+                core::mem::replace(&mut member.gossip, Gossip::new(member.identity.key())).with_plumtree();
+        }
+    }
+
     pub(super) fn unlink(&mut self, a: NodeId, b: NodeId) {
         for (from, to) in [(a, b), (b, a)] {
             if self.latency.remove(&(from, to)).is_some() {
@@ -236,7 +246,7 @@ impl Network {
         }
         let next = gossip.deadline(context);
         assert!(next.is_none_or(|(at, _)| at > self.now), "busy at {}: {next:?}", self.now);
-        debug_assert!(self.numbered % 64 != 0 || gossip.is_consistent());
+        assert!(!self.numbered.is_multiple_of(64) || gossip.is_consistent());
         if let Some((at, _)) = next
             && member.wake.is_none_or(|wake| wake > at || wake <= self.now)
         {
@@ -261,6 +271,8 @@ impl Network {
             Message::Frame(Frame::Links(_)) => "LINKS",
             Message::Frame(Frame::Ihave(_)) => "IHAVE",
             Message::Frame(Frame::Graft(_)) => "GRAFT",
+            #[cfg(feature = "plumtree")]
+            Message::Frame(Frame::Prune) => "PRUNE",
             Message::Frame(_) => "other",
             Message::Entry(_) => "CHAT",
             Message::Held(..) => "SYNC",
@@ -302,6 +314,8 @@ impl Network {
             Message::Entry(entry) => self.entry_came(from, to, entry),
             Message::Held(theirs, answer) => self.compare(from, to, &theirs, answer),
             Message::Frame(Frame::Graft(ids)) => {
+                #[cfg(feature = "plumtree")]
+                self.with(to, |member, _| member.gossip.grafted(from));
                 let member = &self.members[&to];
                 let asked = ids.iter().filter_map(|id| member.held.get(id)).filter(|_| !member.withholds);
                 let asked: Vec<_> = asked.copied().collect();
@@ -320,6 +334,8 @@ impl Network {
                         Frame::Ihave(ids) => {
                             member.gossip.announced(context, from, &ids, |id| held.contains_key(id));
                         }
+                        #[cfg(feature = "plumtree")]
+                        Frame::Prune => member.gossip.pruned(from),
                         frame => panic!("{frame:?}"),
                     }
                 });
@@ -361,11 +377,10 @@ impl Network {
         for period in self.members[&start].gossip.trees.periods() {
             let mut way = Vec::from([start]);
             let mut here = start;
-            loop {
-                let Some(tree) = self.members[&here].gossip.trees.of_exactly(period) else { break };
+            while let Some(tree) = self.members[&here].gossip.trees.of_exactly(period) {
                 let Some(next) = tree.parent().filter(|next| self.members.contains_key(next)) else { break };
                 let of_next = self.members[&next].gossip.trees.of_exactly(period);
-                if of_next.and_then(|tree| tree.root()) != tree.root() {
+                if of_next.and_then(Tree::root) != tree.root() {
                     break;
                 }
                 assert!(!way.contains(&next), "a loop at {}: {way:?} {next:?}", self.now);

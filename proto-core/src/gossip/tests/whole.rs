@@ -209,3 +209,23 @@ fn nodes_that_withhold_delay_entries_and_lose_their_children() {
         assert!(early < secs(6) && late < secs(6), "{share} {early:?} {late:?}");
     }
 }
+
+/// What the rooted tree is compared with: one that grew around whoever spoke first is longer for others.
+#[cfg(feature = "plumtree")]
+#[test]
+fn plain_plumtree_reaches_all_on_longer_ways() {
+    let measure = |plumtree: bool| {
+        let mut network = Network::random_graph(1, 300, 8);
+        if plumtree {
+            network.use_plumtree();
+        }
+        network.run(secs(8));
+        talk(&mut network, 10);
+        let said = talk(&mut network, 30);
+        assert!(reached_all(&network, &said));
+        assert_eq!(network.frames.contains_key("PRUNE"), plumtree);
+        (redundancy(&network, &said), hops(&network, &said))
+    };
+    let (rooted, plain) = (measure(false), measure(true));
+    assert!(plain.0 >= rooted.0 && plain.1 > rooted.1 + 1.0, "{plain:?}, {rooted:?}");
+}
