@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto_core::{ChatText, Entry, LeaveReason, Message, Name, Notice, PeerInfo, Violation};
+use proto_core::{Entry, LeaveReason, Message, Notice, PeerInfo, Violation};
 
 use crate::Origin;
 
@@ -25,14 +25,10 @@ pub enum Event {
     Message(Message),
     /// Something that was said at this node in an earlier run came back from the network.
     Recalled(Message),
-    /// Something was said here and is on its way to the peers.
+    /// Something was said here and is on its way to everybody.
     Said {
-        /// The lines.
-        texts: Vec<ChatText>,
-        /// The entries that these lines are in, in the same order.
+        /// The entries that it is in, in order.
         entries: Vec<Arc<Entry>>,
-        /// The name that it was said under.
-        uname: Name,
         /// Who said it here.
         origin: Origin,
     },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_channel::{Receiver, Sender};
-use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PublicKey, Stats};
+use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PublicKey, Status};
 
 /// Speaks to a running node. Clones speak to the same one; when the last is dropped, the node shuts down.
 ///
@@ -46,28 +46,6 @@ pub struct Me {
     pub started: u64,
 }
 
-/// What became of something said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// The entries that the lines are in, in their order.
-    pub entries: Vec<Arc<Entry>>,
-    /// So many peers are linked and take it on.
-    pub peers: usize,
-}
-
-/// A node's figures at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// Its counters.
-    pub stats: Stats,
-    /// The peers that are here.
-    pub peers: usize,
-    /// Its connections, those included that have not introduced themselves.
-    pub connections: usize,
-    /// Bytes in the buffers of all connections.
-    pub buffered: usize,
-}
-
 /// Why something was not said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SayError {
@@ -95,10 +73,10 @@ pub enum RequestError {
 
 impl Handle {
     /// Says these lines, in order, to everybody in the network. Waits while a peer takes what is said more slowly than
-    /// it is said.
+    /// it is said. The lines are in the entries that it gives, in their order.
     ///
     /// Many lines in one call cost far less than a call a line; they may be half a queue's bytes in all.
-    pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Said, SayError> {
+    pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Vec<Arc<Entry>>, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let say = Say { texts, origin, reply };
         self.says.send(say).await.map_err(|_| SayError::Stopped)?;
@@ -106,7 +84,7 @@ impl Handle {
     }
 
     /// Like [`say`](Self::say), but does not wait: fails with [`SayError::Busy`] instead.
-    pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Said, SayError> {
+    pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Vec<Arc<Entry>>, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let request = Request::TrySay(Say { texts, origin, reply });
         self.requests.send(request).await.map_err(|_| SayError::Stopped)?;
@@ -133,9 +111,9 @@ impl Handle {
         self.ask(|reply| Request::Me { reply }).await
     }
 
-    /// The node's figures.
-    pub async fn figures(&self) -> Result<Figures, RequestError> {
-        self.ask(|reply| Request::Figures { reply }).await
+    /// All that the node can tell of itself.
+    pub async fn status(&self) -> Result<Status, RequestError> {
+        self.ask(|reply| Request::Status { reply }).await.map(|status| *status)
     }
 
     /// Says goodbye to everybody, closes every connection, and returns when the node is done: within about a second,
@@ -175,7 +153,7 @@ pub(crate) fn channel() -> (Handle, Inbox) {
 pub(crate) struct Say {
     pub(crate) texts: Vec<ChatText>,
     pub(crate) origin: Origin,
-    pub(crate) reply: Sender<Result<Said, SayError>>,
+    pub(crate) reply: Sender<Result<Vec<Arc<Entry>>, SayError>>,
 }
 
 /// Any other call. Each reply has room for its one answer.
@@ -185,7 +163,7 @@ pub(crate) enum Request {
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
     Peers { reply: Sender<Vec<Arc<PeerInfo>>> },
     Me { reply: Sender<Me> },
-    Figures { reply: Sender<Figures> },
+    Status { reply: Sender<Box<Status>> },
     Shutdown { done: Sender<()> },
 }
 

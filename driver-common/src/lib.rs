@@ -17,5 +17,5 @@ mod words;
 pub use clock::Clock;
 pub use data::{DataDir, DataError, new_identity};
 pub use event::Event;
-pub use handle::{Figures, Handle, Me, Origin, RequestError, Said, SayError};
+pub use handle::{Handle, Me, Origin, RequestError, SayError};
 pub use node::{StartError, Started, start};

@@ -1,13 +1,12 @@
 //! What a node tells its user, in words, for the terminal, the page and logs.
 
-use proto_core::Notice;
 use proto_core::wire::ByeCode;
+use proto_core::{Name, Notice};
 
 /// The words for a notice. Names in it are as peers gave them: the reader tames their control characters.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
-        Notice::Gap { uname, missing: 1, .. } => format!("1 message of {uname} is missing"),
-        Notice::Gap { uname, missing, .. } => format!("{missing} messages of {uname} are missing"),
+        Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
         Notice::ClockOff { ahead_ms } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
             format!("your clock is {} {which} those of the others", duration(ahead_ms.unsigned_abs()))
@@ -21,6 +20,14 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::TurnedAway { target, code } => {
             format!("{target} and this node do not link ({}): trying on", turned_away(*code))
         }
+    }
+}
+
+/// So many messages of this author are missing.
+pub(crate) fn missing(count: u64, uname: &Name) -> String {
+    match count {
+        1 => format!("1 message of {uname} is missing"),
+        _ => format!("{count} messages of {uname} are missing"),
     }
 }
 

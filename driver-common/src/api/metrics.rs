@@ -4,38 +4,61 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-
-use crate::Figures;
+use proto_core::Status;
 
 /// What [`render`] makes (OpenMetrics 1.0, "Protocol Negotiation").
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The text that is scraped.
-pub(super) fn render(figures: Figures) -> Result<String, fmt::Error> {
+pub(super) fn render(status: Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("chat");
-    registry.register_collector(Box::new(Scrape(figures)));
+    registry.register_collector(Box::new(Scrape(status)));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
 }
 
 #[derive(Debug)]
-struct Scrape(Figures);
+struct Scrape(Status);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Figures { stats, peers, connections, buffered } = &self.0;
+        let Status { links, book, tree, entries, gaps, stats, clock_ahead_ms, .. } = &self.0;
+        let queued = links.iter().map(|link| link.queued).sum();
+        let keyed = links.iter().filter(|link| link.key.is_some()).count();
+        let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let gauges = [
-            ("peers", "Peers that are linked", *peers),
-            ("connections", "Connections, those included that have not introduced themselves", *connections),
-            ("queued_bytes", "Bytes in the buffers of all connections", *buffered),
+            ("peers", "Peers that are linked", links.len()),
+            ("peers_with_key", "Of them, those that speak entries", keyed),
+            ("queued_bytes", "Bytes that wait to be written to peers", queued),
+            ("book_known", "Addresses in the book", book.known),
+            ("book_linked", "Of them, those that are linked", book.linked),
+            ("tree_children", "Neighbours below this node in the eager tree", tree.children.len()),
+            ("entries_held", "Entries in the window", entries.held),
+            ("entries_bytes", "Bytes that they take", entries.bytes),
+            ("entries_early", "Entries that wait for those before them", entries.early),
+            ("entries_parked", "Entries that are dated too far ahead", entries.parked),
+            ("authors", "Authors known", entries.authors),
+            (
+                "entries_missing",
+                "Entries known to be missing",
+                usize::try_from(missing).unwrap_or(usize::MAX),
+            ),
         ];
         for (name, help, value) in gauges {
-            gauge(&mut encoder, name, help, value)?;
+            gauge(&mut encoder, name, help, i64::try_from(value).unwrap_or(i64::MAX))?;
         }
+        let ahead = clock_ahead_ms.unwrap_or(0);
+        gauge(
+            &mut encoder,
+            "clock_ahead_milliseconds",
+            "By which this clock is ahead, where it is off",
+            ahead,
+        )?;
         // The counters are whatever the core counts, under its own names.
         let Ok(serde_json::Value::Object(counters)) = serde_json::to_value(stats) else { return Ok(()) };
         for (name, value) in counters {
@@ -46,15 +69,12 @@ impl Collector for Scrape {
     }
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> fmt::Result {
-    let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    let kind = prometheus_client::metrics::MetricType::Gauge;
-    gauge.encode(encoder.encode_descriptor(name, help, None, kind)?)
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
+    ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
-    let kind = prometheus_client::metrics::MetricType::Counter;
-    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, kind)?)
+    ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
 /// What a counter counts, as `proto_core::Stats` says.
@@ -66,6 +86,15 @@ fn help(name: &str) -> &'static str {
 const HELP: &[(&str, &str)] = &[
     ("delivered", "Messages that came from others"),
     ("said", "Messages said here"),
+    ("signed", "Entries signed here"),
+    ("entries", "Entries of others that were taken"),
+    ("entries_again", "Entries that came again"),
+    ("entries_dropped", "Entries that came, but were not taken"),
+    ("entries_over_rate", "Entries that came unasked faster than their author may speak"),
+    ("entries_sent", "Copies of entries sent, relayed ones included"),
+    ("entries_not_pushed", "Entries that a full link did not take"),
+    ("gaps", "Times that entries were reported missing"),
+    ("syncs", "Reconciliations begun here"),
     ("busy", "Times that something said had to wait"),
     ("unknown_frames", "Frames of unknown type, and version 2 frames from version 1 peers"),
     ("violations", "Rules broken by peers"),
@@ -85,23 +114,25 @@ const HELP: &[(&str, &str)] = &[
 
 #[cfg(test)]
 mod tests {
-    use proto_core::Stats;
+    use proto_core::{Config, Identity, Instant, Node, Stats};
 
     use super::*;
 
-    fn figures() -> Figures {
+    fn status() -> Status {
+        let config = Config::new("Alice".parse().unwrap());
+        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
         let stats = Stats { delivered: u64::MAX, said: 7, ..Stats::default() };
-        Figures { stats, peers: 3, connections: 5, buffered: 11 }
+        Status { stats, clock_ahead_ms: Some(-5), ..node.status() }
     }
 
     #[test]
     fn the_text_is_openmetrics() {
-        let text = render(figures()).unwrap();
+        let text = render(status()).unwrap();
         for line in [
             "# HELP chat_peers Peers that are linked",
             "# TYPE chat_peers gauge",
-            "chat_peers 3",
-            "chat_queued_bytes 11",
+            "chat_peers 0",
+            "chat_clock_ahead_milliseconds -5",
             "# TYPE chat_said counter",
             "chat_said_total 7",
             "chat_delivered_total 18446744073709551615",

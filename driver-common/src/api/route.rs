@@ -7,7 +7,7 @@ use async_channel::Sender;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderMap};
 use hyper::{Method, Request, Response, StatusCode};
-use proto_core::{ChatText, ChatTextError, EntryId, Name, NodeId, PublicKey};
+use proto_core::{ChatText, ChatTextError, Entry, EntryId, Name, NodeId, PublicKey, Status};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
@@ -15,9 +15,9 @@ use super::guard::{self, Refusal};
 use super::reply::{Reply, error, json, method_not_allowed, reply};
 use super::seats::Marker;
 use super::websocket::{self, Upgrade};
-use super::{Api, metrics, page};
+use super::{Api, metrics, page, status};
 use crate::hub::json::{peers, to_json};
-use crate::{Figures, Me, Origin, RequestError, Said, SayError};
+use crate::{Me, Origin, RequestError, SayError};
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
@@ -44,8 +44,8 @@ impl Route {
                 websocket::upgrade(&self.api, request, &self.upgrades)
             }
             "/ws" => method_not_allowed("GET"),
-            path @ ("/peers" | "/me" | "/messages" | "/metrics") if read => self.view(path).await,
-            "/peers" | "/me" | "/messages" | "/metrics" => method_not_allowed("GET, HEAD"),
+            path @ ("/peers" | "/me" | "/messages" | "/metrics" | "/status") if read => self.view(path).await,
+            "/peers" | "/me" | "/messages" | "/metrics" | "/status" => method_not_allowed("GET, HEAD"),
             path => match page::file(path) {
                 Some(file) if read => {
                     let mut response = reply(StatusCode::OK, file.content_type, file.content);
@@ -62,7 +62,11 @@ impl Route {
         let answering = self.marker.complete();
         let mut response = match path {
             "/messages" => json(self.api.feed.messages()),
-            "/metrics" => self.api.handle.figures().await.map_or_else(failed, scraped),
+            "/metrics" => self.api.handle.status().await.map_or_else(failed, scraped),
+            "/status" => {
+                let status = self.api.handle.status().await;
+                status.map_or_else(failed, |status| json(status::render(&status)))
+            }
             "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             _ => self.api.handle.peers().await.map_or_else(failed, |list| json(peers(&list))),
         };
@@ -105,7 +109,7 @@ impl Route {
             }
         };
         match self.api.handle.try_say(texts, Origin::fresh()).await {
-            Ok(said) if wants_json => json(said_json(&said)),
+            Ok(entries) if wants_json => json(said_json(&entries)),
             Ok(_) => reply(StatusCode::OK, "text/plain; charset=utf-8", "sent"),
             Err(unsaid @ SayError::TooMuch) => error(StatusCode::PAYLOAD_TOO_LARGE, &unsaid.to_string()),
             Err(unsaid @ (SayError::Busy | SayError::Stopped)) => {
@@ -140,7 +144,7 @@ fn me_json(me: &Me) -> String {
     to_json(&Myself { listen_addr: *listen_addr, node_id: *node_id, uname, key: *key, started: *started })
 }
 
-fn said_json(said: &Said) -> String {
+fn said_json(entries: &[Arc<Entry>]) -> String {
     #[derive(Serialize)]
     struct Sent {
         /// Of the entries that the lines are in, in order.
@@ -148,12 +152,12 @@ fn said_json(said: &Said) -> String {
         /// How many lines.
         texts: usize,
     }
-    let ids = said.entries.iter().map(|entry| entry.id()).collect();
-    to_json(&Sent { ids, texts: said.entries.iter().map(|entry| entry.texts().len()).sum() })
+    let ids = entries.iter().map(|entry| entry.id()).collect();
+    to_json(&Sent { ids, texts: entries.iter().map(|entry| entry.texts().len()).sum() })
 }
 
-fn scraped(figures: Figures) -> Response<Reply> {
-    match metrics::render(figures) {
+fn scraped(status: Status) -> Response<Reply> {
+    match metrics::render(status) {
         Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the figures cannot be written"),
     }

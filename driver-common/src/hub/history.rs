@@ -92,14 +92,25 @@ impl History {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use proto_core::{ChatText, Draft, Entry, Identity, Marks, Message};
 
     use super::*;
     use crate::Origin;
 
+    fn entry(author: u8, at: u64, texts: impl IntoIterator<Item = String>) -> Arc<Entry> {
+        let texts: Vec<_> = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
+        let uname = "Alice".parse().unwrap();
+        let draft = Draft { epoch: 1, seq: at, at, uname: &uname, texts: &texts, to: &[], via: None };
+        Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
+    }
+
+    /// Said at a time after all before it.
     fn said(texts: impl IntoIterator<Item = String>) -> Event {
-        let texts = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
-        Event::Said { texts, entries: vec![], uname: "Alice".parse().unwrap(), origin: Origin::TERMINAL }
+        static AT: AtomicU64 = AtomicU64::new(1000);
+        let entry = entry(1, AT.fetch_add(1, Ordering::Relaxed), texts);
+        Event::Said { entries: vec![entry], origin: Origin::TERMINAL }
     }
 
     fn contents(history: &History) -> Vec<(u64, String)> {
@@ -135,16 +146,13 @@ mod tests {
 
     #[test]
     fn lists_in_the_order_of_the_conversation_whenever_it_was_heard() {
-        let entry = |seq, at, texts: &[&str]| {
-            let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
-            let uname = "Bob".parse().unwrap();
-            let draft = Draft { epoch: 1, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
-            let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
+        let heard = |at, texts: &[&str]| {
+            let entry = entry(2, at, texts.iter().map(|text| (*text).to_owned()));
             Event::Message(Message::Entry { entry, marks: Marks::default() })
         };
         let mut history = History::new(0);
-        history.record(&[entry(1, 300, &["three"]), said(["four".into()])], 400);
-        history.record(&[entry(0, 200, &["one", "two"])], 500);
+        history.record(&[heard(300, &["three"]), said(["four".into()])], 5000);
+        history.record(&[heard(200, &["one", "two"])], 6000);
         let expected =
             [(2, "one"), (3, "two"), (0, "three"), (1, "four")].map(|(id, text)| (id, text.to_owned()));
         assert_eq!(contents(&history), expected);

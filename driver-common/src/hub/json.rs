@@ -163,10 +163,7 @@ impl<'a> From<&'a PeerInfo> for Peer<'a> {
             node_id: *node_id,
             uname,
             key: *key,
-            version: match version {
-                Version::V1 => 1,
-                Version::V2 => 2,
-            },
+            version: number(*version),
             state: "linked",
         }
     }
@@ -182,6 +179,14 @@ impl<'a> From<&'a Past> for Message<'a> {
             own: line.node_id.is_none(),
             source: Source::new(line.facts.as_deref(), line.part),
         }
+    }
+}
+
+/// A version as a number.
+pub(crate) fn number(version: Version) -> u8 {
+    match version {
+        Version::V1 => 1,
+        Version::V2 => 2,
     }
 }
 
@@ -264,12 +269,7 @@ mod tests {
             )
         };
         let signed = entry(None);
-        let said = Happened::Said {
-            texts: signed.texts().to_vec(),
-            entries: vec![signed.clone()],
-            uname: signed.uname().clone(),
-            origin: Origin::TERMINAL,
-        };
+        let said = Happened::Said { entries: vec![signed.clone()], origin: Origin::TERMINAL };
         let beside = facts(&signed, r#""signed":true"#, [false; 3]);
         let sent = format!(
             r#"{{"MessageSent":{{"from":"Bob","content":"hi"}},"at":5,"id":6,"signed":true,{beside}}}"#

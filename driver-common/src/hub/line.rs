@@ -1,9 +1,8 @@
 //! One line that was said, and what is known of it.
 
-use std::iter;
 use std::sync::Arc;
 
-use proto_core::{ChatText, Entry, EntryId, Marks, Message, Name, NodeId, PublicKey, Via};
+use proto_core::{Entry, EntryId, Marks, Message, Name, NodeId, PublicKey, Via};
 use serde::Serialize;
 
 use crate::{Event, Origin};
@@ -82,7 +81,7 @@ impl Facts {
 pub(super) fn count(event: &Event) -> usize {
     match event {
         Event::Message(message) | Event::Recalled(message) => message.texts().count(),
-        Event::Said { texts, .. } => texts.len(),
+        Event::Said { entries, .. } => entries.iter().map(|entry| entry.texts().len()).sum(),
         _ => 0,
     }
 }
@@ -106,23 +105,21 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
         })
     });
     let said = match event {
-        Event::Said { texts, entries, uname, origin } => Some((texts, entries, uname, *origin)),
+        Event::Said { entries, origin } => Some((entries, *origin)),
         _ => None,
     };
-    let said = said.into_iter().flat_map(|(texts, entries, from, origin)| {
-        let facts = entries.iter().flat_map(facts_by_line).chain(iter::repeat((0, None)));
-        texts.iter().map(ChatText::as_str).zip(facts).map(move |(content, (part, facts))| Line {
-            from,
-            content,
-            node_id: None,
-            origin: Some(origin),
-            facts,
-            part,
+    let said = said.into_iter().flat_map(|(entries, origin)| {
+        entries.iter().flat_map(move |entry| {
+            let facts = Facts::new(entry, Marks::default());
+            entry.texts().iter().enumerate().map(move |(part, text)| Line {
+                from: entry.uname(),
+                content: text.as_str(),
+                node_id: None,
+                origin: Some(origin),
+                facts: Some(facts.clone()),
+                part,
+            })
         })
     });
     heard.chain(said)
-}
-
-fn facts_by_line(entry: &Arc<Entry>) -> impl Iterator<Item = (usize, Option<Arc<Facts>>)> {
-    iter::repeat_n(Some(Facts::new(entry, Marks::default())), entry.texts().len()).enumerate()
 }

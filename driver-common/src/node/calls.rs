@@ -8,7 +8,7 @@ use proto_core::{Command, CommandError, Outcome};
 use super::NodeTask;
 use crate::handle::{Request, Say};
 use crate::runtime::Runtime;
-use crate::{Event, Figures, Me, Said, SayError};
+use crate::{Event, Me, SayError};
 
 /// Calls taken in a turn.
 const CALLS: usize = 64;
@@ -84,13 +84,8 @@ impl<R: Runtime> NodeTask<R> {
                     started: self.started,
                 });
             }
-            Request::Figures { reply } => {
-                let _ = reply.try_send(Figures {
-                    stats: self.node.stats().clone(),
-                    peers: self.node.peers().count(),
-                    connections: self.node.connections(),
-                    buffered: self.node.buffered(),
-                });
+            Request::Status { reply } => {
+                let _ = reply.try_send(Box::new(self.node.status()));
             }
             Request::Shutdown { done } => {
                 self.stop();
@@ -129,9 +124,8 @@ impl<R: Runtime> NodeTask<R> {
             Ok(Outcome::Done) => Vec::new(),
             Err(error) => return Err((say, error)),
         };
-        let _ = say.reply.try_send(Ok(Said { entries: entries.clone(), peers: self.node.peers().count() }));
-        let uname = self.node.uname().clone();
-        self.outbox.push(Event::Said { texts: say.texts, entries, uname, origin: say.origin });
+        let _ = say.reply.try_send(Ok(entries.clone()));
+        self.outbox.push(Event::Said { entries, origin: say.origin });
         Ok(())
     }
 

@@ -32,8 +32,8 @@ impl Outbox {
     }
 
     pub(super) fn push(&mut self, event: Event) {
-        if let Event::Said { texts, .. } = &event {
-            self.said += texts.iter().map(|text| text.as_str().len()).sum::<usize>();
+        if let Event::Said { entries, .. } = &event {
+            self.said += entries.iter().map(|entry| entry.size()).sum::<usize>();
         }
         if self.batch.is_empty() {
             self.batch.reserve(self.expected);

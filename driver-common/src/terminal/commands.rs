@@ -6,6 +6,7 @@ use futures_lite::future::block_on;
 use proto_core::{PeerInfo, Version};
 
 use super::entry::{Entry, HELP};
+use super::render;
 use super::visible::visible;
 use super::voice::Voice;
 use crate::RequestError;
@@ -22,6 +23,9 @@ impl Voice {
                 Ok(())
             }
             Entry::Peers => block_on(self.handle.peers()).map(|peers| self.list(&peers)),
+            Entry::Status => block_on(self.handle.status()).map(|status| {
+                render::status(&status).iter().for_each(|line| self.tell(line));
+            }),
             Entry::Connect(addr) => {
                 block_on(self.handle.connect(addr.clone())).map(|()| self.tell(&format!("dialing {addr}")))
             }

@@ -8,6 +8,7 @@ pub(crate) enum Entry {
     Nothing,
     Say(Vec<ChatText>),
     Peers,
+    Status,
     Connect(PeerAddr),
     Nick(Name),
     Help,
@@ -18,8 +19,9 @@ pub(crate) enum Entry {
 
 /// The lines that `/help` prints.
 pub(crate) const HELP: &[&str] = &[
-    "what you type and enter is said to everybody who is linked; pasted lines are one message each",
-    "/peers              who is here",
+    "what you type and enter is said to everybody in the network; pasted lines are one message each",
+    "/peers              who is linked to you",
+    "/status             how this node is doing",
     "/connect HOST:PORT  dial a peer until it is linked",
     "/nick NAME          go by another name",
     "/quit               leave (^D and ^C too)",
@@ -56,9 +58,10 @@ impl Entry {
     fn command(name: &str, argument: &str) -> Self {
         match (name, argument) {
             ("peers", "") => Self::Peers,
+            ("status", "") => Self::Status,
             ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
-            ("peers" | "help" | "quit", _) => Self::Wrong(format!("/{name} stands alone")),
+            ("peers" | "status" | "help" | "quit", _) => Self::Wrong(format!("/{name} stands alone")),
             ("connect", addr) => match addr.parse() {
                 Ok(addr) => Self::Connect(addr),
                 Err(error) => Self::Wrong(format!("/connect HOST:PORT: {error}")),
@@ -112,6 +115,7 @@ mod tests {
     #[test]
     fn commands() {
         assert_eq!(Entry::parse("/peers"), Entry::Peers);
+        assert_eq!(Entry::parse("/status"), Entry::Status);
         assert_eq!(Entry::parse("/help "), Entry::Help);
         assert_eq!(Entry::parse("/quit"), Entry::Quit);
         assert_eq!(Entry::parse("/connect  [::1]:80 "), Entry::Connect("[::1]:80".parse().unwrap()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use proto_core::{LeaveReason, Marks, Message, Name, NodeId, Notice, PeerInfo};
+use proto_core::{LeaveReason, LinkRole, Marks, Message, Name, NodeId, Notice, PeerInfo, Status};
 
 use super::visible::{push_visible, visible};
 use crate::words;
@@ -163,6 +163,49 @@ pub(crate) fn renamed(before: &str, label: &str) -> String {
     format!("{before} is now {label}")
 }
 
+/// How a node is doing, a line each.
+pub(crate) fn status(status: &Status) -> Vec<String> {
+    let Status { node_id, uname, links, entries, book, gaps, clock_ahead_ms, .. } = status;
+    let mut lines = vec![format!("{node_id}  {}", visible(uname.as_str()))];
+    lines.push(format!(
+        "{} held of {}, {} of the network known",
+        counted(entries.held, "entry", "entries"),
+        counted(entries.authors, "author", "authors"),
+        counted(book.known, "address", "addresses"),
+    ));
+    if let Some(ahead_ms) = *clock_ahead_ms {
+        lines.push(words::notice(&Notice::ClockOff { ahead_ms }));
+    }
+    for link in links {
+        let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
+        let queued = if link.queued > 0 { format!(", {} bytes wait", link.queued) } else { String::new() };
+        let (id, name) = (link.node_id.short(), visible(link.uname.as_str()));
+        lines.push(format!(
+            "  {id}  {}  {name}: {}, {round_trip}{queued}",
+            link.remote_addr,
+            role(link.role)
+        ));
+    }
+    for gap in gaps {
+        let missing = words::missing(gap.to.saturating_sub(gap.from), &gap.uname);
+        lines.push(format!("  {}", visible(&missing)));
+    }
+    lines
+}
+
+fn role(role: LinkRole) -> &'static str {
+    match role {
+        LinkRole::Parent => "parent",
+        LinkRole::Child => "child",
+        LinkRole::Announce => "announced to",
+        LinkRole::Lines => "lines alone",
+    }
+}
+
+fn counted(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// A notice of the node.
 pub(crate) fn notice(notice: &Notice) -> String {
     visible(&words::notice(notice))
@@ -172,8 +215,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
 pub(crate) fn caveat(message: &Message) -> Option<String> {
     let mut caveats = Vec::new();
     match message {
-        Message::Line { peer, .. } if peer.key.is_none() => caveats.push("unsigned".to_owned()),
-        Message::Line { .. } => {}
+        Message::Line { .. } => caveats.push("unsigned".to_owned()),
         Message::Entry { entry, marks } => {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, by way of {}", visible(entry.uname().as_str().trim())));

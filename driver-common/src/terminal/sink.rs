@@ -60,15 +60,14 @@ impl Sink {
             Event::Recalled(message) if self.aside.is_none() => {
                 self.take_own(message.uname(), message.texts());
             }
-            Event::Said { texts, uname, origin, .. }
-                if self.aside.is_none() && origin != Origin::TERMINAL =>
-            {
-                self.take_own(&uname, texts.iter().map(ChatText::as_str));
+            Event::Said { entries, origin } if self.aside.is_none() && origin != Origin::TERMINAL => {
+                for entry in entries {
+                    self.take_own(entry.uname(), entry.texts().iter().map(ChatText::as_str));
+                }
             }
             // Standard output has what others say; who typed at the terminal saw it.
             Event::Recalled(_) | Event::Said { .. } => {}
             Event::Joined(peer) => {
-                self.common.not_alone();
                 self.roster.note(&peer);
                 self.notice(&render::joined(&self.roster.label(&peer)));
             }
@@ -182,17 +181,19 @@ mod tests {
         Event::Message(Message::Line { peer: peer.clone(), text: text.to_owned() })
     }
 
-    fn said(text: &str, origin: Origin) -> Event {
-        let texts = vec![ChatText::new(text).unwrap()];
-        Event::Said { texts, entries: vec![], uname: Name::cut("Me").unwrap(), origin }
+    fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
+        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
+        let uname = Name::cut(uname).unwrap();
+        let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via: None };
+        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
     }
 
-    fn entry(texts: &[&str]) -> Message {
-        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
-        let uname = Name::cut("Zoe").unwrap();
-        let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via: None };
-        let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
-        Message::Entry { entry, marks: Marks { late: true, ..Marks::default() } }
+    fn said(text: &str, origin: Origin) -> Event {
+        Event::Said { entries: vec![entry("Me", &[text])], origin }
+    }
+
+    fn heard(texts: &[&str]) -> Message {
+        Message::Entry { entry: entry("Zoe", texts), marks: Marks { late: true, ..Marks::default() } }
     }
 
     fn events() -> Vec<Event> {
@@ -208,8 +209,8 @@ mod tests {
             Event::Updated(peer(2, "B\x1bob")),
             Event::Updated(peer(2, "Rob")),
             message(&peer(2, "Rob"), "new name"),
-            Event::Message(entry(&["from afar", "more"])),
-            Event::Recalled(entry(&["said before"])),
+            Event::Message(heard(&["from afar", "more"])),
+            Event::Recalled(heard(&["said before"])),
             Event::Left { peer: alice, reason: LeaveReason::Closed },
             message(&other, "alone"),
         ]

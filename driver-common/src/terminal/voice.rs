@@ -1,6 +1,5 @@
 //! The user's side of the conversation: says what was typed or piped, and tells the user what came of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proto_core::{ChatText, Name};
@@ -14,13 +13,11 @@ use crate::{Handle, Origin, SayError};
 pub(crate) struct Common {
     /// The name of this node's user.
     uname: Mutex<Name>,
-    /// The user was told that nobody is linked, and nobody came since.
-    told_alone: AtomicBool,
 }
 
 impl Common {
     pub(crate) fn new(uname: Name) -> Arc<Self> {
-        Arc::new(Self { uname: Mutex::new(uname), told_alone: AtomicBool::new(false) })
+        Arc::new(Self { uname: Mutex::new(uname) })
     }
 
     pub(crate) fn uname(&self) -> Name {
@@ -29,11 +26,6 @@ impl Common {
 
     pub(crate) fn rename(&self, uname: Name) {
         *self.uname.lock().unwrap_or_else(PoisonError::into_inner) = uname;
-    }
-
-    /// Somebody is here.
-    pub(crate) fn not_alone(&self) {
-        self.told_alone.store(false, Ordering::Relaxed);
     }
 }
 
@@ -62,12 +54,6 @@ impl Voice {
 
     async fn say_part(&self, texts: Vec<ChatText>) -> bool {
         match self.handle.say(texts, Origin::TERMINAL).await {
-            Ok(said) if said.peers == 0 => {
-                if !self.common.told_alone.swap(true, Ordering::Relaxed) {
-                    self.tell("nobody is linked: what you say reaches no one until somebody comes");
-                }
-                true
-            }
             Ok(_) => true,
             Err(SayError::Stopped) => false,
             Err(error @ (SayError::Busy | SayError::TooMuch)) => {

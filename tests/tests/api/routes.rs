@@ -89,7 +89,8 @@ fn what_cannot_be_said_is_refused_with_the_right_status() {
 #[test]
 fn wrong_methods_and_paths_are_told_so() {
     let node = Node::start(Driver::Smol, "Alice");
-    let reading = ["/", "/peers", "/me", "/messages", "/metrics", "/page/main.js", "/page/style.css"];
+    let reading =
+        ["/", "/peers", "/me", "/messages", "/metrics", "/status", "/page/main.js", "/page/style.css"];
     let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain([("/send", "POST"), ("/ws", "GET")]);
     for (path, allowed) in routes {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
@@ -240,7 +241,7 @@ fn while_the_peers_are_slow_it_is_told_when_to_try_again() {
 #[test]
 fn a_node_that_has_stopped_says_so() {
     let (node, hub) = Node::start_stopped();
-    for path in ["/peers", "/me", "/metrics"] {
+    for path in ["/peers", "/me", "/metrics", "/status"] {
         expect_error(&node.get(path), 503);
     }
     expect_error(&node.send("x"), 503);
@@ -260,6 +261,25 @@ fn a_body_that_holds_more_than_a_text_may_is_refused_and_the_longest_text_sent_w
 }
 
 #[test]
+fn who_accepts_json_gets_the_entries_ids() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let mut heard = bob.socket();
+        let body = json!({"msg": "one\ntwo\nthree"}).to_string();
+        let sent = alice.request("POST", "/send", &[("Accept", "application/json")], &body);
+        assert_eq!((sent.status, header(&sent, "content-type")), (200, Some("application/json")));
+        let sent = sent.json();
+        assert_eq!(sent["texts"], 3);
+        let ids = sent["ids"].as_array().unwrap();
+        let mut heard_in: Vec<_> =
+            (0..3).map(|_| heard.expect("MessageReceived").1["entry"]["id"].clone()).collect();
+        heard_in.dedup();
+        assert_eq!(heard_in, *ids);
+        assert_eq!(alice.send("plain").body, "sent");
+    }
+}
+
+#[test]
 fn figures_are_there_to_be_scraped() {
     for driver in Driver::ALL {
         let [alice, bob] = pair(driver);
@@ -273,5 +293,34 @@ fn figures_are_there_to_be_scraped() {
             assert!(scraped.body.lines().any(|found| found == line), "{line:?} is not in\n{}", scraped.body);
         }
         assert!(scraped.body.ends_with("# EOF\n"));
+    }
+}
+
+#[test]
+fn the_status_tells_how_the_node_is_doing() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let mut heard = bob.socket();
+        alice.send("one\ntwo");
+        heard.expect("MessageReceived");
+        let me = alice.get("/me").json();
+        // The first round trip is measured as soon as the two are linked.
+        let round_trip = || alice.get("/status").json()["links"][0]["round_trip_ms"].as_f64();
+        eventually("a round trip", SOON, || round_trip().is_some_and(|time| time > 0.0 && time < 10_000.0));
+        let status = alice.get("/status");
+        assert_eq!((status.status, header(&status, "content-type")), (200, Some("application/json")));
+        let status = status.json();
+        for key in ["node_id", "uname", "key", "listen_addr"] {
+            assert_eq!(status[key], me[key], "{key}");
+        }
+        let (link, other) = (&status["links"][0], bob.get("/me").json());
+        for key in ["node_id", "uname", "key"] {
+            assert_eq!(link[key], other[key], "{key}");
+        }
+        assert_eq!((&link["version"], &link["dialed"]), (&json!(2), &json!(false)));
+        assert!(["parent", "child", "announce"].map(Value::from).contains(&link["role"]), "{link}");
+        assert_eq!((&status["entries"]["held"], &status["stats"]["signed"]), (&json!(1), &json!(1)));
+        assert_eq!((&status["gaps"], &status["clock_ahead_ms"]), (&json!([]), &json!(null)));
+        assert!(status["book"]["known"].is_u64() && status["tree"].is_object(), "{status}");
     }
 }

@@ -2,6 +2,7 @@
 //! is promised.
 
 mod bad_input;
+mod conversation;
 mod floods;
 mod identity;
 mod life;

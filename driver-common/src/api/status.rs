@@ -1,0 +1,74 @@
+//! The JSON of `GET /status`.
+
+use std::net::SocketAddr;
+
+use proto_core::{
+    BookStatus, ConnId, EntriesStatus, GapStatus, LinkRole, LinkStatus, Name, NodeId, PublicKey, Stats,
+    Status, TreeStatus,
+};
+use serde::Serialize;
+
+use crate::hub::json::{number, to_json};
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    node_id: NodeId,
+    key: PublicKey,
+    uname: &'a Name,
+    listen_addr: Option<SocketAddr>,
+    /// By which this clock is ahead of the others', where it is off.
+    clock_ahead_ms: Option<i64>,
+    links: Vec<Link<'a>>,
+    book: BookStatus,
+    tree: &'a TreeStatus,
+    entries: EntriesStatus,
+    gaps: &'a [GapStatus],
+    stats: &'a Stats,
+}
+
+#[derive(Serialize)]
+struct Link<'a> {
+    conn: ConnId,
+    node_id: NodeId,
+    uname: &'a Name,
+    remote_addr: SocketAddr,
+    version: u8,
+    key: Option<PublicKey>,
+    dialed: bool,
+    round_trip_ms: Option<f64>,
+    queued: usize,
+    role: LinkRole,
+}
+
+pub(super) fn render(status: &Status) -> String {
+    to_json(&Shown {
+        node_id: status.node_id,
+        key: status.key,
+        uname: &status.uname,
+        listen_addr: status.listen_addr,
+        clock_ahead_ms: status.clock_ahead_ms,
+        links: status.links.iter().map(Link::new).collect(),
+        book: status.book,
+        tree: &status.tree,
+        entries: status.entries,
+        gaps: &status.gaps,
+        stats: &status.stats,
+    })
+}
+
+impl<'a> Link<'a> {
+    fn new(link: &'a LinkStatus) -> Self {
+        Self {
+            conn: link.conn,
+            node_id: link.node_id,
+            uname: &link.uname,
+            remote_addr: link.remote_addr,
+            version: number(link.version),
+            key: link.key,
+            dialed: link.dialed,
+            round_trip_ms: link.round_trip.map(|time| time.as_secs_f64() * 1e3),
+            queued: link.queued,
+            role: link.role,
+        }
+    }
+}
