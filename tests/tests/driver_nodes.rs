@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use driver_common::{Event, Handle, Origin, RequestError, SayError, Started, new_identity};
 use driver_smol::Smol;
 use proto_core::{ChatText, Config, LeaveReason, PeerAddr};
-use tests::journal::{Journal, SOON, eventually};
+use tests::journal::{Journal, SOON};
 use tests::process::Driver;
 use tokio::runtime::Runtime;
 
@@ -224,7 +224,9 @@ fn much_said_at_once_is_refused_whole() {
     let said = block_on(node.handle.say(vec![text.clone(); 20], Origin::TERMINAL));
     assert_eq!(said, Err(SayError::TooMuch));
     block_on(node.handle.say(vec![text; 2], Origin::TERMINAL)).unwrap();
-    eventually("one event", SOON, || node.events.look(|all| all.len() == 1));
+    node.events.expect_one("what was said", SOON, |event| matches!(event, Event::Said { .. }));
+    let told = node.events.look(|all| all.iter().filter(|event| matches!(event, Event::Notice(_))).count());
+    assert_eq!((told, node.events.len()), (1, 2), "that nobody hears it, and no part of what was refused");
 }
 
 /// A running node, whose events are received all the time.

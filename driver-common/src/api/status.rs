@@ -66,7 +66,7 @@ impl<'a> Link<'a> {
             version: number(link.version),
             key: link.key,
             dialed: link.dialed,
-            round_trip_ms: link.round_trip.map(|time| time.as_secs_f64() * 1e3),
+            round_trip_ms: link.round_trip.map(|time| time.as_micros() as f64 / 1e3),
             queued: link.queued,
             role: link.role,
         }
