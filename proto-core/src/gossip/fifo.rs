@@ -28,10 +28,6 @@ impl<K: Ord + Copy, V> Fifo<K, V> {
         Some(&self.values.get(self.places.get(key)?)?.1)
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        Some(&mut self.values.get_mut(self.places.get(key)?)?.1)
-    }
-
     pub(super) fn contains(&self, key: &K) -> bool {
         self.places.contains_key(key)
     }
@@ -65,11 +61,6 @@ impl<K: Ord + Copy, V> Fifo<K, V> {
         self.places.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
-        self.places.clear();
-        self.values.clear();
-    }
-
     /// Compares the index with what it is an index of.
     pub(super) fn is_consistent(&self) -> bool {
         self.places.len() == self.values.len()
@@ -94,7 +85,7 @@ mod tests {
         assert!(!fifo.contains(&1) && fifo.is_consistent());
         assert_eq!(fifo.pop_first(), Some((3, 33)));
         assert_eq!(fifo.first(), Some((&2, &20)));
-        fifo.clear();
+        assert_eq!(fifo.pop_first(), Some((2, 20)));
         assert!(fifo.is_empty() && fifo.pop_first().is_none());
     }
 }

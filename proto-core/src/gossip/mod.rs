@@ -441,11 +441,6 @@ impl Gossip {
         }
     }
 
-    /// Entries announced and not here.
-    pub(crate) fn missing(&self) -> usize {
-        self.missing.len()
-    }
-
     /// Compares the indexes with what they are indexes of.
     pub(crate) fn is_consistent(&self) -> bool {
         let here = |peer: &NodeId| self.neighbours.contains(*peer);

@@ -101,10 +101,6 @@ impl Neighbours {
         self.peers.keys().copied()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.peers.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.peers.is_empty()
     }

@@ -1,5 +1,6 @@
 //! The ids of entries that came lately.
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::{EntryId, Instant, Limits};
@@ -28,8 +29,8 @@ impl Seen {
                 self.ids.remove(&oldest);
             }
         }
-        if !self.ids.contains_key(&id) {
-            self.ids.insert(id, now);
+        if let Entry::Vacant(vacant) = self.ids.entry(id) {
+            vacant.insert(now);
             self.order.push_back((now, id));
         }
     }

@@ -104,11 +104,6 @@ impl Reconciler {
         Some(message)
     }
 
-    /// Whether a reconciliation that we began is under way on this link.
-    pub(crate) fn is_under_way(&self, conn: ConnId) -> bool {
-        self.own.contains_key(&conn)
-    }
-
     /// A message came. One that nobody waits for, or that comes too often, has no consequences.
     pub(crate) fn message(
         &mut self,
