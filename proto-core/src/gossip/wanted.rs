@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
-use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 use super::fifo::Fifo;

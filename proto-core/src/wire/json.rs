@@ -36,7 +36,7 @@ pub(super) enum Value<'a> {
 
 #[derive(serde::Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
+enum Field {
     ListenAddr,
     NodeId,
     Uname,
@@ -67,18 +67,18 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
         let mut object = Object::default();
         let mut seen = 0_u8;
-        while let Some(key) = map.next_key::<Key>()? {
+        while let Some(key) = map.next_key::<Field>()? {
             let value = map.next_value()?;
             let slot = match key {
-                Key::ListenAddr => &mut object.listen_addr,
-                Key::NodeId => &mut object.node_id,
-                Key::Uname => &mut object.uname,
-                Key::RemoteAddr => &mut object.remote_addr,
-                Key::V => &mut object.v,
-                Key::Nonce => &mut object.nonce,
-                Key::Links => &mut object.links,
-                Key::Key => &mut object.key,
-                Key::Unknown => continue,
+                Field::ListenAddr => &mut object.listen_addr,
+                Field::NodeId => &mut object.node_id,
+                Field::Uname => &mut object.uname,
+                Field::RemoteAddr => &mut object.remote_addr,
+                Field::V => &mut object.v,
+                Field::Nonce => &mut object.nonce,
+                Field::Links => &mut object.links,
+                Field::Key => &mut object.key,
+                Field::Unknown => continue,
             };
             *slot = value;
             let bit = 1 << key as u8;

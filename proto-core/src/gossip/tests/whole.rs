@@ -109,11 +109,6 @@ fn at_the_turn_of_a_period_nothing_is_lost_or_doubled() {
         let said = talk(&mut network, 420);
         assert_ne!(network.standing(any).root, before);
         assert!(network.is_one_tree() && reached_all(&network, &said));
-        for (i, id) in said.iter().enumerate() {
-            if network.costs[id].redundancy() > 0.0 {
-                std::println!("{skew} {i} {:?}", network.costs[id]);
-            }
-        }
         assert!(redundancy(&network, &said) <= 0.001, "{}", redundancy(&network, &said));
     }
 }
