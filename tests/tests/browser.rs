@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::journal::SOON;
+use tests::http;
+use tests::journal::{SOON, eventually};
 use tests::process::{Driver, Launch};
 use tests::raw::RawPeer;
 use tests::webdriver::Browser;
@@ -47,6 +48,32 @@ fn expect_message(browser: &Browser, from: &str, text: &str) {
     browser.expect(&format!("{from}: {text}"), SOON, &script);
 }
 
+/// Waits until the messages that were signed are these, in this order.
+#[track_caller]
+fn expect_conversation(browser: &Browser, texts: &[&str]) {
+    let script = format!(
+        "return JSON.stringify([...document.querySelectorAll('#log .message:not(:has(.mark)) .text')] \
+         .map(text => text.textContent)) === {}",
+        json!(json!(texts).to_string())
+    );
+    browser.expect(&format!("{texts:?}"), SOON, &script);
+}
+
+/// Whether all messages of this speaker are marked so, and show a part of its id.
+#[track_caller]
+fn expect_marks(browser: &Browser, from: &str, marks: &[&str]) {
+    let script = format!(
+        "const messages = [...document.querySelectorAll('#log .message')] \
+         .filter(message => message.querySelector('.name').textContent === {}); \
+         return messages.length > 0 && messages.every(message => \
+         JSON.stringify([...message.querySelectorAll('.mark')].map(mark => mark.textContent)) === {} \
+         && /^[0-9a-f]{{8}}$/.test(message.querySelector('.short-id').textContent))",
+        json!(from),
+        json!(json!(marks).to_string())
+    );
+    browser.expect(&format!("{from} marked {marks:?}"), SOON, &script);
+}
+
 /// Waits until the page says that its node is there, and that exactly these are here.
 #[track_caller]
 fn expect_here(browser: &Browser, names: &[&str], timeout: Duration) {
@@ -63,7 +90,9 @@ fn expect_here(browser: &Browser, names: &[&str], timeout: Duration) {
 fn two_pages_say_see_lose_the_node_and_get_it_back() {
     let Some(browser) = browser() else { return };
     let alice = Launch::new(Driver::Tokio, "Alice").start();
+    let data = tempfile::tempdir().unwrap();
     let launch = Launch::new(Driver::Smol, "Bob").peer(alice.addr());
+    let launch = launch.args(["--data-dir", data.path().to_str().unwrap()]);
     let mut bob = launch.start();
     let (at_alice, at_bob) = (browser.window(), browser.new_window());
     browser.switch_to(&at_bob);
@@ -89,6 +118,8 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
     let (mallory, _) = RawPeer::join(alice.addr(), "<i>Mallory</i>");
     mallory.send("MSG|<script>document.title='owned'</script>\n");
     expect_message(&browser, "<i>Mallory</i>", "<script>document.title='owned'</script>");
+    expect_marks(&browser, "<i>Mallory</i>", &["unsigned"]);
+    expect_marks(&browser, "Bob", &[]);
     drop(mallory);
     expect_here(&browser, &["Alice", "Bob"], SOON);
     browser.switch_to(&at_bob);
@@ -125,4 +156,11 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
     bob.expect_out("Alice: welcome back", SOON);
     browser.switch_to(&at_bob);
     expect_message(&browser, "Alice", "welcome back");
+    // The new node knows what the old one said and heard, and the page knows that it has it already.
+    let restored = || http::get(bob.api(), "/messages").unwrap().json().as_array().unwrap().len() >= 4;
+    eventually("the conversation of before at the new node", SOON, restored);
+    expect_conversation(
+        &browser,
+        &["hello from the page", "and back", text_alone, "written while it was away", "welcome back"],
+    );
 }
