@@ -288,7 +288,8 @@ impl Node {
         // Both are below 2^53.
         let ahead_ms = wall as i64 - entry.at() as i64;
         let tolerance = self.config.limits.clock_tolerance;
-        if let Some(ahead_ms) = self.skew.heard(self.now, entry.author(), ahead_ms, tolerance) {
+        let fewest = self.roster.degree().min(2);
+        if let Some(ahead_ms) = self.skew.heard(self.now, entry.author(), ahead_ms, tolerance, fewest) {
             self.actions.push_back(Action::Notice(Notice::ClockOff { ahead_ms }));
         }
     }
