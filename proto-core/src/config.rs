@@ -232,7 +232,8 @@ pub struct Limits {
     pub tree_told_every: Duration,
     /// How long after the new parent the old one learns that it is it no more. *Guess.*
     pub tree_overlap: Duration,
-    /// Entries that had to be asked for from others that cost a parent its place. *Spec.*
+    /// Entries that had to be asked for from others that cost a parent its place; a neighbour that was asked in vain so
+    /// often in a row is not to be one either. *Spec.*
     pub parent_failures: usize,
     /// Within so long. *Spec.*
     pub parent_failures_window: Duration,
@@ -399,7 +400,7 @@ impl Default for Limits {
             ask_after: Duration::from_millis(150),
             ask_after_alone: Duration::from_millis(50),
             ask_again: Duration::from_millis(300),
-            ask_tries: 10,
+            ask_tries: 16,
             announcers: 16,
             missing: 4096,
             missing_per_link: 1024,

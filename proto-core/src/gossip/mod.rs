@@ -258,8 +258,7 @@ impl Gossip {
     fn forget_missing(&mut self, from: Option<NodeId>, id: &EntryId) -> Arrival {
         let wanted = self.wanted.found(id);
         let found = self.missing.found(from, id);
-        let grafted = found.asked.is_some() && found.asked == from;
-        Arrival { holders: found.announcers, grafted, wanted }
+        Arrival { holders: found.announcers, grafted: found.asked, wanted }
     }
 
     /// An entry that was not here is to spread: whom to push it to, in the order of their ids. To others it is announced.
@@ -382,6 +381,9 @@ impl Gossip {
             self.to_ask.entry(peer).or_default().push_back(id);
             #[cfg(feature = "plumtree")]
             self.grafted(peer);
+        }
+        while let Some(peer) = self.missing.next_unanswering() {
+            self.trees.shun(context, peer);
         }
     }
 

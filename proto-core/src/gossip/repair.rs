@@ -16,7 +16,9 @@ pub(super) struct Missing {
     /// What each neighbour announced first, in order: an index of `entries`.
     first_heard: BTreeMap<NodeId, Fifo<EntryId, ()>>,
     /// How often in a row each neighbour was asked in vain.
-    in_vain: BTreeMap<NodeId, u32>,
+    in_vain: BTreeMap<NodeId, usize>,
+    /// Neighbours that were asked in vain once too often.
+    unanswering: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -40,8 +42,8 @@ struct Announcer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) announcers: Vec<NodeId>,
-    /// Who was asked for it last.
-    pub(super) asked: Option<NodeId>,
+    /// Who brought it had been asked for it.
+    pub(super) asked: bool,
 }
 
 impl Missing {
@@ -55,11 +57,7 @@ impl Missing {
         limits: &Limits,
     ) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            let known = entry.announcers.iter().any(|announcer| announcer.peer == peer);
-            if !known && entry.announcers.len() < limits.announcers {
-                entry.announcers.push(Announcer { peer, asked: 0 });
-            }
-            return;
+            return entry.add(peer, limits);
         }
         if limits.missing == 0 {
             return;
@@ -100,23 +98,25 @@ impl Missing {
         Some(entry)
     }
 
-    /// Whether this neighbour was asked for the entry last.
+    /// Whether this neighbour was asked for the entry.
     pub(super) fn is_asked(&self, peer: NodeId, id: &EntryId) -> bool {
-        self.entries.get(id).is_some_and(|entry| entry.asked == Some(peer))
+        self.entries.get(id).is_some_and(|entry| entry.was_asked(peer))
     }
 
     /// The entry came from this neighbour, or is no longer wanted.
     pub(super) fn found(&mut self, from: Option<NodeId>, id: &EntryId) -> Found {
         let Some(entry) = self.remove(id) else { return Found::default() };
-        if let Some(from) = from.filter(|from| entry.asked == Some(*from)) {
+        let asked = from.filter(|from| entry.was_asked(*from));
+        if let Some(from) = asked {
             self.in_vain.remove(&from);
         }
         let announcers = entry.announcers.iter().map(|announcer| announcer.peer).collect();
-        Found { announcers, asked: entry.asked }
+        Found { announcers, asked: asked.is_some() }
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.in_vain.remove(&peer);
+        self.unanswering.remove(&peer);
         for entry in self.entries.values_mut() {
             entry.announcers.retain(|announcer| announcer.peer != peer);
         }
@@ -137,6 +137,9 @@ impl Missing {
             if let Some(asked) = entry.asked.filter(here) {
                 let in_vain = self.in_vain.entry(asked).or_default();
                 *in_vain = in_vain.saturating_add(1);
+                if in_vain.is_multiple_of(limits.parent_failures.max(1)) {
+                    self.unanswering.insert(asked);
+                }
             }
             let in_vain = |peer: &NodeId| self.in_vain.get(peer).copied().unwrap_or(0);
             // Who was asked less often for this one, then who answered better, then who announced first.
@@ -160,6 +163,11 @@ impl Missing {
         None
     }
 
+    /// The next neighbour that was asked in vain so often that it is no good as a parent.
+    pub(super) fn next_unanswering(&mut self) -> Option<NodeId> {
+        self.unanswering.pop_first()
+    }
+
     pub(super) fn is_consistent(&self) -> bool {
         let due = self.entries.iter().map(|(id, entry)| (entry.at, *id)).collect::<BTreeSet<_>>();
         let first = |id: &EntryId, peer| self.entries.get(id).is_some_and(|entry| entry.first == peer);
@@ -168,6 +176,25 @@ impl Missing {
             && self.first_heard.iter().all(|(peer, ids)| {
                 !ids.is_empty() && ids.is_consistent() && ids.keys().all(|id| first(id, *peer))
             })
+    }
+}
+
+impl Entry {
+    /// One more announcer. Where there is no room it takes the place of the one that was asked most.
+    fn add(&mut self, peer: NodeId, limits: &Limits) {
+        if self.announcers.iter().any(|announcer| announcer.peer == peer) {
+            return;
+        }
+        if self.announcers.len() >= limits.announcers {
+            let most = self.announcers.iter().enumerate().max_by_key(|(_, announcer)| announcer.asked);
+            let Some((index, _)) = most.filter(|(_, announcer)| announcer.asked > 0) else { return };
+            self.announcers.remove(index);
+        }
+        self.announcers.push(Announcer { peer, asked: 0 });
+    }
+
+    fn was_asked(&self, peer: NodeId) -> bool {
+        self.announcers.iter().any(|announcer| announcer.peer == peer && announcer.asked > 0)
     }
 }
 
@@ -218,9 +245,11 @@ mod tests {
         }
         assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
         assert_eq!(missing.next_due(at(450), &limits), Some((peer(2), id(1))));
-        assert!(missing.is_asked(peer(2), &id(1)) && !missing.is_asked(peer(1), &id(1)));
+        missing.announced(at(460), peer(3), id(1), after(), &limits);
+        assert!(missing.is_asked(peer(1), &id(1)), "its answer may be late");
+        assert!(missing.is_asked(peer(2), &id(1)) && !missing.is_asked(peer(3), &id(1)));
         let found = missing.found(Some(peer(2)), &id(1));
-        assert_eq!(found, Found { announcers: vec![peer(1), peer(2)], asked: Some(peer(2)) });
+        assert_eq!(found, Found { announcers: [1, 2, 3].map(peer).to_vec(), asked: true });
         for n in [1, 2] {
             missing.announced(at(500), peer(n), id(2), after(), &limits);
         }
@@ -249,11 +278,17 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_announcers_are_remembered() {
+    fn only_so_many_announcers_are_remembered_and_fresh_ones_before_asked_ones() {
         let limits = Limits { announcers: 2, ..Limits::default() };
         let mut missing = Missing::default();
         for n in [1, 1, 2, 3] {
             missing.announced(at(0), peer(n), id(1), after(), &limits);
+        }
+        assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
+        missing.announced(at(160), peer(3), id(1), after(), &limits);
+        assert_eq!(missing.found(None, &id(1)).announcers, [peer(2), peer(3)]);
+        for n in [1, 1, 2, 3] {
+            missing.announced(at(200), peer(n), id(1), after(), &limits);
         }
         assert_eq!(missing.found(None, &id(1)).announcers, [peer(1), peer(2)]);
     }

@@ -21,6 +21,7 @@ pub(super) struct Trees {
     me: NodeId,
     key: PublicKey,
     trees: BTreeMap<u64, Tree>,
+    /// At most as many as links are held.
     shunned: Shunned,
 }
 
@@ -118,7 +119,16 @@ impl Trees {
     pub(super) fn failed(&mut self, context: Context<'_>, at: u64) {
         let Some(period) = self.period_of(context, Some(at)) else { return };
         let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.failed(context)) else { return };
-        self.shunned.insert(parent, context.now + context.limits.parent_shunned);
+        self.shun(context, parent);
+    }
+
+    /// This neighbour is not to be a parent for a while.
+    pub(super) fn shun(&mut self, context: Context<'_>, peer: NodeId) {
+        if self.shunned.len() >= context.limits.held {
+            let first = self.shunned.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
+            first.map(|peer| self.shunned.remove(&peer));
+        }
+        self.shunned.insert(peer, context.now + context.limits.parent_shunned);
         for tree in self.trees.values_mut() {
             tree.choose(context, &self.shunned);
         }
