@@ -26,7 +26,7 @@
 //! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
 //! asks for `/messages` after it opened a WebSocket can tell what it has from both.
 //!
-//! `entry` is the signed entry that the line was in: `id`, `author` (the node's id), `key`, `epoch`, `seq`, `at` (when it was
+//! `entry` is the signed entry that the line was in: `id`, `author` (the node's id), `uname` (its name), `key`, `epoch`, `seq`, `at` (when it was
 //! said, by its author's clock), `signed`, and what is odd about it: `late` (later ones of its author came before it),
 //! `forked` (its author signed another one under that number), `backdated`; `part` is which of its lines this is. Where `signed` is false, `via` names who said
 //! it by the author's word: a peer that signs nothing. A line in no entry was heard from such a peer by this node itself.

@@ -26,6 +26,8 @@ pub(super) struct Line<'a> {
 pub(crate) struct Facts {
     id: EntryId,
     author: NodeId,
+    /// Its author's name.
+    uname: Name,
     key: PublicKey,
     epoch: u64,
     seq: u64,
@@ -55,6 +57,7 @@ impl Facts {
         Arc::new(Self {
             id: entry.id(),
             author: entry.author(),
+            uname: entry.uname().clone(),
             key: entry.key(),
             epoch: entry.epoch(),
             seq: entry.seq(),
