@@ -262,11 +262,13 @@ pub struct Limits {
     pub announcers: usize,
     /// Entries announced and not here; past it, who announced most loses the oldest. *Spec.*
     pub missing: usize,
-    /// Of these, first announced by one neighbour. *Guess.*
+    /// Of these, first announced by one neighbour; the rest is asked for as after a reconciliation. *Guess*: what one
+    /// `IHAVE` takes.
     pub missing_per_link: usize,
     /// Entries asked for at once from one neighbour after a reconciliation. *Spec.*
     pub asked: usize,
-    /// Entries that wait to be asked for from one neighbour; the rest is left to the next reconciliation. *Guess.*
+    /// Entries asked for and to be asked for after reconciliations; the rest is left to the next one. *Guess*: as many
+    /// as a log holds.
     pub wanted: usize,
     /// How long an entry asked for after a reconciliation is waited for. *Guess.*
     pub asked_for: Duration,
@@ -403,7 +405,7 @@ impl Default for Limits {
             ask_tries: 16,
             announcers: 16,
             missing: 4096,
-            missing_per_link: 1024,
+            missing_per_link: 512,
             asked: 256,
             wanted: 10_000,
             asked_for: Duration::from_secs(10),

@@ -48,6 +48,12 @@ impl<K: Ord + Copy, V> Fifo<K, V> {
         Some((key, value))
     }
 
+    pub(super) fn pop_last(&mut self) -> Option<(K, V)> {
+        let (_, (key, value)) = self.values.pop_last()?;
+        self.places.remove(&key);
+        Some((key, value))
+    }
+
     /// In the order in which they came.
     pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
         self.values.values().map(|(key, _)| key)
@@ -85,6 +91,8 @@ mod tests {
         assert!(!fifo.contains(&1) && fifo.is_consistent());
         assert_eq!(fifo.pop_first(), Some((3, 33)));
         assert_eq!(fifo.first(), Some((&2, &20)));
+        fifo.insert(5, 50);
+        assert_eq!(fifo.pop_last(), Some((5, 50)));
         assert_eq!(fifo.pop_first(), Some((2, 20)));
         assert!(fifo.is_empty() && fifo.pop_first().is_none());
     }

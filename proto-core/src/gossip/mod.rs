@@ -165,7 +165,9 @@ impl Gossip {
         self.trees.unlinked(context, peer);
         self.announcements.unlinked(peer);
         self.missing.unlinked(peer);
-        self.wanted.unlinked(peer);
+        if self.wanted.unlinked(peer) {
+            self.reconciliations.soon(context.now, context.limits);
+        }
         self.to_ask.remove(&peer);
         self.reconciliations.unlinked(peer);
         #[cfg(feature = "plumtree")]
@@ -203,13 +205,16 @@ impl Gossip {
         }
         // Where no tree brings it, there is less to wait for.
         let after = if self.is_attached(context, None) { limits.ask_after } else { limits.ask_after_alone };
+        let mut more = Vec::new();
         for id in ids {
             if self.seen.contains(id) || have(id) {
                 self.announcements.cancel(from, id);
-            } else {
-                self.missing.announced(now, from, *id, after, limits);
+            } else if !self.missing.announced(now, from, *id, after, limits) {
+                more.push(*id);
             }
         }
+        // So many are not on their way along the tree.
+        self.wanted.want(now, from, more, limits);
     }
 
     /// These entries are wanted from this neighbour, in this order: a reconciliation showed that it holds them.
@@ -381,6 +386,9 @@ impl Gossip {
             self.to_ask.entry(peer).or_default().push_back(id);
             #[cfg(feature = "plumtree")]
             self.grafted(peer);
+        }
+        if self.wanted.give_up(now, limits) {
+            self.reconciliations.soon(now, limits);
         }
         while let Some(peer) = self.missing.next_unanswering() {
             self.trees.shun(context, peer);

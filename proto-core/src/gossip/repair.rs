@@ -47,7 +47,9 @@ pub(super) struct Found {
 }
 
 impl Missing {
-    /// A neighbour announced an entry that is not here; the first announcer is asked `after` from now.
+    /// A neighbour announced an entry that is not here; the first announcer is asked `after` from now. False: it has
+    /// announced too many already.
+    #[must_use]
     pub(super) fn announced(
         &mut self,
         now: Instant,
@@ -55,33 +57,30 @@ impl Missing {
         id: EntryId,
         after: Duration,
         limits: &Limits,
-    ) {
+    ) -> bool {
         if let Some(entry) = self.entries.get_mut(&id) {
-            return entry.add(peer, limits);
+            entry.add(peer, limits);
+            return true;
         }
-        if limits.missing == 0 {
-            return;
+        let share = limits.missing_per_link.min(limits.missing);
+        if self.first_heard.get(&peer).map_or(0, Fifo::len) >= share {
+            return false;
         }
-        self.make_room(peer, limits);
+        if self.entries.len() >= limits.missing {
+            self.make_room();
+        }
         let at = now + after;
         let announcers = Vec::from([Announcer { peer, asked: 0 }]);
         self.entries.insert(id, Entry { first: peer, announcers, asked: None, tries: 0, at });
         self.due.insert((at, id));
         self.first_heard.entry(peer).or_default().insert(id, ());
+        true
     }
 
-    /// Nobody's announcements push out all of another's: who holds too much, or most, loses the oldest.
-    fn make_room(&mut self, peer: NodeId, limits: &Limits) {
-        let held = self.first_heard.get(&peer).map_or(0, Fifo::len);
-        let loser = if held >= limits.missing_per_link.max(1) {
-            Some(peer)
-        } else if self.entries.len() >= limits.missing {
-            self.first_heard.iter().max_by_key(|(_, ids)| ids.len()).map(|(peer, _)| *peer)
-        } else {
-            None
-        };
-        let oldest = loser.and_then(|loser| self.first_heard.get(&loser)?.first().map(|(id, ())| *id));
-        if let Some(oldest) = oldest {
+    /// Nobody's announcements push out all of another's: who announced most loses the oldest.
+    fn make_room(&mut self) {
+        let most = self.first_heard.values().max_by_key(|ids| ids.len());
+        if let Some(oldest) = most.and_then(|ids| ids.first().map(|(id, ())| *id)) {
             self.remove(&oldest);
         }
     }
@@ -223,7 +222,7 @@ mod tests {
         let limits = Limits { ask_tries: 4, ..Limits::default() };
         let mut missing = Missing::default();
         for n in 1..4 {
-            missing.announced(at(u64::from(n)), peer(n), id(9), after(), &limits);
+            assert!(missing.announced(at(u64::from(n)), peer(n), id(9), after(), &limits));
         }
         let mut asked = Vec::new();
         while let Some(now) = missing.deadline() {
@@ -241,17 +240,17 @@ mod tests {
         let limits = Limits::default();
         let mut missing = Missing::default();
         for n in [1, 2] {
-            missing.announced(at(0), peer(n), id(1), after(), &limits);
+            assert!(missing.announced(at(0), peer(n), id(1), after(), &limits));
         }
         assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
         assert_eq!(missing.next_due(at(450), &limits), Some((peer(2), id(1))));
-        missing.announced(at(460), peer(3), id(1), after(), &limits);
+        assert!(missing.announced(at(460), peer(3), id(1), after(), &limits));
         assert!(missing.is_asked(peer(1), &id(1)), "its answer may be late");
         assert!(missing.is_asked(peer(2), &id(1)) && !missing.is_asked(peer(3), &id(1)));
         let found = missing.found(Some(peer(2)), &id(1));
         assert_eq!(found, Found { announcers: [1, 2, 3].map(peer).to_vec(), asked: true });
         for n in [1, 2] {
-            missing.announced(at(500), peer(n), id(2), after(), &limits);
+            assert!(missing.announced(at(500), peer(n), id(2), after(), &limits));
         }
         assert_eq!(missing.next_due(at(650), &limits), Some((peer(2), id(2))));
         missing.unlinked(peer(2));
@@ -264,16 +263,13 @@ mod tests {
     fn a_flood_of_announcements_costs_its_sender_first() {
         let limits = Limits { missing: 6, missing_per_link: 4, ..Limits::default() };
         let mut missing = Missing::default();
-        missing.announced(at(0), peer(1), id(1), after(), &limits);
-        for n in 10..14 {
-            missing.announced(at(1), peer(2), id(n), after(), &limits);
-        }
-        assert_eq!(missing.entries.len(), 5);
-        missing.announced(at(2), peer(2), id(14), after(), &limits);
-        assert_eq!((missing.entries.len(), missing.entries.contains_key(&id(10))), (5, false));
-        missing.announced(at(3), peer(3), id(20), after(), &limits);
-        missing.announced(at(3), peer(3), id(21), after(), &limits);
-        assert_eq!((missing.entries.len(), missing.entries.contains_key(&id(11))), (6, false));
+        let mut announced = |n, k| missing.announced(at(0), peer(n), id(k), after(), &limits);
+        assert!(announced(1, 1));
+        assert!((10..14).all(|k| announced(2, k)));
+        assert!(!announced(2, 14), "its share");
+        assert!(announced(2, 1), "another announcer");
+        assert!(announced(3, 20) && announced(3, 21));
+        assert_eq!((missing.entries.len(), missing.entries.contains_key(&id(10))), (6, false));
         assert!(missing.entries.contains_key(&id(1)) && missing.is_consistent());
     }
 
@@ -282,13 +278,13 @@ mod tests {
         let limits = Limits { announcers: 2, ..Limits::default() };
         let mut missing = Missing::default();
         for n in [1, 1, 2, 3] {
-            missing.announced(at(0), peer(n), id(1), after(), &limits);
+            assert!(missing.announced(at(0), peer(n), id(1), after(), &limits));
         }
         assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
-        missing.announced(at(160), peer(3), id(1), after(), &limits);
+        assert!(missing.announced(at(160), peer(3), id(1), after(), &limits));
         assert_eq!(missing.found(None, &id(1)).announcers, [peer(2), peer(3)]);
         for n in [1, 1, 2, 3] {
-            missing.announced(at(200), peer(n), id(1), after(), &limits);
+            assert!(missing.announced(at(200), peer(n), id(1), after(), &limits));
         }
         assert_eq!(missing.found(None, &id(1)).announcers, [peer(1), peer(2)]);
     }

@@ -13,6 +13,8 @@ pub(super) struct Reconciliations {
     neighbours: BTreeMap<NodeId, Neighbour>,
     /// When one with a random neighbour is due.
     random_at: Option<Instant>,
+    /// When the last one was.
+    random_last: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,12 @@ impl Reconciliations {
         }
     }
 
+    /// Something is missing that one neighbour did not bring: another may.
+    pub(super) fn soon(&mut self, now: Instant, limits: &Limits) {
+        let free = self.random_last.map_or(now, |last| now.max(last + limits.reconcile_again));
+        self.random_at = self.random_at.map(|at| at.min(free));
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.neighbours.values().filter_map(|neighbour| neighbour.due).chain(self.random_at).min()
     }
@@ -56,6 +64,7 @@ impl Reconciliations {
         limits: &Limits,
     ) -> Option<NodeId> {
         if self.random_at.is_some_and(|at| at <= now) {
+            self.random_last = Some(now);
             // Between half and one and a half times as long, so that a network does not do it all at once.
             self.random_at = Some(now + limits.reconcile_every / 2 + uniform(random, limits.reconcile_every));
             let index = below(random, self.neighbours.len());
@@ -108,6 +117,20 @@ mod tests {
         due.unlinked(peer(1));
         due.unlinked(peer(2));
         assert_eq!(due.deadline(), None);
+    }
+
+    #[test]
+    fn what_one_did_not_bring_is_looked_for_soon_and_not_too_often() {
+        let limits = Limits::default();
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut due = Reconciliations::default();
+        due.soon(at(0), &limits);
+        assert_eq!(due.deadline(), None, "there is nobody");
+        due.linked(at(0), peer(1), false, &limits);
+        due.soon(at(5), &limits);
+        assert_eq!(due.next_due(at(5), &mut random, &limits), Some(peer(1)));
+        due.soon(at(6), &limits);
+        assert_eq!(due.deadline(), Some(at(2005)));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What a reconciliation showed to be elsewhere: asked for in turn, so much at a time.
 
-use alloc::collections::BTreeMap;
-use alloc::collections::btree_map::Entry;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::fifo::Fifo;
@@ -22,12 +21,14 @@ struct Link {
     waiting: Fifo<EntryId, Instant>,
     /// When each was asked for.
     asked: Fifo<EntryId, Instant>,
+    /// Something that had been asked for came, since something did not.
+    came: bool,
 }
 
 impl Wanted {
     /// These are wanted from that neighbour, the first first. What is wanted from another already stays with that one;
-    /// what there is no room for is left to the next reconciliation. They are asked for after a moment: what is being
-    /// said just now comes by itself.
+    /// what there is no room for is left to the next reconciliation, except that whoever holds most makes room for one
+    /// who holds less. They are asked for after a moment: what is being said just now comes by itself.
     pub(super) fn want(
         &mut self,
         now: Instant,
@@ -35,17 +36,25 @@ impl Wanted {
         ids: impl IntoIterator<Item = EntryId>,
         limits: &Limits,
     ) {
-        let link = self.links.entry(peer).or_default();
         for id in ids {
-            if link.waiting.len() >= limits.wanted {
+            if self.from.contains_key(&id) {
+                continue;
+            }
+            if self.from.len() >= limits.wanted && !self.make_room(peer) {
                 break;
             }
-            if let Entry::Vacant(vacant) = self.from.entry(id) {
-                vacant.insert(peer);
-                link.waiting.insert(id, now + limits.ask_after);
-            }
+            self.from.insert(id, peer);
+            self.links.entry(peer).or_default().waiting.insert(id, now + limits.ask_after);
         }
-        self.tidy(peer);
+    }
+
+    /// Whether there was somebody who held more than this one will, and has given up the last.
+    fn make_room(&mut self, peer: NodeId) -> bool {
+        let held = self.links.get(&peer).map_or(0, |link| link.waiting.len());
+        let most = self.links.iter_mut().max_by_key(|(_, link)| link.waiting.len());
+        let Some((_, link)) = most.filter(|(_, link)| link.waiting.len() > held + 1) else { return false };
+        let last = link.waiting.pop_last();
+        last.is_some_and(|(id, _)| self.from.remove(&id).is_some())
     }
 
     fn tidy(&mut self, peer: NodeId) {
@@ -65,16 +74,18 @@ impl Wanted {
         let Some(link) = self.links.get_mut(&peer) else { return false };
         link.waiting.remove(id);
         let asked = link.asked.remove(id).is_some();
+        link.came |= asked;
         self.tidy(peer);
         asked
     }
 
-    pub(super) fn unlinked(&mut self, peer: NodeId) {
-        if let Some(link) = self.links.remove(&peer) {
-            for id in link.waiting.keys().chain(link.asked.keys()) {
-                self.from.remove(id);
-            }
+    /// Whether something was wanted from it.
+    pub(super) fn unlinked(&mut self, peer: NodeId) -> bool {
+        let Some(link) = self.links.remove(&peer) else { return false };
+        for id in link.waiting.keys().chain(link.asked.keys()) {
+            self.from.remove(id);
         }
+        true
     }
 
     /// When a neighbour is to be asked for more, or is waited for no longer.
@@ -88,7 +99,6 @@ impl Wanted {
 
     /// The next ids to ask for, as many as one `GRAFT` takes.
     pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
-        self.give_up(now, limits);
         let (peer, link) =
             self.links.iter_mut().find(|(_, link)| link.may_ask_at(limits).is_some_and(|at| at <= now))?;
         let room = limits.asked.saturating_sub(link.asked.len()).min(MAX_GRAFT);
@@ -104,23 +114,33 @@ impl Wanted {
         Some((*peer, ids))
     }
 
-    /// What a neighbour was asked for too long ago is left to the next reconciliation.
-    fn give_up(&mut self, now: Instant, limits: &Limits) {
-        let mut empty = Vec::new();
+    /// What a neighbour was asked for too long ago is left to another reconciliation, and all that waits for it if nothing
+    /// came from it since. Whether there was anything.
+    pub(super) fn give_up(&mut self, now: Instant, limits: &Limits) -> bool {
+        let is_over = |at: Instant| now >= at + limits.asked_for;
+        let mut given_up = Vec::new();
+        let mut over = BTreeSet::new();
         for (peer, link) in &mut self.links {
-            while let Some((id, at)) = link.asked.first()
-                && now >= *at + limits.asked_for
+            while let Some((id, at)) = link.asked.first().map(|(id, at)| (*id, *at))
+                && is_over(at)
             {
-                self.from.remove(id);
                 link.asked.pop_first();
-            }
-            if link.asked.is_empty() && link.waiting.is_empty() {
-                empty.push(*peer);
+                given_up.push(id);
+                over.insert(*peer);
             }
         }
-        for peer in empty {
-            self.links.remove(&peer);
+        for id in &given_up {
+            self.from.remove(id);
         }
+        for peer in over {
+            let came =
+                self.links.get_mut(&peer).is_some_and(|link| core::mem::replace(&mut link.came, false));
+            if !came {
+                self.unlinked(peer);
+            }
+            self.tidy(peer);
+        }
+        !given_up.is_empty()
     }
 
     pub(super) fn is_consistent(&self) -> bool {
@@ -187,19 +207,36 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_come_is_left_to_the_next_reconciliation() {
-        let limits = Limits { wanted: 3, ..Limits::default() };
+    fn what_does_not_come_is_left_to_another_reconciliation() {
+        let limits = Limits { asked: 2, ..Limits::default() };
         let mut wanted = Wanted::default();
-        wanted.want(at(0), peer(1), (0..4).map(id), &limits);
-        wanted.want(at(0), peer(2), (0..4).map(id), &limits);
+        wanted.want(at(0), peer(1), (0..6).map(id), &limits);
+        wanted.want(at(0), peer(2), (3..8).map(id), &limits);
         let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
-        assert_eq!(wanted.next_due(at(150), &limits), Some((peer(1), ids(0..3))));
-        assert_eq!(wanted.next_due(at(150), &limits), Some((peer(2), ids(3..4))));
-        assert_eq!(wanted.deadline(&limits), Some(at(150) + limits.asked_for));
-        wanted.unlinked(peer(2));
-        assert!(wanted.next_due(at(150) + limits.asked_for, &limits).is_none());
+        assert_eq!(wanted.next_due(at(150), &limits), Some((peer(1), ids(0..2))));
+        assert_eq!(wanted.next_due(at(150), &limits), Some((peer(2), ids(6..8))));
+        let over = at(150) + limits.asked_for;
+        assert_eq!(wanted.deadline(&limits), Some(over));
+        assert!(wanted.unlinked(peer(2)) && !wanted.unlinked(peer(2)));
+        assert!(wanted.found(&id(0)));
+        assert!(wanted.give_up(over, &limits), "one of the two");
+        assert_eq!(wanted.next_due(over, &limits), Some((peer(1), ids(2..4))));
+        assert!(wanted.is_consistent());
+        let over = over + limits.asked_for;
+        assert!(wanted.give_up(over, &limits), "nothing came since: all the rest");
         assert!(wanted.links.is_empty() && wanted.from.is_empty());
-        assert_eq!(wanted.deadline(&limits), None);
+        assert!(wanted.deadline(&limits).is_none() && !wanted.give_up(over, &limits));
+    }
+
+    #[test]
+    fn who_wants_most_makes_room() {
+        let limits = Limits { wanted: 8, ..Limits::default() };
+        let mut wanted = Wanted::default();
+        wanted.want(at(0), peer(1), (0..20).map(id), &limits);
+        assert_eq!(wanted.from.len(), 8);
+        wanted.want(at(0), peer(2), (20..40).map(id), &limits);
+        assert_eq!(wanted.links.values().map(|link| link.waiting.len()).collect::<Vec<_>>(), [4, 4]);
+        assert!(wanted.links[&peer(1)].waiting.keys().copied().eq((0..4).map(id)), "the first stay");
         assert!(wanted.is_consistent());
     }
 }

@@ -9,7 +9,7 @@ use rand_core::{Rng, SeedableRng};
 use super::super::tree::Tree;
 use super::super::{Arrival, Context, Gossip, Item, Standing};
 use crate::random::{below, uniform};
-use crate::wire::Frame;
+use crate::wire::{Frame, MAX_IHAVE};
 use crate::{EntryId, Identity, Instant, Limits, NodeId};
 
 /// What is on its way.
@@ -17,7 +17,7 @@ use crate::{EntryId, Identity, Instant, Limits, NodeId};
 enum Message {
     Frame(Frame<'static>),
     Entry(Entry),
-    /// Both sides of a reconciliation at once: what the sender holds, and whether an answer is wanted.
+    /// A reconciliation: what the sender holds, and whether an answer is wanted.
     Held(BTreeSet<EntryId>, bool),
 }
 
@@ -362,13 +362,17 @@ impl Network {
         self.spread(Some(from), to, entry);
     }
 
+    /// As a node does: who began learns what both lack, asks for its part, and announces the other's.
     fn compare(&mut self, from: NodeId, to: NodeId, theirs: &BTreeSet<EntryId>, answer: bool) {
         let ours: BTreeSet<_> = self.members[&to].held.keys().copied().collect();
-        self.with(to, |member, context| {
-            member.gossip.want(context, from, theirs.difference(&ours).copied());
-        });
         if answer {
-            self.send(to, from, Message::Held(ours, false));
+            return self.send(to, from, Message::Held(ours, false));
+        }
+        let theirs_alone = theirs.difference(&ours).copied();
+        self.with(to, |member, context| member.gossip.want(context, from, theirs_alone));
+        let ours_alone: Vec<_> = ours.difference(theirs).copied().collect();
+        for ids in ours_alone.chunks(MAX_IHAVE) {
+            self.send(to, from, Message::Frame(Frame::Ihave(ids.to_vec())));
         }
     }
 

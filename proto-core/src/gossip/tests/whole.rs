@@ -170,6 +170,34 @@ fn a_network_that_falls_apart_and_comes_together_reconciles() {
     assert!(network.is_one_tree() && reached_all(&network, &together));
 }
 
+#[test]
+fn a_node_that_was_away_has_all_within_seconds() {
+    let mut network = Network::random_graph(4, 20, 8);
+    network.run(secs(10));
+    // The first begins all its reconciliations, the last none.
+    for away in [network.ids().next().unwrap(), network.ids().last().unwrap()] {
+        let friends = network.neighbours(away);
+        for friend in &friends {
+            network.unlink(away, *friend);
+        }
+        let author = friends[0];
+        let missed: Vec<_> = (0..1500)
+            .map(|_| {
+                network.run(Duration::from_millis(1));
+                network.say(author)
+            })
+            .collect();
+        network.run(secs(1));
+        for friend in &friends {
+            network.link(away, *friend);
+        }
+        network.run(secs(3));
+        assert!(reached_all(&network, &missed));
+        assert!(missed.iter().all(|id| network.costs[id].copies <= 25), "it is brought by one or two");
+        network.run(secs(31));
+    }
+}
+
 /// Of the nodes the first of so many hundredths take everything and send nothing on; as parents they are the best that
 /// there are, by their word.
 fn withholding(seed: u64, share: usize, lies: bool) -> (Duration, Duration) {
