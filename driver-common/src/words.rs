@@ -1,7 +1,7 @@
 //! What a node tells its user, in words, for the terminal, the page and logs.
 
 use proto_core::wire::ByeCode;
-use proto_core::{Name, Notice};
+use proto_core::{Name, Notice, Status};
 
 /// The words for a notice. Names in it are as peers gave them: the reader tames their control characters.
 pub(crate) fn notice(notice: &Notice) -> String {
@@ -23,8 +23,14 @@ pub(crate) fn notice(notice: &Notice) -> String {
     }
 }
 
-/// So many messages of this author are missing.
-pub(crate) fn missing(count: u64, uname: &Name) -> String {
+/// What is wrong with a node in this state: its clock, what it is missing.
+pub(crate) fn concerns(status: &Status) -> Vec<String> {
+    let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
+    let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
+    clock.iter().map(notice).chain(gaps).collect()
+}
+
+fn missing(count: u64, uname: &Name) -> String {
     match count {
         1 => format!("1 message of {uname} is missing"),
         _ => format!("{count} messages of {uname} are missing"),
@@ -55,7 +61,26 @@ fn duration(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proto_core::{Config, GapStatus, Identity, Instant, Node};
+
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_node_is_told_in_words() {
+        let config = Config::new("Alice".parse().unwrap());
+        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
+        assert_eq!(concerns(&node.status()), [""; 0]);
+        let gap =
+            |from, to| GapStatus { node_id: node.id(), uname: "Bob".parse().unwrap(), epoch: 1, from, to };
+        let status =
+            Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..node.status() };
+        let words = [
+            "your clock is 3 min behind those of the others",
+            "1 message of Bob is missing",
+            "3 messages of Bob are missing",
+        ];
+        assert_eq!(concerns(&status), words);
+    }
 
     #[test]
     fn clocks_are_compared_in_units_of_people() {

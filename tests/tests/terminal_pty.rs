@@ -122,6 +122,15 @@ fn commands_do_what_help_says() {
         let id = &alice.node_id()[..8];
         bob.expect_line(&format!("*   {id}  {}  Alice", alice.addr()));
 
+        bob.keys("/status\r");
+        bob.expect("the link", |screen| {
+            let (start, addr) = (format!("*   {id}  "), alice.addr().ip().to_string());
+            let link =
+                screen.lines.iter().find(|line| line.starts_with(&start) && line.contains(" Alice: "))?;
+            link.contains(&addr).then_some(())
+        });
+        bob.expect_line("* 0 entries held of 0 authors, 1 address of the network known");
+
         bob.keys("/nick Zoë\r");
         bob.expect_line("* you are now Zoë");
         alice.expect_peers(&["Zoë"], SOON);

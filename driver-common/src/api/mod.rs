@@ -6,7 +6,7 @@
 //! | `GET /peers` | the peers that are here: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
 //! | `GET /messages` | what was said lately, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
-//! | `GET /status` | how the node is doing: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats` |
+//! | `GET /status` | how the node is doing: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, and `notices`: what is wrong, in words |
 //! | `GET /metrics` | the node's figures for Prometheus |
 //! | `POST /send` | says each line of `{"msg": TEXT}`; answers `sent`, or to who accepts JSON the ids of the entries: `{"ids": [ID], "texts": 1}` |
 //! | `GET /ws` | a WebSocket: events come out, texts that go in are said, the text `/peers` asks for that list |

@@ -9,6 +9,7 @@ use proto_core::{
 use serde::Serialize;
 
 use crate::hub::json::{number, to_json};
+use crate::words;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -24,6 +25,8 @@ struct Shown<'a> {
     entries: EntriesStatus,
     gaps: &'a [GapStatus],
     stats: &'a Stats,
+    /// What is wrong, in words.
+    notices: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +56,7 @@ pub(super) fn render(status: &Status) -> String {
         entries: status.entries,
         gaps: &status.gaps,
         stats: &status.stats,
+        notices: words::concerns(status),
     })
 }
 

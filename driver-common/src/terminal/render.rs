@@ -165,7 +165,7 @@ pub(crate) fn renamed(before: &str, label: &str) -> String {
 
 /// How a node is doing, a line each.
 pub(crate) fn status(status: &Status) -> Vec<String> {
-    let Status { node_id, uname, links, entries, book, gaps, clock_ahead_ms, .. } = status;
+    let Status { node_id, uname, links, entries, book, .. } = status;
     let mut lines = vec![format!("{node_id}  {}", visible(uname.as_str()))];
     lines.push(format!(
         "{} held of {}, {} of the network known",
@@ -173,8 +173,9 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
         counted(entries.authors, "author", "authors"),
         counted(book.known, "address", "addresses"),
     ));
-    if let Some(ahead_ms) = *clock_ahead_ms {
-        lines.push(words::notice(&Notice::ClockOff { ahead_ms }));
+    lines.extend(words::concerns(status).iter().map(|concern| visible(concern)));
+    if links.is_empty() {
+        lines.push(words::notice(&Notice::Alone));
     }
     for link in links {
         let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
@@ -185,10 +186,6 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
             link.remote_addr,
             role(link.role)
         ));
-    }
-    for gap in gaps {
-        let missing = words::missing(gap.to.saturating_sub(gap.from), &gap.uname);
-        lines.push(format!("  {}", visible(&missing)));
     }
     lines
 }

@@ -321,6 +321,7 @@ fn the_status_tells_how_the_node_is_doing() {
         assert!(["parent", "child", "announce"].map(Value::from).contains(&link["role"]), "{link}");
         assert_eq!((&status["entries"]["held"], &status["stats"]["signed"]), (&json!(1), &json!(1)));
         assert_eq!((&status["gaps"], &status["clock_ahead_ms"]), (&json!([]), &json!(null)));
+        assert_eq!(status["notices"], json!([]));
         assert!(status["book"]["known"].is_u64() && status["tree"].is_object(), "{status}");
     }
 }

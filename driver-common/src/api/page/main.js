@@ -35,6 +35,7 @@ node.addEventListener("here", ({ detail }) => {
   if (missed) log.notice(["Some messages are missing here."]);
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
   newest = Math.max(newest, ...ids);
+  for (const text of detail.notices) log.notice([sentence(text)]);
   show("here", "Connected");
 });
 

@@ -6,7 +6,7 @@ const LOAD_TIME = 10_000;
 
 /**
  * Keeps a connection to the node. Dispatches:
- * - "here", with what is known at that moment: `me`, `peers`, `messages`
+ * - "here", with what is known at that moment: `me`, `peers`, `messages`, `notices`
  * - "happened", for each event after that
  * - "gone", with `wait`, the milliseconds until the next attempt, and `full`: it is there but has no WebSocket left
  */
@@ -27,10 +27,11 @@ export class ChatNode extends EventTarget {
     socket.onopen = async () => {
       opened = true;
       try {
-        const [me, peers, messages] = await Promise.all(["/me", "/peers", "/messages"].map(load));
+        const lists = ["/me", "/peers", "/messages", "/status"].map(load);
+        const [me, peers, messages, { notices }] = await Promise.all(lists);
         if (socket !== this.#socket) return;
         this.#failures = 0;
-        this.#dispatch("here", { me, peers, messages });
+        this.#dispatch("here", { me, peers, messages, notices });
         for (const event of waiting) this.#dispatch("happened", event);
         waiting = null;
       } catch {
