@@ -19,7 +19,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use utterances::{Source, Utterances};
+use utterances::{Source, Utterances, When};
 
 use crate::{ChatText, Entry, Instant, Limits, NodeId, Via};
 
@@ -92,7 +92,8 @@ impl Bridge {
         let Some(peer) = self.peers.get(&who.node_id).filter(|peer| peer.named) else { return true };
         let steps = u32::try_from(self.rank(peer).min(MOST_STEPS)).unwrap_or(u32::MAX);
         let due = now + limits.bridge_step.saturating_mul(steps);
-        let heard = self.utterances.note(Source::Heard, who.node_id, text, at, true, limits);
+        let when = When { now, at };
+        let heard = self.utterances.note(Source::Heard, who.node_id, text, when, true, limits);
         // Longer than any entry can carry: nobody can bring it in.
         if let (Some(number), Ok(text)) = (heard.new, ChatText::new(text)) {
             self.utterances.bring_in(number, next_gathering(due, limits), who, text, limits);
@@ -102,13 +103,13 @@ impl Bridge {
 
     /// Whether an entry that the log shows is to be shown: not if it is what a version 1 peer said, and that was
     /// heard from it or in another entry.
-    pub(crate) fn shows(&mut self, entry: &Entry, limits: &Limits) -> bool {
+    pub(crate) fn shows(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
         let Some(via) = entry.via() else { return true };
         let source = Source::Entry(entry.key());
-        let at = entry.at();
-        let known = self.utterances.any_known(source, via.node_id, entry.texts(), at, limits);
+        let when = When { now, at: entry.at() };
+        let known = self.utterances.any_known(source, via.node_id, entry.texts(), when, limits);
         for text in entry.texts() {
-            self.utterances.note(source, via.node_id, text.as_str(), at, !known, limits);
+            self.utterances.note(source, via.node_id, text.as_str(), when, !known, limits);
         }
         !known
     }

@@ -101,33 +101,35 @@ fn a_line_that_came_in_by_another_is_neither_brought_in_nor_shown_again() {
     // First the line, then the entry; then the other way round; as often as he says it.
     for at in [0, 100] {
         assert!(bridge.heard(START, at, victor(), "hi", &limits));
-        assert!(!bridge.shows(&entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
+        assert!(!bridge.shows(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
     }
     for at in [200, 300] {
-        assert!(bridge.shows(&entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
+        assert!(bridge.shows(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
         assert!(!bridge.heard(START, at, victor(), "hi", &limits));
     }
     assert_eq!(due(&mut bridge, START + A_STEP), []);
     // A third way of one of these.
-    assert!(!bridge.shows(&entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
+    assert!(!bridge.shows(START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
     // Others, and other words.
     assert!(bridge.heard(START, 400, victor(), "ho", &limits));
-    assert!(bridge.shows(&entry(&all[0], 400, None, &["ho"], &[]), &limits));
+    assert!(bridge.shows(START, &entry(&all[0], 400, None, &["ho"], &[]), &limits));
     let other = Via { node_id: old(8), ..victor() };
-    assert!(bridge.shows(&entry(&all[0], 400, Some(&other), &["ho"], &[]), &limits));
+    assert!(bridge.shows(START, &entry(&all[0], 400, Some(&other), &["ho"], &[]), &limits));
     assert_eq!(due(&mut bridge, START + A_STEP), [text("ho")]);
 }
 
 #[test]
-fn words_match_up_to_a_minute_apart() {
+fn words_match_that_were_said_or_came_up_to_a_minute_apart() {
     let all = identities(2);
     let limits = Limits::default();
-    for (apart, shown) in [(59_999, false), (60_000, false), (60_001, true)] {
+    let apart =
+        [(59_999, 60_001, false), (60_000, 60_001, false), (60_001, 60_001, true), (600_000, 60_000, false)];
+    for (apart, later, shown) in apart {
         for (line, by_entry) in [(100_000, 100_000 + apart), (100_000 + apart, 100_000)] {
             let mut bridge = bridge(&all[1], &[&all[0]]);
             assert!(bridge.heard(START, line, victor(), "hi", &limits));
             let by_entry = entry(&all[0], by_entry, Some(&victor()), &["hi"], &[]);
-            assert_eq!(bridge.shows(&by_entry, &limits), shown, "{apart}");
+            assert_eq!(bridge.shows(START + millis(later), &by_entry, &limits), shown, "{apart}");
             assert_eq!(due(&mut bridge, START + A_STEP).is_empty(), !shown);
         }
     }
@@ -139,7 +141,7 @@ fn of_an_entry_that_is_known_in_part_the_rest_is_shown_when_it_is_heard() {
     let limits = Limits::default();
     let mut bridge = bridge(&all[1], &[&all[0]]);
     assert!(bridge.heard(START, 0, victor(), "one", &limits));
-    assert!(!bridge.shows(&entry(&all[0], 1, Some(&victor()), &["one", "two"], &[]), &limits));
+    assert!(!bridge.shows(START, &entry(&all[0], 1, Some(&victor()), &["one", "two"], &[]), &limits));
     assert!(bridge.heard(START, 2, victor(), "two", &limits));
     assert_eq!(due(&mut bridge, START + A_STEP), []);
 }
@@ -228,8 +230,9 @@ fn the_line_noted_first_is_forgotten_first() {
     for line in ["1", "2", "3"] {
         assert!(bridge.heard(START, 0, victor(), line, &limits));
     }
-    let shows =
-        |bridge: &mut Bridge, line| bridge.shows(&entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits);
+    let shows = |bridge: &mut Bridge, line| {
+        bridge.shows(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits)
+    };
     assert!(!shows(&mut bridge, "3"));
     assert!(!shows(&mut bridge, "2"));
     assert!(shows(&mut bridge, "1"));
@@ -305,7 +308,7 @@ fn converse(
                 Letter::Line(text) if bridge.heard(now, at, victor(), text.as_str(), &limits) => {
                     shown.push(text);
                 }
-                Letter::Entry(entry) if bridge.shows(&entry, &limits) => {
+                Letter::Entry(entry) if bridge.shows(now, &entry, &limits) => {
                     shown.extend_from_slice(entry.texts());
                 }
                 Letter::Line(_) | Letter::Entry(_) => {}

@@ -38,10 +38,16 @@ impl Words {
     }
 }
 
+/// When words came, and when they were said by the clock of who noted them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    pub(super) now: Instant,
+    pub(super) at: u64,
+}
+
 #[derive(Debug)]
 struct Utterance {
-    /// By the clock of who noted it first.
-    at: u64,
+    first: When,
     ways: ArrayVec<Source, MAX_WAYS>,
     shown: bool,
     /// When it is to be brought in.
@@ -49,8 +55,11 @@ struct Utterance {
 }
 
 impl Utterance {
-    fn can_be(&self, source: Source, at: u64, limits: &Limits) -> bool {
-        let apart = Duration::from_millis(self.at.abs_diff(at));
+    /// What comes at about the same time is the same, whatever the clocks say; what comes later is if it was said at
+    /// about the same time.
+    fn can_be(&self, source: Source, when: When, limits: &Limits) -> bool {
+        let apart =
+            Duration::from_millis(self.first.at.abs_diff(when.at)).min(when.now.since(self.first.now));
         apart <= limits.bridge_match && !self.ways.contains(&source)
     }
 }
@@ -84,19 +93,19 @@ impl Utterances {
         source: Source,
         speaker: NodeId,
         text: &str,
-        at: u64,
+        when: When,
         show: bool,
         limits: &Limits,
     ) -> Noted {
         let words = Words::new(speaker, text);
         let said = self.by_words.entry(words).or_default();
-        let known = said.iter_mut().find(|(_, utterance)| utterance.can_be(source, at, limits));
+        let known = said.iter_mut().find(|(_, utterance)| utterance.can_be(source, when, limits));
         let Some((number, utterance)) = known else {
             let number = self.numbers;
             self.numbers += 1;
             said.insert(
                 number,
-                Utterance { at, ways: [source].into_iter().collect(), shown: show, due: None },
+                Utterance { first: when, ways: [source].into_iter().collect(), shown: show, due: None },
             );
             self.words.insert(number, words);
             self.bound(limits);
@@ -117,12 +126,12 @@ impl Utterances {
         source: Source,
         speaker: NodeId,
         texts: &[ChatText],
-        at: u64,
+        when: When,
         limits: &Limits,
     ) -> bool {
         texts.iter().any(|text| {
             let said = self.by_words.get(&Words::new(speaker, text.as_str()));
-            said.is_some_and(|said| said.values().any(|utterance| utterance.can_be(source, at, limits)))
+            said.is_some_and(|said| said.values().any(|utterance| utterance.can_be(source, when, limits)))
         })
     }
 

@@ -158,7 +158,7 @@ impl Node {
             match event {
                 LogEvent::Show { entry, marks } => {
                     self.tell_in_lines(&entry);
-                    if !self.bridge.shows(&entry, &self.config.limits) {
+                    if !self.bridge.shows(self.now, &entry, &self.config.limits) {
                         continue;
                     }
                     self.stats.delivered += entry.texts().len() as u64;
