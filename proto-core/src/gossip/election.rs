@@ -218,7 +218,7 @@ pub(super) fn millis(duration: core::time::Duration) -> u64 {
 
 /// The lowest is the root.
 pub(super) fn rank(period: u64, key: PublicKey) -> Rank {
-    let hash = Sha256::new().chain_update(b"p2p-chat/2 root\0").chain_update(period.to_be_bytes());
+    let hash = Sha256::new().chain_update(b"p2p-chat/2 tree rank\0").chain_update(period.to_be_bytes());
     hash.chain_update(key.as_bytes()).finalize().into()
 }
 
