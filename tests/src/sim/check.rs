@@ -1,0 +1,393 @@
+//! What has to hold at every step and at the end of a run.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use proto_core::{Action, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey};
+
+use super::host::Host;
+use super::trace::moment;
+use super::{HostId, Nanos, World};
+
+/// Timeouts of one node at one point in time, and within a second, that mean that it does not sleep.
+const TIMEOUTS: (u32, u32) = (64, 5_000);
+
+/// Actions that may follow one input, beside one for each byte that came in.
+const ACTIONS: u64 = 4_096;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// When.
+    pub at: Nanos,
+    /// Of which rule.
+    pub rule: Rule,
+    /// What exactly.
+    pub what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.rule, moment(self.at), self.what)
+    }
+}
+
+/// What has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// No input makes a node panic.
+    NoPanic,
+    /// A node shows an entry, and a line of a version 1 node, at most once.
+    ShownOnce,
+    /// What a node shows was said by the author that it names.
+    NotForged,
+    /// An author's entries are shown in its order, except those that are marked late.
+    InOrder,
+    /// Queues and lists stay within their bounds.
+    Bounded,
+    /// A node sleeps until there is something to do.
+    Sleeps,
+    /// In the end all live nodes are one network.
+    OneNetwork,
+    /// In the end all live nodes show the same, and all that live ones said.
+    SameView,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPanic => "a panic",
+            Self::ShownOnce => "shown twice",
+            Self::NotForged => "forged",
+            Self::InOrder => "out of order",
+            Self::Bounded => "beyond a bound",
+            Self::Sleeps => "does not sleep",
+            Self::OneNetwork => "not one network",
+            Self::SameView => "not the same view",
+        })
+    }
+}
+
+/// Watches the nodes of a world.
+#[derive(Debug, Default)]
+pub struct Checker {
+    /// Whose keys the honest nodes have, or had.
+    keys: HashMap<PublicKey, HostId>,
+    /// The ids that version 1 nodes go by.
+    speakers: BTreeMap<NodeId, HostId>,
+    /// What users of honest nodes said, in entries.
+    said: HashMap<EntryId, HostId>,
+    /// What users said, line by line; the lines of a run differ.
+    lines: HashMap<Arc<str>, HostId>,
+    views: BTreeMap<HostId, View>,
+    breach: Option<Breach>,
+    /// Messages that nodes have shown.
+    pub shown: u64,
+}
+
+/// What one node has shown since its start.
+#[derive(Debug, Default)]
+struct View {
+    honest: bool,
+    limits: Limits,
+    entries: HashSet<EntryId>,
+    lines: HashSet<Arc<str>>,
+    /// The newest entry that was shown, by author and epoch.
+    newest: HashMap<(PublicKey, u64), u64>,
+    /// Entries of honest authors, its own included, in the order of the conversation.
+    conversation: BTreeMap<Place, EntryId>,
+    /// Said here since the node was started.
+    own: BTreeSet<Place>,
+    printed: HashSet<Box<str>>,
+    actions: u64,
+    allowed: u64,
+    timeouts: Timeouts,
+    steps: u64,
+}
+
+/// How often a node was woken.
+#[derive(Debug, Default)]
+struct Timeouts {
+    at: Nanos,
+    here: u32,
+    second: u64,
+    within: u32,
+}
+
+impl Checker {
+    /// Whether something was found.
+    pub fn has_breach(&self) -> bool {
+        self.breach.is_some()
+    }
+
+    /// What was found first.
+    pub fn breach(&self) -> Option<&Breach> {
+        self.breach.as_ref()
+    }
+
+    /// A version 1 node runs on this host, under this id.
+    pub fn speaks_version_1(&mut self, host: HostId, node_id: NodeId) {
+        self.speakers.insert(node_id, host);
+    }
+
+    fn found(&mut self, at: Nanos, rule: Rule, what: impl Into<String>) {
+        self.breach.get_or_insert_with(|| Breach { at, rule, what: what.into() });
+    }
+
+    pub(super) fn started(&mut self, index: HostId, host: &Host) {
+        if host.honest {
+            self.keys.insert(host.key(), index);
+        }
+        let view = View { honest: host.honest, limits: host.limits.clone(), ..View::default() };
+        self.views.insert(index, view);
+    }
+
+    pub(super) fn said(&mut self, index: HostId, texts: &[ChatText], entries: &[Arc<Entry>]) {
+        for text in texts {
+            self.said_line(index, text.as_str());
+        }
+        let Some(view) = self.views.get_mut(&index) else { return };
+        for entry in entries {
+            self.said.insert(entry.id(), index);
+            view.entries.insert(entry.id());
+            view.conversation.insert(entry.place(), entry.id());
+            view.own.insert(entry.place());
+        }
+    }
+
+    pub(super) fn said_line(&mut self, index: HostId, text: &str) {
+        self.lines.insert(text.into(), index);
+    }
+
+    /// A version 1 node printed a line.
+    pub(super) fn printed(&mut self, index: HostId, line: &str) {
+        let view = self.views.entry(index).or_default();
+        if !view.printed.insert(line.into()) {
+            self.found(0, Rule::ShownOnce, format!("version 1 host {index} printed {line:?} twice"));
+        }
+    }
+
+    /// The node is about to be asked something.
+    pub(super) fn asked(&mut self, index: HostId) {
+        if let Some(view) = self.views.get_mut(&index) {
+            (view.actions, view.allowed) = (0, ACTIONS);
+        }
+    }
+
+    /// The node is about to be told something.
+    pub(super) fn told(&mut self, index: HostId, now: Nanos, input: &Input<'_>) {
+        let Some(view) = self.views.get_mut(&index) else { return };
+        let bytes = if let Input::Received { bytes, .. } = input { bytes.len() as u64 } else { 0 };
+        (view.actions, view.allowed) = (0, ACTIONS + bytes);
+        if *input == Input::Timeout && !view.timeouts.count(now) {
+            self.found(now, Rule::Sleeps, format!("host {index} is woken again and again"));
+        }
+    }
+
+    pub(super) fn action(&mut self, index: HostId, now: Nanos, action: &Action) {
+        let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
+        view.actions += 1;
+        if view.actions > view.allowed {
+            self.found(now, Rule::Sleeps, format!("host {index} does not stop acting on one input"));
+            return;
+        }
+        if let Action::Deliver(message) = action {
+            self.shown += 1;
+            match message {
+                Message::Line { peer, text } => self.showed_line(index, now, peer.node_id, text),
+                Message::Entry { entry, marks } => {
+                    self.showed(index, now, entry, marks.late || marks.forked);
+                    let honest = self.keys.contains_key(&entry.key());
+                    if honest && marks.forked {
+                        self.found(
+                            now,
+                            Rule::NotForged,
+                            format!("host {index} shows a fork of an honest author"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    fn showed_line(&mut self, index: HostId, now: Nanos, speaker: NodeId, text: &str) {
+        let said = self.lines.get_key_value(text).map(|(text, host)| (text.clone(), *host));
+        let Some(view) = self.views.get_mut(&index) else { return };
+        match said {
+            Some((text, _)) if !view.lines.insert(text.clone()) => {
+                self.found(now, Rule::ShownOnce, format!("host {index} shows {text:?} again"));
+            }
+            Some((text, host)) if self.speakers.get(&speaker).is_some_and(|speaker| *speaker != host) => {
+                self.found(now, Rule::NotForged, format!("host {index} shows {text:?} as another's"));
+            }
+            Some(_) => {}
+            // Whoever has no key may say what it likes, but not in the name of one that we know.
+            None if self.speakers.contains_key(&speaker) || speaker.is_of_key() => {
+                self.found(now, Rule::NotForged, format!("host {index} shows {text:?}, which nobody said"));
+            }
+            None => {}
+        }
+    }
+
+    fn showed(&mut self, index: HostId, now: Nanos, entry: &Entry, out_of_order: bool) {
+        let author = self.keys.get(&entry.key()).copied();
+        let name = format_args!("{} {}/{}", entry.author().short(), entry.epoch(), entry.seq()).to_string();
+        let Some(view) = self.views.get_mut(&index) else { return };
+        if !view.entries.insert(entry.id()) {
+            return self.found(now, Rule::ShownOnce, format!("host {index} shows {name} again"));
+        }
+        let newest = view.newest.entry((entry.key(), entry.epoch())).or_insert(0);
+        // One more than the number, so that nothing shown is below what is shown first.
+        let number = entry.seq() + 1;
+        if number <= *newest && !out_of_order {
+            let newest = *newest - 1;
+            return self.found(
+                now,
+                Rule::InOrder,
+                format!("host {index} shows {name} after {newest}, not as late"),
+            );
+        }
+        *newest = number.max(*newest);
+        if let Some(via) = entry.via() {
+            for text in entry.texts() {
+                self.showed_line(index, now, via.node_id, text.as_str());
+            }
+        } else if author.is_some() && !self.said.contains_key(&entry.id()) {
+            return self.found(
+                now,
+                Rule::NotForged,
+                format!("host {index} shows {name}, which was not said"),
+            );
+        }
+        if let (Some(_), Some(view)) = (author, self.views.get_mut(&index)) {
+            view.conversation.insert(entry.place(), entry.id());
+        }
+    }
+
+    /// The node wants to be woken then.
+    pub(super) fn deadline(&mut self, index: HostId, now: Nanos, deadline: Option<Nanos>) {
+        // What lies behind is due once; `told` counts how often it stays so.
+        let _ = (index, now, deadline);
+    }
+
+    /// The node has done what it wanted to do.
+    pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
+        let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
+        view.steps += 1;
+        let limits = &view.limits;
+        let links = limits.held + limits.pending + limits.targets + limits.dials;
+        let mut broken = over("buffered", node.buffered(), limits.buffers)
+            .or_else(|| over("connections", node.connections(), links));
+        if view.steps % 64 == 0 {
+            broken = broken.or_else(|| over("peers", node.peers().count(), limits.held));
+        }
+        if let Some(broken) = broken {
+            self.found(now, Rule::Bounded, format!("host {index}: {broken}"));
+        }
+    }
+
+    /// What has to hold at the end, when all has been calm for long enough.
+    pub fn end(&self, world: &World) -> Result<(), Breach> {
+        let breach = |rule, what| Err(Breach { at: world.now(), rule, what });
+        let live = world.live();
+        let parts = parts(world, &live);
+        if parts.len() > 1 {
+            return breach(Rule::OneNetwork, format!("the parts {parts:?} do not know each other"));
+        }
+        let right: Vec<_> = live.iter().copied().filter(|host| world.host(*host).clock.is_right()).collect();
+        let due = super::WallClock::default().unix_ms(world.now()).saturating_sub(1_000);
+        let view = |host: &HostId| {
+            let view = self.views.get(host)?;
+            Some(
+                view.conversation
+                    .iter()
+                    .filter(|(place, _)| place.at <= due)
+                    .map(|(place, id)| (*place, *id)),
+            )
+        };
+        let Some(first) = right.first() else { return Ok(()) };
+        let mut all = BTreeMap::new();
+        for host in &right {
+            all.extend(view(host).into_iter().flatten());
+        }
+        for host in &live {
+            let own = self.views.get(host).into_iter().flat_map(|view| &view.own);
+            if let Some(place) = own.filter(|place| place.at <= due).find(|place| !all.contains_key(place)) {
+                let what = format!("nobody whose clock is right shows {} of host {host}", self.name(place));
+                return breach(Rule::SameView, what);
+            }
+        }
+        for host in &right {
+            let shown: BTreeMap<_, _> = view(host).into_iter().flatten().collect();
+            let missing: Vec<_> = all.iter().filter(|(place, _)| !shown.contains_key(place)).collect();
+            if let Some((place, _)) = missing.first() {
+                let what = format!(
+                    "host {host} shows {} of {} entries, not {} (and {} more); host {first} is the first of {}",
+                    shown.len(),
+                    all.len(),
+                    self.name(place),
+                    missing.len() - 1,
+                    right.len(),
+                );
+                return breach(Rule::SameView, what);
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, place: &Place) -> String {
+        let host = self.keys.get(&place.key).map_or_else(String::new, |host| format!("host {host}'s "));
+        format!("{host}{}/{} of {}", place.epoch, place.seq, place.at)
+    }
+
+    /// Entries of honest authors that a host shows.
+    pub fn shows(&self, host: HostId) -> usize {
+        self.views.get(&host).map_or(0, |view| view.conversation.len())
+    }
+}
+
+impl Timeouts {
+    /// Whether the node may be woken now.
+    fn count(&mut self, now: Nanos) -> bool {
+        let second = now / 1_000_000_000;
+        self.here = if self.at == now { self.here + 1 } else { 1 };
+        self.within = if self.second == second { self.within + 1 } else { 1 };
+        (self.at, self.second) = (now, second);
+        self.here <= TIMEOUTS.0 && self.within <= TIMEOUTS.1
+    }
+}
+
+fn over(what: &str, is: usize, most: usize) -> Option<String> {
+    (is > most).then(|| format!("{what} is {is}, above {most}"))
+}
+
+/// The networks into which the live nodes fall: two are linked where each says that the other is here.
+pub fn parts(world: &World, live: &[HostId]) -> Vec<Vec<HostId>> {
+    let ids: HashMap<NodeId, HostId> =
+        live.iter().filter_map(|host| Some((world.host(*host).node()?.id(), *host))).collect();
+    let linked: BTreeMap<HostId, BTreeSet<HostId>> = live
+        .iter()
+        .filter_map(|host| {
+            let peers = world.host(*host).node()?.peers();
+            Some((*host, peers.filter_map(|peer| ids.get(&peer.node_id).copied()).collect()))
+        })
+        .collect();
+    let mut left: BTreeSet<HostId> = live.iter().copied().collect();
+    let mut parts = Vec::new();
+    while let Some(start) = left.pop_first() {
+        let mut part = vec![start];
+        let mut next = 0;
+        while let Some(host) = part.get(next).copied() {
+            next += 1;
+            for peer in linked.get(&host).into_iter().flatten() {
+                if linked.get(peer).is_some_and(|back| back.contains(&host)) && left.remove(peer) {
+                    part.push(*peer);
+                }
+            }
+        }
+        part.sort_unstable();
+        parts.push(part);
+    }
+    parts
+}

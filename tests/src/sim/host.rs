@@ -1,0 +1,189 @@
+//! One machine: what runs on it, its address, its clock.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use proto_core::{Config, ConnId, Identity, Input, Instant, Limits, Name, Node, PublicKey};
+
+use super::actor::{Actor, Filter, Lines};
+use super::random::Dice;
+use super::{HostId, Nanos};
+
+/// Wall-clock time at the beginning of each run, in milliseconds since the Unix epoch: the fifth minute of an hour, so
+/// that a run of usual length stays within one period of the eager tree.
+pub const EPOCH_MS: u64 = 1_800_000_300_000;
+
+/// One machine.
+pub struct Host {
+    /// Where it is dialed.
+    pub addr: SocketAddr,
+    /// What runs on it.
+    pub machine: Machine,
+    /// The user's name.
+    pub uname: Name,
+    /// Of each node that is started on it.
+    pub limits: Limits,
+    /// Whether all that it does is its node's doing: what it says is what its user said.
+    pub honest: bool,
+    /// Addresses that its user gives.
+    pub targets: Vec<SocketAddr>,
+    /// Refuses to be dialed.
+    pub unplugged: bool,
+    /// Cannot be reached at all, which the dialer finds out by waiting.
+    pub dark: bool,
+    /// The user's clock.
+    pub clock: WallClock,
+    /// How many nodes have run on it.
+    pub runs: u32,
+    /// When the present one was started.
+    pub started: Nanos,
+    /// Connections of the present one.
+    pub conns: Vec<ConnId>,
+    pub(super) filter: Option<(Box<dyn Filter>, BTreeMap<ConnId, Lines>)>,
+    pub(super) secret: [u8; 32],
+    pub(super) asleep_until: Option<Nanos>,
+    /// The host's monotonic clock shows zero at this time.
+    pub(super) origin: Nanos,
+    /// When [`Event::Wake`](super::Event::Wake) is planned.
+    pub(super) wake_at: Option<Nanos>,
+    pub(super) dice: Dice,
+}
+
+/// What runs on a host.
+pub enum Machine {
+    /// Nothing: connections are refused.
+    Off,
+    /// A node, as it is shipped.
+    Node(Box<Node>),
+    /// Something else that speaks.
+    Actor(Box<dyn Actor>),
+}
+
+/// A clock as users have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WallClock {
+    /// How far it is ahead of the true time, in milliseconds.
+    pub ahead_ms: i64,
+}
+
+impl WallClock {
+    /// What it shows.
+    pub fn unix_ms(self, now: Nanos) -> u64 {
+        (EPOCH_MS + now / 1_000_000).saturating_add_signed(self.ahead_ms)
+    }
+
+    /// Whether a node with this clock shows what others say when they say it.
+    pub fn is_right(self) -> bool {
+        self.ahead_ms.unsigned_abs() <= 1_000
+    }
+}
+
+impl Host {
+    /// A machine on which nothing runs yet.
+    pub fn new(host: HostId, limits: Limits, mut dice: Dice) -> Self {
+        let uname = Name::cut(&format!("host{host}")).expect("a name");
+        Self {
+            addr: address(host),
+            machine: Machine::Off,
+            uname,
+            limits,
+            honest: true,
+            targets: Vec::new(),
+            unplugged: false,
+            dark: false,
+            clock: WallClock::default(),
+            runs: 0,
+            started: 0,
+            conns: Vec::new(),
+            filter: None,
+            secret: dice.secret(),
+            asleep_until: None,
+            origin: 0,
+            wake_at: None,
+            dice,
+        }
+    }
+
+    /// The node that runs here.
+    pub fn node(&self) -> Option<&Node> {
+        match &self.machine {
+            Machine::Node(node) => Some(node),
+            Machine::Off | Machine::Actor(_) => None,
+        }
+    }
+
+    pub(super) fn node_mut(&mut self) -> Option<&mut Node> {
+        match &mut self.machine {
+            Machine::Node(node) => Some(node),
+            Machine::Off | Machine::Actor(_) => None,
+        }
+    }
+
+    /// Whether something runs here.
+    pub fn is_up(&self) -> bool {
+        !matches!(self.machine, Machine::Off)
+    }
+
+    /// Whether an honest node runs here and is awake.
+    pub fn is_live(&self) -> bool {
+        self.honest && self.asleep_until.is_none() && self.node().is_some()
+    }
+
+    /// When it wakes, if it is suspended.
+    pub fn asleep_until(&self) -> Option<Nanos> {
+        self.asleep_until
+    }
+
+    /// The key of the node that runs, ran last, or will run here.
+    pub fn key(&self) -> PublicKey {
+        self.identity().key()
+    }
+
+    /// The same with its secret.
+    pub fn identity(&self) -> Identity {
+        Identity::from_secret(&self.secret)
+    }
+
+    /// The host's monotonic clock.
+    pub fn local(&self, now: Nanos) -> Instant {
+        Instant::from_origin(Duration::from_nanos(now.saturating_sub(self.origin)))
+    }
+
+    /// When that clock shows this; none: never in this run.
+    pub(super) fn global(&self, at: Instant) -> Option<Nanos> {
+        u64::try_from(at.since_origin().as_nanos()).ok()?.checked_add(self.origin)
+    }
+
+    /// A new node with a seed of its own. Without `memory` it has another key than the one before.
+    pub(super) fn boot(&mut self, now: Nanos, memory: bool) -> (Config, [u8; 32], Node) {
+        if !memory && self.runs > 0 {
+            self.secret = self.dice.secret();
+        }
+        let mut config = Config::new(self.uname.clone());
+        config.listen_addr = Some(self.addr);
+        config.limits = self.limits.clone();
+        let seed = self.dice.secret();
+        self.origin = now;
+        self.started = now;
+        self.runs += 1;
+        let mut node =
+            Node::new(config.clone(), self.identity(), seed, Instant::ORIGIN).expect("legal limits");
+        node.handle_input(Instant::ORIGIN, Input::WallClock { unix_ms: self.clock.unix_ms(now) });
+        (config, seed, node)
+    }
+}
+
+/// Each host has an address of its own, of a network where the rates of open networks apply.
+pub fn address(host: HostId) -> SocketAddr {
+    let [_, high, middle, low] = host.to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(10, high, middle, low), 4_000))
+}
+
+/// Whose address it is.
+pub(super) fn host_at(addr: SocketAddr, hosts: usize) -> Option<HostId> {
+    let SocketAddr::V4(v4) = addr else { return None };
+    let [_, high, middle, low] = v4.ip().octets();
+    let host = HostId::from_be_bytes([0, high, middle, low]);
+    (address(host) == addr && (host as usize) < hosts).then_some(host)
+}
