@@ -21,7 +21,7 @@ fn one_seed_is_one_run() {
 
 #[test]
 fn seeds() {
-    for seed in 0..20 {
+    for seed in 0..60 {
         let start = std::time::Instant::now();
         let out = run(seed, &small(), Attached::default());
         println!("{seed} {:?} {out:?}", start.elapsed());

@@ -74,6 +74,8 @@ impl fmt::Display for Rule {
 pub struct Checker {
     /// Whose keys the honest nodes have, or had.
     keys: HashMap<PublicKey, HostId>,
+    /// The ids that follow from these keys.
+    ids: HashSet<NodeId>,
     /// The ids that version 1 nodes go by.
     speakers: BTreeMap<NodeId, HostId>,
     /// What users of honest nodes said, in entries.
@@ -99,7 +101,6 @@ struct View {
     conversation: BTreeMap<Place, EntryId>,
     /// Said here since the node was started.
     own: BTreeSet<Place>,
-    printed: HashSet<Box<str>>,
     actions: u64,
     allowed: u64,
     timeouts: Timeouts,
@@ -138,6 +139,7 @@ impl Checker {
     pub(super) fn started(&mut self, index: HostId, host: &Host) {
         if host.honest {
             self.keys.insert(host.key(), index);
+            self.ids.insert(host.key().node_id());
         }
         let view = View { honest: host.honest, limits: host.limits.clone(), ..View::default() };
         self.views.insert(index, view);
@@ -161,10 +163,12 @@ impl Checker {
     }
 
     /// A version 1 node printed a line.
-    pub(super) fn printed(&mut self, index: HostId, line: &str) {
-        let view = self.views.entry(index).or_default();
-        if !view.printed.insert(line.into()) {
-            self.found(0, Rule::ShownOnce, format!("version 1 host {index} printed {line:?} twice"));
+    pub(super) fn printed(&mut self, index: HostId, now: Nanos, line: &str) {
+        // Who speaks for somebody else puts the name before the text.
+        let text = line.rsplit_once(": ").map_or(line, |(_, text)| text);
+        let Some((text, _)) = self.lines.get_key_value(text) else { return };
+        if !self.views.entry(index).or_default().lines.insert(text.clone()) {
+            self.found(now, Rule::ShownOnce, format!("version 1 host {index} prints {line:?} again"));
         }
     }
 
@@ -213,6 +217,7 @@ impl Checker {
 
     fn showed_line(&mut self, index: HostId, now: Nanos, speaker: NodeId, text: &str) {
         let said = self.lines.get_key_value(text).map(|(text, host)| (text.clone(), *host));
+        let honest = self.ids.contains(&speaker) || self.speakers.contains_key(&speaker);
         let Some(view) = self.views.get_mut(&index) else { return };
         match said {
             Some((text, _)) if !view.lines.insert(text.clone()) => {
@@ -223,7 +228,7 @@ impl Checker {
             }
             Some(_) => {}
             // Whoever has no key may say what it likes, but not in the name of one that we know.
-            None if self.speakers.contains_key(&speaker) || speaker.is_of_key() => {
+            None if honest => {
                 self.found(now, Rule::NotForged, format!("host {index} shows {text:?}, which nobody said"));
             }
             None => {}
@@ -296,7 +301,7 @@ impl Checker {
             return breach(Rule::OneNetwork, format!("the parts {parts:?} do not know each other"));
         }
         let right: Vec<_> = live.iter().copied().filter(|host| world.host(*host).clock.is_right()).collect();
-        let due = super::WallClock::default().unix_ms(world.now()).saturating_sub(1_000);
+        let due = world.unix_ms().saturating_sub(1_000);
         let view = |host: &HostId| {
             let view = self.views.get(host)?;
             Some(

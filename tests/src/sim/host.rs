@@ -10,10 +10,6 @@ use super::actor::{Actor, Filter, Lines};
 use super::random::Dice;
 use super::{HostId, Nanos};
 
-/// Wall-clock time at the beginning of each run, in milliseconds since the Unix epoch: the fifth minute of an hour, so
-/// that a run of usual length stays within one period of the eager tree.
-pub const EPOCH_MS: u64 = 1_800_000_300_000;
-
 /// One machine.
 pub struct Host {
     /// Where it is dialed.
@@ -63,6 +59,8 @@ pub enum Machine {
 /// A clock as users have them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WallClock {
+    /// The true time at the beginning of the run, in milliseconds since the Unix epoch.
+    pub epoch_ms: u64,
     /// How far it is ahead of the true time, in milliseconds.
     pub ahead_ms: i64,
 }
@@ -70,7 +68,7 @@ pub struct WallClock {
 impl WallClock {
     /// What it shows.
     pub fn unix_ms(self, now: Nanos) -> u64 {
-        (EPOCH_MS + now / 1_000_000).saturating_add_signed(self.ahead_ms)
+        (self.epoch_ms + now / 1_000_000).saturating_add_signed(self.ahead_ms)
     }
 
     /// Whether a node with this clock shows what others say when they say it.
@@ -81,7 +79,7 @@ impl WallClock {
 
 impl Host {
     /// A machine on which nothing runs yet.
-    pub fn new(host: HostId, limits: Limits, mut dice: Dice) -> Self {
+    pub fn new(host: HostId, limits: Limits, epoch_ms: u64, mut dice: Dice) -> Self {
         let uname = Name::cut(&format!("host{host}")).expect("a name");
         Self {
             addr: address(host),
@@ -92,7 +90,7 @@ impl Host {
             targets: Vec::new(),
             unplugged: false,
             dark: false,
-            clock: WallClock::default(),
+            clock: WallClock { epoch_ms, ahead_ms: 0 },
             runs: 0,
             started: 0,
             conns: Vec::new(),

@@ -9,12 +9,14 @@ mod actor;
 pub mod check;
 pub mod faults;
 mod host;
+pub mod hostile;
 pub mod measure;
 mod net;
 mod queue;
 mod random;
 pub mod run;
 pub mod trace;
+pub mod version1;
 mod world;
 
 use std::time::Duration;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use proto_core::ConnId;
 
 pub use actor::{Actor, Filter, Happening, Lines, Todo};
-pub use host::{EPOCH_MS, Host, Machine, WallClock, address};
+pub use host::{Host, Machine, WallClock, address};
 pub use net::{Arrival, Latency, Net, NetConfig, Partition, Sent};
 pub use queue::Queue;
 pub use random::Dice;

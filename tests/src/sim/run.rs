@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -11,7 +12,9 @@ use proto_core::Limits;
 
 use super::check::{Breach, Checker, Rule};
 use super::faults::{Chaos, Counts};
+use super::hostile::{Hostile, Trick};
 use super::trace::{Digest, Recorder};
+use super::version1::Version1;
 use super::world::Tamper;
 use super::{Dice, Host, HostId, Latency, Nanos, NetConfig, World, nanos};
 
@@ -139,6 +142,8 @@ struct Run {
     world: World,
     dice: Dice,
     chaos: Chaos,
+    /// What runs on hosts that have no node.
+    odd: BTreeMap<HostId, Odd>,
     breach: Option<Breach>,
 }
 
@@ -157,9 +162,10 @@ impl Run {
             world.add_host(options.limits.clone());
         }
         introduce(&mut world, &mut dice);
-        let most_hosts = nodes as usize + nodes as usize / 4;
+        let odd = invite(&mut world, &mut dice, options);
+        let most_hosts = world.hosts().len() + nodes as usize / 4;
         let chaos = Chaos::new(dice.fork(), most_hosts, options.limits.clone());
-        Self { world, dice, chaos, breach: None }
+        Self { world, dice, chaos, odd, breach: None }
     }
 
     /// From the beginning to the end; the time from the calm to one network with one view.
@@ -199,13 +205,33 @@ impl Run {
         }
         let gap = self.dice.between(Duration::ZERO, Duration::from_millis(500));
         for host in hosts {
-            self.world.start(host, true);
+            self.start(host);
             self.world.run_for(gap);
         }
     }
 
+    fn start(&mut self, host: HostId) {
+        let dice = self.dice.fork();
+        let (addr, targets) = (self.world.host(host).addr, self.world.host(host).targets.clone());
+        match self.odd.get(&host) {
+            None => self.world.start(host, true),
+            Some(Odd::Version1) => {
+                let actor = Version1::new(&format!("host{host}"), addr, targets, dice);
+                if let Some(check) = &mut self.world.probes.check {
+                    check.speaks_version_1(host, actor.id());
+                }
+                self.world.start_actor(host, Box::new(actor));
+            }
+            Some(Odd::Hostile(trick)) => {
+                let actor = Hostile::new(*trick, addr, targets, self.world.epoch_ms(), dice);
+                self.world.start_actor(host, Box::new(actor));
+            }
+        }
+    }
+
     fn somebody_says(&mut self) {
-        let live = self.world.live();
+        let mut live = self.world.live();
+        live.extend(self.odd.iter().filter(|(_, odd)| **odd == Odd::Version1).map(|(host, _)| *host));
         if let Some(host) = self.dice.pick(&live) {
             self.chaos.say(&mut self.world, *host);
         }
@@ -214,6 +240,12 @@ impl Run {
     fn calm(&mut self, options: &Options) -> Option<Nanos> {
         const STEP: Duration = Duration::from_secs(5);
         self.chaos.calm(&mut self.world);
+        // Some go on while the others have their calm.
+        if self.dice.chance(0.5) {
+            for host in self.odd.iter().filter(|(_, odd)| **odd != Odd::Version1).map(|(host, _)| *host) {
+                self.world.stop(host, true);
+            }
+        }
         while let Some(until) = self.world.hosts().iter().filter_map(Host::asleep_until).max() {
             if !self.world.run_to(until) {
                 return None;
@@ -252,13 +284,22 @@ impl Run {
         self.breach.is_none()
     }
 
+    /// Who else was there, and what befell the bytes.
+    fn tally(&self) -> BTreeMap<String, u64> {
+        let mut tally = BTreeMap::from([("split".to_owned(), self.world.net().splits)]);
+        for odd in self.odd.values() {
+            *tally.entry(odd.to_string()).or_default() += 1;
+        }
+        tally
+    }
+
     fn outcome(&self) -> Outcome {
         let check = self.world.probes.check.as_ref();
         Outcome {
             breach: check.and_then(Checker::breach).or(self.breach.as_ref()).cloned(),
             hosts: self.world.hosts().len(),
             faults: self.chaos.counts.clone(),
-            tally: BTreeMap::from([("split".to_owned(), self.world.net().splits)]),
+            tally: self.tally(),
             events: self.world.events,
             shown: check.map_or(0, |check| check.shown),
             lasted: self.world.now(),
@@ -266,6 +307,44 @@ impl Run {
             digest: self.world.probes.digest.as_ref().map_or(0, Digest::value),
         }
     }
+}
+
+/// What is no honest node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Odd {
+    Version1,
+    Hostile(Trick),
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version1 => f.write_str("version 1"),
+            Self::Hostile(trick) => write!(f, "hostile {trick}"),
+        }
+    }
+}
+
+/// Adds version 1 nodes to a third of all networks, and hostile peers to half of them: one for four honest at most.
+fn invite(world: &mut World, dice: &mut Dice, options: &Options) -> BTreeMap<HostId, Odd> {
+    let honest = world.hosts().len() as u64;
+    let mut odd = Vec::new();
+    if options.version1 && dice.chance(0.33) {
+        odd.extend((0..1 + dice.below(2)).map(|_| Odd::Version1));
+    }
+    if options.hostile && dice.chance(0.5) {
+        let count = 1 + dice.below(honest.div_ceil(4));
+        odd.extend((0..count).filter_map(|_| dice.pick(&Trick::ALL).copied()).map(Odd::Hostile));
+    }
+    let mut hosts = BTreeMap::new();
+    for kind in odd {
+        let host = world.add_host(options.limits.clone());
+        world.host_mut(host).honest = false;
+        let known = dice.below(honest) as HostId;
+        world.host_mut(host).targets = vec![world.host(known).addr];
+        hosts.insert(host, kind);
+    }
+    hosts
 }
 
 fn net_config(dice: &mut Dice) -> NetConfig {

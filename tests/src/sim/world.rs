@@ -10,7 +10,7 @@ use proto_core::{
 
 use super::actor::{Actor, Filter, Happening, Lines, Todo};
 use super::check::Checker;
-use super::host::{Host, Machine, host_at};
+use super::host::{Host, Machine, WallClock, host_at};
 use super::measure::Meter;
 use super::net::{Arrival, Net, NetConfig, Sent};
 use super::queue::Queue;
@@ -32,6 +32,7 @@ pub struct World {
     /// What the node that is being settled is told once it wants nothing more.
     prompt: VecDeque<Prompt>,
     dice: Dice,
+    epoch_ms: u64,
     /// Events that have happened.
     pub events: u64,
     /// What watches.
@@ -87,7 +88,10 @@ struct Dialing {
 impl World {
     /// A world without hosts.
     pub fn new(config: NetConfig, mut dice: Dice) -> Self {
+        // Within an hour of its own, so that some runs go through the turn of it.
+        let epoch_ms = (500_000 * 60 + dice.below(60)) * 60_000;
         Self {
+            epoch_ms,
             now: 0,
             queue: Queue::default(),
             net: Net::new(config, dice.fork()),
@@ -104,6 +108,16 @@ impl World {
     /// The time.
     pub fn now(&self) -> Nanos {
         self.now
+    }
+
+    /// The true time at the beginning, in milliseconds since the Unix epoch.
+    pub fn epoch_ms(&self) -> u64 {
+        self.epoch_ms
+    }
+
+    /// The true time, in milliseconds since the Unix epoch.
+    pub fn unix_ms(&self) -> u64 {
+        WallClock { epoch_ms: self.epoch_ms, ahead_ms: 0 }.unix_ms(self.now)
     }
 
     /// The hosts, by their index.
@@ -139,7 +153,7 @@ impl World {
     /// Adds a host on which nothing runs yet.
     pub fn add_host(&mut self, limits: Limits) -> HostId {
         let index = self.hosts.len() as HostId;
-        self.hosts.push(Host::new(index, limits, self.dice.fork()));
+        self.hosts.push(Host::new(index, limits, self.epoch_ms, self.dice.fork()));
         index
     }
 
@@ -601,7 +615,7 @@ impl World {
         actor.happen(self.now, what, &mut todo);
         let printed = actor.printed();
         if let Some(check) = &mut self.probes.check {
-            printed.iter().for_each(|line| check.printed(index, line));
+            printed.iter().for_each(|line| check.printed(index, self.now, line));
         }
         for todo in todo {
             match todo {

@@ -1,0 +1,91 @@
+//! Keys of those who mean harm, and what they sign with them, by the specification.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signer, SigningKey};
+use proto_core::{ChatText, Draft, Entry, Identity, Name, NodeId, PublicKey};
+use sha2::{Digest, Sha256};
+
+use crate::sim::Dice;
+
+/// The length of a period of the eager tree, in milliseconds.
+pub(super) const PERIOD_MS: u64 = 3_600_000;
+
+/// How often a root signs another number, in milliseconds.
+pub(super) const SEQUENCE_MS: u64 = 10_000;
+
+/// A key pair.
+pub struct Keys {
+    signing: SigningKey,
+    identity: Identity,
+}
+
+impl Keys {
+    /// The pair of this secret.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { signing: SigningKey::from_bytes(&secret), identity: Identity::from_secret(&secret) }
+    }
+
+    /// Of so many pairs, the one that ranks first in the period of this time.
+    pub fn of_low_rank(unix_ms: u64, tries: u32, dice: &mut Dice) -> Self {
+        let period = unix_ms / PERIOD_MS;
+        let pairs = (0..tries.max(1)).map(|_| dice.secret());
+        let ranked = pairs.map(|secret| (rank(period, &Identity::from_secret(&secret).key()), secret));
+        Self::new(ranked.min().map_or([0; 32], |(_, secret)| secret))
+    }
+
+    pub(super) fn key(&self) -> PublicKey {
+        self.identity.key()
+    }
+
+    pub(super) fn node_id(&self) -> NodeId {
+        self.identity.node_id()
+    }
+
+    fn sign(&self, domain: &[u8], message: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.signing.sign(&[domain, message].concat()).to_bytes())
+    }
+
+    /// The payload of `PROOF` for a peer that says this nonce and key.
+    pub(super) fn proof(&self, nonce: &str, theirs: &str, their_key: &str) -> String {
+        let mut message = Vec::new();
+        for nonce in [nonce, theirs] {
+            message.push(nonce.len() as u8);
+            message.extend_from_slice(nonce.as_bytes());
+        }
+        message.extend_from_slice(self.key().as_bytes());
+        message.extend(URL_SAFE_NO_PAD.decode(their_key).unwrap_or_default());
+        self.sign(b"p2p-chat/2 proof\0", &message)
+    }
+
+    /// The payload of `TREE` of a root.
+    pub(super) fn tree(&self, period: u64, sequence: u64) -> String {
+        let mut message = self.key().as_bytes().to_vec();
+        message.extend(period.to_be_bytes());
+        message.extend(sequence.to_be_bytes());
+        let signature = self.sign(b"p2p-chat/2 tree\0", &message);
+        format!("{};{period};{sequence};{signature};0;", self.key())
+    }
+
+    /// The line of an entry.
+    pub(super) fn entry(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Vec<u8> {
+        let uname = Name::cut("mallory").expect("a name");
+        let text = ChatText::new(text).expect("a text");
+        let texts = [text];
+        let draft = Draft { epoch, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
+        let entry = Entry::sign(&self.identity, &draft);
+        let sealed = entry.sealed();
+        format!("CHAT|{}|{}\n", sealed.signature, sealed.json).into_bytes()
+    }
+
+    /// The line of whatever stands where an entry's JSON should.
+    pub(super) fn signed_json(&self, json: &str) -> Vec<u8> {
+        format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", json.as_bytes())).into_bytes()
+    }
+}
+
+/// The rank of a key in a period: who has the lowest is the root.
+pub fn rank(period: u64, key: &PublicKey) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(b"p2p-chat/2 root\0").chain_update(period.to_be_bytes());
+    hash.chain_update(key.as_bytes()).finalize().into()
+}

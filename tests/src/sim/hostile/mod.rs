@@ -1,0 +1,198 @@
+//! Peers that mean harm: they have real keys and greet as the protocol says, and then do one bad thing over and over.
+//!
+//! They share no code with the node but the signing of entries; the rest is built by the specification.
+
+mod keys;
+mod tricks;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_core::ConnId;
+use serde_json::{Value, json};
+
+use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
+
+pub use keys::{Keys, rank};
+pub use tricks::Trick;
+
+/// How many lines of others it keeps to play with.
+const HEARD: usize = 64;
+
+/// How many connections it dials.
+const DIALED: usize = 24;
+
+/// A hostile peer.
+pub struct Hostile {
+    keys: Keys,
+    addr: SocketAddr,
+    trick: Trick,
+    every: Duration,
+    dice: Dice,
+    /// Wall-clock time at the beginning of the run.
+    epoch_ms: u64,
+    /// Addresses that it dials.
+    targets: Vec<SocketAddr>,
+    talks: BTreeMap<ConnId, Talk>,
+    /// Entries and other lines that it heard.
+    heard: Vec<Vec<u8>>,
+    /// Ids of others that it heard of.
+    ids: Vec<String>,
+    /// What it said under its own key.
+    said: u64,
+}
+
+/// A connection of it.
+#[derive(Default)]
+struct Talk {
+    lines: Lines,
+    keys: Option<Keys>,
+    nonce: String,
+    /// The peer's `JOIN` was answered.
+    greeted: bool,
+    dialed: Option<SocketAddr>,
+}
+
+impl Hostile {
+    /// One that knows these addresses.
+    pub fn new(
+        trick: Trick,
+        addr: SocketAddr,
+        targets: Vec<SocketAddr>,
+        epoch_ms: u64,
+        mut dice: Dice,
+    ) -> Self {
+        let keys = match trick {
+            Trick::TakeRoot => Keys::of_low_rank(epoch_ms, 2_000, &mut dice),
+            _ => Keys::new(dice.secret()),
+        };
+        let every = dice.between(Duration::from_millis(50), Duration::from_secs(2));
+        Self {
+            keys,
+            addr,
+            trick,
+            every,
+            dice,
+            epoch_ms,
+            targets,
+            talks: BTreeMap::new(),
+            heard: Vec::new(),
+            ids: Vec::new(),
+            said: 0,
+        }
+    }
+
+    fn open(&mut self, conn: ConnId, dialed: Option<SocketAddr>, todo: &mut Vec<Todo>) {
+        // Each connection of a sybil is somebody else's.
+        let own = matches!(self.trick, Trick::Sybils).then(|| Keys::new(self.dice.secret()));
+        let keys = own.as_ref().unwrap_or(&self.keys);
+        let nonce = format!("{:016x}", self.dice.roll());
+        let join = json!({
+            "listen_addr": self.addr, "node_id": keys.node_id(), "uname": format!("mallory-{}", self.trick),
+            "remote_addr": null, "v": 2, "nonce": nonce, "links": 0, "key": keys.key(),
+        });
+        match self.trick {
+            Trick::Silent => {}
+            Trick::HalfJoin => todo.push(Todo::Send(conn, b"JOIN|{\"uname\":".to_vec())),
+            _ => todo.push(Todo::Send(conn, format!("JOIN|{join}\n").into_bytes())),
+        }
+        if matches!(self.trick, Trick::Deaf) {
+            todo.push(Todo::Pause(conn, true));
+        }
+        self.talks.insert(conn, Talk { keys: own, nonce, dialed, ..Talk::default() });
+    }
+
+    fn received(&mut self, conn: ConnId, bytes: &[u8], todo: &mut Vec<Todo>) {
+        let Some(mut talk) = self.talks.remove(&conn) else { return };
+        let mut lines = std::mem::take(&mut talk.lines);
+        lines.feed(bytes, |line| self.line(conn, &mut talk, line, todo));
+        talk.lines = lines;
+        self.talks.insert(conn, talk);
+    }
+
+    fn line(&mut self, conn: ConnId, talk: &mut Talk, line: &[u8], todo: &mut Vec<Todo>) {
+        let text = String::from_utf8_lossy(line);
+        let (kind, payload) = text.trim_end().split_once('|').unwrap_or_default();
+        match kind {
+            "JOIN" => {
+                let Ok(join) = serde_json::from_str::<Value>(payload) else { return };
+                if let (Some(nonce), Some(key)) = (join["nonce"].as_str(), join["key"].as_str()) {
+                    let keys = talk.keys.as_ref().unwrap_or(&self.keys);
+                    let proof = keys.proof(&talk.nonce, nonce, key);
+                    let answer = format!("PROOF|{proof}\nPEERS|\n");
+                    todo.push(Todo::Send(conn, answer.into_bytes()));
+                }
+                self.learn(&join, todo);
+                talk.greeted = true;
+            }
+            "PEERS" => {
+                let payload = payload.replace(';', " ");
+                let records = serde_json::Deserializer::from_str(&payload).into_iter::<Value>();
+                records.map_while(Result::ok).for_each(|record| self.learn(&record, todo));
+            }
+            "PING" => todo.push(Todo::Send(conn, format!("PONG|{payload}\n").into_bytes())),
+            "CHAT" | "IHAVE" | "TREE" | "SYNC" | "LINKS" => {
+                let slot = self.dice.index(HEARD);
+                if self.heard.len() < HEARD {
+                    self.heard.push(line.to_vec());
+                } else {
+                    self.heard[slot] = line.to_vec();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody is told of: one more to harm.
+    fn learn(&mut self, record: &Value, todo: &mut Vec<Todo>) {
+        if let Some(id) = record["node_id"].as_str()
+            && self.ids.len() < HEARD
+        {
+            self.ids.push(id.to_owned());
+        }
+        let Some(addr) = record["listen_addr"].as_str().and_then(|addr| addr.parse().ok()) else { return };
+        if addr != self.addr && self.targets.len() < DIALED && !self.targets.contains(&addr) {
+            self.targets.push(addr);
+            todo.push(Todo::Dial(addr));
+        }
+    }
+
+    fn wake(&mut self, now: Nanos, todo: &mut Vec<Todo>) {
+        todo.push(Todo::WakeAt(now + nanos(self.every)));
+        let greeted: Vec<_> =
+            self.talks.iter().filter(|(_, talk)| talk.greeted).map(|(conn, _)| *conn).collect();
+        for conn in greeted {
+            let mut out = Vec::new();
+            self.play(now, conn, &mut out);
+            if !out.is_empty() {
+                todo.push(Todo::Send(conn, out));
+            }
+        }
+        // Whom it lost it dials again, one at a time.
+        let linked = |addr: &SocketAddr| self.talks.values().any(|talk| talk.dialed == Some(*addr));
+        let lost: Vec<_> = self.targets.iter().copied().filter(|addr| !linked(addr)).collect();
+        if let Some(addr) = self.dice.pick(&lost).copied()
+            && self.dice.chance(0.3)
+        {
+            todo.push(Todo::Dial(addr));
+        }
+    }
+}
+
+impl Actor for Hostile {
+    fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>) {
+        match what {
+            Happening::Started => {
+                todo.extend(self.targets.iter().copied().map(Todo::Dial));
+                todo.push(Todo::WakeAt(now + nanos(self.every)));
+            }
+            Happening::Accepted(conn) => self.open(conn, None, todo),
+            Happening::Connected(conn, addr) => self.open(conn, Some(addr), todo),
+            Happening::Received(conn, bytes) => self.received(conn, bytes, todo),
+            Happening::Closed(conn) => _ = self.talks.remove(&conn),
+            Happening::Woken => self.wake(now, todo),
+            Happening::Refused(_) | Happening::Say(_) => {}
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What hostile peers do.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use proto_core::ConnId;
+use serde_json::json;
+
+use super::keys::{PERIOD_MS, SEQUENCE_MS};
+use super::{Hostile, Nanos};
+
+/// The one bad thing that a hostile peer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trick {
+    /// Says nothing at all.
+    Silent,
+    /// Begins a `JOIN` and does not end it.
+    HalfJoin,
+    /// Greets, and reads nothing any more.
+    Deaf,
+    /// Sends random bytes.
+    Garbage,
+    /// Sends what it heard with some bytes changed.
+    Mutate,
+    /// Sends what it heard, again and again.
+    Replay,
+    /// Says as much as it can under its own key.
+    FloodEntries,
+    /// Pings, and tells of peers, as much as it can.
+    FloodFrames,
+    /// Says things in the names of others.
+    Forge,
+    /// Says two things under one number, to different peers.
+    Fork,
+    /// Dates and numbers its entries oddly.
+    Odd,
+    /// Tells of peers that are none.
+    LiePeers,
+    /// Says that it is linked to everybody.
+    LieLinks,
+    /// Says that it stands next to the root, or that it is the root of a tree of its own.
+    LieTree,
+    /// Announces what it does not have, and never gives what it has.
+    Withhold,
+    /// Asks for everything, again and again.
+    Ask,
+    /// Is somebody else on each connection.
+    Sybils,
+    /// Takes the root's place by its rank, and relays nothing.
+    TakeRoot,
+}
+
+impl Trick {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Silent,
+        Self::HalfJoin,
+        Self::Deaf,
+        Self::Garbage,
+        Self::Mutate,
+        Self::Replay,
+        Self::FloodEntries,
+        Self::FloodFrames,
+        Self::Forge,
+        Self::Fork,
+        Self::Odd,
+        Self::LiePeers,
+        Self::LieLinks,
+        Self::LieTree,
+        Self::Withhold,
+        Self::Ask,
+        Self::Sybils,
+        Self::TakeRoot,
+    ];
+}
+
+impl fmt::Display for Trick {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl Hostile {
+    /// Adds to what is sent on one connection.
+    pub(super) fn play(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {
+        match self.trick {
+            Trick::Silent | Trick::HalfJoin | Trick::Deaf => {}
+            Trick::Garbage => self.garbage(out),
+            Trick::Mutate => self.mutate(out),
+            Trick::Replay => (0..20).for_each(|_| out.extend(self.some_line())),
+            Trick::FloodEntries => (0..40).for_each(|_| self.say(now, 0, out)),
+            Trick::FloodFrames => self.flood(out),
+            Trick::Forge => self.forge(now, out),
+            Trick::Fork => self.fork_entry(now, conn, out),
+            Trick::Odd => self.odd(now, out),
+            Trick::LiePeers => self.lie_about_peers(out),
+            Trick::LieLinks => {
+                let ids = self.ids.join(";");
+                line(out, format_args!("LINKS|{ids}"));
+            }
+            Trick::LieTree => self.lie_about_tree(now, out),
+            Trick::Withhold => {
+                self.announce_nothing(out);
+                self.retell_tree(out);
+            }
+            Trick::Ask => self.ask(out),
+            Trick::Sybils => self.lie_about_peers(out),
+            Trick::TakeRoot => {
+                let unix_ms = self.unix_ms(now);
+                let (period, sequence) = (unix_ms / PERIOD_MS, unix_ms % PERIOD_MS / SEQUENCE_MS);
+                line(out, format_args!("TREE|{}", self.keys.tree(period, sequence)));
+            }
+        }
+    }
+
+    fn unix_ms(&self, now: Nanos) -> u64 {
+        self.epoch_ms + now / 1_000_000
+    }
+
+    fn some_line(&mut self) -> Vec<u8> {
+        self.dice.pick(&self.heard).cloned().unwrap_or_default()
+    }
+
+    fn garbage(&mut self, out: &mut Vec<u8>) {
+        let words = [
+            "JOIN|", "PEERS|", "MSG|", "CHAT|", "IHAVE|", "GRAFT|", "TREE|", "SYNC|", "LINKS|", "BYE",
+            "PING|",
+        ];
+        let word = self.dice.pick(&words).copied().unwrap_or_default();
+        out.extend_from_slice(word.as_bytes());
+        let size = self.dice.below(17);
+        let len = 1 + self.dice.below(1 << size);
+        out.extend((0..len).map(|_| self.dice.roll() as u8));
+        out.push(b'\n');
+    }
+
+    fn mutate(&mut self, out: &mut Vec<u8>) {
+        let mut bytes = self.some_line();
+        for _ in 0..1 + self.dice.below(4) {
+            let at = self.dice.index(bytes.len());
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = (self.dice.roll() as u8).max(b' ');
+            }
+        }
+        out.extend(bytes);
+    }
+
+    /// The next entry under its own key.
+    fn say(&mut self, now: Nanos, ahead_ms: u64, out: &mut Vec<u8>) {
+        let (seq, at) = (self.said, self.unix_ms(now) + ahead_ms);
+        self.said += 1;
+        out.extend(self.keys.entry(7, seq, at, &format!("buy {seq}")));
+    }
+
+    fn flood(&mut self, out: &mut Vec<u8>) {
+        for _ in 0..200 {
+            let token = self.dice.roll();
+            line(out, format_args!("PING|{token:x}"));
+        }
+        self.lie_about_peers(out);
+        line(out, format_args!("NOISE|{}", "x".repeat(60_000)));
+    }
+
+    fn forge(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let heard = self.some_line();
+        let text = String::from_utf8_lossy(&heard).into_owned();
+        let Some((signature, json)) = text.trim_end().strip_prefix("CHAT|").and_then(|it| it.split_once('|'))
+        else {
+            return self.say(now, 0, out);
+        };
+        match self.dice.below(4) {
+            // Another text, number or time under the signature of somebody else.
+            0 => line(out, format_args!("CHAT|{signature}|{}", json.replace("of host", "of ghost"))),
+            1 => line(out, format_args!("CHAT|{signature}|{}", json.replace("\"seq\":", "\"seq\":1"))),
+            // Its own signature under the key of somebody else.
+            2 => out.extend(self.keys.signed_json(&json.replace("of host", "of ghost"))),
+            // The same entry once more, as far as JSON goes.
+            _ => line(out, format_args!("CHAT|{signature}|{}", json.replacen('{', "{ ", 1))),
+        }
+    }
+
+    fn fork_entry(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {
+        let seq = self.said / self.talks.len().max(1) as u64;
+        self.said += 1;
+        let at = self.unix_ms(now);
+        out.extend(self.keys.entry(7, seq, at, &format!("{seq} for {}", conn.0)));
+    }
+
+    fn odd(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        const MOST: u64 = proto_core::MAX_NUMBER;
+        let (wall, epoch) = (self.unix_ms(now), self.dice.below(6));
+        let seq = *self.dice.pick(&[0, 1, 2, 70, 5_000, MOST - 1, MOST]).unwrap_or(&0);
+        let at = *self
+            .dice
+            .pick(&[0, 1, wall - 3_600_000, wall, wall + 119_000, wall + 125_000, MOST])
+            .unwrap_or(&0);
+        out.extend(self.keys.entry(epoch, seq, at, "odd"));
+        let key = self.keys.key();
+        let json = match self.dice.below(4) {
+            0 => format!(
+                "{{\"key\":\"{key}\",\"epoch\":1,\"seq\":{},\"at\":1,\"uname\":\"m\",\"texts\":[\"x\"]}}",
+                u64::MAX
+            ),
+            1 => format!("{{\"key\":\"{key}\",\"epoch\":1,\"seq\":1,\"at\":1,\"uname\":\"m\",\"texts\":[]}}"),
+            2 => format!(
+                "{{\"key\":\"{key}\",\"epoch\":1,\"seq\":1,\"at\":1,\"uname\":\"m\",\"texts\":[\"a\\nb\"]}}"
+            ),
+            _ => "[".repeat(10_000),
+        };
+        out.extend(self.keys.signed_json(&json));
+    }
+
+    fn lie_about_peers(&mut self, out: &mut Vec<u8>) {
+        let records: Vec<_> = (0..40)
+            .map(|_| {
+                let [_, a, b, c, ..] = self.dice.roll().to_le_bytes();
+                let id = match self.dice.pick(&self.ids) {
+                    Some(id) if a % 2 == 0 => id.clone(),
+                    _ => format!(
+                        "{:08x}-0000-4000-8000-{:012x}",
+                        self.dice.roll() as u32,
+                        self.dice.roll() >> 16
+                    ),
+                };
+                let addr = format!("10.{a}.{b}.{c}:4000");
+                json!({"listen_addr": addr, "node_id": id, "uname": "nobody", "remote_addr": addr})
+                    .to_string()
+            })
+            .collect();
+        line(out, format_args!("PEERS|{}", records.join(";")));
+    }
+
+    fn lie_about_tree(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let unix_ms = self.unix_ms(now);
+        let period = (unix_ms / PERIOD_MS).saturating_add_signed(self.dice.below(3) as i64 - 1);
+        let sequence =
+            if self.dice.chance(0.5) { self.dice.roll() } else { unix_ms % PERIOD_MS / SEQUENCE_MS };
+        line(out, format_args!("TREE|{}", self.keys.tree(period, sequence)));
+        self.retell_tree(out);
+    }
+
+    /// What others say of the root, with a better distance.
+    fn retell_tree(&mut self, out: &mut Vec<u8>) {
+        let trees = self.heard.iter().rev().filter_map(|line| std::str::from_utf8(line).ok());
+        let Some(claim) = trees.filter_map(|line| line.trim_end().strip_prefix("TREE|")).next() else {
+            return;
+        };
+        let fields: Vec<_> = claim.split(';').collect();
+        if let [root, period, sequence, signature, ..] = fields[..] {
+            let parent = self.ids.first().map_or("", String::as_str);
+            let distance = self.dice.below(2);
+            line(out, format_args!("TREE|{root};{period};{sequence};{signature};{distance};{parent}"));
+        }
+    }
+
+    fn announce_nothing(&mut self, out: &mut Vec<u8>) {
+        let ids: Vec<_> = (0..100).map(|_| URL_SAFE_NO_PAD.encode(self.dice.secret())).collect();
+        line(out, format_args!("IHAVE|{}", ids.join(";")));
+    }
+
+    fn ask(&mut self, out: &mut Vec<u8>) {
+        let announced = self.heard.iter().filter_map(|line| std::str::from_utf8(line).ok());
+        let ids: Vec<_> = announced
+            .filter_map(|line| line.trim_end().strip_prefix("IHAVE|"))
+            .flat_map(|ids| ids.split(';'))
+            .take(60)
+            .collect();
+        (0..10).for_each(|_| line(out, format_args!("GRAFT|{}", ids.join(";"))));
+        // A reconciliation in which all of time is asked for (protocol version 1 of negentropy: one range of ids, none).
+        line(out, format_args!("SYNC|{}", URL_SAFE_NO_PAD.encode([0x61, 0, 0, 2, 0])));
+        let len = self.dice.index(300);
+        let noise: Vec<_> = std::iter::once(0x61).chain((0..len).map(|_| self.dice.roll() as u8)).collect();
+        line(out, format_args!("SYNC|{}", URL_SAFE_NO_PAD.encode(noise)));
+    }
+}
+
+fn line(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    out.extend_from_slice(text.to_string().as_bytes());
+    out.push(b'\n');
+}
