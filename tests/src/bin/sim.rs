@@ -1,2 +1,238 @@
-//! x
-fn main() {}
+//! Runs the simulator: seeds by the thousand, measurements, traces.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter};
+use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tests::sim::HostId;
+use tests::sim::campaign::attack::{self, Kind};
+use tests::sim::campaign::seeds::Campaign;
+use tests::sim::campaign::{Steady, kill, speed, spread};
+use tests::sim::run::{Attached, Options, run};
+use tests::sim::trace::{Recorder, replay};
+
+/// Simulates whole networks.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    /// On so many threads; as many as there are cores unless told otherwise.
+    #[arg(long, global = true)]
+    jobs: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Networks under every fault, from seeds; exits with 1 if one breaks a rule.
+    Run(RunArgs),
+    /// Replays what a node was told, from a trace, and compares what it does.
+    Replay {
+        /// The trace.
+        file: PathBuf,
+    },
+    /// How often each message arrives at a node, and over how many links.
+    Spread {
+        /// How many nodes.
+        #[arg(long, default_value_t = 1_000)]
+        nodes: u32,
+        /// Who speaks.
+        #[arg(long, value_enum, default_value_t = Senders::Random)]
+        senders: Senders,
+        /// How many messages.
+        #[arg(long, default_value_t = 30)]
+        rounds: u32,
+        /// How many networks.
+        #[arg(long, default_value_t = 4)]
+        seeds: u64,
+    },
+    /// What is left when most nodes are killed at once.
+    Kill {
+        /// How many nodes.
+        #[arg(long, default_value_t = 10_000)]
+        nodes: u32,
+        /// Of a hundred, from the first to the last in steps of ten, and the last.
+        #[arg(long, default_value = "10..95", value_parser = inclusive)]
+        share: RangeInclusive<u32>,
+        /// Of the network.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Many sybils against some honest nodes.
+    Attack {
+        /// Honest nodes.
+        #[arg(long, default_value_t = 200)]
+        honest: u32,
+        /// Sybils.
+        #[arg(long, default_value_t = 800)]
+        sybils: u32,
+        /// What they do; everything unless told otherwise.
+        #[arg(long, value_enum)]
+        kind: Vec<Kind>,
+        /// Of the network.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// How fast the simulator is.
+    Speed {
+        /// How many nodes.
+        #[arg(long, default_value_t = 1_000)]
+        nodes: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Senders {
+    /// Always the same.
+    One,
+    /// Somebody else each time.
+    Random,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// From the first to the one before the last.
+    #[arg(long, default_value = "0..1000", value_parser = range)]
+    seeds: Range<u64>,
+    /// Honest nodes, at least and at most.
+    #[arg(long, default_value = "3..50", value_parser = inclusive)]
+    nodes: RangeInclusive<u32>,
+    /// How long the chaos lasts, at least and at most, in seconds.
+    #[arg(long, default_value = "30..120", value_parser = inclusive)]
+    chaos: RangeInclusive<u32>,
+    /// Nothing goes wrong.
+    #[arg(long)]
+    no_faults: bool,
+    /// No hostile peers.
+    #[arg(long)]
+    no_hostile: bool,
+    /// No version 1 nodes.
+    #[arg(long)]
+    no_version1: bool,
+    /// Each seed leaves a line there; those that are there are not run again.
+    #[arg(long)]
+    log: Option<PathBuf>,
+    /// Writes there what a node of the first seed is told and does.
+    #[arg(long)]
+    trace: Option<PathBuf>,
+    /// Which node that is.
+    #[arg(long, default_value_t = 0)]
+    host: HostId,
+}
+
+impl RunArgs {
+    fn options(&self) -> Options {
+        let seconds = |seconds: &u32| Duration::from_secs(u64::from(*seconds));
+        Options {
+            nodes: self.nodes.clone(),
+            chaos: (seconds(self.chaos.start()), seconds(self.chaos.end())),
+            faults: !self.no_faults,
+            hostile: !self.no_hostile,
+            version1: !self.no_version1,
+            ..Options::default()
+        }
+    }
+
+    /// What of it makes a run what it is.
+    fn arguments(&self) -> String {
+        let range = |range: &RangeInclusive<u32>| format!("{}..{}", range.start(), range.end());
+        let mut out = format!("--nodes {} --chaos {}", range(&self.nodes), range(&self.chaos));
+        let flags = [
+            (self.no_faults, " --no-faults"),
+            (self.no_hostile, " --no-hostile"),
+            (self.no_version1, " --no-version1"),
+        ];
+        flags.into_iter().filter(|(set, _)| *set).for_each(|(_, flag)| out += flag);
+        out
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    match carry_out(cli.command, jobs) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("sim: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn carry_out(command: Command, jobs: usize) -> io::Result<ExitCode> {
+    let text = match command {
+        Command::Run(args) => return run_seeds(&args, jobs),
+        Command::Replay { file } => return replay_trace(file),
+        Command::Spread { nodes, senders, rounds, seeds } => {
+            let random_senders = senders == Senders::Random;
+            spread::run(&spread::Options { network: Steady::new(nodes), random_senders, rounds, seeds, jobs })
+        }
+        Command::Kill { nodes, share, seed } => {
+            let mut shares: Vec<_> = share.clone().step_by(10).chain([*share.end()]).collect();
+            shares.dedup();
+            kill::run(&kill::Options { network: Steady::new(nodes), shares, seed, jobs })
+        }
+        Command::Attack { honest, sybils, kind, seed } => {
+            let kinds = if kind.is_empty() { Kind::value_variants().to_vec() } else { kind };
+            attack::run(&attack::Options { network: Steady::new(honest), sybils, kinds, seed, jobs })
+        }
+        Command::Speed { nodes } => speed::run(&Steady::new(nodes), 1),
+    };
+    println!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_seeds(args: &RunArgs, jobs: usize) -> io::Result<ExitCode> {
+    if let Some(path) = &args.trace {
+        let recorder = Recorder::new(Box::new(BufWriter::new(File::create(path)?)));
+        let attached = Attached { recorder: Some((args.host, recorder)), ..Attached::default() };
+        let outcome = run(args.seeds.start, &args.options(), attached);
+        println!("{outcome:#?}");
+        return Ok(ExitCode::from(u8::from(outcome.breach.is_some())));
+    }
+    let campaign = Campaign {
+        seeds: args.seeds.clone(),
+        options: args.options(),
+        arguments: args.arguments(),
+        jobs,
+        log: args.log.clone(),
+    };
+    let summary = campaign.run(|line| eprintln!("{line}"))?;
+    println!("{}", summary.text);
+    Ok(ExitCode::from(u8::from(!summary.broken.is_empty())))
+}
+
+fn replay_trace(file: PathBuf) -> io::Result<ExitCode> {
+    match replay(BufReader::new(File::open(file)?)) {
+        Ok(replayed) => {
+            println!("{replayed:?}: all actions are the same");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            println!("{error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn range(text: &str) -> Result<Range<u64>, String> {
+    let (start, end) = bounds(text)?;
+    Ok(start..end)
+}
+
+fn inclusive(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let (start, end) = bounds(text)?;
+    let least = u32::try_from(start).map_err(|error| error.to_string())?;
+    let most = u32::try_from(end).map_err(|error| error.to_string())?;
+    if least <= most { Ok(least..=most) } else { Err("the first is above the last".to_owned()) }
+}
+
+fn bounds(text: &str) -> Result<(u64, u64), String> {
+    let (start, end) = text.split_once("..").unwrap_or((text, text));
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
+    Ok((number(start)?, number(end)?))
+}

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use proto_core::{Action, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey};
+use serde::{Deserialize, Serialize};
 
 use super::host::Host;
 use super::trace::moment;
@@ -17,7 +18,7 @@ const TIMEOUTS: (u32, u32) = (64, 5_000);
 const ACTIONS: u64 = 4_096;
 
 /// Something that must not be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
     /// When.
     pub at: Nanos,
@@ -34,7 +35,7 @@ impl fmt::Display for Breach {
 }
 
 /// What has to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Rule {
     /// No input makes a node panic.
     NoPanic,
@@ -130,6 +131,11 @@ impl Checker {
     /// A version 1 node runs on this host, under this id.
     pub fn speaks_version_1(&mut self, host: HostId, node_id: NodeId) {
         self.speakers.insert(node_id, host);
+    }
+
+    /// The limits that a host's node is held to.
+    pub fn limits_mut(&mut self, host: HostId) -> Option<&mut Limits> {
+        self.views.get_mut(&host).map(|view| &mut view.limits)
     }
 
     fn found(&mut self, at: Nanos, rule: Rule, what: impl Into<String>) {

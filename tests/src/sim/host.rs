@@ -143,6 +143,11 @@ impl Host {
         Identity::from_secret(&self.secret)
     }
 
+    /// Gives the nodes that will run here this key pair.
+    pub fn set_secret(&mut self, secret: [u8; 32]) {
+        self.secret = secret;
+    }
+
     /// The host's monotonic clock.
     pub fn local(&self, now: Nanos) -> Instant {
         Instant::from_origin(Duration::from_nanos(now.saturating_sub(self.origin)))

@@ -6,6 +6,7 @@
 //! [`run`](run::run) makes one run of chaos and then calm; what is watched meanwhile is in [`check`].
 
 mod actor;
+pub mod campaign;
 pub mod check;
 pub mod faults;
 mod host;

@@ -9,6 +9,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use proto_core::Limits;
+use serde::{Deserialize, Serialize};
 
 use super::check::{Breach, Checker, Rule};
 use super::faults::{Chaos, Counts};
@@ -52,7 +53,7 @@ impl Default for Options {
 }
 
 /// What a run came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// What must not be, if anything.
     pub breach: Option<Breach>,

@@ -239,7 +239,7 @@ impl World {
     pub fn say(&mut self, index: HostId, text: &str) -> Result<Outcome, CommandError> {
         if let Machine::Actor(_) = self.host(index).machine {
             if let Some(check) = &mut self.probes.check {
-                check.said_line(index, text);
+                text.split('\n').for_each(|line| check.said_line(index, line));
             }
             self.tell(index, Happening::Say(text));
             return Ok(Outcome::Done);

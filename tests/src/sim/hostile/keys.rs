@@ -26,12 +26,12 @@ impl Keys {
         Self { signing: SigningKey::from_bytes(&secret), identity: Identity::from_secret(&secret) }
     }
 
-    /// Of so many pairs, the one that ranks first in the period of this time.
-    pub fn of_low_rank(unix_ms: u64, tries: u32, dice: &mut Dice) -> Self {
+    /// Of so many pairs, the secret of the one that ranks first in the period of this time.
+    pub fn secret_of_low_rank(unix_ms: u64, tries: u32, dice: &mut Dice) -> [u8; 32] {
         let period = unix_ms / PERIOD_MS;
-        let pairs = (0..tries.max(1)).map(|_| dice.secret());
-        let ranked = pairs.map(|secret| (rank(period, &Identity::from_secret(&secret).key()), secret));
-        Self::new(ranked.min().map_or([0; 32], |(_, secret)| secret))
+        let secrets = (0..tries.max(1)).map(|_| dice.secret());
+        let ranked = secrets.map(|secret| (rank(period, &Identity::from_secret(&secret).key()), secret));
+        ranked.min().map_or([0; 32], |(_, secret)| secret)
     }
 
     pub(super) fn key(&self) -> PublicKey {

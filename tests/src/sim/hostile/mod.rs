@@ -64,7 +64,7 @@ impl Hostile {
         mut dice: Dice,
     ) -> Self {
         let keys = match trick {
-            Trick::TakeRoot => Keys::of_low_rank(epoch_ms, 2_000, &mut dice),
+            Trick::TakeRoot => Keys::new(Keys::secret_of_low_rank(epoch_ms, 2_000, &mut dice)),
             _ => Keys::new(dice.secret()),
         };
         let every = dice.between(Duration::from_millis(50), Duration::from_secs(2));
