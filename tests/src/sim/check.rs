@@ -105,7 +105,7 @@ struct View {
     actions: u64,
     allowed: u64,
     timeouts: Timeouts,
-    steps: u64,
+    looked: u64,
 }
 
 /// How often a node was woken.
@@ -285,13 +285,15 @@ impl Checker {
     /// The node has done what it wanted to do.
     pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
         let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
-        view.steps += 1;
         let limits = &view.limits;
         let links = limits.held + limits.pending + limits.targets + limits.dials;
         let mut broken = over("buffered", node.buffered(), limits.buffers)
             .or_else(|| over("connections", node.connections(), links));
-        if view.steps % 64 == 0 {
-            broken = broken.or_else(|| over("peers", node.peers().count(), limits.held));
+        // These take longer to look at.
+        let second = now / 1_000_000_000;
+        if view.looked != second {
+            view.looked = second;
+            broken = broken.or_else(|| over_by_status(node, limits));
         }
         if let Some(broken) = broken {
             self.found(now, Rule::Bounded, format!("host {index}: {broken}"));
@@ -306,45 +308,58 @@ impl Checker {
         if parts.len() > 1 {
             return breach(Rule::OneNetwork, format!("the parts {parts:?} do not know each other"));
         }
-        let right: Vec<_> = live.iter().copied().filter(|host| world.host(*host).clock.is_right()).collect();
+        self.same_view(world, &live).or_else(|what| breach(Rule::SameView, what))
+    }
+
+    /// Whether all whose clock is right show the same, and what live ones said is in it.
+    fn same_view(&self, world: &World, live: &[HostId]) -> Result<(), String> {
         let due = world.unix_ms().saturating_sub(1_000);
-        let view = |host: &HostId| {
-            let view = self.views.get(host)?;
-            Some(
-                view.conversation
-                    .iter()
-                    .filter(|(place, _)| place.at <= due)
-                    .map(|(place, id)| (*place, *id)),
-            )
-        };
-        let Some(first) = right.first() else { return Ok(()) };
         let mut all = BTreeMap::new();
+        let right: Vec<_> = live.iter().copied().filter(|host| world.host(*host).clock.is_right()).collect();
         for host in &right {
-            all.extend(view(host).into_iter().flatten());
+            all.extend(self.conversation(*host, due));
         }
-        for host in &live {
+        for host in live {
             let own = self.views.get(host).into_iter().flat_map(|view| &view.own);
             if let Some(place) = own.filter(|place| place.at <= due).find(|place| !all.contains_key(place)) {
-                let what = format!("nobody whose clock is right shows {} of host {host}", self.name(place));
-                return breach(Rule::SameView, what);
+                return Err(format!("nobody whose clock is right shows {} of host {host}", self.name(place)));
             }
         }
         for host in &right {
-            let shown: BTreeMap<_, _> = view(host).into_iter().flatten().collect();
-            let missing: Vec<_> = all.iter().filter(|(place, _)| !shown.contains_key(place)).collect();
-            if let Some((place, _)) = missing.first() {
-                let what = format!(
-                    "host {host} shows {} of {} entries, not {} (and {} more); host {first} is the first of {}",
-                    shown.len(),
-                    all.len(),
-                    self.name(place),
-                    missing.len() - 1,
-                    right.len(),
-                );
-                return breach(Rule::SameView, what);
+            let shown: BTreeMap<_, _> = self.conversation(*host, due).collect();
+            let mut missing = all.keys().filter(|place| !shown.contains_key(place));
+            if let Some(place) = missing.next() {
+                let (count, of, name, more) = (shown.len(), all.len(), self.name(place), missing.count());
+                return Err(format!("host {host} shows {count} of {of} entries, not {name} and {more} more"));
+            }
+            if let Some(node) = world.host(*host).node() {
+                self.same_window(node, &shown, due).map_err(|what| format!("host {host} {what}"))?;
             }
         }
         Ok(())
+    }
+
+    /// What a host shows of honest authors, up to a time.
+    fn conversation(&self, host: HostId, due: u64) -> impl Iterator<Item = (Place, EntryId)> {
+        let view = self.views.get(&host).into_iter().flat_map(|view| &view.conversation);
+        view.filter(move |(place, _)| place.at <= due).map(|(place, id)| (*place, *id))
+    }
+
+    /// Whether what a node holds is what it has shown, in the order of the conversation.
+    fn same_window(&self, node: &Node, shown: &BTreeMap<Place, EntryId>, due: u64) -> Result<(), String> {
+        let places: Vec<_> = node.entries().map(|entry| entry.place()).collect();
+        if !places.is_sorted() {
+            return Err("holds entries in another order".to_owned());
+        }
+        let honest = |place: &&Place| place.at <= due && self.keys.contains_key(&place.key);
+        let held: BTreeSet<_> = places.iter().filter(honest).collect();
+        match shown.keys().find(|place| !held.contains(place)) {
+            Some(place) => Err(format!("does not hold {}, which it has shown", self.name(place))),
+            None => match held.iter().find(|place| !shown.contains_key(place)) {
+                Some(place) => Err(format!("holds {} and has not shown it", self.name(place))),
+                None => Ok(()),
+            },
+        }
     }
 
     fn name(&self, place: &Place) -> String {
@@ -371,6 +386,23 @@ impl Timeouts {
 
 fn over(what: &str, is: usize, most: usize) -> Option<String> {
     (is > most).then(|| format!("{what} is {is}, above {most}"))
+}
+
+/// The bound that a node's own account of itself shows it to have passed.
+fn over_by_status(node: &Node, limits: &Limits) -> Option<String> {
+    let status = node.status();
+    let queued = status.links.iter().map(|link| link.queued).max().unwrap_or_default();
+    let bounds = [
+        ("peers", node.peers().count(), limits.held),
+        ("addresses known", status.book.known, limits.book),
+        ("entries held", status.entries.held, limits.log_entries),
+        ("bytes of entries held", status.entries.bytes, limits.log_bytes),
+        ("entries that came early", status.entries.early, limits.early),
+        ("entries parked", status.entries.parked, limits.parked),
+        ("authors", status.entries.authors, limits.authors),
+        ("bytes queued on a link", queued, limits.queue_hard + limits.chunk),
+    ];
+    bounds.into_iter().find_map(|(what, is, most)| over(what, is, most))
 }
 
 /// The networks into which the live nodes fall: two are linked where each says that the other is here.
