@@ -1,29 +1,127 @@
-//! Networks under every fault, from seeds; and the checkers shown to bite.
+//! Networks under every fault, from seeds.
 
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tests::sim::campaign::each;
+use tests::sim::campaign::seeds::Campaign;
+use tests::sim::faults::Fault;
 use tests::sim::run::{Attached, Options, run};
+use tests::sim::trace::{Recorder, ReplayError, replay};
 
+/// Runs that are short enough for many of them.
 fn small() -> Options {
-    Options { nodes: 3..=12, chaos: (Duration::from_secs(20), Duration::from_secs(60)), ..Options::default() }
+    Options { nodes: 3..=9, chaos: (Duration::from_secs(20), Duration::from_secs(40)), ..Options::default() }
+}
+
+#[test]
+fn a_hundred_networks_under_every_fault_become_one_conversation() {
+    let campaign = Campaign {
+        seeds: 0..120,
+        options: small(),
+        arguments: "--nodes 3..9 --chaos 20..40".to_owned(),
+        jobs: 2,
+        log: None,
+    };
+    let (mut faults, mut tally) = (BTreeMap::new(), BTreeMap::new());
+    let mut broken = Vec::new();
+    let seeds: Vec<_> = campaign.seeds.clone().collect();
+    each(
+        campaign.jobs,
+        &seeds,
+        |seed| run(*seed, &campaign.options, Attached::default()),
+        |seed, outcome| {
+            broken.extend(outcome.breach.map(|breach| format!("{breach}\n  {}", campaign.command(*seed))));
+            outcome.faults.into_iter().for_each(|(fault, count)| *faults.entry(fault).or_insert(0) += count);
+            outcome.tally.into_iter().for_each(|(what, count)| *tally.entry(what).or_insert(0) += count);
+        },
+    );
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    // What was to go wrong did.
+    for fault in Fault::ALL {
+        assert!(faults.get(&fault).is_some_and(|count| *count >= 3), "{fault}: {faults:?}");
+    }
+    assert!(tally["split"] > 1_000 && tally["version 1"] > 10, "{tally:?}");
+    assert!(tally.keys().filter(|what| what.starts_with("hostile")).count() > 12, "{tally:?}");
 }
 
 #[test]
 fn one_seed_is_one_run() {
-    for seed in 0..4 {
+    for seed in 0..6 {
         let options = Options { digest: true, ..small() };
         let [first, second] = [(); 2].map(|()| run(seed, &options, Attached::default()));
         assert_eq!(first.digest, second.digest);
         assert_eq!((first.events, first.shown, first.lasted), (second.events, second.shown, second.lasted));
         assert!(first.events > 100, "{first:?}");
+        assert_ne!(first.digest, run(seed + 100, &options, Attached::default()).digest);
+    }
+}
+
+/// A file in memory.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
 #[test]
-fn seeds() {
-    for seed in 0..60 {
-        let start = std::time::Instant::now();
-        let out = run(seed, &small(), Attached::default());
-        println!("{seed} {:?} {out:?}", start.elapsed());
+fn a_trace_is_replayed_up_to_the_first_action_that_differs() {
+    let file = Shared::default();
+    let recorder = Recorder::new(Box::new(file.clone()));
+    let attached = Attached { recorder: Some((1, recorder)), ..Attached::default() };
+    let outcome = run(11, &small(), attached);
+    assert_eq!(outcome.breach, None);
+    let trace = file.0.lock().unwrap().clone();
+    let replayed = replay(Cursor::new(&trace)).unwrap();
+    assert!(replayed.nodes >= 1 && replayed.inputs > 100 && replayed.actions > 100, "{replayed:?}");
+
+    // An action that the node does not do, and one that it does and the trace does not have.
+    let lines: Vec<_> = trace.split_inclusive(|byte| *byte == b'\n').collect();
+    let is_delivery = |line: &&[u8]| line.windows(9).any(|bytes| bytes == b"\"Deliver\"");
+    let index = lines.iter().position(|line| is_delivery(line)).unwrap();
+    let doubled: Vec<u8> = [&lines[..=index], &lines[index..]].concat().concat();
+    let without: Vec<u8> = [&lines[..index], &lines[index + 1..]].concat().concat();
+    for (trace, expected) in [(doubled, index + 2), (without, index + 1)] {
+        match replay(Cursor::new(trace)) {
+            Err(ReplayError::Differs { line, .. }) => assert_eq!(line, expected),
+            other => panic!("{other:?}"),
+        }
     }
+}
+
+#[test]
+fn a_campaign_goes_on_where_its_log_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let campaign = |seeds, arguments: &str| Campaign {
+        seeds,
+        options: Options { nodes: 3..=3, chaos: (Duration::from_secs(1), Duration::from_secs(2)), ..small() },
+        arguments: arguments.to_owned(),
+        jobs: 2,
+        log: Some(log.clone()),
+    };
+    let run = |campaign: Campaign| {
+        let mut told = Vec::new();
+        let summary = campaign.run(|line| told.push(line.to_owned())).unwrap();
+        assert_eq!(summary.broken, [] as [u64; 0], "{}", summary.text);
+        told.join("\n")
+    };
+    run(campaign(0..4, "a"));
+    // Killed in the middle of a line.
+    let mut text = std::fs::read_to_string(&log).unwrap();
+    text.truncate(text.len() - 10);
+    text.push('\n');
+    std::fs::write(&log, text).unwrap();
+    assert!(run(campaign(0..6, "a")).contains("3 seeds are in the log already"));
+    assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 4 + 3);
+    assert!(!run(campaign(0..2, "b")).contains("in the log already"));
 }

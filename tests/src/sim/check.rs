@@ -14,6 +14,9 @@ use super::{HostId, Nanos, World};
 /// Timeouts of one node at one point in time, and within a second, that mean that it does not sleep.
 const TIMEOUTS: (u32, u32) = (64, 5_000);
 
+/// How long after it was said a line that comes by two ways is known to be one.
+const MATCHED: Nanos = 50_000_000_000;
+
 /// Actions that may follow one input, beside one for each byte that came in.
 const ACTIONS: u64 = 4_096;
 
@@ -82,11 +85,20 @@ pub struct Checker {
     /// What users of honest nodes said, in entries.
     said: HashMap<EntryId, HostId>,
     /// What users said, line by line; the lines of a run differ.
-    lines: HashMap<Arc<str>, HostId>,
+    lines: HashMap<Arc<str>, Said>,
+    /// Whether some clock was ever wrong.
+    clocks_were_wrong: bool,
     views: BTreeMap<HostId, View>,
     breach: Option<Breach>,
     /// Messages that nodes have shown.
     pub shown: u64,
+}
+
+/// Who said a line, and when.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    host: HostId,
+    at: Nanos,
 }
 
 /// What one node has shown since its start.
@@ -151,9 +163,9 @@ impl Checker {
         self.views.insert(index, view);
     }
 
-    pub(super) fn said(&mut self, index: HostId, texts: &[ChatText], entries: &[Arc<Entry>]) {
+    pub(super) fn said(&mut self, index: HostId, now: Nanos, texts: &[ChatText], entries: &[Arc<Entry>]) {
         for text in texts {
-            self.said_line(index, text.as_str());
+            self.said_line(index, now, text.as_str());
         }
         let Some(view) = self.views.get_mut(&index) else { return };
         for entry in entries {
@@ -164,16 +176,31 @@ impl Checker {
         }
     }
 
-    pub(super) fn said_line(&mut self, index: HostId, text: &str) {
-        self.lines.insert(text.into(), index);
+    pub(super) fn said_line(&mut self, index: HostId, now: Nanos, text: &str) {
+        self.lines.insert(text.into(), Said { host: index, at: now });
+    }
+
+    /// Some clock is set.
+    pub(super) fn set_clock(&mut self, ahead_ms: i64) {
+        self.clocks_were_wrong |= ahead_ms.unsigned_abs() > 1_000;
+    }
+
+    /// Whether a line of a version 1 node that comes again now has to be known again: what comes by two ways is matched
+    /// by time (DESIGN section 4.1).
+    fn is_matched(&self, said: Said, now: Nanos) -> bool {
+        !self.clocks_were_wrong && now.saturating_sub(said.at) < MATCHED
     }
 
     /// A version 1 node printed a line.
     pub(super) fn printed(&mut self, index: HostId, now: Nanos, line: &str) {
         // Who speaks for somebody else puts the name before the text.
         let text = line.rsplit_once(": ").map_or(line, |(_, text)| text);
-        let Some((text, _)) = self.lines.get_key_value(text) else { return };
-        if !self.views.entry(index).or_default().lines.insert(text.clone()) {
+        let Some((text, said)) = self.lines.get_key_value(text).map(|(text, said)| (text.clone(), *said))
+        else {
+            return;
+        };
+        let matched = self.is_matched(said, now);
+        if matched && !self.views.entry(index).or_default().lines.insert(text) {
             self.found(now, Rule::ShownOnce, format!("version 1 host {index} prints {line:?} again"));
         }
     }
@@ -222,14 +249,17 @@ impl Checker {
     }
 
     fn showed_line(&mut self, index: HostId, now: Nanos, speaker: NodeId, text: &str) {
-        let said = self.lines.get_key_value(text).map(|(text, host)| (text.clone(), *host));
+        let said = self.lines.get_key_value(text).map(|(text, said)| (text.clone(), *said));
+        let matched = said.as_ref().is_some_and(|(_, said)| self.is_matched(*said, now));
         let honest = self.ids.contains(&speaker) || self.speakers.contains_key(&speaker);
         let Some(view) = self.views.get_mut(&index) else { return };
         match said {
-            Some((text, _)) if !view.lines.insert(text.clone()) => {
+            Some((text, _)) if !view.lines.insert(text.clone()) && matched => {
                 self.found(now, Rule::ShownOnce, format!("host {index} shows {text:?} again"));
             }
-            Some((text, host)) if self.speakers.get(&speaker).is_some_and(|speaker| *speaker != host) => {
+            Some((text, Said { host, .. }))
+                if self.speakers.get(&speaker).is_some_and(|speaker| *speaker != host) =>
+            {
                 self.found(now, Rule::NotForged, format!("host {index} shows {text:?} as another's"));
             }
             Some(_) => {}
@@ -260,11 +290,14 @@ impl Checker {
             );
         }
         *newest = number.max(*newest);
+        // What version 1 nodes say reaches some as a line and others as an entry: each text once.
         if let Some(via) = entry.via() {
             for text in entry.texts() {
                 self.showed_line(index, now, via.node_id, text.as_str());
             }
-        } else if author.is_some() && !self.said.contains_key(&entry.id()) {
+            return;
+        }
+        if author.is_some() && !self.said.contains_key(&entry.id()) {
             return self.found(
                 now,
                 Rule::NotForged,
@@ -347,7 +380,8 @@ impl Checker {
 
     /// Whether what a node holds is what it has shown, in the order of the conversation.
     fn same_window(&self, node: &Node, shown: &BTreeMap<Place, EntryId>, due: u64) -> Result<(), String> {
-        let places: Vec<_> = node.entries().map(|entry| entry.place()).collect();
+        let spoken = node.entries().filter(|entry| entry.via().is_none());
+        let places: Vec<_> = spoken.map(|entry| entry.place()).collect();
         if !places.is_sorted() {
             return Err("holds entries in another order".to_owned());
         }
@@ -365,6 +399,11 @@ impl Checker {
     fn name(&self, place: &Place) -> String {
         let host = self.keys.get(&place.key).map_or_else(String::new, |host| format!("host {host}'s "));
         format!("{host}{}/{} of {}", place.epoch, place.seq, place.at)
+    }
+
+    /// Whether a host's node has shown or said this.
+    pub fn has_shown(&self, host: HostId, id: EntryId) -> bool {
+        self.views.get(&host).is_some_and(|view| view.entries.contains(&id))
     }
 
     /// Entries of honest authors that a host shows.

@@ -277,11 +277,26 @@ impl Run {
 
     /// What is said in a network that has settled reaches all at once.
     fn last_words(&mut self) -> bool {
-        self.somebody_says();
+        let live = self.world.live();
+        let Some(host) = self.dice.pick(&live).copied() else { return true };
+        let said = match self.world.say(host, "the last words") {
+            Ok(proto_core::Outcome::Said(entries)) => entries,
+            Ok(proto_core::Outcome::Done) | Err(_) => Vec::new(),
+        };
         if !self.world.run_for(Duration::from_secs(10)) {
             return false;
         }
-        self.breach = self.world.probes.check.as_ref().and_then(|check| check.end(&self.world).err());
+        let check = self.world.probes.check.as_ref();
+        let right = live.iter().filter(|host| self.world.host(**host).clock.is_right());
+        let deaf: Vec<_> = right
+            .filter(|host| {
+                !said.iter().all(|entry| check.is_some_and(|check| check.has_shown(**host, entry.id())))
+            })
+            .collect();
+        if !deaf.is_empty() && self.world.host(host).clock.is_right() {
+            let what = format!("hosts {deaf:?} do not show the last words of host {host}");
+            self.breach = Some(Breach { at: self.world.now(), rule: Rule::SameView, what });
+        }
         self.breach.is_none()
     }
 

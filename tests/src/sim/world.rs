@@ -229,6 +229,9 @@ impl World {
     pub fn set_clock(&mut self, index: HostId, ahead_ms: i64) {
         let host = &mut self.hosts[index as usize];
         host.clock.ahead_ms = ahead_ms;
+        if let Some(check) = &mut self.probes.check {
+            check.set_clock(ahead_ms);
+        }
         let unix_ms = host.clock.unix_ms(self.now);
         if host.asleep_until.is_none() {
             self.input(index, Input::WallClock { unix_ms });
@@ -239,7 +242,7 @@ impl World {
     pub fn say(&mut self, index: HostId, text: &str) -> Result<Outcome, CommandError> {
         if let Machine::Actor(_) = self.host(index).machine {
             if let Some(check) = &mut self.probes.check {
-                text.split('\n').for_each(|line| check.said_line(index, line));
+                text.split('\n').for_each(|line| check.said_line(index, self.now, line));
             }
             self.tell(index, Happening::Say(text));
             return Ok(Outcome::Done);
@@ -264,7 +267,7 @@ impl World {
         if let (Ok(outcome), Command::Say(texts)) = (&result, &command) {
             let entries = if let Outcome::Said(entries) = outcome { entries.as_slice() } else { &[] };
             if let Some(check) = &mut self.probes.check {
-                check.said(index, texts, entries);
+                check.said(index, self.now, texts, entries);
             }
             if let Some(meter) = &mut self.probes.meter {
                 meter.said(self.now, index, entries);

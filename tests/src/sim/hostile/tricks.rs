@@ -89,7 +89,7 @@ impl Hostile {
             Trick::Garbage => self.garbage(out),
             Trick::Mutate => self.mutate(out),
             Trick::Replay => (0..20).for_each(|_| out.extend(self.some_line())),
-            Trick::FloodEntries => (0..40).for_each(|_| self.say(now, 0, out)),
+            Trick::FloodEntries => (0..12).for_each(|_| self.say(now, 0, out)),
             Trick::FloodFrames => self.flood(out),
             Trick::Forge => self.forge(now, out),
             Trick::Fork => self.fork_entry(now, conn, out),
