@@ -259,12 +259,13 @@ impl World {
         let host = &mut self.hosts[index as usize];
         let local = host.local(self.now);
         let Machine::Node(node) = &mut host.machine else { return Err(CommandError::ShuttingDown) };
-        let result = node.command(local, command.clone());
+        let given = command.clone();
+        let result = node.command(local, command);
         if let Some((_, recorder)) = self.probes.recorder.as_mut().filter(|(recorded, _)| *recorded == index)
         {
-            recorder.command(local, &command, &result);
+            recorder.command(local, &given, &result);
         }
-        if let (Ok(outcome), Command::Say(texts)) = (&result, &command) {
+        if let (Ok(outcome), Command::Say(texts)) = (&result, &given) {
             let entries = if let Outcome::Said(entries) = outcome { entries.as_slice() } else { &[] };
             if let Some(check) = &mut self.probes.check {
                 check.said(index, self.now, texts, entries);

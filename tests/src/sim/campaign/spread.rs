@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proto_core::{Entry, Outcome};
 
 use super::{Steady, each, mean, mean_degree, shown, table};
-use crate::sim::measure::Frames;
+use crate::sim::measure::{Frames, Meter};
 use crate::sim::{Dice, World, nanos};
 
 /// What is measured.
@@ -91,7 +91,7 @@ fn summarize(world: &World, rounds: &[Arc<Entry>], nodes: usize, measured: &mut 
 }
 
 fn take_frames(world: &mut World) -> Frames {
-    world.probes.meter.as_mut().map(|meter| meter.take_frames()).unwrap_or_default()
+    world.probes.meter.as_mut().map(Meter::take_frames).unwrap_or_default()
 }
 
 fn per_node_second(frames: &Frames, nodes: usize, time: Duration) -> (f64, f64) {
