@@ -86,3 +86,119 @@ fn a_network_of_any_size_hangs_together_with_few_links_a_node_however_it_starts(
         }
     }
 }
+
+#[test]
+fn newcomers_get_in_whomever_they_know() {
+    for seed in 0..3 {
+        let mut net = Network::new(seed);
+        let mut nodes = start(&mut net, 40, |number| number.checked_sub(1));
+        assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "seed {seed}");
+        net.run_for(300 * SECOND);
+        for number in 0..20 {
+            // All of them know nobody but one of two.
+            let addr = net.host(nodes[number % 2]).addr;
+            nodes.push(net.add_node(&format!("new {number}"), &[addr]));
+            net.run_for(SECOND);
+        }
+        let settled = settles(&mut net, &nodes, 20 * SECOND);
+        assert!(settled.is_some(), "seed {seed}: {:?}", degrees(&net, &nodes));
+    }
+}
+
+#[test]
+fn two_halves_with_links_enough_each_become_one_network_again() {
+    for (half, seed) in [(5, 1), (10, 2), (13, 3), (20, 4)] {
+        let mut net = Network::new(seed);
+        let nodes = start(&mut net, 2 * half, |number| number.checked_sub(1));
+        assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "2 * {half}");
+        net.run_for(120 * SECOND);
+        net.divide(half);
+        net.run_for(1200 * SECOND);
+        let (one, other) = nodes.split_at(half);
+        for half in [one, other] {
+            assert!(is_settled(&net, half), "{:?}", degrees(&net, half));
+        }
+        assert_eq!(reachable(&net, &nodes), half);
+        net.heal();
+        let settled = settles(&mut net, &nodes, 120 * SECOND);
+        println!("2 * {half}: {settled:?}");
+        assert!(settled.is_some(), "2 * {half}: {:?}", degrees(&net, &nodes));
+        for _ in 0..60 {
+            net.run_for(10 * SECOND);
+            assert_eq!(reachable(&net, &nodes), nodes.len(), "and stay one: 2 * {half} at {}", net.now());
+        }
+    }
+}
+
+#[test]
+fn a_node_that_was_cut_off_for_an_hour_is_back_ten_seconds_after_its_network_is() {
+    for seed in 0..5 {
+        let mut net = Network::new(seed);
+        let nodes = start(&mut net, 30, |number| number.checked_sub(1));
+        assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "seed {seed}");
+        net.run_for(60 * SECOND);
+        net.divide(1);
+        net.run_for(3600 * SECOND);
+        assert_eq!(degree(&net, nodes[0]), 0);
+        assert!(is_settled(&net, &nodes[1..]), "{:?}", degrees(&net, &nodes));
+        net.heal();
+        let back = net.run_until(10 * SECOND, |net| degree(net, nodes[0]) >= 1);
+        assert!(back, "seed {seed}");
+        assert!(settles(&mut net, &nodes, 20 * SECOND).is_some(), "seed {seed}: {:?}", degrees(&net, &nodes));
+    }
+}
+
+/// Nodes that know each other, keep no more than a few links, and all dial one victim again and again.
+fn sybils(net: &mut Network, count: usize, victim: SocketAddr) -> Vec<usize> {
+    let limits =
+        Limits { degree_low: 1, degree_target: 2, degree_high: 3, degree_outbound: 1, ..Limits::default() };
+    (0..count)
+        .map(|number| net.add_node_with(&format!("sybil {number}"), &[victim], limits.clone()))
+        .collect()
+}
+
+fn links_among(net: &Network, index: usize, others: &[usize]) -> usize {
+    let ids: BTreeSet<_> = others.iter().map(|other| net.id(*other)).collect();
+    net.node(index).peers().filter(|peer| ids.contains(&peer.node_id)).count()
+}
+
+#[test]
+fn whoever_dials_in_however_often_is_not_all_of_a_nodes_company() {
+    for seed in 0..3 {
+        let mut net = Network::new(seed);
+        let honest = start(&mut net, 30, |number| number.checked_sub(1));
+        assert!(settles(&mut net, &honest, 30 * SECOND).is_some(), "seed {seed}");
+        let victim = honest[7];
+        let addr = net.host(victim).addr;
+        let sybils = sybils(&mut net, 100, addr);
+        for _ in 0..30 {
+            net.run_for(10 * SECOND);
+            let taken = links_among(&net, victim, &sybils);
+            let left = links_among(&net, victim, &honest);
+            assert!(taken > 0, "they do get in");
+            assert!(left >= 2, "seed {seed}: {left} of {} at {}", degree(&net, victim), net.now());
+            assert!(degree(&net, victim) <= Limits::default().degree_high);
+            assert_eq!(reachable(&net, &honest), honest.len(), "seed {seed} at {}", net.now());
+        }
+    }
+}
+
+#[test]
+fn a_newcomer_among_sybils_that_knows_one_honest_node_finds_the_others() {
+    for seed in 0..3 {
+        let mut net = Network::new(seed);
+        let honest = start(&mut net, 30, |number| number.checked_sub(1));
+        assert!(settles(&mut net, &honest, 30 * SECOND).is_some(), "seed {seed}");
+        let addr = net.host(honest[3]).addr;
+        let newcomer = net.add_node("newcomer", &[addr]);
+        let victim = net.host(newcomer).addr;
+        let sybils = sybils(&mut net, 100, victim);
+        net.run_for(60 * SECOND);
+        for _ in 0..24 {
+            net.run_for(10 * SECOND);
+            let found = links_among(&net, newcomer, &honest);
+            assert!(found >= 1, "seed {seed}: none of {} at {}", degree(&net, newcomer), net.now());
+            assert!(links_among(&net, newcomer, &sybils) > 0, "they do get in");
+        }
+    }
+}

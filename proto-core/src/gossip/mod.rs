@@ -176,6 +176,11 @@ impl Gossip {
         }
     }
 
+    /// Whether what the peer says reaches us by another neighbour, too, as far as their `LINKS` show.
+    pub(crate) fn is_near_another(&self, peer: NodeId) -> bool {
+        self.neighbours.is_near_another(peer)
+    }
+
     /// `LINKS` came.
     pub(crate) fn links_told(&mut self, from: NodeId, links: &[NodeId]) {
         self.neighbours.told(from, links);

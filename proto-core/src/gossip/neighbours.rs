@@ -88,6 +88,12 @@ impl Neighbours {
         self.of_our_circle == self.peers.len()
     }
 
+    /// Whether the neighbour says that it is linked to another of ours.
+    pub(super) fn is_near_another(&self, peer: NodeId) -> bool {
+        let links = self.peers.get(&peer).map(|neighbour| &neighbour.links);
+        links.is_some_and(|links| links.iter().any(|id| *id != peer && self.peers.contains_key(id)))
+    }
+
     pub(super) fn me(&self) -> NodeId {
         self.me
     }

@@ -18,6 +18,11 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// Whether nothing has failed.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
     /// A delay between nothing and the current ceiling, which then doubles.
     pub(crate) fn next(&mut self, random: &mut impl Rng, min: Duration, max: Duration) -> Duration {
         let ceiling = min.saturating_mul(1 << self.failures.min(30)).min(max);

@@ -31,6 +31,8 @@ struct Entry {
     node_id: Option<NodeId>,
     /// Who told us, until a dial of ours has found somebody.
     source: Option<NodeId>,
+    /// Somebody told us whom we had dialed.
+    advised: bool,
     /// When a dial of ours last found somebody, or that link ended.
     found: Option<Instant>,
 }
@@ -54,6 +56,8 @@ enum Kind {
     Keyless,
     /// A dial of ours found somebody there.
     Found,
+    /// Told by a peer that we dialed: we chose it, not it us.
+    Advised,
     Told,
 }
 
@@ -62,12 +66,17 @@ enum Kind {
 pub(crate) struct Room {
     pub(crate) keyless: bool,
     pub(crate) keyed: bool,
+    /// Of these, those of whom only peers told that we did not choose.
+    pub(crate) told: bool,
 }
 
 /// What somebody says of an address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rumour {
     pub(crate) source: NodeId,
+    /// Whether we dialed the source.
+    pub(crate) dialed: bool,
+    /// Who is there.
     pub(crate) node_id: Option<NodeId>,
 }
 
@@ -92,6 +101,9 @@ impl Book {
             return room;
         };
         let (contradicts, revives) = (entry.is_contradicted_by(&rumour), entry.is_revived_at(next));
+        if rumour.dialed && !entry.advised {
+            self.change(addr, |entry| entry.advised = true);
+        }
         if contradicts || revives {
             self.change(addr, |entry| {
                 entry.state = State::Waiting { next };
@@ -107,7 +119,7 @@ impl Book {
     /// has the address under another's key, by a dial of ours or by rumour: then a dial decides, so that nobody keeps
     /// us from another's address by claiming it.
     pub(crate) fn claimed(&mut self, addr: SocketAddr, by: NodeId, limits: &Limits) {
-        let rumour = Rumour { source: by, node_id: Some(by) };
+        let rumour = Rumour { source: by, dialed: false, node_id: Some(by) };
         let Some(entry) = self.entries.get(&addr) else {
             if self.has_room(by, limits) {
                 self.insert(addr, rumour, State::Linked(by));
@@ -124,29 +136,26 @@ impl Book {
 
     /// When the first address is due for which there is room.
     pub(crate) fn first_due(&self, room: Room) -> Option<Instant> {
-        let first =
-            |kind| self.due.range((kind, Instant::ORIGIN, LOWEST)..).next().filter(|due| due.0 == kind);
         let wanted = KINDS.into_iter().filter(|kind| room.is_for(*kind));
-        wanted.filter_map(first).map(|(_, next, _)| *next).min()
+        wanted.filter_map(|kind| self.waiting(kind).next()).map(|(next, _)| next).min()
     }
 
     /// One of the addresses that are due and for which there is room. Of the found and of the told, a coin decides,
-    /// so that however many were told, those that are known to be true come up; among equals, chance does, so that
-    /// nobody can choose our neighbours by what is told first.
+    /// so that however many were told, those that are known to be true come up; of the told, those come first that a
+    /// peer told whom we chose; among equals, chance decides, so that nobody chooses our neighbours by telling first.
     pub(crate) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
-        let due = |kind| {
-            let first = (kind, Instant::ORIGIN, LOWEST);
-            self.due.range(first..).take_while(move |due| due.0 == kind && due.1 <= now).map(|due| due.2)
-        };
+        let due = |kind| self.waiting(kind).take_while(move |(next, _)| *next <= now).map(|(_, addr)| addr);
         let keyless = due(Kind::Keyless).next().filter(|_| room.keyless);
         if keyless.is_some() || !room.keyed {
             return keyless;
         }
-        pick_either(due(Kind::Found), due(Kind::Told), random)
+        let advised = due(Kind::Advised).next().is_some();
+        let told = due(if advised || !room.told { Kind::Advised } else { Kind::Told });
+        pick_either(due(Kind::Found), told, random)
     }
 
-    /// An address that waits, due or not, and of which it is not known whether somebody is there now: chosen as by
-    /// [`pick_due`](Self::pick_due).
+    /// An address that waits, due or not, and of which it is not known whether somebody is there now: one that was
+    /// found or one that was told, as a coin decides.
     pub(crate) fn pick_doubtful(
         &self,
         now: Instant,
@@ -154,11 +163,17 @@ impl Book {
         limits: &Limits,
     ) -> Option<SocketAddr> {
         let doubtful = |kind| {
-            let waiting = self.due.range((kind, Instant::ORIGIN, LOWEST)..);
-            let addrs = waiting.take_while(move |due| due.0 == kind).map(|due| due.2);
+            let addrs = self.waiting(kind).map(|(_, addr)| addr);
             addrs.filter(|addr| self.entries.get(addr).is_some_and(|entry| entry.is_doubtful(now, limits)))
         };
-        pick_either(doubtful(Kind::Found), doubtful(Kind::Told), random)
+        let told = doubtful(Kind::Advised).chain(doubtful(Kind::Told));
+        pick_either(doubtful(Kind::Found), told, random)
+    }
+
+    /// The addresses of this kind that wait, the most urgent first.
+    fn waiting(&self, kind: Kind) -> impl Iterator<Item = (Instant, SocketAddr)> + Clone {
+        let waiting = self.due.range((kind, Instant::ORIGIN, LOWEST)..);
+        waiting.take_while(move |due| due.0 == kind).map(|due| (due.1, due.2))
     }
 
     /// Whether any address waits.
@@ -321,6 +336,7 @@ impl Book {
             failed: 0,
             node_id: rumour.node_id,
             source: Some(rumour.source),
+            advised: rumour.dialed,
             found: None,
         };
         self.entries.insert(addr, entry);
@@ -372,6 +388,7 @@ impl Entry {
         match (self.node_id, self.found) {
             (Some(node_id), _) if !node_id.is_of_key() => Kind::Keyless,
             (_, Some(_)) => Kind::Found,
+            (_, None) if self.advised => Kind::Advised,
             (_, None) => Kind::Told,
         }
     }
@@ -410,7 +427,7 @@ impl Entry {
     }
 }
 
-const KINDS: [Kind; 3] = [Kind::Keyless, Kind::Found, Kind::Told];
+const KINDS: [Kind; 4] = [Kind::Keyless, Kind::Found, Kind::Advised, Kind::Told];
 
 /// The first in the order of addresses.
 const LOWEST: SocketAddr = SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -422,14 +439,18 @@ impl Kind {
             Self::Keyless => limits.backoff_max,
             _ if degree == 0 => limits.backoff_user,
             Self::Found if degree < limits.degree_low => limits.backoff_low,
-            Self::Found | Self::Told => limits.backoff_max,
+            Self::Found | Self::Advised | Self::Told => limits.backoff_max,
         }
     }
 }
 
 impl Room {
     fn is_for(self, kind: Kind) -> bool {
-        if kind == Kind::Keyless { self.keyless } else { self.keyed }
+        match kind {
+            Kind::Keyless => self.keyless,
+            Kind::Found | Kind::Advised => self.keyed,
+            Kind::Told => self.keyed && self.told,
+        }
     }
 }
 

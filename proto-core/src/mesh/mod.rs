@@ -18,10 +18,10 @@ use crate::{BookStatus, DialError, DialId, Instant, Limits, NodeId, Notice, Peer
 
 use crate::wire::ByeCode;
 
-use book::{Book, Rumour};
+use book::Book;
 use targets::Targets;
 
-pub(crate) use book::{Leaving, Room};
+pub(crate) use book::{Leaving, Room, Rumour};
 pub(crate) use reach::is_credible;
 pub(crate) use roster::Roster;
 pub(crate) use targets::{Attempt, TargetId};
@@ -49,6 +49,14 @@ pub(crate) struct Dial {
     until: Instant,
 }
 
+/// The links to peers with a key that a node has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stock {
+    pub(crate) degree: usize,
+    /// Fewer of them are its own dials than should be.
+    pub(crate) few_dialed: bool,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Goal {
     Resolve(PeerAddr),
@@ -73,20 +81,18 @@ impl Mesh {
         self.targets.add(addr, now, limits)
     }
 
-    /// Takes what `source`, at the address `teller`, says: that this node is at this address. To be dialed from `next`
-    /// on. Whether it is news.
+    /// Takes what somebody at the address `teller` says of an address, to be dialed from `next` on. Whether it is news.
     pub(crate) fn learn(
         &mut self,
         addr: SocketAddr,
-        node_id: Option<NodeId>,
-        source: NodeId,
+        rumour: Rumour,
         teller: IpAddr,
         next: Instant,
         limits: &Limits,
     ) -> bool {
         is_credible(teller, addr)
             && !self.targets.contains(addr)
-            && self.book.learn(addr, Rumour { source, node_id }, next, limits)
+            && self.book.learn(addr, rumour, next, limits)
     }
 
     /// Whether the network is larger than what can be a full mesh, as far as a node with so many links knows.
@@ -104,6 +110,11 @@ impl Mesh {
         self.book.fresh_but(node_id)
     }
 
+    /// Whether a node that the user chose is yet to say whom it knows: its word comes before that of who dials us.
+    pub(crate) fn awaits_advice(&self) -> bool {
+        self.targets.is_awaited()
+    }
+
     /// Whether an address of a peer with a key waits, due or not.
     pub(crate) fn is_waiting(&self) -> bool {
         self.book.is_waiting()
@@ -116,7 +127,7 @@ impl Mesh {
 
     /// Whether a learned address is due.
     pub(crate) fn wants_room(&self, now: Instant) -> bool {
-        self.book.first_due(Room { keyless: true, keyed: true }).is_some_and(|at| at <= now)
+        self.book.first_due(Room { keyless: true, keyed: true, told: true }).is_some_and(|at| at <= now)
     }
 
     /// Dials of learned addresses under way.
@@ -227,22 +238,22 @@ impl Mesh {
         self.dials.iter().find(|(_, dial)| dial.until <= now).map(|(id, _)| *id)
     }
 
-    /// An attempt of a node with so many links, from its dial to the end of its greeting, brought no link. What to tell
+    /// An attempt of a node with these links, from its dial to the end of its greeting, brought no link. What to tell
     /// the user.
     pub(crate) fn failed(
         &mut self,
         (addr, target): (Option<SocketAddr>, Option<TargetId>),
         attempt: Attempt,
-        degree: usize,
+        stock: Stock,
         now: Instant,
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<Notice> {
         if let Some(target) = target {
-            return self.targets.ended(target, attempt, degree, now, random, limits);
+            return self.targets.ended(target, attempt, stock, now, random, limits);
         }
         let answered = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
-        self.book.failed(addr?, answered, degree, now, random, limits);
+        self.book.failed(addr?, answered, stock.degree, now, random, limits);
         None
     }
 
@@ -283,19 +294,21 @@ impl Mesh {
         }
     }
 
-    /// A peer is gone, and so many links are left.
+    /// A peer is gone, and these links are left.
     pub(crate) fn left(
         &mut self,
         node_id: NodeId,
         leaving: Leaving,
-        degree: usize,
+        stock: Stock,
         random: &mut impl Rng,
         limits: &Limits,
     ) {
-        self.book.left(node_id, leaving, degree, random, limits);
-        self.targets.left(node_id, leaving, degree, random, limits);
-        if degree < limits.degree_low {
-            self.book.hurry(degree, leaving.at, random, limits);
+        self.book.left(node_id, leaving, stock.degree, random, limits);
+        self.targets.left(node_id, leaving, stock, random, limits);
+        if stock.degree < limits.degree_low {
+            self.book.hurry(stock.degree, leaving.at, random, limits);
+        }
+        if stock.few_dialed {
             self.targets.hurry(leaving.at, random, limits);
         }
     }

@@ -7,8 +7,8 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
-use super::Leaving;
 use super::backoff::Backoff;
+use super::{Leaving, Stock};
 use crate::random::uniform;
 use crate::wire::ByeCode;
 use crate::{DialError, Instant, Limits, NodeId, Notice, PeerAddr};
@@ -87,6 +87,12 @@ impl Targets {
         self.list.iter().any(|target| target.addr == PeerAddr::Ip(addr))
     }
 
+    /// Whether one of them has not answered yet, and has not failed to either.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let open = |state| matches!(state, State::Waiting { .. } | State::Trying { .. });
+        self.list.iter().any(|target| open(target.state) && target.backoff.is_fresh())
+    }
+
     /// The one that is due first.
     pub(crate) fn first_due(&self) -> Option<(Instant, TargetId)> {
         self.due.first().copied()
@@ -111,7 +117,7 @@ impl Targets {
         &mut self,
         id: TargetId,
         attempt: Attempt,
-        degree: usize,
+        stock: Stock,
         now: Instant,
         random: &mut impl Rng,
         limits: &Limits,
@@ -122,7 +128,7 @@ impl Targets {
             return None;
         }
         let full = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
-        let delay = self.list[id.0].backoff.next(random, limits.backoff_min, ceiling(full, degree, limits));
+        let delay = self.list[id.0].backoff.next(random, limits.backoff_min, ceiling(full, stock, limits));
         // Counted from the beginning of the round, so that it comes up every `backoff_user`, however long a dial takes.
         self.set(id, State::Waiting { next: (since + delay).max(now) });
         self.tell(id, attempt)
@@ -166,7 +172,7 @@ impl Targets {
         &mut self,
         node_id: NodeId,
         leaving: Leaving,
-        degree: usize,
+        stock: Stock,
         random: &mut impl Rng,
         limits: &Limits,
     ) {
@@ -176,7 +182,7 @@ impl Targets {
                 if leaving.lasted >= limits.backoff_reset && !leaving.full {
                     target.backoff.reset();
                 }
-                let ceiling = ceiling(leaving.full, degree, limits);
+                let ceiling = ceiling(leaving.full, stock, limits);
                 let delay = target.backoff.next(random, limits.backoff_min, ceiling);
                 self.set(TargetId(index), State::Waiting { next: leaving.at + delay });
             }
@@ -208,7 +214,7 @@ impl Targets {
 }
 
 /// The longest wait for an address that the user gave. It is as for a learned one where the node there is full and we
-/// have links enough: a node that all others were given has places for a few of them.
-fn ceiling(full: bool, degree: usize, limits: &Limits) -> Duration {
-    if full && degree >= limits.degree_low { limits.backoff_max } else { limits.backoff_user }
+/// have links of our own enough: a node that all others were given has places for a few of them.
+fn ceiling(full: bool, stock: Stock, limits: &Limits) -> Duration {
+    if full && !stock.few_dialed { limits.backoff_max } else { limits.backoff_user }
 }

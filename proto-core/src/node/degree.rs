@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::Node;
 use super::links::{Ending, encode};
 use crate::link::{Link, Opener, Phase};
-use crate::mesh::{Chore, Chores, Room};
+use crate::mesh::{Chore, Chores, Room, Stock};
 use crate::random::below;
 use crate::wire::{ByeCode, Frame, PeerRecord};
 use crate::{ConnId, Instant, LeaveReason, NodeId, TimerKind};
@@ -25,7 +25,7 @@ pub(super) enum Admission {
 impl Node {
     /// For which peers whose addresses were learned there is room.
     pub(super) fn room(&self) -> Room {
-        const NONE: Room = Room { keyless: false, keyed: false };
+        const NONE: Room = Room { keyless: false, keyed: false, told: false };
         if !self.mesh.wants_room(self.now) {
             return NONE;
         }
@@ -40,7 +40,24 @@ impl Node {
         let greeting = outbound.filter(|link| is_learned(link) && is_greeting(link)).count();
         let degree = self.roster.degree();
         let under_way = self.mesh.learned_dials() + greeting;
-        Room { keyless: held, keyed: held && degree + under_way < self.mesh.goal(degree, limits) }
+        let wanted = degree + under_way < self.mesh.goal(degree, limits)
+            || self.dialed() + under_way < limits.degree_outbound;
+        Room { keyless: held, keyed: held && wanted, told: !self.mesh.awaits_advice() }
+    }
+
+    /// The links that there are to peers with a key.
+    pub(super) fn stock(&self) -> Stock {
+        Stock { degree: self.roster.degree(), few_dialed: !self.dialed_enough() }
+    }
+
+    /// Links to peers with a key that are our own dials.
+    fn dialed(&self) -> usize {
+        self.keyed_links().filter(|(_, _, link)| link.is_outbound()).count()
+    }
+
+    /// Whether there are as many of them as there should be: nobody can bring that about by dialing in.
+    fn dialed_enough(&self) -> bool {
+        self.dialed() >= self.config.limits.degree_outbound
     }
 
     /// When the mesh wants to be looked after.
@@ -86,16 +103,12 @@ impl Node {
         let room = self.roster.degree() < limits.degree_high;
         match link.opener {
             _ if !keyed => Admission::Free,
-            Opener::Us { target: Some(_), .. } if !room => {
-                self.youngest(|_| true).map_or(Admission::Free, Admission::InPlaceOf)
+            Opener::Us { .. } if room => Admission::Free,
+            Opener::Us { target, .. } if target.is_some() || !self.dialed_enough() => {
+                let anyhow = if target.is_some() { Admission::Free } else { Admission::Full };
+                self.youngest(|_| true).map_or(anyhow, Admission::InPlaceOf)
             }
-            Opener::Us { .. } => {
-                if room {
-                    Admission::Free
-                } else {
-                    Admission::Full
-                }
-            }
+            Opener::Us { .. } => Admission::Full,
             Opener::Peer if self.roster.degree() + self.kept(node_id) < limits.degree_high => Admission::Free,
             Opener::Peer => self.displaced_by(link).map_or(Admission::Full, Admission::InPlaceOf),
         }
@@ -108,8 +121,7 @@ impl Node {
         let dials = self.mesh.dialed_nodes().filter(|node_id| node_id.is_none_or(is_another)).count();
         let greeting = self.links.values().filter(|link| is_learned(link) && is_greeting(link));
         let greeting = greeting.filter(|link| link.node_id().is_none_or(is_another)).count();
-        let outbound = self.keyed_links().filter(|(_, _, link)| link.is_outbound()).count();
-        let wanted = self.config.limits.degree_outbound.saturating_sub(outbound);
+        let wanted = self.config.limits.degree_outbound.saturating_sub(self.dialed());
         let to_come = if wanted == 0 { 0 } else { wanted.min(self.mesh.worth_dialing(newcomer)) };
         to_come.max(dials + greeting)
     }
@@ -182,21 +194,26 @@ impl Node {
     }
 
     /// Closes a link of too many, so that there is always room for newcomers: one at whose other end there are too many,
-    /// as well. Which one is chance: so links to new parts of the network replace old ones, and what was two networks
-    /// becomes one.
+    /// as well, and if there is one, one to a neighbour of a neighbour. Which one is chance. So old links give way to
+    /// those to new parts of the network, and what was two networks becomes one. It is one of our own dials, and some of
+    /// these stay: who floods us with links makes neither us nor our neighbours close those that we chose.
     fn trim(&mut self) {
         let limits = &self.config.limits;
-        let is_spare = |link: &Link| {
-            let old = link.here_since.is_some_and(|since| self.now.since(since) >= limits.trim_age);
-            old && link.told_degree > limits.degree_target
-        };
-        let spare: Vec<_> =
-            self.expendable().filter(|(_, link)| is_spare(link)).map(|(conn, _)| conn).collect();
-        if spare.is_empty() {
+        if self.dialed() <= limits.degree_outbound {
             return;
         }
+        let is_spare = |link: &Link| {
+            let old = link.here_since.is_some_and(|since| self.now.since(since) >= limits.trim_age);
+            old && is_learned(link) && link.told_degree > limits.degree_target
+        };
+        let spare = self.keyed_links().filter(|(_, _, link)| is_spare(link));
+        let mut spare: Vec<_> = spare.map(|(node_id, conn, _)| (node_id, conn)).collect();
+        let is_near = |(node_id, _): &(NodeId, ConnId)| self.gossip.is_near_another(*node_id);
+        if spare.iter().any(is_near) {
+            spare.retain(is_near);
+        }
         let index = below(&mut self.random, spare.len());
-        if let Some(conn) = spare.get(index) {
+        if let Some((_, conn)) = spare.get(index) {
             self.stats.trimmed += 1;
             self.end(*conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
         }
@@ -248,3 +265,6 @@ fn is_learned(link: &Link) -> bool {
 fn is_greeting(link: &Link) -> bool {
     matches!(link.phase, Phase::Greeting | Phase::Claiming { .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use super::Node;
 use super::links::{Ending, encode};
 use crate::identity::Purpose;
 use crate::link::{LinkEvent, Phase};
+use crate::mesh::Rumour;
 use crate::random::uniform;
 use crate::wire::{ByeCode, Chunk, Frame, Join, PeerRecord, Token};
 use crate::{Action, ConnId, LeaveReason, NodeId, PublicKey, Signature, Violation};
@@ -168,11 +169,11 @@ impl Node {
     fn peers_told(&mut self, conn: ConnId, records: &[PeerRecord]) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let first = !core::mem::replace(&mut link.peers_heard, true);
-        let teller = link.remote.ip().to_canonical();
+        let (teller, dialed) = (link.remote.ip().to_canonical(), link.is_outbound());
         let source = match (link.phase, link.node_id()) {
             (Phase::Here, Some(node_id)) => node_id,
             // Sent on: whoever it is, it is no peer whose share of the book this could use up.
-            (Phase::Greeting, Some(_)) if link.is_outbound() => NodeId::random(&mut self.random),
+            (Phase::Greeting, Some(_)) if dialed => NodeId::random(&mut self.random),
             _ => return,
         };
         self.line_peer_named(source, records);
@@ -188,8 +189,8 @@ impl Node {
             let next = self.now + courtesy;
             let free =
                 self.links.get_mut(&conn).is_some_and(|link| link.learning.next_at(self.now) <= self.now);
-            let learned =
-                free && self.mesh.learn(addr, record.node_id, source, teller, next, &self.config.limits);
+            let rumour = Rumour { source, dialed, node_id: record.node_id };
+            let learned = free && self.mesh.learn(addr, rumour, teller, next, &self.config.limits);
             if learned && let Some(link) = self.links.get_mut(&conn) {
                 link.learning.charge(self.now, 1);
             }
@@ -239,7 +240,12 @@ impl Node {
 }
 
 /// What `PROOF` signs: both nonces and both keys, the prover's first.
-fn proof(prover: &Token, verifier: &Token, prover_key: PublicKey, verifier_key: PublicKey) -> Vec<u8> {
+pub(super) fn proof(
+    prover: &Token,
+    verifier: &Token,
+    prover_key: PublicKey,
+    verifier_key: PublicKey,
+) -> Vec<u8> {
     let mut message = Vec::new();
     for nonce in [prover, verifier] {
         // Length first: no two pairs of nonces read the same.

@@ -279,8 +279,9 @@ impl Node {
         }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
         let leaving = Leaving { at: self.now, lasted, full: ended.bye == Some(ByeCode::Full) };
-        let Self { mesh, random, config, roster, .. } = self;
-        mesh.left(node_id, leaving, roster.degree(), random, &config.limits);
+        let stock = self.stock();
+        let Self { mesh, random, config, .. } = self;
+        mesh.left(node_id, leaving, stock, random, &config.limits);
         let newcomer = self.claimants(node_id).next().map(|(conn, _)| conn);
         if let Some(conn) = newcomer.filter(|_| !self.stopping) {
             self.welcome(conn);

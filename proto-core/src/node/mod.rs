@@ -368,8 +368,9 @@ impl Node {
         attempt: Attempt,
         over: Instant,
     ) {
-        let Self { mesh, random, config, roster, .. } = self;
-        let notice = mesh.failed((addr, target), attempt, roster.degree(), over, random, &config.limits);
+        let stock = self.stock();
+        let Self { mesh, random, config, .. } = self;
+        let notice = mesh.failed((addr, target), attempt, stock, over, random, &config.limits);
         self.actions.extend(notice.map(Action::Notice));
     }
 

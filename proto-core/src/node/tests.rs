@@ -9,9 +9,9 @@ use super::*;
 use crate::{ChatText, Identity, LeaveReason, Limits, Message, Notice, Violation};
 
 /// A node, its clock, and what it has been asked to do.
-struct Solo {
-    node: Node,
-    now: Instant,
+pub(super) struct Solo {
+    pub(super) node: Node,
+    pub(super) now: Instant,
 }
 
 const ALICE: &str = "00000000-0000-4000-8000-000000000001";
@@ -20,11 +20,11 @@ fn remote() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 50_000))
 }
 
-fn solo() -> Solo {
+pub(super) fn solo() -> Solo {
     solo_with(|_| {})
 }
 
-fn solo_with(change: impl FnOnce(&mut Config)) -> Solo {
+pub(super) fn solo_with(change: impl FnOnce(&mut Config)) -> Solo {
     let mut config = Config::new("Me".parse().unwrap());
     config.listen_addr = Some(SocketAddr::from(([127, 0, 0, 1], 8080)));
     change(&mut config);
@@ -41,20 +41,20 @@ fn join(id: &str, nonce: Option<&str>) -> String {
 }
 
 impl Solo {
-    fn input(&mut self, input: Input<'_>) -> Vec<Action> {
+    pub(super) fn input(&mut self, input: Input<'_>) -> Vec<Action> {
         self.node.handle_input(self.now, input);
         self.drain()
     }
 
-    fn drain(&mut self) -> Vec<Action> {
+    pub(super) fn drain(&mut self) -> Vec<Action> {
         core::iter::from_fn(|| self.node.poll_action()).collect()
     }
 
-    fn accept(&mut self, conn: u64) -> Vec<Action> {
+    pub(super) fn accept(&mut self, conn: u64) -> Vec<Action> {
         self.input(Input::Accepted { conn: ConnId(conn), remote: remote() })
     }
 
-    fn receive(&mut self, conn: u64, text: &str) -> Vec<Action> {
+    pub(super) fn receive(&mut self, conn: u64, text: &str) -> Vec<Action> {
         self.input(Input::Received { conn: ConnId(conn), bytes: text.as_bytes() })
     }
 
@@ -63,14 +63,14 @@ impl Solo {
     }
 
     /// A peer that has joined, with all its frames flushed.
-    fn peer(&mut self, conn: u64, id: &str, nonce: Option<&str>) -> Vec<Action> {
+    pub(super) fn peer(&mut self, conn: u64, id: &str, nonce: Option<&str>) -> Vec<Action> {
         self.accept(conn);
         let mut actions = self.receive(conn, &join(id, nonce));
         actions.extend(self.settle(conn));
         actions
     }
 
-    fn settle(&mut self, conn: u64) -> Vec<Action> {
+    pub(super) fn settle(&mut self, conn: u64) -> Vec<Action> {
         let mut actions = Vec::new();
         loop {
             let more = self.flush(conn);
@@ -82,7 +82,7 @@ impl Solo {
     }
 
     /// Wakes the node exactly when it asks for it, until `after` from now.
-    fn pass(&mut self, after: Duration) -> Vec<(Instant, Action)> {
+    pub(super) fn pass(&mut self, after: Duration) -> Vec<(Instant, Action)> {
         let end = self.now + after;
         let mut actions = Vec::new();
         for _ in 0..10_000 {
@@ -103,7 +103,7 @@ impl Solo {
     }
 }
 
-fn sent(actions: &[Action]) -> String {
+pub(super) fn sent(actions: &[Action]) -> String {
     let bytes = actions.iter().filter_map(|action| match action {
         Action::SendFrame { bytes, .. } => Some(bytes.as_slice()),
         _ => None,

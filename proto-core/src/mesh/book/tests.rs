@@ -5,7 +5,7 @@ use super::*;
 use crate::Identity;
 
 const SECOND: Duration = Duration::from_secs(1);
-const ALL: Room = Room { keyless: true, keyed: true };
+const ALL: Room = Room { keyless: true, keyed: true, told: true };
 
 fn addr(n: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 8080))
@@ -16,11 +16,11 @@ fn id(n: u8) -> NodeId {
 }
 
 fn of(source: u8) -> Rumour {
-    Rumour { source: id(source), node_id: None }
+    Rumour { source: id(source), dialed: false, node_id: None }
 }
 
 fn says(source: u8, node: u8) -> Rumour {
-    Rumour { source: id(source), node_id: Some(id(node)) }
+    Rumour { source: id(source), dialed: false, node_id: Some(id(node)) }
 }
 
 fn leaving(at: Instant, full: bool) -> Leaving {
@@ -198,7 +198,28 @@ fn what_is_dialed_is_chance_and_half_the_time_something_that_was_found() {
     }
     assert!(counts[..6].iter().all(|count| (400..600).contains(count)), "{counts:?}");
     assert!(counts[6..].iter().all(|count| (25..90).contains(count)), "{counts:?}");
-    assert_eq!(book.pick_due(late, Room { keyless: true, keyed: false }, &mut random), None);
+    assert_eq!(book.pick_due(late, Room { keyed: false, ..ALL }, &mut random), None);
+}
+
+#[test]
+fn what_peers_tell_whom_we_chose_comes_before_what_others_tell() {
+    let limits = Limits::default();
+    let mut book = Book::default();
+    for n in 0..60 {
+        book.learn(addr(n), of(1), Instant::ORIGIN, &limits);
+    }
+    for n in [50, 70] {
+        book.learn(addr(n), Rumour { dialed: true, ..of(2) }, Instant::ORIGIN, &limits);
+    }
+    let mut random = random();
+    let mut picked = BTreeSet::new();
+    for _ in 0..3 {
+        let addr = book.pick_due(Instant::ORIGIN, ALL, &mut random).unwrap();
+        book.dialing(addr);
+        picked.insert(addr);
+    }
+    assert!(picked.contains(&addr(50)) && picked.contains(&addr(70)) && picked.len() == 3, "{picked:?}");
+    assert!(book.is_consistent());
 }
 
 #[test]
