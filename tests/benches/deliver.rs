@@ -1,14 +1,18 @@
-//! Bytes that came to messages for the user: `Received` in, `Deliver` polled, beside decoding alone in the same run.
+//! Bytes that came to messages for the user and on to the next node: `Received` in, `Deliver` and `SendFrame` polled,
+//! beside decoding alone in the same run.
 //!
-//! Lines of 128 bytes come in chunks of 16 KiB, whose borders cut lines in two.
+//! Lines are of 128 bytes and come in chunks of 16 KiB, whose borders cut lines in two. Entries have texts as long: one
+//! each, or as many as a burst has that fits one entry.
 
+use std::cell::RefCell;
 use std::hint::black_box;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, Divan};
 use proto_core::wire::{Chunk, Frame, LineReader, MAX_LINE, Parsed, parse};
-use proto_core::{Action, Config, ConnId, Identity, Input, Instant, Node};
+use proto_core::{Action, ChatText, Config, ConnId, Identity, Input, Instant, Node};
 use tests::bench;
+use tests::bench::chain::Chain;
 
 const CHUNK: usize = 16 * 1024;
 const LINES: u64 = 4096;
@@ -29,11 +33,52 @@ fn decode(bencher: Bencher<'_, '_>) {
     measure(bencher, frames_of);
 }
 
-/// A whole node: each message an action that owns its text.
+/// A version 1 peer's lines: each an action that owns its text, and an entry that brings it into the network.
 #[divan::bench]
-fn deliver(bencher: Bencher<'_, '_>) {
+fn lines(bencher: Bencher<'_, '_>) {
     let mut node = linked();
     measure(bencher, |stream| delivered_by(&mut node, stream));
+}
+
+/// Entries shown.
+#[divan::bench(args = [Said::Singly, Said::InBursts])]
+fn entries(bencher: Bencher<'_, '_>, said: Said) {
+    measure_entries(bencher, said, 2);
+}
+
+/// Entries shown and passed on to one neighbour more.
+#[divan::bench(args = [Said::Singly, Said::InBursts])]
+fn relayed(bencher: Bencher<'_, '_>, said: Said) {
+    measure_entries(bencher, said, 3);
+}
+
+/// How the texts of entries were said.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Singly,
+    InBursts,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+/// Texts received in one measurement.
+const TEXTS: usize = 400;
+
+fn measure_entries(bencher: Bencher<'_, '_>, said: Said, nodes: usize) {
+    let chain = RefCell::new(Chain::new(nodes));
+    let texts = vec![ChatText::new("x".repeat(TEXT)).expect("a text"); TEXTS];
+    let say = || match said {
+        Said::Singly => texts.iter().flat_map(|text| chain.borrow_mut().say(vec![text.clone()])).collect(),
+        Said::InBursts => chain.borrow_mut().say(texts.clone()),
+    };
+    bencher.counter(ItemsCount::new(TEXTS)).with_inputs(say).bench_local_values(|bytes: Vec<u8>| {
+        let passed = chain.borrow_mut().receive(black_box(&bytes));
+        assert!(passed.delivered == TEXTS && (passed.sent > TEXTS * TEXT) == (nodes > 2), "{passed:?}");
+    });
 }
 
 fn measure(bencher: Bencher<'_, '_>, mut count: impl FnMut(&[u8]) -> u64) {

@@ -1,8 +1,8 @@
 //! What it costs that peers join, one after the other: in memory, in virtual time.
 //!
 //! First they join one node, and only that. The yardstick is what version 1 nodes do, computed: upon every `JOIN` they
-//! send everybody here all that they know. Then whole nodes join a network where everybody links to everybody: a join
-//! makes more links there the more nodes there are, and what is told is what each link costs.
+//! send everybody here all that they know. Then whole nodes join a network where everybody links to everybody, as it is up to
+//! 13 nodes: a join makes more links there the more nodes there are, and what is told is what each link costs.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tests::network::Network;
 
 fn main() {
     let (crowds, meshes): (&[u32], &[usize]) =
-        if is_smoke() { (&[10, 40], &[5, 10]) } else { (&[50, 100, 200, 500, 1_000], &[25, 50, 100]) };
+        if is_smoke() { (&[10, 40], &[5, 10]) } else { (&[50, 100, 200, 500, 1_000], &[5, 9, 13]) };
     one_node(crowds);
     full_mesh(meshes);
 }

@@ -1,8 +1,9 @@
-//! What the benches share: peers that join, messages to count, and tables.
+//! What the benches share: nodes in a row, peers that join, messages to count, and tables.
 //!
 //! A bench measures in full only when `cargo bench` runs it. Under `cargo test` or with `--test` among its arguments it is
 //! tiny and only shows that it works.
 
+pub mod chain;
 pub mod joiner;
 pub mod table;
 
