@@ -104,6 +104,11 @@ const HELP: &[(&str, &str)] = &[
     ("dials_failed", "Dials that did not become a connection"),
     ("evicted", "Pending connections that made room for others"),
     ("turned_away", "Newcomers sent on because all connections were in use"),
+    ("told_in_lines", "Lines told to peers without a key of what others said"),
+    ("brought_in", "Lines of such peers that were brought in as entries"),
+    ("displaced", "Links closed to make room for newcomers"),
+    ("trimmed", "Links closed because there were too many"),
+    ("explored", "Dials to addresses of which it was not known whether anybody is there"),
     ("slow", "Links cut because they took too little"),
     ("silent", "Links that were silent for too long"),
     ("duplicates", "Second connections to one peer that were settled"),
@@ -140,5 +145,13 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn every_counter_is_explained() {
+        let counters = serde_json::to_value(Stats::default()).unwrap();
+        for name in counters.as_object().unwrap().keys() {
+            assert!(HELP.iter().any(|(explained, _)| explained == name), "{name}");
+        }
     }
 }
