@@ -25,7 +25,7 @@ fn sum(net: &Network, nodes: &[usize], of: impl Fn(&Stats) -> u64) -> u64 {
 /// A version 1 peer's connection to a node, greeted.
 fn old_peer(net: &mut Network, puppet: usize, host: usize, id: u128) -> ConnId {
     let conn = net.puppet_dials(puppet, host);
-    let id = format!("{:08x}-0000-4000-8000-000000000000", id);
+    let id = format!("{id:08x}-0000-4000-8000-000000000000");
     net.puppet_says(conn, format!("JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Old\"}}\n\n"));
     net.run_for(SECOND);
     conn

@@ -87,7 +87,7 @@ fn a_trace_is_replayed_up_to_the_first_action_that_differs() {
     // An action that the node does not do, and one that it does and the trace does not have.
     let lines: Vec<_> = trace.split_inclusive(|byte| *byte == b'\n').collect();
     let is_delivery = |line: &&[u8]| line.windows(9).any(|bytes| bytes == b"\"Deliver\"");
-    let index = lines.iter().position(|line| is_delivery(line)).unwrap();
+    let index = lines.iter().position(is_delivery).unwrap();
     let doubled: Vec<u8> = [&lines[..=index], &lines[index..]].concat().concat();
     let without: Vec<u8> = [&lines[..index], &lines[index + 1..]].concat().concat();
     for (trace, expected) in [(doubled, index + 2), (without, index + 1)] {
