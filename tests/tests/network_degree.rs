@@ -89,7 +89,7 @@ fn a_network_of_any_size_hangs_together_with_few_links_a_node_however_it_starts(
 
 #[test]
 fn newcomers_get_in_whomever_they_know() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut net = Network::new(seed);
         let mut nodes = start(&mut net, 40, |number| number.checked_sub(1));
         assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "seed {seed}");
@@ -121,7 +121,6 @@ fn two_halves_with_links_enough_each_become_one_network_again() {
         assert_eq!(reachable(&net, &nodes), half);
         net.heal();
         let settled = settles(&mut net, &nodes, 120 * SECOND);
-        println!("2 * {half}: {settled:?}");
         assert!(settled.is_some(), "2 * {half}: {:?}", degrees(&net, &nodes));
         for _ in 0..60 {
             net.run_for(10 * SECOND);
@@ -132,7 +131,7 @@ fn two_halves_with_links_enough_each_become_one_network_again() {
 
 #[test]
 fn a_node_that_was_cut_off_for_an_hour_is_back_ten_seconds_after_its_network_is() {
-    for seed in 0..5 {
+    for seed in 0..2 {
         let mut net = Network::new(seed);
         let nodes = start(&mut net, 30, |number| number.checked_sub(1));
         assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "seed {seed}");
@@ -164,7 +163,7 @@ fn links_among(net: &Network, index: usize, others: &[usize]) -> usize {
 
 #[test]
 fn whoever_dials_in_however_often_is_not_all_of_a_nodes_company() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut net = Network::new(seed);
         let honest = start(&mut net, 30, |number| number.checked_sub(1));
         assert!(settles(&mut net, &honest, 30 * SECOND).is_some(), "seed {seed}");
@@ -185,7 +184,7 @@ fn whoever_dials_in_however_often_is_not_all_of_a_nodes_company() {
 
 #[test]
 fn a_newcomer_among_sybils_that_knows_one_honest_node_finds_the_others() {
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut net = Network::new(seed);
         let honest = start(&mut net, 30, |number| number.checked_sub(1));
         assert!(settles(&mut net, &honest, 30 * SECOND).is_some(), "seed {seed}");
