@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use proto_core::Limits;
 use tests::sim::HostId;
 use tests::sim::campaign::attack::{self, Kind};
 use tests::sim::campaign::seeds::Campaign;
@@ -22,6 +23,9 @@ struct Cli {
     /// On so many threads; as many as there are cores unless told otherwise.
     #[arg(long, global = true)]
     jobs: Option<usize>,
+    /// Another limit than the default, by its name: a number, or seconds.
+    #[arg(long = "limit", global = true, value_name = "NAME=VALUE")]
+    limits: Vec<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,6 +44,9 @@ enum Command {
         /// How many nodes.
         #[arg(long, default_value_t = 1_000)]
         nodes: u32,
+        /// Addresses that each node's user gives.
+        #[arg(long, default_value_t = 3)]
+        contacts: u32,
         /// Who speaks.
         #[arg(long, value_enum, default_value_t = Senders::Random)]
         senders: Senders,
@@ -125,7 +132,7 @@ struct RunArgs {
 }
 
 impl RunArgs {
-    fn options(&self) -> Options {
+    fn options(&self, limits: &Limits) -> Options {
         let seconds = |seconds: &u32| Duration::from_secs(u64::from(*seconds));
         Options {
             nodes: self.nodes.clone(),
@@ -133,6 +140,7 @@ impl RunArgs {
             faults: !self.no_faults,
             hostile: !self.no_hostile,
             version1: !self.no_version1,
+            limits: limits.clone(),
             ..Options::default()
         }
     }
@@ -154,7 +162,7 @@ impl RunArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let jobs = cli.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
-    match carry_out(cli.command, jobs) {
+    match limits(&cli.limits).and_then(|limits| carry_out(cli.command, &limits, jobs)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("sim: {error}");
@@ -163,41 +171,78 @@ fn main() -> ExitCode {
     }
 }
 
-fn carry_out(command: Command, jobs: usize) -> io::Result<ExitCode> {
+/// The defaults, but for these.
+fn limits(others: &[String]) -> io::Result<Changes> {
+    let mut limits = serde_json::to_value(Limits::default())?;
+    for other in others {
+        let (name, value) = other.split_once('=').unwrap_or((other, ""));
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("{other:?} is no limit"));
+        let limit = limits.get_mut(name).ok_or_else(wrong)?;
+        *limit = if limit.is_object() {
+            let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            serde_json::to_value(seconds.ok_or_else(wrong)?)?
+        } else {
+            serde_json::from_str(value)?
+        };
+    }
+    let limits: Limits = serde_json::from_value(limits)?;
+    limits.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    Ok(Changes { limits, arguments: others.iter().map(|other| format!(" --limit {other}")).collect() })
+}
+
+/// Limits that are not the defaults, and how they were given.
+struct Changes {
+    limits: Limits,
+    arguments: String,
+}
+
+fn carry_out(command: Command, changes: &Changes, jobs: usize) -> io::Result<ExitCode> {
     let text = match command {
-        Command::Run(args) => return run_seeds(&args, jobs),
+        Command::Run(args) => return run_seeds(&args, changes, jobs),
         Command::Replay { file } => return replay_trace(file),
-        Command::Spread { nodes, senders, rounds, seeds } => {
+        Command::Spread { nodes, contacts, senders, rounds, seeds } => {
             let random_senders = senders == Senders::Random;
-            spread::run(&spread::Options { network: Steady::new(nodes), random_senders, rounds, seeds, jobs })
+            spread::run(&spread::Options {
+                network: Steady { contacts, ..Steady::new(nodes, &changes.limits) },
+                random_senders,
+                rounds,
+                seeds,
+                jobs,
+            })
         }
         Command::Kill { nodes, share, seed } => {
             let mut shares: Vec<_> = share.clone().step_by(10).chain([*share.end()]).collect();
             shares.dedup();
-            kill::run(&kill::Options { network: Steady::new(nodes), shares, seed, jobs })
+            kill::run(&kill::Options { network: Steady::new(nodes, &changes.limits), shares, seed, jobs })
         }
         Command::Attack { honest, sybils, kind, seed } => {
             let kinds = if kind.is_empty() { Kind::value_variants().to_vec() } else { kind };
-            attack::run(&attack::Options { network: Steady::new(honest), sybils, kinds, seed, jobs })
+            attack::run(&attack::Options {
+                network: Steady::new(honest, &changes.limits),
+                sybils,
+                kinds,
+                seed,
+                jobs,
+            })
         }
-        Command::Speed { nodes } => speed::run(&Steady::new(nodes), 1),
+        Command::Speed { nodes } => speed::run(&Steady::new(nodes, &changes.limits), 1),
     };
     println!("{text}");
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_seeds(args: &RunArgs, jobs: usize) -> io::Result<ExitCode> {
+fn run_seeds(args: &RunArgs, changes: &Changes, jobs: usize) -> io::Result<ExitCode> {
     if let Some(path) = &args.trace {
         let recorder = Recorder::new(Box::new(BufWriter::new(File::create(path)?)));
         let attached = Attached { recorder: Some((args.host, recorder)), ..Attached::default() };
-        let outcome = run(args.seeds.start, &args.options(), attached);
+        let outcome = run(args.seeds.start, &args.options(&changes.limits), attached);
         println!("{outcome:#?}");
         return Ok(ExitCode::from(u8::from(outcome.breach.is_some())));
     }
     let campaign = Campaign {
         seeds: args.seeds.clone(),
-        options: args.options(),
-        arguments: args.arguments(),
+        options: args.options(&changes.limits),
+        arguments: args.arguments() + &changes.arguments,
         jobs,
         log: args.log.clone(),
     };

@@ -42,6 +42,8 @@ pub struct Measured {
     pub busy: (f64, f64),
     /// Links of a node.
     pub degree: f64,
+    /// Frames that arrived while something was said, by their kind.
+    pub frames: Frames,
 }
 
 /// How long a round lasts.
@@ -74,7 +76,8 @@ pub fn measure(options: &Options, seed: u64) -> Measured {
         world.run_for(ROUND);
         rounds.extend(entries);
     }
-    measured.busy = per_node_second(&take_frames(&mut world), nodes, ROUND * options.rounds);
+    measured.frames = take_frames(&mut world);
+    measured.busy = per_node_second(&measured.frames, nodes, ROUND * options.rounds);
     summarize(&world, &rounds, nodes, &mut measured);
     measured
 }

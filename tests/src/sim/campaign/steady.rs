@@ -26,8 +26,8 @@ pub struct Steady {
 
 impl Steady {
     /// So many nodes, 10 to 50 ms apart.
-    pub fn new(nodes: u32) -> Self {
-        let mut limits = Limits::default();
+    pub fn new(nodes: u32, limits: &Limits) -> Self {
+        let mut limits = limits.clone();
         if nodes > 2_000 {
             // Ten thousand full books do not fit the memory of a small machine.
             (limits.book, limits.book_per_source) = (128, 32);
