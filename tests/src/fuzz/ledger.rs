@@ -243,6 +243,8 @@ impl Conn {
             | Frame::Graft(_)
             | Frame::Tree(_)
             | Frame::Sync(_) => {}
+            #[cfg(feature = "plumtree")]
+            Frame::Prune => {}
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
         let plain = matches!(frame, Frame::Peers(_) | Frame::Msg(_));

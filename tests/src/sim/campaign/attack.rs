@@ -117,7 +117,9 @@ impl Siege {
         for host in 0..honest + sybils {
             // The first is honest: somebody has to be known to those who come.
             if u64::from(host) * u64::from(honest) % u64::from(honest + sybils) < u64::from(honest) {
-                siege.honest.push(steady.join(&mut siege.world, dice));
+                // Users know each other, not the sybils.
+                let host = steady.join_by(&mut siege.world, dice, &siege.honest);
+                siege.honest.push(host);
             } else {
                 let contact = dice.pick(&siege.honest).copied().unwrap_or(VICTIM);
                 siege.sybil(options, vec![contact], Mute::all(&addrs), None);

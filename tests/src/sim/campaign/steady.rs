@@ -18,6 +18,8 @@ pub struct Steady {
     pub contacts: u32,
     /// How long they have to settle after the last one came.
     pub settle: Duration,
+    /// Plain Plumtree in the place of the rooted tree; only with the feature of that name.
+    pub plumtree: bool,
     /// Of the nodes.
     pub limits: Limits,
     /// Between them.
@@ -37,6 +39,7 @@ impl Steady {
             joins: (nodes / 50).max(10),
             contacts: 3,
             settle: Duration::from_secs(60),
+            plumtree: false,
             limits,
             net: NetConfig::default(),
         }
@@ -57,13 +60,19 @@ impl Steady {
 
     /// One more node comes.
     pub fn join(&self, world: &mut World, dice: &mut Dice) -> HostId {
-        let before = world.hosts().len() as u64;
+        let before: Vec<_> = (0..world.hosts().len() as HostId).collect();
+        self.join_by(world, dice, &before)
+    }
+
+    /// The same; whom it dials is among these.
+    pub fn join_by(&self, world: &mut World, dice: &mut Dice, known: &[HostId]) -> HostId {
         let host = world.add_host(self.limits.clone());
-        let contacts = (0..before.min(u64::from(self.contacts))).map(|_| dice.below(before) as HostId);
+        let contacts = (0..self.contacts).filter_map(|_| dice.pick(known).copied());
         let mut targets: Vec<_> = contacts.map(|contact| world.host(contact).addr).collect();
         targets.sort_unstable();
         targets.dedup();
         world.host_mut(host).targets = targets;
+        world.host_mut(host).plumtree = self.plumtree;
         world.start(host, true);
         host
     }
