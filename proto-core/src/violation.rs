@@ -40,13 +40,13 @@ pub enum Violation {
     /// A frame other than `PROOF` after a `JOIN` with a key: skipped (SPEC 4.1).
     #[error("a frame came before PROOF")]
     BeforeProof,
-    /// A `CHAT` that is no entry: skipped.
+    /// A `CHAT` that is no entry: skipped, and counted as malformed (SPEC 7.2).
     #[error("an entry is not one: {0}")]
     Entry(EntryError),
     /// A `TREE` whose signature does not hold, or whose sender claims the root's place without being it: skipped.
     #[error("a claim about the tree does not hold")]
     FalseTree,
-    /// A `SYNC` that is no message of a reconciliation: skipped.
+    /// A `SYNC` that is no message of a reconciliation: skipped, and counted as malformed (SPEC 7.2).
     #[error("a SYNC cannot be read")]
     Sync,
     /// A second `JOIN` with another id: cut (SPEC 3.5).

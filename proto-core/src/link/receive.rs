@@ -142,14 +142,19 @@ impl Link {
     }
 
     fn malformed(&mut self, now: Instant, error: FrameError, limits: &Limits) -> LinkEvent {
+        if self.is_one_too_many(now, limits) {
+            return LinkEvent::Cut(Violation::TooManyMalformed);
+        }
+        LinkEvent::Broke(Violation::Malformed(error))
+    }
+
+    /// Counts a frame that cannot be read, or whose content does not hold; whether there are too many now.
+    pub(crate) fn is_one_too_many(&mut self, now: Instant, limits: &Limits) -> bool {
         while self.malformed.front().is_some_and(|at| now.since(*at) >= limits.malformed_window) {
             self.malformed.pop_front();
         }
         self.malformed.push_back(now);
-        if self.malformed.len() >= limits.malformed {
-            return LinkEvent::Cut(Violation::TooManyMalformed);
-        }
-        LinkEvent::Broke(Violation::Malformed(error))
+        self.malformed.len() >= limits.malformed
     }
 }
 

@@ -4,15 +4,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Node;
-use super::links::encode;
+use super::links::{Ending, encode};
 use crate::gossip::{Arrival, Context, Item};
 use crate::link::{Link, Unopened};
 use crate::log::{LogEvent, Taken};
 use crate::rate::TokenBucket;
-use crate::wire::{Frame, MAX_IHAVE, TreeClaim};
+use crate::wire::{ByeCode, Frame, MAX_IHAVE, TreeClaim};
 use crate::{
-    Action, ChatText, ConnId, Draft, Entry, EntryId, Instant, Message, NodeId, Notice, TimerKind, Via,
-    Violation,
+    Action, ChatText, ConnId, Draft, Entry, EntryId, Instant, LeaveReason, Message, NodeId, Notice,
+    TimerKind, Via, Violation,
 };
 
 /// The moment and the bounds that gossip decides by: a macro, since it borrows `config` alone.
@@ -87,7 +87,7 @@ impl Node {
         }
         let entry = match chat.sealed().open() {
             Ok(entry) => Arc::new(entry),
-            Err(error) => return self.report(conn, Violation::Entry(error)),
+            Err(error) => return self.broke(conn, Violation::Entry(error)),
         };
         if is_rated && !self.within_rate(entry.author()) {
             // It waits where it is held, and comes by reconciliation.
@@ -211,7 +211,7 @@ impl Node {
         let Some(peer) = self.links.get(&conn).and_then(Link::node_id) else { return };
         let step = match self.reconciler.message(self.now, conn, bytes, &self.log, &self.config.limits) {
             Ok(step) => step,
-            Err(_) => return self.report(conn, Violation::Sync),
+            Err(_) => return self.broke(conn, Violation::Sync),
         };
         if let Some(reply) = step.reply {
             self.send(conn, &encode(&Frame::Sync(reply)));
@@ -235,7 +235,17 @@ impl Node {
     pub(super) fn tree_told(&mut self, conn: ConnId, claim: &TreeClaim) {
         let Some(peer) = self.links.get(&conn).and_then(Link::node_id) else { return };
         if let Err(violation) = self.gossip.tree_told(context!(self), peer, claim) {
-            self.report(conn, violation);
+            self.broke(conn, violation);
+        }
+    }
+
+    /// What a frame says does not hold: nobody relays such a thing unseen, so it counts as malformed.
+    fn broke(&mut self, conn: ConnId, violation: Violation) {
+        self.report(conn, violation);
+        let Self { links, now, config, .. } = self;
+        if links.get_mut(&conn).is_some_and(|link| link.is_one_too_many(*now, &config.limits)) {
+            self.report(conn, Violation::TooManyMalformed);
+            self.end(conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
         }
     }
 

@@ -409,3 +409,44 @@ fn an_address_of_the_users_at_which_a_learned_peer_is_here_is_not_dialed_again()
     let later = solo.pass(Duration::from_secs(1));
     assert!(later.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "and is when it is gone");
 }
+
+/// A peer with a key, on connection 1.
+fn keyed(solo: &mut Solo) -> Identity {
+    let identity = Identity::from_secret(&[8; 32]);
+    let (key, id) = (identity.key(), identity.node_id());
+    solo.accept(1);
+    solo.receive(
+        1,
+        &alloc::format!(
+            "JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Eve\",\"v\":2,\"nonce\":\"n\",\"links\":0,\"key\":\"{key}\"}}\n"
+        ),
+    );
+    let theirs = Token::new("n").unwrap();
+    let ours = solo.node.links[&ConnId(1)].nonce;
+    let proof = frames::proof(&theirs, &ours, key, solo.node.key());
+    let signature = identity.sign(crate::identity::Purpose::Proof, &proof);
+    solo.receive(1, &alloc::format!("PROOF|{signature}\n"));
+    identity
+}
+
+#[test]
+fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malformed_frames() {
+    let mut solo = solo();
+    let identity = keyed(&mut solo);
+    assert_eq!(solo.node.peers().count(), 1);
+    let texts = [ChatText::new("hello").unwrap()];
+    let uname = "Eve".parse().unwrap();
+    let draft = crate::Draft { epoch: 1, seq: 0, at: 1, uname: &uname, texts: &texts, to: &[], via: None };
+    let entry = crate::Entry::sign(&identity, &draft);
+    let sealed = entry.sealed();
+    let line = alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json);
+    let forged = line.replace("hello", "hallo");
+    let most = Limits::default().malformed - 1;
+    let actions = solo.receive(1, &forged.repeat(most));
+    let reports = actions.iter().filter(|action| matches!(action, Action::Report { .. })).count();
+    assert_eq!((reports, solo.node.peers().count()), (most, 1));
+    let actions = solo.receive(1, &line);
+    assert!(matches!(&actions[..], [.., Action::Deliver(Message::Entry { .. })]), "{actions:?}");
+    solo.receive(1, &forged);
+    assert_eq!(solo.node.peers().count(), 0, "one too many");
+}
