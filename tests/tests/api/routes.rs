@@ -157,6 +157,8 @@ fn the_node_tells_who_it_is_and_what_was_said() {
     assert_eq!((&me["uname"], &me["listen_addr"]), (&json!("Alice"), &json!(alice.addr.to_string())));
     assert_eq!(me["node_id"], bob.expect_peers(1)[0]["node_id"]);
     alice.send("question\nmore");
+    // Who has read the question dates the answer after it, so the order is the same for both.
+    eventually("the question", SOON, || bob.get("/messages").json().as_array().unwrap().len() == 2);
     bob.say("answer");
     eventually("three messages", SOON, || alice.get("/messages").json().as_array().unwrap().len() == 3);
     let messages = alice.get("/messages").json();
