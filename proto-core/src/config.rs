@@ -55,6 +55,10 @@ pub struct Limits {
     pub pending: usize,
     /// A pending connection silent for so long makes room before others. *Spec.*
     pub pending_silent: Duration,
+    /// For how long a peer with a key that was cut for breaking rules is not let in again. *Guess.*
+    pub shun: Duration,
+    /// So many of them; who was cut first is let in again. *Guess*: as many as the address book holds.
+    pub shunned: usize,
 
     /// Links to peers with a key: with fewer, addresses where peers were found before are retried soon, and full
     /// neighbours make room. *Spec.*
@@ -198,6 +202,9 @@ pub struct Limits {
     pub sync_rounds: usize,
     /// From a message of a reconciliation to its answer. *Guess.*
     pub sync_timeout: Duration,
+    /// Reconciliations that we begin and a peer passes over, in a row, at which it is cut. *Guess*: one may have been over
+    /// the peer's rate.
+    pub syncs_passed_over: usize,
     /// Messages of reconciliations that one link may send at once; more are not answered. *Guess.*
     pub sync_burst: u32,
     /// One more of them each so long. *Guess.*
@@ -310,6 +317,8 @@ impl Default for Limits {
             reserved_outbound: 8,
             pending: 128,
             pending_silent: Duration::from_secs(2),
+            shun: Duration::from_secs(300),
+            shunned: 1_024,
             degree_low: 6,
             degree_target: 8,
             degree_high: 12,
@@ -376,6 +385,7 @@ impl Default for Limits {
             syncs: 4,
             sync_rounds: 32,
             sync_timeout: Duration::from_secs(10),
+            syncs_passed_over: 2,
             sync_burst: 64,
             sync_every: Duration::from_millis(250),
             root_period: Duration::from_secs(3600),
@@ -451,6 +461,7 @@ impl Limits {
             ("epochs_per_author", self.epochs_per_author),
             ("syncs", self.syncs),
             ("sync_rounds", self.sync_rounds),
+            ("syncs_passed_over", self.syncs_passed_over),
             ("sync_burst", self.sync_burst as usize),
             ("sequence_rise", usize::try_from(self.sequence_rise).unwrap_or(usize::MAX)),
             ("asked", self.asked),

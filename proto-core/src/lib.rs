@@ -73,6 +73,7 @@ mod clock;
 mod command;
 mod config;
 mod entry;
+mod fifo;
 mod gossip;
 mod identity;
 mod input;

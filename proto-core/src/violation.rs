@@ -49,6 +49,9 @@ pub enum Violation {
     /// A `SYNC` that is no message of a reconciliation: skipped, and counted as malformed (SPEC 7.2).
     #[error("a SYNC cannot be read")]
     Sync,
+    /// One reconciliation after the other was passed over: cut (SPEC 9.8).
+    #[error("SYNC after SYNC was passed over")]
+    SyncPassedOver,
     /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,

@@ -104,6 +104,7 @@ const HELP: &[(&str, &str)] = &[
     ("dials_failed", "Dials that did not become a connection"),
     ("evicted", "Pending connections that made room for others"),
     ("turned_away", "Newcomers sent on because all connections were in use"),
+    ("shunned", "Newcomers refused because they had been cut for breaking rules"),
     ("told_in_lines", "Lines told to peers without a key of what others said"),
     ("brought_in", "Lines of such peers that were brought in as entries"),
     ("displaced", "Links closed to make room for newcomers"),

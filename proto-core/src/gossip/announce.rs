@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::fifo::Fifo;
+use crate::fifo::Fifo;
 use crate::wire::MAX_IHAVE;
 use crate::{EntryId, Instant, Limits, NodeId};
 

@@ -4,7 +4,7 @@ use rand_core::Rng;
 use sha2::{Digest, Sha256};
 
 use super::Context;
-use super::fifo::Fifo;
+use crate::fifo::Fifo;
 use crate::identity::Purpose;
 use crate::random::uniform;
 use crate::rate::TokenBucket;

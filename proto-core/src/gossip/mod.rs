@@ -6,7 +6,6 @@
 
 mod announce;
 mod election;
-mod fifo;
 mod neighbours;
 mod place;
 #[cfg(feature = "plumtree")]
@@ -356,9 +355,19 @@ impl Gossip {
         self.flag(context, to);
     }
 
+    /// This neighbour began a reconciliation.
+    pub(crate) fn met(&mut self, peer: NodeId, now: Instant) {
+        self.reconciliations.met(now, peer);
+    }
+
     /// Something may be missing here that this neighbour has, or the other way round.
     pub(crate) fn flag(&mut self, context: Context<'_>, peer: NodeId) {
         self.reconciliations.flag(context.now, peer, context.limits);
+    }
+
+    /// Something may be missing here that any neighbour may have.
+    pub(crate) fn look_around(&mut self, context: Context<'_>) {
+        self.reconciliations.soon(context.now, context.limits);
     }
 
     /// When [`timeout`](Self::timeout) is due.

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::fifo::Fifo;
+use crate::fifo::Fifo;
 use crate::{EntryId, Instant, Limits, NodeId};
 
 /// Entries that were announced and are not here.

@@ -24,10 +24,10 @@ struct Neighbour {
 }
 
 impl Reconciliations {
-    /// A new link: one side begins.
+    /// A new link: one side begins; the other does if that one has not after a while.
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId, begin: bool, limits: &Limits) {
-        let due = begin.then_some(now);
-        self.neighbours.insert(peer, Neighbour { due, last: None });
+        let due = if begin { now } else { now + limits.reconcile_again };
+        self.neighbours.insert(peer, Neighbour { due: Some(due), last: None });
         self.random_at.get_or_insert(now + limits.reconcile_every);
     }
 
@@ -35,6 +35,13 @@ impl Reconciliations {
         self.neighbours.remove(&peer);
         if self.neighbours.is_empty() {
             self.random_at = None;
+        }
+    }
+
+    /// The neighbour began one: on a new link that is enough.
+    pub(super) fn met(&mut self, now: Instant, peer: NodeId) {
+        if let Some(neighbour) = self.neighbours.get_mut(&peer).filter(|neighbour| neighbour.last.is_none()) {
+            *neighbour = Neighbour { due: None, last: Some(now) };
         }
     }
 
@@ -107,16 +114,34 @@ mod tests {
         due.linked(at(0), peer(2), false, &limits);
         assert_eq!(due.next_due(at(0), &mut random, &limits), Some(peer(1)));
         assert_eq!(due.next_due(at(0), &mut random, &limits), None);
+        due.met(at(1), peer(2));
         due.flag(at(1), peer(1), &limits);
         due.flag(at(1), peer(2), &limits);
         due.flag(at(1), peer(3), &limits);
-        assert_eq!(due.next_due(at(1), &mut random, &limits), Some(peer(2)));
         assert_eq!(due.next_due(at(1999), &mut random, &limits), None);
         assert_eq!(due.deadline(), Some(at(2000)));
         assert_eq!(due.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        assert_eq!(due.next_due(at(2000), &mut random, &limits), None);
+        assert_eq!(due.next_due(at(2001), &mut random, &limits), Some(peer(2)));
         due.unlinked(peer(1));
         due.unlinked(peer(2));
         assert_eq!(due.deadline(), None);
+    }
+
+    #[test]
+    fn on_a_new_link_the_other_side_begins_if_the_one_that_should_does_not() {
+        let limits = Limits::default();
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut due = Reconciliations::default();
+        due.linked(at(0), peer(1), false, &limits);
+        due.linked(at(0), peer(2), false, &limits);
+        due.met(at(1000), peer(2));
+        assert_eq!(due.next_due(at(1999), &mut random, &limits), None);
+        assert_eq!(due.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        due.flag(at(2000), peer(1), &limits);
+        due.met(at(2001), peer(1));
+        assert_eq!(due.next_due(at(4000), &mut random, &limits), Some(peer(1)), "there was a reason");
+        assert_eq!(due.next_due(at(4000), &mut random, &limits), None);
     }
 
     #[test]
@@ -127,6 +152,7 @@ mod tests {
         due.soon(at(0), &limits);
         assert_eq!(due.deadline(), None, "there is nobody");
         due.linked(at(0), peer(1), false, &limits);
+        due.met(at(1), peer(1));
         due.soon(at(5), &limits);
         assert_eq!(due.next_due(at(5), &mut random, &limits), Some(peer(1)));
         due.soon(at(6), &limits);
@@ -140,6 +166,7 @@ mod tests {
         let mut due = Reconciliations::default();
         for n in 0..4 {
             due.linked(at(0), peer(n), false, &limits);
+            due.met(at(0), peer(n));
         }
         let mut met = BTreeSet::new();
         let mut now = at(0);

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use super::fifo::Fifo;
+use crate::fifo::Fifo;
 use crate::wire::MAX_GRAFT;
 use crate::{EntryId, Instant, Limits, NodeId};
 

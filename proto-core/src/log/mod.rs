@@ -8,6 +8,7 @@ mod reconcile;
 mod run;
 #[cfg(test)]
 mod tests;
+mod unanswered;
 mod window;
 
 use alloc::collections::VecDeque;

@@ -242,7 +242,7 @@ fn within_its_bounds_it_shows_each_entry_once_and_none_out_of_order_unmarked() {
 fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let link = ConnId(1);
-    let mut next = ours.begin(Instant::ORIGIN, link, &one.log, &one.limits);
+    let mut next = ours.begin(Instant::ORIGIN, link, crate::wire::Token::from_bits(1), &one.log, &one.limits);
     let mut differed = false;
     while let Some(message) = next {
         let step = theirs.message(Instant::ORIGIN, link, &message, &other.log, &other.limits).unwrap();

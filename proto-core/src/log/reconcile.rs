@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 
 use super::Log;
+use super::unanswered::Unanswered;
 use crate::rate::TokenBucket;
+use crate::wire::Token;
 use crate::{ConnId, EntryId, Instant, Limits};
 
 /// The most bytes of a negentropy message. It goes over its limit by less than the room that
@@ -39,6 +41,7 @@ impl Tag {
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
     own: BTreeMap<ConnId, Session>,
+    unanswered: Unanswered,
     /// How much each link may ask for.
     asking: BTreeMap<ConnId, TokenBucket>,
     /// What was last served, since one message is seldom the only one.
@@ -71,8 +74,8 @@ pub(crate) struct Step {
     pub(crate) have: Vec<EntryId>,
     /// What is there and not here, oldest first as far as that is known.
     pub(crate) need: Vec<EntryId>,
-    /// The reconciliation that we began is over: all differences are told.
-    pub(crate) done: bool,
+    /// The peer began it, or goes on with it.
+    pub(crate) served: bool,
 }
 
 /// A peer's message that is none.
@@ -87,11 +90,13 @@ impl From<negentropy::Error> for SyncError {
 }
 
 impl Reconciler {
-    /// Begins a reconciliation on this link. None: one is under way there, or too many are elsewhere.
+    /// Begins a reconciliation on this link; right behind its message a `PING` with the token `witness` is to be sent.
+    /// None: one is under way there, or too many are elsewhere.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
         conn: ConnId,
+        witness: Token,
         log: &Log,
         limits: &Limits,
     ) -> Option<Vec<u8>> {
@@ -101,6 +106,7 @@ impl Reconciler {
         let snapshot = Snapshot::of(log, log.window.whole_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
         self.own.insert(conn, Session { snapshot, rounds: 1, until: now + limits.sync_timeout });
+        self.unanswered.began(conn, witness);
         Some(message)
     }
 
@@ -121,18 +127,27 @@ impl Reconciler {
                     return Ok(Step::default());
                 }
                 let reply = self.serve(tag, since, message, log)?;
-                Ok(Step { reply: Some(reply), ..Step::default() })
+                Ok(Step { reply: Some(reply), served: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
+                self.unanswered.answered(conn);
                 let Some(session) = self.own.remove(&conn) else { return Ok(Step::default()) };
                 self.answered(now, conn, session, (tag, since, message), log, limits)
             }
         }
     }
 
+    /// `PONG` came. If a reconciliation that we began was passed over before it: how many were now, in a row.
+    pub(crate) fn ponged(&mut self, conn: ConnId, token: Token) -> Option<usize> {
+        let passed_over = self.unanswered.ponged(conn, token)?;
+        self.own.remove(&conn);
+        Some(passed_over)
+    }
+
     /// The link is gone.
     pub(crate) fn ended(&mut self, conn: ConnId) {
         self.own.remove(&conn);
+        self.unanswered.answered(conn);
         self.asking.remove(&conn);
     }
 
@@ -177,7 +192,6 @@ impl Reconciler {
         } else {
             session.snapshot.compare(message, log, &mut step)?;
         }
-        step.done = step.reply.is_none();
         session.rounds += 1;
         if session.rounds > limits.sync_rounds {
             step.reply = None;

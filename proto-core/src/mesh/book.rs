@@ -88,6 +88,8 @@ pub(crate) struct Leaving {
     pub(crate) lasted: Duration,
     /// One side had no room: the other is alive, and not to be dialed again soon.
     pub(crate) full: bool,
+    /// It broke a rule: whatever is there is nobody to look for.
+    pub(crate) broke: bool,
 }
 
 impl Book {
@@ -290,11 +292,11 @@ impl Book {
         let linked: Vec<_> = linked.map(|(addr, _)| *addr).collect();
         for addr in linked {
             self.change(addr, |entry| {
-                if leaving.lasted >= limits.backoff_reset && !leaving.full {
+                if leaving.lasted >= limits.backoff_reset && !leaving.full && !leaving.broke {
                     entry.backoff.reset();
                 }
                 entry.failed = u32::from(!leaving.full);
-                entry.found = entry.found.map(|_| leaving.at);
+                entry.found = entry.found.filter(|_| !leaving.broke).map(|_| leaving.at);
                 let ceiling = entry.kind().ceiling(degree, limits);
                 let next = leaving.at + entry.backoff.next(random, limits.backoff_min, ceiling);
                 entry.state = State::Waiting { next };

@@ -4,6 +4,7 @@ mod backoff;
 mod book;
 mod reach;
 mod roster;
+mod shunned;
 mod targets;
 mod upkeep;
 
@@ -19,6 +20,7 @@ use crate::{BookStatus, DialError, DialId, Instant, Limits, NodeId, Notice, Peer
 use crate::wire::ByeCode;
 
 use book::Book;
+use shunned::Shunned;
 use targets::Targets;
 
 pub(crate) use book::{Leaving, Room, Rumour};
@@ -38,6 +40,7 @@ pub(crate) struct Mesh {
     /// Dials of learned addresses among `dials`.
     learned_dials: usize,
     pub(crate) upkeep: Upkeep,
+    pub(crate) shunned: Shunned,
 }
 
 /// A resolution or a dial under way.
@@ -73,6 +76,7 @@ impl Mesh {
             rate: TokenBucket::new(limits.dial_every, limits.dial_burst),
             learned_dials: 0,
             upkeep: Upkeep::new(now, random, limits),
+            shunned: Shunned::default(),
         }
     }
 

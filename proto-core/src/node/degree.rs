@@ -35,13 +35,19 @@ impl Node {
     /// The same, whether or not an address is due now.
     fn room_later(&self) -> Room {
         let limits = &self.config.limits;
-        let outbound = self.links.values().filter(|link| link.is_pending() && link.is_outbound());
-        let held = self.roster.len() + outbound.clone().count() < limits.held;
-        let greeting = outbound.filter(|link| is_learned(link) && is_greeting(link)).count();
+        // One look at each link: this is asked after every frame.
+        let (mut pending, mut greeting, mut dialed) = (0, 0, 0);
+        for link in self.links.values().filter(|link| link.is_outbound()) {
+            pending += usize::from(link.is_pending());
+            greeting += usize::from(is_learned(link) && is_greeting(link));
+            dialed += usize::from(!link.is_pending() && link.key().is_some());
+        }
+        debug_assert_eq!(dialed, self.dialed());
+        let held = self.roster.len() + pending < limits.held;
         let degree = self.roster.degree();
         let under_way = self.mesh.learned_dials() + greeting;
         let wanted = degree + under_way < self.mesh.goal(degree, limits)
-            || self.dialed() + under_way < limits.degree_outbound;
+            || dialed + under_way < limits.degree_outbound;
         Room { keyless: held, keyed: held && wanted, told: !self.mesh.awaits_advice() }
     }
 

@@ -9,7 +9,7 @@ use crate::gossip::{Arrival, Context, Item};
 use crate::link::{Link, Unopened};
 use crate::log::{LogEvent, Taken};
 use crate::rate::TokenBucket;
-use crate::wire::{ByeCode, Frame, MAX_IHAVE, TreeClaim};
+use crate::wire::{ByeCode, Frame, MAX_IHAVE, Token, TreeClaim};
 use crate::{
     Action, ChatText, ConnId, Draft, Entry, EntryId, Instant, LeaveReason, Message, NodeId, Notice,
     TimerKind, Via, Violation,
@@ -66,10 +66,7 @@ impl Node {
         self.gossip.linked(context!(self), node_id);
         // Its answer tells the round trip.
         let token = self.fresh_token();
-        if let Some(link) = self.links.get_mut(&conn) {
-            link.probe(token, &self.config.limits);
-        }
-        self.send_ping(conn);
+        self.ping(conn, token);
     }
 
     /// `CHAT` came.
@@ -152,7 +149,8 @@ impl Node {
         }
     }
 
-    /// Passes on what the log has to show. What is missing is asked for where the last entry came from.
+    /// Passes on what the log has to show. What is missing is asked for where the last entry came from, or of anybody where
+    /// time alone showed that it is.
     pub(super) fn show(&mut self, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
@@ -168,11 +166,10 @@ impl Node {
                     self.stats.gaps += 1;
                     self.actions.push_back(Action::Notice(Notice::Gap { node_id, uname, missing }));
                 }
-                LogEvent::AskFor { .. } => {
-                    if let Some(peer) = from {
-                        self.gossip.flag(context!(self), peer);
-                    }
-                }
+                LogEvent::AskFor { .. } => match from {
+                    Some(peer) => self.gossip.flag(context!(self), peer),
+                    None => self.gossip.look_around(context!(self)),
+                },
                 LogEvent::Forgot { id } => self.gossip.forget(&id),
             }
         }
@@ -213,6 +210,9 @@ impl Node {
             Ok(step) => step,
             Err(_) => return self.broke(conn, Violation::Sync),
         };
+        if step.served {
+            self.gossip.met(peer, self.now);
+        }
         if let Some(reply) = step.reply {
             self.send(conn, &encode(&Frame::Sync(reply)));
         }
@@ -222,6 +222,17 @@ impl Node {
         let Self { gossip, .. } = self;
         let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
         self.gossip.want(context!(self), peer, need);
+    }
+
+    /// `PONG` came. Who passes over one reconciliation after the other takes the place of a neighbour and is none.
+    pub(super) fn ponged(&mut self, conn: ConnId, token: Token) {
+        let Some(passed_over) = self.reconciler.ponged(conn, token) else { return };
+        if passed_over >= self.config.limits.syncs_passed_over {
+            self.report(conn, Violation::SyncPassedOver);
+            self.end(conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
+        } else if let Some(peer) = self.links.get(&conn).and_then(Link::node_id) {
+            self.gossip.flag(context!(self), peer);
+        }
     }
 
     /// `LINKS` came: whom the peer is linked to.
@@ -268,10 +279,12 @@ impl Node {
     pub(super) fn send_gossip(&mut self) {
         while let Some(peer) = self.gossip.due_for_sync(context!(self), &mut self.random) {
             let Some(conn) = self.roster.get(peer).map(|peer| peer.active) else { continue };
-            match self.reconciler.begin(self.now, conn, &self.log, &self.config.limits) {
+            let witness = self.fresh_token();
+            match self.reconciler.begin(self.now, conn, witness, &self.log, &self.config.limits) {
                 Some(opening) => {
                     self.stats.syncs += 1;
                     self.send(conn, &encode(&Frame::Sync(opening)));
+                    self.ping(conn, witness);
                 }
                 // Another is under way there, or enough are elsewhere: later.
                 None => self.gossip.flag(context!(self), peer),

@@ -61,6 +61,7 @@ impl Node {
             LinkEvent::Ponged(token) => {
                 if self.links.get_mut(&conn).is_some_and(|link| link.pong(self.now, token)) {
                     self.send_ping(conn);
+                    self.ponged(conn, token);
                 }
             }
             LinkEvent::Bye(code) => self.bye(conn, code),
@@ -107,7 +108,10 @@ impl Node {
         }
         match key {
             Some(key) if key.node_id() == node_id => {
-                if !self.sent_on(conn, node_id) {
+                if self.mesh.shunned.contains(self.now, node_id) {
+                    self.stats.shunned += 1;
+                    self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+                } else if !self.sent_on(conn, node_id) {
                     self.prove(conn, key);
                 }
             }
@@ -215,6 +219,14 @@ impl Node {
         if let Some(other) = self.nonces.get(&token).copied().filter(|other| *other != conn) {
             self.confirm(conn, other);
         }
+    }
+
+    /// Says a `PING` with this token: at once, or after the `PONG` that is awaited.
+    pub(super) fn ping(&mut self, conn: ConnId, token: Token) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.probe(token, &self.config.limits);
+        }
+        self.send_ping(conn);
     }
 
     /// Says the next `PING` that waits on a link, if none is out.

@@ -277,8 +277,12 @@ impl Node {
             }
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }
+        if reason == LeaveReason::Violation && node_id.is_of_key() {
+            self.mesh.shunned.cut(self.now, node_id, &self.config.limits);
+        }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
-        let leaving = Leaving { at: self.now, lasted, full: ended.bye == Some(ByeCode::Full) };
+        let full = ended.bye == Some(ByeCode::Full);
+        let leaving = Leaving { at: self.now, lasted, full, broke: reason == LeaveReason::Violation };
         let stock = self.stock();
         let Self { mesh, random, config, .. } = self;
         mesh.left(node_id, leaving, stock, random, &config.limits);

@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::links::Ending;
-use crate::link::Opener;
+use crate::link::{Link, Opener};
 use crate::wire::ByeCode;
 use crate::{Action, ConnId, DialError, LeaveReason, TimerKind, Version, Violation};
 
@@ -67,10 +67,8 @@ impl Node {
 
     fn keep_alive(&mut self, conn: ConnId) {
         let token = self.fresh_token();
-        let Some(link) = self.links.get_mut(&conn) else { return };
-        if link.version() == Some(Version::V2) {
-            link.probe(token, &self.config.limits);
-            self.send_ping(conn);
+        if self.links.get(&conn).and_then(Link::version) == Some(Version::V2) {
+            self.ping(conn, token);
         } else {
             self.send(conn, b"\n");
         }

@@ -24,7 +24,7 @@ fn says(source: u8, node: u8) -> Rumour {
 }
 
 fn leaving(at: Instant, full: bool) -> Leaving {
-    Leaving { at, lasted: Duration::ZERO, full }
+    Leaving { at, lasted: Duration::ZERO, full, broke: false }
 }
 
 fn random() -> ChaCha8Rng {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto_core::{Entry, Outcome};
+use proto_core::{Entry, Limits, Outcome};
 use serde_json::json;
 
 use super::{Steady, each, shown, table};
@@ -154,7 +154,9 @@ impl Siege {
     }
 
     fn sybil(&mut self, options: &Options, contacts: Vec<HostId>, mute: Mute, secret: Option<[u8; 32]>) {
-        let host = self.world.add_host(options.network.limits.clone());
+        // It bears with the other sybils, and with all that befalls it.
+        let limits = Limits { syncs_passed_over: usize::MAX, ..options.network.limits.clone() };
+        let host = self.world.add_host(limits);
         let mut targets: Vec<_> = contacts.into_iter().map(|contact| self.world.host(contact).addr).collect();
         targets.sort_unstable();
         targets.dedup();

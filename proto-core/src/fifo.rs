@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 
 /// A map that knows in which order its keys came.
 #[derive(Clone, Debug)]
-pub(super) struct Fifo<K, V> {
+pub(crate) struct Fifo<K, V> {
     places: BTreeMap<K, u64>,
     values: BTreeMap<u64, (K, V)>,
     next: u64,
@@ -18,57 +18,57 @@ impl<K, V> Default for Fifo<K, V> {
 
 impl<K: Ord + Copy, V> Fifo<K, V> {
     /// Puts a key last that is not there, or gives one that is there another value in its place.
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         let place = *self.places.entry(key).or_insert(self.next);
         self.next += 1;
         self.values.insert(place, (key, value));
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
         Some(&self.values.get(self.places.get(key)?)?.1)
     }
 
-    pub(super) fn contains(&self, key: &K) -> bool {
+    pub(crate) fn contains(&self, key: &K) -> bool {
         self.places.contains_key(key)
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let place = self.places.remove(key)?;
         self.values.remove(&place).map(|(_, value)| value)
     }
 
     /// The key that came first.
-    pub(super) fn first(&self) -> Option<(&K, &V)> {
+    pub(crate) fn first(&self) -> Option<(&K, &V)> {
         self.values.first_key_value().map(|(_, (key, value))| (key, value))
     }
 
-    pub(super) fn pop_first(&mut self) -> Option<(K, V)> {
+    pub(crate) fn pop_first(&mut self) -> Option<(K, V)> {
         let (_, (key, value)) = self.values.pop_first()?;
         self.places.remove(&key);
         Some((key, value))
     }
 
-    pub(super) fn pop_last(&mut self) -> Option<(K, V)> {
+    pub(crate) fn pop_last(&mut self) -> Option<(K, V)> {
         let (_, (key, value)) = self.values.pop_last()?;
         self.places.remove(&key);
         Some((key, value))
     }
 
     /// In the order in which they came.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.values.values().map(|(key, _)| key)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
     /// Compares the index with what it is an index of.
-    pub(super) fn is_consistent(&self) -> bool {
+    pub(crate) fn is_consistent(&self) -> bool {
         self.places.len() == self.values.len()
             && self.values.iter().all(|(place, (key, _))| self.places.get(key) == Some(place))
     }
