@@ -132,7 +132,9 @@ impl Link {
                 | Frame::Sync(_),
                 Some(_),
             ) => LinkEvent::Skipped { unknown: true },
-            (Frame::Msg(text), Some(_)) => LinkEvent::Said(text.to_owned()),
+            (Frame::Msg(text), Some(_)) if !keyed => LinkEvent::Said(text.to_owned()),
+            // Who has a key signs what it says.
+            (Frame::Msg(_), Some(_)) => LinkEvent::Skipped { unknown: true },
             (Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(Version::V1)) => {
                 LinkEvent::Skipped { unknown: true }
             }

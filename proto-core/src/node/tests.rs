@@ -412,20 +412,24 @@ fn an_address_of_the_users_at_which_a_learned_peer_is_here_is_not_dialed_again()
 
 /// A peer with a key, on connection 1.
 fn keyed(solo: &mut Solo) -> Identity {
+    keyed_on(solo, 1)
+}
+
+fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
     let identity = Identity::from_secret(&[8; 32]);
     let (key, id) = (identity.key(), identity.node_id());
-    solo.accept(1);
+    solo.accept(conn);
     solo.receive(
-        1,
+        conn,
         &alloc::format!(
-            "JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Eve\",\"v\":2,\"nonce\":\"n\",\"links\":0,\"key\":\"{key}\"}}\n"
+            "JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Eve\",\"v\":2,\"nonce\":\"n{conn}\",\"links\":0,\"key\":\"{key}\"}}\n"
         ),
     );
-    let theirs = Token::new("n").unwrap();
-    let ours = solo.node.links[&ConnId(1)].nonce;
+    let theirs = Token::new(&alloc::format!("n{conn}")).unwrap();
+    let ours = solo.node.links[&ConnId(conn)].nonce;
     let proof = frames::proof(&theirs, &ours, key, solo.node.key());
     let signature = identity.sign(crate::identity::Purpose::Proof, &proof);
-    solo.receive(1, &alloc::format!("PROOF|{signature}\n"));
+    solo.receive(conn, &alloc::format!("PROOF|{signature}\n"));
     identity
 }
 
@@ -449,4 +453,12 @@ fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malforme
     assert!(matches!(&actions[..], [.., Action::Deliver(Message::Entry { .. })]), "{actions:?}");
     solo.receive(1, &forged);
     assert_eq!(solo.node.peers().count(), 0, "one too many");
+}
+
+#[test]
+fn a_line_of_a_peer_with_a_key_is_not_shown() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    assert_eq!(solo.receive(1, "MSG|hello\n"), []);
+    assert_eq!(solo.node.peers().count(), 1);
 }
