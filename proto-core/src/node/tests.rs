@@ -462,3 +462,22 @@ fn a_line_of_a_peer_with_a_key_is_not_shown() {
     assert_eq!(solo.receive(1, "MSG|hello\n"), []);
     assert_eq!(solo.node.peers().count(), 1);
 }
+
+#[test]
+fn a_timeout_that_ends_a_silent_peer_does_all_that_is_due_for_its_successor() {
+    let mut solo = solo();
+    keyed_on(&mut solo, 1);
+    keyed_on(&mut solo, 2);
+    while solo
+        .node
+        .peers()
+        .next()
+        .is_some_and(|peer| solo.node.roster.get(peer.node_id).unwrap().active == ConnId(1))
+    {
+        solo.now = solo.node.poll_timeout().unwrap().0.max(solo.now);
+        solo.input(Input::Timeout);
+        let next = solo.node.poll_timeout();
+        assert!(next.is_none_or(|(at, _)| at > solo.now), "{next:?} at {}", solo.now);
+    }
+    assert!(solo.node.peers().next().is_some());
+}

@@ -8,7 +8,6 @@ use crate::{Action, ConnId, DialError, LeaveReason, TimerKind, Version, Violatio
 
 impl Node {
     pub(super) fn timeout(&mut self) {
-        self.entries_timeout();
         while let Some(dial) = self.mesh.overdue(self.now) {
             self.actions.push_back(Action::CancelDial { dial });
             self.dial_failed(dial, DialError::TimedOut);
@@ -17,11 +16,13 @@ impl Node {
             && at <= self.now
         {
             let kind = self.links.get(&conn).and_then(|link| link.deadline(&self.config.limits));
-            let Some((_, kind)) = kind else { return };
+            let Some((_, kind)) = kind else { break };
             self.link_timer(conn, kind);
             self.regulate(conn);
             self.touch(conn);
         }
+        // Last: a link that took another's place just now brings a neighbour.
+        self.entries_timeout();
     }
 
     /// Each of these changes the link so that it wants something else, or nothing, from now on.
