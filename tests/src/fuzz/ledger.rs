@@ -1,24 +1,39 @@
 //! What a node may want done: the books of a strict driver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use proto_core::wire::{Chunk, Frame, LineReader, MAX_LINE, Parsed, Token, parse};
-use proto_core::{Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Message, Node, NodeId, PeerInfo};
+use proto_core::wire::{Chunk, Frame, Hello, Join, LineReader, MAX_LINE, Parsed, Token, TreeClaim, parse};
+use proto_core::{
+    Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Message, Node, NodeId, PeerInfo, PublicKey,
+    Signature,
+};
+
+use super::conversation::Conversation;
+use super::peers;
 
 /// Checks each action against all that came before it.
 pub(super) struct Ledger {
     id: NodeId,
+    key: PublicKey,
     limits: Limits,
     conns: BTreeMap<ConnId, Conn>,
     dials: BTreeMap<DialId, Goal>,
     cancelled: Vec<DialId>,
     here: BTreeMap<NodeId, Arc<PeerInfo>>,
+    /// Keys that were proven on some connection.
+    proven: BTreeSet<PublicKey>,
+    pub(super) conversation: Conversation,
+    /// How often what was done.
+    pub(super) counts: Counts,
     /// Something said has to wait.
     pub(super) busy: bool,
     /// The node was told to stop.
     pub(super) stopping: bool,
 }
+
+/// How often a node did what.
+pub type Counts = BTreeMap<&'static str, u64>;
 
 /// A connection that the driver has.
 #[derive(Default)]
@@ -32,11 +47,17 @@ pub(super) struct Conn {
     pub(super) nonce: Option<Token>,
     /// The last `PING`.
     pub(super) ping: Option<Token>,
+    /// The last `TREE`.
+    pub(super) tree: Option<TreeClaim>,
+    /// The last `SYNC`.
+    pub(super) sync: Option<Vec<u8>>,
     bye: bool,
     /// What the peer says on it.
     heard: LineReader,
-    /// Whether the peer's first `JOIN` spoke version 2.
-    version2: Option<bool>,
+    /// The peer's first `JOIN`.
+    joined: Option<Join>,
+    /// The peer has proven the key in it.
+    proven: bool,
     /// The peer said a line that is too long.
     lost: bool,
 }
@@ -59,11 +80,15 @@ impl Ledger {
     pub(super) fn new(node: &Node) -> Self {
         Self {
             id: node.id(),
+            key: node.key(),
             limits: node.config().limits.clone(),
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             cancelled: Vec::new(),
             here: BTreeMap::new(),
+            proven: BTreeSet::new(),
+            conversation: Conversation::new(node.key()),
+            counts: Counts::new(),
             busy: false,
             stopping: false,
         }
@@ -72,6 +97,10 @@ impl Ledger {
     /// Connections that were opened and not reported as closed.
     pub(super) fn conns(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
         self.conns.iter().map(|(conn, state)| (*conn, state))
+    }
+
+    pub(super) fn get(&self, conn: ConnId) -> Option<&Conn> {
+        self.conns.get(&conn)
     }
 
     /// Dials that were neither answered nor cancelled.
@@ -94,20 +123,32 @@ impl Ledger {
 
     /// The peer said this.
     pub(super) fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        let Some(state) = self.conns.get_mut(&conn).filter(|state| !state.lost) else { return };
+        let Self { conns, limits, key, proven, conversation, .. } = self;
+        let Some(state) = conns.get_mut(&conn).filter(|state| !state.lost) else { return };
+        let mut heard = core::mem::take(&mut state.heard);
         let mut chunk = Chunk::new(bytes);
-        while state.version2.is_none()
-            && let Some(line) = state.heard.next_line(&mut chunk, self.limits.line_before_join)
-        {
-            match line.map(|line| parse(line, self.limits.peers_read)) {
-                Ok(Ok(Parsed::Frame(Frame::Join(join)))) => state.version2 = Some(join.hello.is_some()),
-                Ok(_) => {}
-                Err(_) => {
-                    state.lost = true;
-                    return;
-                }
+        loop {
+            let limit = if state.joined.is_some() { limits.line } else { limits.line_before_join };
+            let Some(line) = heard.next_line(&mut chunk, limit) else { break };
+            let Ok(line) = line else {
+                state.lost = true;
+                return;
+            };
+            if let Ok(Parsed::Frame(frame)) = parse(line, limits.peers_read) {
+                state.hears(&frame, *key, conversation);
             }
         }
+        proven.extend(state.key().filter(|_| state.proven));
+        state.heard = heard;
+    }
+
+    /// Whether a line of so many bytes may have no consequences but those of coming at all: who has a key and has not
+    /// proven it says nothing, and who has none speaks no entries.
+    pub(super) fn is_mute(&self, conn: ConnId, len: usize, speaks_entries: bool) -> bool {
+        let Some(state) = self.conns.get(&conn) else { return false };
+        let whole = !state.lost && state.heard.buffered() == 0 && len <= self.limits.line;
+        let mute = if state.key().is_some() { !state.proven } else { speaks_entries };
+        whole && state.joined.is_some() && mute
     }
 
     /// Whether the driver has something of this connection's to write.
@@ -136,6 +177,8 @@ impl Ledger {
             Action::RegisterPeer(peer) => {
                 assert!(!self.stopping, "a node that stops takes nobody in");
                 assert_ne!(peer.node_id, self.id, "a node is not its own peer");
+                assert!(peer.key.is_none_or(|key| self.proven.contains(&key)), "a key is proven first");
+                assert!(peer.key.is_none_or(|key| key.node_id() == peer.node_id));
                 let before = self.here.insert(peer.node_id, peer.clone());
                 assert!(before.is_none(), "a peer is here once");
                 assert!(self.here.len() <= self.limits.held);
@@ -151,10 +194,12 @@ impl Ledger {
                 if let Message::Line { peer, .. } = message {
                     assert_eq!(self.here.get(&peer.node_id), Some(peer), "who says something is here");
                 }
-                assert!(
-                    message.texts().all(|text| !text.is_empty() && !text.contains('\n')),
-                    "a message is lines"
-                );
+                self.conversation.show(message);
+                if let Message::Entry { marks, .. } = message {
+                    let odd =
+                        [("late", marks.late), ("forked", marks.forked), ("backdated", marks.backdated)];
+                    odd.iter().for_each(|(what, is)| *self.counts.entry(what).or_default() += u64::from(*is));
+                }
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
             Action::Report { .. } | Action::Notice(_) => {}
@@ -166,6 +211,8 @@ impl Ledger {
         assert!(node.peers().eq(self.here.values()), "the actions tell who is here");
         let alive = self.conns.values().filter(|state| state.end != Some(End::Abort)).count();
         assert_eq!(node.connections(), alive, "node and driver have the same connections");
+        assert_eq!(node.stats().delivered, self.conversation.texts, "what is delivered is counted");
+        assert!(node.stats().entries <= self.conversation.arrivals, "what is taken came");
         assert!(self.dials.len() <= self.limits.dials + self.limits.targets * MAX_RESOLVED);
         assert!(node.buffered() <= self.limits.buffers);
         for state in self.conns.values().filter(|state| state.end.is_none()) {
@@ -204,10 +251,9 @@ impl Ledger {
         let mut chunk = Chunk::new(bytes);
         let mut out = core::mem::take(&mut state.out);
         while let Some(line) = out.next_line(&mut chunk, MAX_LINE) {
-            state.said(
-                parse(line.expect("lines fit"), usize::MAX).expect("frames are well formed"),
-                &self.limits,
-            );
+            let frame = parse(line.expect("lines fit"), usize::MAX).expect("frames are well formed");
+            *self.counts.entry(word(&frame)).or_default() += 1;
+            state.said(frame, &self.limits);
         }
         state.out = out;
     }
@@ -219,7 +265,7 @@ impl Conn {
         assert!(!self.bye, "BYE is the last frame");
         let Parsed::Frame(frame) = frame else {
             assert_eq!(
-                (frame, self.version2),
+                (frame, self.version2()),
                 (Parsed::Blank, Some(false)),
                 "a blank line keeps version 1 alive"
             );
@@ -236,22 +282,75 @@ impl Conn {
             Frame::Ping(token) => self.ping = Some(*token),
             Frame::Pong(_) => {}
             Frame::Bye(..) => self.bye = true,
-            Frame::Proof(_)
-            | Frame::Chat(_)
-            | Frame::Links(_)
-            | Frame::Ihave(_)
-            | Frame::Graft(_)
-            | Frame::Tree(_)
-            | Frame::Sync(_) => {}
+            Frame::Tree(claim) => self.tree = Some(*claim),
+            Frame::Sync(bytes) => self.sync = Some(bytes.clone()),
+            Frame::Proof(_) | Frame::Chat(_) | Frame::Links(_) | Frame::Ihave(_) | Frame::Graft(_) => {}
             #[cfg(feature = "plumtree")]
             Frame::Prune => {}
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
-        let plain = matches!(frame, Frame::Peers(_) | Frame::Msg(_));
-        assert!(
-            self.version2.is_some_and(|version2| version2 || plain),
-            "{frame:?} to a peer that said {:?}",
-            self.version2
-        );
+        let may_be_told = match (&frame, self.version2()) {
+            (Frame::Peers(_), version) => version.is_some(),
+            (Frame::Proof(_), _) => self.key().is_some(),
+            (Frame::Bye(..), version) => version == Some(true),
+            _ if self.key().is_some() && !self.proven => false,
+            (Frame::Msg(_), version) => version.is_some() && self.key().is_none(),
+            (Frame::Ping(_) | Frame::Pong(_), version) => version == Some(true),
+            _ => self.proven,
+        };
+        assert!(may_be_told, "{frame:?} to a peer that said {:?}", self.joined);
+    }
+
+    /// The peer says this on it.
+    fn hears(&mut self, frame: &Frame<'_>, us: PublicKey, conversation: &mut Conversation) {
+        match frame {
+            Frame::Join(join) if self.joined.is_none() => self.joined = Some(join.clone()),
+            Frame::Proof(signature) => self.proven |= self.proof(us) == Some(*signature),
+            Frame::Chat(_) if self.proven => conversation.heard(frame),
+            Frame::Msg(_) if self.joined.is_some() && self.key().is_none() => conversation.heard(frame),
+            _ => {}
+        }
+    }
+
+    /// Whether the peer's `JOIN` spoke version 2, if it came.
+    fn version2(&self) -> Option<bool> {
+        self.joined.as_ref().map(|join| join.hello.is_some())
+    }
+
+    /// What only version 2 says.
+    pub(super) fn hello(&self) -> Option<&Hello> {
+        self.joined.as_ref()?.hello.as_ref()
+    }
+
+    /// The key that the peer says it has.
+    fn key(&self) -> Option<PublicKey> {
+        self.hello()?.key
+    }
+
+    /// What proves to the node with this key that the peer has its own.
+    pub(super) fn proof(&self, us: PublicKey) -> Option<Signature> {
+        let Hello { nonce, key, .. } = self.hello()?;
+        Some(peers::proof(peers::with_key((*key)?)?, nonce, &self.nonce?, us))
+    }
+}
+
+fn word(frame: &Parsed<'_>) -> &'static str {
+    let Parsed::Frame(frame) = frame else { return "blank" };
+    match frame {
+        Frame::Join(_) => "JOIN",
+        Frame::Peers(_) => "PEERS",
+        Frame::Msg(_) => "MSG",
+        Frame::Ping(_) => "PING",
+        Frame::Pong(_) => "PONG",
+        Frame::Bye(..) => "BYE",
+        Frame::Proof(_) => "PROOF",
+        Frame::Links(_) => "LINKS",
+        Frame::Chat(_) => "CHAT",
+        Frame::Ihave(_) => "IHAVE",
+        Frame::Graft(_) => "GRAFT",
+        Frame::Tree(_) => "TREE",
+        Frame::Sync(_) => "SYNC",
+        #[cfg(feature = "plumtree")]
+        Frame::Prune => "PRUNE",
     }
 }

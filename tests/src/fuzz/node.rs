@@ -6,31 +6,41 @@ use std::time::Duration;
 use proto_core::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 use proto_core::{
     ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Identity, Input, Instant, Limits,
-    Node, NodeId, PeerAddr,
+    Node, NodeId, Outcome, PeerAddr,
 };
 
-use super::ledger::{Goal, Ledger};
+use super::bounds;
+use super::keyed::Said;
+use super::ledger::{Counts, Goal, Ledger};
+use super::peers::{id_without_key, line};
 use super::script::Script;
 
-/// Plays a script of what happens to a node, one letter and its operands after the other (see `World::step`), and
-/// checks all that the node wants done, as it comes and after it was told to stop.
-pub fn node(data: &[u8]) {
+/// The node's secret.
+pub(super) const SECRET: [u8; 32] = [7; 32];
+
+/// Plays a script of what happens to a node, one letter and its operands after the other (see `World::step` and
+/// `World::step_with_keys`), and checks all that the node wants done, as it comes and after it was told to stop. How
+/// often it did what.
+pub fn node(data: &[u8]) -> Counts {
     let mut world = World::new();
     let mut script = Script::new(data);
     while let Some(letter) = script.byte() {
         world.step(letter, &mut script);
     }
     world.stop();
+    world.counts()
 }
 
 /// A driver whose every move is somebody else's.
-struct World {
-    node: Node,
-    now: Instant,
-    ledger: Ledger,
+pub(super) struct World {
+    pub(super) node: Node,
+    pub(super) now: Instant,
+    pub(super) ledger: Ledger,
     next_conn: u64,
     /// The next step's actions are left for later.
     defer: bool,
+    /// What was said in entries, and when.
+    pub(super) said: Said,
 }
 
 impl World {
@@ -38,17 +48,17 @@ impl World {
         let mut config = Config::new("node".parse().expect("a name"));
         config.listen_addr = Some(address(0));
         config.limits = limits();
-        let node = Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN)
+        let node = Node::new(config, Identity::from_secret(&SECRET), [7; 32], Instant::ORIGIN)
             .expect("legal limits");
         let ledger = Ledger::new(&node);
-        Self { node, now: Instant::ORIGIN, ledger, next_conn: 0, defer: false }
+        Self { node, now: Instant::ORIGIN, ledger, next_conn: 0, defer: false, said: Said::default() }
     }
 
     /// Digits are read by [`Script::digit`]; connections and dials are counted from zero and start again at the end.
     fn step(&mut self, letter: u8, script: &mut Script<'_>) {
         match letter {
             // a<address>: a connection from there is accepted
-            b'a' => self.accept(address(script.digit())),
+            b'a' => _ = self.accept(address(script.digit())),
             // c<dial>: a dial succeeds, a resolution finds three addresses
             b'c' => self.succeed(script.digit()),
             // f<dial><reason>: either fails
@@ -94,6 +104,7 @@ impl World {
             b'z' => self.haunt(),
             // ,: what the next step brings is not looked at yet
             b',' => return self.defer = true,
+            _ if self.step_with_keys(letter, script) => {}
             _ => return,
         }
         if !core::mem::take(&mut self.defer) {
@@ -101,15 +112,16 @@ impl World {
         }
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    pub(super) fn input(&mut self, input: Input<'_>) {
         self.node.handle_input(self.now, input);
     }
 
-    fn drain(&mut self) {
+    pub(super) fn drain(&mut self) {
         while let Some(action) = self.node.poll_action() {
             self.ledger.take(&action);
         }
         self.ledger.drained(&self.node);
+        bounds::check(&self.node);
     }
 
     fn fresh_conn(&mut self) -> ConnId {
@@ -119,7 +131,7 @@ impl World {
         conn
     }
 
-    fn conn(&self, index: usize) -> Option<ConnId> {
+    pub(super) fn conn(&self, index: usize) -> Option<ConnId> {
         let count = self.ledger.conns().count();
         self.ledger.conns().nth(index.checked_rem(count)?).map(|(conn, _)| conn)
     }
@@ -129,9 +141,10 @@ impl World {
         self.ledger.dials().nth(index.checked_rem(count)?)
     }
 
-    fn accept(&mut self, remote: SocketAddr) {
+    pub(super) fn accept(&mut self, remote: SocketAddr) -> ConnId {
         let conn = self.fresh_conn();
         self.input(Input::Accepted { conn, remote });
+        conn
     }
 
     fn succeed(&mut self, index: usize) {
@@ -154,7 +167,7 @@ impl World {
         self.input(Input::DialFailed { dial, reason: reasons[reason % reasons.len()] });
     }
 
-    fn receive(&mut self, index: usize, bytes: &[u8]) {
+    pub(super) fn receive(&mut self, index: usize, bytes: &[u8]) {
         let Some(conn) = self.conn(index) else { return };
         self.ledger.received(conn, bytes);
         self.input(Input::Received { conn, bytes });
@@ -164,10 +177,14 @@ impl World {
         self.receive(index, &[head, line, b"\n"].concat());
     }
 
-    fn receive_frame(&mut self, index: usize, frame: &Frame<'_>) {
-        let mut line = Vec::new();
-        frame.encode(&mut line);
-        self.receive(index, &line);
+    pub(super) fn receive_frame(&mut self, index: usize, frame: &Frame<'_>) {
+        let bytes = line(frame);
+        match frame {
+            Frame::Join(_) | Frame::Proof(_) | Frame::Peers(_) | Frame::Bye(..) => {
+                self.receive(index, &bytes);
+            }
+            _ => self.receive_from_maybe_mute(index, &bytes, false),
+        }
     }
 
     /// Flags: 1 version 2, 2 it listens where its id does, 4 it has no id, 8 its nonce is the node's on another
@@ -204,8 +221,7 @@ impl World {
     }
 
     fn pong(&mut self, index: usize) {
-        let ping =
-            self.conn(index).and_then(|conn| self.ledger.conns().find(|(other, _)| *other == conn)?.1.ping);
+        let ping = self.conn(index).and_then(|conn| self.ledger.get(conn)?.ping);
         self.receive_frame(index, &Frame::Pong(ping.unwrap_or(Token::from_bits(0))));
     }
 
@@ -215,7 +231,7 @@ impl World {
         self.receive_frame(index, &Frame::Bye(codes[code % codes.len()], "bye"));
     }
 
-    fn flush(&mut self, index: usize) {
+    pub(super) fn flush(&mut self, index: usize) {
         let Some(conn) = self.conn(index) else { return };
         if self.ledger.flushed(conn) {
             self.input(Input::Flushed { conn });
@@ -256,7 +272,10 @@ impl World {
     fn command(&mut self, command: Command) {
         let stops = command == Command::Shutdown;
         let result = self.node.command(self.now, command);
-        assert_eq!(matches!(result, Err(CommandError::ShuttingDown)), self.ledger.stopping);
+        if let Ok(Outcome::Said(entries)) = &result {
+            entries.iter().for_each(|entry| self.sign(entry));
+        }
+        assert_eq!(result == Err(CommandError::ShuttingDown), self.ledger.stopping);
         if stops {
             // What was wanted before is not held against a node that stops from here on.
             while let Some(action) = self.node.poll_action() {
@@ -295,15 +314,30 @@ impl World {
         assert_eq!(self.ledger.dials().count(), 0);
     }
 
+    fn counts(self) -> Counts {
+        let stats = self.node.stats();
+        let mut counts = self.ledger.counts;
+        counts.extend([
+            ("entries taken", stats.entries),
+            ("entries again", stats.entries_again),
+            ("entries dropped", stats.entries_dropped),
+            ("entries over rate", stats.entries_over_rate),
+            ("told in lines", stats.told_in_lines),
+            ("brought in", stats.brought_in),
+            ("gaps", stats.gaps),
+            ("reconciliations begun", stats.syncs),
+        ]);
+        counts
+    }
+
     /// The node's own nonce on that connection.
-    fn nonce(&self, index: usize) -> Option<Token> {
-        let conn = self.conn(index)?;
-        self.ledger.conns().find(|(other, _)| *other == conn)?.1.nonce
+    pub(super) fn nonce(&self, index: usize) -> Option<Token> {
+        self.ledger.get(self.conn(index)?)?.nonce
     }
 
     /// Ids on both sides of the node's; the last is its own.
     fn node_id(&self, index: usize) -> NodeId {
-        if index == 15 { self.node.id() } else { NodeId::from_bytes([index as u8 * 8; 16]) }
+        if index == 15 { self.node.id() } else { id_without_key(index) }
     }
 }
 
@@ -336,17 +370,43 @@ fn limits() -> Limits {
         queue_hard: 60_000,
         queues: 80_000,
         buffers: 100_000,
+        entries_burst: 6,
+        log_entries: 12,
+        log_bytes: 16_000,
+        evicted: 6,
+        early_per_author: 3,
+        early: 5,
+        authors: 4,
+        epochs_per_author: 2,
+        gaps_per_epoch: 3,
+        parked: 3,
+        syncs: 2,
+        sync_rounds: 3,
+        sync_burst: 4,
+        roots_burst: 3,
+        announced: 4,
+        ask_tries: 3,
+        announcers: 2,
+        missing: 6,
+        missing_per_link: 3,
+        asked: 3,
+        wanted: 5,
+        seen: 16,
+        bridge_lines: 6,
+        bridge_waiting: 3,
+        bridge_waiting_bytes: 3_000,
+        bridge_linked: 3,
         ..Limits::default()
     }
 }
 
 /// On this machine, in a local network and elsewhere; 0 is the node's own.
-fn address(index: usize) -> SocketAddr {
+pub(super) fn address(index: usize) -> SocketAddr {
     let ip = [[127, 0, 0, 1], [10, 0, 0, 1], [192, 0, 2, 1]][index % 3];
     SocketAddr::from((ip, 8000 + index as u16 / 3))
 }
 
-fn name(index: usize) -> proto_core::Name {
+pub(super) fn name(index: usize) -> proto_core::Name {
     format!("peer {index}").parse().expect("a name")
 }
 

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use crate::sim::Dice;
 
 /// The length of a period of the eager tree, in milliseconds.
-pub(super) const PERIOD_MS: u64 = 3_600_000;
+pub const PERIOD_MS: u64 = 3_600_000;
 
 /// How often a root signs another number, in milliseconds.
-pub(super) const SEQUENCE_MS: u64 = 10_000;
+pub const SEQUENCE_MS: u64 = 10_000;
 
 /// A key pair.
 pub struct Keys {
@@ -34,11 +34,13 @@ impl Keys {
         ranked.min().map_or([0; 32], |(_, secret)| secret)
     }
 
-    pub(super) fn key(&self) -> PublicKey {
+    /// The public key.
+    pub fn key(&self) -> PublicKey {
         self.identity.key()
     }
 
-    pub(super) fn node_id(&self) -> NodeId {
+    /// The id that follows from it.
+    pub fn node_id(&self) -> NodeId {
         self.identity.node_id()
     }
 
@@ -47,7 +49,7 @@ impl Keys {
     }
 
     /// The payload of `PROOF` for a peer that says this nonce and key.
-    pub(super) fn proof(&self, nonce: &str, theirs: &str, their_key: &str) -> String {
+    pub fn proof(&self, nonce: &str, theirs: &str, their_key: &str) -> String {
         let mut message = Vec::new();
         for nonce in [nonce, theirs] {
             message.push(nonce.len() as u8);
@@ -58,13 +60,19 @@ impl Keys {
         self.sign(b"p2p-chat/2 proof\0", &message)
     }
 
-    /// The payload of `TREE` of a root.
-    pub(super) fn tree(&self, period: u64, sequence: u64) -> String {
+    /// The payload of `TREE` of a root, or of who is so far from it.
+    pub fn tree(&self, period: u64, sequence: u64, distance: u16, parent: Option<NodeId>) -> String {
         let mut message = self.key().as_bytes().to_vec();
         message.extend(period.to_be_bytes());
         message.extend(sequence.to_be_bytes());
         let signature = self.sign(b"p2p-chat/2 tree\0", &message);
-        format!("{};{period};{sequence};{signature};0;", self.key())
+        let parent = parent.map(|parent| parent.to_string()).unwrap_or_default();
+        format!("{};{period};{sequence};{signature};{distance};{parent}", self.key())
+    }
+
+    /// An entry of its own.
+    pub fn sign_entry(&self, draft: &Draft<'_>) -> Entry {
+        Entry::sign(&self.identity, draft)
     }
 
     /// The line of an entry.
@@ -73,13 +81,13 @@ impl Keys {
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
         let draft = Draft { epoch, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
-        let entry = Entry::sign(&self.identity, &draft);
+        let entry = self.sign_entry(&draft);
         let sealed = entry.sealed();
         format!("CHAT|{}|{}\n", sealed.signature, sealed.json).into_bytes()
     }
 
     /// The line of whatever stands where an entry's JSON should.
-    pub(super) fn signed_json(&self, json: &str) -> Vec<u8> {
+    pub fn signed_json(&self, json: &str) -> Vec<u8> {
         format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", json.as_bytes())).into_bytes()
     }
 }

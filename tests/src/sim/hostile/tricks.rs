@@ -109,7 +109,7 @@ impl Hostile {
             Trick::TakeRoot => {
                 let unix_ms = self.unix_ms(now);
                 let (period, sequence) = (unix_ms / PERIOD_MS, unix_ms % PERIOD_MS / SEQUENCE_MS);
-                line(out, format_args!("TREE|{}", self.keys.tree(period, sequence)));
+                line(out, format_args!("TREE|{}", self.keys.tree(period, sequence, 0, None)));
             }
         }
     }
@@ -236,7 +236,7 @@ impl Hostile {
         let period = (unix_ms / PERIOD_MS).saturating_add_signed(self.dice.below(3) as i64 - 1);
         let sequence =
             if self.dice.chance(0.5) { self.dice.roll() } else { unix_ms % PERIOD_MS / SEQUENCE_MS };
-        line(out, format_args!("TREE|{}", self.keys.tree(period, sequence)));
+        line(out, format_args!("TREE|{}", self.keys.tree(period, sequence, 0, None)));
         self.retell_tree(out);
     }
 
