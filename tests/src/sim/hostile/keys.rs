@@ -94,6 +94,6 @@ impl Keys {
 
 /// The rank of a key in a period: who has the lowest is the root.
 pub fn rank(period: u64, key: &PublicKey) -> [u8; 32] {
-    let hash = Sha256::new().chain_update(b"p2p-chat/2 root\0").chain_update(period.to_be_bytes());
+    let hash = Sha256::new().chain_update(b"p2p-chat/2 tree rank\0").chain_update(period.to_be_bytes());
     hash.chain_update(key.as_bytes()).finalize().into()
 }

@@ -1,21 +1,29 @@
-//! What holds of a node whatever happens to it, in whatever order, cut and timed however.
+//! A driver under which a node is watched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::prelude::*;
+use proto_core::wire::{Frame, Line, Parsed, Token, parse};
 use proto_core::{
-    Action, ChatText, Command, Config, ConnId, DialError, Identity, Input, Instant, Limits, Message, Node,
-    NodeId, OwnedInput, PeerAddr, PeerInfo,
+    Action, ChatText, Command, Config, ConnId, DialError, EntryId, Identity, Input, Instant, Limits, Message,
+    Node, NodeId, OwnedInput, PeerAddr, PeerInfo,
 };
+use tests::fuzz::{check_bounds, peers};
+
+use super::said::{EPOCH_MS, Said, join_with_key};
 
 /// One step of a run. Connections are picked from those that are open, so that most steps mean something.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Accept {
         host: u8,
+    },
+    /// A connection is accepted from a peer that greets and proves its key.
+    Link {
+        host: u8,
+        peer: usize,
     },
     Answer {
         pick: usize,
@@ -23,7 +31,7 @@ enum Step {
     },
     Receive {
         pick: usize,
-        bytes: Vec<u8>,
+        said: Vec<Said>,
     },
     Flush {
         pick: usize,
@@ -34,6 +42,9 @@ enum Step {
     Timeout {
         millis: u64,
     },
+    WallClock {
+        unix_ms: u64,
+    },
     /// To exactly when the node wants to be woken.
     Wake,
     Say(String),
@@ -43,25 +54,30 @@ enum Step {
 }
 
 /// A driver that keeps its side of the contract and watches that the node keeps its own.
-struct Watch {
-    node: Node,
+pub(crate) struct Watch {
+    pub(crate) node: Node,
     now: Instant,
     conns: BTreeSet<ConnId>,
+    /// The nonces that the node said.
+    nonces: BTreeMap<ConnId, Token>,
+    /// The peers that said that they have a key.
+    with_keys: BTreeMap<ConnId, usize>,
+    shown: BTreeSet<EntryId>,
     in_flight: BTreeSet<ConnId>,
     paused: BTreeSet<ConnId>,
     /// Addresses of names, each of which is found out only by dialing it.
     resolved: BTreeSet<SocketAddr>,
     dials: Vec<(proto_core::DialId, Option<SocketAddr>)>,
-    next: u64,
+    pub(crate) next: u64,
     peers: BTreeMap<NodeId, Arc<PeerInfo>>,
     /// The inputs, and where the actions were drained (`None`).
-    record: Vec<Option<(Instant, OwnedInput)>>,
-    actions: Vec<Action>,
+    pub(crate) record: Vec<Option<(Instant, OwnedInput)>>,
+    pub(crate) actions: Vec<Action>,
     limits: Limits,
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let limits = Limits {
             held: 6,
             reserved_outbound: 2,
@@ -72,15 +88,30 @@ impl Watch {
             pending: 5,
             targets: 4,
             queue: 256 * 1024,
+            log_entries: 12,
+            evicted: 8,
+            early_per_author: 3,
+            early: 5,
+            authors: 4,
+            epochs_per_author: 2,
+            parked: 3,
+            missing: 8,
+            missing_per_link: 4,
+            asked: 4,
+            wanted: 6,
+            seen: 24,
             ..Limits::default()
         };
         let mut config = Config::new("Me".parse().unwrap());
         config.listen_addr = Some("127.0.0.1:8080".parse().unwrap());
         config.limits = limits.clone();
-        Self {
+        let mut watch = Self {
             node: Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap(),
             now: Instant::ORIGIN,
             conns: BTreeSet::new(),
+            nonces: BTreeMap::new(),
+            with_keys: BTreeMap::new(),
+            shown: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             paused: BTreeSet::new(),
             resolved: BTreeSet::new(),
@@ -90,10 +121,12 @@ impl Watch {
             record: Vec::new(),
             actions: Vec::new(),
             limits,
-        }
+        };
+        watch.input(&Input::WallClock { unix_ms: EPOCH_MS });
+        watch
     }
 
-    fn input(&mut self, input: &Input<'_>) {
+    pub(crate) fn input(&mut self, input: &Input<'_>) {
         self.record.push(Some((self.now, OwnedInput::from(input))));
         self.node.handle_input(self.now, input.clone());
         self.check();
@@ -103,12 +136,51 @@ impl Watch {
         self.conns.iter().nth(pick % self.conns.len().max(1)).copied()
     }
 
-    fn step(&mut self, step: &Step) {
+    /// What is said there, as bytes. Nothing proves a key before the node's nonce is known.
+    pub(crate) fn bytes(&mut self, conn: ConnId, said: &[Said]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for said in said {
+            match said {
+                Said::Bytes(said) => bytes.extend(said),
+                Said::JoinWithKey(peer) => {
+                    self.with_keys.entry(conn).or_insert(*peer);
+                    bytes.extend(join_with_key(*peer, nonce(conn)));
+                }
+                Said::Proof => {
+                    let (Some(peer), Some(theirs)) = (self.with_keys.get(&conn), self.nonces.get(&conn))
+                    else {
+                        continue;
+                    };
+                    let proof = peers::proof(peers::keys(*peer), &nonce(conn), theirs, self.node.key());
+                    bytes.extend(peers::line(&Frame::Proof(proof)));
+                }
+            }
+        }
+        bytes
+    }
+
+    pub(crate) fn accept(&mut self, host: u8) -> ConnId {
+        let conn = self.fresh();
+        let remote = SocketAddr::from(([if host.is_multiple_of(2) { 127 } else { 9 }, 0, 0, host], 40_000));
+        self.input(&Input::Accepted { conn, remote });
+        conn
+    }
+
+    /// The node is told who a peer says it is, and says its nonce.
+    pub(crate) fn greet(&mut self, conn: ConnId, peer: usize) {
+        let join = self.bytes(conn, &[Said::JoinWithKey(peer)]);
+        self.input(&Input::Received { conn, bytes: &join });
+        self.drain();
+    }
+
+    pub(crate) fn step(&mut self, step: &Step) {
         match step {
-            Step::Accept { host } => {
-                let conn = self.fresh();
-                let remote = SocketAddr::from(([if host % 2 == 0 { 127 } else { 9 }, 0, 0, *host], 40_000));
-                self.input(&Input::Accepted { conn, remote });
+            Step::Accept { host } => _ = self.accept(*host),
+            Step::Link { host, peer } => {
+                let conn = self.accept(*host);
+                self.greet(conn, *peer);
+                let proof = self.bytes(conn, &[Said::Proof]);
+                self.input(&Input::Received { conn, bytes: &proof });
             }
             Step::Answer { pick, success } if !self.dials.is_empty() => {
                 let (dial, addr) = self.dials.swap_remove(pick % self.dials.len());
@@ -125,10 +197,11 @@ impl Watch {
                     (false, _) => self.input(&Input::DialFailed { dial, reason: DialError::Refused }),
                 }
             }
-            Step::Receive { pick, bytes } => {
+            Step::Receive { pick, said } => {
                 // A driver may have read this much before it learned that it should pause.
                 if let Some(conn) = self.pick(*pick) {
-                    self.input(&Input::Received { conn, bytes });
+                    let bytes = self.bytes(conn, said);
+                    self.input(&Input::Received { conn, bytes: &bytes });
                 }
             }
             Step::Flush { pick } => {
@@ -147,6 +220,7 @@ impl Watch {
                 self.now = self.now + Duration::from_millis(*millis);
                 self.input(&Input::Timeout);
             }
+            Step::WallClock { unix_ms } => self.input(&Input::WallClock { unix_ms: *unix_ms }),
             Step::Wake => {
                 if let Some((at, _)) = self.node.poll_timeout() {
                     self.now = self.now.max(at);
@@ -186,7 +260,7 @@ impl Watch {
         conn
     }
 
-    fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.record.push(None);
         while let Some(action) = self.node.poll_action() {
             self.carry_out(&action);
@@ -206,6 +280,9 @@ impl Watch {
             Action::CancelDial { dial } => self.dials.retain(|(other, _)| other != dial),
             Action::SendFrame { conn, bytes } => {
                 assert!(!bytes.is_empty() && bytes.len() <= self.limits.chunk.max(self.limits.line));
+                if let Some(nonce) = nonce_in(bytes) {
+                    self.nonces.entry(*conn).or_insert(nonce);
+                }
                 if self.conns.contains(conn) {
                     assert!(self.in_flight.insert(*conn), "two chunks are out on {conn:?}");
                 }
@@ -229,8 +306,14 @@ impl Watch {
                 assert!(self.peers.remove(&peer.node_id).is_some(), "gone, but not here");
             }
             Action::Deliver(message) => {
-                if let Message::Line { peer, .. } = message {
-                    assert!(self.peers.contains_key(&peer.node_id), "somebody who is not here spoke");
+                match message {
+                    Message::Line { peer, .. } => {
+                        assert!(self.peers.contains_key(&peer.node_id), "somebody who is not here spoke");
+                    }
+                    Message::Entry { entry, .. } => {
+                        assert_ne!(entry.key(), self.node.key(), "its own words are shown");
+                        assert!(self.shown.insert(entry.id()), "shown twice");
+                    }
                 }
                 assert!(message.texts().all(|text| !text.is_empty() && !text.contains('\n')));
             }
@@ -245,161 +328,20 @@ impl Watch {
         assert_eq!(ids.len(), self.node.peers().count());
         assert!(!ids.contains(&self.node.id()));
         assert!(self.node.buffered() <= limits.buffers);
+        check_bounds(&self.node);
     }
 }
 
-/// Things that peers say, most of them well formed.
-fn said() -> impl Strategy<Value = Vec<u8>> {
-    let id = (0u8..5).prop_map(|n| format!("00000000-0000-4000-8000-00000000000{n}"));
-    let join = (id.clone(), 0u8..3, 0u16..3).prop_map(|(id, version, port)| {
-        let hello = if version > 0 {
-            format!(",\"v\":2,\"nonce\":\"n{version}\",\"links\":{version}")
-        } else {
-            String::new()
-        };
-        format!(
-            "JOIN|{{\"node_id\":\"{id}\",\"uname\":\"P\",\"listen_addr\":\"127.0.0.1:900{port}\"{hello}}}\n"
-        )
-    });
-    let peers = (id, 0u16..9).prop_map(|(id, port)| {
-        format!("PEERS|{{\"node_id\":\"{id}\",\"listen_addr\":\"127.0.0.1:900{port}\"}};{{\"listen_addr\":\"9.9.9.9:900{port}\"}}\n")
-    });
-    prop_oneof![
-        4 => join.prop_map(String::into_bytes),
-        2 => peers.prop_map(String::into_bytes),
-        4 => "[a-z]{1,20}".prop_map(|text| format!("MSG|{text}\n").into_bytes()),
-        1 => Just(b"PING|t\n".to_vec()),
-        1 => Just(b"PONG|t\n".to_vec()),
-        1 => prop_oneof!["duplicate", "shutdown", "full", "self"].prop_map(|code| format!("BYE|{code}|\n").into_bytes()),
-        1 => proptest::collection::vec(any::<u8>(), 0..40),
-        1 => Just(vec![b'x'; 5000]),
-    ]
+/// The nonce of the peer's own on a connection.
+fn nonce(conn: ConnId) -> Token {
+    Token::from_bits(conn.0.into())
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let pick = any::<usize>();
-    prop_oneof![
-        3 => any::<u8>().prop_map(|host| Step::Accept { host }),
-        3 => (pick, any::<bool>()).prop_map(|(pick, success)| Step::Answer { pick, success }),
-        12 => (pick, proptest::collection::vec(said(), 1..4)).prop_map(|(pick, said)| Step::Receive { pick, bytes: said.concat() }),
-        6 => pick.prop_map(|pick| Step::Flush { pick }),
-        1 => pick.prop_map(|pick| Step::Close { pick }),
-        2 => (0u64..60_000).prop_map(|millis| Step::Timeout { millis }),
-        4 => Just(Step::Wake),
-        2 => "[a-z\n]{0,40}".prop_map(Step::Say),
-        1 => (0usize..120_000).prop_map(|len| Step::Say("x".repeat(len))),
-        1 => (1u16..20).prop_map(Step::Connect),
-        1 => "[a-z]{0,9}".prop_map(Step::Rename),
-        6 => Just(Step::Drain),
-    ]
-}
-
-/// Bytes per connection and everything else in order: what is left when it is forgotten how chunks were cut.
-fn joined(actions: &[Action]) -> (Vec<&Action>, BTreeMap<ConnId, Vec<u8>>) {
-    let mut rest = Vec::new();
-    let mut bytes: BTreeMap<ConnId, Vec<u8>> = BTreeMap::new();
-    for action in actions {
-        match action {
-            Action::SendFrame { conn, bytes: chunk } => bytes.entry(*conn).or_default().extend(chunk),
-            other => rest.push(other),
-        }
-    }
-    (rest, bytes)
-}
-
-fn run(steps: &[Step]) -> Watch {
-    let mut watch = Watch::new();
-    for step in steps {
-        watch.step(step);
-    }
-    watch.drain();
-    watch
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// No panic, no broken bound, one registration a peer, one chunk a connection, no busy timer: whatever happens,
-    /// whenever the actions are drained.
-    #[test]
-    fn any_interleaving_keeps_the_invariants(steps in proptest::collection::vec(step(), 0..150)) {
-        run(&steps);
-    }
-
-    #[test]
-    fn the_same_inputs_give_the_same_actions(steps in proptest::collection::vec(step(), 0..150)) {
-        prop_assert_eq!(run(&steps).actions, run(&steps).actions);
-    }
-
-    /// What comes in may be cut anywhere, down to single bytes.
-    #[test]
-    fn any_chunking_gives_the_same_actions(
-        streams in proptest::collection::vec((any::<bool>(), proptest::collection::vec(said(), 1..12)), 1..5),
-        cuts in proptest::collection::vec(1usize..50, 1..200),
-    ) {
-        let mut whole = Watch::new();
-        let mut cut = Watch::new();
-        let mut sizes = cuts.iter().copied().cycle();
-        for (local, stream) in &streams {
-            let bytes = stream.concat();
-            let host = if *local { 2 } else { 1 };
-            for watch in [&mut whole, &mut cut] {
-                watch.step(&Step::Accept { host });
-            }
-            let conn = ConnId(whole.next - 1);
-            whole.input(&Input::Received { conn, bytes: &bytes });
-            let mut rest = bytes.as_slice();
-            while !rest.is_empty() {
-                let (head, tail) = rest.split_at(sizes.next().unwrap().min(rest.len()));
-                cut.input(&Input::Received { conn, bytes: head });
-                rest = tail;
-            }
-            whole.drain();
-            cut.drain();
-        }
-        prop_assert_eq!(joined(&whole.actions), joined(&cut.actions));
-    }
-
-    /// When the actions are drained changes nothing but how bytes are gathered.
-    #[test]
-    fn draining_later_changes_only_how_bytes_are_gathered(
-        steps in proptest::collection::vec(said(), 1..30),
-    ) {
-        let runs = [true, false].map(|each| {
-            let mut watch = Watch::new();
-            watch.step(&Step::Accept { host: 2 });
-            for bytes in &steps {
-                watch.step(&Step::Receive { pick: 0, bytes: bytes.clone() });
-                if each {
-                    watch.drain();
-                }
-            }
-            for _ in 0..50 {
-                watch.drain();
-                watch.step(&Step::Flush { pick: 0 });
-            }
-            watch
-        });
-        prop_assert_eq!(joined(&runs[0].actions), joined(&runs[1].actions));
-    }
-
-    /// A recorded run gives the same actions when it is played again.
-    #[test]
-    fn a_recording_replays(steps in proptest::collection::vec(
-        step().prop_filter("inputs alone are recorded", |step| !matches!(step, Step::Say(_) | Step::Connect(_) | Step::Rename(_))),
-        0..100,
-    )) {
-        let watch = run(&steps);
-        let text = serde_json::to_string(&watch.record).unwrap();
-        let record: Vec<Option<(Instant, OwnedInput)>> = serde_json::from_str(&text).unwrap();
-        let mut node = Watch::new().node;
-        let mut actions = Vec::new();
-        for entry in &record {
-            match entry {
-                Some((at, input)) => node.handle_input(*at, input.as_input()),
-                None => actions.extend(std::iter::from_fn(|| node.poll_action())),
-            }
-        }
-        prop_assert_eq!(watch.actions, actions);
+/// The nonce in what a node says first.
+fn nonce_in(bytes: &[u8]) -> Option<Token> {
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    match parse(Line::new(line), 0) {
+        Ok(Parsed::Frame(Frame::Join(join))) => Some(join.hello?.nonce),
+        _ => None,
     }
 }
