@@ -26,6 +26,13 @@ fn joined(actions: &[Action]) -> (Vec<&Action>, BTreeMap<ConnId, Vec<u8>>) {
     (rest, bytes)
 }
 
+fn readable(action: &Action) -> String {
+    match action {
+        Action::SendFrame { conn, bytes } => format!("{conn:?}: {}", String::from_utf8_lossy(bytes)),
+        other => format!("{other:?}"),
+    }
+}
+
 fn run(steps: &[Step]) -> Watch {
     let mut watch = Watch::new();
     for step in steps {
@@ -100,6 +107,23 @@ proptest! {
             cut.drain();
         }
         prop_assert_eq!(joined(&whole.actions), joined(&cut.actions));
+    }
+
+    /// A driver may wake the node whenever it likes, as long as it does when the node wants to be woken.
+    #[test]
+    fn timeouts_that_nobody_asked_for_change_nothing(steps in proptest::collection::vec(step(), 0..60)) {
+        let runs = [false, true].map(|early| {
+            let mut watch = Watch::new();
+            for step in &steps {
+                watch.live(step, early);
+            }
+            watch.drain();
+            watch.actions.iter().map(readable).collect::<Vec<_>>()
+        });
+        let differ = runs[0].iter().zip(&runs[1]).find(|(one, other)| one != other);
+        prop_assert_eq!(differ, None);
+        let both = runs[0].len().min(runs[1].len());
+        prop_assert_eq!(&runs[0][both..], &runs[1][both..]);
     }
 
     /// When the actions are drained changes nothing but how bytes are gathered.

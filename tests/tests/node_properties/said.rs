@@ -1,5 +1,7 @@
 //! What peers say.
 
+use std::fmt;
+
 use proptest::prelude::*;
 use proto_core::wire::{Frame, Hello, Join, Token};
 use proto_core::{Entry, EntryId, MAX_NUMBER, NodeId};
@@ -12,13 +14,23 @@ use super::watch::Step;
 pub(crate) const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// What a peer says.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Said {
     Bytes(Vec<u8>),
     /// It is the peer with this index, with a key.
     JoinWithKey(usize),
     /// What proves its key for the nonces exchanged.
     Proof,
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "{:?}", String::from_utf8_lossy(bytes)),
+            Self::JoinWithKey(peer) => write!(f, "JOIN of {peer}"),
+            Self::Proof => f.write_str("PROOF"),
+        }
+    }
 }
 
 /// The `JOIN` of a peer with a key.

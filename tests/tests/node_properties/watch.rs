@@ -253,6 +253,33 @@ impl Watch {
         self.check();
     }
 
+    /// The same under a driver that wakes the node whenever it wants to be woken; `early`: and at other times, too.
+    pub(crate) fn live(&mut self, step: &Step, early: bool) {
+        let mut end = self.now;
+        match step {
+            Step::Timeout { millis } => end = end + Duration::from_millis(*millis),
+            Step::Wake => end = self.node.poll_timeout().map_or(end, |(at, _)| at.max(end)),
+            _ => self.step(step),
+        }
+        self.drain();
+        while let Some((at, _)) = self.node.poll_timeout().filter(|(at, _)| *at <= end) {
+            if early {
+                self.wake(self.now + at.since(self.now) / 2);
+            }
+            self.wake(self.now.max(at));
+        }
+        self.now = end;
+        if early {
+            self.wake(end);
+        }
+    }
+
+    fn wake(&mut self, at: Instant) {
+        self.now = at;
+        self.input(&Input::Timeout);
+        self.drain();
+    }
+
     fn fresh(&mut self) -> ConnId {
         let conn = ConnId(self.next);
         self.next += 1;
