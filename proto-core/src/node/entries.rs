@@ -317,3 +317,6 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -411,11 +411,11 @@ fn an_address_of_the_users_at_which_a_learned_peer_is_here_is_not_dialed_again()
 }
 
 /// A peer with a key, on connection 1.
-fn keyed(solo: &mut Solo) -> Identity {
+pub(super) fn keyed(solo: &mut Solo) -> Identity {
     keyed_on(solo, 1)
 }
 
-fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
+pub(super) fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
     let identity = Identity::from_secret(&[8; 32]);
     let (key, id) = (identity.key(), identity.node_id());
     solo.accept(conn);
@@ -431,36 +431,6 @@ fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
     let signature = identity.sign(crate::identity::Purpose::Proof, &proof);
     solo.receive(conn, &alloc::format!("PROOF|{signature}\n"));
     identity
-}
-
-#[test]
-fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malformed_frames() {
-    let mut solo = solo();
-    let identity = keyed(&mut solo);
-    assert_eq!(solo.node.peers().count(), 1);
-    let texts = [ChatText::new("hello").unwrap()];
-    let uname = "Eve".parse().unwrap();
-    let draft = crate::Draft { epoch: 1, seq: 0, at: 1, uname: &uname, texts: &texts, to: &[], via: None };
-    let entry = crate::Entry::sign(&identity, &draft);
-    let sealed = entry.sealed();
-    let line = alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json);
-    let forged = line.replace("hello", "hallo");
-    let most = Limits::default().malformed - 1;
-    let actions = solo.receive(1, &forged.repeat(most));
-    let reports = actions.iter().filter(|action| matches!(action, Action::Report { .. })).count();
-    assert_eq!((reports, solo.node.peers().count()), (most, 1));
-    let actions = solo.receive(1, &line);
-    assert!(matches!(&actions[..], [.., Action::Deliver(Message::Entry { .. })]), "{actions:?}");
-    solo.receive(1, &forged);
-    assert_eq!(solo.node.peers().count(), 0, "one too many");
-}
-
-#[test]
-fn a_line_of_a_peer_with_a_key_is_not_shown() {
-    let mut solo = solo();
-    keyed(&mut solo);
-    assert_eq!(solo.receive(1, "MSG|hello\n"), []);
-    assert_eq!(solo.node.peers().count(), 1);
 }
 
 #[test]
