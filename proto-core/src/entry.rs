@@ -3,9 +3,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::marker::PhantomData;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -71,6 +74,7 @@ pub struct Via {
     /// The version 1 node.
     pub node_id: NodeId,
     /// Its name.
+    #[serde(deserialize_with = "name")]
     pub uname: Name,
 }
 
@@ -169,7 +173,7 @@ struct Content {
     texts: Vec<ChatText>,
     #[serde(default)]
     to: Vec<NodeId>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "via")]
     via: Option<Via>,
 }
 
@@ -177,6 +181,34 @@ struct Content {
 fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
     let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
     Name::cut(&text).ok_or_else(|| serde::de::Error::custom("a name is not empty"))
+}
+
+/// It is absent or an object: null is neither.
+fn via<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Via>, D::Error> {
+    object(deserializer).map(Some)
+}
+
+/// What is derived for a struct reads an array of its values, too, which other readers of JSON do not.
+fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct ObjectVisitor<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    deserializer.deserialize_map(ObjectVisitor(PhantomData))
 }
 
 impl Entry {
@@ -285,7 +317,7 @@ impl Sealed<'_> {
 
     /// Reads and verifies it, strictly.
     pub fn open(&self) -> Result<Entry, EntryError> {
-        let content: Content = serde_json::from_str(self.json).map_err(|_| EntryError::Content)?;
+        let content = read(self.json).map_err(|_| EntryError::Content)?;
         let numbers = [content.epoch, content.seq, content.at];
         if content.texts.is_empty() || content.to.len() > MAX_TO || numbers.iter().any(|n| *n > MAX_NUMBER) {
             return Err(EntryError::Content);
@@ -309,6 +341,12 @@ pub enum EntryError {
     /// Its signature is not its author's.
     #[error("its signature does not hold")]
     Signature,
+}
+
+fn read(json: &str) -> Result<Content, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let content = object(&mut reader)?;
+    reader.end().map(|()| content)
 }
 
 fn id_of(json: &str) -> EntryId {

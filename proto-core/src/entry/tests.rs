@@ -143,3 +143,18 @@ fn the_longest_line_holds_what_fits_one_entry() {
     }
     assert!(ChatText::new("x".repeat(ChatText::MAX + 1)).is_err());
 }
+
+#[test]
+fn an_array_is_no_object_and_null_no_value() {
+    let key = identity().key();
+    let id = NodeId::from_bytes([3; 16]);
+    let with = |via: &str| {
+        format!(r#"{{"key":"{key}","epoch":5,"seq":6,"at":7,"uname":"Zoe","texts":["hello"],"via":{via}}}"#)
+    };
+    let entry = signed(&with(&format!(r#"{{"node_id":"{id}","uname":"{}"}}"#, "x".repeat(65)))).unwrap();
+    assert_eq!(entry.via().unwrap().uname.as_str(), "x".repeat(64));
+    for via in ["null", &format!(r#"["{id}","Old"]"#), &format!(r#"{{"node_id":"{id}","uname":""}}"#)] {
+        assert_eq!(signed(&with(via)), Err(EntryError::Content), "{via}");
+    }
+    assert_eq!(signed(&format!(r#"["{key}",5,6,7,"Zoe",["hello"]]"#)), Err(EntryError::Content));
+}
