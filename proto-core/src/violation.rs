@@ -31,19 +31,20 @@ pub enum Violation {
     /// A `JOIN` with the id of a peer that is here: refused (SPEC 2.10, 4.3).
     #[error("a JOIN claims the id of a peer that is here")]
     ClaimsPeersId,
-    /// A `JOIN` whose id does not follow from its key, or that claims an id of a key without one: refused (SPEC 4.1).
+    /// A `JOIN` whose id does not follow from its key, or that claims an id of a key without one: refused (SPEC 3.6).
     #[error("a JOIN claims an id that is not its key's")]
     NotItsKeysId,
-    /// A `PROOF` that does not hold: refused (SPEC 4.1).
+    /// A `PROOF` that does not hold: refused (SPEC 3.8).
     #[error("the PROOF of a key does not hold")]
     FalseProof,
-    /// A frame other than `PROOF` after a `JOIN` with a key: skipped (SPEC 4.1).
+    /// A frame other than `PROOF` after a `JOIN` with a key: skipped (SPEC 3.8).
     #[error("a frame came before PROOF")]
     BeforeProof,
     /// A `CHAT` that is no entry: skipped, and counted as malformed (SPEC 7.2).
     #[error("an entry is not one: {0}")]
     Entry(EntryError),
-    /// A `TREE` whose signature does not hold, or whose sender claims the root's place without being it: skipped.
+    /// A `TREE` whose signature does not hold, or that puts another than the root at no distance from it, or the root at
+    /// one: skipped, and counted as malformed (SPEC 7.2, 8.4).
     #[error("a claim about the tree does not hold")]
     FalseTree,
     /// A `SYNC` that is no message of a reconciliation: skipped, and counted as malformed (SPEC 7.2).
