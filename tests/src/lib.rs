@@ -12,5 +12,6 @@ pub mod pty;
 pub mod raw;
 pub mod sim;
 pub mod talk;
+pub mod vectors;
 pub mod version1;
 pub mod webdriver;
