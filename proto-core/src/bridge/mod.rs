@@ -42,6 +42,16 @@ struct Peer {
     named: bool,
     /// Whom it is linked to by its word; none if it has not said so yet.
     linked: Option<BTreeSet<NodeId>>,
+    turn: Option<Turn>,
+}
+
+/// The time in which it is this node that tells a peer what others say. Two nodes learn at different moments that one takes
+/// the other's place: by when something was said both know whose it is.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    from: u64,
+    /// None: it is still this node's.
+    until: Option<u64>,
 }
 
 impl Bridge {
@@ -52,7 +62,7 @@ impl Bridge {
 
     /// A peer without a key is here; `named`: the id is of its own choice.
     pub(crate) fn came(&mut self, peer: NodeId, named: bool, at: u64) {
-        self.peers.entry(peer).or_insert(Peer { at, named, linked: None });
+        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None });
     }
 
     /// It is no longer here. What it said is brought in all the same.
@@ -66,9 +76,11 @@ impl Bridge {
         peer: NodeId,
         ids: impl IntoIterator<Item = NodeId>,
         all: bool,
+        at: u64,
         limits: &Limits,
     ) {
         let Some(peer) = self.peers.get_mut(&peer) else { return };
+        let first = peer.linked.is_none();
         let linked = peer.linked.get_or_insert_default();
         if all {
             linked.clear();
@@ -78,19 +90,30 @@ impl Bridge {
                 linked.insert(id);
             }
         }
+        let from = match (first, linked.iter().any(|id| *id != self.us && id.is_of_key())) {
+            (true, false) => peer.at,
+            // Another tells it until that one reads the same: at most once beats at least once.
+            (true, true) => {
+                at.saturating_add(u64::try_from(limits.bridge_step.as_millis()).unwrap_or(u64::MAX))
+            }
+            (false, _) => at,
+        };
+        peer.take_turn(self.us, from, at);
     }
 
     /// This node has left the network: nobody waits for it to tell or to bring in anything.
-    pub(crate) fn gone(&mut self, node_id: NodeId) {
-        for linked in self.peers.values_mut().filter_map(|peer| peer.linked.as_mut()) {
-            linked.remove(&node_id);
+    pub(crate) fn gone(&mut self, node_id: NodeId, at: u64) {
+        for peer in self.peers.values_mut() {
+            if peer.linked.as_mut().is_some_and(|linked| linked.remove(&node_id)) {
+                peer.take_turn(self.us, at, at);
+            }
         }
     }
 
     /// A line was heard from a peer without a key. Whether to show it: it may have come in by others already.
     pub(crate) fn heard(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
         let Some(peer) = self.peers.get(&who.node_id).filter(|peer| peer.named) else { return true };
-        let steps = u32::try_from(self.rank(peer).min(MOST_STEPS)).unwrap_or(u32::MAX);
+        let steps = u32::try_from(peer.rank(self.us).min(MOST_STEPS)).unwrap_or(u32::MAX);
         let due = now + limits.bridge_step.saturating_mul(steps);
         let when = When { now, at };
         let heard = self.utterances.note(Source::Heard, who.node_id, text, when, true, limits);
@@ -130,9 +153,8 @@ impl Bridge {
         self.peers.iter().filter_map(move |(node_id, peer)| {
             let told =
                 entry.to().contains(node_id) || speaker.is_some_and(|it| self.are_linked(*node_id, it));
-            let before = entry.at() < peer.at;
-            let ours = peer.linked.is_some() && self.rank(peer) == 0;
-            (ours && !told && !before).then_some(*node_id)
+            let ours = peer.turn.is_some_and(|turn| turn.holds(entry.at()));
+            (ours && !told).then_some(*node_id)
         })
     }
 
@@ -145,15 +167,34 @@ impl Bridge {
         one == other || names(one, other) || names(other, one)
     }
 
-    /// How many nodes of the network with lower ids are linked to this peer. As long as it has not said so, there may
-    /// be one.
-    fn rank(&self, peer: &Peer) -> usize {
-        let Some(linked) = &peer.linked else { return 1 };
-        linked.range(..self.us).filter(|id| id.is_of_key()).count()
-    }
-
     pub(crate) fn is_consistent(&self) -> bool {
         self.utterances.is_consistent()
+    }
+}
+
+impl Peer {
+    /// How many nodes of the network with lower ids are linked to this peer. As long as it has not said so, there may
+    /// be one.
+    fn rank(&self, us: NodeId) -> usize {
+        let Some(linked) = &self.linked else { return 1 };
+        linked.range(..us).filter(|id| id.is_of_key()).count()
+    }
+
+    /// Whom it is linked to has changed, at the time `at`: if it is our turn now and was not, it is from `from` on.
+    fn take_turn(&mut self, us: NodeId, from: u64, at: u64) {
+        let ours = self.rank(us) == 0;
+        match &mut self.turn {
+            Some(Turn { until: None, .. }) if ours => {}
+            _ if ours => self.turn = Some(Turn { from, until: None }),
+            Some(Turn { until: until @ None, .. }) => *until = Some(at),
+            _ => {}
+        }
+    }
+}
+
+impl Turn {
+    fn holds(self, at: u64) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until)
     }
 }
 

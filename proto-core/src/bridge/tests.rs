@@ -46,7 +46,7 @@ fn bridge(of: &Identity, linked: &[&Identity]) -> Bridge {
     let mut bridge = Bridge::new(of.node_id());
     bridge.came(victor().node_id, true, 0);
     let linked = linked.iter().map(|identity| identity.node_id());
-    bridge.named(victor().node_id, linked, true, &Limits::default());
+    bridge.named(victor().node_id, linked, true, 0, &Limits::default());
     bridge
 }
 
@@ -67,7 +67,7 @@ fn who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_
     for (rank, of) in all.iter().enumerate() {
         // Nobody else's ids count, be they ever so low.
         let mut bridge = bridge(of, &[&all[0], &all[1], &all[2]]);
-        bridge.named(victor().node_id, [old(0)], false, &limits);
+        bridge.named(victor().node_id, [old(0)], false, 0, &limits);
         assert!(bridge.heard(START, 0, victor(), "hi", &limits));
         let at = START + millis(1_000 * rank as u64);
         assert_eq!(bridge.deadline(), Some(at));
@@ -150,21 +150,21 @@ fn of_an_entry_that_is_known_in_part_the_rest_is_shown_when_it_is_heard() {
 fn the_node_with_the_lowest_id_tells_what_others_said() {
     let all = identities(4);
     let limits = Limits::default();
-    let said = |to: &[NodeId], via: Option<&Via>| entry(&all[3], 50, via, &["hello", "you"], to);
+    let said = |to: &[NodeId], via: Option<&Via>| entry(&all[3], 2_000, via, &["hello", "you"], to);
     let tells = |bridge: &Bridge, entry: &Entry| bridge.tells(entry).collect::<Vec<_>>();
     let he = victor().node_id;
 
     let (first, mut second) = (bridge(&all[0], &[&all[1]]), bridge(&all[1], &[&all[0], &all[2]]));
     assert_eq!(tells(&first, &said(&[], None)), [he]);
     assert_eq!(tells(&second, &said(&[], None)), []);
-    second.gone(all[0].node_id());
+    second.gone(all[0].node_id(), 2_000);
     assert_eq!(tells(&second, &said(&[], None)), [he]);
     // Whom the author told, what he said himself, and what he hears himself.
     assert_eq!(tells(&first, &said(&[he], None)), []);
     assert_eq!(tells(&first, &said(&[], Some(&victor()))), []);
     let wanda = Via { node_id: old(8), uname: Name::cut("Wanda").unwrap() };
     assert_eq!(tells(&first, &said(&[], Some(&wanda))), [he]);
-    second.named(he, [wanda.node_id], false, &limits);
+    second.named(he, [wanda.node_id], false, 0, &limits);
     assert_eq!(tells(&second, &said(&[], Some(&wanda))), []);
     assert_eq!(lines(&said(&[], Some(&wanda))).collect::<Vec<_>>(), ["Wanda: hello", "Wanda: you"]);
     assert_eq!(lines(&said(&[], None)).next().unwrap(), "Anna: hello");
@@ -177,10 +177,34 @@ fn a_peer_is_told_nothing_that_was_said_before_it_came_or_before_it_says_whom_it
     bridge.came(old(7), true, 1_000);
     let tells = |bridge: &Bridge, at| bridge.tells(&entry(&all[1], at, None, &["x"], &[])).count();
     assert_eq!(tells(&bridge, 1_000), 0);
-    bridge.named(old(7), [], true, &Limits::default());
+    bridge.named(old(7), [], true, 1_000, &Limits::default());
     assert_eq!((tells(&bridge, 999), tells(&bridge, 1_000)), (0, 1));
     bridge.left(old(7));
     assert_eq!(tells(&bridge, 1_000), 0);
+}
+
+#[test]
+fn when_something_was_said_decides_which_of_two_tells_it_while_one_takes_the_others_place() {
+    let all = identities(3);
+    let limits = Limits::default();
+    let both = [all[0].node_id(), all[1].node_id()];
+    let tells = |bridge: &Bridge, at| bridge.tells(&entry(&all[2], at, None, &["x"], &[])).count() == 1;
+
+    let mut before = bridge(&all[1], &[&all[1]]);
+    before.named(victor().node_id, both, true, 5_000, &limits);
+    assert!(tells(&before, 4_999) && !tells(&before, 5_000), "whenever it arrives");
+
+    let mut after = Bridge::new(all[0].node_id());
+    after.came(victor().node_id, true, 4_990);
+    // What the other tells until it reads the same, which may be later than here.
+    after.named(victor().node_id, both, true, 5_010, &limits);
+    assert!(!tells(&after, 6_009) && tells(&after, 6_010));
+
+    before.gone(all[0].node_id(), 9_000);
+    assert!(!tells(&before, 8_999) && tells(&before, 9_000));
+    before.named(victor().node_id, both, true, 9_500, &limits);
+    before.named(victor().node_id, [all[1].node_id()], true, 9_700, &limits);
+    assert!(!tells(&before, 9_600) && tells(&before, 9_700));
 }
 
 #[test]
@@ -198,11 +222,11 @@ fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
     let limits = Limits { bridge_linked: 2, ..Limits::default() };
     let he = victor().node_id;
     let mut bridge = bridge(&all[2], &[&all[0]]);
-    let rank = |bridge: &Bridge| bridge.rank(&bridge.peers[&he]);
+    let rank = |bridge: &Bridge| bridge.peers[&he].rank(all[2].node_id());
     assert_eq!(rank(&bridge), 1);
-    bridge.named(he, [all[1].node_id(), all[0].node_id(), old(1)], true, &limits);
+    bridge.named(he, [all[1].node_id(), all[0].node_id(), old(1)], true, 0, &limits);
     assert_eq!((rank(&bridge), bridge.peers[&he].linked.as_ref().unwrap().len()), (2, 2));
-    bridge.named(he, [], true, &limits);
+    bridge.named(he, [], true, 0, &limits);
     assert_eq!(rank(&bridge), 0);
 }
 

@@ -24,7 +24,8 @@ impl Node {
         let Some(info) = self.roster.get(peer).map(|peer| peer.info.clone()) else { return };
         if info.key.is_none() {
             let ids = records.iter().filter_map(|record| record.node_id);
-            self.bridge.named(peer, ids, info.version == Version::V1, &self.config.limits);
+            let at = self.clock.time(self.now);
+            self.bridge.named(peer, ids, info.version == Version::V1, at, &self.config.limits);
         }
     }
 

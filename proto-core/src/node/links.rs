@@ -273,7 +273,7 @@ impl Node {
             self.gossip.unlinked(context!(self), node_id);
             self.bridge.left(node_id);
             if ended.bye == Some(ByeCode::Shutdown) {
-                self.bridge.gone(node_id);
+                self.bridge.gone(node_id, self.clock.time(self.now));
             }
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }

@@ -100,7 +100,7 @@ fn is_root(period: u64, peer: &[u8; 32], node: &[u8; 32]) -> Result<bool, Failur
     let mut node = Listener::new(node, period * PERIOD_MS + PERIOD_MS / 2);
     node.link(CONN, peer)?;
     let keys = Keys::new(*peer);
-    let done = node.hear(CONN, format!("TREE|{}\n", keys.tree(period, 1)));
+    let done = node.hear(CONN, format!("TREE|{}\n", keys.tree(period, 1, 0, None)));
     let root = told(&done).map(|claim| claim["root"].clone());
     Ok(root == Some(json!(keys.key())))
 }
