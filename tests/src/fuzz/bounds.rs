@@ -2,12 +2,13 @@
 
 use proto_core::{LinkRole, LinkStatus, Node, Status};
 
-/// Checks what the node tells of itself against its limits, and against itself.
-pub fn check(node: &Node) {
+/// Checks what the node tells of itself against its limits, and against itself. What it tells.
+pub fn check(node: &Node) -> Status {
     let status = node.status();
     entries(node, &status);
     links(node, &status);
     tree(&status);
+    status
 }
 
 fn entries(node: &Node, status: &Status) {

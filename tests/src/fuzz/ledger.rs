@@ -103,6 +103,10 @@ impl Ledger {
         self.conns.get(&conn)
     }
 
+    pub(super) fn count(&mut self, what: &'static str, times: u64) {
+        *self.counts.entry(what).or_default() += times;
+    }
+
     /// Dials that were neither answered nor cancelled.
     pub(super) fn dials(&self) -> impl Iterator<Item = (DialId, Goal)> {
         self.dials.iter().map(|(dial, goal)| (*dial, *goal))
@@ -198,7 +202,7 @@ impl Ledger {
                 if let Message::Entry { marks, .. } = message {
                     let odd =
                         [("late", marks.late), ("forked", marks.forked), ("backdated", marks.backdated)];
-                    odd.iter().for_each(|(what, is)| *self.counts.entry(what).or_default() += u64::from(*is));
+                    odd.iter().for_each(|(what, is)| self.count(what, u64::from(*is)));
                 }
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
@@ -349,7 +353,12 @@ fn word(frame: &Parsed<'_>) -> &'static str {
         Frame::Ihave(_) => "IHAVE",
         Frame::Graft(_) => "GRAFT",
         Frame::Tree(_) => "TREE",
-        Frame::Sync(_) => "SYNC",
+        Frame::Sync(bytes) => match bytes.first() {
+            Some(0) => "SYNC to begin",
+            Some(1) => "SYNC to go on",
+            Some(2) => "SYNC to answer",
+            _ => "SYNC to begin later",
+        },
         #[cfg(feature = "plumtree")]
         Frame::Prune => "PRUNE",
     }

@@ -121,7 +121,15 @@ impl World {
             self.ledger.take(&action);
         }
         self.ledger.drained(&self.node);
-        bounds::check(&self.node);
+        let status = bounds::check(&self.node);
+        let standing = [
+            ("has a parent", status.tree.parent.is_some()),
+            ("has children", !status.tree.children.is_empty()),
+            ("is the root", status.tree.root == Some(status.node_id)),
+            ("holds entries back", status.entries.early > 0),
+            ("parks entries", status.entries.parked > 0),
+        ];
+        standing.iter().for_each(|(what, is)| self.ledger.count(what, u64::from(*is)));
     }
 
     fn fresh_conn(&mut self) -> ConnId {

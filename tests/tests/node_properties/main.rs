@@ -6,6 +6,8 @@ mod watch;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use proto_core::{Action, ConnId, Input, Instant, OwnedInput};
 use tests::fuzz::peers::{self, PEERS, keys};
 use tests::sim::hostile::{PERIOD_MS, rank};
@@ -62,6 +64,24 @@ fn the_lower_rank_is_the_root() {
         let first = rank(period, &keys(peer).key()) < rank(period, &watch.node.key());
         assert_eq!(believed, first, "peer {peer}");
     }
+}
+
+/// The runs that are tried here get past the greeting, and lead a node to all that follows.
+#[test]
+fn peers_with_keys_are_listened_to() {
+    let mut runner = TestRunner::deterministic();
+    let strategy = proptest::collection::vec(step(), 100);
+    let mut told = String::new();
+    let mut shown = 0;
+    for _ in 0..50 {
+        let watch = run(&strategy.new_tree(&mut runner).expect("steps").current());
+        shown += watch.node.stats().delivered;
+        watch.actions.iter().map(readable).for_each(|action| told.push_str(&action));
+    }
+    assert!(shown > 100, "{shown} texts were shown");
+    let frames = ["PROOF|", "CHAT|", "IHAVE|", "GRAFT|", "TREE|", "LINKS|", "SYNC|"];
+    let never: Vec<_> = frames.iter().filter(|frame| !told.contains(**frame)).collect();
+    assert!(never.is_empty(), "no node says {never:?}");
 }
 
 proptest! {
