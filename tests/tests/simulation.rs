@@ -1,10 +1,11 @@
 //! Networks under every fault, from seeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use tests::sim::campaign::each;
 use tests::sim::campaign::seeds::Campaign;
 use tests::sim::faults::Fault;
@@ -96,6 +97,27 @@ fn a_trace_is_replayed_up_to_the_first_action_that_differs() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn nothing_comes_on_a_connection_before_its_node_has_it() {
+    let file = Shared::default();
+    let attached =
+        Attached { recorder: Some((0, Recorder::new(Box::new(file.clone())))), ..Attached::default() };
+    run(28, &small(), attached);
+    let (mut had, mut received) = (BTreeSet::new(), 0);
+    for line in file.0.lock().unwrap().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let record: Value = serde_json::from_slice(line).unwrap();
+        let input = &record["input"]["input"];
+        for opened in ["Accepted", "Connected"] {
+            had.extend(input[opened]["conn"].as_u64());
+        }
+        if let Some(conn) = input["Received"]["conn"].as_u64() {
+            assert!(had.contains(&conn), "{record}");
+            received += 1;
+        }
+    }
+    assert!(received > 100, "{received}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use core::time::Duration;
 use rand_core::Rng;
 
 use super::backoff::Backoff;
+use super::shunned::Shunned;
 use crate::random::{below, uniform};
 use crate::{BookStatus, Instant, Limits, NodeId};
 
@@ -156,17 +157,21 @@ impl Book {
         pick_either(due(Kind::Found), told, random)
     }
 
-    /// An address that waits, due or not, and of which it is not known whether somebody is there now: one that was
-    /// found or one that was told, as a coin decides.
+    /// An address that waits, due or not, and of which it is not known whether somebody is there now whom we would take:
+    /// one that was found or one that was told, as a coin decides.
     pub(crate) fn pick_doubtful(
         &self,
         now: Instant,
+        shunned: &Shunned,
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<SocketAddr> {
+        let worth = |entry: &Entry| {
+            entry.is_doubtful(now, limits) && entry.node_id.is_none_or(|id| !shunned.contains(now, id))
+        };
         let doubtful = |kind| {
             let addrs = self.waiting(kind).map(|(_, addr)| addr);
-            addrs.filter(|addr| self.entries.get(addr).is_some_and(|entry| entry.is_doubtful(now, limits)))
+            addrs.filter(|addr| self.entries.get(addr).is_some_and(worth))
         };
         let told = doubtful(Kind::Advised).chain(doubtful(Kind::Told));
         pick_either(doubtful(Kind::Found), told, random)

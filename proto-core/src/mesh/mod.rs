@@ -182,7 +182,7 @@ impl Mesh {
         if !self.may_dial(now, limits) {
             return None;
         }
-        let addr = self.book.pick_doubtful(now, random, limits)?;
+        let addr = self.book.pick_doubtful(now, &self.shunned, random, limits)?;
         Some(self.begin_learned(addr, now, limits))
     }
 

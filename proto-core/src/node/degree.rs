@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::Node;
 use super::links::{Ending, encode};
 use crate::link::{Link, Opener, Phase};
-use crate::mesh::{Chore, Chores, Room, Stock};
+use crate::mesh::{Chore, Chores, Room, Rumour, Stock};
 use crate::random::below;
 use crate::wire::{ByeCode, Frame, PeerRecord};
 use crate::{ConnId, Instant, LeaveReason, NodeId, TimerKind};
@@ -90,9 +90,17 @@ impl Node {
         full
     }
 
-    /// Tells a newcomer of others, and closes its link.
+    /// Tells a newcomer of others, and closes its link. That it came says that the network is larger than we knew.
     pub(super) fn turn_away(&mut self, conn: ConnId, node_id: NodeId) {
         self.stats.turned_away += 1;
+        if let Some(link) = self.links.get(&conn)
+            && let Some(addr) = link.peer.as_ref().and_then(|peer| peer.listen_addr)
+        {
+            // All such are from one source: us.
+            let rumour = Rumour { source: self.identity.node_id(), dialed: false, node_id: Some(node_id) };
+            let teller = link.remote.ip().to_canonical();
+            self.mesh.learn(addr, rumour, teller, self.now, &self.config.limits);
+        }
         self.sample_peers(conn, node_id);
         self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
     }

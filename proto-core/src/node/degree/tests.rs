@@ -269,6 +269,27 @@ fn one_without_room_that_we_dial_is_no_peer_and_what_it_tells_is_learned() {
 }
 
 #[test]
+fn a_full_mesh_that_sends_a_newcomer_on_knows_that_it_is_not_all_and_looks_for_it() {
+    let Limits { degree_high, explore_every, .. } = Limits::default();
+    let mut solo = solo();
+    for n in 1..=degree_high as u64 {
+        solo.knock(n, 12);
+    }
+    // Own dials enough, so that nothing is dialed but to explore.
+    for (conn, link) in &mut solo.node.links {
+        link.opener = Opener::Us { addr: addr(conn.0), target: None };
+    }
+    assert!(!solo.node.mesh.is_large(degree_high, &Limits::default()));
+    assert!(turned_away(&solo.knock(50, 8)));
+    assert!(
+        solo.node.mesh.is_large(degree_high, &Limits::default()),
+        "others may have room for it by and by"
+    );
+    let actions = solo.live(explore_every * 2);
+    assert!(solo.dial_to(&actions, 50).is_some(), "{actions:?}");
+}
+
+#[test]
 fn one_link_of_too_many_is_closed_every_five_seconds_among_own_dials_of_which_some_stay() {
     let Limits { degree_target, degree_outbound, .. } = Limits::default();
     let mut solo = solo();

@@ -144,24 +144,21 @@ impl World {
         let Some(target) = host_at(to, self.hosts.len()) else { return };
         let at = self.now + self.net.delay(target, from);
         let host = &self.hosts[target as usize];
-        let result = if host.is_up() && !host.unplugged {
-            let [near, far] = self.net.open(from, target, self.now, at);
-            // Whether the dialing host still runs shows when the answer is there.
-            self.hosts[from as usize].conns.push(near);
-            self.hosts[target as usize].conns.push(far);
-            let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + slot as u16 % 20_000);
-            match self.hosts[target as usize].machine {
-                Machine::Actor(_) => self.tell(target, Happening::Accepted(far)),
-                _ => self.input(target, Input::Accepted { conn: far, remote }),
-            }
-            Ok(near)
-        } else {
-            Err(DialError::Refused)
-        };
+        let ends = (host.is_up() && !host.unplugged).then(|| self.net.open(from, target, self.now, at));
         if let Some(Some(dialing)) = self.dials.get_mut(slot as usize) {
-            dialing.result = result;
+            dialing.result = ends.map_or(Err(DialError::Refused), |[near, _]| Ok(near));
         }
+        // Before the listener says anything, which arrives at the same moment at the earliest.
         self.queue.push(at, Event::Answered { dial: slot });
+        let Some([near, far]) = ends else { return };
+        // Whether the dialing host still runs shows when the answer is there.
+        self.hosts[from as usize].conns.push(near);
+        self.hosts[target as usize].conns.push(far);
+        let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + slot as u16 % 20_000);
+        match self.hosts[target as usize].machine {
+            Machine::Actor(_) => self.tell(target, Happening::Accepted(far)),
+            _ => self.input(target, Input::Accepted { conn: far, remote }),
+        }
     }
 
     fn answered(&mut self, slot: u32) {
