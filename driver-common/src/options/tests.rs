@@ -1,0 +1,193 @@
+use super::*;
+
+fn read(args: &[&str]) -> Result<Options, Exit> {
+    Options::read("chat-x", ["/bin/chat-x"].iter().chain(args).map(OsString::from))
+}
+
+fn options(args: &[&str]) -> Options {
+    read(args).unwrap()
+}
+
+fn error(args: &[&str]) -> String {
+    match read(args) {
+        Err(Exit::Error(line)) => line,
+        other => panic!("{args:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_command_is_sound() {
+    command("chat-x").debug_assert();
+}
+
+#[test]
+fn defaults() {
+    let options = options(&[]);
+    assert_eq!(options.bind, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(options.api_port, Some(8180));
+    assert_eq!((options.peers.len(), options.advertise.is_none()), (0, true));
+    assert!(!options.uname.as_str().is_empty());
+    assert_eq!(options.warnings().count(), 0);
+}
+
+#[test]
+fn every_flag() {
+    let options = options(&[
+        "--port=9000",
+        "--peer",
+        "[::1]:1",
+        "--peer",
+        "b.example:2,c.example:3",
+        "--uname",
+        " Zoë ",
+        "--bind",
+        "::1",
+        "--api-port",
+        "7",
+        "--advertise",
+        "d.example:4",
+        "--data-dir",
+        "some/folder",
+        "--degree",
+        "6",
+        "-vv",
+    ]);
+    assert_eq!(options.bind, "[::1]:9000".parse().unwrap());
+    let peers: Vec<_> = options.peers.iter().map(ToString::to_string).collect();
+    assert_eq!(peers, ["[::1]:1", "b.example:2", "c.example:3"]);
+    assert_eq!(options.uname.as_str(), "Zoë");
+    assert_eq!(options.api_port, Some(7));
+    assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
+    assert_eq!(options.data_dir, Some("some/folder".into()));
+    assert_eq!(options.degree, Some(6));
+    assert!(options.log.contains("proto_core=debug"), "{}", options.log);
+}
+
+#[test]
+fn every_degree_is_one_that_a_node_can_have() {
+    let identity = proto_core::Identity::from_secret(&[1; 32]);
+    for degree in 1..=MAX_DEGREE {
+        let limits = options(&["--degree", &degree.to_string()]).limits();
+        let of_it = (limits.degree_low, limits.degree_target, limits.degree_high);
+        assert!(of_it.0 <= degree && of_it.1 == degree && degree < of_it.2, "{of_it:?}");
+        let config = proto_core::Config { limits, ..proto_core::Config::new("x".parse().unwrap()) };
+        let node = proto_core::Node::new(config, identity.clone(), [1; 32], proto_core::Instant::ORIGIN);
+        assert!(node.is_ok(), "{node:?}");
+    }
+    let default = options(&["--degree", "8"]).limits();
+    assert_eq!((default, options(&[]).limits()), (Limits::default(), Limits::default()));
+}
+
+#[test]
+fn the_api_port_follows_the_port() {
+    assert_eq!(options(&["--port", "0"]).api_port, Some(0));
+    assert_eq!(options(&["--port", "65435"]).api_port, Some(65535));
+    let line = error(&["--port", "65436"]);
+    assert_eq!(
+        line,
+        "chat-x: the API's port would be 65436 + 100, which is above 65535: \
+         name one with --api-port, or do without by --no-api"
+    );
+    assert_eq!(options(&["--port", "65436", "--no-api"]).api_port, None);
+    assert_eq!(options(&["--port", "65436", "--api-port", "1"]).api_port, Some(1));
+}
+
+#[test]
+fn every_error_is_one_line_that_names_its_place() {
+    let long = "x".repeat(65);
+    for (args, expected) in [
+        (&["--port", "x"][..], "chat-x: --port: \"x\" is not a port from 1 to 65535, or 0 for any free one"),
+        (&["--port=65536"], "chat-x: --port: \"65536\" is not a port from 1 to 65535, or 0 for any free one"),
+        (
+            &["--api-port", "+1"],
+            "chat-x: --api-port: \"+1\" is not a port from 1 to 65535, or 0 for any free one",
+        ),
+        (
+            &["--peer", "host"],
+            "chat-x: --peer: \"host\": an address ends with a port from 1 to 65535, as in 127.0.0.1:8080",
+        ),
+        (
+            &["--bind", "localhost"],
+            "chat-x: --bind: \"localhost\" is not an IP address, as in 127.0.0.1 or ::1",
+        ),
+        (&["--advertise", "0.0.0.0:1"], "chat-x: --advertise: \"0.0.0.0:1\": nobody can dial that address"),
+        (&["--degree", "0"], "chat-x: --degree: \"0\" is not a number of links from 1 to 64"),
+        (&["--degree", "65"], "chat-x: --degree: \"65\" is not a number of links from 1 to 64"),
+        (&["--data-dir", ""], "chat-x: --data-dir: \"\" is no folder"),
+        (&["--uname", " "], "chat-x: --uname: \" \": a name must not be empty"),
+        (&["--uname", "a\nb"], "chat-x: --uname: \"a\\nb\": a name has no control characters in it"),
+        (&["--prot", "1"], "chat-x: unexpected argument '--prot' found (see --help)"),
+        (&["hello"], "chat-x: unexpected argument 'hello' found (see --help)"),
+        (&["--port"], "chat-x: a value is required for '--port <PORT>' but none was supplied (see --help)"),
+        (
+            &["--port", "1", "--port", "2"],
+            "chat-x: the argument '--port <PORT>' cannot be used multiple times (see --help)",
+        ),
+    ] {
+        assert_eq!(error(args), expected);
+    }
+    assert!(error(&["--uname", &long]).ends_with("a name is at most 64 bytes long, this one is 65"));
+    assert_eq!(options(&["--uname", &long[1..]]).uname.as_str(), &long[1..]);
+}
+
+#[test]
+fn arguments_that_are_not_utf8_are_an_error() {
+    use std::os::unix::ffi::OsStringExt;
+    let args = [b"/bin/chat-x".to_vec(), b"--uname".to_vec(), vec![0xff]].map(OsString::from_vec);
+    assert!(matches!(Options::read("chat-x", args), Err(Exit::Error(line)) if line.lines().count() == 1));
+}
+
+#[test]
+fn help_and_version_are_shown() {
+    let Err(Exit::Shown(help)) = read(&["--help"]) else { panic!() };
+    let help = help.to_string();
+    for part in
+        ["Usage: chat-x", "Examples:", "[env: CHAT_PEER]", "[default: 8080]", "--no-api", "-q", "--data-dir"]
+    {
+        assert!(help.contains(part), "{part} is missing in\n{help}");
+    }
+    let Err(Exit::Shown(version)) = read(&["--version"]) else { panic!() };
+    assert_eq!(version.to_string(), concat!("chat-x ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_bind_beyond_loopback_is_warned_of() {
+    for (ip, warnings) in [("127.9.9.9", 0), ("::1", 0), ("0.0.0.0", 1), ("::", 1), ("10.0.0.1", 1)] {
+        let warned: Vec<_> = options(&["--bind", ip]).warnings().collect();
+        assert_eq!(warned.len(), warnings, "{ip}");
+        assert!(warned.iter().all(|line| line.contains(ip) && !line.contains('\n')));
+    }
+}
+
+#[test]
+fn verbosity_sums_up() {
+    for (args, filter) in [
+        (&[][..], "warn"),
+        (&["-q"], "error"),
+        (&["-qq"], "off"),
+        (&["-vvq", "-q"], "warn"),
+        (&["-vvv"], "trace"),
+    ] {
+        let flags = Flags::parse_from(["x"].iter().chain(args));
+        assert_eq!(log_filter(flags.verbose, flags.quiet), filter);
+    }
+}
+
+#[test]
+fn switches_and_counts_from_the_environment() {
+    for (text, value) in [("1", Ok(true)), ("Off", Ok(false)), ("no", Ok(false)), ("TRUE", Ok(true))] {
+        assert_eq!(switch(text), value);
+    }
+    assert_eq!(switch("maybe"), Err("\"maybe\" is neither 1 nor 0".to_owned()));
+    assert_eq!(count("2"), Ok(2));
+    assert_eq!(count("256"), Err("\"256\" is not a number from 0 to 255".to_owned()));
+}
+
+#[test]
+fn rust_log_decides_and_is_checked() {
+    let flags = || Flags::parse_from(["x", "-v"]);
+    let options = Options::check(flags(), Some("driver_common=trace".to_owned())).unwrap();
+    assert_eq!(options.log, "driver_common=trace");
+    let line = Options::check(flags(), Some("a=b=c".to_owned())).unwrap_err();
+    assert!(line.starts_with("RUST_LOG: \"a=b=c\": "), "{line}");
+}
