@@ -97,6 +97,9 @@ pub struct Limits {
     pub ping_idle: Duration,
     /// Silence after which a version 2 peer is dead. *Spec.*
     pub dead: Duration,
+    /// One that leaves a `PING` unanswered for so long is dead, whatever else comes. *Guess*: what a full queue takes on a
+    /// link of 6 KB a second.
+    pub ping_answer: Duration,
     /// How long a peer whose id a newcomer claims has to answer. *Spec.*
     pub probe: Duration,
     /// How long a new link's frames wait for the `BYE` on the one that it replaces. *Spec.*
@@ -338,6 +341,7 @@ impl Default for Limits {
             settle_v1: Duration::from_millis(100),
             ping_idle: Duration::from_secs(15),
             dead: Duration::from_secs(45),
+            ping_answer: Duration::from_secs(180),
             probe: Duration::from_secs(3),
             handover: Duration::from_secs(1),
             linger: Duration::from_secs(1),

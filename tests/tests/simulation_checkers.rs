@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto_core::{Action, Draft, Entry, Identity, Limits, Message, Outcome};
+use proto_core::{Action, Draft, Entry, Identity, Limits, Message, Outcome, Violation};
 use tests::sim::check::{Breach, Checker, Rule};
 use tests::sim::run::{Attached, Options, run};
 use tests::sim::{Dice, HostId, Nanos, NetConfig, Partition, Tamper, World};
@@ -71,6 +71,24 @@ fn without_a_fault_nothing_is_found() {
     let check = world.probes.check.as_ref().unwrap();
     assert_eq!([0, 1, 2].map(|host| check.shows(host)), [18; 3]);
     assert_eq!(check.shown, 36);
+}
+
+/// The bad host reports whom it sends something, for no reason.
+struct Blame;
+
+impl Tamper for Blame {
+    fn action(&mut self, host: HostId, action: Action, seen: &mut Vec<Action>) {
+        if let (BAD, Action::SendFrame { conn, .. }) = (host, &action) {
+            let remote = tests::sim::address(0);
+            seen.push(Action::Report { conn: *conn, remote, violation: Violation::SyncPassedOver });
+        }
+        seen.push(action);
+    }
+}
+
+#[test]
+fn an_honest_node_that_is_blamed() {
+    expect(&talk(Blame), Rule::JustlyBlamed, "host 1 says of host 0");
 }
 
 #[test]

@@ -65,6 +65,7 @@ impl Limits {
         let times = [
             (("first_byte", self.first_byte), ("greeting", self.greeting)),
             (("ping_idle", self.ping_idle), ("dead", self.dead)),
+            (("dead", self.dead), ("ping_answer", self.ping_answer)),
             (("backoff_min", self.backoff_min), ("backoff_max", self.backoff_max)),
             (("backoff_min", self.backoff_min), ("backoff_low", self.backoff_low)),
             (("backoff_min", self.backoff_min), ("backoff_user", self.backoff_user)),

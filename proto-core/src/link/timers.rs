@@ -62,6 +62,9 @@ impl Link {
                     add(heard + limits.ping_idle, TimerKind::Idle);
                 }
                 add(heard + limits.dead, TimerKind::Dead);
+                if let Some((_, since)) = self.ping {
+                    add(since + limits.ping_answer, TimerKind::Dead);
+                }
             }
         }
     }

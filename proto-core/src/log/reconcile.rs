@@ -130,9 +130,13 @@ impl Reconciler {
                 Ok(Step { reply: Some(reply), served: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
+                let step = match self.own.remove(&conn) {
+                    Some(session) => self.answered(now, conn, session, (tag, since, message), log, limits)?,
+                    // It comes too late, but it comes.
+                    None => Step::default(),
+                };
                 self.unanswered.answered(conn);
-                let Some(session) = self.own.remove(&conn) else { return Ok(Step::default()) };
-                self.answered(now, conn, session, (tag, since, message), log, limits)
+                Ok(step)
             }
         }
     }
@@ -142,6 +146,13 @@ impl Reconciler {
         let passed_over = self.unanswered.ponged(conn, token)?;
         self.own.remove(&conn);
         Some(passed_over)
+    }
+
+    /// The peer's link is now `after`, and what is under way on `before` is lost with it.
+    pub(crate) fn moved(&mut self, before: ConnId, after: ConnId) {
+        self.own.remove(&before);
+        self.asking.remove(&before);
+        self.unanswered.moved(before, after);
     }
 
     /// The link is gone.

@@ -33,6 +33,13 @@ impl Unanswered {
         self.links.remove(&conn);
     }
 
+    /// The peer's link is another one now, on which it has nothing to answer yet.
+    pub(super) fn moved(&mut self, before: ConnId, after: ConnId) {
+        if let Some(awaited) = self.links.remove(&before) {
+            self.links.insert(after, Awaited { witness: None, ..awaited });
+        }
+    }
+
     /// `PONG` came. If an opening was passed over before it: how many now, in a row.
     pub(super) fn ponged(&mut self, conn: ConnId, token: Token) -> Option<usize> {
         let awaited = self.links.get_mut(&conn).filter(|awaited| awaited.witness == Some(token))?;
@@ -65,5 +72,10 @@ mod tests {
         unanswered.answered(LINK);
         unanswered.began(LINK, other);
         assert_eq!(unanswered.ponged(LINK, other), Some(1), "not in a row");
+        unanswered.began(LINK, first);
+        unanswered.moved(LINK, ConnId(2));
+        assert_eq!(unanswered.ponged(LINK, first), None);
+        unanswered.began(ConnId(2), second);
+        assert_eq!(unanswered.ponged(ConnId(2), second), Some(2), "another link makes it no other peer");
     }
 }

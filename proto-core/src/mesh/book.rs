@@ -166,13 +166,13 @@ impl Book {
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<SocketAddr> {
-        let worth = |entry: &Entry| {
-            entry.is_doubtful(now, limits) && entry.node_id.is_none_or(|id| !shunned.contains(now, id))
+        let worth = |addr: &SocketAddr| {
+            let entry = self.entries.get(addr).filter(|entry| entry.is_doubtful(now, limits));
+            entry.is_some_and(|entry| {
+                entry.node_id.is_none_or(|node_id| !shunned.contains(now, node_id, addr.ip()))
+            })
         };
-        let doubtful = |kind| {
-            let addrs = self.waiting(kind).map(|(_, addr)| addr);
-            addrs.filter(|addr| self.entries.get(addr).is_some_and(worth))
-        };
+        let doubtful = |kind| self.waiting(kind).map(|(_, addr)| addr).filter(worth);
         let told = doubtful(Kind::Advised).chain(doubtful(Kind::Told));
         pick_either(doubtful(Kind::Found), told, random)
     }

@@ -93,13 +93,16 @@ impl Node {
     /// Tells a newcomer of others, and closes its link. That it came says that the network is larger than we knew.
     pub(super) fn turn_away(&mut self, conn: ConnId, node_id: NodeId) {
         self.stats.turned_away += 1;
-        if let Some(link) = self.links.get(&conn)
-            && let Some(addr) = link.peer.as_ref().and_then(|peer| peer.listen_addr)
-        {
-            // All such are from one source: us.
-            let rumour = Rumour { source: self.identity.node_id(), dialed: false, node_id: Some(node_id) };
+        if let Some(link) = self.links.get(&conn) {
             let teller = link.remote.ip().to_canonical();
-            self.mesh.learn(addr, rumour, teller, self.now, &self.config.limits);
+            let listens = link.peer.as_ref().and_then(|peer| peer.listen_addr);
+            // Nothing is proven yet: it may speak for where it is seen alone, and all such are from one source, us.
+            let seen = listens.filter(|addr| addr.ip() == teller && listens != self.config.listen_addr);
+            if let Some(addr) = seen {
+                let rumour =
+                    Rumour { source: self.identity.node_id(), dialed: false, node_id: Some(node_id) };
+                self.mesh.learn(addr, rumour, teller, self.now, &self.config.limits);
+            }
         }
         self.sample_peers(conn, node_id);
         self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);

@@ -108,9 +108,8 @@ impl Node {
         }
         match key {
             Some(key) if key.node_id() == node_id => {
-                if self.mesh.shunned.contains(self.now, node_id) {
-                    self.stats.shunned += 1;
-                    self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+                if self.is_shunned(conn, node_id) {
+                    self.shun(conn);
                 } else if !self.sent_on(conn, node_id) {
                     self.prove(conn, key);
                 }
@@ -149,11 +148,25 @@ impl Node {
 
     /// The peer on this link is who it says it is, as far as that can be known.
     fn introduced(&mut self, conn: ConnId, node_id: NodeId) {
-        if self.roster.contains(node_id) {
+        if self.is_shunned(conn, node_id) {
+            self.shun(conn);
+        } else if self.roster.contains(node_id) {
             self.claim(conn, node_id);
         } else {
             self.welcome(conn);
         }
+    }
+
+    /// Whether the peer on this link was cut for breaking rules a while ago.
+    pub(super) fn is_shunned(&self, conn: ConnId, node_id: NodeId) -> bool {
+        let remote = self.links.get(&conn).map(|link| link.remote.ip());
+        remote.is_some_and(|ip| self.mesh.shunned.contains(self.now, node_id, ip))
+    }
+
+    /// Keeps it out.
+    pub(super) fn shun(&mut self, conn: ConnId) {
+        self.stats.shunned += 1;
+        self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 
     /// A peer introduces itself anew: it has another name or address.

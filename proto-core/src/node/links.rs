@@ -216,6 +216,7 @@ impl Node {
         let Some(link) = gone.as_ref().or_else(|| self.links.get(&conn)) else { return };
         let ended = Ended {
             node_id: link.node_id(),
+            remote: link.remote,
             opener: link.opener,
             twin: link.twin,
             heard: link.heard_anything(),
@@ -264,8 +265,11 @@ impl Node {
             }
             return;
         }
+        if reason == LeaveReason::Violation && node_id.is_of_key() {
+            self.mesh.shunned.cut(self.now, node_id, ended.remote.ip(), &self.config.limits);
+        }
         let twin = self.claimants(node_id).find(|(_, link)| link.twin == Some(conn)).map(|(conn, _)| conn);
-        if let Some(twin) = twin.filter(|_| !self.stopping) {
+        if let Some(twin) = twin.filter(|twin| !self.stopping && !self.is_shunned(*twin, node_id)) {
             self.take_over(node_id, twin);
             return;
         }
@@ -277,18 +281,18 @@ impl Node {
             }
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }
-        if reason == LeaveReason::Violation && node_id.is_of_key() {
-            self.mesh.shunned.cut(self.now, node_id, &self.config.limits);
-        }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
         let full = ended.bye == Some(ByeCode::Full);
         let leaving = Leaving { at: self.now, lasted, full, broke: reason == LeaveReason::Violation };
         let stock = self.stock();
         let Self { mesh, random, config, .. } = self;
         mesh.left(node_id, leaving, stock, random, &config.limits);
-        let newcomer = self.claimants(node_id).next().map(|(conn, _)| conn);
-        if let Some(conn) = newcomer.filter(|_| !self.stopping) {
-            self.welcome(conn);
+        while !self.stopping {
+            let Some((conn, _)) = self.claimants(node_id).next() else { return };
+            if !self.is_shunned(conn, node_id) {
+                return self.welcome(conn);
+            }
+            self.shun(conn);
         }
     }
 
@@ -324,6 +328,7 @@ impl Node {
 /// What is left of a link that ended.
 struct Ended {
     node_id: Option<NodeId>,
+    remote: SocketAddr,
     opener: Opener,
     twin: Option<ConnId>,
     heard: bool,

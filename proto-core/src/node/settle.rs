@@ -149,7 +149,7 @@ impl Node {
         self.leave(before, newcomer);
         if info.key.is_some() {
             // What was on its way on the other link may be lost with it.
-            self.reconciler.ended(before);
+            self.reconciler.moved(before, newcomer);
             self.gossip.flag(context!(self), node_id);
         }
     }

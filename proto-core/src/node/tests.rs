@@ -103,6 +103,16 @@ impl Solo {
     }
 }
 
+/// What a peer answers that holds no entry, as nobody does here.
+pub(super) fn answers(lines: &str) -> String {
+    let answer = |line: &str| {
+        let pong = line.strip_prefix("PING|").map(|token| alloc::format!("PONG|{token}\n"));
+        // An opening, and its echo as an answer.
+        pong.or_else(|| Some(alloc::format!("SYNC|Ag{}\n", line.strip_prefix("SYNC|AA")?)))
+    };
+    lines.lines().filter_map(answer).collect()
+}
+
 pub(super) fn sent(actions: &[Action]) -> String {
     let bytes = actions.iter().filter_map(|action| match action {
         Action::SendFrame { bytes, .. } => Some(bytes.as_slice()),

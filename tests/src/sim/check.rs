@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use proto_core::{Action, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey};
+use proto_core::{
+    Action, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey, Violation,
+};
 use serde::{Deserialize, Serialize};
 
 use super::host::Host;
@@ -48,6 +50,8 @@ pub enum Rule {
     NotForged,
     /// An author's entries are shown in its order, except those that are marked late.
     InOrder,
+    /// Nobody is said to break a rule that honest nodes do not break, whatever befalls them.
+    JustlyBlamed,
     /// Queues and lists stay within their bounds.
     Bounded,
     /// A node sleeps until there is something to do.
@@ -65,6 +69,7 @@ impl fmt::Display for Rule {
             Self::ShownOnce => "shown twice",
             Self::NotForged => "forged",
             Self::InOrder => "out of order",
+            Self::JustlyBlamed => "blamed for nothing",
             Self::Bounded => "beyond a bound",
             Self::Sleeps => "does not sleep",
             Self::OneNetwork => "not one network",
@@ -245,6 +250,22 @@ impl Checker {
                     }
                 }
             }
+        }
+    }
+
+    /// A node reports a peer, which is honest.
+    pub(super) fn blamed(&mut self, index: HostId, now: Nanos, peer: HostId, violation: Violation) {
+        let befalls = matches!(
+            violation,
+            // Greetings that time or another connection overtook.
+            Violation::BeforeJoin
+                | Violation::BeforeProof
+                | Violation::NoGreeting
+                | Violation::ClaimsOurId
+                | Violation::ClaimsPeersId
+        );
+        if !befalls {
+            self.found(now, Rule::JustlyBlamed, format!("host {index} says of host {peer}: {violation}"));
         }
     }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::*;
 use crate::identity::Purpose;
 use crate::node::frames::proof;
-use crate::node::tests::{Solo, sent, solo, solo_with};
+use crate::node::tests::{Solo, answers, sent, solo, solo_with};
 use crate::wire::Token;
 use crate::{Action, Command, DialId, Identity, Input, Limits};
 
@@ -70,16 +70,31 @@ impl Solo {
         if self.node.links.get(&ConnId(n)).is_some_and(|link| link.phase == Phase::Greeting) {
             actions.extend(self.prove(n));
             actions.extend(self.settle(n));
+            actions.extend(self.answers(&actions, n));
         }
         actions
+    }
+
+    /// It answers what it was sent, and what comes of that.
+    fn answers(&mut self, actions: &[Action], n: u64) -> Vec<Action> {
+        let mut all = Vec::new();
+        let mut text = answers(&got(actions, n));
+        while !text.is_empty() {
+            let mut more = self.receive(n, &text);
+            more.extend(self.settle(n));
+            text = answers(&got(&more, n));
+            all.extend(more);
+        }
+        all
     }
 
     /// It answers our dial.
     fn answer(&mut self, dial: DialId, n: u64, links: usize) {
         self.input(Input::Connected { dial, conn: ConnId(n) });
-        self.introduce(n, links);
-        self.prove(n);
-        self.settle(n);
+        let mut actions = self.introduce(n, links);
+        actions.extend(self.prove(n));
+        actions.extend(self.settle(n));
+        self.answers(&actions, n);
     }
 
     fn dial_to(&self, actions: &[Action], n: u64) -> Option<DialId> {
@@ -95,7 +110,7 @@ impl Solo {
         conns.into_iter().collect()
     }
 
-    /// Lets time pass while all that is sent is flushed and all peers answer pings.
+    /// Lets time pass while all that is sent is flushed and all peers answer what asks for an answer.
     fn live(&mut self, time: Duration) -> Vec<Action> {
         let end = self.now + time;
         let mut all = Vec::new();
@@ -104,6 +119,7 @@ impl Solo {
             for n in self.here() {
                 actions.extend(self.receive(n, "\n"));
                 actions.extend(self.settle(n));
+                actions.extend(self.answers(&actions, n));
             }
             all.extend(actions);
         }
@@ -280,11 +296,12 @@ fn a_full_mesh_that_sends_a_newcomer_on_knows_that_it_is_not_all_and_looks_for_i
         link.opener = Opener::Us { addr: addr(conn.0), target: None };
     }
     assert!(!solo.node.mesh.is_large(degree_high, &Limits::default()));
-    assert!(turned_away(&solo.knock(50, 8)));
-    assert!(
-        solo.node.mesh.is_large(degree_high, &Limits::default()),
-        "others may have room for it by and by"
-    );
+    assert!(turned_away(&solo.knock(51, 8)));
+    assert!(!solo.node.mesh.is_large(degree_high, &Limits::default()), "it speaks of another machine");
+    solo.input(Input::Accepted { conn: ConnId(50), remote: addr(50) });
+    solo.introduce(50, 8);
+    let large = solo.node.mesh.is_large(degree_high, &Limits::default());
+    assert!(large, "others may have room for it by and by");
     let actions = solo.live(explore_every * 2);
     assert!(solo.dial_to(&actions, 50).is_some(), "{actions:?}");
 }

@@ -2,7 +2,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::*;
-use crate::node::tests::{Solo, keyed, keyed_on, sent, solo, solo_with};
+use crate::node::tests::{Solo, answers, keyed, keyed_on, sent, solo, solo_with};
 use crate::{Identity, Input, Limits};
 
 /// The line of an entry.
@@ -69,12 +69,17 @@ fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
 }
 
 #[test]
-fn who_is_slow_to_answer_anything_passes_nothing_over() {
+fn who_answers_nothing_may_be_slow_for_three_minutes() {
     let mut solo = solo();
     keyed(&mut solo);
-    let actions = live(&mut solo, Limits::default().reconcile_every * 4, |_| None);
+    let actions = live(&mut solo, Limits::default().ping_answer - Duration::from_secs(1), |_| None);
     assert!(sent(&actions).matches("SYNC|").count() >= 3, "{}", sent(&actions));
     assert_eq!(solo.node.peers().count(), 1);
+    live(&mut solo, Duration::from_secs(2), |_| None);
+    assert_eq!((solo.node.peers().count(), solo.node.stats().silent), (0, 1));
+    solo.input(Input::Closed { conn: ConnId(1) });
+    keyed_on(&mut solo, 2);
+    assert_eq!(solo.node.peers().count(), 1, "that breaks no rule");
 }
 
 #[test]
@@ -82,15 +87,39 @@ fn who_answers_every_other_reconciliation_stays() {
     let mut solo = solo();
     keyed(&mut solo);
     let count = core::cell::Cell::new(0);
-    // Nothing is held on either side: what we say ourselves is what we are answered with.
     let answer = |line: &str| {
-        let sync = line.strip_prefix("SYNC|AA").inspect(|_| count.set(count.get() + 1));
-        let sync = sync.filter(|_| count.get() % 2 == 0).map(|rest| alloc::format!("SYNC|Ag{rest}\n"));
-        sync.or_else(|| pong(line))
+        count.set(count.get() + usize::from(line.starts_with("SYNC|")));
+        let passes_over = line.starts_with("SYNC|") && count.get() % 2 == 1;
+        (!passes_over).then(|| answers(line))
     };
     live(&mut solo, Limits::default().reconcile_every * 6, answer);
     assert!(count.get() >= 6, "{}", count.get());
     assert_eq!(solo.node.peers().count(), 1);
+}
+
+#[test]
+fn an_answer_that_comes_after_all_patience_is_one() {
+    let mut solo = solo_with(|config| config.limits.sync_timeout = Duration::from_millis(100));
+    keyed(&mut solo);
+    for _ in 0..4 {
+        // All that is asked waits, and is answered in its order, long after we gave it up.
+        let actions = live(&mut solo, Limits::default().reconcile_every * 3 / 2, |_| None);
+        solo.receive(1, &answers(&sent(&actions)));
+    }
+    assert_eq!(solo.node.peers().count(), 1);
+    assert!(solo.node.stats().syncs >= 4);
+}
+
+#[test]
+fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    // Its second connection claims the id, and waits for what the first says to that.
+    keyed_on(&mut solo, 2);
+    assert!(solo.node.links.contains_key(&ConnId(2)));
+    let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1).replace("hello", "hallo");
+    solo.receive(1, &forged.repeat(Limits::default().malformed));
+    assert_eq!((solo.node.peers().count(), solo.node.stats().shunned), (0, 1));
 }
 
 #[test]

@@ -245,14 +245,20 @@ impl World {
             meter.delivered(self.now, index, message);
         }
         let Some(check) = check else { return };
-        match tamper {
-            None => check.action(index, self.now, action),
+        let mut seen = Vec::new();
+        let seen = match tamper {
+            None => std::slice::from_ref(action),
             Some(tamper) => {
-                let mut seen = Vec::new();
                 tamper.action(index, action.clone(), &mut seen);
-                for action in &seen {
-                    check.action(index, self.now, action);
-                }
+                &seen
+            }
+        };
+        for action in seen {
+            check.action(index, self.now, action);
+            if let Action::Report { conn, violation, .. } = action
+                && let Some(peer) = self.net.peer(*conn).filter(|peer| self.hosts[*peer as usize].is_live())
+            {
+                check.blamed(index, self.now, peer, *violation);
             }
         }
     }
