@@ -93,6 +93,8 @@ pub struct Checker {
     lines: HashMap<Arc<str>, Said>,
     /// Whether some clock was ever wrong.
     clocks_were_wrong: bool,
+    /// To whom somebody has spoken that could not know what these had said.
+    unaware: BTreeSet<HostId>,
     views: BTreeMap<HostId, View>,
     breach: Option<Breach>,
     /// Messages that nodes have shown.
@@ -196,7 +198,13 @@ impl Checker {
         !self.clocks_were_wrong && now.saturating_sub(said.at) < MATCHED
     }
 
-    /// A version 1 node printed a line.
+    /// Somebody speaks to this host who has not read what it said a while ago, as who else it is linked to.
+    pub(super) fn speaks_unaware(&mut self, to: HostId) {
+        self.unaware.insert(to);
+    }
+
+    /// A version 1 node printed a line. Which nodes speak for others follows from what it says of its links: where that
+    /// gets lost or takes long, two may.
     pub(super) fn printed(&mut self, index: HostId, now: Nanos, line: &str) {
         // Who speaks for somebody else puts the name before the text.
         let text = line.rsplit_once(": ").map_or(line, |(_, text)| text);
@@ -204,7 +212,7 @@ impl Checker {
         else {
             return;
         };
-        let matched = self.is_matched(said, now);
+        let matched = self.is_matched(said, now) && !self.unaware.contains(&index);
         if matched && !self.views.entry(index).or_default().lines.insert(text) {
             self.found(now, Rule::ShownOnce, format!("version 1 host {index} prints {line:?} again"));
         }

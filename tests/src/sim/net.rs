@@ -120,6 +120,7 @@ struct End {
 
 #[derive(Debug)]
 struct Packet {
+    sent: Nanos,
     at: Nanos,
     content: Content,
 }
@@ -229,6 +230,12 @@ impl Net {
         self.end(conn).map(|end| end.peer)
     }
 
+    /// Whether something has been on its way to this end for so long, or gets lost on it.
+    pub fn is_behind(&self, conn: ConnId, now: Nanos, time: Nanos) -> bool {
+        let late = |end: &End| end.incoming.front().is_some_and(|packet| packet.sent + time <= now);
+        self.end(conn).is_some_and(|end| end.lost || late(end))
+    }
+
     /// Sends bytes, and plans when the sender is told that they are taken. `answers`: whether the host at the other end
     /// is up, and so resets a connection that it knows no more.
     pub fn send(
@@ -283,7 +290,7 @@ impl Net {
         }
         let at = (leaves + delay).max(end.arrives);
         end.arrives = at;
-        end.incoming.push_back(Packet { at, content });
+        end.incoming.push_back(Packet { sent: now, at, content });
         queue.push(at, Event::Arrive { conn: to });
         true
     }
@@ -310,7 +317,7 @@ impl Net {
             let part = bytes[from..to].to_vec();
             let at = now + 1 + cut % 1_000_000;
             let content = Content::Bytes { bytes, from: to };
-            end.incoming.push_front(Packet { at, content });
+            end.incoming.push_front(Packet { sent: packet.sent, at, content });
             queue.push(at, Event::Arrive { conn });
             self.splits += 1;
             self.read(queue, now, other, part.len());

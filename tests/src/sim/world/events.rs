@@ -10,6 +10,9 @@ use crate::sim::host::{Machine, host_at};
 use crate::sim::net::{Arrival, Sent};
 use crate::sim::{Event, HostId, Nanos, nanos};
 
+/// Who has not read what was sent to it for so long speaks without knowing it.
+const BEHIND: Nanos = 1_000_000_000;
+
 impl World {
     pub(super) fn happen(&mut self, event: Event) {
         if let Some((index, until)) = self.sleeper(event) {
@@ -296,6 +299,11 @@ impl World {
             bytes = out;
         }
         let peer = self.net.peer(conn);
+        if let (Some(check), Some(peer)) = (&mut self.probes.check, peer)
+            && self.net.is_behind(conn, self.now, BEHIND)
+        {
+            check.speaks_unaware(peer);
+        }
         let answers = peer.is_some_and(|peer| self.hosts[peer as usize].is_up());
         let sent = self.net.send(&mut self.queue, self.now, conn, bytes, answers);
         if sent == Sent::Taken && matches!(self.hosts[index as usize].machine, Machine::Node(_)) {
