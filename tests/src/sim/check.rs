@@ -1,17 +1,18 @@
 //! What has to hold at every step and at the end of a run.
 
+mod rule;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt;
 use std::sync::Arc;
 
 use proto_core::{
     Action, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey, Violation,
 };
-use serde::{Deserialize, Serialize};
 
 use super::host::Host;
-use super::trace::moment;
 use super::{HostId, Nanos, World};
+
+pub use rule::{Breach, Rule};
 
 /// Timeouts of one node at one point in time, and within a second, that mean that it does not sleep.
 const TIMEOUTS: (u32, u32) = (64, 5_000);
@@ -21,62 +22,6 @@ const MATCHED: Nanos = 50_000_000_000;
 
 /// Actions that may follow one input, beside one for each byte that came in.
 const ACTIONS: u64 = 4_096;
-
-/// Something that must not be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Breach {
-    /// When.
-    pub at: Nanos,
-    /// Of which rule.
-    pub rule: Rule,
-    /// What exactly.
-    pub what: String,
-}
-
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {}: {}", self.rule, moment(self.at), self.what)
-    }
-}
-
-/// What has to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Rule {
-    /// No input makes a node panic.
-    NoPanic,
-    /// A node shows an entry, and a line of a version 1 node, at most once.
-    ShownOnce,
-    /// What a node shows was said by the author that it names.
-    NotForged,
-    /// An author's entries are shown in its order, except those that are marked late.
-    InOrder,
-    /// Nobody is said to break a rule that honest nodes do not break, whatever befalls them.
-    JustlyBlamed,
-    /// Queues and lists stay within their bounds.
-    Bounded,
-    /// A node sleeps until there is something to do.
-    Sleeps,
-    /// In the end all live nodes are one network.
-    OneNetwork,
-    /// In the end all live nodes show the same, and all that live ones said.
-    SameView,
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoPanic => "a panic",
-            Self::ShownOnce => "shown twice",
-            Self::NotForged => "forged",
-            Self::InOrder => "out of order",
-            Self::JustlyBlamed => "blamed for nothing",
-            Self::Bounded => "beyond a bound",
-            Self::Sleeps => "does not sleep",
-            Self::OneNetwork => "not one network",
-            Self::SameView => "not the same view",
-        })
-    }
-}
 
 /// Watches the nodes of a world.
 #[derive(Debug, Default)]

@@ -1,0 +1,64 @@
+//! The rules that a run must not break.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sim::Nanos;
+use crate::sim::trace::moment;
+
+/// Something that must not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breach {
+    /// When.
+    pub at: Nanos,
+    /// Of which rule.
+    pub rule: Rule,
+    /// What exactly.
+    pub what: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}: {}", self.rule, moment(self.at), self.what)
+    }
+}
+
+/// What has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Rule {
+    /// No input makes a node panic.
+    NoPanic,
+    /// A node shows an entry, and a line of a version 1 node, at most once.
+    ShownOnce,
+    /// What a node shows was said by the author that it names.
+    NotForged,
+    /// An author's entries are shown in its order, except those that are marked late.
+    InOrder,
+    /// Nobody is said to break a rule that honest nodes do not break, whatever befalls them.
+    JustlyBlamed,
+    /// Queues and lists stay within their bounds.
+    Bounded,
+    /// A node sleeps until there is something to do.
+    Sleeps,
+    /// In the end all live nodes are one network.
+    OneNetwork,
+    /// In the end all live nodes show the same, and all that live ones said.
+    SameView,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPanic => "a panic",
+            Self::ShownOnce => "shown twice",
+            Self::NotForged => "forged",
+            Self::InOrder => "out of order",
+            Self::JustlyBlamed => "blamed for nothing",
+            Self::Bounded => "beyond a bound",
+            Self::Sleeps => "does not sleep",
+            Self::OneNetwork => "not one network",
+            Self::SameView => "not the same view",
+        })
+    }
+}
