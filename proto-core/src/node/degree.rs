@@ -25,7 +25,7 @@ pub(super) enum Admission {
 impl Node {
     /// For which peers whose addresses were learned there is room.
     pub(super) fn room(&self) -> Room {
-        const NONE: Room = Room { keyless: false, keyed: false, told: false };
+        const NONE: Room = Room { keyless: false, keyed: false, told: false, alone: false };
         if !self.mesh.wants_room(self.now) {
             return NONE;
         }
@@ -48,7 +48,12 @@ impl Node {
         let under_way = self.mesh.learned_dials() + greeting;
         let wanted = degree + under_way < self.mesh.goal(degree, limits)
             || dialed + under_way < limits.degree_outbound;
-        Room { keyless: held, keyed: held && wanted, told: !self.mesh.awaits_advice() }
+        Room {
+            keyless: held,
+            keyed: held && wanted,
+            told: !self.mesh.awaits_advice(),
+            alone: self.roster.len() == 0,
+        }
     }
 
     /// The links that there are to peers with a key.
