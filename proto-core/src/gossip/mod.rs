@@ -180,6 +180,11 @@ impl Gossip {
         self.neighbours.is_near_another(peer)
     }
 
+    /// Whether all neighbours are linked to each other, and to nobody else, as far as their `LINKS` show.
+    pub(crate) fn is_full_mesh(&self) -> bool {
+        self.neighbours.is_full_mesh()
+    }
+
     /// `LINKS` came.
     pub(crate) fn links_told(&mut self, from: NodeId, links: &[NodeId]) {
         self.neighbours.told(from, links);

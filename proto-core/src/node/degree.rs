@@ -126,7 +126,9 @@ impl Node {
         match link.opener {
             _ if !keyed => Admission::Free,
             Opener::Us { .. } if room => Admission::Free,
-            Opener::Us { target, .. } if target.is_some() || !self.dialed_enough() => {
+            Opener::Us { target, .. }
+                if target.is_some() || !self.dialed_enough() || self.gossip.is_full_mesh() =>
+            {
                 let anyhow = if target.is_some() { Admission::Free } else { Admission::Full };
                 self.youngest(|_| true).map_or(anyhow, Admission::InPlaceOf)
             }
@@ -148,8 +150,9 @@ impl Node {
         to_come.max(dials + greeting)
     }
 
-    /// The link that makes room for a newcomer where all are taken: the youngest for one that has none, for one that has
-    /// few the youngest to a neighbour that has more than it needs; only so often.
+    /// The link that makes room for a newcomer where all are taken: the youngest for one that has none, and for any where all
+    /// are within a full mesh, which a link out of it is worth more to; for one that has few the youngest to a neighbour that
+    /// has more than it needs; only so often.
     fn displaced_by(&self, newcomer: &Link) -> Option<ConnId> {
         let limits = &self.config.limits;
         if self.mesh.upkeep.displaced.next_at(self.now) > self.now {
@@ -157,6 +160,7 @@ impl Node {
         }
         match newcomer.told_degree {
             0 => self.youngest(|_| true),
+            _ if self.gossip.is_full_mesh() => self.youngest(|_| true),
             few if few < limits.degree_low => self.youngest(|link| link.told_degree > limits.degree_target),
             _ => None,
         }

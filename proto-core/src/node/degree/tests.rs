@@ -187,6 +187,40 @@ fn one_that_has_no_link_is_let_in_for_the_youngest_every_five_seconds() {
 }
 
 #[test]
+fn a_full_mesh_lets_one_in_that_is_not_of_it_whoever_dials() {
+    let high = Limits::default().degree_high as u64;
+    for dials in [false, true] {
+        let mut solo = solo();
+        let us = solo.node.id();
+        let circle = (1..=high).map(|n| identity(n).node_id()).chain([us]);
+        let circle = format!("LINKS|{}\n", circle.map(|id| id.to_string()).collect::<Vec<_>>().join(";"));
+        for n in 1..=high {
+            solo.knock(n, 12);
+        }
+        assert!(turned_away(&solo.knock(50, 8)), "nobody has said yet to whom it is linked");
+        for n in 1..=high {
+            solo.receive(n, &circle);
+        }
+        if dials {
+            // Own dials enough, so that another needs a reason.
+            for (conn, link) in solo.node.links.iter_mut().filter(|(conn, _)| conn.0 <= 4) {
+                link.opener = Opener::Us { addr: addr(conn.0), target: None };
+            }
+            solo.receive(1, &peers([51].into_iter()));
+            let explored = (0..60).find_map(|_| {
+                let actions = solo.live(SECOND);
+                solo.dial_to(&actions, 51)
+            });
+            solo.answer(explored.expect("it is explored"), 51, 8);
+        } else {
+            solo.knock(51, 8);
+            assert!(turned_away(&solo.knock(52, 8)), "the mesh is not all by itself any more");
+        }
+        assert_eq!(solo.here(), (1..high).chain([51]).collect::<Vec<_>>(), "the youngest is gone: {dials}");
+    }
+}
+
+#[test]
 fn one_that_has_few_links_is_let_in_for_one_that_has_more_than_it_needs() {
     let Limits { degree_high, degree_low, degree_target, .. } = Limits::default();
     let high = degree_high as u64;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Campaign {
             tell(&format!("{} seeds are in the log already", outcomes.len()));
         }
         let mut log = match &self.log {
-            Some(path) => Some(OpenOptions::new().create(true).append(true).open(path)?),
+            Some(path) => Some(open_log(path)?),
             None => None,
         };
         let work: Vec<_> = self.seeds.clone().filter(|seed| !outcomes.contains_key(seed)).collect();
@@ -151,6 +151,17 @@ impl Campaign {
         }
         Summary { text, broken }
     }
+}
+
+/// Opens a log to append to. What is left of a line that was being written when a campaign was killed is ended.
+fn open_log(path: &Path) -> io::Result<File> {
+    let whole =
+        std::fs::read(path).ok().and_then(|text| text.last().copied()).is_none_or(|last| last == b'\n');
+    let mut log = OpenOptions::new().create(true).append(true).open(path)?;
+    if !whole {
+        log.write_all(b"\n")?;
+    }
+    Ok(log)
 }
 
 fn append(log: &mut File, line: &Line) -> io::Result<()> {

@@ -267,10 +267,13 @@ impl Hostile {
             .take(60)
             .collect();
         (0..10).for_each(|_| line(out, format_args!("GRAFT|{}", ids.join(";"))));
-        // A reconciliation in which all of time is asked for (protocol version 1 of negentropy: one range of ids, none).
-        line(out, format_args!("SYNC|{}", URL_SAFE_NO_PAD.encode([0x61, 0, 0, 2, 0])));
+        // The message of a reconciliation that has to be answered come what may, about all of time; then, by version 1 of
+        // the negentropy protocol, one range of ids without any.
+        let all_of_time = [&[1; 1][..], &[0; 8], &[0x61, 0, 0, 2, 0]].concat();
+        line(out, format_args!("SYNC|{}", URL_SAFE_NO_PAD.encode(&all_of_time)));
         let len = self.dice.index(300);
-        let noise: Vec<_> = std::iter::once(0x61).chain((0..len).map(|_| self.dice.roll() as u8)).collect();
+        let noise = (0..len).map(|_| self.dice.roll() as u8);
+        let noise: Vec<_> = all_of_time[..10].iter().copied().chain(noise).collect();
         line(out, format_args!("SYNC|{}", URL_SAFE_NO_PAD.encode(noise)));
     }
 }
