@@ -113,9 +113,6 @@ pub struct Limits {
     pub dial_burst: u32,
     /// One more dial of a learned address each so long. *Spec.*
     pub dial_every: Duration,
-    /// The same for a node without any peer. *Measured*: of 10,000 nodes 90 % are killed at once, and one dial in ten finds
-    /// somebody (`sim kill`, tests/README.md).
-    pub dial_every_alone: Duration,
     /// From a dial to its connection. *Spec.*
     pub connect: Duration,
     /// The first backoff. *Spec.*
@@ -351,7 +348,6 @@ impl Default for Limits {
             dials: 4,
             dial_burst: 8,
             dial_every: Duration::from_millis(500),
-            dial_every_alone: Duration::from_millis(250),
             connect: Duration::from_secs(5),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(600),

@@ -69,8 +69,6 @@ pub(crate) struct Room {
     pub(crate) keyed: bool,
     /// Of these, those of whom only peers told that we did not choose.
     pub(crate) told: bool,
-    /// Nobody is here.
-    pub(crate) alone: bool,
 }
 
 /// What somebody says of an address.

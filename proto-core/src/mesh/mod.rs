@@ -37,8 +37,6 @@ pub(crate) struct Mesh {
     dials: BTreeMap<DialId, Dial>,
     next_dial: u64,
     rate: TokenBucket,
-    /// The same for who has no peer at all: it has nobody to lose, and most likely most of what it knows is gone.
-    rate_alone: TokenBucket,
     /// Dials of learned addresses among `dials`.
     learned_dials: usize,
     pub(crate) upkeep: Upkeep,
@@ -76,7 +74,6 @@ impl Mesh {
             dials: BTreeMap::new(),
             next_dial: 0,
             rate: TokenBucket::new(limits.dial_every, limits.dial_burst),
-            rate_alone: TokenBucket::new(limits.dial_every_alone, limits.dial_burst),
             learned_dials: 0,
             upkeep: Upkeep::new(now, random, limits),
             shunned: Shunned::default(),
@@ -134,9 +131,7 @@ impl Mesh {
 
     /// Whether a learned address is due.
     pub(crate) fn wants_room(&self, now: Instant) -> bool {
-        self.book
-            .first_due(Room { keyless: true, keyed: true, told: true, alone: false })
-            .is_some_and(|at| at <= now)
+        self.book.first_due(Room { keyless: true, keyed: true, told: true }).is_some_and(|at| at <= now)
     }
 
     /// Dials of learned addresses under way.
@@ -170,7 +165,7 @@ impl Mesh {
             };
             return Some(self.start(goal, Some(target), now, limits));
         }
-        if !self.may_dial(now, room.alone, limits) {
+        if !self.may_dial(now, limits) {
             return None;
         }
         let addr = self.book.pick_due(now, room, random)?;
@@ -184,7 +179,7 @@ impl Mesh {
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<(DialId, Dial)> {
-        if !self.may_dial(now, false, limits) {
+        if !self.may_dial(now, limits) {
             return None;
         }
         let addr = self.book.pick_doubtful(now, &self.shunned, random, limits)?;
@@ -192,17 +187,12 @@ impl Mesh {
     }
 
     /// Whether a learned address may be dialed now. Asked before chance is: what is asked in vain must leave no trace.
-    fn may_dial(&self, now: Instant, alone: bool, limits: &Limits) -> bool {
-        self.learned_dials < limits.dials && self.next_dial_at(now, alone) <= now
-    }
-
-    fn next_dial_at(&self, now: Instant, alone: bool) -> Instant {
-        if alone { self.rate_alone.next_at(now) } else { self.rate.next_at(now) }
+    fn may_dial(&self, now: Instant, limits: &Limits) -> bool {
+        self.learned_dials < limits.dials && self.rate.next_at(now) <= now
     }
 
     fn begin_learned(&mut self, addr: SocketAddr, now: Instant, limits: &Limits) -> (DialId, Dial) {
         self.rate.charge(now, 1);
-        self.rate_alone.charge(now, 1);
         self.learned_dials += 1;
         self.book.dialing(addr);
         self.start(Goal::Connect(addr), None, now, limits)
@@ -337,9 +327,8 @@ impl Mesh {
     ) -> Option<(Instant, TimerKind)> {
         let target = self.targets.first_due().map(|(at, _)| (at, TimerKind::Dial));
         let free = self.learned_dials < limits.dials && self.book.has_due();
-        let room = if free { Some(room()) } else { None };
-        let learned = room.and_then(|room| Some((self.book.first_due(room)?, room.alone)));
-        let learned = learned.map(|(at, alone)| (at.max(self.next_dial_at(now, alone)), TimerKind::Dial));
+        let learned = if free { self.book.first_due(room()) } else { None };
+        let learned = learned.map(|at| (at.max(self.rate.next_at(now)), TimerKind::Dial));
         // All dials have the same time, so the first begun ends first.
         let connect = self.dials.first_key_value().map(|(_, dial)| (dial.until, TimerKind::Connect));
         let chore = self.upkeep.deadline(chores).map(|at| (at, TimerKind::Upkeep));

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::Node;
 use super::links::{Ending, encode};
 use crate::link::{Link, Opener, Phase};
-use crate::mesh::{Chore, Chores, Room, Rumour, Stock};
+use crate::mesh::{Chore, Chores, Room, Stock};
 use crate::random::below;
 use crate::wire::{ByeCode, Frame, PeerRecord};
 use crate::{ConnId, Instant, LeaveReason, NodeId, TimerKind};
@@ -25,7 +25,7 @@ pub(super) enum Admission {
 impl Node {
     /// For which peers whose addresses were learned there is room.
     pub(super) fn room(&self) -> Room {
-        const NONE: Room = Room { keyless: false, keyed: false, told: false, alone: false };
+        const NONE: Room = Room { keyless: false, keyed: false, told: false };
         if !self.mesh.wants_room(self.now) {
             return NONE;
         }
@@ -48,12 +48,7 @@ impl Node {
         let under_way = self.mesh.learned_dials() + greeting;
         let wanted = degree + under_way < self.mesh.goal(degree, limits)
             || dialed + under_way < limits.degree_outbound;
-        Room {
-            keyless: held,
-            keyed: held && wanted,
-            told: !self.mesh.awaits_advice(),
-            alone: self.roster.len() == 0,
-        }
+        Room { keyless: held, keyed: held && wanted, told: !self.mesh.awaits_advice() }
     }
 
     /// The links that there are to peers with a key.
@@ -95,20 +90,9 @@ impl Node {
         full
     }
 
-    /// Tells a newcomer of others, and closes its link. That it came says that the network is larger than we knew.
+    /// Tells a newcomer of others, and closes its link.
     pub(super) fn turn_away(&mut self, conn: ConnId, node_id: NodeId) {
         self.stats.turned_away += 1;
-        if let Some(link) = self.links.get(&conn) {
-            let teller = link.remote.ip().to_canonical();
-            let listens = link.peer.as_ref().and_then(|peer| peer.listen_addr);
-            // Nothing is proven yet: it may speak for where it is seen alone, and all such are from one source, us.
-            let seen = listens.filter(|addr| addr.ip() == teller && listens != self.config.listen_addr);
-            if let Some(addr) = seen {
-                let rumour =
-                    Rumour { source: self.identity.node_id(), dialed: false, node_id: Some(node_id) };
-                self.mesh.learn(addr, rumour, teller, self.now, &self.config.limits);
-            }
-        }
         self.sample_peers(conn, node_id);
         self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
     }

@@ -283,12 +283,6 @@ impl Checker {
         }
     }
 
-    /// The node wants to be woken then.
-    pub(super) fn deadline(&mut self, index: HostId, now: Nanos, deadline: Option<Nanos>) {
-        // What lies behind is due once; `told` counts how often it stays so.
-        let _ = (index, now, deadline);
-    }
-
     /// The node has done what it wanted to do.
     pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
         let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };

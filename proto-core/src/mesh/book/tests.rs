@@ -5,7 +5,7 @@ use super::*;
 use crate::Identity;
 
 const SECOND: Duration = Duration::from_secs(1);
-const ALL: Room = Room { keyless: true, keyed: true, told: true, alone: false };
+const ALL: Room = Room { keyless: true, keyed: true, told: true };
 
 fn addr(n: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 8080))

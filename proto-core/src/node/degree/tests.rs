@@ -319,52 +319,6 @@ fn one_without_room_that_we_dial_is_no_peer_and_what_it_tells_is_learned() {
 }
 
 #[test]
-fn a_full_mesh_that_sends_a_newcomer_on_knows_that_it_is_not_all_and_looks_for_it() {
-    let Limits { degree_high, explore_every, .. } = Limits::default();
-    let mut solo = solo();
-    for n in 1..=degree_high as u64 {
-        solo.knock(n, 12);
-    }
-    // Own dials enough, so that nothing is dialed but to explore.
-    for (conn, link) in &mut solo.node.links {
-        link.opener = Opener::Us { addr: addr(conn.0), target: None };
-    }
-    assert!(!solo.node.mesh.is_large(degree_high, &Limits::default()));
-    assert!(turned_away(&solo.knock(51, 8)));
-    assert!(!solo.node.mesh.is_large(degree_high, &Limits::default()), "it speaks of another machine");
-    solo.input(Input::Accepted { conn: ConnId(50), remote: addr(50) });
-    solo.introduce(50, 8);
-    let large = solo.node.mesh.is_large(degree_high, &Limits::default());
-    assert!(large, "others may have room for it by and by");
-    let actions = solo.live(explore_every * 2);
-    assert!(solo.dial_to(&actions, 50).is_some(), "{actions:?}");
-}
-
-#[test]
-fn who_has_lost_all_peers_dials_at_twice_the_rate() {
-    let Limits { dial_every, dial_every_alone, dial_burst, .. } = Limits::default();
-    let mut solo = solo();
-    solo.knock(1, 3);
-    solo.receive(1, &peers(100..150));
-    let refused = |solo: &mut Solo, time: Duration| {
-        let (before, end) = (solo.node.stats().dials, solo.now + time);
-        while solo.now < end {
-            for dial in solo.node.mesh.under_way(None) {
-                solo.input(Input::DialFailed { dial, reason: crate::DialError::Refused });
-            }
-            solo.pass(dial_every_alone / 2);
-        }
-        solo.node.stats().dials - before
-    };
-    refused(&mut solo, dial_every * dial_burst);
-    let linked = refused(&mut solo, 5 * SECOND);
-    assert!((9..=11).contains(&linked), "{linked}");
-    solo.input(Input::Closed { conn: ConnId(1) });
-    let alone = refused(&mut solo, 5 * SECOND);
-    assert!((19..=29).contains(&alone), "{alone}");
-}
-
-#[test]
 fn one_link_of_too_many_is_closed_every_five_seconds_among_own_dials_of_which_some_stay() {
     let Limits { degree_target, degree_outbound, .. } = Limits::default();
     let mut solo = solo();

@@ -319,9 +319,6 @@ impl World {
         if let Some(tamper) = &mut self.probes.tamper {
             at = tamper.deadline(index, self.now, at);
         }
-        if let Some(check) = &mut self.probes.check {
-            check.deadline(index, self.now, at);
-        }
         if let Some(at) = at {
             self.wake_at(index, at);
         }
