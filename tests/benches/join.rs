@@ -31,7 +31,15 @@ fn limits(peers: usize) -> Limits {
     let defaults = Limits::default();
     let held = peers.max(defaults.degree_high) + defaults.reserved_outbound;
     let degree_high = peers.max(defaults.degree_high);
-    Limits { held, degree_high, ping_idle: NEVER, dead: NEVER, refresh_every: NEVER, ..defaults }
+    Limits {
+        held,
+        degree_high,
+        ping_idle: NEVER,
+        dead: NEVER,
+        ping_answer: NEVER,
+        refresh_every: NEVER,
+        ..defaults
+    }
 }
 
 /// What one join took.
