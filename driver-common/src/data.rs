@@ -45,6 +45,17 @@ pub enum DataError {
         /// The key's file.
         file: PathBuf,
     },
+    /// A node that went on without its key would be another one.
+    #[error(
+        "{}: {error}: this node's key is kept there and cannot be had: mend that, or name another folder with --data-dir",
+        path.display()
+    )]
+    OutOfReach {
+        /// The key's file, or what its folder cannot be used without.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The platform says no place.
     #[error("there is no home folder")]
     NoHome,
@@ -63,7 +74,7 @@ impl DataError {
         move |error| Self::Io { path: path.to_owned(), error }
     }
 
-    /// Whether there is no place to keep anything at, rather than something wrong with what is kept.
+    /// Whether nothing is kept and there is no place to keep it at, rather than something wrong with what is kept.
     pub fn is_want_of_place(&self) -> bool {
         matches!(self, Self::NoHome | Self::Io { .. })
     }
@@ -78,12 +89,20 @@ impl DataDir {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(DataError::io(&folder))?;
         let lock = folder.join("lock");
+        let unusable = |error| {
+            let path = lock.clone();
+            if key::may_be_in(&folder) {
+                DataError::OutOfReach { path, error }
+            } else {
+                DataError::Io { path, error }
+            }
+        };
         let opened = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock);
-        let opened = opened.map_err(DataError::io(&lock))?;
+        let opened = opened.map_err(unusable)?;
         match opened.try_lock() {
             Ok(()) => Ok(Self { folder, _lock: opened }),
             Err(TryLockError::WouldBlock) => Err(DataError::InUse { folder }),
-            Err(TryLockError::Error(error)) => Err(DataError::Io { path: lock, error }),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
 
@@ -135,5 +154,17 @@ mod tests {
         fs::write(&key, "").unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         assert!(!data.identity().unwrap_err().is_want_of_place());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_refused_where_a_key_may_be_in_it() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("1");
+        fs::create_dir_all(folder.join("lock")).unwrap();
+        let open = || DataDir::open(Some(base.path()), 1).unwrap_err();
+        assert!(open().is_want_of_place(), "{}", open());
+        fs::write(folder.join("key.pem"), "").unwrap();
+        let error = open();
+        assert!(!error.is_want_of_place() && error.to_string().contains("/1/lock: "), "{error}");
     }
 }

@@ -213,7 +213,7 @@ struct Flags {
     advertise: Option<PeerAddr>,
 
     /// Where the node's key is kept, in a folder named after the port, for this node alone; with port 0 it is kept
-    /// nowhere, unless this is given [default: the platform's folder for such data]
+    /// nowhere, unless this is given: then in the folder 0 [default: the platform's folder for such data]
     #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
     data_dir: Option<PathBuf>,
 

@@ -15,6 +15,7 @@ use crate::binary;
 use crate::http;
 use crate::journal::{Journal, SOON, eventually};
 use crate::ports;
+use crate::raw::RawPeer;
 
 /// Whose binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,11 +301,7 @@ impl Process {
     /// The id that the node goes by, as its `JOIN` says.
     #[track_caller]
     pub fn node_id(&self) -> String {
-        let peer = crate::raw::RawPeer::connect(self.addr());
-        peer.send("\n");
-        let join = peer.expect("JOIN|", SOON);
-        let join: Value = serde_json::from_str(&join["JOIN|".len()..]).expect("JSON");
-        join["node_id"].as_str().expect("an id").to_owned()
+        node_id(self.addr())
     }
 
     /// Sends a signal.
@@ -385,6 +382,16 @@ impl Drop for Process {
         let panicked = self.err.look(|lines| lines.iter().any(|line| line.contains("panicked at")));
         assert!(failing || !panicked, "{} panicked:\n{:?}", self.launch.uname, self.err);
     }
+}
+
+/// The id that the node at this address goes by, as its `JOIN` says.
+#[track_caller]
+pub fn node_id(addr: SocketAddr) -> String {
+    let peer = RawPeer::connect(addr);
+    peer.send("\n");
+    let join = peer.expect("JOIN|", SOON);
+    let join: Value = serde_json::from_str(&join["JOIN|".len()..]).expect("JSON");
+    join["node_id"].as_str().expect("an id").to_owned()
 }
 
 /// What a node that ended by itself left.

@@ -18,17 +18,21 @@ pub fn new_identity() -> io::Result<Identity> {
 
 /// The key pair in this folder, which is locked; the first time, a new one.
 pub(super) fn load_or_make(folder: &Path) -> Result<Identity, DataError> {
-    let file = folder.join("key.pem");
-    let secret = match File::open(&file) {
-        Ok(opened) => read(opened, &file)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let secret = random_secret().map_err(DataError::io(&file))?;
-            write(folder, &file, &secret).map_err(DataError::io(&file))?;
-            secret
-        }
-        Err(error) => return Err(DataError::io(&file)(error)),
+    let file = folder.join(NAME);
+    let secret = if may_be_in(folder) {
+        read(&file)?
+    } else {
+        let secret = random_secret().map_err(DataError::io(&file))?;
+        write(folder, &file, &secret).map_err(DataError::io(&file))?;
+        secret
     };
     Ok(Identity::from_secret(&secret))
+}
+
+/// Whether there is a key in this folder, be it out of reach, or no telling that there is none.
+pub(super) fn may_be_in(folder: &Path) -> bool {
+    let found = folder.join(NAME).symlink_metadata();
+    found.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
 }
 
 fn random_secret() -> io::Result<[u8; 32]> {
@@ -37,13 +41,15 @@ fn random_secret() -> io::Result<[u8; 32]> {
     Ok(secret)
 }
 
-fn read(opened: File, file: &Path) -> Result<[u8; 32], DataError> {
-    let mode = opened.metadata().map_err(DataError::io(file))?.mode() & 0o777;
+fn read(file: &Path) -> Result<[u8; 32], DataError> {
+    let out_of_reach = |error| DataError::OutOfReach { path: file.to_owned(), error };
+    let opened = File::open(file).map_err(out_of_reach)?;
+    let mode = opened.metadata().map_err(out_of_reach)?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(DataError::Exposed { file: file.to_owned(), mode });
     }
     let mut bytes = Vec::new();
-    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(DataError::io(file))?;
+    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(out_of_reach)?;
     decode(&bytes).ok_or_else(|| DataError::NotAKey { file: file.to_owned() })
 }
 
@@ -62,6 +68,8 @@ fn write(folder: &Path, file: &Path, secret: &[u8; 32]) -> io::Result<()> {
     fs::rename(&draft, file)?;
     File::open(folder)?.sync_all()
 }
+
+const NAME: &str = "key.pem";
 
 /// Far more than such a file has.
 const MAX_FILE: u64 = 4096;
@@ -87,7 +95,8 @@ fn decode(bytes: &[u8]) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::DirBuilder;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 
     use super::*;
 
@@ -119,6 +128,25 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_refused_and_no_other_is_made() {
+        let refused = |make: fn(&Path)| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join(NAME);
+            make(&file);
+            let error = load_or_make(folder.path()).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(&error, DataError::OutOfReach { path, .. } if *path == file), "{text}");
+            assert!(!error.is_want_of_place() && text.contains("key.pem: "), "{text}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+            assert!(!file.is_file());
+        };
+        refused(|file| DirBuilder::new().mode(0o700).create(file).unwrap());
+        // On a disk that is not mounted, say.
+        refused(|file| symlink("/nowhere/key.pem", file).unwrap());
+        refused(|file| symlink(file, file).unwrap());
     }
 
     #[test]

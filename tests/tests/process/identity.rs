@@ -7,7 +7,8 @@ use std::path::Path;
 use tempfile::TempDir;
 use tests::journal::SOON;
 use tests::ports;
-use tests::process::{Driver, Ended, Launch, run};
+use tests::process::{Driver, Ended, Launch, node_id, run};
+use tests::pty::OnTerminal;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -88,6 +89,38 @@ fn a_key_that_others_can_read_or_that_is_none_is_refused_and_left_alone() {
             assert!(ended.err.contains(says) && ended.err.contains(text(&file)), "{ended:?}");
             assert_eq!(fs::read_to_string(&file).unwrap(), content);
         }
+    });
+}
+
+#[test]
+fn a_key_that_cannot_be_read_is_refused_and_no_other_is_made() {
+    Driver::each(|driver| {
+        let data = TempDir::new().unwrap();
+        let port = ports::reserve();
+        let file = data.path().join(port.to_string()).join("key.pem");
+        // Whoever runs the test, this cannot be read as a file.
+        fs::create_dir_all(&file).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
+        let ended = refused(driver, port, data.path());
+        assert!(ended.err.contains(text(&file)) && ended.err.contains("cannot be had"), "{ended:?}");
+        assert_eq!(fs::read_dir(&file).unwrap().count(), 0);
+    });
+}
+
+#[test]
+fn at_any_free_port_a_key_is_kept_only_where_the_user_says() {
+    Driver::each(|driver| {
+        let [home, data] = [(); 2].map(|()| TempDir::new().unwrap());
+        let at_any_port = |args: &[&str]| {
+            let command = OnTerminal::new(driver, "Alice").env("XDG_DATA_HOME", text(home.path()));
+            let alice = command.args(args.iter().copied()).start();
+            node_id(alice.addr())
+        };
+        assert_ne!(at_any_port(&[]), at_any_port(&[]));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        let kept = ["--data-dir", text(data.path())];
+        assert_eq!(at_any_port(&kept), at_any_port(&kept));
+        assert!(data.path().join("0/key.pem").is_file());
     });
 }
 
