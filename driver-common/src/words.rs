@@ -23,11 +23,12 @@ pub(crate) fn notice(notice: &Notice) -> String {
     }
 }
 
-/// What is wrong with a node in this state: its clock, what it is missing.
+/// What is wrong with a node in this state: that nobody hears it, its clock, what it is missing.
 pub(crate) fn concerns(status: &Status) -> Vec<String> {
+    let alone = status.links.is_empty().then_some(Notice::Alone);
     let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
     let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
-    clock.iter().map(notice).chain(gaps).collect()
+    alone.iter().chain(&clock).map(notice).chain(gaps).collect()
 }
 
 fn missing(count: u64, uname: &Name) -> String {
@@ -61,19 +62,36 @@ fn duration(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{Config, GapStatus, Identity, Instant, Node};
+    use proto_core::{Config, ConnId, GapStatus, Identity, Instant, LinkRole, LinkStatus, Node, Version};
 
     use super::*;
+
+    fn link(node: &Node) -> LinkStatus {
+        LinkStatus {
+            conn: ConnId(1),
+            node_id: node.id(),
+            uname: "Bob".parse().unwrap(),
+            remote_addr: "127.0.0.1:9".parse().unwrap(),
+            version: Version::V2,
+            key: None,
+            dialed: false,
+            round_trip: None,
+            queued: 0,
+            role: LinkRole::Lines,
+        }
+    }
 
     #[test]
     fn what_is_wrong_with_a_node_is_told_in_words() {
         let config = Config::new("Alice".parse().unwrap());
         let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
-        assert_eq!(concerns(&node.status()), [""; 0]);
+        let alone = "nobody is linked: what you say reaches no one until somebody comes";
+        assert_eq!(concerns(&node.status()), [alone]);
+        let linked = Status { links: vec![link(&node)], ..node.status() };
+        assert_eq!(concerns(&linked), [""; 0]);
         let gap =
             |from, to| GapStatus { node_id: node.id(), uname: "Bob".parse().unwrap(), epoch: 1, from, to };
-        let status =
-            Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..node.status() };
+        let status = Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..linked };
         let words = [
             "your clock is 3 min behind those of the others",
             "1 message of Bob is missing",

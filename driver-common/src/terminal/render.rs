@@ -174,9 +174,6 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
         counted(book.known, "address", "addresses"),
     ));
     lines.extend(words::concerns(status).iter().map(|concern| visible(concern)));
-    if links.is_empty() {
-        lines.push(words::notice(&Notice::Alone));
-    }
     for link in links {
         let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
         let queued = if link.queued > 0 { format!(", {} bytes wait", link.queued) } else { String::new() };

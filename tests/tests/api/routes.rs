@@ -324,6 +324,10 @@ fn the_status_tells_how_the_node_is_doing() {
         assert_eq!((&status["entries"]["held"], &status["stats"]["signed"]), (&json!(1), &json!(1)));
         assert_eq!((&status["gaps"], &status["clock_ahead_ms"]), (&json!([]), &json!(null)));
         assert_eq!(status["notices"], json!([]));
+        drop(bob);
+        alice.expect_peers(0);
+        let alone = "nobody is linked: what you say reaches no one until somebody comes";
+        assert_eq!(alice.get("/status").json()["notices"], json!([alone]));
         assert!(status["book"]["known"].is_u64() && status["tree"].is_object(), "{status}");
     }
 }
