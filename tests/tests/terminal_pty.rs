@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 use tests::journal::SOON;
-use tests::process::{Driver, Launch, Process};
+use tests::process::{Driver, Launch, Process, node_id};
 use tests::pty::{OnTerminal, Shown, Terminal};
 
 /// Bob on a terminal, and Alice, who is linked to him.
@@ -23,6 +23,11 @@ fn visitor(driver: Driver, uname: &str, addr: SocketAddr) -> Process {
     visitor
 }
 
+/// What Bob's screen shows of a text that this node's user said.
+fn said_by(node: &Process, text: &str) -> String {
+    format!("{} ({}): {text}", node.uname(), &node.node_id()[..8])
+}
+
 #[test]
 fn what_is_typed_is_said_and_what_comes_leaves_it_whole() {
     for driver in Driver::ALL {
@@ -31,13 +36,14 @@ fn what_is_typed_is_said_and_what_comes_leaves_it_whole() {
         bob.expect_prompt("hello wor");
         alice.say("one");
         alice.say("two");
-        bob.expect_line("Alice: two");
+        let [one, two] = ["one", "two"].map(|text| said_by(&alice, text));
+        bob.expect_line(&two);
         bob.expect_prompt("hello wor");
         bob.keys("ld\r");
         alice.expect_out("Bob: hello world", SOON);
         bob.expect_prompt("");
         let shown = bob.shown().lines;
-        assert_eq!(shown[shown.len() - 4..], ["Alice: one", "Alice: two", "> hello world", ">"]);
+        assert_eq!(shown[shown.len() - 4..], [&one, &two, "> hello world", ">"]);
     }
 }
 
@@ -49,8 +55,9 @@ fn a_half_typed_line_longer_than_the_screen_is_wide_stays_whole_too() {
     let whole = |lines: &[String]| lines.concat().ends_with(&format!("> {long}"));
     bob.expect("the long line", |screen| whole(&screen.lines).then_some(()));
     alice.say("one");
+    let one = said_by(&alice, "one");
     bob.expect("the message, and the long line", |screen| {
-        (screen.lines.iter().any(|line| line == "Alice: one") && whole(&screen.lines)).then_some(())
+        (screen.lines.contains(&one) && whole(&screen.lines)).then_some(())
     });
     bob.keys("\r");
     alice.expect_out(&format!("Bob: {long}"), SOON);
@@ -73,9 +80,10 @@ fn a_flood_comes_in_order_whatever_is_typed_meanwhile() {
     let mut alice = writer.join().unwrap();
     alice.expect_out(&format!("Bob: typed {}", TYPED - 1), SOON);
     alice.say("the end");
-    bob.expect_line("Alice: the end");
+    bob.expect_line(&said_by(&alice, "the end"));
     let sent = bob.sent();
-    let numbers = sent.split("Alice\x1b[0m: flood ").skip(1);
+    let start = format!("Alice\x1b[0m\x1b[2m ({})\x1b[0m: flood ", &alice.node_id()[..8]);
+    let numbers = sent.split(&start).skip(1);
     let numbers: Vec<usize> = numbers.filter_map(|rest| rest.split('\r').next()?.parse().ok()).collect();
     let wrong = numbers.iter().zip(0..).find(|(number, expected)| *number != expected);
     assert_eq!((numbers.len(), wrong), (LINES, None), "not in order, or not once each");
@@ -89,7 +97,7 @@ fn pasted_lines_are_one_paste_and_each_a_message() {
         bob.expect("the paste", |screen| (screen.lines.last()? == "third").then_some(()));
         // Whatever was said before this is there when it is.
         alice.say("ping");
-        bob.expect_line("Alice: ping");
+        bob.expect_line(&said_by(&alice, "ping"));
         assert!(alice.out().is_empty(), "{:?}", alice.out());
         bob.keys("\r");
         alice.expect_out("Bob: third", SOON);
@@ -155,16 +163,16 @@ fn who_came_and_went_is_told_and_two_of_one_name_apart() {
     for driver in Driver::ALL {
         let (bob, mut alice) = bob_and_alice(driver);
         let mut other = visitor(driver, "Alice", bob.addr());
-        let [id, other_id] = [&alice, &other].map(|node| node.node_id()[..8].to_owned());
+        let other_id = other.node_id()[..8].to_owned();
         bob.expect_line(&format!("* Alice ({other_id}) is here"));
         alice.say("it is me");
-        bob.expect_line(&format!("Alice ({id}): it is me"));
+        bob.expect_line(&said_by(&alice, "it is me"));
         other.say("no, me");
-        bob.expect_line(&format!("Alice ({other_id}): no, me"));
+        bob.expect_line(&said_by(&other, "no, me"));
         other.signal(Signal::TERM);
         bob.expect_line(&format!("* Alice ({other_id}) left (it left)"));
         alice.say("alone at last");
-        bob.expect_line("Alice: alone at last");
+        bob.expect_line(&said_by(&alice, "alone at last"));
     }
 }
 
@@ -177,7 +185,7 @@ fn what_is_said_through_the_api_is_shown() {
     });
     let response = tests::http::post(api, "/send", &serde_json::json!({ "msg": "from elsewhere" })).unwrap();
     assert_eq!(response.status, 200, "{response:?}");
-    bob.expect_line("Bob: from elsewhere");
+    bob.expect_line(&format!("Bob ({}, you): from elsewhere", &node_id(bob.addr())[..8]));
     bob.expect_prompt("");
 }
 
@@ -188,9 +196,10 @@ fn nothing_from_a_peer_is_obeyed() {
         alice.say(
             "\x1b]0;title\x07\x1b[2J\x1b[31mred \u{9b}1m \u{202e}turned \u{2066}x\u{2069} \u{2028}\x08\tend",
         );
-        bob.expect_line(
-            "Alice: ␛]0;title␇␛[2J␛[31mred \\u{9b}1m \\u{202e}turned \\u{2066}x\\u{2069} \\u{2028}␈␉end",
-        );
+        bob.expect_line(&said_by(
+            &alice,
+            "␛]0;title␇␛[2J␛[31mred \\u{9b}1m \\u{202e}turned \\u{2066}x\\u{2069} \\u{2028}␈␉end",
+        ));
         let eve = visitor(driver, "Eve\u{202e}\u{200b}", bob.addr());
         bob.expect_line("* Eve\\u{202e}\\u{200b} is here");
         drop(eve);
@@ -283,7 +292,7 @@ fn colours_are_for_those_who_want_them() {
         let bob = OnTerminal::new(Driver::Tokio, "Bob").env(name, value).start();
         let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
         alice.say("hello");
-        bob.expect_line("Alice: hello");
+        bob.expect_line(&said_by(&alice, "hello"));
         assert_eq!(bob.shown().styled, styled, "{name}={value}");
     }
 }
@@ -294,7 +303,7 @@ fn a_terminal_without_line_editing_does_all_the_same() {
     let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
     bob.expect_line("* Alice is here");
     alice.say("hello");
-    bob.expect_line("Alice: hello");
+    bob.expect_line(&said_by(&alice, "hello"));
     bob.keys("hello too\n");
     alice.expect_out("Bob: hello too", SOON);
     assert!(!bob.shown().styled && !bob.is_raw());

@@ -1,7 +1,8 @@
 //! The user's end of a node: the prompt on a terminal, or lines on standard input and output.
 //!
-//! Where both are terminals there is a prompt, and everything else appears above it. Otherwise what
-//! others say goes to standard output, one line each, and everything else to standard error.
+//! Where both are terminals there is a prompt, and everything else appears above it. Otherwise, and on terminals that
+//! line editing does not know, what others say goes to standard output, one line each, and everything else to standard
+//! error.
 
 mod commands;
 mod entry;
@@ -103,22 +104,20 @@ impl Quit {
 impl Terminal {
     /// Takes the standard streams. Nothing is read yet.
     pub fn open() -> io::Result<Self> {
-        match Self::open_interactive()? {
-            Some(terminal) => Ok(terminal),
-            None => {
-                let aside = Output::new(Stderr, Bounds::default(), None)?;
-                let said = Output::new(Stdout, Bounds::default(), Some(aside.clone()))?;
-                Ok(Self::new(said, aside.clone(), aside, Style::Plain, None))
-            }
+        let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
+        let on_terminal = ends.into_iter().all(rustix::termios::isatty);
+        if on_terminal && let Some(terminal) = Self::open_interactive()? {
+            return Ok(terminal);
         }
+        let style = if on_terminal { Style::Plain } else { Style::Bare };
+        let aside = Output::new(Stderr, Bounds::default(), None)?;
+        let said = Output::new(Stdout, Bounds::default(), Some(aside.clone()))?;
+        Ok(Self::new(said, aside.clone(), aside, style, None))
     }
 
-    /// None where there is no terminal, or one that line editing does not know.
+    /// None on a terminal that line editing does not know.
     fn open_interactive() -> io::Result<Option<Self>> {
-        let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-        if !rustix::termios::isatty(stdin) || !rustix::termios::isatty(stdout) {
-            return Ok(None);
-        }
+        let stdin = rustix::stdio::stdin();
         let (Ok(found), Ok((editing, screen))) = (tcgetattr(stdin), prompt::open()) else {
             return Ok(None);
         };

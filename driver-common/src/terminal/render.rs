@@ -8,9 +8,12 @@ use proto_core::{LeaveReason, LinkRole, Marks, Message, Name, NodeId, Notice, Pe
 use super::visible::{push_visible, visible};
 use crate::words;
 
-/// Whether lines are coloured.
+/// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
+    /// To a program: names and texts alone.
+    Bare,
+    /// To a user without colours.
     Plain,
     Coloured,
 }
@@ -24,18 +27,19 @@ impl Style {
         }
     }
 
-    /// Something said, as the terminal shows it.
-    pub(crate) fn push_said(self, out: &mut String, speaker: &Speaker<'_>, text: &str) {
-        let Speaker { node_id, name, short_id, caveat } = speaker;
-        match (self, node_id) {
-            (Self::Plain, _) => out.push_str(name),
-            (Self::Coloured, None) => out.extend(["\x1b[1m", name, "\x1b[0m"]),
-            (Self::Coloured, Some(id)) => out.extend([colour(*id), name, "\x1b[0m"]),
-        }
-        for aside in [short_id, caveat].into_iter().flatten() {
-            match self {
-                Self::Plain => out.extend([" (", aside, ")"]),
-                Self::Coloured => out.extend(["\x1b[2m (", aside, ")\x1b[0m"]),
+    /// Something said, as the terminal shows it: the name, and behind it what its bearer cannot choose.
+    pub(crate) fn push_said(self, out: &mut String, speaker: &Speaker, text: &str) {
+        let Speaker { node_id, name, own, caveat } = speaker;
+        let short_id = node_id.short().to_string();
+        let you = own.then_some("you");
+        let facts: Vec<_> = [Some(&*short_id), you, caveat.as_deref()].into_iter().flatten().collect();
+        let facts = facts.join(", ");
+        match self {
+            Self::Bare => out.push_str(name),
+            Self::Plain => out.extend([name, " (", &*facts, ")"]),
+            Self::Coloured => {
+                let bold = if *own { "\x1b[1m" } else { colour(*node_id) };
+                out.extend([bold, name, "\x1b[0m\x1b[2m (", &*facts, ")\x1b[0m"]);
             }
         }
         out.push_str(": ");
@@ -46,20 +50,19 @@ impl Style {
     /// A line about the conversation, not of it. Everything in it must be visible already.
     pub(crate) fn push_notice(self, out: &mut String, notice: &str) {
         match self {
-            Self::Plain => out.extend(["* ", notice, "\n"]),
+            Self::Bare | Self::Plain => out.extend(["* ", notice, "\n"]),
             Self::Coloured => out.extend(["\x1b[2m* ", notice, "\x1b[0m\n"]),
         }
     }
 }
 
 /// Who said something, as the terminal shows it. Everything in it must be visible already.
-pub(crate) struct Speaker<'a> {
-    /// None for the user of this node.
-    pub(crate) node_id: Option<NodeId>,
-    pub(crate) name: &'a str,
-    /// Where the name alone could be taken for somebody else.
-    pub(crate) short_id: Option<&'a str>,
-    pub(crate) caveat: Option<&'a str>,
+pub(crate) struct Speaker {
+    pub(crate) node_id: NodeId,
+    pub(crate) name: String,
+    /// Whether it is the user of this node.
+    pub(crate) own: bool,
+    pub(crate) caveat: Option<String>,
 }
 
 /// Bold, in one of the six colours that can be read on light and on dark; a peer keeps its own.
@@ -115,9 +118,8 @@ impl Roster {
         }
     }
 
-    /// Notes who speaks, linked or far away, and gives the name and, where [`label`](Self::label) has it, the start of
-    /// the id.
-    pub(crate) fn hear(&mut self, node_id: NodeId, uname: &Name) -> (String, Option<String>) {
+    /// Notes who speaks, linked or far away, and gives the name.
+    pub(crate) fn hear(&mut self, node_id: NodeId, uname: &Name) -> String {
         let name = shown(uname);
         match self.heard.get_mut(&name) {
             Some(Some(before)) if *before == node_id => {}
@@ -129,8 +131,7 @@ impl Roster {
                 self.heard.insert(name.clone(), Some(node_id));
             }
         }
-        let short_id = self.short_id(node_id, &name);
-        (name, short_id)
+        name
     }
 
     fn short_id(&self, node_id: NodeId, name: &str) -> Option<String> {
@@ -142,7 +143,7 @@ impl Roster {
 }
 
 /// Space around a name is not seen, so it makes no difference.
-fn shown(name: &Name) -> String {
+pub(crate) fn shown(name: &Name) -> String {
     visible(name.as_str().trim())
 }
 
@@ -282,14 +283,14 @@ mod tests {
         let (one, other) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
         let said = |style: Style, node_id| {
             let mut out = String::new();
-            let speaker = Speaker { node_id, name: "Alice", short_id: None, caveat: None };
+            let speaker = Speaker { node_id, name: "Alice".to_owned(), own: false, caveat: None };
             style.push_said(&mut out, &speaker, "a\x1bb\nc");
             out
         };
-        assert_eq!(said(Style::Plain, Some(one)), "Alice: a␛b␊c\n");
-        assert_eq!(said(Style::Coloured, None), "\x1b[1mAlice\x1b[0m: a␛b␊c\n");
-        assert_eq!(said(Style::Coloured, Some(one)), said(Style::Coloured, Some(one)));
-        assert!(said(Style::Coloured, Some(other)).ends_with("Alice\x1b[0m: a␛b␊c\n"));
+        assert_eq!(said(Style::Plain, one), "Alice (01010101): a␛b␊c\n");
+        assert_eq!(said(Style::Coloured, one), said(Style::Coloured, one));
+        let end = "Alice\x1b[0m\x1b[2m (02020202)\x1b[0m: a␛b␊c\n";
+        assert!(said(Style::Coloured, other).ends_with(end));
         let colours: std::collections::BTreeSet<_> =
             (0..100).map(|number| colour(NodeId::from_bytes([number; 16]))).collect();
         assert_eq!(colours.len(), 6);
@@ -298,19 +299,16 @@ mod tests {
     #[test]
     fn what_is_not_the_name_stands_dim_behind_it() {
         let speaker = Speaker {
-            node_id: Some(NodeId::from_bytes([1; 16])),
-            name: "Alice",
-            short_id: Some("01010101"),
-            caveat: Some("late"),
+            node_id: NodeId::from_bytes([1; 16]),
+            name: "Alice".to_owned(),
+            own: true,
+            caveat: Some("late".to_owned()),
         };
         let (mut plain, mut coloured) = (String::new(), String::new());
         Style::Plain.push_said(&mut plain, &speaker, "hi");
         Style::Coloured.push_said(&mut coloured, &speaker, "hi");
-        assert_eq!(plain, "Alice (01010101) (late): hi\n");
-        assert!(
-            coloured.ends_with("Alice\x1b[0m\x1b[2m (01010101)\x1b[0m\x1b[2m (late)\x1b[0m: hi\n"),
-            "{coloured:?}"
-        );
+        assert_eq!(plain, "Alice (01010101, you, late): hi\n");
+        assert!(coloured == "\x1b[1mAlice\x1b[0m\x1b[2m (01010101, you, late)\x1b[0m: hi\n", "{coloured:?}");
     }
 
     #[test]
@@ -332,14 +330,17 @@ mod tests {
     }
 
     #[test]
-    fn speakers_of_one_name_show_their_ids_wherever_they_are() {
+    fn a_peer_whose_name_a_speaker_far_away_has_too_shows_its_id() {
         let mut roster = Roster::new(&Name::cut("Me").unwrap());
         let (one, other, bob) =
             (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]), Name::cut("Bob").unwrap());
-        assert_eq!(roster.hear(one, &bob), ("Bob".to_owned(), None));
-        assert_eq!(roster.hear(one, &bob), ("Bob".to_owned(), None));
-        assert_eq!(roster.hear(other, &bob), ("Bob".to_owned(), Some("02020202".to_owned())));
-        assert_eq!(roster.hear(one, &bob), ("Bob".to_owned(), Some("01010101".to_owned())));
+        for _ in 0..2 {
+            assert_eq!(roster.hear(one, &bob), "Bob");
+            assert_eq!(roster.label(&peer(1, "Bob")), "Bob");
+        }
+        roster.hear(other, &bob);
+        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
+        roster.hear(one, &bob);
         assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
         for number in 0..2 * HEARD {
             roster.hear(one, &Name::cut(&format!("name {number}")).unwrap());

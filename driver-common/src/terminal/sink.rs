@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto_core::{ChatText, Message, Name};
+use proto_core::{ChatText, Message, Name, NodeId};
 
 use super::output::Output;
 use super::render::{self, Roster, Speaker, Style};
@@ -55,14 +55,15 @@ impl Sink {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::Message(message) if self.aside.is_some() => self.take_piped(&message),
+            Event::Message(message) if self.style == Style::Bare => self.take_piped(&message),
             Event::Message(message) => self.take_message(&message),
             Event::Recalled(message) if self.aside.is_none() => {
-                self.take_own(message.uname(), message.texts());
+                self.take_own(message.node_id(), message.uname(), message.texts());
             }
             Event::Said { entries, origin } if self.aside.is_none() && origin != Origin::TERMINAL => {
                 for entry in entries {
-                    self.take_own(entry.uname(), entry.texts().iter().map(ChatText::as_str));
+                    let texts = entry.texts().iter().map(ChatText::as_str);
+                    self.take_own(entry.author(), entry.uname(), texts);
                 }
             }
             // Standard output has what others say; who typed at the terminal saw it.
@@ -101,20 +102,14 @@ impl Sink {
     }
 
     fn take_message(&mut self, message: &Message) {
-        let (name, short_id) = self.roster.hear(message.node_id(), message.uname());
-        let caveat = render::caveat(message);
-        let speaker = Speaker {
-            node_id: Some(message.node_id()),
-            name: &name,
-            short_id: short_id.as_deref(),
-            caveat: caveat.as_deref(),
-        };
+        let node_id = message.node_id();
+        let name = self.roster.hear(node_id, message.uname());
+        let speaker = Speaker { node_id, name, own: false, caveat: render::caveat(message) };
         message.texts().for_each(|text| self.style.push_said(&mut self.lines, &speaker, text));
     }
 
-    fn take_own<'a>(&mut self, uname: &Name, texts: impl Iterator<Item = &'a str>) {
-        let name = super::visible(uname.as_str());
-        let speaker = Speaker { node_id: None, name: &name, short_id: None, caveat: None };
+    fn take_own<'a>(&mut self, node_id: NodeId, uname: &Name, texts: impl Iterator<Item = &'a str>) {
+        let speaker = Speaker { node_id, name: render::shown(uname), own: true, caveat: None };
         texts.for_each(|text| self.style.push_said(&mut self.lines, &speaker, text));
     }
 
@@ -220,7 +215,7 @@ mod tests {
     fn standard_output_has_what_others_say_and_nothing_else() {
         let ((out, said), (err, aside)) = (output(), output());
         let common = Common::new(Name::cut("Me").unwrap());
-        let mut sink = Sink::new(common, out, Some(err), Style::Plain);
+        let mut sink = Sink::new(common, out, Some(err), Style::Bare);
         block_on(sink.print(events()));
         assert_eq!(
             said(),
@@ -239,12 +234,16 @@ mod tests {
         let common = Common::new(Name::cut("Me").unwrap());
         let mut sink = Sink::new(common, screen, None, Style::Plain);
         block_on(sink.print(events()));
+        let id = Identity::from_secret(&[1; 32]).node_id().short();
         assert_eq!(
             shown(),
-            "* Alice is here\n* B␛ob is here\nAlice (unsigned): hi␍\nMe: posted\n* Alice (03030303) is here\n\
-             Alice (03030303) (unsigned): me too\n* B␛ob is now Rob\nRob (unsigned): new name\n\
-             Zoe (late): from afar\nZoe (late): more\nZoe: said before\n\
-             * Alice (01010101) left (the connection ended)\nAlice (unsigned): alone\n"
+            format!(
+                "* Alice is here\n* B␛ob is here\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (03030303) is here\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
+                 Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
+                 Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
+                 Alice (03030303, unsigned): alone\n"
+            )
         );
     }
 
@@ -252,7 +251,7 @@ mod tests {
     fn a_batch_of_any_size_comes_whole() {
         let (out, said) = output();
         let common = Common::new(Name::cut("Me").unwrap());
-        let mut sink = Sink::new(common, out.clone(), Some(out), Style::Plain);
+        let mut sink = Sink::new(common, out.clone(), Some(out), Style::Bare);
         let alice = peer(1, "Alice");
         let texts: Vec<_> = (0..50_000).map(|number| format!("text {number:050}")).collect();
         block_on(sink.print(texts.iter().map(|text| message(&alice, text)).collect()));
