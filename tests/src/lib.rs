@@ -10,6 +10,7 @@ pub mod ports;
 pub mod process;
 pub mod pty;
 pub mod raw;
+pub mod signer;
 pub mod sim;
 pub mod talk;
 pub mod vectors;

@@ -1,19 +1,23 @@
-//! The page in a headless Chromium: two pages on two nodes say, see, lose the node and get it back.
+//! The page in a headless Chromium: two pages on two nodes say, see, lose the node and get it back; a page tells what is odd.
 
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use tests::http;
 use tests::journal::{SOON, eventually};
 use tests::process::{Driver, Launch};
 use tests::raw::RawPeer;
+use tests::signer::Signer;
 use tests::webdriver::Browser;
 
 /// The key that sends (W3C WebDriver, section 17.4.2).
 const ENTER: char = '\u{e007}';
 
-/// None where no browser is installed, unless one is required.
-fn browser() -> Option<Browser> {
+/// One at a time; none where none is installed, unless one is required.
+fn browser() -> Option<(Browser, MutexGuard<'static, ()>)> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let browser = Browser::start();
     let required = std::env::var_os("CHAT_REQUIRE_BROWSER").is_some_and(|value| !value.is_empty());
     assert!(
@@ -25,7 +29,7 @@ fn browser() -> Option<Browser> {
         let note = "the browser test did not run: chromedriver or Chromium is missing\n";
         let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
     }
-    browser
+    browser.map(|browser| (browser, turn))
 }
 
 /// Types a message and sends it.
@@ -74,6 +78,29 @@ fn expect_marks(browser: &Browser, from: &str, marks: &[&str]) {
     browser.expect(&format!("{from} marked {marks:?}"), SOON, &script);
 }
 
+/// Waits until a message of Eve's is marked so.
+#[track_caller]
+fn expect_marked(browser: &Browser, text: &str, marks: &[&str]) {
+    let script = format!(
+        "return [...document.querySelectorAll('#log .message')].some(message => \
+         message.querySelector('.name').textContent === 'Eve' && message.querySelector('.text').textContent === {} \
+         && JSON.stringify([...message.querySelectorAll('.mark')].map(mark => mark.textContent)) === {})",
+        json!(text),
+        json!(json!(marks).to_string())
+    );
+    browser.expect(&format!("{text:?} marked {marks:?}"), SOON, &script);
+}
+
+/// Waits until the page has told this among what was said.
+#[track_caller]
+fn expect_notice(browser: &Browser, text: &str) {
+    let script = format!(
+        "return [...document.querySelectorAll('#log .notice')].some(notice => notice.textContent.startsWith({}))",
+        json!(text)
+    );
+    browser.expect(text, SOON, &script);
+}
+
 /// Waits until the page says that its node is there, and that exactly these are here.
 #[track_caller]
 fn expect_here(browser: &Browser, names: &[&str], timeout: Duration) {
@@ -88,7 +115,7 @@ fn expect_here(browser: &Browser, names: &[&str], timeout: Duration) {
 
 #[test]
 fn two_pages_say_see_lose_the_node_and_get_it_back() {
-    let Some(browser) = browser() else { return };
+    let Some((browser, _turn)) = browser() else { return };
     let alice = Launch::new(Driver::Tokio, "Alice").start();
     let data = tempfile::tempdir().unwrap();
     let launch = Launch::new(Driver::Smol, "Bob").peer(alice.addr());
@@ -163,4 +190,32 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
         &browser,
         &["hello from the page", "and back", text_alone, "written while it was away", "welcome back"],
     );
+}
+
+#[test]
+fn the_page_tells_what_is_odd() {
+    let Some((browser, _turn)) = browser() else { return };
+    let bob = Launch::new(Driver::Tokio, "Bob").start();
+    browser.open(&format!("http://{}/", bob.api()));
+    expect_here(&browser, &["Bob"], SOON);
+    expect_notice(&browser, "Nobody is linked: what you say reaches no one until somebody comes");
+
+    let eve = Signer::join(bob.addr(), "Eve");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    // Three minutes ago by Bob's clock.
+    let at = now - 185_000;
+    eve.say(0, at, "zero");
+    expect_marked(&browser, "zero", &[]);
+    expect_notice(&browser, "Your clock is 3 min ahead of those of the others");
+    eve.say(2, at + 2, "two");
+    expect_notice(&browser, "1 message of Eve is missing");
+    expect_marked(&browser, "two", &[]);
+    eve.say(1, at + 1, "one");
+    expect_marked(&browser, "one", &["late"]);
+    eve.say(2, at + 3, "another two");
+    expect_marked(&browser, "another two", &["forked"]);
+    let in_order = "return JSON.stringify([...document.querySelectorAll('#log .message .text')] \
+                    .map(text => text.textContent)) === JSON.stringify(['zero', 'one', 'two', 'another two'])";
+    browser.expect("each in its place", SOON, in_order);
+    assert_eq!(browser.errors(), Vec::<String>::new());
 }

@@ -1,0 +1,58 @@
+//! A peer with a key of its own, which signs what the test makes up.
+
+use std::net::SocketAddr;
+
+use proto_core::wire::Frame;
+use proto_core::{ChatText, Draft, Entry, Name, NodeId};
+use serde_json::{Value, json};
+
+use crate::fuzz::peers::line;
+use crate::journal::SOON;
+use crate::raw::RawPeer;
+use crate::sim::hostile::Keys;
+use crate::version1::random_uuid;
+
+/// It has proven its key, and answers nothing: a node has enough of it after 45 seconds.
+pub struct Signer {
+    peer: RawPeer,
+    keys: Keys,
+    uname: Name,
+}
+
+impl Signer {
+    /// Dials and is greeted as the owner of a key that nobody had before.
+    ///
+    /// # Panics
+    /// When nobody listens there, or who does speaks something else.
+    #[track_caller]
+    pub fn join(addr: SocketAddr, uname: &str) -> Self {
+        let [nonce, more] = [(); 2].map(|()| random_uuid().replace('-', ""));
+        let secret = format!("{nonce}{more}").as_bytes()[..32].try_into().expect("32 bytes");
+        let keys = Keys::new(secret);
+        let peer = RawPeer::connect(addr);
+        let join = json!({
+            "node_id": keys.node_id(), "uname": uname, "v": 2, "nonce": nonce, "links": 0, "key": keys.key(),
+        });
+        peer.send(format!("JOIN|{join}\n"));
+        let theirs = peer.expect("JOIN|", SOON);
+        let theirs: Value = serde_json::from_str(&theirs["JOIN|".len()..]).expect("JSON");
+        let text = |key: &str| theirs[key].as_str().expect("a version 2 node with a key");
+        peer.send(format!("PROOF|{}\n", keys.proof(&nonce, text("nonce"), text("key"))));
+        peer.expect("PROOF|", SOON);
+        Self { peer, keys, uname: uname.parse().expect("a name") }
+    }
+
+    /// The id that follows from its key.
+    pub fn node_id(&self) -> NodeId {
+        self.keys.node_id()
+    }
+
+    /// Says an entry of its first epoch with this number and time.
+    #[track_caller]
+    pub fn say(&self, seq: u64, at: u64, text: &str) {
+        let texts = [ChatText::new(text).expect("a text")];
+        let draft = Draft { epoch: 1, seq, at, uname: &self.uname, texts: &texts, to: &[], via: None };
+        let entry: Entry = self.keys.sign_entry(&draft);
+        self.peer.send(line(&Frame::Chat(entry.sealed())));
+    }
+}
