@@ -23,6 +23,8 @@
 //! {"Error": "what was wrong with this socket's own text"}
 //! ```
 //!
+//! A peer is listed while it is linked, and its `state` says so; what changes by itself stands under `links` in `/status`.
+//!
 //! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
 //! asks for `/messages` after it opened a WebSocket can tell what it has from both.
 //!
