@@ -28,6 +28,8 @@ struct Entry {
     backoff: Backoff,
     /// Dials in a row at which nobody answered.
     failed: u32,
+    /// A dial has brought no link since somebody was last there, or since we were told.
+    tried: bool,
     /// Who is there: by the word of who told us, until a dial of ours has found somebody.
     node_id: Option<NodeId>,
     /// Who told us, until a dial of ours has found somebody.
@@ -145,7 +147,8 @@ impl Book {
 
     /// One of the addresses that are due and for which there is room. Of the found and of the told, a coin decides,
     /// so that however many were told, those that are known to be true come up; of the told, those come first that a
-    /// peer told whom we chose; among equals, chance decides, so that nobody chooses our neighbours by telling first.
+    /// peer told whom we chose; of each, those that no dial has tried in vain; among equals, chance decides, so that
+    /// nobody chooses our neighbours by telling first.
     pub(crate) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
         let due = |kind| self.waiting(kind).take_while(move |(next, _)| *next <= now).map(|(_, addr)| addr);
         let keyless = due(Kind::Keyless).next().filter(|_| room.keyless);
@@ -154,7 +157,12 @@ impl Book {
         }
         let advised = due(Kind::Advised).next().is_some();
         let told = due(if advised || !room.told { Kind::Advised } else { Kind::Told });
-        pick_either(due(Kind::Found), told, random)
+        let found = due(Kind::Found);
+        // One turn in four is open to all, so that who tells without end cannot starve those that were found.
+        let open = below(random, 4) == 0;
+        let in_turn = |addr: &SocketAddr| open || self.entries.get(addr).is_some_and(|entry| !entry.tried);
+        pick_either(found.clone().filter(in_turn), told.clone().filter(in_turn), random)
+            .or_else(|| pick_either(found, told, random))
     }
 
     /// An address that waits, due or not, and of which it is not known whether somebody is there now whom we would take:
@@ -257,6 +265,7 @@ impl Book {
         }
         self.change(addr, |entry| {
             entry.failed = failed;
+            entry.tried = true;
             entry.found = entry.found.filter(|at| now.since(*at) < limits.book_believed);
             let delay = entry.backoff.next(random, limits.backoff_min, entry.kind().ceiling(degree, limits));
             entry.state = State::Waiting { next: now + delay };
@@ -275,6 +284,7 @@ impl Book {
             entry.node_id = Some(node_id);
             entry.found = Some(now);
             entry.failed = 0;
+            entry.tried = false;
             entry.state = State::Linked(node_id);
         });
     }
@@ -301,6 +311,7 @@ impl Book {
                     entry.backoff.reset();
                 }
                 entry.failed = u32::from(!leaving.full);
+                entry.tried = false;
                 entry.found = entry.found.filter(|_| !leaving.broke).map(|_| leaving.at);
                 let ceiling = entry.kind().ceiling(degree, limits);
                 let next = leaving.at + entry.backoff.next(random, limits.backoff_min, ceiling);
@@ -341,6 +352,7 @@ impl Book {
             state,
             backoff: Backoff::default(),
             failed: 0,
+            tried: false,
             node_id: rumour.node_id,
             source: Some(rumour.source),
             advised: rumour.dialed,

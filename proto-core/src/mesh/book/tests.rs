@@ -202,6 +202,35 @@ fn what_is_dialed_is_chance_and_half_the_time_something_that_was_found() {
 }
 
 #[test]
+fn what_was_dialed_in_vain_gets_one_turn_in_four_while_there_is_something_else() {
+    let limits = Limits::default();
+    let (mut book, mut random) = (Book::default(), random());
+    for n in 0..20 {
+        assert!(book.learn(addr(n), of((n % 4) as u8), Instant::ORIGIN, &limits));
+    }
+    // Half of those that were found and half of those that were told have failed once more.
+    for n in 0..10 {
+        book.dialing(addr(n));
+        book.reached(addr(n), id(n as u8), Instant::ORIGIN);
+        book.left(id(n as u8), leaving(Instant::ORIGIN, false), 0, &mut random, &limits);
+    }
+    for n in (0..5).chain(10..15) {
+        book.dialing(addr(n));
+        book.failed(addr(n), false, 0, Instant::ORIGIN, &mut random, &limits);
+    }
+    let late = Instant::from_origin(limits.backoff_max);
+    let picks: Vec<_> = (0..4_000).filter_map(|_| book.pick_due(late, ALL, &mut random)).collect();
+    let share = |from: u16, to: u16| picks.iter().filter(|pick| (addr(from)..addr(to)).contains(pick)).count();
+    // Of each kind one of eight, but for chance.
+    assert!((400..600).contains(&(share(0, 5) + share(10, 15))), "{} {}", share(0, 5), share(10, 15));
+    assert!((1_900..2_100).contains(&share(0, 10)), "{}", share(0, 10));
+    for n in (5..10).chain(15..20) {
+        book.dialing(addr(n));
+    }
+    assert!(book.pick_due(late, ALL, &mut random).is_some());
+}
+
+#[test]
 fn what_peers_tell_whom_we_chose_comes_before_what_others_tell() {
     let limits = Limits::default();
     let mut book = Book::default();
