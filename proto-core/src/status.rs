@@ -23,6 +23,8 @@ pub struct Status {
     pub clock_ahead_ms: Option<i64>,
     /// Its links to peers that are here, in the order of their ids.
     pub links: Vec<LinkStatus>,
+    /// Connections that are no links: the greeting is not over, or they are being closed.
+    pub pending: usize,
     /// Its address book.
     pub book: BookStatus,
     /// Its place in the eager tree.
@@ -86,6 +88,8 @@ pub struct BookStatus {
     pub known: usize,
     /// Of these, linked now.
     pub linked: usize,
+    /// Of these, being dialed.
+    pub dialing: usize,
 }
 
 /// The place in the eager tree.
@@ -114,6 +118,10 @@ pub struct EntriesStatus {
     pub parked: usize,
     /// Authors known.
     pub authors: usize,
+    /// Ids of entries that came lately.
+    pub seen: usize,
+    /// Known to be elsewhere, by announcements and reconciliations, and asked for in turn.
+    pub awaited: usize,
 }
 
 /// Entries that are known to be missing.

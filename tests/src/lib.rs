@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod binary;
+pub mod bounds;
 pub mod fuzz;
 pub mod http;
 pub mod journal;

@@ -27,22 +27,26 @@ struct Scrape(Status);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Status { links, book, tree, entries, gaps, stats, clock_ahead_ms, .. } = &self.0;
+        let Status { links, pending, book, tree, entries, gaps, stats, clock_ahead_ms, .. } = &self.0;
         let queued = links.iter().map(|link| link.queued).sum();
         let keyed = links.iter().filter(|link| link.key.is_some()).count();
         let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let gauges = [
             ("peers", "Peers that are linked", links.len()),
             ("peers_with_key", "Of them, those that speak entries", keyed),
+            ("connections_pending", "Connections that are greeting or being closed", *pending),
             ("queued_bytes", "Bytes that wait to be written to peers", queued),
             ("book_known", "Addresses in the book", book.known),
             ("book_linked", "Of them, those that are linked", book.linked),
+            ("book_dialing", "Of them, those that are being dialed", book.dialing),
             ("tree_children", "Neighbours below this node in the eager tree", tree.children.len()),
             ("entries_held", "Entries in the window", entries.held),
             ("entries_bytes", "Bytes that they take", entries.bytes),
             ("entries_early", "Entries that wait for those before them", entries.early),
             ("entries_parked", "Entries that are dated too far ahead", entries.parked),
             ("authors", "Authors known", entries.authors),
+            ("entries_seen", "Ids of entries that came lately", entries.seen),
+            ("entries_awaited", "Entries that are elsewhere and asked for in turn", entries.awaited),
             (
                 "entries_missing",
                 "Entries known to be missing",

@@ -20,6 +20,7 @@ struct Shown<'a> {
     /// By which this clock is ahead of the others', where it is off.
     clock_ahead_ms: Option<i64>,
     links: Vec<Link<'a>>,
+    pending: usize,
     book: BookStatus,
     tree: &'a TreeStatus,
     entries: EntriesStatus,
@@ -51,6 +52,7 @@ pub(super) fn render(status: &Status) -> String {
         listen_addr: status.listen_addr,
         clock_ahead_ms: status.clock_ahead_ms,
         links: status.links.iter().map(Link::new).collect(),
+        pending: status.pending,
         book: status.book,
         tree: &status.tree,
         entries: status.entries,

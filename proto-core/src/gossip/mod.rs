@@ -243,6 +243,16 @@ impl Gossip {
         self.seen.contains(id)
     }
 
+    /// Ids of entries that came here lately.
+    pub(crate) fn seen(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Entries that are known to be elsewhere.
+    pub(crate) fn awaited(&self) -> usize {
+        self.missing.len() + self.wanted.len()
+    }
+
     /// An entry could not be kept: it may come again.
     pub(crate) fn forget(&mut self, id: &EntryId) {
         self.seen.forget(id);

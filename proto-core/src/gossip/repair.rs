@@ -47,6 +47,10 @@ pub(super) struct Found {
 }
 
 impl Missing {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// A neighbour announced an entry that is not here; the first announcer is asked `after` from now. False: it has
     /// announced too many already.
     #[must_use]

@@ -15,6 +15,10 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     pub(super) fn contains(&self, id: &EntryId) -> bool {
         self.ids.contains_key(id)
     }

@@ -26,6 +26,10 @@ struct Link {
 }
 
 impl Wanted {
+    pub(super) fn len(&self) -> usize {
+        self.from.len()
+    }
+
     /// These are wanted from that neighbour, the first first. What is wanted from another already stays with that one;
     /// what there is no room for is left to the next reconciliation, except that whoever holds most makes room for one
     /// who holds less. They are asked for after a moment: what is being said just now comes by itself.

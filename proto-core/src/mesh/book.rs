@@ -391,7 +391,7 @@ impl Book {
 
     pub(crate) fn status(&self) -> BookStatus {
         let linked = self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_)));
-        BookStatus { known: self.entries.len(), linked: linked.count() }
+        BookStatus { known: self.entries.len(), linked: linked.count(), dialing: 0 }
     }
 
     /// Compares the indexes with what they are indexes of.

@@ -337,7 +337,7 @@ impl Mesh {
 
     /// What is known of addresses.
     pub(crate) fn book_status(&self) -> BookStatus {
-        self.book.status()
+        BookStatus { dialing: self.learned_dials, ..self.book.status() }
     }
 
     /// Compares the indexes with what they are indexes of.

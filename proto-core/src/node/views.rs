@@ -25,6 +25,7 @@ impl Node {
             listen_addr: self.config.listen_addr,
             clock_ahead_ms: self.skew.ahead_ms(self.config.limits.clock_tolerance),
             links: self.link_statuses().collect(),
+            pending: self.links.values().filter(|link| link.is_pending()).count(),
             book: self.mesh.book_status(),
             tree: self.tree_status(),
             entries: EntriesStatus {
@@ -33,6 +34,8 @@ impl Node {
                 early: sizes.early,
                 parked: sizes.parked,
                 authors: sizes.authors,
+                seen: self.gossip.seen(),
+                awaited: self.gossip.awaited(),
             },
             gaps: gaps
                 .map(|gap| GapStatus {

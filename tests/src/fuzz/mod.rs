@@ -3,7 +3,6 @@
 //! Each takes bytes, whatever they are, and panics if something does not hold. Inputs read as text where they can, so
 //! that a corpus can be written, and a failure understood, by hand.
 
-mod bounds;
 mod conversation;
 mod frames;
 mod keyed;
@@ -13,7 +12,6 @@ mod node;
 pub mod peers;
 mod script;
 
-pub use bounds::check as check_bounds;
 pub use frames::{check_lines, frames};
 pub use ledger::Counts;
 pub use messages::messages;

@@ -9,7 +9,6 @@ use proto_core::{
     Node, NodeId, Outcome, PeerAddr,
 };
 
-use super::bounds;
 use super::keyed::Said;
 use super::ledger::{Counts, Goal, Ledger};
 use super::peers::{id_without_key, line};
@@ -121,7 +120,7 @@ impl World {
             self.ledger.take(&action);
         }
         self.ledger.drained(&self.node);
-        let status = bounds::check(&self.node);
+        let status = crate::bounds::check(&self.node);
         let standing = [
             ("has a parent", status.tree.parent.is_some()),
             ("has children", !status.tree.children.is_empty()),

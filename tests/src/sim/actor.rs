@@ -11,6 +11,11 @@ pub trait Actor: Send {
     /// Something happened; what is to be done goes into `todo`.
     fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>);
 
+    /// How often it has done what it is for, where that is worth counting.
+    fn acts(&self) -> u64 {
+        0
+    }
+
     /// What it printed since it was asked last, where it is one that prints.
     fn printed(&mut self) -> Vec<String> {
         Vec::new()

@@ -11,6 +11,7 @@ use proto_core::{
 
 use super::host::Host;
 use super::{HostId, Nanos, World};
+use crate::bounds;
 
 pub use rule::{Breach, Rule};
 
@@ -95,6 +96,9 @@ impl Checker {
     /// A version 1 node runs on this host, under this id.
     pub fn speaks_version_1(&mut self, host: HostId, node_id: NodeId) {
         self.speakers.insert(node_id, host);
+        // It has printed nothing yet, whatever one before it has.
+        self.views.remove(&host);
+        self.unaware.remove(&host);
     }
 
     /// The limits that a host's node is held to.
@@ -158,7 +162,7 @@ impl Checker {
             return;
         };
         let matched = self.is_matched(said, now) && !self.unaware.contains(&index);
-        if matched && !self.views.entry(index).or_default().lines.insert(text) {
+        if !self.views.entry(index).or_default().lines.insert(text) && matched {
             self.found(now, Rule::ShownOnce, format!("version 1 host {index} prints {line:?} again"));
         }
     }
@@ -286,15 +290,14 @@ impl Checker {
     /// The node has done what it wanted to do.
     pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
         let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
-        let limits = &view.limits;
-        let links = limits.held + limits.pending + limits.targets + limits.dials;
-        let mut broken = over("buffered", node.buffered(), limits.buffers)
-            .or_else(|| over("connections", node.connections(), links));
-        // These take longer to look at.
+        let mut broken = bounds::over_at_once(node, &view.limits);
+        // What takes longer to look at than the step, once a second, and what takes longer still, now and again.
         let second = now / 1_000_000_000;
-        if view.looked != second {
-            view.looked = second;
-            broken = broken.or_else(|| over_by_status(node, limits));
+        if std::mem::replace(&mut view.looked, second) != second {
+            let status = node.status();
+            broken = broken.or_else(|| bounds::over(&status, &view.limits));
+            let again = second % 10 == u64::from(index) % 10;
+            broken = broken.or_else(|| again.then(|| bounds::at_odds(node, &status)).flatten());
         }
         if let Some(broken) = broken {
             self.found(now, Rule::Bounded, format!("host {index}: {broken}"));
@@ -374,6 +377,21 @@ impl Checker {
         self.views.get(&host).is_some_and(|view| view.entries.contains(&id))
     }
 
+    /// Whether a host has shown a line of a version 1 node, or is one that has printed it.
+    pub fn has_line(&self, host: HostId, text: &str) -> bool {
+        self.views.get(&host).is_some_and(|view| view.lines.contains(text))
+    }
+
+    /// Whether every clock has been right all the time.
+    pub fn clocks_were_right(&self) -> bool {
+        !self.clocks_were_wrong
+    }
+
+    /// The ids that version 1 nodes go by, the one that runs on a host now last.
+    pub fn speakers(&self) -> impl Iterator<Item = (NodeId, HostId)> {
+        self.speakers.iter().map(|(id, host)| (*id, *host))
+    }
+
     /// Entries of honest authors that a host shows.
     pub fn shows(&self, host: HostId) -> usize {
         self.views.get(&host).map_or(0, |view| view.conversation.len())
@@ -389,27 +407,6 @@ impl Timeouts {
         (self.at, self.second) = (now, second);
         self.here <= TIMEOUTS.0 && self.within <= TIMEOUTS.1
     }
-}
-
-fn over(what: &str, is: usize, most: usize) -> Option<String> {
-    (is > most).then(|| format!("{what} is {is}, above {most}"))
-}
-
-/// The bound that a node's own account of itself shows it to have passed.
-fn over_by_status(node: &Node, limits: &Limits) -> Option<String> {
-    let status = node.status();
-    let queued = status.links.iter().map(|link| link.queued).max().unwrap_or_default();
-    let bounds = [
-        ("peers", node.peers().count(), limits.held),
-        ("addresses known", status.book.known, limits.book),
-        ("entries held", status.entries.held, limits.log_entries),
-        ("bytes of entries held", status.entries.bytes, limits.log_bytes),
-        ("entries that came early", status.entries.early, limits.early),
-        ("entries parked", status.entries.parked, limits.parked),
-        ("authors", status.entries.authors, limits.authors),
-        ("bytes queued on a link", queued, limits.queue_hard + limits.chunk),
-    ];
-    bounds.into_iter().find_map(|(what, is, most)| over(what, is, most))
 }
 
 /// The networks into which the live nodes fall: two are linked where each says that the other is here.

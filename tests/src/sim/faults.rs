@@ -47,11 +47,13 @@ pub enum Fault {
     Join,
     /// Somebody says much at once.
     Burst,
+    /// A version 1 node ends, and another starts in its place.
+    Replace,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Sever,
         Self::HalfOpen,
         Self::Vanish,
@@ -69,13 +71,14 @@ impl Fault {
         Self::Jump,
         Self::Join,
         Self::Burst,
+        Self::Replace,
     ];
 
     /// How often it is drawn, compared with the others.
     fn weight(self) -> u64 {
         match self {
             Self::Sever => 8,
-            Self::HalfOpen | Self::Crash | Self::Burst => 4,
+            Self::HalfOpen | Self::Crash | Self::Burst | Self::Replace => 4,
             Self::Leave | Self::Rebirth | Self::Partition | Self::Jump | Self::PowerLoss => 2,
             Self::Join => 1,
             _ => 3,
@@ -98,6 +101,7 @@ pub type Counts = BTreeMap<Fault, u64>;
 #[derive(Clone, Copy, Debug)]
 enum Repair {
     Start { host: HostId, memory: bool },
+    Return { host: HostId },
     Stop { host: HostId },
     Heal,
     Plug { host: HostId },
@@ -113,6 +117,10 @@ pub struct Chaos {
     most_hosts: usize,
     limits: Limits,
     said: u64,
+    /// Hosts of version 1 nodes.
+    pub version1: Vec<HostId>,
+    /// Of these, those where another is to start now.
+    pub returning: Vec<HostId>,
     /// What has happened so far.
     pub counts: Counts,
 }
@@ -132,6 +140,8 @@ impl Chaos {
             most_hosts,
             limits,
             said: 0,
+            version1: Vec::new(),
+            returning: Vec::new(),
             counts: Counts::new(),
         }
     }
@@ -159,6 +169,7 @@ impl Chaos {
                 *self.counts.entry(if memory { Fault::Restart } else { Fault::Rebirth }).or_default() += 1;
             }
             Repair::Start { .. } => {}
+            Repair::Return { host } => self.returning.push(host),
             Repair::Stop { host } => world.stop(host, true),
             Repair::Heal => {
                 self.partitioned = false;
@@ -196,6 +207,7 @@ impl Chaos {
             Fault::Restart | Fault::Rebirth => false,
             Fault::Partition | Fault::OneWay => self.part(world, fault == Fault::OneWay),
             Fault::Join => self.join(world),
+            Fault::Replace => self.replace(world),
             Fault::Unplug | Fault::Sleep | Fault::Skew | Fault::Jump | Fault::Burst => {
                 self.hit_host(world, fault)
             }
@@ -271,6 +283,14 @@ impl Chaos {
         true
     }
 
+    fn replace(&mut self, world: &mut World) -> bool {
+        let up: Vec<_> = self.version1.iter().copied().filter(|host| world.host(*host).is_up()).collect();
+        let Some(&host) = self.dice.pick(&up) else { return false };
+        world.stop(host, true);
+        self.later(world, 1, 30, Repair::Return { host });
+        true
+    }
+
     fn hit_host(&mut self, world: &mut World, fault: Fault) -> bool {
         let live = world.live();
         let Some(&host) = self.dice.pick(&live) else { return false };
@@ -281,7 +301,7 @@ impl Chaos {
             }
             Fault::Sleep => {
                 let time = self.dice.between(Duration::from_secs(1), Duration::from_secs(100));
-                world.sleep(host, time);
+                world.sleep(host, time, self.dice.chance(0.5));
             }
             Fault::Skew => {
                 let ahead = self.dice.below(2_000) as i64 - 1_000;

@@ -38,9 +38,13 @@ pub struct Host {
     pub started: Nanos,
     /// Connections of the present one.
     pub conns: Vec<ConnId>,
+    /// How often actors that have ended here did what they are for.
+    pub(super) acts_before: u64,
     pub(super) filter: Option<(Box<dyn Filter>, BTreeMap<ConnId, Lines>)>,
     pub(super) secret: [u8; 32],
     pub(super) asleep_until: Option<Nanos>,
+    /// Since when its monotonic clock stands still, if it does while the host sleeps.
+    pub(super) stands_since: Option<Nanos>,
     /// The host's monotonic clock shows zero at this time.
     pub(super) origin: Nanos,
     /// When [`Event::Wake`](super::Event::Wake) is planned.
@@ -97,9 +101,11 @@ impl Host {
             runs: 0,
             started: 0,
             conns: Vec::new(),
+            acts_before: 0,
             filter: None,
             secret: dice.secret(),
             asleep_until: None,
+            stands_since: None,
             origin: 0,
             wake_at: None,
             dice,
@@ -119,6 +125,12 @@ impl Host {
             Machine::Node(node) => Some(node),
             Machine::Off | Machine::Actor(_) => None,
         }
+    }
+
+    /// How often actors did here what they are for.
+    pub fn acts(&self) -> u64 {
+        let acts = if let Machine::Actor(actor) = &self.machine { actor.acts() } else { 0 };
+        self.acts_before + acts
     }
 
     /// Whether something runs here.
@@ -153,6 +165,7 @@ impl Host {
 
     /// The host's monotonic clock.
     pub fn local(&self, now: Nanos) -> Instant {
+        let now = self.stands_since.unwrap_or(now);
         Instant::from_origin(Duration::from_nanos(now.saturating_sub(self.origin)))
     }
 
@@ -175,6 +188,7 @@ impl Host {
         }
         let seed = self.dice.secret();
         self.origin = now;
+        self.stands_since = None;
         self.started = now;
         self.runs += 1;
         let mut node =

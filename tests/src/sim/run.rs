@@ -1,8 +1,10 @@
 //! One run: a network from a seed, chaos, then calm, and what it comes to.
 
+mod cast;
+mod last_words;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -13,11 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Breach, Checker, Rule};
 use super::faults::{Chaos, Counts};
-use super::hostile::{Hostile, Trick};
+use super::hostile::Hostile;
 use super::trace::{Digest, Recorder};
 use super::version1::Version1;
 use super::world::Tamper;
-use super::{Dice, Host, HostId, Latency, Nanos, NetConfig, World, nanos};
+use super::{Dice, Host, HostId, Nanos, World, nanos};
+use cast::{Odd, introduce, invite, net_config};
 
 /// What a run is to be like.
 #[derive(Clone, Debug)]
@@ -145,6 +148,8 @@ struct Run {
     chaos: Chaos,
     /// What runs on hosts that have no node.
     odd: BTreeMap<HostId, Odd>,
+    /// Version 1 nodes that were seen to hear, and to be heard, in the end.
+    heard_version1: u64,
     breach: Option<Breach>,
 }
 
@@ -165,8 +170,10 @@ impl Run {
         introduce(&mut world, &mut dice);
         let odd = invite(&mut world, &mut dice, options);
         let most_hosts = world.hosts().len() + nodes as usize / 4;
-        let chaos = Chaos::new(dice.fork(), most_hosts, options.limits.clone());
-        Self { world, dice, chaos, odd, breach: None }
+        let mut chaos = Chaos::new(dice.fork(), most_hosts, options.limits.clone());
+        chaos.version1 =
+            odd.iter().filter(|(_, odd)| **odd == Odd::Version1).map(|(host, _)| *host).collect();
+        Self { world, dice, chaos, odd, heard_version1: 0, breach: None }
     }
 
     /// From the beginning to the end; the time from the calm to one network with one view.
@@ -185,6 +192,7 @@ impl Run {
             }
             let now = self.world.now();
             self.chaos.repair(&mut self.world);
+            self.start_again();
             if strike <= now {
                 strike = now + nanos(self.dice.exponential(hurry)) + 1;
                 if options.faults {
@@ -230,6 +238,13 @@ impl Run {
         }
     }
 
+    /// Other version 1 nodes, in the place of those that ended.
+    fn start_again(&mut self) {
+        for host in std::mem::take(&mut self.chaos.returning) {
+            self.start(host);
+        }
+    }
+
     fn somebody_says(&mut self) {
         let mut live = self.world.live();
         live.extend(self.odd.iter().filter(|(_, odd)| **odd == Odd::Version1).map(|(host, _)| *host));
@@ -241,6 +256,7 @@ impl Run {
     fn calm(&mut self, options: &Options) -> Option<Nanos> {
         const STEP: Duration = Duration::from_secs(5);
         self.chaos.calm(&mut self.world);
+        self.start_again();
         // Some go on while the others have their calm.
         if self.dice.chance(0.5) {
             for host in self.odd.iter().filter(|(_, odd)| **odd != Odd::Version1).map(|(host, _)| *host) {
@@ -275,38 +291,18 @@ impl Run {
         self.last_words().then_some(settled)
     }
 
-    /// What is said in a network that has settled reaches all at once.
-    fn last_words(&mut self) -> bool {
-        let live = self.world.live();
-        let Some(host) = self.dice.pick(&live).copied() else { return true };
-        let said = match self.world.say(host, "the last words") {
-            Ok(proto_core::Outcome::Said(entries)) => entries,
-            Ok(proto_core::Outcome::Done) | Err(_) => Vec::new(),
-        };
-        if !self.world.run_for(Duration::from_secs(10)) {
-            return false;
-        }
-        let check = self.world.probes.check.as_ref();
-        let right = live.iter().filter(|host| self.world.host(**host).clock.is_right());
-        let deaf: Vec<_> = right
-            .filter(|host| {
-                !said.iter().all(|entry| check.is_some_and(|check| check.has_shown(**host, entry.id())))
-            })
-            .collect();
-        // A clock that was far ahead goes on from there when it is right again.
-        let due = self.world.unix_ms() + self.world.host(host).limits.clock_tolerance.as_millis() as u64;
-        if !deaf.is_empty() && said.iter().all(|entry| entry.at() < due - 10_000) {
-            let what = format!("hosts {deaf:?} do not show the last words of host {host}");
-            self.breach = Some(Breach { at: self.world.now(), rule: Rule::SameView, what });
-        }
-        self.breach.is_none()
-    }
-
     /// Who else was there, and what befell the bytes.
     fn tally(&self) -> BTreeMap<String, u64> {
-        let mut tally = BTreeMap::from([("split".to_owned(), self.world.net().splits)]);
-        for odd in self.odd.values() {
+        let mut tally = BTreeMap::from([
+            ("split".to_owned(), self.world.net().splits),
+            ("version 1 heard".to_owned(), self.heard_version1),
+        ]);
+        for (host, odd) in &self.odd {
             *tally.entry(odd.to_string()).or_default() += 1;
+            if matches!(odd, Odd::Hostile(_)) {
+                let acts = tally.entry(format!("{odd}, acts")).or_default();
+                *acts += self.world.host(*host).acts();
+            }
         }
         tally
     }
@@ -324,74 +320,5 @@ impl Run {
             settled: None,
             digest: self.world.probes.digest.as_ref().map_or(0, Digest::value),
         }
-    }
-}
-
-/// What is no honest node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Odd {
-    Version1,
-    Hostile(Trick),
-}
-
-impl fmt::Display for Odd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version1 => f.write_str("version 1"),
-            Self::Hostile(trick) => write!(f, "hostile {trick}"),
-        }
-    }
-}
-
-/// Adds version 1 nodes to a third of all networks, and hostile peers to half of them: one for four honest at most.
-fn invite(world: &mut World, dice: &mut Dice, options: &Options) -> BTreeMap<HostId, Odd> {
-    let honest = world.hosts().len() as u64;
-    let mut odd = Vec::new();
-    if options.version1 && dice.chance(0.33) {
-        odd.extend((0..1 + dice.below(2)).map(|_| Odd::Version1));
-    }
-    if options.hostile && dice.chance(0.5) {
-        let count = 1 + dice.below(honest.div_ceil(4));
-        odd.extend((0..count).filter_map(|_| dice.pick(&Trick::ALL).copied()).map(Odd::Hostile));
-    }
-    let mut hosts = BTreeMap::new();
-    for kind in odd {
-        let host = world.add_host(options.limits.clone());
-        world.host_mut(host).honest = false;
-        let known = dice.below(honest) as HostId;
-        world.host_mut(host).targets = vec![world.host(known).addr];
-        hosts.insert(host, kind);
-    }
-    hosts
-}
-
-fn net_config(dice: &mut Dice) -> NetConfig {
-    let ms = Duration::from_millis;
-    let latency = match dice.below(3) {
-        0 => Latency::Constant(ms(dice.below(100))),
-        1 => Latency::Uniform(ms(1), ms(2 + dice.below(200))),
-        _ => Latency::Exponential(ms(1 + dice.below(100))),
-    };
-    let sometimes = |dice: &mut Dice, share: f64| dice.chance(share).then(|| dice.share());
-    NetConfig {
-        latency,
-        jitter: sometimes(dice, 0.5).map_or(Duration::ZERO, |share| ms(50).mul_f64(share)),
-        split: sometimes(dice, 0.5).map_or(0.0, |share| share / 2.0),
-        window: (16 * 1024) << dice.below(5),
-        flush: sometimes(dice, 0.5).map(|share| ms(5).mul_f64(share)),
-        bandwidth: sometimes(dice, 0.3).map(|share| 20_000 + (share * 400_000.0) as u64),
-    }
-}
-
-/// Users tell their nodes whom to dial: all the first, each the one before, or each one of those before.
-fn introduce(world: &mut World, dice: &mut Dice) {
-    let style = dice.below(3);
-    for host in 1..world.hosts().len() as HostId {
-        let known = match style {
-            0 => 0,
-            1 => host - 1,
-            _ => dice.below(u64::from(host)) as HostId,
-        };
-        world.host_mut(host).targets = vec![world.host(known).addr];
     }
 }

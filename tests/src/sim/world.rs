@@ -199,6 +199,7 @@ impl World {
     /// Ends what runs on a host. With `word`, its operating system ends the connections; without, they are just gone.
     pub fn stop(&mut self, index: HostId, word: bool) {
         let host = &mut self.hosts[index as usize];
+        host.acts_before = host.acts();
         host.machine = Machine::Off;
         host.dark = !word;
         host.wake_at = None;
@@ -217,12 +218,13 @@ impl World {
         }
     }
 
-    /// Suspends a host.
-    pub fn sleep(&mut self, index: HostId, time: Duration) {
+    /// Suspends a host. Its monotonic clock goes on meanwhile, as on Windows, or stands still, as on Linux and macOS.
+    pub fn sleep(&mut self, index: HostId, time: Duration, stands_still: bool) {
         let host = &mut self.hosts[index as usize];
         if host.asleep_until.is_none() {
             let until = self.now + nanos(time);
             host.asleep_until = Some(until);
+            host.stands_since = stands_still.then_some(self.now);
             self.queue.push(until, Event::Awake { host: index });
         }
     }

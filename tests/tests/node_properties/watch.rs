@@ -10,7 +10,8 @@ use proto_core::{
     Action, ChatText, Command, Config, ConnId, DialError, EntryId, Identity, Input, Instant, Limits, Message,
     Node, NodeId, OwnedInput, PeerAddr, PeerInfo,
 };
-use tests::fuzz::{check_bounds, peers};
+use tests::bounds;
+use tests::fuzz::peers;
 
 use super::said::{EPOCH_MS, Said, join_with_key};
 
@@ -355,7 +356,7 @@ impl Watch {
         assert_eq!(ids.len(), self.node.peers().count());
         assert!(!ids.contains(&self.node.id()));
         assert!(self.node.buffered() <= limits.buffers);
-        check_bounds(&self.node);
+        bounds::check(&self.node);
     }
 }
 

@@ -220,7 +220,8 @@ fn what_was_dialed_in_vain_gets_one_turn_in_four_while_there_is_something_else()
     }
     let late = Instant::from_origin(limits.backoff_max);
     let picks: Vec<_> = (0..4_000).filter_map(|_| book.pick_due(late, ALL, &mut random)).collect();
-    let share = |from: u16, to: u16| picks.iter().filter(|pick| (addr(from)..addr(to)).contains(pick)).count();
+    let share =
+        |from: u16, to: u16| picks.iter().filter(|pick| (addr(from)..addr(to)).contains(pick)).count();
     // Of each kind one of eight, but for chance.
     assert!((400..600).contains(&(share(0, 5) + share(10, 15))), "{} {}", share(0, 5), share(10, 15));
     assert!((1_900..2_100).contains(&share(0, 10)), "{}", share(0, 10));

@@ -45,6 +45,8 @@ pub enum Rule {
     OneNetwork,
     /// In the end all live nodes show the same, and all that live ones said.
     SameView,
+    /// In the end version 1 nodes hear the others, and are heard.
+    Version1,
 }
 
 impl fmt::Display for Rule {
@@ -59,6 +61,7 @@ impl fmt::Display for Rule {
             Self::Sleeps => "does not sleep",
             Self::OneNetwork => "not one network",
             Self::SameView => "not the same view",
+            Self::Version1 => "a version 1 node is left out",
         })
     }
 }

@@ -41,6 +41,8 @@ pub struct Hostile {
     ids: Vec<String>,
     /// What it said under its own key.
     said: u64,
+    /// How often it did the bad thing.
+    acts: u64,
 }
 
 /// A connection of it.
@@ -80,6 +82,7 @@ impl Hostile {
             heard: Vec::new(),
             ids: Vec::new(),
             said: 0,
+            acts: 0,
         }
     }
 
@@ -100,6 +103,8 @@ impl Hostile {
         if matches!(self.trick, Trick::Deaf) {
             todo.push(Todo::Pause(conn, true));
         }
+        // These do nothing more than this.
+        self.acts += u64::from(matches!(self.trick, Trick::Silent | Trick::HalfJoin | Trick::Deaf));
         self.talks.insert(conn, Talk { keys: own, nonce, dialed, ..Talk::default() });
     }
 
@@ -166,6 +171,7 @@ impl Hostile {
             let mut out = Vec::new();
             self.play(now, conn, &mut out);
             if !out.is_empty() {
+                self.acts += 1;
                 todo.push(Todo::Send(conn, out));
             }
         }
@@ -194,5 +200,9 @@ impl Actor for Hostile {
             Happening::Woken => self.wake(now, todo),
             Happening::Refused(_) | Happening::Say(_) => {}
         }
+    }
+
+    fn acts(&self) -> u64 {
+        self.acts
     }
 }

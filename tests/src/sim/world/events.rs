@@ -39,6 +39,8 @@ impl World {
             Event::Awake { host } => {
                 let state = &mut self.hosts[host as usize];
                 state.asleep_until = None;
+                let stood = state.stands_since.take().map_or(0, |since| self.now - since);
+                state.origin += stood;
                 let unix_ms = state.clock.unix_ms(self.now);
                 self.input(host, Input::WallClock { unix_ms });
             }

@@ -1,0 +1,78 @@
+//! Who takes part in a run, whom they know, and what network they are on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::Options;
+use crate::sim::hostile::Trick;
+use crate::sim::{Dice, HostId, Latency, NetConfig, World};
+
+/// What is no honest node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    Version1,
+    Hostile(Trick),
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version1 => f.write_str("version 1"),
+            Self::Hostile(trick) => write!(f, "hostile {trick}"),
+        }
+    }
+}
+
+/// Adds version 1 nodes to a third of all networks, and hostile peers to half of them: one for four honest at most.
+pub(super) fn invite(world: &mut World, dice: &mut Dice, options: &Options) -> BTreeMap<HostId, Odd> {
+    let honest = world.hosts().len() as u64;
+    let mut odd = Vec::new();
+    if options.version1 && dice.chance(0.33) {
+        odd.extend((0..1 + dice.below(2)).map(|_| Odd::Version1));
+    }
+    if options.hostile && dice.chance(0.5) {
+        let count = 1 + dice.below(honest.div_ceil(4));
+        odd.extend((0..count).filter_map(|_| dice.pick(&Trick::ALL).copied()).map(Odd::Hostile));
+    }
+    let mut hosts = BTreeMap::new();
+    for kind in odd {
+        let host = world.add_host(options.limits.clone());
+        world.host_mut(host).honest = false;
+        let known = dice.below(honest) as HostId;
+        world.host_mut(host).targets = vec![world.host(known).addr];
+        hosts.insert(host, kind);
+    }
+    hosts
+}
+
+pub(super) fn net_config(dice: &mut Dice) -> NetConfig {
+    let ms = Duration::from_millis;
+    let latency = match dice.below(3) {
+        0 => Latency::Constant(ms(dice.below(100))),
+        1 => Latency::Uniform(ms(1), ms(2 + dice.below(200))),
+        _ => Latency::Exponential(ms(1 + dice.below(100))),
+    };
+    let sometimes = |dice: &mut Dice, share: f64| dice.chance(share).then(|| dice.share());
+    NetConfig {
+        latency,
+        jitter: sometimes(dice, 0.5).map_or(Duration::ZERO, |share| ms(50).mul_f64(share)),
+        split: sometimes(dice, 0.5).map_or(0.0, |share| share / 2.0),
+        window: (16 * 1024) << dice.below(5),
+        flush: sometimes(dice, 0.5).map(|share| ms(5).mul_f64(share)),
+        bandwidth: sometimes(dice, 0.3).map(|share| 20_000 + (share * 400_000.0) as u64),
+    }
+}
+
+/// Users tell their nodes whom to dial: all the first, each the one before, or each one of those before.
+pub(super) fn introduce(world: &mut World, dice: &mut Dice) {
+    let style = dice.below(3);
+    for host in 1..world.hosts().len() as HostId {
+        let known = match style {
+            0 => 0,
+            1 => host - 1,
+            _ => dice.below(u64::from(host)) as HostId,
+        };
+        world.host_mut(host).targets = vec![world.host(known).addr];
+    }
+}

@@ -1,0 +1,90 @@
+//! What is said in a network that has settled reaches all at once.
+
+use std::time::Duration;
+
+use super::Run;
+use super::cast::Odd;
+use crate::sim::HostId;
+use crate::sim::check::{Breach, Rule};
+
+/// How long the last words may take.
+const TIME: Duration = Duration::from_secs(10);
+
+/// Links to version 1 nodes are settled so long after both sides have them.
+const GREETED: Duration = Duration::from_secs(3);
+
+impl Run {
+    /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
+    pub(super) fn last_words(&mut self) -> bool {
+        let before = self.linked_version1();
+        if !self.world.run_for(GREETED) {
+            return false;
+        }
+        let live = self.world.live();
+        let Some(host) = self.dice.pick(&live).copied() else { return true };
+        let said = match self.world.say(host, "the last words") {
+            Ok(proto_core::Outcome::Said(entries)) => entries,
+            Ok(proto_core::Outcome::Done) | Err(_) => Vec::new(),
+        };
+        let speaker = self.dice.pick(&before).copied();
+        if let Some(speaker) = speaker {
+            let _ = self.world.say(speaker, &last_line(speaker));
+        }
+        if !self.world.run_for(TIME) {
+            return false;
+        }
+        let check = self.world.probes.check.as_ref();
+        let right = live.iter().filter(|host| self.world.host(**host).clock.is_right());
+        let deaf: Vec<_> = right
+            .filter(|host| {
+                !said.iter().all(|entry| check.is_some_and(|check| check.has_shown(**host, entry.id())))
+            })
+            .collect();
+        // A clock that was far ahead goes on from there when it is right again.
+        let due = self.world.unix_ms() + self.world.host(host).limits.clock_tolerance.as_millis() as u64;
+        if !deaf.is_empty() && said.iter().all(|entry| entry.at() < due - 10_000) {
+            let what = format!("hosts {deaf:?} do not show the last words of host {host}");
+            self.breach = Some(Breach { at: self.world.now(), rule: Rule::SameView, what });
+        }
+        self.breach = self.breach.take().or_else(|| self.unheard_version1(&before, speaker, &live));
+        self.breach.is_none()
+    }
+
+    /// Version 1 nodes that hosts with a node have as a peer.
+    fn linked_version1(&self) -> Vec<HostId> {
+        let Some(check) = &self.world.probes.check else { return Vec::new() };
+        let nodes = || self.world.live().into_iter().filter_map(|host| self.world.host(host).node());
+        let is_peer = |id| nodes().any(|node| node.peers().any(|peer| peer.node_id == id));
+        let speakers = check.speakers().filter(|(id, host)| {
+            self.odd.get(host) == Some(&Odd::Version1) && self.world.host(*host).is_up() && is_peer(*id)
+        });
+        speakers.map(|(_, host)| host).collect()
+    }
+
+    /// What a version 1 node that stayed linked has not heard, or others have not heard of one. What is said by those
+    /// whose clock was wrong is dated wrongly, and may be held back.
+    fn unheard_version1(
+        &mut self,
+        before: &[HostId],
+        speaker: Option<HostId>,
+        live: &[HostId],
+    ) -> Option<Breach> {
+        let after = self.linked_version1();
+        let stayed: Vec<_> = before.iter().copied().filter(|host| after.contains(host)).collect();
+        let check = self.world.probes.check.as_ref().filter(|check| check.clocks_were_right())?;
+        let breach = |what| Some(Breach { at: self.world.now(), rule: Rule::Version1, what });
+        self.heard_version1 += stayed.len() as u64;
+        if let Some(host) = stayed.iter().find(|host| !check.has_line(**host, "the last words")) {
+            return breach(format!("version 1 host {host} does not print the last words"));
+        }
+        let speaker = speaker.filter(|speaker| stayed.contains(speaker))?;
+        let deaf: Vec<_> = live.iter().filter(|host| !check.has_line(**host, &last_line(speaker))).collect();
+        (!deaf.is_empty()).then(|| {
+            breach(format!("hosts {deaf:?} do not show the last words of version 1 host {speaker}"))
+        })?
+    }
+}
+
+fn last_line(speaker: HostId) -> String {
+    format!("the last line of host {speaker}")
+}
