@@ -50,6 +50,11 @@ pub enum Event {
         /// The end.
         conn: ConnId,
     },
+    /// What was sent at this end has not been acknowledged for long.
+    GiveUp {
+        /// The end.
+        conn: ConnId,
+    },
     /// A dial reaches the host it is for.
     Knock {
         /// The index of the dial.

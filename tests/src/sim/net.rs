@@ -53,6 +53,10 @@ impl Default for NetConfig {
     }
 }
 
+/// How long what was sent may go unacknowledged before the operating system gives a connection up: as the drivers set
+/// it on their sockets.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 /// A line across which nothing gets through.
 #[derive(Clone, Debug)]
 pub struct Partition {
@@ -116,6 +120,8 @@ struct End {
     unread: usize,
     flush_owed: bool,
     bandwidth: Option<u64>,
+    /// Something sent from here will not be acknowledged, and this side gives the connection up some time.
+    doubted: bool,
 }
 
 #[derive(Debug)]
@@ -193,6 +199,7 @@ impl Net {
                 unread: 0,
                 flush_owed: false,
                 bandwidth: self.config.bandwidth,
+                doubted: false,
             });
         }
         [near, far]
@@ -252,6 +259,9 @@ impl Net {
         let len = bytes.len();
         let content = Content::Bytes { bytes, from: 0 };
         let on_its_way = self.deliver(queue, now, other, delay, len, content);
+        if self.is_lost(conn) {
+            self.give_up_later(queue, now, conn);
+        }
         if !on_its_way && answers && !self.blocks(host, peer) {
             self.deliver(queue, now, conn, 2 * delay, 0, Content::End);
         }
@@ -379,6 +389,19 @@ impl Net {
     pub fn lose(&mut self, conn: ConnId) {
         if let Some(end) = self.end_mut(conn) {
             end.lost = true;
+        }
+    }
+
+    /// Whether nothing arrives any more at one of the two ends, so that what is sent from either is not acknowledged.
+    pub fn is_lost(&self, conn: ConnId) -> bool {
+        let lost = |conn| self.end(conn).is_none_or(|end| end.lost);
+        self.end(conn).is_some_and(|end| end.lost || lost(end.other))
+    }
+
+    fn give_up_later(&mut self, queue: &mut Queue<Event>, now: Nanos, conn: ConnId) {
+        if let Some(end) = self.end_mut(conn).filter(|end| !end.doubted) {
+            end.doubted = true;
+            queue.push(now + nanos(UNACKNOWLEDGED), Event::GiveUp { conn });
         }
     }
 

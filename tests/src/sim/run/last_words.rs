@@ -10,12 +10,19 @@ use crate::sim::check::{Breach, Rule};
 /// How long the last words may take.
 const TIME: Duration = Duration::from_secs(10);
 
+/// A connection with a version 1 node that has died unnoticed is found out by blank lines, or never where it says nothing
+/// itself; a new one follows.
+const FOUND_OUT: Duration = Duration::from_secs(90);
+
 /// Links to version 1 nodes are settled so long after both sides have them.
 const GREETED: Duration = Duration::from_secs(3);
 
 impl Run {
     /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
     pub(super) fn last_words(&mut self) -> bool {
+        if self.has_lost_version1() && !self.world.run_for(FOUND_OUT) {
+            return false;
+        }
         let before = self.linked_version1();
         if !self.world.run_for(GREETED) {
             return false;
@@ -48,6 +55,13 @@ impl Run {
         }
         self.breach = self.breach.take().or_else(|| self.unheard_version1(&before, speaker, &live));
         self.breach.is_none()
+    }
+
+    /// Whether a connection with a version 1 node has died, and one of the two does not know.
+    fn has_lost_version1(&self) -> bool {
+        let version1 = self.odd.iter().filter(|(_, odd)| **odd == Odd::Version1);
+        let mut conns = version1.flat_map(|(host, _)| &self.world.host(*host).conns);
+        conns.any(|conn| self.world.net().is_lost(*conn))
     }
 
     /// Version 1 nodes that hosts with a node have as a peer.

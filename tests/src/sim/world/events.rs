@@ -27,6 +27,7 @@ impl World {
                     self.input(index, Input::Flushed { conn });
                 }
             }
+            Event::GiveUp { conn } => self.closed(conn, false),
             Event::Knock { dial } => self.knock(dial),
             Event::Answered { dial } => self.answered(dial),
             Event::Wake { host } => {
@@ -50,7 +51,9 @@ impl World {
     /// The host that sleeps through this event, and until when.
     fn sleeper(&self, event: Event) -> Option<(HostId, Nanos)> {
         let index = match event {
-            Event::Arrive { conn } | Event::Flushed { conn } => self.net.host(conn)?,
+            Event::Arrive { conn } | Event::Flushed { conn } | Event::GiveUp { conn } => {
+                self.net.host(conn)?
+            }
             Event::Answered { dial } => self.dials.get(dial as usize)?.as_ref()?.host,
             Event::Knock { dial } => host_at(self.dials.get(dial as usize)?.as_ref()?.to, self.hosts.len())?,
             Event::Wake { host } => host,
