@@ -309,6 +309,11 @@ pub struct Limits {
     pub bridge_waiting_bytes: usize,
     /// Ids known of those that one version 1 peer is linked to; more are passed over. *Guess.*
     pub bridge_linked: usize,
+    /// On average, a version 1 peer that another node is to tell is asked so often whom it is linked to. *Guess.*
+    pub bridge_ask_every: Duration,
+    /// When that other node is no longer linked to us, the question is not put off for more than twice this. *Guess*: what a
+    /// version 1 peer and the network need to see that a node is gone.
+    pub bridge_ask_soon: Duration,
 }
 
 impl Default for Limits {
@@ -439,6 +444,8 @@ impl Default for Limits {
             bridge_waiting: 1000,
             bridge_waiting_bytes: MIB,
             bridge_linked: 256,
+            bridge_ask_every: Duration::from_secs(600),
+            bridge_ask_soon: Duration::from_secs(2),
         }
     }
 }

@@ -29,7 +29,6 @@ pub fn over(status: &Status, limits: &Limits) -> Option<String> {
     let gaps = limits.authors * limits.epochs_per_author * limits.gaps_per_epoch;
     first_over(&[
         ("peers", status.links.len(), limits.held),
-        ("connections that are no links", status.pending, limits.pending + limits.held),
         // What the user wants dialed is linked whatever the degree.
         (
             "accepted links to peers with a key",

@@ -43,6 +43,9 @@ struct Peer {
     /// Whom it is linked to by its word; none if it has not said so yet.
     linked: Option<BTreeSet<NodeId>>,
     turn: Option<Turn>,
+    /// When it is asked whom it is linked to, if it is not our turn then; none before it has said so, and where it says so
+    /// by itself.
+    ask: Option<Instant>,
 }
 
 /// The time in which it is this node that tells a peer what others say. Two nodes learn at different moments that one takes
@@ -62,7 +65,7 @@ impl Bridge {
 
     /// A peer without a key is here; `named`: the id is of its own choice.
     pub(crate) fn came(&mut self, peer: NodeId, named: bool, at: u64) {
-        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None });
+        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None, ask: None });
     }
 
     /// It is no longer here. What it said is brought in all the same.
@@ -101,6 +104,31 @@ impl Bridge {
         peer.take_turn(self.us, from, at);
     }
 
+    /// This peer's `PEERS` do not come when a link of its ends: it is to be asked again then.
+    pub(crate) fn ask_at(&mut self, peer: NodeId, at: Instant) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.ask = Some(at);
+        }
+    }
+
+    /// This node with a key is not linked to us any more, and may be gone: those whom it told are asked then at the latest.
+    pub(crate) fn unlinked(&mut self, node_id: NodeId, at: Instant) {
+        let us = self.us;
+        let told = |peer: &Peer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
+        for peer in self.peers.values_mut().filter(|peer| node_id < us && told(peer)) {
+            peer.ask = peer.ask.map(|before| before.min(at));
+        }
+    }
+
+    /// A peer that is to be asked now whom it is linked to, once.
+    pub(crate) fn next_to_ask(&mut self, now: Instant) -> Option<NodeId> {
+        let us = self.us;
+        let due = |peer: &Peer| peer.asks_at(us).is_some_and(|at| at <= now);
+        let (node_id, peer) = self.peers.iter_mut().find(|(_, peer)| due(peer))?;
+        peer.ask = None;
+        Some(*node_id)
+    }
+
     /// This node has left the network: nobody waits for it to tell or to bring in anything.
     pub(crate) fn gone(&mut self, node_id: NodeId, at: u64) {
         for peer in self.peers.values_mut() {
@@ -137,9 +165,10 @@ impl Bridge {
         !known
     }
 
-    /// When [`next_due`](Self::next_due) has something.
+    /// When [`next_due`](Self::next_due) or [`next_to_ask`](Self::next_to_ask) has something.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.utterances.deadline()
+        let ask = self.peers.values().filter_map(|peer| peer.asks_at(self.us)).min();
+        self.utterances.deadline().into_iter().chain(ask).min()
     }
 
     /// Lines of one speaker that nobody else has brought in.
@@ -167,6 +196,11 @@ impl Bridge {
         one == other || names(one, other) || names(other, one)
     }
 
+    /// Whether no such peer is here.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.peers.is_empty()
+    }
+
     pub(crate) fn is_consistent(&self) -> bool {
         self.utterances.is_consistent()
     }
@@ -178,6 +212,11 @@ impl Peer {
     fn rank(&self, us: NodeId) -> usize {
         let Some(linked) = &self.linked else { return 1 };
         linked.range(..us).filter(|id| id.is_of_key()).count()
+    }
+
+    /// When it is asked whom it is linked to: only if another than us is to tell it.
+    fn asks_at(&self, us: NodeId) -> Option<Instant> {
+        self.ask.filter(|_| self.rank(us) > 0)
     }
 
     /// Whom it is linked to has changed, at the time `at`: if it is our turn now and was not, it is from `from` on.

@@ -25,7 +25,7 @@ use targets::Targets;
 
 pub(crate) use book::{Leaving, Room, Rumour};
 pub(crate) use reach::is_credible;
-pub(crate) use roster::Roster;
+pub(crate) use roster::{Peer, Roster};
 pub(crate) use targets::{Attempt, TargetId};
 pub(crate) use upkeep::{Chore, Chores, Upkeep};
 

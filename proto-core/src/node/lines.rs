@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use super::Node;
 use super::say::lines;
 use crate::bridge;
+use crate::random::uniform;
 use crate::wire::PeerRecord;
-use crate::{Action, ConnId, Entry, Message, NodeId, PeerInfo, Version, Via};
+use crate::{Action, ConnId, Entry, Instant, Message, NodeId, PeerInfo, Version, Via};
 
 impl Node {
     /// A peer without a key is here.
@@ -26,7 +27,39 @@ impl Node {
             let ids = records.iter().filter_map(|record| record.node_id);
             let at = self.clock.time(self.now);
             self.bridge.named(peer, ids, info.version == Version::V1, at, &self.config.limits);
+            if info.version == Version::V1 {
+                let again = self.ask_again_at();
+                self.bridge.ask_at(peer, again);
+            }
         }
+    }
+
+    /// A node with a key is no longer linked, without a word of leaving the network.
+    pub(super) fn teller_unlinked(&mut self, node_id: NodeId) {
+        if !self.bridge.is_idle() {
+            let soon = self.config.limits.bridge_ask_soon;
+            let at = self.now + soon + uniform(&mut self.random, soon);
+            self.bridge.unlinked(node_id, at);
+        }
+    }
+
+    /// Version 1 peers say whom they are linked to when somebody says `JOIN`, and to all that are linked to them: whoever
+    /// is first spares the others the question.
+    pub(super) fn ask_line_peers(&mut self) {
+        while let Some(node_id) = self.bridge.next_to_ask(self.now) {
+            let again = self.ask_again_at();
+            self.bridge.ask_at(node_id, again);
+            let Some(conn) = self.roster.get(node_id).map(|peer| peer.active) else { continue };
+            let Some(frame) = self.join_frame(conn) else { continue };
+            self.send(conn, &frame);
+            self.sample_peers(conn, node_id);
+            self.touch(conn);
+        }
+    }
+
+    fn ask_again_at(&mut self) -> Instant {
+        let every = self.config.limits.bridge_ask_every;
+        self.now + every / 2 + uniform(&mut self.random, every)
     }
 
     /// A line came from a peer that is here.

@@ -9,9 +9,9 @@ use super::degree::Admission;
 use super::entries::context;
 use crate::gossip::Context;
 use crate::link::{Link, Opener, Phase};
-use crate::mesh::{Attempt, Leaving};
+use crate::mesh::{Attempt, Leaving, Peer};
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord};
-use crate::{Action, ConnId, DialError, LeaveReason, NodeId, PeerInfo, Version, Violation};
+use crate::{Action, ConnId, DialError, Instant, LeaveReason, NodeId, PeerInfo, Version, Violation};
 
 /// How a link ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,24 +246,38 @@ impl Node {
             (None, true, _) | (None, false, Ending::Bye(_)) => Attempt::NotAChatNode,
             (None, false, _) => Attempt::Failed(DialError::Other),
         };
-        // A version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
-        let over = match ending {
-            Ending::Bye(_) => self.now + self.config.limits.linger,
-            Ending::Abort | Ending::Gone => self.now,
-        };
-        self.attempt_failed(Some(addr), target, attempt, over);
+        let closed = matches!(ending, Ending::Bye(_));
+        self.attempt_failed(Some(addr), target, attempt, self.over(closed));
+        if closed && ended.node_id.is_none() {
+            self.forgotten_at(addr);
+        }
     }
 
-    /// One of a peer's links ended: its other one stays, or the next that claims its id takes its place, or it left.
+    /// We close our own dial to this address, where our greeting was not answered. A version 1 node there has read it, and
+    /// forgets us with that connection, whatever other one we have: nobody reads that any more.
+    fn forgotten_at(&mut self, addr: SocketAddr) {
+        let forgets = |peer: &&Peer| peer.info.version == Version::V1 && peer.info.listen_addr == Some(addr);
+        let Some(conn) = self.roster.iter().find(forgets).map(|peer| peer.active) else { return };
+        self.end(conn, Ending::Bye(ByeCode::Other), LeaveReason::Silent);
+    }
+
+    /// When the other side knows of the end of a connection, which we have `closed`, or it. A version 1 node that has the
+    /// next one before it reads the end of this one forgets us upon that end.
+    fn over(&self, closed: bool) -> Instant {
+        if closed { self.now + self.config.limits.linger } else { self.now }
+    }
+
+    /// One of a peer's links ended: the next that claims its id takes its place, or it left.
     fn peer_link_lost(&mut self, conn: ConnId, ended: &Ended, reason: LeaveReason) {
         let Some(node_id) = ended.node_id else { return };
         let Some(peer) = self.roster.get_mut(node_id) else { return };
-        if let Some(other) = peer.parallel.take() {
+        if let Some(parallel) = peer.parallel.take() {
             if peer.active == conn {
-                peer.active = other;
-                self.refresh(node_id);
+                peer.active = parallel;
             }
-            return;
+            // A version 1 node forgets a peer when any of its connections ends (SPEC 2): nobody reads the other.
+            let other = peer.active;
+            return self.end(other, Ending::Bye(ByeCode::Other), reason);
         }
         if reason == LeaveReason::Violation && node_id.is_of_key() {
             self.mesh.shunned.cut(self.now, node_id, ended.remote.ip(), &self.config.limits);
@@ -278,12 +292,15 @@ impl Node {
             self.bridge.left(node_id);
             if ended.bye == Some(ByeCode::Shutdown) {
                 self.bridge.gone(node_id, self.clock.time(self.now));
+            } else if node_id.is_of_key() {
+                self.teller_unlinked(node_id);
             }
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
         let full = ended.bye == Some(ByeCode::Full);
-        let leaving = Leaving { at: self.now, lasted, full, broke: reason == LeaveReason::Violation };
+        let at = self.over(!node_id.is_of_key() && ended.bye.is_some());
+        let leaving = Leaving { at, lasted, full, broke: reason == LeaveReason::Violation };
         let stock = self.stock();
         let Self { mesh, random, config, .. } = self;
         mesh.left(node_id, leaving, stock, random, &config.limits);
@@ -333,7 +350,7 @@ struct Ended {
     twin: Option<ConnId>,
     heard: bool,
     bye: Option<ByeCode>,
-    here_since: Option<crate::Instant>,
+    here_since: Option<Instant>,
 }
 
 pub(super) fn encode(frame: &Frame<'_>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use proto_core::ConnId;
+use proto_core::{ConnId, NodeId};
 
 use super::Nanos;
 
@@ -10,6 +10,12 @@ use super::Nanos;
 pub trait Actor: Send {
     /// Something happened; what is to be done goes into `todo`.
     fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>);
+
+    /// Whether it has this node as a peer, where it is one that has peers.
+    fn knows(&self, node_id: NodeId) -> bool {
+        let _ = node_id;
+        false
+    }
 
     /// How often it has done what it is for, where that is worth counting.
     fn acts(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use proto_core::{Config, ConnId, Identity, Input, Instant, Limits, Name, Node, PublicKey};
+use proto_core::{Config, ConnId, Identity, Input, Instant, Limits, Name, Node, NodeId, PublicKey};
 
 use super::actor::{Actor, Filter, Lines};
 use super::random::Dice;
@@ -124,6 +124,15 @@ impl Host {
         match &mut self.machine {
             Machine::Node(node) => Some(node),
             Machine::Off | Machine::Actor(_) => None,
+        }
+    }
+
+    /// Whether what runs here has this node as a peer.
+    pub fn knows(&self, node_id: NodeId) -> bool {
+        match &self.machine {
+            Machine::Off => false,
+            Machine::Node(node) => node.peers().any(|peer| peer.node_id == node_id),
+            Machine::Actor(actor) => actor.knows(node_id),
         }
     }
 

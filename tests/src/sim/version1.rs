@@ -71,9 +71,10 @@ impl Version1 {
     }
 
     fn open(&mut self, conn: ConnId, dialed: Option<SocketAddr>, todo: &mut Vec<Todo>) {
+        // Now and then the greeting of who dialed comes first, and then its own does not come at all.
+        let overtaken = dialed.is_none() && self.dice.chance(2.0 / 30.0);
         self.links.insert(conn, Link { dialed, ..Link::default() });
-        // Now and then the other side's greeting comes first, and then its own does not come at all.
-        if !self.dice.chance(2.0 / 30.0) {
+        if !overtaken {
             let own = json!({"listen_addr": self.addr, "node_id": self.id, "uname": self.uname, "remote_addr": null});
             todo.push(Todo::Send(conn, format!("JOIN|{own}\n\n").into_bytes()));
         }
@@ -172,6 +173,10 @@ impl Actor for Version1 {
                 text.split('\n').for_each(|line| self.tell_all(&format!("MSG|{line}\n"), todo));
             }
         }
+    }
+
+    fn knows(&self, node_id: NodeId) -> bool {
+        self.peers.contains_key(&node_id.to_string())
     }
 
     fn printed(&mut self) -> Vec<String> {

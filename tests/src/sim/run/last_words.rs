@@ -1,6 +1,9 @@
 //! What is said in a network that has settled reaches all at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use proto_core::{ConnId, NodeId};
 
 use super::Run;
 use super::cast::Odd;
@@ -33,7 +36,7 @@ impl Run {
             Ok(proto_core::Outcome::Said(entries)) => entries,
             Ok(proto_core::Outcome::Done) | Err(_) => Vec::new(),
         };
-        let speaker = self.dice.pick(&before).copied();
+        let speaker = self.dice.pick(&before.keys().copied().collect::<Vec<_>>()).copied();
         if let Some(speaker) = speaker {
             let _ = self.world.say(speaker, &last_line(speaker));
         }
@@ -64,31 +67,44 @@ impl Run {
         conns.any(|conn| self.world.net().is_lost(*conn))
     }
 
-    /// Version 1 nodes that hosts with a node have as a peer.
-    fn linked_version1(&self) -> Vec<HostId> {
-        let Some(check) = &self.world.probes.check else { return Vec::new() };
-        let nodes = || self.world.live().into_iter().filter_map(|host| self.world.host(host).node());
-        let is_peer = |id| nodes().any(|node| node.peers().any(|peer| peer.node_id == id));
-        let speakers = check.speakers().filter(|(id, host)| {
-            self.odd.get(host) == Some(&Odd::Version1) && self.world.host(*host).is_up() && is_peer(*id)
-        });
-        speakers.map(|(_, host)| host).collect()
+    /// Version 1 nodes that others have as a peer, each with its connections; but none that has forgotten one of these. It
+    /// forgets a peer when any connection with it ends, one of long ago, too, of whose end it learns late.
+    fn linked_version1(&self) -> BTreeMap<HostId, Vec<ConnId>> {
+        let Some(check) = &self.world.probes.check else { return BTreeMap::new() };
+        let live = self.world.live();
+        let is_linked = |id: NodeId, host: HostId| {
+            let mut peers = live.iter().filter(|other| self.world.host(**other).knows(id)).peekable();
+            let knows = |other: &HostId| {
+                let node = self.world.host(*other).node();
+                node.is_some_and(|node| self.world.host(host).knows(node.id()))
+            };
+            peers.peek().is_some() && peers.all(knows)
+        };
+        let speakers = check.speakers().filter(|(id, host)| is_linked(*id, *host));
+        speakers.map(|(_, host)| (host, self.world.host(host).conns.clone())).collect()
     }
 
     /// What a version 1 node that stayed linked has not heard, or others have not heard of one. What is said by those
     /// whose clock was wrong is dated wrongly, and may be held back.
     fn unheard_version1(
         &mut self,
-        before: &[HostId],
+        before: &BTreeMap<HostId, Vec<ConnId>>,
         speaker: Option<HostId>,
         live: &[HostId],
     ) -> Option<Breach> {
         let after = self.linked_version1();
-        let stayed: Vec<_> = before.iter().copied().filter(|host| after.contains(host)).collect();
+        // What is said into a connection as it ends is lost.
+        let stayed = before.iter().filter(|(host, conns)| after.get(host) == Some(conns));
+        let stayed: Vec<_> = stayed.map(|(host, _)| *host).collect();
         let check = self.world.probes.check.as_ref().filter(|check| check.clocks_were_right())?;
         let breach = |what| Some(Breach { at: self.world.now(), rule: Rule::Version1, what });
         self.heard_version1 += stayed.len() as u64;
-        if let Some(host) = stayed.iter().find(|host| !check.has_line(**host, "the last words")) {
+        // The one whose turn it is to tell may be hostile, and nobody can know that it does not.
+        let enemies = self
+            .odd
+            .keys()
+            .any(|host| self.world.host(*host).is_up() && self.odd.get(host) != Some(&Odd::Version1));
+        if !enemies && let Some(host) = stayed.iter().find(|host| !check.has_line(**host, "the last words")) {
             return breach(format!("version 1 host {host} does not print the last words"));
         }
         let speaker = speaker.filter(|speaker| stayed.contains(speaker))?;
