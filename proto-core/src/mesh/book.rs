@@ -158,6 +158,8 @@ impl Book {
         let advised = due(Kind::Advised).next().is_some();
         let told = due(if advised || !room.told { Kind::Advised } else { Kind::Told });
         let found = due(Kind::Found);
+        // What is asked in vain must leave no trace.
+        found.clone().chain(told.clone()).next()?;
         // One turn in four is open to all, so that who tells without end cannot starve those that were found.
         let open = below(random, 4) == 0;
         let in_turn = |addr: &SocketAddr| open || self.entries.get(addr).is_some_and(|entry| !entry.tried);
