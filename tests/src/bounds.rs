@@ -90,3 +90,6 @@ fn role(link: &LinkStatus, status: &Status) -> LinkRole {
         Some(_) => LinkRole::Announce,
     }
 }
+
+#[cfg(test)]
+mod tests;

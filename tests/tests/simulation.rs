@@ -145,4 +145,8 @@ fn a_campaign_goes_on_where_its_log_ends() {
     assert!(run(campaign(0..6, "a")).contains("3 seeds are in the log already"));
     assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 4 + 3);
     assert!(!run(campaign(0..2, "b")).contains("in the log already"));
+    // What another program left there.
+    let text = std::fs::read_to_string(&log).unwrap().replace("{\"build\":", "{\"build\":0,\"was\":");
+    std::fs::write(&log, text).unwrap();
+    assert!(!run(campaign(0..2, "a")).contains("in the log already"));
 }

@@ -64,6 +64,11 @@ pub trait Tamper: Send {
         seen.push(action);
     }
 
+    /// What a version 1 node seems to print.
+    fn printed(&mut self, host: HostId, lines: &mut Vec<String>) {
+        let _ = (host, lines);
+    }
+
     /// When the node seems to want to be woken.
     fn deadline(&mut self, host: HostId, now: Nanos, deadline: Option<Nanos>) -> Option<Nanos> {
         let _ = (host, now);

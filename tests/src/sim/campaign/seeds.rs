@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub struct Summary {
 
 #[derive(Serialize, Deserialize)]
 struct Line {
+    /// Of the program that ran it: what another one found says nothing of this one.
+    build: u64,
     arguments: String,
     seed: u64,
     outcome: Outcome,
@@ -46,7 +49,8 @@ struct Line {
 impl Campaign {
     /// Runs what is left to run; `tell` is told of each failure and of progress, line by line.
     pub fn run(&self, mut tell: impl FnMut(&str)) -> io::Result<Summary> {
-        let mut outcomes = self.read_log()?;
+        let build = build()?;
+        let mut outcomes = self.read_log(build)?;
         if !outcomes.is_empty() {
             tell(&format!("{} seeds are in the log already", outcomes.len()));
         }
@@ -67,8 +71,8 @@ impl Campaign {
                     tell(&format!("seed {seed}: {breach}\n  {}", self.command(*seed)));
                 }
                 if let Some(log) = &mut log {
-                    let line =
-                        Line { arguments: self.arguments.clone(), seed: *seed, outcome: outcome.clone() };
+                    let arguments = self.arguments.clone();
+                    let line = Line { build, arguments, seed: *seed, outcome: outcome.clone() };
                     failed = failed.take().or(append(log, &line).err());
                 }
                 outcomes.insert(*seed, outcome);
@@ -96,13 +100,13 @@ impl Campaign {
         )
     }
 
-    fn read_log(&self) -> io::Result<BTreeMap<u64, Outcome>> {
+    fn read_log(&self, build: u64) -> io::Result<BTreeMap<u64, Outcome>> {
         let Some(path) = self.log.as_ref().filter(|path| path.exists()) else { return Ok(BTreeMap::new()) };
         let mut outcomes = BTreeMap::new();
         for line in BufReader::new(File::open(path)?).lines() {
             // The last line of a campaign that was killed may be half of one.
             if let Ok(line) = serde_json::from_str::<Line>(&line?)
-                && line.arguments == self.arguments
+                && (line.build, &line.arguments) == (build, &self.arguments)
                 && self.seeds.contains(&line.seed)
             {
                 outcomes.insert(line.seed, line.outcome);
@@ -151,6 +155,13 @@ impl Campaign {
         }
         Summary { text, broken }
     }
+}
+
+/// A number that follows from the bytes of this program.
+fn build() -> io::Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&std::fs::read(std::env::current_exe()?)?);
+    Ok(hasher.finish())
 }
 
 /// Opens a log to append to. What is left of a line that was being written when a campaign was killed is ended.

@@ -343,7 +343,10 @@ impl World {
         let mut todo = Vec::new();
         let Machine::Actor(actor) = &mut self.hosts[index as usize].machine else { return };
         actor.happen(self.now, what, &mut todo);
-        let printed = actor.printed();
+        let mut printed = actor.printed();
+        if let Some(tamper) = &mut self.probes.tamper {
+            tamper.printed(index, &mut printed);
+        }
         if let Some(check) = &mut self.probes.check {
             printed.iter().for_each(|line| check.printed(index, self.now, line));
         }
