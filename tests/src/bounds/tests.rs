@@ -96,7 +96,8 @@ fn what_cannot_all_be_true_is_found() {
     let node = world.host(0).node().unwrap();
     let status = node.status();
     assert_eq!(at_odds(node, &status), None);
-    let lies: [(&str, fn(&mut Status)); 8] = [
+    type Lie = fn(&mut Status);
+    let lies: [(&str, Lie); 8] = [
         ("entries", |status| status.entries.held += 1),
         ("bytes", |status| status.entries.bytes += 1),
         ("connections", |status| status.pending += 1),
