@@ -214,6 +214,7 @@ fn the_page_tells_what_is_odd() {
     expect_marked(&browser, "one", &["late"]);
     eve.say(2, at + 3, "another two");
     expect_marked(&browser, "another two", &["forked"]);
+    expect_marked(&browser, "two", &["forked"]);
     let in_order = "return JSON.stringify([...document.querySelectorAll('#log .message .text')] \
                     .map(text => text.textContent)) === JSON.stringify(['zero', 'one', 'two', 'another two'])";
     browser.expect("each in its place", SOON, in_order);

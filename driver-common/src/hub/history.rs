@@ -14,7 +14,7 @@ const LINES: usize = 200;
 const BYTES: usize = 256 * 1024;
 
 /// One line that was said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Past {
     pub(super) id: u64,
     /// When this node learned of it: Unix time in milliseconds.
@@ -64,6 +64,15 @@ impl History {
         first_id
     }
 
+    /// Of a fork only the version that came later is known as one when it comes.
+    fn mark_forks(&mut self, later: &Facts) {
+        for line in &mut self.lines {
+            if let Some(facts) = line.facts.as_ref().and_then(|facts| facts.forked_by(later)) {
+                Arc::make_mut(line).facts = Some(Arc::new(facts));
+            }
+        }
+    }
+
     /// In the order of the conversation.
     pub(super) fn recent(&self) -> Vec<Arc<Past>> {
         let mut recent: Vec<_> = self.lines.iter().cloned().collect();
@@ -73,6 +82,9 @@ impl History {
 
     fn push(&mut self, id: u64, at: u64, line: Line<'_>) {
         self.bytes += line.content.len();
+        if let Some(facts) = &line.facts {
+            self.mark_forks(facts);
+        }
         self.lines.push_back(Arc::new(Past {
             id,
             at,
@@ -142,6 +154,28 @@ mod tests {
         assert_eq!((contents(&history).len(), history.bytes), (8, BYTES));
         history.record(&[said(["y".into()])], 1);
         assert_eq!((contents(&history).len(), history.bytes), (8, BYTES - half.len() + 1));
+    }
+
+    #[test]
+    fn both_versions_of_a_fork_are_marked_and_nothing_else() {
+        let heard = |author, at, text: &str, forked| {
+            let entry = entry(author, at, [text.to_owned()]);
+            Event::Message(Message::Entry { entry, marks: Marks { forked, ..Marks::default() } })
+        };
+        let mut history = History::new(0);
+        let before = [heard(2, 7, "one", false), heard(3, 7, "another's", false), heard(2, 8, "two", false)];
+        history.record(&before, 1);
+        history.record(&[heard(2, 7, "one, as others have it", true)], 1);
+        let forked = |line: &Arc<Past>| line.facts.as_ref().is_some_and(|facts| facts.is_forked());
+        let marked: Vec<_> =
+            history.recent().iter().map(|line| (line.content.to_string(), forked(line))).collect();
+        let expected =
+            [("one", true), ("one, as others have it", true), ("another's", false), ("two", false)];
+        let mut sorted = marked.clone();
+        sorted.sort();
+        let mut expected = expected.map(|(text, forked)| (text.to_owned(), forked));
+        expected.sort();
+        assert_eq!(sorted, expected);
     }
 
     #[test]

@@ -75,6 +75,19 @@ impl Facts {
         }
     }
 
+    /// What is known of this entry once the other is here: its author signed both under one number.
+    pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
+        let number = |facts: &Self| (facts.key, facts.epoch, facts.seq);
+        let fork = other.marks.forked && !self.marks.forked;
+        (fork && number(self) == number(other) && self.id != other.id)
+            .then(|| Self { marks: Marks { forked: true, ..self.marks }, ..self.clone() })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_forked(&self) -> bool {
+        self.marks.forked
+    }
+
     pub(super) fn is_signed(&self) -> bool {
         self.signed
     }

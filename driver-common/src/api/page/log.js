@@ -40,9 +40,9 @@ export class Log {
 
   /**
    * A message: `own` ones were said at this node. `place` orders it among the others, an array of numbers and texts; where
-   * one with its `key` is here already, nothing happens, and false is returned.
+   * one with its `key` is here already, nothing happens, and false is returned. Versions of a fork have one `number`.
    */
-  message({ nodeId, from, content, at, own, place, key, marks }) {
+  message({ nodeId, from, content, at, own, place, key, number, marks }) {
     if (key && this.#keys.has(key)) return false;
     const article = element("article", own ? "message own" : "message");
     const head = element("div", "head");
@@ -54,8 +54,20 @@ export class Log {
     text.dir = "auto";
     article.append(avatar(nodeId, from), head, text);
     const speaker = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
-    this.#add({ element: article, at, place, key, speaker });
+    this.#add({ element: article, at, place, key, number, speaker });
     return true;
+  }
+
+  /** Marks the messages of this number that are not marked so. */
+  mark(number, { word, title }) {
+    for (const [index, line] of this.#lines.entries()) {
+      const marked = [...line.element.querySelectorAll(".mark")].some((mark) => mark.textContent === word);
+      if (line.number !== number || marked) continue;
+      line.element.querySelector(".head time").before(markElement(word, title), " ");
+      line.speaker += ` ${word}`;
+      this.#relate(index);
+      this.#relate(index + 1);
+    }
   }
 
   /** A quiet line of texts and elements. */

@@ -4,7 +4,7 @@ import { Composer } from "./composer.js";
 import { Log } from "./log.js";
 import { ChatNode } from "./node.js";
 import { People } from "./people.js";
-import { marks } from "./marks.js";
+import { FORKED, marks } from "./marks.js";
 import { bytes, who } from "./text.js";
 
 const status = document.getElementById("status");
@@ -98,7 +98,10 @@ function showMessage({ from, content, at: came, id, node_id, own, entry }) {
   const at = entry?.at ?? came;
   const place = entry ? [at, bytes(entry.key), entry.epoch, entry.seq, entry.part] : [at, "", id];
   const key = entry && `${entry.id} ${entry.part}`;
-  const shown = log.message({ nodeId, from, content, at, own, place, key, marks: own ? [] : marks(entry) });
+  const number = entry && `${entry.key} ${entry.epoch} ${entry.seq}`;
+  const shown = log.message({ nodeId, from, content, at, own, place, key, number, marks: own ? [] : marks(entry) });
+  // Of a fork only the version that comes later is known as one when it comes.
+  if (shown && entry?.forked) log.mark(number, FORKED);
   if (shown && document.hidden && !own) unseen += 1;
   showTitle();
 }
