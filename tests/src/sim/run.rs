@@ -99,12 +99,17 @@ const SYNC_EVERY: Duration = Duration::from_secs(30);
 /// Makes the run of a seed. Never panics: a node that does is a breach.
 pub fn run(seed: u64, options: &Options, attached: Attached) -> Outcome {
     keep_panics_quiet();
+    let confined = cast::limits(seed, &options.limits);
+    let little_room = u64::from(confined.is_some());
+    let limits = confined.unwrap_or_else(|| options.limits.clone());
+    let options = &Options { limits, ..options.clone() };
     let mut state = None;
     let result = catch_unwind(AssertUnwindSafe(|| {
         let run = state.insert(Run::new(seed, options, attached));
         run.go(options)
     }));
     let mut outcome = state.as_ref().map(Run::outcome).unwrap_or_default();
+    outcome.tally.insert("little room".to_owned(), little_room);
     match result {
         Ok(settled) => outcome.settled = settled,
         Err(_) => {

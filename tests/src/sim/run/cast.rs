@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use proto_core::Limits;
+
 use super::Options;
 use crate::sim::hostile::Trick;
 use crate::sim::{Dice, HostId, Latency, NetConfig, World};
@@ -44,6 +46,33 @@ pub(super) fn invite(world: &mut World, dice: &mut Dice, options: &Options) -> B
         hosts.insert(host, kind);
     }
     hosts
+}
+
+/// In a third of all runs the nodes have little room, so that they get to its bounds. It is drawn apart from all else: a run
+/// with room is the same whether others have any.
+pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
+    let mut dice = Dice::new(seed ^ 0x6c69_6d69_7473);
+    if !dice.chance(0.33) {
+        return None;
+    }
+    let mut limits = given.clone();
+    let mut confine = |limit: &mut usize, least: usize, most: usize| {
+        *limit = (least + dice.index(most - least)).min(*limit);
+    };
+    confine(&mut limits.queue, 128 * 1024, 256 * 1024);
+    confine(&mut limits.chunk, 4 * 1024, 64 * 1024);
+    limits.queue_hard = limits.queue_hard.min(limits.queue * 2);
+    confine(&mut limits.pending, 4, 32);
+    confine(&mut limits.book, 16, 128);
+    confine(&mut limits.early, 10, 100);
+    limits.early_per_author = limits.early_per_author.min(limits.early / 2);
+    confine(&mut limits.parked, 4, 40);
+    confine(&mut limits.missing, 32, 256);
+    limits.missing_per_link = limits.missing_per_link.min(limits.missing / 2);
+    confine(&mut limits.asked, 4, 64);
+    confine(&mut limits.wanted, 32, 256);
+    confine(&mut limits.seen, 100, 1_000);
+    Some(limits)
 }
 
 pub(super) fn net_config(dice: &mut Dice) -> NetConfig {
