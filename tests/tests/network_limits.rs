@@ -1,4 +1,6 @@
-//! Each limit of a node at one below, at and one above it, with what it counts.
+//! Limits of links, dials, addresses and queues at one below, at and one above them, with what they count. Those of entries
+//! are in `network_limits_entries.rs`; those of lines and names in `wire_properties.rs` and beside the decoder; what is remembered
+//! of epochs, gaps, evicted and asked entries, backoffs and shunned peers beside the code that keeps it, in `proto-core`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
