@@ -145,21 +145,28 @@ impl Book {
         wanted.filter_map(|kind| self.waiting(kind).next()).map(|(next, _)| next).min()
     }
 
-    /// One of the addresses that are due and for which there is room. Of the found and of the told, a coin decides,
-    /// so that however many were told, those that are known to be true come up; of the told, those come first that a
+    /// One of the addresses that are due and for which there is room. Of those of peers without a key and with one, a coin
+    /// decides; of the found and of the told, another, so that however many were told, those that are known to be true
+    /// come up; of the told, those come first that a
     /// peer told whom we chose; of each, those that no dial has tried in vain; among equals, chance decides, so that
     /// nobody chooses our neighbours by telling first.
     pub(crate) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
         let due = |kind| self.waiting(kind).take_while(move |(next, _)| *next <= now).map(|(_, addr)| addr);
         let keyless = due(Kind::Keyless).next().filter(|_| room.keyless);
-        if keyless.is_some() || !room.keyed {
+        if !room.keyed {
             return keyless;
         }
         let advised = due(Kind::Advised).next().is_some();
         let told = due(if advised || !room.told { Kind::Advised } else { Kind::Told });
         let found = due(Kind::Found);
         // What is asked in vain must leave no trace.
-        found.clone().chain(told.clone()).next()?;
+        if found.clone().chain(told.clone()).next().is_none() {
+            return keyless;
+        }
+        // However many there are of one kind, the other is not starved.
+        if keyless.is_some() && below(random, 2) == 0 {
+            return keyless;
+        }
         // One turn in four is open to all, so that who tells without end cannot starve those that were found.
         let open = below(random, 4) == 0;
         let in_turn = |addr: &SocketAddr| open || self.entries.get(addr).is_some_and(|entry| !entry.tried);

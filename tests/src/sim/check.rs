@@ -37,8 +37,10 @@ pub struct Checker {
     said: HashMap<EntryId, HostId>,
     /// What users said, line by line; the lines of a run differ.
     lines: HashMap<Arc<str>, Said>,
-    /// Whether some clock was ever wrong.
+    /// Whether some clock was ever wrong, or was moved by who dates entries ahead.
     clocks_were_wrong: bool,
+    /// The true time at the beginning, in milliseconds since the Unix epoch.
+    epoch_ms: u64,
     /// To whom somebody has spoken that could not know what these had said.
     unaware: BTreeSet<HostId>,
     views: BTreeMap<HostId, View>,
@@ -115,6 +117,7 @@ impl Checker {
             self.keys.insert(host.key(), index);
             self.ids.insert(host.key().node_id());
         }
+        self.epoch_ms = host.clock.epoch_ms;
         let view = View { honest: host.honest, limits: host.limits.clone(), ..View::default() };
         self.views.insert(index, view);
     }
@@ -123,6 +126,9 @@ impl Checker {
         for text in texts {
             self.said_line(index, now, text.as_str());
         }
+        // Hybrid logical clocks follow those that they hear.
+        let true_ms = self.epoch_ms + now / 1_000_000;
+        self.clocks_were_wrong |= entries.iter().any(|entry| entry.at() > true_ms + 1_000);
         let Some(view) = self.views.get_mut(&index) else { return };
         for entry in entries {
             self.said.insert(entry.id(), index);

@@ -202,6 +202,23 @@ fn what_is_dialed_is_chance_and_half_the_time_something_that_was_found() {
 }
 
 #[test]
+fn addresses_of_peers_without_a_key_take_turns_with_the_others() {
+    let limits = Limits::default();
+    let (mut book, mut random) = (Book::default(), random());
+    let old = NodeId::from_bytes([7; 16]);
+    for n in 0..60 {
+        let rumour = Rumour { node_id: Some(old), ..of(1) };
+        assert!(book.learn(addr(n), rumour, Instant::ORIGIN, &limits));
+    }
+    assert!(book.learn(addr(100), says(2, 3), Instant::ORIGIN, &limits));
+    let pick = |room, random: &mut ChaCha8Rng| book.pick_due(Instant::ORIGIN, room, random).unwrap();
+    let keyed = (0..1_000).filter(|_| pick(ALL, &mut random) == addr(100)).count();
+    assert!((430..570).contains(&keyed), "{keyed}");
+    assert_ne!(pick(Room { keyed: false, ..ALL }, &mut random), addr(100));
+    assert_eq!(pick(Room { keyless: false, ..ALL }, &mut random), addr(100));
+}
+
+#[test]
 fn what_was_dialed_in_vain_gets_one_turn_in_four_while_there_is_something_else() {
     let limits = Limits::default();
     let (mut book, mut random) = (Book::default(), random());
