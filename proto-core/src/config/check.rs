@@ -89,6 +89,7 @@ impl Limits {
             ("ask_again", self.ask_again),
             ("asked_for", self.asked_for),
             ("reconcile_every", self.reconcile_every),
+            ("bridge_ask_every", self.bridge_ask_every),
         ];
         match intervals.into_iter().find(|(_, every)| every.is_zero()) {
             Some((name, _)) => Err(ConfigError::Zero(name)),

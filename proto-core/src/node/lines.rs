@@ -46,7 +46,8 @@ impl Node {
     /// Version 1 peers say whom they are linked to when somebody says `JOIN`, and to all that are linked to them: whoever
     /// is first spares the others the question.
     pub(super) fn ask_line_peers(&mut self) {
-        while let Some(node_id) = self.bridge.next_to_ask(self.now) {
+        let due: Vec<_> = core::iter::from_fn(|| self.bridge.next_to_ask(self.now)).collect();
+        for node_id in due {
             let again = self.ask_again_at();
             self.bridge.ask_at(node_id, again);
             let Some(conn) = self.roster.get(node_id).map(|peer| peer.active) else { continue };
