@@ -15,22 +15,49 @@ pub struct Stats {
     pub entries: u64,
     /// Entries that came again.
     pub entries_again: u64,
-    /// Entries that came, but were not taken: older than all that is held, or a third with one number.
+    /// Entries that came, but were not taken: older than all that is held, a third with one number, or one too many of
+    /// those that wait.
     pub entries_dropped: u64,
+    /// Entries taken that waited and had to make room. They can come again.
+    pub entries_put_off: u64,
+    /// Entries that left the log for younger ones.
+    pub entries_evicted: u64,
+    /// Ids of entries that came or were evicted and are no longer known, for want of room.
+    pub ids_forgotten: u64,
+    /// Authors whose order is no longer known, for want of room.
+    pub authors_forgotten: u64,
+    /// Epochs whose order is no longer known, for want of room or with their authors.
+    pub epochs_forgotten: u64,
+    /// Gaps that are no longer known as such, for want of room.
+    pub gaps_forgotten: u64,
     /// Entries that came unasked faster than their author may speak.
     pub entries_over_rate: u64,
     /// Entries sent, ours and relayed ones: copies.
     pub entries_sent: u64,
     /// Entries that a full link did not take.
     pub entries_not_pushed: u64,
+    /// Announcements that were left to reconciliation, for want of room.
+    pub announcements_dropped: u64,
+    /// Entries that were elsewhere and not asked for, for want of room.
+    pub asks_dropped: u64,
     /// Lines that peers without a key were told of what others said.
     pub told_in_lines: u64,
     /// Lines of such peers that were brought in as entries here.
     pub brought_in: u64,
+    /// Lines of such peers that were not brought in from here, for want of room.
+    pub lines_dropped: u64,
+    /// Lines of such peers that are no longer known when they come in again, for want of room.
+    pub lines_forgotten: u64,
     /// Times that entries were reported missing.
     pub gaps: u64,
     /// Reconciliations begun here.
     pub syncs: u64,
+    /// Reconciliations begun here that took too many messages, or too long.
+    pub syncs_given_up: u64,
+    /// Messages of reconciliations that came too fast and were not answered.
+    pub syncs_refused: u64,
+    /// Claims to be the root that came too fast and were passed over.
+    pub roots_passed_over: u64,
     /// Times that something said had to wait.
     pub busy: u64,
     /// Frames of unknown type, and version 2 frames from version 1 peers.

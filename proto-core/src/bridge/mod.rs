@@ -187,6 +187,16 @@ impl Bridge {
         })
     }
 
+    /// Lines that were not brought in, for want of room.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.utterances.dropped
+    }
+
+    /// Lines that are no longer known when they come in again, for want of room.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.utterances.forgotten
+    }
+
     /// Whether two peers without a key are linked by the word of either, or are one.
     fn are_linked(&self, one: NodeId, other: NodeId) -> bool {
         let names = |one, other| {

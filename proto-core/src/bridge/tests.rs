@@ -224,8 +224,12 @@ fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
     let mut bridge = bridge(&all[2], &[&all[0]]);
     let rank = |bridge: &Bridge| bridge.peers[&he].rank(all[2].node_id());
     assert_eq!(rank(&bridge), 1);
-    bridge.named(he, [all[1].node_id(), all[0].node_id(), old(1)], true, 0, &limits);
-    assert_eq!((rank(&bridge), bridge.peers[&he].linked.as_ref().unwrap().len()), (2, 2));
+    let ids = [all[1].node_id(), all[0].node_id(), old(1)];
+    for count in 1..=3 {
+        bridge.named(he, ids.into_iter().take(count), true, 0, &limits);
+        assert_eq!(bridge.peers[&he].linked.as_ref().unwrap().len(), count.min(2));
+    }
+    assert_eq!(rank(&bridge), 2);
     bridge.named(he, [], true, 0, &limits);
     assert_eq!(rank(&bridge), 0);
 }
@@ -236,13 +240,19 @@ fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
     let size = utterances::size(&text("1"));
     let few = Limits { bridge_waiting: 2, ..Limits::default() };
     let small = Limits { bridge_waiting_bytes: 2 * size, ..Limits::default() };
-    for limits in [few, small] {
-        let mut bridge = bridge(&all[1], &[&all[0]]);
-        for (n, line) in ["1", "2", "3"].into_iter().enumerate() {
-            assert!(bridge.heard(START + millis(n as u64 * 300), 0, victor(), line, &limits));
-            assert!(bridge.is_consistent());
+    let smaller = Limits { bridge_waiting_bytes: 2 * size - 1, ..Limits::default() };
+    for (limits, most) in [(few, 2), (small, 2), (smaller, 1)] {
+        for count in 1..=3 {
+            let mut bridge = bridge(&all[1], &[&all[0]]);
+            let lines = &["1", "2", "3"][..count];
+            for (n, line) in lines.iter().enumerate() {
+                assert!(bridge.heard(START + millis(n as u64 * 300), 0, victor(), line, &limits));
+                assert!(bridge.is_consistent());
+            }
+            let kept: Vec<_> = lines.iter().take(most).map(|line| text(line)).collect();
+            assert_eq!(due(&mut bridge, START + A_STEP * 2), kept);
+            assert_eq!(bridge.dropped(), count.saturating_sub(most) as u64);
         }
-        assert_eq!(due(&mut bridge, START + A_STEP * 2), [text("1"), text("2")]);
     }
 }
 
@@ -250,17 +260,22 @@ fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
 fn the_line_noted_first_is_forgotten_first() {
     let all = identities(2);
     let limits = Limits { bridge_lines: 2, ..Limits::default() };
-    let mut bridge = bridge(&all[1], &[&all[0]]);
-    for line in ["1", "2", "3"] {
-        assert!(bridge.heard(START, 0, victor(), line, &limits));
-    }
-    let shows = |bridge: &mut Bridge, line| {
+    let shows = |bridge: &mut Bridge, line: &str| {
         bridge.shows(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits)
     };
-    assert!(!shows(&mut bridge, "3"));
-    assert!(!shows(&mut bridge, "2"));
-    assert!(shows(&mut bridge, "1"));
-    assert!(bridge.is_consistent());
+    for count in 1..=3 {
+        let mut bridge = bridge(&all[1], &[&all[0]]);
+        let lines = &["1", "2", "3"][..count];
+        for line in lines {
+            assert!(bridge.heard(START, 0, victor(), line, &limits));
+        }
+        assert_eq!(bridge.forgotten(), count.saturating_sub(2) as u64);
+        for line in lines.iter().rev().take(2) {
+            assert!(!shows(&mut bridge, line), "{line} of {count}");
+        }
+        assert!(count <= 2 || shows(&mut bridge, "1"));
+        assert!(bridge.is_consistent());
+    }
 }
 
 /// A node in the network that Victor speaks to, or not.

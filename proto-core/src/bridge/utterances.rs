@@ -76,6 +76,10 @@ pub(super) struct Utterances {
     /// Of `waiting`: an index.
     bytes: usize,
     numbers: u64,
+    /// How many were not brought in, for want of room.
+    pub(super) dropped: u64,
+    /// How many notes were forgotten, for want of room.
+    pub(super) forgotten: u64,
 }
 
 /// What became of a note.
@@ -145,6 +149,7 @@ impl Utterances {
         while self.waiting.len() > limits.bridge_waiting || self.bytes > limits.bridge_waiting_bytes {
             let Some(((_, last), (_, text))) = self.waiting.pop_last() else { return };
             self.bytes -= size(&text);
+            self.dropped += 1;
             if let Some(utterance) = self.utterance(last) {
                 utterance.due = None;
             }
@@ -194,6 +199,7 @@ impl Utterances {
         {
             self.cancel(words, number);
             self.words.remove(&number);
+            self.forgotten += 1;
             if let Some(said) = self.by_words.get_mut(&words) {
                 said.remove(&number);
                 if said.is_empty() {

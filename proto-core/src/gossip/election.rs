@@ -24,6 +24,8 @@ pub(super) struct Election {
     /// Roots that are no more, and ourselves before a restart: the newest sequence number known of each.
     retired: Fifo<PublicKey, u64>,
     changes: TokenBucket,
+    /// Claims that were passed over because there had been too many changes.
+    passed_over: u64,
     /// When we claim the place unless a better one does before, or, as the root, when we sign the next number.
     claim_at: Option<Instant>,
 }
@@ -57,12 +59,18 @@ impl Election {
             root: None,
             retired: Fifo::default(),
             changes: TokenBucket::new(limits.roots_every, limits.roots_burst),
+            passed_over: 0,
             claim_at: None,
         }
     }
 
     pub(super) fn root(&self) -> Option<&Root> {
         self.root.as_ref()
+    }
+
+    /// Claims that were passed over because there had been too many changes.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     pub(super) fn is_root(&self) -> bool {
@@ -97,7 +105,11 @@ impl Election {
         let rank = rank(self.period, claim.root);
         let better = self.rank > rank && self.root.as_ref().is_none_or(|root| root.rank > rank);
         let fresh = self.retired.get(&claim.root).is_none_or(|sequence| *sequence < claim.sequence);
-        if !better || !fresh || self.changes.next_at(now) > now {
+        if !better || !fresh {
+            return Ok(false);
+        }
+        if self.changes.next_at(now) > now {
+            self.passed_over += 1;
             return Ok(false);
         }
         verify(claim)?;

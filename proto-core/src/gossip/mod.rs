@@ -61,6 +61,7 @@ pub(crate) struct Gossip {
     /// Entries to ask each neighbour for, which `missing` has chosen.
     to_ask: BTreeMap<NodeId, VecDeque<EntryId>>,
     reconciliations: Reconciliations,
+    announcements_dropped: u64,
     /// Takes the tree's place.
     #[cfg(feature = "plumtree")]
     plumtree: Option<plumtree::Plumtree>,
@@ -86,6 +87,18 @@ pub(crate) struct Arrival {
     grafted: bool,
     /// It was asked for because a reconciliation showed it.
     wanted: bool,
+}
+
+/// What was lost so far, for want of room or because it came too fast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Ids of entries seen.
+    pub(crate) ids: u64,
+    pub(crate) announcements: u64,
+    /// Entries to ask for.
+    pub(crate) asks: u64,
+    /// Claims to be the root.
+    pub(crate) roots: u64,
 }
 
 /// What a neighbour is in the tree.
@@ -117,6 +130,7 @@ impl Gossip {
             wanted: Wanted::default(),
             to_ask: BTreeMap::new(),
             reconciliations: Reconciliations::default(),
+            announcements_dropped: 0,
             #[cfg(feature = "plumtree")]
             plumtree: None,
         }
@@ -359,7 +373,18 @@ impl Gossip {
     fn announce(&mut self, context: Context<'_>, to: NodeId, id: EntryId, after: Duration) {
         let Context { now, limits, .. } = context;
         if self.neighbours.contains(to) && !self.announcements.add(now, to, id, after, limits) {
+            self.announcements_dropped += 1;
             self.reconciliations.flag(now, to, limits);
+        }
+    }
+
+    /// What was lost so far.
+    pub(crate) fn lost(&self) -> Lost {
+        Lost {
+            ids: self.seen.forgotten(),
+            announcements: self.announcements_dropped,
+            asks: self.missing.dropped() + self.wanted.dropped(),
+            roots: self.trees.passed_over(),
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Missing {
     in_vain: BTreeMap<NodeId, usize>,
     /// Neighbours that were asked in vain once too often.
     unanswering: BTreeSet<NodeId>,
+    /// How many had to make room.
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,13 @@ impl Missing {
         let most = self.first_heard.values().max_by_key(|ids| ids.len());
         if let Some(oldest) = most.and_then(|ids| ids.first().map(|(id, ())| *id)) {
             self.remove(&oldest);
+            self.dropped += 1;
         }
+    }
+
+    /// How many had to make room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn remove(&mut self, id: &EntryId) -> Option<Entry> {
@@ -272,7 +280,10 @@ mod tests {
         assert!((10..14).all(|k| announced(2, k)));
         assert!(!announced(2, 14), "its share");
         assert!(announced(2, 1), "another announcer");
-        assert!(announced(3, 20) && announced(3, 21));
+        assert!(announced(3, 20));
+        assert_eq!((missing.entries.len(), missing.dropped()), (6, 0));
+        assert!(missing.announced(at(0), peer(3), id(21), after(), &limits));
+        assert_eq!(missing.dropped(), 1);
         assert_eq!((missing.entries.len(), missing.entries.contains_key(&id(10))), (6, false));
         assert!(missing.entries.contains_key(&id(1)) && missing.is_consistent());
     }

@@ -12,6 +12,8 @@ pub(super) struct Seen {
     ids: BTreeMap<EntryId, Instant>,
     /// The oldest first; what stands there with another time than in `ids` was forgotten since.
     order: VecDeque<(Instant, EntryId)>,
+    /// How many were forgotten for want of room.
+    forgotten: u64,
 }
 
 impl Seen {
@@ -31,12 +33,18 @@ impl Seen {
             self.order.pop_front();
             if self.ids.get(&oldest) == Some(&at) {
                 self.ids.remove(&oldest);
+                self.forgotten += u64::from(now.since(at) <= limits.seen_for);
             }
         }
         if let Entry::Vacant(vacant) = self.ids.entry(id) {
             vacant.insert(now);
             self.order.push_back((now, id));
         }
+    }
+
+    /// How many were forgotten for want of room.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// It may come again.
@@ -68,14 +76,17 @@ mod tests {
             seen.remember(Instant::ORIGIN, id(n), &limits);
         }
         assert!((0..3).all(|n| seen.contains(&id(n))));
+        assert_eq!(seen.forgotten(), 0);
         let later = Instant::ORIGIN + limits.seen_for;
         seen.remember(later, id(3), &limits);
         assert_eq!((0..4).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(), [false, true, true, true]);
+        assert_eq!(seen.forgotten(), 1);
         seen.remember(later + Duration::from_nanos(1), id(4), &limits);
         assert_eq!(
             (0..5).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(),
             [false, false, false, true, true]
         );
+        assert_eq!(seen.forgotten(), 1, "the others were too old");
         assert!(seen.is_consistent());
     }
 }

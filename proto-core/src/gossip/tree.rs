@@ -198,6 +198,11 @@ impl Tree {
         self.place.is_some()
     }
 
+    /// Claims to be the root that were passed over because there had been too many.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.election.passed_over()
+    }
+
     /// The root's id.
     pub(super) fn root(&self) -> Option<NodeId> {
         self.election.root().map(|root| root.node_id)

@@ -23,11 +23,13 @@ pub(super) struct Trees {
     trees: BTreeMap<u64, Tree>,
     /// At most as many as links are held.
     shunned: Shunned,
+    /// Claims to be the root that were passed over because there had been too many, in trees that are no more.
+    passed_over: u64,
 }
 
 impl Trees {
     pub(super) fn new(me: NodeId, key: PublicKey) -> Self {
-        Self { me, key, trees: BTreeMap::new(), shunned: Shunned::new() }
+        Self { me, key, trees: BTreeMap::new(), shunned: Shunned::new(), passed_over: 0 }
     }
 
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
@@ -76,7 +78,9 @@ impl Trees {
         let Context { now, limits, .. } = context;
         self.shunned.retain(|_, until| *until > now);
         let heard = periods(context, Reach::Heard);
+        let passed_over = self.passed_over();
         self.trees.retain(|period, _| heard.contains(period));
+        self.passed_over = passed_over - self.trees.values().map(Tree::passed_over).sum::<u64>();
         let ours = periods(context, Reach::Ours);
         for period in ours {
             self.of_period(period, neighbours, limits);
@@ -84,6 +88,11 @@ impl Trees {
         for (period, tree) in &mut self.trees {
             tree.timeout(context, ours.contains(period), identity, random, &self.shunned);
         }
+    }
+
+    /// Claims to be the root that were passed over because there had been too many.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over + self.trees.values().map(Tree::passed_over).sum::<u64>()
     }
 
     /// When [`timeout`](Self::timeout) or [`next_to_tell`](Self::next_to_tell) has something to do.

@@ -13,6 +13,8 @@ pub(super) struct Wanted {
     links: BTreeMap<NodeId, Link>,
     /// From whom each is wanted: an index of `links`.
     from: BTreeMap<EntryId, NodeId>,
+    /// How many were left to the next reconciliation for want of room.
+    dropped: u64,
 }
 
 #[derive(Debug, Default)]
@@ -40,12 +42,17 @@ impl Wanted {
         ids: impl IntoIterator<Item = EntryId>,
         limits: &Limits,
     ) {
-        for id in ids {
+        let mut ids = ids.into_iter();
+        while let Some(id) = ids.next() {
             if self.from.contains_key(&id) {
                 continue;
             }
-            if self.from.len() >= limits.wanted && !self.make_room(peer) {
-                break;
+            if self.from.len() >= limits.wanted {
+                self.dropped += 1;
+                if !self.make_room(peer) {
+                    self.dropped += ids.filter(|id| !self.from.contains_key(id)).count() as u64;
+                    break;
+                }
             }
             self.from.insert(id, peer);
             self.links.entry(peer).or_default().waiting.insert(id, now + limits.ask_after);
@@ -59,6 +66,11 @@ impl Wanted {
         let Some((_, link)) = most.filter(|(_, link)| link.waiting.len() > held + 1) else { return false };
         let last = link.waiting.pop_last();
         last.is_some_and(|(id, _)| self.from.remove(&id).is_some())
+    }
+
+    /// How many were left to the next reconciliation for want of room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     fn tidy(&mut self, peer: NodeId) {
@@ -237,8 +249,9 @@ mod tests {
         let limits = Limits { wanted: 8, ..Limits::default() };
         let mut wanted = Wanted::default();
         wanted.want(at(0), peer(1), (0..20).map(id), &limits);
-        assert_eq!(wanted.from.len(), 8);
+        assert_eq!((wanted.from.len(), wanted.dropped()), (8, 12));
         wanted.want(at(0), peer(2), (20..40).map(id), &limits);
+        assert_eq!(wanted.dropped(), 12 + 20, "four of the one and all but four of the other");
         assert_eq!(wanted.links.values().map(|link| link.waiting.len()).collect::<Vec<_>>(), [4, 4]);
         assert!(wanted.links[&peer(1)].waiting.keys().copied().eq((0..4).map(id)), "the first stay");
         assert!(wanted.is_consistent());

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::run::{Effect, Run};
+use super::run::{Effect, Forgotten, Run};
 use super::window::Window;
 use crate::{Entry, Instant, Limits, Name, PublicKey};
 
@@ -141,6 +141,7 @@ impl Authors {
         }
         if let Some(author) = self.authors.remove(&key) {
             self.by_heard.remove(&(author.heard, key));
+            effects.push(Effect::Forgot(Forgotten::Author));
         }
     }
 
@@ -149,6 +150,7 @@ impl Authors {
         self.update(key, epoch, |run| run.give_up_below(u64::MAX, limits, effects));
         if let Some(author) = self.authors.get_mut(&key) {
             author.epochs.remove(&epoch);
+            effects.push(Effect::Forgot(Forgotten::Epoch));
         }
     }
 

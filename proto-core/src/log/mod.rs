@@ -20,7 +20,7 @@ use authors::Authors;
 pub(crate) use authors::Gap;
 use parked::Parked;
 pub(crate) use reconcile::Reconciler;
-use run::Effect;
+use run::{Effect, Forgotten};
 use window::Window;
 
 use crate::{Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey};
@@ -35,6 +35,7 @@ pub(crate) struct Log {
     authors: Authors,
     parked: Parked,
     events: VecDeque<LogEvent>,
+    lost: Lost,
 }
 
 /// What became of an entry.
@@ -79,6 +80,18 @@ pub(crate) struct Sizes {
     pub(crate) parked: usize,
     /// Authors of whom it is known what was shown.
     pub(crate) authors: usize,
+}
+
+/// What was lost so far, for want of room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Entries evicted from the window.
+    pub(crate) evicted: u64,
+    /// Of them, those that are remembered no longer.
+    pub(crate) ids: u64,
+    pub(crate) authors: u64,
+    pub(crate) epochs: u64,
+    pub(crate) gaps: u64,
 }
 
 impl Log {
@@ -135,6 +148,10 @@ impl Log {
     /// The window, in the order of the conversation. What is held back is in it.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         self.window.iter()
+    }
+
+    pub(crate) fn lost(&self) -> Lost {
+        self.lost
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
@@ -210,7 +227,8 @@ impl Log {
         while let Some(oldest) = self.window.surplus(limits).cloned() {
             self.authors.release(&oldest, limits, &mut effects);
             self.emit(core::mem::take(&mut effects), Some(id).filter(|_| !show));
-            self.window.evict_oldest(limits);
+            self.lost.ids += self.window.evict_oldest(limits);
+            self.lost.evicted += 1;
         }
         self.emit(effects, Some(id).filter(|_| !show));
         taken
@@ -231,6 +249,14 @@ impl Log {
                     missing: to - from,
                 },
                 Effect::Ask(key) => LogEvent::AskFor { key },
+                Effect::Forgot(what) => {
+                    *match what {
+                        Forgotten::Author => &mut self.lost.authors,
+                        Forgotten::Epoch => &mut self.lost.epochs,
+                        Forgotten::Gap => &mut self.lost.gaps,
+                    } += 1;
+                    continue;
+                }
             });
         }
     }

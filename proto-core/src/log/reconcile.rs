@@ -46,6 +46,8 @@ pub(crate) struct Reconciler {
     asking: BTreeMap<ConnId, TokenBucket>,
     /// What was last served, since one message is seldom the only one.
     served: Option<Snapshot>,
+    given_up: u64,
+    refused: u64,
 }
 
 /// A reconciliation that we began.
@@ -124,6 +126,7 @@ impl Reconciler {
             Tag::Begin | Tag::GoOn => {
                 let bucket = || TokenBucket::new(limits.sync_every, limits.sync_burst);
                 if !self.asking.entry(conn).or_insert_with(bucket).take(now) {
+                    self.refused += 1;
                     return Ok(Step::default());
                 }
                 let reply = self.serve(tag, since, message, log)?;
@@ -169,7 +172,19 @@ impl Reconciler {
 
     /// Gives up reconciliations whose answer is not here in time.
     pub(crate) fn timeout(&mut self, now: Instant) {
+        let before = self.own.len();
         self.own.retain(|_, session| session.until > now);
+        self.given_up += (before - self.own.len()) as u64;
+    }
+
+    /// Reconciliations that were given up so far.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    /// Messages that came too fast so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
     }
 
     fn serve(&mut self, tag: Tag, since: u64, message: &[u8], log: &Log) -> Result<Vec<u8>, SyncError> {
@@ -205,6 +220,7 @@ impl Reconciler {
         }
         session.rounds += 1;
         if session.rounds > limits.sync_rounds {
+            self.given_up += u64::from(step.reply.is_some());
             step.reply = None;
         }
         if step.reply.is_some() {

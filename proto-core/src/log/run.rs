@@ -46,6 +46,16 @@ pub(super) enum Effect {
     },
     /// Entries of this author are to be asked for: some are missing since just now, or had to make room.
     Ask(PublicKey),
+    /// This is no longer known, for want of room.
+    Forgot(Forgotten),
+}
+
+/// What can be forgotten of an author.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forgotten {
+    Author,
+    Epoch,
+    Gap,
 }
 
 impl Run {
@@ -97,7 +107,7 @@ impl Run {
             }
             Some(next) if seq == next => self.show_next(entry, effects),
             Some(next) if seq < next => {
-                let filled = seq < self.base || self.fill(seq, limits);
+                let filled = seq < self.base || self.fill(seq, limits, effects);
                 effects.push(Effect::Show { entry, late: seq + 1 < next, forked: forked || !filled });
             }
             _ => self.hold(now, entry, effects),
@@ -142,7 +152,7 @@ impl Run {
     }
 
     /// Whether `seq` was missing, which it is no longer.
-    fn fill(&mut self, seq: u64, limits: &Limits) -> bool {
+    fn fill(&mut self, seq: u64, limits: &Limits, effects: &mut Vec<Effect>) -> bool {
         let Some((&from, &to)) = self.gaps.range(..=seq).next_back().filter(|(_, to)| **to > seq) else {
             return false;
         };
@@ -153,15 +163,16 @@ impl Run {
         if seq + 1 < to {
             self.gaps.insert(seq + 1, to);
         }
-        self.bound_gaps(limits);
+        self.bound_gaps(limits, effects);
         true
     }
 
     /// Where there are too many gaps, the lowest is no longer known to be one.
-    fn bound_gaps(&mut self, limits: &Limits) {
+    fn bound_gaps(&mut self, limits: &Limits, effects: &mut Vec<Effect>) {
         while self.gaps.len() > limits.gaps_per_epoch {
             let Some((_, to)) = self.gaps.pop_first() else { return };
             self.base = to;
+            effects.push(Effect::Forgot(Forgotten::Gap));
         }
     }
 
@@ -184,7 +195,7 @@ impl Run {
             if let Some(next) = self.next {
                 effects.push(Effect::Gap { entry, from: next, to: lowest });
                 self.gaps.insert(next, lowest);
-                self.bound_gaps(limits);
+                self.bound_gaps(limits, effects);
             } else {
                 self.base = lowest;
             }

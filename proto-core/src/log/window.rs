@@ -150,9 +150,10 @@ impl Window {
         self.entries.values().next().filter(|_| over)
     }
 
-    /// Takes the oldest entry out, for good.
-    pub(super) fn evict_oldest(&mut self, limits: &Limits) {
-        let Some((spot, entry)) = self.entries.pop_first() else { return };
+    /// Takes the oldest entry out, for good. How many of those evicted before are remembered no longer.
+    pub(super) fn evict_oldest(&mut self, limits: &Limits) -> u64 {
+        let Some((spot, entry)) = self.entries.pop_first() else { return 0 };
+        let mut forgotten = 0;
         self.leave(&spot, &entry);
         self.evicted.insert(spot);
         while self.evicted.len() > limits.evicted
@@ -160,7 +161,9 @@ impl Window {
         {
             self.numbers.remove(&Number::of(&oldest));
             self.floor = Some(oldest);
+            forgotten += 1;
         }
+        forgotten
     }
 
     fn leave(&mut self, spot: &Spot, entry: &Entry) {

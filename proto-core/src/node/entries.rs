@@ -170,7 +170,10 @@ impl Node {
                     Some(peer) => self.gossip.flag(context!(self), peer),
                     None => self.gossip.look_around(context!(self)),
                 },
-                LogEvent::Forgot { id } => self.gossip.forget(&id),
+                LogEvent::Forgot { id } => {
+                    self.stats.entries_put_off += 1;
+                    self.gossip.forget(&id);
+                }
             }
         }
     }

@@ -243,6 +243,7 @@ impl Node {
     /// After each input and command.
     fn settle_down(&mut self) {
         self.follow_up();
+        self.count_lost();
         debug_assert!(self.is_consistent(), "an index differs from what it is an index of");
     }
 

@@ -50,6 +50,24 @@ impl Node {
         }
     }
 
+    /// Takes over what the parts count themselves.
+    pub(super) fn count_lost(&mut self) {
+        let Self { log, gossip, reconciler, bridge, stats, .. } = self;
+        let (of_log, of_gossip) = (log.lost(), gossip.lost());
+        stats.entries_evicted = of_log.evicted;
+        stats.ids_forgotten = of_log.ids + of_gossip.ids;
+        stats.authors_forgotten = of_log.authors;
+        stats.epochs_forgotten = of_log.epochs;
+        stats.gaps_forgotten = of_log.gaps;
+        stats.announcements_dropped = of_gossip.announcements;
+        stats.asks_dropped = of_gossip.asks;
+        stats.roots_passed_over = of_gossip.roots;
+        stats.syncs_given_up = reconciler.given_up();
+        stats.syncs_refused = reconciler.refused();
+        stats.lines_dropped = bridge.dropped();
+        stats.lines_forgotten = bridge.forgotten();
+    }
+
     fn tree_status(&self) -> TreeStatus {
         let Standing { root, distance, parent, children } = self.gossip.standing(context!(self));
         TreeStatus { root, distance, parent, children }

@@ -12,6 +12,7 @@ use crate::wire::{Frame, TreeClaim};
 use crate::{Identity, Instant, Limits, NodeId, Signature, Violation};
 
 const PERIOD: u64 = 472_000;
+const NANO: Duration = Duration::from_nanos(1);
 
 /// A node, and others in the order of their ranks; the node ranks last.
 struct Bench {
@@ -60,9 +61,7 @@ impl Bench {
     }
 
     fn claim_of(&self, root: &Identity, sequence: u64, distance: u16) -> TreeClaim {
-        let message = covered(root.key(), PERIOD, sequence);
-        let signature = root.sign(Purpose::Tree, &message);
-        TreeClaim { root: root.key(), period: PERIOD, sequence, signature, distance, parent: None }
+        claim_in(PERIOD, root, sequence, distance)
     }
 
     fn told(&mut self, from: usize, claim: &TreeClaim) -> Result<(), Violation> {
@@ -91,6 +90,12 @@ impl Bench {
     fn root(&self) -> Option<NodeId> {
         self.gossip.standing(self.context()).root
     }
+}
+
+fn claim_in(period: u64, root: &Identity, sequence: u64, distance: u16) -> TreeClaim {
+    let message = covered(root.key(), period, sequence);
+    let signature = root.sign(Purpose::Tree, &message);
+    TreeClaim { root: root.key(), period, sequence, signature, distance, parent: None }
 }
 
 fn secs(secs: u64) -> Duration {
@@ -165,7 +170,9 @@ fn a_node_that_hears_of_no_better_is_the_root_itself() {
     assert_eq!(bench.root(), Some(us));
     let (_, first) = bench.passed_on().unwrap();
     assert_eq!(first, 60, "ten minutes and a number each ten seconds");
-    bench.wait(secs(10));
+    bench.wait(secs(10) - NANO);
+    assert_eq!(bench.passed_on(), None);
+    bench.wait(NANO);
     assert_eq!(bench.passed_on(), Some((us, 61)));
     bench.claims(1, 0);
     assert_eq!(bench.root(), Some(bench.id(1)), "a better one");
@@ -199,11 +206,115 @@ fn only_so_many_new_roots_are_taken() {
         bench.claims(index, 1);
         assert_eq!(bench.root(), Some(bench.id(index)));
     }
+    assert_eq!(bench.gossip.lost().roots, 0);
     bench.claims(0, 1);
-    assert_eq!(bench.root(), Some(bench.id(20 - burst)));
-    bench.wait(bench.limits.roots_every);
+    bench.wait(bench.limits.roots_every - NANO);
     bench.claims(0, 1);
-    assert_eq!(bench.root(), Some(bench.id(0)));
+    assert_eq!((bench.root(), bench.gossip.lost().roots), (Some(bench.id(20 - burst)), 2));
+    bench.wait(NANO);
+    bench.claims(0, 1);
+    assert_eq!((bench.root(), bench.gossip.lost().roots), (Some(bench.id(0)), 2));
+    // The count outlives the tree.
+    bench.wait(secs(2 * 3600));
+    assert_eq!(bench.gossip.lost().roots, 2);
+}
+
+/// A bench with a parent since just now, and another neighbour that is as near to the root.
+fn bench_with_parent() -> Bench {
+    let mut bench = Bench::new(3);
+    bench.tell_from_below(1);
+    assert_eq!(bench.parent(), Some(1));
+    bench
+}
+
+impl Bench {
+    /// The second and the third neighbour say that they stand below the first, whose number this is.
+    fn tell_from_below(&mut self, sequence: u64) {
+        let claim = TreeClaim { parent: Some(self.id(0)), ..self.claim_of(&self.others[0], sequence, 1) };
+        for index in [1, 2] {
+            self.told(index, &claim).unwrap();
+        }
+    }
+
+    /// Time passes in which the root goes on.
+    fn live(&mut self, time: Duration, sequence: &mut u64) {
+        let end = self.now + time;
+        while self.now < end {
+            let step = end.since(self.now).min(secs(10));
+            self.wait(step);
+            *sequence += 1;
+            self.tell_from_below(*sequence);
+        }
+    }
+
+    fn parent(&self) -> Option<usize> {
+        let parent = self.gossip.standing(self.context()).parent?;
+        (0..self.others.len()).find(|index| self.id(*index) == parent)
+    }
+
+    /// Entries that the parent should have brought came from others.
+    fn fail(&mut self, times: usize) {
+        let context = self.context();
+        (0..times).for_each(|_| self.gossip.trees.failed(context, context.wall.unwrap()));
+    }
+}
+
+#[test]
+fn a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled() {
+    let limits = Limits::default();
+    let most = limits.parent_failures;
+    for failures in [most - 1, most, most + 1] {
+        let mut bench = bench_with_parent();
+        bench.wait(limits.parent_settled + NANO);
+        bench.fail(failures);
+        assert_eq!(bench.parent(), Some(if failures < most { 1 } else { 2 }), "{failures}");
+    }
+    for (since, blamed) in [(limits.parent_settled, false), (limits.parent_settled + NANO, true)] {
+        let mut bench = bench_with_parent();
+        bench.wait(since);
+        bench.fail(most);
+        assert_eq!(bench.parent() == Some(2), blamed, "{since:?}");
+    }
+    let window = limits.parent_failures_window;
+    for (apart, given_up) in [(window - NANO, true), (window, true), (window + NANO, false)] {
+        let (mut bench, mut sequence) = (bench_with_parent(), 1);
+        bench.live(secs(5), &mut sequence);
+        bench.fail(most - 1);
+        bench.live(apart, &mut sequence);
+        bench.fail(1);
+        assert_eq!(bench.parent() == Some(2), given_up, "{apart:?}");
+    }
+}
+
+#[test]
+fn a_parent_that_was_given_up_is_none_for_a_while() {
+    let shunned = Limits::default().parent_shunned;
+    for (time, back) in [(shunned - NANO, false), (shunned, true)] {
+        let (mut bench, mut sequence) = (bench_with_parent(), 1);
+        bench.live(secs(5), &mut sequence);
+        bench.fail(3);
+        assert_eq!(bench.parent(), Some(2));
+        bench.live(time, &mut sequence);
+        bench.fail(3);
+        assert_eq!(bench.parent(), back.then_some(1), "{time:?}");
+    }
+}
+
+#[test]
+fn when_an_entry_was_said_decides_which_periods_tree_it_takes() {
+    let mut bench = Bench::new(4);
+    bench.wait(secs(2_999));
+    let best =
+        (0..bench.others.len()).min_by_key(|index| rank(PERIOD + 1, bench.others[*index].key())).unwrap();
+    bench.claims(0, 1);
+    let next = claim_in(PERIOD + 1, &bench.others[best], 1, 0);
+    bench.told(best, &next).unwrap();
+    let turn = (PERIOD + 1) * 3_600_000 + bench.limits.root_turn.as_millis() as u64;
+    for (at, period) in [(turn - 1, PERIOD), (turn, PERIOD + 1), (turn + 1, PERIOD + 1)] {
+        let trees = &bench.gossip.trees;
+        let taken = trees.of(bench.context(), Some(at)).unwrap();
+        assert!(core::ptr::eq(taken, trees.of_exactly(period).unwrap()), "{at}");
+    }
 }
 
 #[test]

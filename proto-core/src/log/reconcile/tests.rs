@@ -123,6 +123,7 @@ fn so_many_begin_at_once_and_one_on_a_link() {
     assert!(ours.own.contains_key(&LINK));
     ours.timeout(NOW + desk.limits.sync_timeout);
     assert!(!ours.own.contains_key(&LINK));
+    assert_eq!(ours.given_up(), 4, "all that were under way");
     // Its answer, which comes after that, has no consequences.
     let reply = write(Tag::Answer, 0, &[0x61]);
     assert_eq!(ours.message(NOW, LINK, &reply, &desk.log, &desk.limits), Ok(Step::default()));
@@ -141,7 +142,7 @@ fn a_peer_that_makes_it_last_is_given_up() {
             let reply = write(Tag::Answer, 0, &wrong);
             ours.message(NOW, LINK, &reply, &desk.log, &desk.limits).unwrap();
         }
-        assert_eq!(ours.own.contains_key(&LINK), more);
+        assert_eq!((ours.own.contains_key(&LINK), ours.given_up()), (more, u64::from(!more)));
     }
 }
 
@@ -156,7 +157,9 @@ fn one_that_asks_too_often_is_not_answered() {
         assert!(answered(NOW));
     }
     assert!(!answered(NOW));
+    assert!(!answered(NOW + (desk.limits.sync_every - Duration::from_nanos(1))));
     assert!(answered(NOW + desk.limits.sync_every));
+    assert_eq!(ours.refused(), 2);
 }
 
 #[test]
