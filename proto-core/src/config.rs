@@ -40,6 +40,7 @@ impl Config {
 }
 
 /// Every bound of a node. Behind each default stands where it comes from: *spec*, *measured* or *guess*.
+/// `tests/tests/limits/table.rs` names the test of each, and the counter of what happens beyond it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// A line with its end, in bytes; past it the peer is cut. *Spec.*

@@ -1,0 +1,197 @@
+//! Dials, and the addresses that peers tell.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_core::{Action, Command, ConnId, DialError, Input, Instant, Limits, Outcome};
+
+use crate::solo::{SECOND, around, join_line, records, solo, solo_of, up_to};
+
+#[test]
+fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
+    let limit = Limits::default().peers_read;
+    for count in around(limit) {
+        let mut solo = solo(Limits::default());
+        solo.join(0);
+        solo.receive(0, &records(count));
+        assert_eq!(solo.node.stats().learned as usize, count.min(limit), "{count}");
+    }
+    let burst = Limits::default().learn_burst as usize;
+    for count in around(burst) {
+        let mut solo = solo(Limits { peers_read: 200, book_per_source: 200, ..Limits::default() });
+        solo.join(0);
+        solo.receive(0, &records(count));
+        assert_eq!(solo.node.stats().learned as usize, count.min(burst), "{count}");
+        assert_eq!(solo.node.stats().passed_over as usize, count.saturating_sub(burst), "{count}");
+        solo.now = solo.now + Limits::default().learn_every;
+        solo.receive(0, &records(200));
+        assert_eq!(solo.node.stats().learned as usize, burst + 1, "one more: {count}");
+    }
+}
+
+#[test]
+fn entries_of_peers_that_are_sent_and_peers_told_of_a_newcomer() {
+    let limit = Limits::default().peers_sent;
+    for count in around(limit) {
+        let mut solo = solo(Limits::default());
+        for conn in 0..count {
+            solo.join(conn);
+            let again = format!(
+                "JOIN|{{\"node_id\":\"00000000-0000-4000-8000-{conn:012}\",\"listen_addr\":\"127.0.0.1:90{conn:02}\"}}\n"
+            );
+            solo.receive(conn, &again);
+            solo.read(conn);
+        }
+        solo.actions.clear();
+        let newcomer = format!(
+            "JOIN|{{\"node_id\":\"00000000-0000-4000-8000-{:012}\",\"listen_addr\":\"127.0.0.1:8000\",\"v\":2,\"nonce\":\"n\"}}\n",
+            999
+        );
+        solo.accept_from(999, [127, 0, 0, 1]);
+        solo.receive(999, &newcomer);
+        solo.read(999);
+        let peers = |conn: ConnId, bytes: &[u8]| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            text.lines()
+                .filter(|line| line.starts_with("PEERS|"))
+                .map(|line| (conn, line.matches("node_id").count()))
+                .collect::<Vec<_>>()
+        };
+        let sent = solo.actions.iter().filter_map(|action| match action {
+            Action::SendFrame { conn, bytes } => Some(peers(*conn, bytes)),
+            _ => None,
+        });
+        let sent: Vec<_> = sent.flatten().collect();
+        let told = sent.iter().filter(|(conn, _)| conn.0 != 999).count();
+        assert_eq!(told, count.min(limit));
+        assert!(sent.contains(&(ConnId(999), count.min(limit))), "{sent:?}");
+    }
+}
+
+#[test]
+fn dials_at_once_burst_and_rate() {
+    let Limits { dials, dial_burst, dial_every, .. } = Limits::default();
+    for count in around(dials) {
+        let mut solo = solo(Limits::default());
+        solo.join(0);
+        solo.receive(0, &records(count));
+        assert_eq!(solo.dials(), count.min(dials));
+    }
+    for count in around(dial_burst as usize) {
+        let mut solo = solo(Limits { dials: 100, ..Limits::default() });
+        solo.join(0);
+        solo.receive(0, &records(count));
+        assert_eq!(solo.dials(), count.min(dial_burst as usize));
+        solo.now = solo.now + (dial_every - Duration::from_nanos(1));
+        solo.input(Input::Timeout);
+        assert_eq!(solo.dials(), count.min(dial_burst as usize));
+        solo.now = solo.now + Duration::from_nanos(1);
+        solo.input(Input::Timeout);
+        assert_eq!(solo.dials(), count.min(dial_burst as usize + 1));
+    }
+}
+
+#[test]
+fn a_dial_has_five_seconds() {
+    let mut solo = solo(Limits::default());
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    solo.input(Input::Timeout);
+    for (at, cancelled) in [(5 * SECOND - Duration::from_nanos(1), 0), (5 * SECOND, 1)] {
+        solo.now = Instant::ORIGIN + at;
+        solo.input(Input::Timeout);
+        assert_eq!(solo.count(|action| matches!(action, Action::CancelDial { .. })), cancelled);
+    }
+    assert_eq!(solo.node.stats().dials_failed, 1);
+}
+
+#[test]
+fn a_connection_that_comes_after_its_dial_was_given_up_is_dropped() {
+    let mut solo = solo(Limits::default());
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    solo.input(Input::Timeout);
+    let Some(Action::Dial { dial, .. }) = solo.actions.last().cloned() else { panic!("no dial") };
+    solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+    solo.input(Input::Connected { dial, conn: ConnId(7) });
+    assert_eq!(solo.actions.last(), Some(&Action::Abort { conn: ConnId(7) }));
+    assert_eq!(solo.node.connections(), 0);
+}
+
+#[test]
+fn addresses_of_the_user() {
+    let limit = Limits::default().targets;
+    let mut solo = solo(Limits::default());
+    for port in 1..=limit + 1 {
+        let added = solo
+            .node
+            .command(solo.now, Command::Connect(SocketAddr::from(([127, 0, 0, 1], port as u16)).into()));
+        assert_eq!(added.is_ok(), port <= limit, "{port}");
+    }
+    let again = solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap()));
+    assert_eq!(again, Ok(Outcome::Done), "one that is there takes no place");
+}
+
+#[test]
+fn addresses_of_one_source() {
+    let limit = Limits::default().book_per_source;
+    for count in around(limit) {
+        let mut solo = solo(Limits { peers_read: 200, learn_burst: 200, ..Limits::default() });
+        solo.join(0);
+        solo.receive(0, &records(count));
+        assert_eq!(
+            (solo.stats().learned as usize, solo.stats().passed_over as usize),
+            (count.min(limit), count.saturating_sub(limit))
+        );
+    }
+}
+
+#[test]
+fn addresses_in_the_book() {
+    let limits = Limits { book: 70, learn_burst: 200, ..Limits::default() };
+    for count in around(limits.book) {
+        let mut solo = solo(limits.clone());
+        (0..2).for_each(|conn| solo.join(conn));
+        solo.receive(0, &records(40));
+        let others = records(count - 40).replace("127.0.", "127.1.");
+        solo.receive(1, &others);
+        assert_eq!(solo.node.status().book.known, count.min(70));
+        assert_eq!(solo.stats().passed_over as usize, count.saturating_sub(70));
+    }
+}
+
+#[test]
+fn a_link_that_lasted_so_long_takes_the_backoff_back_to_the_start() {
+    let limits = Limits::default();
+    for (lasted, reset) in up_to(limits.backoff_reset) {
+        // Delays are drawn from nothing to the bound.
+        let longest = (0..20).map(|seed| redialed_after(seed, lasted)).max().unwrap();
+        assert_eq!(longest <= limits.backoff_min, reset, "{lasted:?}: {longest:?}");
+    }
+}
+
+/// How long a node waits that dialed in vain six times, then had a link for this time, and lost it.
+fn redialed_after(seed: u8, lasted: Duration) -> Duration {
+    let mut solo = solo_of(seed, Limits::default());
+    solo.connect("127.0.0.1:9000");
+    for _ in 0..6 {
+        let Some(Action::Dial { dial, .. }) = solo.actions.pop() else { panic!("no dial") };
+        solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+        while solo.dials() == 0 {
+            solo.at(solo.node.poll_timeout().unwrap().0.since_origin());
+        }
+    }
+    solo.dialed(0);
+    solo.receive(0, &join_line(0));
+    solo.read(0);
+    let start = solo.now.since_origin();
+    for time in (0..lasted.as_secs()).step_by(10).map(Duration::from_secs).chain([lasted]) {
+        solo.at(start + time);
+        solo.receive(0, "\n");
+        solo.read(0);
+    }
+    solo.actions.clear();
+    solo.close(0);
+    while solo.dials() == 0 {
+        solo.at(solo.node.poll_timeout().unwrap().0.since_origin());
+    }
+    solo.now.since_origin() - start - lasted
+}

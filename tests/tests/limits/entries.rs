@@ -1,0 +1,191 @@
+//! Entries held, held back, parked and remembered.
+
+use std::time::Duration;
+
+use proto_core::{Action, Input, Limits, Notice};
+
+use crate::solo::{EPOCH_MS, SECOND, Solo, around, entry, entry_of, solo, up_to};
+
+/// A node with a neighbour that relays entries.
+fn linked(limits: Limits) -> Solo {
+    let mut solo = solo(limits).with_clock();
+    solo.link(0);
+    solo
+}
+
+fn excess(count: usize, limit: usize) -> u64 {
+    count.saturating_sub(limit) as u64
+}
+
+#[test]
+fn early_ones_of_an_author() {
+    let limit = Limits::default().early_per_author;
+    for count in around(limit) {
+        let mut solo = linked(Limits::default());
+        solo.chat(0, &entry(7, 0, EPOCH_MS));
+        (2..count + 2).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
+        assert_eq!(solo.node.status().entries.early, count.min(limit));
+        assert_eq!(solo.stats().entries_dropped, excess(count, limit));
+        assert_eq!(solo.stats().entries_put_off, 0);
+    }
+    // A lower number makes a higher one wait for its turn.
+    for count in around(limit) {
+        let mut solo = linked(Limits::default());
+        solo.chat(0, &entry(7, 0, EPOCH_MS));
+        (2..count + 2).rev().for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
+        assert_eq!(solo.node.status().entries.early, count.min(limit));
+        assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (excess(count, limit), 0));
+    }
+}
+
+#[test]
+fn early_ones_in_all() {
+    let limits = Limits { early: 10, early_per_author: 6, ..Limits::default() };
+    for count in around(limits.early) {
+        let mut solo = linked(limits.clone());
+        [7, 8].iter().for_each(|author| solo.chat(0, &entry(*author, 0, EPOCH_MS)));
+        (2..8).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
+        (2..count - 4).for_each(|seq| solo.chat(0, &entry(8, seq, EPOCH_MS)));
+        assert_eq!(solo.node.status().entries.early, count.min(limits.early));
+        // Who holds most loses: not the author whose entry came last.
+        assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (excess(count, 10), 0));
+    }
+}
+
+#[test]
+fn an_early_one_waits_so_long() {
+    let mut solo = linked(Limits::default());
+    solo.chat(0, &entry(7, 0, EPOCH_MS));
+    solo.chat(0, &entry(7, 2, EPOCH_MS));
+    for (at, over) in up_to(Limits::default().hold_back) {
+        solo.at(at);
+        assert_eq!((solo.stats().gaps, solo.stats().delivered), if over { (1, 2) } else { (0, 1) });
+        assert_eq!(solo.count(|action| matches!(action, Action::Notice(Notice::Gap { .. }))) == 1, over);
+    }
+}
+
+#[test]
+fn authors() {
+    let limits = Limits { authors: 5, ..Limits::default() };
+    for count in around(limits.authors) {
+        let mut solo = linked(limits.clone());
+        (0..count).for_each(|author| solo.chat(0, &entry(10 + author, 0, EPOCH_MS)));
+        assert_eq!(solo.node.status().entries.authors, count.min(limits.authors));
+        let stats = solo.stats();
+        let gone = excess(count, limits.authors);
+        assert_eq!(
+            (stats.authors_forgotten, stats.epochs_forgotten, stats.entries),
+            (gone, gone, count as u64)
+        );
+    }
+}
+
+#[test]
+fn epochs_of_an_author() {
+    let limit = Limits::default().epochs_per_author;
+    for count in around(limit) {
+        let mut solo = linked(Limits::default());
+        // Each waits for its beginning: that of one that is forgotten is waited for no longer.
+        (0..count).for_each(|epoch| solo.chat(0, &entry_of(7, epoch as u64, 5, EPOCH_MS, "x")));
+        let gone = excess(count, limit);
+        assert_eq!((solo.stats().epochs_forgotten, solo.stats().authors_forgotten), (gone, 0));
+        assert_eq!(solo.stats().delivered, gone);
+        assert_eq!(solo.node.status().entries.early, count.min(limit));
+    }
+}
+
+#[test]
+fn gaps_of_an_epoch() {
+    let limit = Limits::default().gaps_per_epoch;
+    for count in around(limit) {
+        let mut solo = linked(Limits { ping_answer: 3_600 * SECOND, ..Limits::default() });
+        for n in 0..=count {
+            solo.chat(0, &entry(7, 2 * n, EPOCH_MS));
+            solo.now = solo.now + Limits::default().hold_back;
+            solo.input(Input::Timeout);
+            solo.read(0);
+            solo.receive(0, "\n");
+        }
+        assert_eq!((solo.stats().gaps as usize, solo.stats().gaps_forgotten), (count, excess(count, limit)));
+        assert_eq!(solo.node.status().gaps.len(), count.min(limit));
+    }
+}
+
+#[test]
+fn entries_in_the_log_and_evicted_ones_that_are_remembered() {
+    let limits = Limits { log_entries: 5, evicted: 3, ..Limits::default() };
+    for count in around(5).into_iter().chain(around(8)) {
+        let mut solo = linked(limits.clone());
+        (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS + seq as u64)));
+        assert_eq!(solo.node.status().entries.held, count.min(5));
+        assert_eq!(
+            (solo.stats().entries_evicted, solo.stats().ids_forgotten),
+            (excess(count, 5), excess(count, 8))
+        );
+        assert_eq!(solo.stats().delivered as usize, count);
+    }
+}
+
+#[test]
+fn bytes_in_the_log() {
+    let says = |solo: &mut Solo| {
+        let text = "x".repeat(1_000);
+        (0..10).for_each(|seq| solo.chat(0, &entry_of(7, 1, seq, EPOCH_MS + seq as u64, &text)));
+    };
+    let mut free = linked(Limits::default());
+    says(&mut free);
+    let bytes = free.node.status().entries.bytes;
+    for (more, evicted) in [(0, 1), (1, 0), (2, 0)] {
+        let log_bytes = bytes - 1 + more;
+        let mut solo = linked(Limits { line: 4_096, log_bytes, ..Limits::default() });
+        says(&mut solo);
+        assert_eq!(
+            (solo.node.status().entries.held, solo.stats().entries_evicted),
+            (10 - evicted as usize, evicted)
+        );
+        assert!(solo.node.status().entries.bytes <= log_bytes);
+    }
+}
+
+#[test]
+fn how_far_ahead_an_entry_may_be_dated() {
+    let limits = Limits::default();
+    let latest = EPOCH_MS + limits.clock_tolerance.as_millis() as u64;
+    for (at, parked) in [(latest - 1, 0), (latest, 0), (latest + 1, 1)] {
+        let mut solo = linked(limits.clone());
+        solo.chat(0, &entry(7, 0, at));
+        assert_eq!((solo.node.status().entries.parked, solo.stats().delivered), (parked, 1 - parked as u64));
+        solo.at(Duration::from_millis(1));
+        assert_eq!((solo.node.status().entries.parked, solo.stats().delivered), (0, 1));
+    }
+}
+
+#[test]
+fn parked_entries() {
+    let limits = Limits { parked: 5, ..Limits::default() };
+    let ahead = |n: usize| EPOCH_MS + 1_000_000 + n as u64;
+    for count in around(limits.parked) {
+        let mut solo = linked(limits.clone());
+        (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
+        assert_eq!(solo.node.status().entries.parked, count.min(5));
+        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (excess(count, 5), 0));
+        // What is due sooner takes the place of what is furthest ahead.
+        let mut solo = linked(limits.clone());
+        (0..count).rev().for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
+        assert_eq!(solo.node.status().entries.parked, count.min(5));
+        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (0, excess(count, 5)));
+    }
+}
+
+#[test]
+fn ids_of_entries_that_came() {
+    let limits = Limits { seen: 5, ..Limits::default() };
+    for count in around(limits.seen) {
+        let mut solo = linked(limits.clone());
+        (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
+        assert_eq!(solo.stats().ids_forgotten, excess(count, limits.seen));
+        // It is held all the same.
+        solo.chat(0, &entry(7, 0, EPOCH_MS));
+        assert_eq!((solo.stats().entries as usize, solo.stats().entries_again), (count, 1));
+    }
+}

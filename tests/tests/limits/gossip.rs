@@ -1,0 +1,152 @@
+//! What is announced, asked for and reconciled.
+
+use std::time::Duration;
+
+use proto_core::wire::Frame;
+use proto_core::{Entry, Input, Limits};
+
+use crate::solo::{EPOCH_MS, SECOND, Solo, around, entry, ids, keys, solo, up_to};
+
+/// A node with so many neighbours, which have taken all that it said so far.
+fn linked(limits: Limits, neighbours: usize) -> Solo {
+    let mut solo = solo(limits).with_clock();
+    (0..neighbours).for_each(|conn| solo.link(conn));
+    (0..neighbours).for_each(|conn| solo.read(conn));
+    solo.actions.clear();
+    solo
+}
+
+fn after(solo: &mut Solo, time: Duration) {
+    solo.now = solo.now + time;
+    solo.input(Input::Timeout);
+}
+
+#[test]
+fn announcements_that_wait() {
+    let limits = Limits { announced: 5, ..Limits::default() };
+    for count in around(limits.announced) {
+        let mut solo = linked(limits.clone(), 2);
+        // By now it has taken the root's place, and has a tree.
+        solo.pass(limits.root_wait, 2);
+        solo.actions.clear();
+        (0..count).for_each(|seq| solo.chat(0, &entry(0, seq, EPOCH_MS + 3_000)));
+        assert_eq!(solo.ids_sent(1, "IHAVE"), 0);
+        assert_eq!(solo.stats().announcements_dropped as usize, count.saturating_sub(5));
+        solo.pass(limits.announce_after + limits.announce_courtesy, 2);
+        assert_eq!(solo.ids_sent(1, "IHAVE"), count.min(5));
+    }
+}
+
+#[test]
+fn entries_that_are_missing() {
+    let limits = Limits { missing: 5, missing_per_link: 4, ..Limits::default() };
+    for count in around(limits.missing) {
+        let mut solo = linked(limits.clone(), 2);
+        solo.frame(0, &Frame::Ihave(ids(0..3)));
+        solo.frame(1, &Frame::Ihave(ids(10..10 + count - 3)));
+        assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
+        solo.pass(limits.ask_after_alone, 2);
+        assert_eq!(solo.ids_sent(0, "GRAFT") + solo.ids_sent(1, "GRAFT"), count.min(5));
+    }
+}
+
+#[test]
+fn entries_that_are_missing_and_announced_by_one_neighbour() {
+    let limits = Limits { missing_per_link: 5, ..Limits::default() };
+    for count in around(limits.missing_per_link) {
+        let mut solo = linked(limits.clone(), 1);
+        solo.frame(0, &Frame::Ihave(ids(0..count)));
+        for (at, asked) in up_to(limits.ask_after_alone) {
+            solo.at(at);
+            solo.read(0);
+            assert_eq!(solo.ids_sent(0, "GRAFT"), if asked { count.min(5) } else { 0 });
+        }
+        after(&mut solo, limits.ask_after - limits.ask_after_alone);
+        solo.read(0);
+        assert_eq!(
+            (solo.ids_sent(0, "GRAFT"), solo.stats().asks_dropped),
+            (count, 0),
+            "the rest is late, not lost"
+        );
+    }
+}
+
+#[test]
+fn entries_that_are_asked_for_at_once() {
+    let limits = Limits { missing_per_link: 0, asked: 5, ..Limits::default() };
+    for count in around(limits.asked) {
+        let mut solo = linked(limits.clone(), 1);
+        let entries: Vec<_> = (0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+        solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
+        for (at, asked) in up_to(limits.ask_after) {
+            solo.at(at);
+            solo.read(0);
+            assert_eq!(solo.ids_sent(0, "GRAFT"), if asked { count.min(5) } else { 0 });
+        }
+        solo.chat(0, &entries[0]);
+        solo.read(0);
+        assert_eq!((solo.ids_sent(0, "GRAFT"), solo.stats().asks_dropped), (count, 0), "one came");
+    }
+}
+
+#[test]
+fn entries_that_are_wanted() {
+    let limits = Limits { missing_per_link: 0, wanted: 5, ..Limits::default() };
+    for count in around(limits.wanted) {
+        let mut solo = linked(limits.clone(), 1);
+        solo.frame(0, &Frame::Ihave(ids(0..count)));
+        assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
+        after(&mut solo, limits.ask_after);
+        solo.read(0);
+        assert_eq!(solo.ids_sent(0, "GRAFT"), count.min(5));
+    }
+}
+
+#[test]
+fn links_are_told_once_a_second() {
+    let limits = Limits::default();
+    let mut solo = linked(limits.clone(), 1);
+    solo.pass(SECOND, 1);
+    solo.link(1);
+    solo.actions.clear();
+    solo.link(2);
+    for (time, told) in up_to(limits.links_every) {
+        solo.at(SECOND + time);
+        solo.read(0);
+        assert_eq!(solo.sent(0).matches("LINKS|").count(), usize::from(told));
+    }
+}
+
+#[test]
+fn messages_of_reconciliations_that_are_answered() {
+    let limits = Limits { sync_burst: 5, ..Limits::default() };
+    for count in around(limits.sync_burst as usize) {
+        let mut solo = linked(limits.clone(), 1);
+        // An opening of who holds nothing.
+        let opening = tests::fuzz::peers::sync(0, 0, &[]);
+        (0..count).for_each(|_| solo.frame(0, &Frame::Sync(opening.clone())));
+        solo.read(0);
+        assert_eq!(solo.stats().syncs_refused as usize, count.saturating_sub(5));
+        assert_eq!(solo.sent(0).matches("SYNC|Ag").count(), count.min(5));
+    }
+}
+
+#[test]
+fn the_lower_of_two_ids_announces_first() {
+    let limits = Limits::default();
+    let mut solo = linked(limits.clone(), 9);
+    solo.pass(limits.root_wait, 9);
+    solo.actions.clear();
+    let start = solo.now.since_origin();
+    solo.chat(0, &entry(0, 0, EPOCH_MS + 3_000));
+    let (lower, higher): (Vec<_>, Vec<_>) = (1..9).partition(|conn| keys(*conn).node_id() < solo.node.id());
+    assert!(!lower.is_empty() && !higher.is_empty());
+    let later = limits.announce_after + limits.announce_courtesy;
+    for (conns, after) in [(higher, limits.announce_after), (lower, later)] {
+        for (at, told) in up_to(after) {
+            solo.at(start + at);
+            conns.iter().for_each(|conn| solo.read(*conn));
+            assert!(conns.iter().all(|conn| solo.ids_sent(*conn, "IHAVE") == usize::from(told)), "{at:?}");
+        }
+    }
+}

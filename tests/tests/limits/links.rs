@@ -1,0 +1,127 @@
+//! Connections: how many, and what comes in on one.
+
+use std::time::Duration;
+
+use proto_core::{Action, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits};
+
+use crate::solo::{ELSEWHERE, HERE, SECOND, around, join_line, solo, up_to};
+
+#[test]
+fn pending_connections() {
+    let limit = Limits::default().pending;
+    for count in around(limit) {
+        let mut solo = solo(Limits::default());
+        (0..count).for_each(|conn| solo.accept_from(conn, [127, 0, 0, 1]));
+        assert_eq!(solo.node.connections(), count.min(limit));
+        assert_eq!(solo.node.stats().evicted as usize, count.saturating_sub(limit));
+    }
+}
+
+#[test]
+fn the_pending_connection_that_makes_room_is_the_oldest_silent_one_else_the_oldest() {
+    let mut solo = solo(Limits { pending: 2, ..Limits::default() });
+    solo.accept_from(0, [127, 0, 0, 1]);
+    solo.accept_from(1, [127, 0, 0, 1]);
+    solo.now = solo.now + 2 * SECOND;
+    solo.receive(0, "J");
+    solo.accept_from(2, [127, 0, 0, 1]);
+    solo.accept_from(3, [127, 0, 0, 1]);
+    let aborted = solo.actions.iter().filter_map(|action| match action {
+        Action::Abort { conn } => Some(conn.0),
+        _ => None,
+    });
+    assert_eq!(aborted.collect::<Vec<_>>(), [1, 0]);
+}
+
+#[test]
+fn held_connections_and_those_kept_for_own_dials() {
+    let Limits { held, reserved_outbound, .. } = Limits::default();
+    for count in around(held - reserved_outbound) {
+        let mut solo = solo(Limits::default());
+        (0..count).for_each(|conn| solo.join(conn));
+        let turned_away = count.saturating_sub(held - reserved_outbound);
+        assert_eq!(solo.peers(), count - turned_away);
+        assert_eq!(solo.node.stats().turned_away as usize, turned_away);
+    }
+}
+
+#[test]
+fn first_byte_and_greeting() {
+    let limits = Limits::default();
+    for (time, speaks) in [(limits.first_byte, false), (limits.greeting, true)] {
+        let mut solo = solo(limits.clone());
+        solo.accept_from(0, [127, 0, 0, 1]);
+        if speaks {
+            solo.receive(0, "J");
+        }
+        for (at, gone) in [(time - Duration::from_nanos(1), false), (time, true)] {
+            solo.now = Instant::ORIGIN + at;
+            solo.input(Input::Timeout);
+            assert_eq!(solo.count(|action| matches!(action, Action::Close { .. })) == 1, gone, "{at:?}");
+        }
+        assert_eq!(solo.node.stats().violations, 1);
+    }
+}
+
+#[test]
+fn a_node_that_stops_says_goodbye_and_is_done_within_a_second() {
+    let mut solo = solo(Limits::default());
+    solo.join(0);
+    solo.accept_from(1, [127, 0, 0, 1]);
+    solo.read(0);
+    solo.actions.clear();
+    solo.node.command(solo.now, Command::Shutdown).unwrap();
+    solo.input(Input::Timeout);
+    assert!(solo.actions.contains(&Action::Abort { conn: ConnId(1) }), "nothing is owed to who said nothing");
+    assert_eq!(
+        solo.count(|action| matches!(action, Action::SendFrame { bytes, .. } if bytes == b"BYE|shutdown|\n")),
+        1
+    );
+    assert!(solo.actions.ends_with(&[Action::Close { conn: ConnId(0) }]));
+    let gone =
+        |action: &Action| matches!(action, Action::UnregisterPeer { reason: LeaveReason::Stopping, .. });
+    assert_eq!(solo.count(gone), 1);
+    assert_eq!(solo.say(100), Err(CommandError::ShuttingDown));
+    solo.now = solo.now + SECOND;
+    solo.input(Input::Timeout);
+    assert_eq!(solo.node.connections(), 0);
+    assert_eq!(solo.node.poll_timeout(), None);
+}
+
+#[test]
+fn a_line_that_is_too_long() {
+    let limits = Limits::default();
+    for len in around(limits.line) {
+        let mut solo = solo(limits.clone());
+        solo.join(0);
+        solo.receive(0, &format!("MSG|{}\n", "x".repeat(len - 5)));
+        let cut = len > limits.line;
+        assert_eq!(
+            (solo.peers() == 0, solo.stats().violations, solo.stats().delivered),
+            (cut, cut.into(), (!cut).into())
+        );
+    }
+    for len in around(limits.line_before_join) {
+        let mut solo = solo(limits.clone());
+        solo.accept_from(0, HERE);
+        let padding = " ".repeat(len - join_line(0).len());
+        solo.receive(0, &join_line(0).replace('{', &format!("{{{padding}")));
+        let cut = len > limits.line_before_join;
+        assert_eq!((solo.peers() == 0, solo.stats().violations), (cut, cut.into()));
+    }
+}
+
+#[test]
+fn who_is_silent_for_so_long_makes_room_first() {
+    for (time, silent) in up_to(Limits::default().pending_silent) {
+        let mut solo = solo(Limits { pending: 2, ..Limits::default() });
+        solo.accept_from(0, HERE);
+        // The younger one of the two is silent for as long.
+        solo.accept_from(1, ELSEWHERE);
+        solo.at(time);
+        solo.receive(0, "J");
+        solo.accept_from(2, HERE);
+        assert_eq!(solo.aborted(), [u64::from(silent)], "{time:?}");
+        assert_eq!(solo.stats().evicted, 1);
+    }
+}

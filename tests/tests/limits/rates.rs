@@ -1,0 +1,132 @@
+//! How fast peers from beyond this machine may send.
+
+use std::time::Duration;
+
+use proto_core::wire::Frame;
+use proto_core::{Action, Entry, Input, Instant, Limits};
+
+use crate::solo::{ELSEWHERE, EPOCH_MS, SECOND, Solo, around, entry, join_line, solo, up_to};
+
+fn pauses(solo: &Solo) -> usize {
+    solo.count(|action| matches!(action, Action::PauseReading { .. }))
+}
+
+/// Asserts that reading goes on after this time and not before.
+fn resumes_after(solo: &mut Solo, time: Duration) {
+    for (at, resumed) in up_to(time) {
+        solo.at(at);
+        let resumes = solo.count(|action| matches!(action, Action::ResumeReading { .. }));
+        assert_eq!(resumes == 1, resumed, "{at:?}");
+    }
+}
+
+#[test]
+fn frames_a_second() {
+    let limits = Limits::default();
+    let burst = limits.frames_burst as usize;
+    for count in around(burst) {
+        let mut solo = solo(limits.clone());
+        solo.join_from(0, ELSEWHERE);
+        // The JOIN was one of them.
+        solo.receive(0, &"MSG|x\n".repeat(count - 1));
+        assert_eq!(solo.count(|action| matches!(action, Action::Deliver { .. })), count - 1, "none is lost");
+        // With the last of them nothing is left for another.
+        let over = (count + 1).saturating_sub(burst) as u32;
+        assert_eq!((pauses(&solo), solo.stats().pauses), (over.min(1) as usize, over.min(1).into()));
+        if over > 0 {
+            resumes_after(&mut solo, SECOND / limits.frames_per_second * over);
+        }
+    }
+}
+
+#[test]
+fn bytes_a_second() {
+    let limits = Limits::default();
+    let burst = limits.bytes_burst as usize;
+    for total in around(burst) {
+        let mut solo = solo(limits.clone());
+        solo.join_from(0, ELSEWHERE);
+        let mut rest = total - join_line(0).len();
+        while rest > 0 {
+            let len = if rest > 60_000 { 50_000 } else { rest };
+            solo.receive(0, &format!("MSG|{}\n", "x".repeat(len - 5)));
+            rest -= len;
+        }
+        let over = (total + 1).saturating_sub(burst) as u32;
+        assert_eq!((pauses(&solo), solo.stats().pauses), (over.min(1) as usize, over.min(1).into()));
+        if over > 0 {
+            resumes_after(&mut solo, SECOND / limits.bytes_per_second * over);
+        }
+    }
+}
+
+#[test]
+fn this_machine_is_trusted_with_more() {
+    let mut solo = solo(Limits { frames_burst: 3, bytes_burst: 300, entries_burst: 1, ..Limits::default() });
+    solo.link(0);
+    for seq in 0..20 {
+        solo.chat(0, &entry(0, seq, EPOCH_MS));
+    }
+    assert_eq!((pauses(&solo), solo.stats().entries, solo.stats().entries_over_rate), (0, 20, 0));
+}
+
+#[test]
+fn entries_of_an_author_over_all_links() {
+    let limits = Limits::default();
+    let (burst, every) = (limits.entries_burst as usize, SECOND / limits.entries_per_second);
+    for count in around(burst) {
+        let mut solo = solo(limits.clone());
+        (0..2).for_each(|conn| solo.link_from(conn, ELSEWHERE));
+        for seq in 0..count {
+            solo.chat(seq % 2, &entry(7, seq, EPOCH_MS));
+        }
+        let over = count.saturating_sub(burst);
+        assert_eq!(
+            (solo.stats().entries as usize, solo.stats().entries_over_rate as usize),
+            (count - over, over)
+        );
+        // What waits is not remembered: it is taken when it comes again.
+        for (at, taken) in up_to(every) {
+            solo.at(at);
+            solo.chat(0, &entry(7, burst, EPOCH_MS));
+            if count >= burst {
+                assert_eq!(solo.stats().entries as usize == burst + 1, taken, "{count} {at:?}");
+            }
+        }
+        // Another author has a rate of its own.
+        let before = solo.stats().entries;
+        solo.chat(0, &entry(8, 0, EPOCH_MS));
+        assert_eq!(solo.stats().entries, before + 1);
+    }
+}
+
+#[test]
+fn what_was_asked_for_is_outside_the_rate() {
+    let limits = Limits { entries_burst: 2, ..Limits::default() };
+    let mut solo = solo(limits.clone());
+    solo.link_from(0, ELSEWHERE);
+    let entries: Vec<_> = (0..5).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    entries[..3].iter().for_each(|entry| solo.chat(0, entry));
+    assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (2, 1));
+    solo.frame(0, &Frame::Ihave(entries[2..].iter().map(Entry::id).collect()));
+    solo.now = Instant::from_origin(limits.ask_after_alone);
+    solo.input(Input::Timeout);
+    entries[2..].iter().for_each(|entry| solo.chat(0, entry));
+    assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (5, 1));
+}
+
+#[test]
+fn authors_whose_rates_are_known() {
+    let limits = Limits { entries_burst: 1, authors: 3, ..Limits::default() };
+    for others in around(3) {
+        let mut solo = solo(limits.clone());
+        solo.link_from(0, ELSEWHERE);
+        solo.chat(0, &entry(7, 0, EPOCH_MS));
+        (0..others).for_each(|other| {
+            solo.now = solo.now + Duration::from_millis(1);
+            solo.chat(0, &entry(10 + other, 0, EPOCH_MS));
+        });
+        solo.chat(0, &entry(7, 1, EPOCH_MS));
+        assert_eq!(solo.stats().entries_over_rate, u64::from(others < 3), "{others}");
+    }
+}

@@ -1,0 +1,206 @@
+//! Which test is whose, and that every limit has one or a reason for having none.
+//!
+//! What chance decides, like the time of a chore, is tested by its bounds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use proto_core::{Limits, Stats};
+use serde::Serialize;
+
+use Tested::{By, Not};
+
+/// How a limit is tested at its edge.
+enum Tested {
+    /// By this test, in this file: of this folder, or with its path in the workspace.
+    By(&'static str, &'static str),
+    /// For this reason it is not.
+    Not(&'static str),
+}
+
+/// No counter: a command is refused, or nothing is lost but time.
+const NONE: &str = "";
+
+const CLAIMS: &str = "proto-core/src/gossip/tests/claims.rs";
+const BRIDGE: &str = "proto-core/src/bridge/tests.rs";
+const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
+const DEGREE: &str = "proto-core/src/node/degree/tests.rs";
+const PLACE: &str = "proto-core/src/gossip/place.rs";
+const QUEUE: &str = "proto-core/src/link/queue.rs";
+const RECONCILE: &str = "proto-core/src/log/reconcile/tests.rs";
+const REPAIR: &str = "proto-core/src/gossip/repair.rs";
+const SYNC: &str = "proto-core/src/gossip/sync.rs";
+const TELLING: &str = "proto-core/src/gossip/telling.rs";
+const UPKEEP: &str = "proto-core/src/mesh/upkeep.rs";
+
+/// Every field of [`Limits`], its test, and the counter of what happens beyond it.
+#[rustfmt::skip]
+const TABLE: &[(&str, Tested, &str)] = &[
+    ("line", By("links.rs", "a_line_that_is_too_long"), "violations"),
+    ("line_before_join", By("links.rs", "a_line_that_is_too_long"), "violations"),
+    ("malformed", By("mesh.rs", "malformed_frames_that_cut_a_peer"), "malformed"),
+    ("malformed_window", By("mesh.rs", "malformed_frames_within_some_time"), "violations"),
+    ("held", By("links.rs", "held_connections_and_those_kept_for_own_dials"), "turned_away"),
+    ("reserved_outbound", By("links.rs", "held_connections_and_those_kept_for_own_dials"), "turned_away"),
+    ("pending", By("links.rs", "pending_connections"), "evicted"),
+    ("pending_silent", By("links.rs", "who_is_silent_for_so_long_makes_room_first"), "evicted"),
+    ("shun", By("mesh.rs", "who_was_cut_is_kept_out_so_long"), "shunned"),
+    ("shunned", By("mesh.rs", "so_many_are_kept_out"), "shunned"),
+    ("degree_low", By("mesh.rs", "who_has_few_links_takes_the_place_of_who_has_more_than_it_needs"), "displaced"),
+    ("degree_target", By("mesh.rs", "who_has_few_links_takes_the_place_of_who_has_more_than_it_needs"), "displaced"),
+    ("degree_high", By("mesh.rs", "links_to_peers_with_a_key"), "turned_away"),
+    ("degree_outbound", By(DEGREE, "places_are_kept_for_own_dials_while_there_are_addresses_to_dial"), "turned_away"),
+    ("displace_every", By("mesh.rs", "a_newcomer_without_links_takes_anothers_place_so_often"), "displaced"),
+    ("trim_age", Not("when a link is closed hangs on `displace_every` too: only that it is"), "trimmed"),
+    ("explore_every", By(UPKEEP, "each_chore_comes_as_often_as_it_should_and_only_when_wanted"), "explored"),
+    ("refresh_every", By(UPKEEP, "each_chore_comes_as_often_as_it_should_and_only_when_wanted"), NONE),
+    ("refresh_peers", By("mesh.rs", "peers_that_a_neighbour_is_told_of_now_and_again"), NONE),
+    ("first_byte", By("links.rs", "first_byte_and_greeting"), "violations"),
+    ("greeting", By("links.rs", "first_byte_and_greeting"), "violations"),
+    ("greet_after", By("times.rs", "the_first_byte_before_the_greeting"), NONE),
+    ("settle_v1", By("times.rs", "a_version_1_peer_hears_nothing_so_long"), NONE),
+    ("ping_idle", By("times.rs", "a_silent_peer_is_pinged_and_then_dead"), NONE),
+    ("dead", By("times.rs", "a_silent_peer_is_pinged_and_then_dead"), "silent"),
+    ("ping_answer", By("times.rs", "who_speaks_and_does_not_answer_is_dead"), "silent"),
+    ("probe", By("times.rs", "a_peer_whose_id_is_claimed_has_some_time_to_answer"), "silent"),
+    ("handover", By("times.rs", "what_comes_on_a_new_link_waits_for_the_end_of_the_old_one"), NONE),
+    ("linger", By("times.rs", "a_connection_that_is_closed_is_dropped_after_a_while"), NONE),
+    ("dials", By("dials.rs", "dials_at_once_burst_and_rate"), "dials"),
+    ("dial_burst", By("dials.rs", "dials_at_once_burst_and_rate"), "dials"),
+    ("dial_every", By("dials.rs", "dials_at_once_burst_and_rate"), "dials"),
+    ("connect", By("dials.rs", "a_dial_has_five_seconds"), "dials_failed"),
+    ("backoff_min", By("proto-core/src/mesh/backoff.rs", "delays_stay_below_a_doubling_ceiling_and_use_all_of_it"), NONE),
+    ("backoff_max", By("proto-core/src/mesh/backoff.rs", "delays_stay_below_a_doubling_ceiling_and_use_all_of_it"), NONE),
+    ("backoff_low", By(BOOK, "few_links_shorten_the_wait_for_what_was_found_and_none_that_for_all"), NONE),
+    ("backoff_user", By("proto-core/src/node/tests.rs", "a_user_given_peer_is_dialed_at_least_every_eight_seconds_for_ever"), NONE),
+    ("backoff_reset", By("dials.rs", "a_link_that_lasted_so_long_takes_the_backoff_back_to_the_start"), NONE),
+    ("targets", By("dials.rs", "addresses_of_the_user"), NONE),
+    ("peers_read", By("dials.rs", "entries_of_peers_that_are_read_and_new_addresses_of_one_link"), "learned"),
+    ("peers_sent", By("dials.rs", "entries_of_peers_that_are_sent_and_peers_told_of_a_newcomer"), NONE),
+    ("learn_burst", By("dials.rs", "entries_of_peers_that_are_read_and_new_addresses_of_one_link"), "passed_over"),
+    ("learn_every", By("dials.rs", "entries_of_peers_that_are_read_and_new_addresses_of_one_link"), "passed_over"),
+    ("book", By("dials.rs", "addresses_in_the_book"), "passed_over"),
+    ("book_per_source", By("dials.rs", "addresses_of_one_source"), "passed_over"),
+    ("book_failures", By(BOOK, "an_address_where_nobody_ever_answered_is_dropped_and_one_where_somebody_did_is_not"), NONE),
+    ("book_fresh", Not("which address is dialed to explore is chance"), "explored"),
+    ("book_believed", By(BOOK, "what_a_dial_found_is_given_up_for_no_rumour_until_it_failed_for_a_day"), NONE),
+    ("entries_per_second", By("rates.rs", "entries_of_an_author_over_all_links"), "entries_over_rate"),
+    ("entries_burst", By("rates.rs", "entries_of_an_author_over_all_links"), "entries_over_rate"),
+    ("frames_per_second", By("rates.rs", "frames_a_second"), "pauses"),
+    ("frames_burst", By("rates.rs", "frames_a_second"), "pauses"),
+    ("bytes_per_second", By("rates.rs", "bytes_a_second"), "pauses"),
+    ("bytes_burst", By("rates.rs", "bytes_a_second"), "pauses"),
+    ("chunk", By("queues.rs", "a_chunk_holds_so_much"), NONE),
+    ("queue", By("queues.rs", "an_output_queue_is_full_at_one_mebibyte"), "busy"),
+    ("pace", By(QUEUE, "a_full_queue_that_moves_is_waited_for"), "busy"),
+    ("pace_window", By(QUEUE, "a_full_queue_that_moves_is_waited_for"), "busy"),
+    ("patience", By(QUEUE, "a_full_queue_that_stands_still_is_waited_for_two_seconds_then_no_more_until_half"), "busy"),
+    ("queue_hard", By("queues.rs", "a_queue_that_nobody_waits_for_is_cut_at_eight_mebibytes"), "slow"),
+    ("queues", By("queues.rs", "a_link_over_its_queue_is_cut_when_all_buffers_are_over_the_bound_of_queues"), "slow"),
+    ("stalled", By("queues.rs", "a_link_that_takes_nothing_is_cut_after_a_while"), "slow"),
+    ("buffers", By("queues.rs", "the_link_with_the_longest_queue_is_cut_when_all_buffers_are_full"), "slow"),
+    ("log_entries", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "entries_evicted"),
+    ("log_bytes", By("entries.rs", "bytes_in_the_log"), "entries_evicted"),
+    ("evicted", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "ids_forgotten"),
+    ("hold_back", By("entries.rs", "an_early_one_waits_so_long"), "gaps"),
+    ("early_per_author", By("entries.rs", "early_ones_of_an_author"), "entries_dropped"),
+    ("early", By("entries.rs", "early_ones_in_all"), "entries_put_off"),
+    ("authors", By("entries.rs", "authors"), "authors_forgotten"),
+    ("epochs_per_author", By("entries.rs", "epochs_of_an_author"), "epochs_forgotten"),
+    ("gaps_per_epoch", By("entries.rs", "gaps_of_an_epoch"), "gaps_forgotten"),
+    ("clock_tolerance", By("entries.rs", "how_far_ahead_an_entry_may_be_dated"), NONE),
+    ("parked", By("entries.rs", "parked_entries"), "entries_put_off"),
+    ("syncs", By(RECONCILE, "so_many_begin_at_once_and_one_on_a_link"), "syncs"),
+    ("sync_rounds", By(RECONCILE, "a_peer_that_makes_it_last_is_given_up"), "syncs_given_up"),
+    ("sync_timeout", By(RECONCILE, "so_many_begin_at_once_and_one_on_a_link"), "syncs_given_up"),
+    ("syncs_passed_over", By("proto-core/src/node/entries/tests.rs", "who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while"), "violations"),
+    ("sync_burst", By("gossip.rs", "messages_of_reconciliations_that_are_answered"), "syncs_refused"),
+    ("sync_every", By(RECONCILE, "one_that_asks_too_often_is_not_answered"), "syncs_refused"),
+    ("root_period", By(CLAIMS, "when_an_entry_was_said_decides_which_periods_tree_it_takes"), NONE),
+    ("root_turn", By(CLAIMS, "when_an_entry_was_said_decides_which_periods_tree_it_takes"), NONE),
+    ("root_overlap", By(CLAIMS, "other_periods_are_not_heard"), NONE),
+    ("sequence_every", By(CLAIMS, "a_node_that_hears_of_no_better_is_the_root_itself"), NONE),
+    ("sequence_least", By(CLAIMS, "numbers_rise_slowly_except_at_first_sight"), NONE),
+    ("sequence_rise", By(CLAIMS, "numbers_rise_slowly_except_at_first_sight"), NONE),
+    ("root_lives", By(CLAIMS, "a_root_that_was_silent_is_not_believed_again_without_a_newer_number"), NONE),
+    ("root_wait", By(CLAIMS, "a_node_that_hears_of_no_better_is_the_root_itself"), NONE),
+    ("roots_burst", By(CLAIMS, "only_so_many_new_roots_are_taken"), "roots_passed_over"),
+    ("roots_every", By(CLAIMS, "only_so_many_new_roots_are_taken"), "roots_passed_over"),
+    ("tree_patience", By(PLACE, "a_new_number_comes_from_the_parent_or_after_a_while_from_another"), NONE),
+    ("tree_told_every", By(TELLING, "a_new_number_is_told_at_once_and_another_place_after_a_moment"), NONE),
+    ("tree_overlap", By(TELLING, "an_old_parent_learns_last_that_it_is_it_no_more"), NONE),
+    ("parent_failures", By(CLAIMS, "a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled"), NONE),
+    ("parent_failures_window", By(CLAIMS, "a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled"), NONE),
+    ("parent_settled", By(CLAIMS, "a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled"), NONE),
+    ("parent_shunned", By(CLAIMS, "a_parent_that_was_given_up_is_none_for_a_while"), NONE),
+    ("links_every", By("gossip.rs", "links_are_told_once_a_second"), NONE),
+    ("announce_after", By("gossip.rs", "the_lower_of_two_ids_announces_first"), NONE),
+    ("announce_courtesy", By("gossip.rs", "the_lower_of_two_ids_announces_first"), NONE),
+    ("announced", By("gossip.rs", "announcements_that_wait"), "announcements_dropped"),
+    ("ask_after", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
+    ("ask_after_alone", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
+    ("ask_again", By(REPAIR, "the_first_announcer_is_asked_first_and_then_the_others_in_turn"), NONE),
+    ("ask_tries", By(REPAIR, "the_first_announcer_is_asked_first_and_then_the_others_in_turn"), NONE),
+    ("announcers", By(REPAIR, "only_so_many_announcers_are_remembered_and_fresh_ones_before_asked_ones"), NONE),
+    ("missing", By("gossip.rs", "entries_that_are_missing"), "asks_dropped"),
+    ("missing_per_link", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
+    ("asked", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
+    ("wanted", By("gossip.rs", "entries_that_are_wanted"), "asks_dropped"),
+    ("asked_for", By("proto-core/src/gossip/wanted.rs", "what_does_not_come_is_left_to_another_reconciliation"), NONE),
+    ("seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),
+    ("seen_for", By("proto-core/src/gossip/seen.rs", "it_holds_as_many_as_the_limit_says_and_no_longer_than_it_says"), NONE),
+    ("reconcile_every", By(SYNC, "every_neighbour_has_its_turn"), "syncs"),
+    ("reconcile_again", By(SYNC, "a_new_link_at_once_and_a_flagged_one_after_a_while"), "syncs"),
+    ("bridge_step", By(BRIDGE, "who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_each"), NONE),
+    ("bridge_gather", By(BRIDGE, "lines_of_one_moment_are_brought_in_together_in_their_order"), NONE),
+    ("bridge_match", By(BRIDGE, "words_match_that_were_said_or_came_up_to_a_minute_apart"), NONE),
+    ("bridge_lines", By(BRIDGE, "the_line_noted_first_is_forgotten_first"), "lines_forgotten"),
+    ("bridge_waiting", By(BRIDGE, "what_waits_is_bounded_and_what_would_wait_longest_goes"), "lines_dropped"),
+    ("bridge_waiting_bytes", By(BRIDGE, "what_waits_is_bounded_and_what_would_wait_longest_goes"), "lines_dropped"),
+    ("bridge_linked", By(BRIDGE, "a_list_of_all_takes_the_place_of_the_last_and_is_bounded"), NONE),
+    ("bridge_ask_every", Not("when it is asked is chance: only that it is"), NONE),
+    ("bridge_ask_soon", Not("when it is asked is chance: only that it is"), NONE),
+];
+
+fn fields(of: &impl Serialize) -> BTreeSet<String> {
+    let value = serde_json::to_value(of).unwrap();
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+#[test]
+fn every_limit_stands_in_the_table_once() {
+    let mut times: BTreeMap<_, usize> =
+        fields(&Limits::default()).into_iter().map(|field| (field, 0)).collect();
+    for (field, ..) in TABLE {
+        *times.get_mut(*field).unwrap_or_else(|| panic!("{field} is no limit")) += 1;
+    }
+    let wrong: Vec<_> = times.into_iter().filter(|(_, times)| *times != 1).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn every_test_and_every_counter_of_the_table_exists() {
+    let counters = fields(&Stats::default());
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (field, tested, counter) in TABLE {
+        assert!(*counter == NONE || counters.contains(*counter), "{counter}");
+        let (file, test) = match tested {
+            By(file, test) => (file, test),
+            Not(why) => {
+                assert!(!why.is_empty());
+                continue;
+            }
+        };
+        let path = if file.contains('/') {
+            here.join("..").join(file)
+        } else {
+            here.join("tests/limits").join(file)
+        };
+        let source = std::fs::read_to_string(&path).unwrap();
+        let is_test = |source: &str| {
+            let lines: Vec<_> = source.lines().map(str::trim).collect();
+            lines.windows(2).any(|pair| pair[0] == "#[test]" && pair[1] == format!("fn {test}() {{"))
+        };
+        assert!(is_test(&source), "{field}: there is no test {test} in {}", path.display());
+    }
+}
