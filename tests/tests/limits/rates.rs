@@ -116,6 +116,26 @@ fn what_was_asked_for_is_outside_the_rate() {
 }
 
 #[test]
+fn what_was_asked_for_slows_no_link_down() {
+    let few_frames = Limits { frames_burst: 5, ..Limits::default() };
+    let few_bytes = Limits { bytes_burst: 2_000, ..Limits::default() };
+    let entries: Vec<_> = (0..10).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    for limits in [few_frames, few_bytes] {
+        for asked in [true, false] {
+            let mut solo = solo(limits.clone());
+            solo.link_from(0, ELSEWHERE);
+            if asked {
+                solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
+                solo.now = Instant::from_origin(limits.ask_after_alone);
+                solo.input(Input::Timeout);
+            }
+            entries.iter().for_each(|entry| solo.chat(0, entry));
+            assert_eq!((pauses(&solo) == 0, solo.stats().entries), (asked, 10));
+        }
+    }
+}
+
+#[test]
 fn authors_whose_rates_are_known() {
     let limits = Limits { entries_burst: 1, authors: 3, ..Limits::default() };
     for others in around(3) {
