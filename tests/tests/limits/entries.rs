@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use proto_core::{Action, Input, Limits, Notice};
+use proto_core::{Action, Input, Instant, Limits, Notice};
 
-use crate::solo::{EPOCH_MS, SECOND, Solo, around, entry, entry_of, solo, up_to};
+use crate::solo::{EPOCH_MS, NANO, SECOND, Solo, around, entry, entry_of, solo, up_to};
 
 /// A node with a neighbour that relays entries.
 fn linked(limits: Limits) -> Solo {
@@ -49,6 +49,14 @@ fn early_ones_in_all() {
         assert_eq!(solo.node.status().entries.early, count.min(limits.early));
         // Who holds most loses: not the author whose entry came last.
         assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (excess(count, 10), 0));
+    }
+    // Of equals, the one whose entry comes holds most by then.
+    for count in around(limits.early) {
+        let mut solo = linked(limits.clone());
+        [7, 8].iter().for_each(|author| solo.chat(0, &entry(*author, 0, EPOCH_MS)));
+        (0..count).for_each(|n| solo.chat(0, &entry(7 + n % 2, 2 + n / 2, EPOCH_MS)));
+        assert_eq!(solo.node.status().entries.early, count.min(limits.early));
+        assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (0, excess(count, 10)));
     }
 }
 
@@ -123,6 +131,8 @@ fn entries_in_the_log_and_evicted_ones_that_are_remembered() {
             (excess(count, 5), excess(count, 8))
         );
         assert_eq!(solo.stats().delivered as usize, count);
+        let oldest = solo.node.entries().next().unwrap().seq();
+        assert_eq!(oldest, excess(count, 5), "the oldest goes");
     }
 }
 
@@ -183,9 +193,18 @@ fn ids_of_entries_that_came() {
     for count in around(limits.seen) {
         let mut solo = linked(limits.clone());
         (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
+        assert_eq!(solo.node.status().entries.seen, count.min(limits.seen));
         assert_eq!(solo.stats().ids_forgotten, excess(count, limits.seen));
         // It is held all the same.
         solo.chat(0, &entry(7, 0, EPOCH_MS));
         assert_eq!((solo.stats().entries as usize, solo.stats().entries_again), (count, 1));
+    }
+    // For so long, where there is room.
+    for (time, more) in [(limits.seen_for, 1), (limits.seen_for + NANO, 0)] {
+        let mut solo = linked(limits.clone());
+        solo.chat(0, &entry(7, 0, EPOCH_MS));
+        solo.now = Instant::from_origin(time);
+        solo.chat(0, &entry(7, 1, EPOCH_MS));
+        assert_eq!((solo.node.status().entries.seen, solo.stats().ids_forgotten), (1 + more, 0));
     }
 }

@@ -45,6 +45,7 @@ fn entries_that_are_missing() {
         solo.frame(0, &Frame::Ihave(ids(0..3)));
         solo.frame(1, &Frame::Ihave(ids(10..10 + count - 3)));
         assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
+        assert_eq!(solo.node.status().entries.awaited, count.min(5));
         solo.pass(limits.ask_after_alone, 2);
         assert_eq!(solo.ids_sent(0, "GRAFT") + solo.ids_sent(1, "GRAFT"), count.min(5));
     }
@@ -96,6 +97,7 @@ fn entries_that_are_wanted() {
         let mut solo = linked(limits.clone(), 1);
         solo.frame(0, &Frame::Ihave(ids(0..count)));
         assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
+        assert_eq!(solo.node.status().entries.awaited, count.min(5));
         after(&mut solo, limits.ask_after);
         solo.read(0);
         assert_eq!(solo.ids_sent(0, "GRAFT"), count.min(5));
