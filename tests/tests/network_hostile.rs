@@ -362,13 +362,20 @@ fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
     assert!(net.got(old, ours).ends_with("MSG|to the later\n"));
     assert!(!net.got(old, inbound).contains("MSG|"));
     assert_eq!(net.host(alice).log.violations, [Violation::ClaimsPeersId]);
+    // With one connection it forgets us: the other is closed, and a new one made when it has read that.
     net.puppet_closes(ours);
     net.run_for(SECOND);
-    net.say(alice, "to the other");
+    assert_eq!(net.peer_names(alice).len(), 1);
+    assert!(!net.got(old, inbound).contains("PING|") && !net.got(old, inbound).contains("BYE|"));
+    let last = net.host(old).conns.last().copied();
+    assert!(net.run_until(10 * SECOND, |net| net.host(old).conns.last() > last.as_ref()));
+    let again = *net.host(old).conns.last().unwrap();
+    net.puppet_says(again, join_v1(EVE, addr));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice).len(), 2);
-    assert!(net.got(old, inbound).ends_with("MSG|to the other\n"));
-    assert!(!net.got(old, inbound).contains("PING|") && !net.got(old, inbound).contains("BYE|"));
+    net.say(alice, "to the new one");
+    net.run_for(SECOND);
+    assert!(net.got(old, again).ends_with("MSG|to the new one\n"));
 }
 
 #[test]
