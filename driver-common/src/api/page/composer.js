@@ -72,6 +72,7 @@ export class Composer {
     this.#send.disabled = !this.#here || this.#sending || !this.#box.value.trim();
     // Where the browser cannot size the box by its text itself.
     this.#box.style.height = "auto";
-    this.#box.style.height = `${this.#box.scrollHeight}px`;
+    const { scrollHeight, offsetHeight, clientHeight } = this.#box;
+    this.#box.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;
   }
 }
