@@ -1,5 +1,6 @@
 //! Connections: how many, and what comes in on one.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{Action, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits};
@@ -31,6 +32,29 @@ fn the_pending_connection_that_makes_room_is_the_oldest_silent_one_else_the_olde
         _ => None,
     });
     assert_eq!(aborted.collect::<Vec<_>>(), [1, 0]);
+}
+
+#[test]
+fn own_dials_fill_what_is_kept_for_them() {
+    let mut limits = Limits { held: 5, reserved_outbound: 2, ..Limits::default() };
+    (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (1, 2, 3, 1);
+    for count in around(2) {
+        let mut solo = solo(limits.clone());
+        (0..3).for_each(|conn| solo.join(conn));
+        for n in 0..count {
+            let addr = SocketAddr::from(([127, 0, 1, n as u8], 9000));
+            solo.node.command(solo.now, Command::Connect(addr.into())).unwrap();
+            solo.input(Input::Timeout);
+            let mut dials = solo.actions.iter().filter_map(|action| match action {
+                Action::Dial { dial, .. } => Some(*dial),
+                _ => None,
+            });
+            let dial = dials.next_back().unwrap();
+            solo.input(Input::Connected { dial, conn: ConnId(10 + n as u64) });
+            solo.receive(10 + n, &join_line(10 + n));
+        }
+        assert_eq!(solo.peers(), 3 + count.min(2), "{count}");
+    }
 }
 
 #[test]
