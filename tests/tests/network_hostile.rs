@@ -379,6 +379,26 @@ fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
 }
 
 #[test]
+fn a_stranger_with_the_id_of_a_version_1_peer_does_not_cut_it_by_hanging_up() {
+    let (mut net, alice, _, old) = pair(15);
+    let stranger = net.add_puppet();
+    let addr = net.host(old).addr;
+    net.command(alice, proto_core::Command::Connect(addr.into())).unwrap();
+    net.run_for(SECOND);
+    let ours = *net.host(old).conns.last().unwrap();
+    net.puppet_says(ours, join_v1(EVE, addr));
+    net.run_for(SECOND);
+    let theirs = net.puppet_dials(stranger, alice);
+    net.puppet_says(theirs, join_v1(EVE, addr));
+    net.run_for(SECOND);
+    net.puppet_closes(theirs);
+    net.run_for(SECOND);
+    net.say(alice, "still here");
+    net.run_for(SECOND);
+    assert!(net.got(old, ours).ends_with("MSG|still here\n"));
+}
+
+#[test]
 fn a_silent_version_1_listener_is_left_after_the_deadline_and_dialed_again() {
     let (mut net, alice, _, old) = pair(14);
     let addr = net.host(old).addr;

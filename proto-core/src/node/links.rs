@@ -275,9 +275,16 @@ impl Node {
             if peer.active == conn {
                 peer.active = parallel;
             }
-            // A version 1 node forgets a peer when any of its connections ends (SPEC 2): nobody reads the other.
+            // A version 1 node forgets a peer when any of its connections ends (SPEC 2): nobody reads the other. One from
+            // elsewhere may be a stranger's, who claims the id to cut it.
             let other = peer.active;
-            return self.end(other, Ending::Bye(ByeCode::Other), reason);
+            let from = self.links.get(&other).map(|link| link.remote.ip().to_canonical());
+            if from == Some(ended.remote.ip().to_canonical()) {
+                self.end(other, Ending::Bye(ByeCode::Other), LeaveReason::Closed);
+            } else {
+                self.refresh(node_id);
+            }
+            return;
         }
         if reason == LeaveReason::Violation && node_id.is_of_key() {
             self.mesh.shunned.cut(self.now, node_id, ended.remote.ip(), &self.config.limits);
