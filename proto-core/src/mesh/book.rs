@@ -28,8 +28,8 @@ struct Entry {
     backoff: Backoff,
     /// Dials in a row at which nobody answered.
     failed: u32,
-    /// A dial has brought no link since somebody was last there, or since we were told.
-    tried: bool,
+    /// Nobody answered a dial since somebody was last there, or since we were told.
+    in_vain: bool,
     /// Who is there: by the word of who told us, until a dial of ours has found somebody.
     node_id: Option<NodeId>,
     /// Who told us, until a dial of ours has found somebody.
@@ -87,6 +87,8 @@ pub(crate) struct Rumour {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leaving {
     pub(crate) at: Instant,
+    /// When its address may be dialed again at the earliest.
+    pub(crate) again: Instant,
     /// The link's length.
     pub(crate) lasted: Duration,
     /// One side had no room: the other is alive, and not to be dialed again soon.
@@ -112,6 +114,7 @@ impl Book {
         if contradicts || revives {
             self.change(addr, |entry| {
                 entry.state = State::Waiting { next };
+                entry.in_vain = false;
                 if contradicts {
                     entry.node_id = rumour.node_id;
                 }
@@ -145,11 +148,12 @@ impl Book {
         wanted.filter_map(|kind| self.waiting(kind).next()).map(|(next, _)| next).min()
     }
 
-    /// One of the addresses that are due and for which there is room. Of those of peers without a key and with one, a coin
-    /// decides; of the found and of the told, another, so that however many were told, those that are known to be true
-    /// come up; of the told, those come first that a
-    /// peer told whom we chose; of each, those that no dial has tried in vain; among equals, chance decides, so that
-    /// nobody chooses our neighbours by telling first.
+    /// One of the addresses that are due and for which there is room. A coin decides
+    /// - between peers without a key and with one, so that however many there are of either, the other comes up;
+    /// - between the found and the told, so that however many were told, those that are known to be true come up.
+    ///
+    /// Of the told, those come first that a peer told whom we chose; of either, in three turns of four, those at which no
+    /// dial was in vain; among equals, chance decides, so that nobody chooses our neighbours by telling first.
     pub(crate) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
         let due = |kind| self.waiting(kind).take_while(move |(next, _)| *next <= now).map(|(_, addr)| addr);
         let keyless = due(Kind::Keyless).next().filter(|_| room.keyless);
@@ -163,13 +167,12 @@ impl Book {
         if found.clone().chain(told.clone()).next().is_none() {
             return keyless;
         }
-        // However many there are of one kind, the other is not starved.
         if keyless.is_some() && below(random, 2) == 0 {
             return keyless;
         }
         // One turn in four is open to all, so that who tells without end cannot starve those that were found.
         let open = below(random, 4) == 0;
-        let in_turn = |addr: &SocketAddr| open || self.entries.get(addr).is_some_and(|entry| !entry.tried);
+        let in_turn = |addr: &SocketAddr| open || self.entries.get(addr).is_some_and(|entry| !entry.in_vain);
         pick_either(found.clone().filter(in_turn), told.clone().filter(in_turn), random)
             .or_else(|| pick_either(found, told, random))
     }
@@ -274,7 +277,7 @@ impl Book {
         }
         self.change(addr, |entry| {
             entry.failed = failed;
-            entry.tried = true;
+            entry.in_vain = !answered;
             entry.found = entry.found.filter(|at| now.since(*at) < limits.book_believed);
             let delay = entry.backoff.next(random, limits.backoff_min, entry.kind().ceiling(degree, limits));
             entry.state = State::Waiting { next: now + delay };
@@ -293,7 +296,7 @@ impl Book {
             entry.node_id = Some(node_id);
             entry.found = Some(now);
             entry.failed = 0;
-            entry.tried = false;
+            entry.in_vain = false;
             entry.state = State::Linked(node_id);
         });
     }
@@ -320,10 +323,10 @@ impl Book {
                     entry.backoff.reset();
                 }
                 entry.failed = u32::from(!leaving.full);
-                entry.tried = false;
+                entry.in_vain = false;
                 entry.found = entry.found.filter(|_| !leaving.broke).map(|_| leaving.at);
                 let ceiling = entry.kind().ceiling(degree, limits);
-                let next = leaving.at + entry.backoff.next(random, limits.backoff_min, ceiling);
+                let next = leaving.again + entry.backoff.next(random, limits.backoff_min, ceiling);
                 entry.state = State::Waiting { next };
             });
         }
@@ -361,7 +364,7 @@ impl Book {
             state,
             backoff: Backoff::default(),
             failed: 0,
-            tried: false,
+            in_vain: false,
             node_id: rumour.node_id,
             source: Some(rumour.source),
             advised: rumour.dialed,
@@ -398,9 +401,10 @@ impl Book {
         self.due.extend(entry.due(addr));
     }
 
-    pub(crate) fn status(&self) -> BookStatus {
+    /// What is known of addresses while so many dials are under way.
+    pub(crate) fn status(&self, dialing: usize) -> BookStatus {
         let linked = self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_)));
-        BookStatus { known: self.entries.len(), linked: linked.count(), dialing: 0 }
+        BookStatus { known: self.entries.len(), linked: linked.count(), dialing }
     }
 
     /// Compares the indexes with what they are indexes of.

@@ -337,7 +337,7 @@ impl Mesh {
 
     /// What is known of addresses.
     pub(crate) fn book_status(&self) -> BookStatus {
-        BookStatus { dialing: self.learned_dials, ..self.book.status() }
+        self.book.status(self.learned_dials)
     }
 
     /// Compares the indexes with what they are indexes of.

@@ -184,7 +184,7 @@ impl Targets {
                 }
                 let ceiling = ceiling(leaving.full, stock, limits);
                 let delay = target.backoff.next(random, limits.backoff_min, ceiling);
-                self.set(TargetId(index), State::Waiting { next: leaving.at + delay });
+                self.set(TargetId(index), State::Waiting { next: leaving.again + delay });
             }
         }
     }

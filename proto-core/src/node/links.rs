@@ -247,7 +247,7 @@ impl Node {
             (None, false, _) => Attempt::Failed(DialError::Other),
         };
         let closed = matches!(ending, Ending::Bye(_));
-        self.attempt_failed(Some(addr), target, attempt, self.over(closed));
+        self.attempt_failed(Some(addr), target, attempt, self.dial_again_from(closed));
         if closed && ended.node_id.is_none() {
             self.forgotten_at(addr);
         }
@@ -261,9 +261,9 @@ impl Node {
         self.end(conn, Ending::Bye(ByeCode::Other), LeaveReason::Silent);
     }
 
-    /// When the other side knows of the end of a connection, which we have `closed`, or it. A version 1 node that has the
-    /// next one before it reads the end of this one forgets us upon that end.
-    fn over(&self, closed: bool) -> Instant {
+    /// From when on a peer whose connection ended may be dialed again; `closed`: by us, so that it is yet to read that. A
+    /// version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
+    fn dial_again_from(&self, closed: bool) -> Instant {
         if closed { self.now + self.config.limits.linger } else { self.now }
     }
 
@@ -306,8 +306,8 @@ impl Node {
         }
         let lasted = ended.here_since.map_or_else(Default::default, |since| self.now.since(since));
         let full = ended.bye == Some(ByeCode::Full);
-        let at = self.over(!node_id.is_of_key() && ended.bye.is_some());
-        let leaving = Leaving { at, lasted, full, broke: reason == LeaveReason::Violation };
+        let again = self.dial_again_from(!node_id.is_of_key() && ended.bye.is_some());
+        let leaving = Leaving { at: self.now, again, lasted, full, broke: reason == LeaveReason::Violation };
         let stock = self.stock();
         let Self { mesh, random, config, .. } = self;
         mesh.left(node_id, leaving, stock, random, &config.limits);

@@ -24,7 +24,7 @@ fn says(source: u8, node: u8) -> Rumour {
 }
 
 fn leaving(at: Instant, full: bool) -> Leaving {
-    Leaving { at, lasted: Duration::ZERO, full, broke: false }
+    Leaving { at, again: at, lasted: Duration::ZERO, full, broke: false }
 }
 
 fn random() -> ChaCha8Rng {
@@ -246,6 +246,10 @@ fn what_was_dialed_in_vain_gets_one_turn_in_four_while_there_is_something_else()
         book.dialing(addr(n));
     }
     assert!(book.pick_due(late, ALL, &mut random).is_some());
+    // Who answers that it has no room is there.
+    book.failed(addr(5), true, 0, Instant::ORIGIN, &mut random, &limits);
+    let picks = (0..1_000).filter_map(|_| book.pick_due(late, ALL, &mut random));
+    assert!(picks.filter(|pick| *pick == addr(5)).count() > 750);
 }
 
 #[test]
