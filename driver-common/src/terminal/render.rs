@@ -27,7 +27,7 @@ impl Style {
         }
     }
 
-    /// Something said, as the terminal shows it: the name, and behind it what its bearer cannot choose.
+    /// Something said, as the terminal shows it: the name, and behind it what is to be known of it.
     pub(crate) fn push_said(self, out: &mut String, speaker: &Speaker, text: &str) {
         let Speaker { node_id, name, own, caveat } = speaker;
         let short_id = node_id.short().to_string();

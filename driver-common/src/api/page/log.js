@@ -61,8 +61,9 @@ export class Log {
   /** Marks the messages of this number that are not marked so. */
   mark(number, { word, title }) {
     for (const [index, line] of this.#lines.entries()) {
+      if (line.number !== number) continue;
       const marked = [...line.element.querySelectorAll(".mark")].some((mark) => mark.textContent === word);
-      if (line.number !== number || marked) continue;
+      if (marked) continue;
       line.element.querySelector(".head time").before(markElement(word, title), " ");
       line.speaker += ` ${word}`;
       this.#relate(index);
