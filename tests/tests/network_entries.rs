@@ -19,7 +19,7 @@ fn chain(seed: u64, count: usize, limits: &Limits) -> (Network, Vec<usize>) {
 }
 
 fn sum(net: &Network, nodes: &[usize], of: impl Fn(&Stats) -> u64) -> u64 {
-    nodes.iter().map(|index| of(net.node(*index).stats())).sum()
+    nodes.iter().map(|index| of(&net.node(*index).stats())).sum()
 }
 
 /// A version 1 peer's connection to a node, greeted.

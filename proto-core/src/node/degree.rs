@@ -92,7 +92,7 @@ impl Node {
 
     /// Tells a newcomer of others, and closes its link.
     pub(super) fn turn_away(&mut self, conn: ConnId, node_id: NodeId) {
-        self.stats.turned_away += 1;
+        self.counted.turned_away += 1;
         self.sample_peers(conn, node_id);
         self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
     }
@@ -171,7 +171,7 @@ impl Node {
     /// Closes a link to make room for a newcomer, which is here already.
     pub(super) fn displace(&mut self, conn: ConnId) {
         let Some(node_id) = self.links.get(&conn).and_then(Link::node_id) else { return };
-        self.stats.displaced += 1;
+        self.counted.displaced += 1;
         self.mesh.upkeep.displaced.charge(self.now, 1);
         self.sample_peers(conn, node_id);
         self.end(conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
@@ -224,7 +224,7 @@ impl Node {
         }
         let index = below(&mut self.random, spare.len());
         if let Some((_, conn)) = spare.get(index) {
-            self.stats.trimmed += 1;
+            self.counted.trimmed += 1;
             self.end(*conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
         }
     }
@@ -234,7 +234,7 @@ impl Node {
     fn explore(&mut self) {
         let Self { mesh, random, now, config, .. } = self;
         if let Some((dial, what)) = mesh.explore(*now, random, &config.limits) {
-            self.stats.explored += 1;
+            self.counted.explored += 1;
             self.announce_dial(dial, &what);
         }
     }

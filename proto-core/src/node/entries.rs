@@ -47,7 +47,7 @@ impl Node {
             };
             let entry = Arc::new(Entry::sign(&self.identity, &draft));
             self.seq += 1;
-            self.stats.signed += 1;
+            self.counted.signed += 1;
             self.log.own(self.now, entry.clone(), &self.config.limits);
             let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
             let arrival = self.gossip.remember(context!(self), None, entry.id());
@@ -79,7 +79,7 @@ impl Node {
         }
         let is_rated = link.is_rated() && !asked;
         if self.log.contains(&chat.id) || self.gossip.has_seen(&chat.id) {
-            self.stats.entries_again += 1;
+            self.counted.entries_again += 1;
             return self.gossip.came_again(peer, &chat.id);
         }
         let entry = match chat.sealed().open() {
@@ -88,7 +88,7 @@ impl Node {
         };
         if is_rated && !self.within_rate(entry.author()) {
             // It waits where it is held, and comes by reconciliation.
-            self.stats.entries_over_rate += 1;
+            self.counted.entries_over_rate += 1;
             return;
         }
         self.clock.heard(self.now, entry.at());
@@ -109,16 +109,16 @@ impl Node {
         let wall = self.clock.wall(self.now);
         let taken = self.log.take(self.now, wall, entry.clone(), &self.config.limits);
         if taken == Taken::Full {
-            self.stats.entries_dropped += 1;
+            self.counted.entries_dropped += 1;
             return self.gossip.came_again(from, &entry.id());
         }
         let arrival = self.gossip.remember(context!(self), Some(from), entry.id());
         if matches!(taken, Taken::New | Taken::Parked) {
-            self.stats.entries += 1;
+            self.counted.entries += 1;
             let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
             self.spread(entry, item, &arrival);
         } else {
-            self.stats.entries_dropped += 1;
+            self.counted.entries_dropped += 1;
         }
         self.show(Some(from));
     }
@@ -141,10 +141,10 @@ impl Node {
         let Some(conn) = self.roster.get(peer).map(|peer| peer.active) else { return };
         let full = |link: &Link| link.queue.bytes() + frame.len() > self.config.limits.queue;
         if self.links.get(&conn).is_none_or(full) {
-            self.stats.entries_not_pushed += 1;
+            self.counted.entries_not_pushed += 1;
             self.gossip.dropped_for(context!(self), peer, id);
         } else {
-            self.stats.entries_sent += 1;
+            self.counted.entries_sent += 1;
             self.send(conn, frame);
         }
     }
@@ -159,11 +159,11 @@ impl Node {
                     if !self.bridge.shows(self.now, &entry, &self.config.limits) {
                         continue;
                     }
-                    self.stats.delivered += entry.texts().len() as u64;
+                    self.counted.delivered += entry.texts().len() as u64;
                     self.actions.push_back(Action::Deliver(Message::Entry { entry, marks }));
                 }
                 LogEvent::Gap { node_id, uname, missing } => {
-                    self.stats.gaps += 1;
+                    self.counted.gaps += 1;
                     self.actions.push_back(Action::Notice(Notice::Gap { node_id, uname, missing }));
                 }
                 LogEvent::AskFor { .. } => match from {
@@ -171,7 +171,7 @@ impl Node {
                     None => self.gossip.look_around(context!(self)),
                 },
                 LogEvent::Forgot { id } => {
-                    self.stats.entries_put_off += 1;
+                    self.counted.entries_put_off += 1;
                     self.gossip.forget(&id);
                 }
             }
@@ -286,7 +286,7 @@ impl Node {
             let witness = self.fresh_token();
             match self.reconciler.begin(self.now, conn, witness, &self.log, &self.config.limits) {
                 Some(opening) => {
-                    self.stats.syncs += 1;
+                    self.counted.syncs += 1;
                     self.send(conn, &encode(&Frame::Sync(opening)));
                     self.ping(conn, witness);
                 }

@@ -42,7 +42,7 @@ impl Node {
         let Some(link) = self.links.get_mut(&conn) else { return };
         match link.pause_change(self.now, &self.config.limits) {
             Some(true) => {
-                self.stats.pauses += 1;
+                self.counted.pauses += 1;
                 self.actions.push_back(Action::PauseReading { conn });
             }
             Some(false) => self.actions.push_back(Action::ResumeReading { conn }),
@@ -52,7 +52,7 @@ impl Node {
 
     fn take_event(&mut self, conn: ConnId, event: LinkEvent) {
         match event {
-            LinkEvent::Skipped { unknown } => self.stats.unknown_frames += u64::from(unknown),
+            LinkEvent::Skipped { unknown } => self.counted.unknown_frames += u64::from(unknown),
             LinkEvent::Joined(join) => self.joined(conn, &join),
             LinkEvent::Rejoined(join) => self.rejoined(conn, &join),
             LinkEvent::Peers(records) => self.peers_told(conn, &records),
@@ -78,7 +78,7 @@ impl Node {
             #[cfg(feature = "plumtree")]
             LinkEvent::Pruned => self.pruned(conn),
             LinkEvent::Broke(violation) => {
-                self.stats.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
+                self.counted.malformed += u64::from(matches!(violation, Violation::Malformed(_)));
                 self.report(conn, violation);
             }
             LinkEvent::Cut(violation) => {
@@ -165,7 +165,7 @@ impl Node {
 
     /// Keeps it out.
     pub(super) fn shun(&mut self, conn: ConnId) {
-        self.stats.shunned += 1;
+        self.counted.shunned += 1;
         self.end(conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 
@@ -211,7 +211,7 @@ impl Node {
             if learned && let Some(link) = self.links.get_mut(&conn) {
                 link.learning.charge(self.now, 1);
             }
-            *(if learned { &mut self.stats.learned } else { &mut self.stats.passed_over }) += 1;
+            *(if learned { &mut self.counted.learned } else { &mut self.counted.passed_over }) += 1;
         }
     }
 

@@ -69,7 +69,7 @@ impl Node {
         let who = Via { node_id, uname: peer.uname.clone() };
         let at = self.clock.time(self.now);
         if self.bridge.heard(self.now, at, who, &text, &self.config.limits) {
-            self.stats.delivered += 1;
+            self.counted.delivered += 1;
             self.actions.push_back(Action::Deliver(Message::Line { peer, text }));
         }
     }
@@ -83,7 +83,7 @@ impl Node {
         let texts: Vec<_> = bridge::lines(entry).collect();
         let frames = lines(texts.iter().map(String::as_str));
         for conn in peers.iter().filter_map(|peer| Some(self.roster.get(*peer)?.active)).collect::<Vec<_>>() {
-            self.stats.told_in_lines += texts.len() as u64;
+            self.counted.told_in_lines += texts.len() as u64;
             self.send(conn, &frames);
         }
     }
@@ -91,7 +91,7 @@ impl Node {
     /// Brings in what peers without a key said and nobody else has brought in.
     pub(super) fn bring_in(&mut self) {
         while let Some((via, texts)) = self.bridge.next_due(self.now) {
-            self.stats.brought_in += texts.len() as u64;
+            self.counted.brought_in += texts.len() as u64;
             for entry in self.author(&texts, &[], Some(&via)) {
                 self.tell_in_lines(&entry);
             }

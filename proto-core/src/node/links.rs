@@ -84,7 +84,7 @@ impl Node {
         let oldest =
             pending.min_by_key(|(conn, link)| (!link.is_silent(self.now, limits), link.opened(), **conn));
         if let Some((&conn, _)) = oldest {
-            self.stats.evicted += 1;
+            self.counted.evicted += 1;
             self.end(conn, Ending::Abort, LeaveReason::NoRoom);
         }
     }
@@ -173,7 +173,7 @@ impl Node {
 
     /// A peer broke a rule.
     pub(super) fn report(&mut self, conn: ConnId, violation: Violation) {
-        self.stats.violations += 1;
+        self.counted.violations += 1;
         if let Some(link) = self.links.get(&conn) {
             self.actions.push_back(Action::Report { conn, remote: link.remote, violation });
         }

@@ -79,7 +79,8 @@ pub struct Node {
     /// The user was told that nobody hears what is said.
     alone_told: bool,
     stopping: bool,
-    stats: Stats,
+    /// What the node counts itself; the parts count what they lose, see [`Node::stats`].
+    counted: Stats,
 }
 
 #[cfg(not(feature = "plumtree"))]
@@ -129,7 +130,7 @@ impl Node {
             actions: VecDeque::new(),
             busy: false,
             stopping: false,
-            stats: Stats::default(),
+            counted: Stats::default(),
         })
     }
 
@@ -226,11 +227,6 @@ impl Node {
         self.buffered
     }
 
-    /// Its counters.
-    pub fn stats(&self) -> &Stats {
-        &self.stats
-    }
-
     /// What follows from the new state of the whole.
     fn follow_up(&mut self) {
         self.send_gossip();
@@ -243,7 +239,6 @@ impl Node {
     /// After each input and command.
     fn settle_down(&mut self) {
         self.follow_up();
-        self.count_lost();
         debug_assert!(self.is_consistent(), "an index differs from what it is an index of");
     }
 
@@ -320,7 +315,7 @@ impl Node {
     }
 
     fn accepted(&mut self, conn: ConnId, remote: SocketAddr) {
-        self.stats.accepted += 1;
+        self.counted.accepted += 1;
         if self.stopping {
             self.actions.push_back(Action::Abort { conn });
             return;
@@ -353,7 +348,7 @@ impl Node {
 
     fn dial_failed(&mut self, dial: DialId, reason: DialError) {
         let Some(Dial { goal, target, .. }) = self.mesh.finish(dial) else { return };
-        self.stats.dials_failed += 1;
+        self.counted.dials_failed += 1;
         let addr = match goal {
             Goal::Connect(addr) => Some(addr),
             Goal::Resolve(_) => None,
@@ -401,7 +396,7 @@ impl Node {
     }
 
     fn announce_dial(&mut self, dial: DialId, what: &Dial) {
-        self.stats.dials += u64::from(matches!(what.goal, Goal::Connect(_)));
+        self.counted.dials += u64::from(matches!(what.goal, Goal::Connect(_)));
         self.actions.push_back(match &what.goal {
             Goal::Connect(addr) | Goal::Resolve(PeerAddr::Ip(addr)) => Action::Dial { dial, addr: *addr },
             Goal::Resolve(PeerAddr::Host { host, port }) => {

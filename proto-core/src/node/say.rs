@@ -26,11 +26,11 @@ impl Node {
             blocked |= link.is_some_and(|link| link.queue.blocks(self.now, bytes, limits));
         }
         if blocked {
-            self.stats.busy += 1;
+            self.counted.busy += 1;
             self.busy = true;
             return Err(CommandError::Busy);
         }
-        self.stats.said += texts.len() as u64;
+        self.counted.said += texts.len() as u64;
         if self.roster.len() == 0 && !core::mem::replace(&mut self.alone_told, true) {
             self.actions.push_back(Action::Notice(Notice::Alone));
         }
@@ -94,7 +94,7 @@ impl Node {
     }
 
     pub(super) fn cut_slow(&mut self, conn: ConnId, reason: LeaveReason) {
-        self.stats.slow += 1;
+        self.counted.slow += 1;
         // It takes nothing, so there is no point in a last word.
         self.end(conn, Ending::Abort, reason);
     }

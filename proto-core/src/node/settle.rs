@@ -23,7 +23,7 @@ impl Node {
         let Some(peer) = self.roster.get(node_id) else { return };
         let holder = peer.active;
         let version = peer.info.version;
-        self.stats.duplicates += 1;
+        self.counted.duplicates += 1;
         if version == Version::V1 {
             return self.claim_of_version_1(conn, node_id);
         }
@@ -220,7 +220,7 @@ impl Node {
             return self.claim(conn, node_id);
         }
         // The end of the silent one lets a newcomer in: the oldest, whatever it is worth.
-        self.stats.silent += 1;
+        self.counted.silent += 1;
         self.end(holder, Ending::Abort, LeaveReason::Silent);
         if self.links.get(&conn).is_some_and(|link| matches!(link.phase, Phase::Claiming { .. })) {
             self.refuse(conn, Violation::ClaimsPeersId);

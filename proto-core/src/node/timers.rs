@@ -42,7 +42,7 @@ impl Node {
             }
             TimerKind::Idle => self.keep_alive(conn),
             TimerKind::Dead => {
-                self.stats.silent += 1;
+                self.counted.silent += 1;
                 self.end(conn, Ending::Abort, LeaveReason::Silent);
             }
             TimerKind::Claim => self.claim_is_due(conn),

@@ -6,12 +6,32 @@ use super::Node;
 use super::entries::context;
 use crate::gossip::{Context, Role, Standing};
 use crate::link::Link;
-use crate::{EntriesStatus, Entry, GapStatus, LinkRole, LinkStatus, NodeId, Status, TreeStatus};
+use crate::{EntriesStatus, Entry, GapStatus, LinkRole, LinkStatus, NodeId, Stats, Status, TreeStatus};
 
 impl Node {
     /// The entries that it holds, in the order of the conversation.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         self.log.iter()
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> Stats {
+        let (of_log, of_gossip) = (self.log.lost(), self.gossip.lost());
+        Stats {
+            entries_evicted: of_log.evicted,
+            ids_forgotten: of_log.ids + of_gossip.ids,
+            authors_forgotten: of_log.authors,
+            epochs_forgotten: of_log.epochs,
+            gaps_forgotten: of_log.gaps,
+            announcements_dropped: of_gossip.announcements,
+            asks_dropped: of_gossip.asks,
+            roots_passed_over: of_gossip.roots,
+            syncs_given_up: self.reconciler.given_up(),
+            syncs_refused: self.reconciler.refused(),
+            lines_dropped: self.bridge.dropped(),
+            lines_forgotten: self.bridge.forgotten(),
+            ..self.counted.clone()
+        }
     }
 
     /// All that it can tell of itself.
@@ -46,26 +66,8 @@ impl Node {
                     to: gap.to,
                 })
                 .collect(),
-            stats: self.stats.clone(),
+            stats: self.stats(),
         }
-    }
-
-    /// Takes over what the parts count themselves.
-    pub(super) fn count_lost(&mut self) {
-        let Self { log, gossip, reconciler, bridge, stats, .. } = self;
-        let (of_log, of_gossip) = (log.lost(), gossip.lost());
-        stats.entries_evicted = of_log.evicted;
-        stats.ids_forgotten = of_log.ids + of_gossip.ids;
-        stats.authors_forgotten = of_log.authors;
-        stats.epochs_forgotten = of_log.epochs;
-        stats.gaps_forgotten = of_log.gaps;
-        stats.announcements_dropped = of_gossip.announcements;
-        stats.asks_dropped = of_gossip.asks;
-        stats.roots_passed_over = of_gossip.roots;
-        stats.syncs_given_up = reconciler.given_up();
-        stats.syncs_refused = reconciler.refused();
-        stats.lines_dropped = bridge.dropped();
-        stats.lines_forgotten = bridge.forgotten();
     }
 
     fn tree_status(&self) -> TreeStatus {

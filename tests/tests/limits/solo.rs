@@ -247,7 +247,7 @@ impl Solo {
         self.node.peers().count()
     }
 
-    pub(crate) fn stats(&self) -> &Stats {
+    pub(crate) fn stats(&self) -> Stats {
         self.node.stats()
     }
 
