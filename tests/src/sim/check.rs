@@ -389,7 +389,7 @@ impl Checker {
         !self.clocks_were_wrong
     }
 
-    /// The ids that version 1 nodes go by, the one that runs on a host now last.
+    /// The ids that version 1 nodes go by or went by, and where.
     pub fn speakers(&self) -> impl Iterator<Item = (NodeId, HostId)> {
         self.speakers.iter().map(|(id, host)| (*id, *host))
     }
