@@ -62,18 +62,27 @@ fn duration(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{Config, ConnId, GapStatus, Identity, Instant, LinkRole, LinkStatus, Node, Version};
+    use std::sync::Arc;
+
+    use proto_core::{
+        Config, ConnId, GapStatus, Identity, Instant, LinkRole, LinkState, LinkStatus, Node, PeerInfo,
+        Version,
+    };
 
     use super::*;
 
     fn link(node: &Node) -> LinkStatus {
         LinkStatus {
             conn: ConnId(1),
-            node_id: node.id(),
-            uname: "Bob".parse().unwrap(),
-            remote_addr: "127.0.0.1:9".parse().unwrap(),
-            version: Version::V2,
-            key: None,
+            peer: Arc::new(PeerInfo {
+                node_id: node.id(),
+                uname: "Bob".parse().unwrap(),
+                listen_addr: None,
+                remote_addr: "127.0.0.1:9".parse().unwrap(),
+                version: Version::V2,
+                key: None,
+            }),
+            state: LinkState::Linked,
             dialed: false,
             round_trip: None,
             queued: 0,

@@ -101,7 +101,7 @@ pub use input::{ConnId, DialError, DialId, Input, MAX_RESOLVED, OwnedInput};
 pub use name::{Name, NameError};
 pub use node::Node;
 pub use stats::Stats;
-pub use status::{BookStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Status, TreeStatus};
+pub use status::{BookStatus, EntriesStatus, GapStatus, LinkRole, LinkState, LinkStatus, Status, TreeStatus};
 pub use time::Instant;
 pub use timer::TimerKind;
 pub use violation::Violation;

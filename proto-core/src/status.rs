@@ -1,12 +1,13 @@
 //! What a node can tell of itself.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ConnId, Name, NodeId, PublicKey, Stats, Version};
+use crate::{ConnId, Name, NodeId, PeerInfo, PublicKey, Stats};
 
 /// A node at one moment, from [`Node::status`](crate::Node::status): for people and monitors, not for the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,16 +48,10 @@ impl Status {
 pub struct LinkStatus {
     /// The driver's number of the connection.
     pub conn: ConnId,
-    /// The peer's id.
-    pub node_id: NodeId,
-    /// The peer's name.
-    pub uname: Name,
-    /// The other end of the connection.
-    pub remote_addr: SocketAddr,
-    /// What the peer speaks.
-    pub version: Version,
-    /// The key that the peer has proven.
-    pub key: Option<PublicKey>,
+    /// The peer.
+    pub peer: Arc<PeerInfo>,
+    /// How it does, as far as this node can see.
+    pub state: LinkState,
     /// Whether this node dialed it.
     pub dialed: bool,
     /// From the last `PING` to its `PONG`.
@@ -65,6 +60,19 @@ pub struct LinkStatus {
     pub queued: usize,
     /// What it is to the spreading of entries.
     pub role: LinkRole,
+}
+
+/// How a link does when the node last had an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// Nothing is wrong.
+    Linked,
+    /// The peer was asked whether it is there and has not said a word within [`probe`](crate::Limits::probe): it may be gone. A
+    /// version 1 peer cannot be asked.
+    Silent,
+    /// It has taken nothing of what it was sent for [`patience`](crate::Limits::patience).
+    Slow,
 }
 
 /// What a link is to the spreading of entries.

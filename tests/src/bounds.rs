@@ -25,7 +25,7 @@ pub fn over_at_once(node: &Node, limits: &Limits) -> Option<String> {
 pub fn over(status: &Status, limits: &Limits) -> Option<String> {
     let entries = status.entries;
     let queued = || status.links.iter().map(|link| link.queued);
-    let keyed = || status.links.iter().filter(|link| link.key.is_some());
+    let keyed = || status.links.iter().filter(|link| link.peer.key.is_some());
     let gaps = limits.authors * limits.epochs_per_author * limits.gaps_per_epoch;
     first_over(&[
         ("peers", status.links.len(), limits.held),
@@ -60,7 +60,8 @@ fn first_over(bounds: &[(&str, usize, usize)]) -> Option<String> {
 pub fn at_odds(node: &Node, status: &Status) -> Option<String> {
     let entries = status.entries;
     let places = || node.entries().map(|entry| (entry.place(), entry.id()));
-    let linked = |node_id| status.links.iter().any(|link| link.key.is_some() && link.node_id == node_id);
+    let linked =
+        |node_id| status.links.iter().any(|link| link.peer.key.is_some() && link.peer.node_id == node_id);
     let is_root = status.tree.root == Some(status.node_id);
     let facts = [
         ("entries", node.entries().count() == entries.held),
@@ -69,7 +70,13 @@ pub fn at_odds(node: &Node, status: &Status) -> Option<String> {
         ("gaps", status.gaps.iter().all(|gap| gap.from < gap.to)),
         ("connections", status.links.len() + status.pending <= node.connections()),
         ("addresses", status.book.linked + status.book.dialing <= status.book.known),
-        ("keys", status.links.iter().all(|link| link.key.is_none_or(|key| key.node_id() == link.node_id))),
+        (
+            "keys",
+            status
+                .links
+                .iter()
+                .all(|link| link.peer.key.is_none_or(|key| key.node_id() == link.peer.node_id)),
+        ),
         ("roles", status.links.iter().all(|link| link.role == role(link, status))),
         ("parent", status.tree.parent.is_none_or(linked)),
         ("children", status.tree.children.iter().all(|child| linked(*child))),
@@ -82,10 +89,10 @@ pub fn at_odds(node: &Node, status: &Status) -> Option<String> {
 }
 
 fn role(link: &LinkStatus, status: &Status) -> LinkRole {
-    let is_child = status.tree.children.contains(&link.node_id);
-    match link.key {
+    let is_child = status.tree.children.contains(&link.peer.node_id);
+    match link.peer.key {
         None => LinkRole::Lines,
-        Some(_) if status.tree.parent == Some(link.node_id) => LinkRole::Parent,
+        Some(_) if status.tree.parent == Some(link.peer.node_id) => LinkRole::Parent,
         Some(_) if is_child => LinkRole::Child,
         Some(_) => LinkRole::Announce,
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto_core::{ConnId, LeaveReason, Limits, Violation};
+use proto_core::{ConnId, LeaveReason, Limits, LinkState, Violation};
 use tests::network::Network;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -334,6 +334,37 @@ fn a_peer_that_never_reads_is_cut_after_ten_seconds_and_holds_nobody_up_for_long
     assert_eq!(net.peer_names(alice), ["Bob"]);
     let (_, _, reason) = net.host(alice).log.changes.last().unwrap();
     assert_eq!(*reason, Some(LeaveReason::Slow));
+}
+
+#[test]
+fn a_link_tells_that_its_peer_does_not_answer_or_takes_nothing() {
+    let (mut net, alice, _, eve) = pair(16);
+    let conn = net.puppet_dials(eve, alice);
+    net.puppet_says(conn, join(EVE, "n"));
+    let limits = Limits::default();
+    let state = |net: &Network| {
+        let links = net.node(alice).status().links;
+        let link = links.iter().find(|link| link.peer.uname.as_str() == "Eve").expect("it is linked");
+        link.state
+    };
+    net.run_for(limits.ping_idle - SECOND);
+    assert_eq!(state(&net), LinkState::Linked);
+    net.run_for(SECOND + limits.probe + SECOND);
+    net.say(alice, "is anybody there?");
+    assert_eq!(state(&net), LinkState::Silent);
+    net.puppet_says(conn, "\n");
+    net.run_for(SECOND);
+    assert_eq!(state(&net), LinkState::Linked);
+    net.stop_reading(conn);
+    let texts = proto_core::ChatText::lines(&"x".repeat(1000)).unwrap();
+    for _ in 0..1000 {
+        let _ = net.command(alice, proto_core::Command::Say(texts.clone()));
+        net.run_for(SECOND / 1000);
+    }
+    assert_eq!(state(&net), LinkState::Linked);
+    net.run_for(limits.patience);
+    net.say(alice, "take that");
+    assert_eq!(state(&net), LinkState::Slow);
 }
 
 #[test]

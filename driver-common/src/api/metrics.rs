@@ -29,7 +29,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Status { links, pending, book, tree, entries, gaps, stats, clock_ahead_ms, .. } = &self.0;
         let queued = links.iter().map(|link| link.queued).sum();
-        let keyed = links.iter().filter(|link| link.key.is_some()).count();
+        let keyed = links.iter().filter(|link| link.peer.key.is_some()).count();
         let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let gauges = [
             ("peers", "Peers that are linked", links.len()),

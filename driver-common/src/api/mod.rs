@@ -23,7 +23,9 @@
 //! {"Error": "what was wrong with this socket's own text"}
 //! ```
 //!
-//! A peer is listed while it is linked, and its `state` says so; what changes by itself stands under `links` in `/status`.
+//! A peer is listed while it is linked. Its `state` is `linked`, or `silent` where it was asked whether it is there and has not
+//! answered for three seconds, or `slow` where it has taken nothing of what it was sent for two: the link ends if that goes on. In an event it is
+//! `linked`: the peer has just said something.
 //!
 //! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
 //! asks for `/messages` after it opened a WebSocket can tell what it has from both.

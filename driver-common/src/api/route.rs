@@ -68,7 +68,7 @@ impl Route {
                 status.map_or_else(failed, |status| json(status::render(&status)))
             }
             "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
-            _ => self.api.handle.peers().await.map_or_else(failed, |list| json(peers(&list))),
+            _ => self.api.handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
         };
         response.body_mut().hold(answering);
         response

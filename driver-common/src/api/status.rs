@@ -8,7 +8,7 @@ use proto_core::{
 };
 use serde::Serialize;
 
-use crate::hub::json::{number, to_json};
+use crate::hub::json::{Peer, to_json};
 use crate::words;
 
 #[derive(Serialize)]
@@ -33,11 +33,9 @@ struct Shown<'a> {
 #[derive(Serialize)]
 struct Link<'a> {
     conn: ConnId,
-    node_id: NodeId,
-    uname: &'a Name,
-    remote_addr: SocketAddr,
-    version: u8,
-    key: Option<PublicKey>,
+    /// As `GET /peers` shows it.
+    #[serde(flatten)]
+    peer: Peer<'a>,
     dialed: bool,
     round_trip_ms: Option<f64>,
     queued: usize,
@@ -66,11 +64,7 @@ impl<'a> Link<'a> {
     fn new(link: &'a LinkStatus) -> Self {
         Self {
             conn: link.conn,
-            node_id: link.node_id,
-            uname: &link.uname,
-            remote_addr: link.remote_addr,
-            version: number(link.version),
-            key: link.key,
+            peer: Peer::of(link),
             dialed: link.dialed,
             round_trip_ms: link.round_trip.map(|time| time.as_micros() as f64 / 1e3),
             queued: link.queued,

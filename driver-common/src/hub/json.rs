@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto_core::{LeaveReason, Name, NodeId, Notice, PeerInfo, PublicKey, Version};
+use proto_core::{LeaveReason, LinkState, LinkStatus, Name, NodeId, Notice, PeerInfo, PublicKey, Version};
 use serde::Serialize;
 
 use super::history::Past;
@@ -77,16 +77,16 @@ struct Place<'a> {
     part: usize,
 }
 
-/// A peer as `GET /peers` shows it.
+/// A peer.
 #[derive(Serialize)]
-struct Peer<'a> {
+pub(crate) struct Peer<'a> {
     remote_addr: SocketAddr,
     listen_addr: Option<SocketAddr>,
     node_id: NodeId,
     uname: &'a Name,
     key: Option<PublicKey>,
     version: u8,
-    state: &'static str,
+    state: LinkState,
 }
 
 #[derive(Serialize)]
@@ -138,8 +138,8 @@ pub(crate) fn error(text: &str) -> String {
 }
 
 /// The array of `GET /peers`.
-pub(crate) fn peers(peers: &[Arc<PeerInfo>]) -> String {
-    to_json(&peers.iter().map(|peer| Peer::from(Borrow::<PeerInfo>::borrow(peer))).collect::<Vec<_>>())
+pub(crate) fn peers(links: &[LinkStatus]) -> String {
+    to_json(&links.iter().map(Peer::of).collect::<Vec<_>>())
 }
 
 /// The array of `GET /messages`.
@@ -164,8 +164,16 @@ impl<'a> From<&'a PeerInfo> for Peer<'a> {
             uname,
             key: *key,
             version: number(*version),
-            state: "linked",
+            // It has just said something.
+            state: LinkState::Linked,
         }
+    }
+}
+
+impl<'a> Peer<'a> {
+    /// With how its link does.
+    pub(crate) fn of(link: &'a LinkStatus) -> Self {
+        Self { state: link.state, ..(&*link.peer).into() }
     }
 }
 
@@ -197,7 +205,7 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{ChatText, Draft, Entry, Identity, Marks, Message as Said, Via};
+    use proto_core::{ChatText, ConnId, Draft, Entry, Identity, Marks, Message as Said, Via};
 
     use super::super::line::lines;
     use super::*;
@@ -212,6 +220,18 @@ mod tests {
             version: Version::V1,
             key: None,
         })
+    }
+
+    fn linked(peer: Arc<PeerInfo>) -> LinkStatus {
+        LinkStatus {
+            conn: ConnId(1),
+            peer,
+            state: LinkState::Slow,
+            dialed: false,
+            round_trip: None,
+            queued: 0,
+            role: proto_core::LinkRole::Lines,
+        }
     }
 
     const ID: &str = "07070707-0707-0707-0707-070707070707";
@@ -239,12 +259,13 @@ mod tests {
             left(&bob(), LeaveReason::Bye, 5),
             format!(r#"{{"PeerDisconnected":"{ID}","at":5,"uname":"Bob","reason":"Bye"}}"#)
         );
-        let peer = format!(
-            r#"{{"remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob","key":null,"version":1,"state":"linked"}}"#
+        let known = format!(
+            r#""remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob","key":null,"version":1"#
         );
+        let peer = format!(r#"{{{known},"state":"linked"}}"#);
         assert_eq!(joined(&bob(), 5), format!(r#"{{"PeerJoined":{peer},"at":5}}"#));
         assert_eq!(updated(&bob(), 5), format!(r#"{{"PeerUpdated":{peer},"at":5}}"#));
-        assert_eq!(peers(&[bob()]), format!("[{peer}]"));
+        assert_eq!(peers(&[linked(bob())]), format!(r#"[{{{known},"state":"slow"}}]"#));
         assert_eq!(error("no"), r#"{"Error":"no"}"#);
         let gap = Notice::Gap { node_id: bob().node_id, uname: bob().uname.clone(), missing: 3 };
         assert_eq!(

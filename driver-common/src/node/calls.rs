@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use futures_lite::Stream as _;
-use proto_core::{Command, CommandError, Outcome};
+use proto_core::{Command, CommandError, Input, Outcome};
 
 use super::NodeTask;
 use crate::handle::{Request, Say};
@@ -85,6 +85,8 @@ impl<R: Runtime> NodeTask<R> {
                 });
             }
             Request::Status { reply } => {
+                // Who is silent shows by the time that has passed.
+                self.node.handle_input(self.now, Input::Timeout);
                 let _ = reply.try_send(Box::new(self.node.status()));
             }
             Request::Shutdown { done } => {

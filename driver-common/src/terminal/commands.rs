@@ -1,9 +1,7 @@
 //! Carries out what was entered at the prompt.
 
-use std::sync::Arc;
-
 use futures_lite::future::block_on;
-use proto_core::{PeerInfo, Version};
+use proto_core::{LinkStatus, Version};
 
 use super::entry::{Entry, HELP};
 use super::render;
@@ -22,7 +20,7 @@ impl Voice {
                 block_on(self.say(texts));
                 Ok(())
             }
-            Entry::Peers => block_on(self.handle.peers()).map(|peers| self.list(&peers)),
+            Entry::Peers => block_on(self.handle.status()).map(|status| self.list(&status.links)),
             Entry::Status => block_on(self.handle.status()).map(|status| {
                 render::status(&status).iter().for_each(|line| self.tell(line));
             }),
@@ -48,13 +46,13 @@ impl Voice {
         }
     }
 
-    fn list(&self, peers: &[Arc<PeerInfo>]) {
-        self.tell(&match peers.len() {
+    fn list(&self, links: &[LinkStatus]) {
+        self.tell(&match links.len() {
             0 => "nobody else is here".to_owned(),
             1 => "1 peer is here:".to_owned(),
             count => format!("{count} peers are here:"),
         });
-        for peer in peers {
+        for LinkStatus { peer, state, .. } in links {
             let addr = peer.listen_addr.unwrap_or(peer.remote_addr);
             let version = match (peer.version, peer.key) {
                 (Version::V1, _) => "  (version 1, unsigned)",
@@ -62,7 +60,7 @@ impl Voice {
                 (Version::V2, Some(_)) => "",
             };
             let (id, name) = (peer.node_id.short(), visible(peer.uname.as_str()));
-            self.tell(&format!("  {id}  {addr}  {name}{version}"));
+            self.tell(&format!("  {id}  {addr}  {name}{version}{}", render::state(*state)));
         }
     }
 }

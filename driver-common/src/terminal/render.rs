@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use proto_core::{LeaveReason, LinkRole, Marks, Message, Name, NodeId, Notice, PeerInfo, Status};
+use proto_core::{LeaveReason, LinkRole, LinkState, Marks, Message, Name, NodeId, Notice, PeerInfo, Status};
 
 use super::visible::{push_visible, visible};
 use crate::words;
@@ -178,11 +178,12 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
     for link in links {
         let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
         let queued = if link.queued > 0 { format!(", {} bytes wait", link.queued) } else { String::new() };
-        let (id, name) = (link.node_id.short(), visible(link.uname.as_str()));
+        let (id, name) = (link.peer.node_id.short(), visible(link.peer.uname.as_str()));
         lines.push(format!(
-            "  {id}  {}  {name}: {}, {round_trip}{queued}",
-            link.remote_addr,
-            role(link.role)
+            "  {id}  {}  {name}: {}, {round_trip}{queued}{}",
+            link.peer.remote_addr,
+            role(link.role),
+            state(link.state)
         ));
     }
     lines
@@ -194,6 +195,15 @@ fn role(role: LinkRole) -> &'static str {
         LinkRole::Child => "child",
         LinkRole::Announce => "announced to",
         LinkRole::Lines => "lines alone",
+    }
+}
+
+/// What is wrong with a link.
+pub(crate) fn state(state: LinkState) -> &'static str {
+    match state {
+        LinkState::Linked => "",
+        LinkState::Silent => ", does not answer",
+        LinkState::Slow => ", takes nothing",
     }
 }
 

@@ -97,7 +97,12 @@ impl OutputQueue {
 
     /// When the link counts as stalled, if nothing of the chunk that is out is taken until then.
     pub(crate) fn stalled_at(&self, limits: &Limits) -> Option<Instant> {
-        self.in_flight.map(|(_, since)| since + limits.stalled)
+        self.in_flight_since().map(|since| since + limits.stalled)
+    }
+
+    /// Since when the driver has a chunk.
+    pub(crate) fn in_flight_since(&self) -> Option<Instant> {
+        self.in_flight.map(|(_, since)| since)
     }
 
     /// Whether `bytes` more have to wait: the queue is full, and yet it moves or has only just become full.

@@ -1,7 +1,7 @@
 //! When a link wants to be woken, and for what.
 
 use super::{Link, Opener, Phase};
-use crate::{Instant, Limits, TimerKind, Version};
+use crate::{Instant, Limits, LinkState, TimerKind, Version};
 
 impl Link {
     /// The earliest of its deadlines.
@@ -13,6 +13,20 @@ impl Link {
             }
         });
         earliest
+    }
+
+    /// How it does.
+    pub(crate) fn state(&self, now: Instant, limits: &Limits) -> LinkState {
+        let heard = self.received.unwrap_or(self.opened);
+        let silent_at = heard + limits.ping_idle + limits.probe;
+        let can_be_asked = self.version() == Some(Version::V2) && !self.paused.told;
+        if self.queue.in_flight_since().is_some_and(|since| since + limits.patience <= now) {
+            LinkState::Slow
+        } else if can_be_asked && silent_at <= now {
+            LinkState::Silent
+        } else {
+            LinkState::Linked
+        }
     }
 
     fn each_deadline(&self, limits: &Limits, mut add: impl FnMut(Instant, TimerKind)) {

@@ -90,11 +90,8 @@ impl Node {
             let info = &peer.info;
             Some(LinkStatus {
                 conn,
-                node_id: info.node_id,
-                uname: info.uname.clone(),
-                remote_addr: info.remote_addr,
-                version: info.version,
-                key: info.key,
+                peer: info.clone(),
+                state: link.state(self.now, &self.config.limits),
                 dialed: link.is_outbound(),
                 round_trip: link.round_trip,
                 queued: link.queue.bytes(),

@@ -1,4 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
+
+use proto_core::PeerInfo;
 
 use super::*;
 use crate::sim::{Dice, NetConfig, World, address};
@@ -46,10 +49,11 @@ fn what_is_at_its_bound_is_within_it_and_one_more_is_not() {
 fn links_are_counted_by_what_they_are() {
     let status = check(world().host(0).node().unwrap());
     let link = &status.links[0];
-    assert!(link.key.is_some() && !link.dialed);
+    assert!(link.peer.key.is_some() && !link.dialed);
     let with = |links: usize, dialed: bool, keyed: bool| {
-        let key = link.key.filter(|_| keyed);
-        let link = LinkStatus { dialed, key, ..link.clone() };
+        let key = link.peer.key.filter(|_| keyed);
+        let peer = Arc::new(PeerInfo { key, ..(*link.peer).clone() });
+        let link = LinkStatus { dialed, peer, ..link.clone() };
         over(&Status { links: vec![link; links], ..status.clone() }, &Limits::default())
     };
     let limits = Limits::default();
@@ -102,7 +106,7 @@ fn what_cannot_all_be_true_is_found() {
         ("bytes", |status| status.entries.bytes += 1),
         ("connections", |status| status.pending += 1),
         ("addresses", |status| status.book.linked = status.book.known + 1),
-        ("keys", |status| status.links[0].node_id = status.node_id),
+        ("keys", |status| Arc::make_mut(&mut status.links[0].peer).node_id = status.node_id),
         ("roles", |status| status.links[0].role = LinkRole::Lines),
         ("children", |status| status.tree.children.push(status.node_id)),
         ("root", |status| {

@@ -103,10 +103,10 @@ impl Socket {
                 said.err().map(|unsaid: SayError| json::error(&unsaid.to_string()))
             }),
             Request::Peers => Box::pin(async move {
-                let peers = handle.peers().await;
-                Some(peers.map_or_else(
+                let status = handle.status().await;
+                Some(status.map_or_else(
                     |lost: RequestError| json::error(&lost.to_string()),
-                    |list| json::peers(&list),
+                    |status| json::peers(&status.links),
                 ))
             }),
         }
