@@ -310,10 +310,10 @@ pub struct Limits {
     pub bridge_waiting_bytes: usize,
     /// Ids known of those that one version 1 peer is linked to; more are passed over. *Guess.*
     pub bridge_linked: usize,
-    /// On average, a version 1 peer that another node is to tell is asked so often whom it is linked to. *Guess.*
+    /// On average, a version 1 peer that says nothing of it is asked so often whom it is linked to. *Guess.*
     pub bridge_ask_every: Duration,
-    /// When that other node is no longer linked to us, the question is not put off for more than twice this. *Guess*: what a
-    /// version 1 peer and the network need to see that a node is gone.
+    /// When the node that tells it what others say is no longer linked to us, or it may have forgotten us, the question is not
+    /// put off for more than twice this. *Guess*: what a version 1 peer and the network need to see that a node is gone.
     pub bridge_ask_soon: Duration,
 }
 

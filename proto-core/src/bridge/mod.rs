@@ -18,9 +18,11 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use utterances::{Source, Utterances, When};
 
+use crate::fifo::Fifo;
 use crate::{ChatText, Entry, Instant, Limits, NodeId, Via};
 
 /// The most steps that a line waits: a peer that names many nodes is brought in all the same.
@@ -31,6 +33,8 @@ const MOST_STEPS: usize = 30;
 pub(crate) struct Bridge {
     us: NodeId,
     peers: BTreeMap<NodeId, Peer>,
+    /// Peers that left last.
+    lost: Fifo<NodeId, ()>,
     utterances: Utterances,
 }
 
@@ -43,9 +47,11 @@ struct Peer {
     /// Whom it is linked to by its word; none if it has not said so yet.
     linked: Option<BTreeSet<NodeId>>,
     turn: Option<Turn>,
-    /// When it is asked whom it is linked to, if it is not our turn then; none before it has said so, and where it says so
-    /// by itself.
-    ask: Option<Instant>,
+    /// When it is greeted again; none before it has said whom it is linked to, and where it says so by itself.
+    greet: Option<Instant>,
+    /// It may yet forget us, with another connection of whose end it learns late: how long it is left alone after the next
+    /// greeting.
+    pause: Option<Duration>,
 }
 
 /// The time in which it is this node that tells a peer what others say. Two nodes learn at different moments that one takes
@@ -60,17 +66,32 @@ struct Turn {
 impl Bridge {
     /// For the node with this id.
     pub(crate) fn new(us: NodeId) -> Self {
-        Self { us, peers: BTreeMap::new(), utterances: Utterances::default() }
+        Self { us, peers: BTreeMap::new(), lost: Fifo::default(), utterances: Utterances::default() }
     }
 
-    /// A peer without a key is here; `named`: the id is of its own choice.
-    pub(crate) fn came(&mut self, peer: NodeId, named: bool, at: u64) {
-        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None, ask: None });
+    /// A peer without a key is here; `named`: the id is of its own choice. Whether it was here before, and may be yet to see
+    /// the end of that.
+    pub(crate) fn came(&mut self, peer: NodeId, named: bool, at: u64) -> bool {
+        self.peers.entry(peer).or_insert(Peer {
+            at,
+            named,
+            linked: None,
+            turn: None,
+            greet: None,
+            pause: None,
+        });
+        self.lost.remove(&peer).is_some()
     }
 
     /// It is no longer here. What it said is brought in all the same.
-    pub(crate) fn left(&mut self, peer: NodeId) {
-        self.peers.remove(&peer);
+    pub(crate) fn left(&mut self, peer: NodeId, limits: &Limits) {
+        if self.peers.remove(&peer).is_none() {
+            return;
+        }
+        self.lost.insert(peer, ());
+        if self.lost.len() > limits.held {
+            self.lost.pop_first();
+        }
     }
 
     /// Its `PEERS` names these; `all`: it names all whom it is linked to, as version 1 does.
@@ -104,29 +125,51 @@ impl Bridge {
         peer.take_turn(self.us, from, at);
     }
 
-    /// This peer's `PEERS` do not come when a link of its ends: it is to be asked again then.
-    pub(crate) fn ask_at(&mut self, peer: NodeId, at: Instant) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.ask = Some(at);
+    /// This peer's `PEERS` came, and do not come when a link of its ends: it is to be greeted again then.
+    pub(crate) fn greet_at(&mut self, peer: NodeId, at: Instant) {
+        if let Some(peer) = self.peers.get_mut(&peer).filter(|peer| peer.pause.is_none()) {
+            peer.greet = Some(at);
         }
     }
 
-    /// This node with a key is not linked to us any more, and may be gone: those whom it told are asked then at the latest.
+    /// This node with a key is not linked to us any more, and may be gone: those whom it told are greeted then at the latest.
     pub(crate) fn unlinked(&mut self, node_id: NodeId, at: Instant) {
         let us = self.us;
         let told = |peer: &Peer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
         for peer in self.peers.values_mut().filter(|peer| node_id < us && told(peer)) {
-            peer.ask = peer.ask.map(|before| before.min(at));
+            peer.greet = peer.greet.map(|before| before.min(at));
         }
     }
 
-    /// A peer that is to be asked now whom it is linked to, once.
-    pub(crate) fn next_to_ask(&mut self, now: Instant) -> Option<NodeId> {
-        let us = self.us;
-        let due = |peer: &Peer| peer.asks_at(us).is_some_and(|at| at <= now);
+    /// This peer forgets us when it sees the end of another connection: it is to be greeted at `at`, and again after `pause`,
+    /// twice that, and so on.
+    pub(crate) fn forgets(&mut self, peer: NodeId, at: Instant, pause: Duration) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.greet = Some(peer.greet.map_or(at, |before| before.min(at)));
+            peer.pause = Some(pause);
+        }
+    }
+
+    /// A peer that is to be greeted now, and how long it is to be left alone after that, where that is to be less than
+    /// `every`.
+    pub(crate) fn next_to_greet(
+        &mut self,
+        now: Instant,
+        every: Duration,
+    ) -> Option<(NodeId, Option<Duration>)> {
+        let due = |peer: &Peer| peer.greet.is_some_and(|at| at <= now);
         let (node_id, peer) = self.peers.iter_mut().find(|(_, peer)| due(peer))?;
-        peer.ask = None;
-        Some(*node_id)
+        peer.greet = None;
+        let pause = peer.pause.filter(|pause| *pause < every);
+        peer.pause = pause.map(|pause| pause * 2);
+        Some((*node_id, pause))
+    }
+
+    /// When a peer that was just greeted is greeted next.
+    pub(crate) fn greeted(&mut self, peer: NodeId, next: Instant) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.greet = Some(next);
+        }
     }
 
     /// This node has left the network: nobody waits for it to tell or to bring in anything.
@@ -165,10 +208,10 @@ impl Bridge {
         !known
     }
 
-    /// When [`next_due`](Self::next_due) or [`next_to_ask`](Self::next_to_ask) has something.
+    /// When [`next_due`](Self::next_due) or [`next_to_greet`](Self::next_to_greet) has something.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let ask = self.peers.values().filter_map(|peer| peer.asks_at(self.us)).min();
-        self.utterances.deadline().into_iter().chain(ask).min()
+        let greet = self.peers.values().filter_map(|peer| peer.greet).min();
+        self.utterances.deadline().into_iter().chain(greet).min()
     }
 
     /// Lines of one speaker that nobody else has brought in.
@@ -224,11 +267,6 @@ impl Peer {
         linked.range(..us).filter(|id| id.is_of_key()).count()
     }
 
-    /// When it is asked whom it is linked to: only if another than us is to tell it.
-    fn asks_at(&self, us: NodeId) -> Option<Instant> {
-        self.ask.filter(|_| self.rank(us) > 0)
-    }
-
     /// Whom it is linked to has changed, at the time `at`: if it is our turn now and was not, it is from `from` on.
     fn take_turn(&mut self, us: NodeId, from: u64, at: u64) {
         let ours = self.rank(us) == 0;
@@ -258,5 +296,5 @@ fn next_gathering(due: Instant, limits: &Limits) -> Instant {
     let step = limits.bridge_gather.as_nanos().max(1);
     let nanos = due.since_origin().as_nanos().div_ceil(step).saturating_mul(step);
     let rest = nanos.saturating_sub(due.since_origin().as_nanos());
-    due + core::time::Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX))
+    due + Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX))
 }

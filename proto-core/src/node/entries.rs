@@ -275,7 +275,7 @@ impl Node {
         self.show(None);
         self.reconciler.timeout(self.now);
         self.bring_in();
-        self.ask_line_peers();
+        self.greet_line_peers();
         self.gossip.timeout(context!(self), &self.identity, &mut self.random);
     }
 

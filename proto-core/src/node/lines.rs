@@ -15,8 +15,9 @@ impl Node {
     /// A peer without a key is here.
     pub(super) fn line_peer_here(&mut self, conn: ConnId, info: &PeerInfo) {
         let named = self.links.get(&conn).and_then(|link| link.peer.as_ref()).is_some_and(|peer| peer.named);
-        if info.key.is_none() {
-            self.bridge.came(info.node_id, named, self.clock.time(self.now));
+        let was_here = info.key.is_none() && self.bridge.came(info.node_id, named, self.clock.time(self.now));
+        if was_here && info.version == Version::V1 {
+            self.line_peer_forgets(info.node_id);
         }
     }
 
@@ -29,7 +30,7 @@ impl Node {
             self.bridge.named(peer, ids, info.version == Version::V1, at, &self.config.limits);
             if info.version == Version::V1 {
                 let again = self.ask_again_at();
-                self.bridge.ask_at(peer, again);
+                self.bridge.greet_at(peer, again);
             }
         }
     }
@@ -37,25 +38,40 @@ impl Node {
     /// A node with a key is no longer linked, without a word of leaving the network.
     pub(super) fn teller_unlinked(&mut self, node_id: NodeId) {
         if !self.bridge.is_idle() {
-            let soon = self.config.limits.bridge_ask_soon;
-            let at = self.now + soon + uniform(&mut self.random, soon);
+            let at = self.soon();
             self.bridge.unlinked(node_id, at);
         }
     }
 
+    /// A version 1 peer may be yet to see the end of another connection with us: it forgets us then.
+    pub(super) fn line_peer_forgets(&mut self, peer: NodeId) {
+        let at = self.soon();
+        self.bridge.forgets(peer, at, self.config.limits.bridge_ask_soon.saturating_mul(2));
+    }
+
     /// Version 1 peers say whom they are linked to when somebody says `JOIN`, and to all that are linked to them: whoever
-    /// is first spares the others the question.
-    pub(super) fn ask_line_peers(&mut self) {
-        let due: Vec<_> = core::iter::from_fn(|| self.bridge.next_to_ask(self.now)).collect();
-        for node_id in due {
-            let again = self.ask_again_at();
-            self.bridge.ask_at(node_id, again);
+    /// is first spares the others the question. Who says `JOIN` is linked to them from then on, even if it was forgotten.
+    pub(super) fn greet_line_peers(&mut self) {
+        let half = self.config.limits.bridge_ask_every / 2;
+        let due: Vec<_> = core::iter::from_fn(|| self.bridge.next_to_greet(self.now, half)).collect();
+        for (node_id, pause) in due {
+            let next = match pause {
+                Some(pause) => self.now + pause + uniform(&mut self.random, pause),
+                None => self.ask_again_at(),
+            };
+            self.bridge.greeted(node_id, next);
             let Some(conn) = self.roster.get(node_id).map(|peer| peer.active) else { continue };
             let Some(frame) = self.join_frame(conn) else { continue };
             self.send(conn, &frame);
             self.sample_peers(conn, node_id);
             self.touch(conn);
         }
+    }
+
+    /// When a version 1 peer has seen the end of a connection.
+    fn soon(&mut self) -> Instant {
+        let soon = self.config.limits.bridge_ask_soon;
+        self.now + soon + uniform(&mut self.random, soon)
     }
 
     fn ask_again_at(&mut self) -> Instant {

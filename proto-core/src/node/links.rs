@@ -240,6 +240,10 @@ impl Node {
 
     /// A connection ended before it was a peer's link: if we dialed it, the attempt failed.
     fn attempt_over(&mut self, ended: &Ended, ending: Ending) {
+        let is_version_1 = |peer: &Peer| peer.info.version == Version::V1;
+        if let Some(node_id) = ended.node_id.filter(|id| self.roster.get(*id).is_some_and(is_version_1)) {
+            self.line_peer_forgets(node_id);
+        }
         let Opener::Us { addr, target } = ended.opener else { return };
         let attempt = match (ended.node_id, ended.heard, ending) {
             (Some(_), ..) => Attempt::TurnedAway(ended.bye.unwrap_or(ByeCode::Other)),
@@ -248,17 +252,19 @@ impl Node {
         };
         let closed = matches!(ending, Ending::Bye(_));
         self.attempt_failed(Some(addr), target, attempt, self.dial_again_from(closed));
-        if closed && ended.node_id.is_none() {
+        if ended.node_id.is_none() {
             self.forgotten_at(addr);
         }
     }
 
-    /// We close our own dial to this address, where our greeting was not answered. A version 1 node there has read it, and
-    /// forgets us with that connection, whatever other one we have: nobody reads that any more.
+    /// Our own dial to this address ended, and our greeting was not answered there. A version 1 node has read it, and
+    /// forgets us with that connection, whatever other one we have.
     fn forgotten_at(&mut self, addr: SocketAddr) {
         let forgets = |peer: &&Peer| peer.info.version == Version::V1 && peer.info.listen_addr == Some(addr);
-        let Some(conn) = self.roster.iter().find(forgets).map(|peer| peer.active) else { return };
-        self.end(conn, Ending::Bye(ByeCode::Other), LeaveReason::Silent);
+        let forgetful: Vec<_> = self.roster.iter().filter(forgets).map(|peer| peer.info.node_id).collect();
+        for node_id in forgetful {
+            self.line_peer_forgets(node_id);
+        }
     }
 
     /// From when on a peer whose connection ended may be dialed again; `closed`: by us, so that it is yet to read that. A
@@ -275,15 +281,8 @@ impl Node {
             if peer.active == conn {
                 peer.active = parallel;
             }
-            // A version 1 node forgets a peer when any of its connections ends (SPEC 2): nobody reads the other. One from
-            // elsewhere may be a stranger's, who claims the id to cut it.
-            let other = peer.active;
-            let from = self.links.get(&other).map(|link| link.remote.ip().to_canonical());
-            if from == Some(ended.remote.ip().to_canonical()) {
-                self.end(other, Ending::Bye(ByeCode::Other), LeaveReason::Closed);
-            } else {
-                self.refresh(node_id);
-            }
+            self.line_peer_forgets(node_id);
+            self.refresh(node_id);
             return;
         }
         if reason == LeaveReason::Violation && node_id.is_of_key() {
@@ -296,7 +295,7 @@ impl Node {
         }
         if let Some(peer) = self.roster.remove(node_id) {
             self.gossip.unlinked(context!(self), node_id);
-            self.bridge.left(node_id);
+            self.bridge.left(node_id, &self.config.limits);
             if ended.bye == Some(ByeCode::Shutdown) {
                 self.bridge.gone(node_id, self.clock.time(self.now));
             } else if node_id.is_of_key() {

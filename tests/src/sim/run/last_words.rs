@@ -1,14 +1,14 @@
 //! What is said in a network that has settled reaches all at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use proto_core::{ConnId, NodeId};
+use proto_core::{ConnId, Node, NodeId};
 
 use super::Run;
 use super::cast::Odd;
-use crate::sim::HostId;
 use crate::sim::check::{Breach, Rule};
+use crate::sim::{HostId, nanos};
 
 /// How long the last words may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -24,6 +24,9 @@ impl Run {
     /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
     pub(super) fn last_words(&mut self) -> bool {
         if self.has_lost_version1() && !self.world.run_for(FOUND_OUT) {
+            return false;
+        }
+        if !self.known_by_version1() {
             return false;
         }
         let before = self.linked_version1();
@@ -58,6 +61,48 @@ impl Run {
         }
         self.breach = self.breach.take().or_else(|| self.unheard_version1(&before, speaker, &live));
         self.breach.is_none()
+    }
+
+    /// Whether those that version 1 nodes have forgotten, with another connection of whose end they have learned late, are
+    /// peers of theirs again in time. Who was started anew knows of no other, and asks as seldom as ever.
+    fn known_by_version1(&mut self) -> bool {
+        const STEP: Duration = Duration::from_secs(5);
+        let start = self.world.now();
+        let first = self.forgotten_by_version1();
+        loop {
+            let now = self.forgotten_by_version1();
+            let forgotten = || first.intersection(&now);
+            let time = |host: HostId| {
+                let host = self.world.host(host);
+                if host.runs > 1 { host.limits.bridge_ask_every * 3 / 2 } else { FOUND_OUT }
+            };
+            let is_late = |host: HostId| self.world.now() > start + nanos(time(host));
+            if let Some((old, host)) = forgotten().find(|(_, host)| is_late(*host)) {
+                let what = format!("version 1 host {old} has forgotten host {host}, whose peer it is");
+                self.breach = Some(Breach { at: self.world.now(), rule: Rule::Version1, what });
+                return false;
+            }
+            if forgotten().next().is_none() {
+                return true;
+            }
+            if !self.world.run_for(STEP) {
+                return false;
+            }
+        }
+    }
+
+    /// Each version 1 node, and who has it as a peer and is none to it.
+    fn forgotten_by_version1(&self) -> BTreeSet<(HostId, HostId)> {
+        let Some(check) = &self.world.probes.check else { return BTreeSet::new() };
+        let live = self.world.live();
+        let pairs = check.speakers().flat_map(|(id, old)| live.iter().map(move |host| (id, old, *host)));
+        let forgotten = pairs.filter(|(id, old, host)| {
+            let knows = |node: &Node| {
+                node.peers().any(|peer| peer.node_id == *id) && !self.world.host(*old).knows(node.id())
+            };
+            self.world.host(*host).node().is_some_and(knows)
+        });
+        forgotten.map(|(_, old, host)| (old, host)).collect()
     }
 
     /// Whether a connection with a version 1 node has died, and one of the two does not know.
