@@ -53,6 +53,14 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
 }
 
 #[test]
+fn every_bound_holds_at_every_step() {
+    for seed in 1_000..1_012 {
+        let outcome = run(seed, &Options { closely: true, ..small() }, Attached::default());
+        assert_eq!(outcome.breach.map(|breach| breach.to_string()), None, "seed {seed}");
+    }
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in 0..6 {
         let options = Options { digest: true, ..small() };

@@ -44,6 +44,7 @@ pub struct Checker {
     /// To whom somebody has spoken that could not know what these had said.
     unaware: BTreeSet<HostId>,
     views: BTreeMap<HostId, View>,
+    closely: bool,
     breach: Option<Breach>,
     /// Messages that nodes have shown.
     pub shown: u64,
@@ -85,6 +86,11 @@ struct Timeouts {
 }
 
 impl Checker {
+    /// `closely`: all that a node tells of itself is looked at whenever it has done something, and not once a second.
+    pub fn new(closely: bool) -> Self {
+        Self { closely, ..Self::default() }
+    }
+
     /// Whether something was found.
     pub fn has_breach(&self) -> bool {
         self.breach.is_some()
@@ -299,10 +305,10 @@ impl Checker {
         let mut broken = bounds::over_at_once(node, &view.limits);
         // What takes longer to look at than the step, once a second, and what takes longer still, now and again.
         let second = now / 1_000_000_000;
-        if std::mem::replace(&mut view.looked, second) != second {
+        if std::mem::replace(&mut view.looked, second) != second || self.closely {
             let status = node.status();
             broken = broken.or_else(|| bounds::over(&status, &view.limits));
-            let again = second % 10 == u64::from(index) % 10;
+            let again = second % 10 == u64::from(index) % 10 || self.closely;
             broken = broken.or_else(|| again.then(|| bounds::at_odds(node, &status)).flatten());
         }
         if let Some(broken) = broken {

@@ -35,6 +35,8 @@ pub struct Options {
     pub hostile: bool,
     /// Whether version 1 nodes may be among them.
     pub version1: bool,
+    /// Whether all bounds are looked at at every step, and not once a second.
+    pub closely: bool,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -49,6 +51,7 @@ impl Default for Options {
             faults: true,
             hostile: true,
             version1: true,
+            closely: false,
             digest: false,
             limits: Limits::default(),
         }
@@ -163,7 +166,7 @@ impl Run {
         let mut dice = Dice::new(seed);
         let net = net_config(&mut dice);
         let mut world = World::new(net, dice.fork());
-        world.probes.check = Some(Checker::default());
+        world.probes.check = Some(Checker::new(options.closely));
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;
         world.probes.tamper = attached.tamper;
