@@ -71,7 +71,7 @@ pub enum LinkState {
     /// The peer was asked whether it is there and has not said a word within [`probe`](crate::Limits::probe): it may be gone. A
     /// version 1 peer cannot be asked.
     Silent,
-    /// It has taken nothing of what it was sent for [`patience`](crate::Limits::patience).
+    /// It takes little or nothing: a chunk has waited to be written for [`patience`](crate::Limits::patience).
     Slow,
 }
 

@@ -397,13 +397,48 @@ fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
     let greetings = |net: &Network, conn| net.got(old, conn).matches("JOIN|").count();
     assert!(net.run_until(4 * SECOND, |net| greetings(net, ours) == 2), "it was hung up on with the third");
     net.puppet_closes(ours);
-    assert!(net.run_until(4 * SECOND, |net| greetings(net, inbound) == 2));
+    assert!(net.run_until(8 * SECOND, |net| greetings(net, inbound) == 2));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice).len(), 2);
     assert!(!net.got(old, inbound).contains("PING|") && !net.got(old, inbound).contains("BYE|"));
     net.say(alice, "to the other");
     net.run_for(SECOND);
     assert!(net.got(old, inbound).ends_with("MSG|to the other\n"));
+}
+
+#[test]
+fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes_and_when_we_take_another_name()
+{
+    let (mut net, alice, _, old) = pair(17);
+    let conn = net.puppet_dials(old, alice);
+    net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
+    net.run_for(SECOND);
+    let greetings = |net: &Network| net.got(old, conn).matches("JOIN|").count();
+    for (count, says_peers) in [(1, false), (2, true), (3, false)] {
+        assert_eq!(greetings(&net), count);
+        net.run_for(295 * SECOND);
+        assert_eq!(greetings(&net), count);
+        if says_peers {
+            // It is linked to us still.
+            net.puppet_says(conn, "PEERS|\n");
+            net.run_for(295 * SECOND);
+            assert_eq!(greetings(&net), count);
+        }
+        assert!(net.run_until(620 * SECOND, |net| greetings(net) > count));
+    }
+    net.run_for(SECOND);
+    net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
+    net.say(alice, "call me Alicia");
+    net.run_for(SECOND / 20);
+    assert_eq!(greetings(&net), 5);
+    assert!(!net.got(old, conn).contains("MSG|"), "it would lose it");
+    net.run_for(SECOND);
+    let got = net.got(old, conn);
+    let after = got.rsplit_once("JOIN|").unwrap().1;
+    assert!(
+        after.contains("Alicia") && after.contains("\nPEERS|") && after.ends_with("MSG|call me Alicia\n"),
+        "{after}"
+    );
 }
 
 #[test]
@@ -426,7 +461,7 @@ fn a_stranger_with_the_id_of_a_version_1_peer_does_not_cut_it_by_hanging_up() {
     net.say(alice, "still here");
     net.run_for(SECOND);
     assert!(net.got(old, ours).ends_with("MSG|still here\n"));
-    // However often it comes, the peer is greeted every two seconds at most.
+    // However often it comes, the peer is greeted no more often.
     for _ in 0..100 {
         let again = net.puppet_dials(stranger, alice);
         net.puppet_says(again, join_v1(EVE, addr));
@@ -436,7 +471,7 @@ fn a_stranger_with_the_id_of_a_version_1_peer_does_not_cut_it_by_hanging_up() {
     }
     net.run_for(10 * SECOND);
     let greetings = net.got(old, ours).matches("JOIN|").count();
-    assert!((4..=9).contains(&greetings), "{greetings}");
+    assert!((3..=6).contains(&greetings), "{greetings}");
 }
 
 #[test]

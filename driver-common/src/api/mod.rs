@@ -24,8 +24,8 @@
 //! ```
 //!
 //! A peer is listed while it is linked. Its `state` is `linked`, or `silent` where it was asked whether it is there and has not
-//! answered for three seconds, or `slow` where it has taken nothing of what it was sent for two: the link ends if that goes on. In an event it is
-//! `linked`: the peer has just said something.
+//! answered for three seconds, or `slow` where it takes little or nothing of what it is sent: the link ends if that goes on. An event is of when
+//! nothing was wrong yet: there it is `linked`.
 //!
 //! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
 //! asks for `/messages` after it opened a WebSocket can tell what it has from both.

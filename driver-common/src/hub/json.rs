@@ -164,7 +164,7 @@ impl<'a> From<&'a PeerInfo> for Peer<'a> {
             uname,
             key: *key,
             version: number(*version),
-            // It has just said something.
+            // As of when it came, or came under another name.
             state: LinkState::Linked,
         }
     }

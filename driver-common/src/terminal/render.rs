@@ -203,7 +203,7 @@ pub(crate) fn state(state: LinkState) -> &'static str {
     match state {
         LinkState::Linked => "",
         LinkState::Silent => ", does not answer",
-        LinkState::Slow => ", takes nothing",
+        LinkState::Slow => ", takes little",
     }
 }
 

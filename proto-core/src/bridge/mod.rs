@@ -6,10 +6,12 @@
 //!   [`deadline`](Bridge::deadline): what [`next_due`](Bridge::next_due) gives is to be said as `via` entries of its own;
 //! - asks [`shows`](Bridge::shows) of each entry that the log shows whether to show it;
 //! - sends [`lines`] of each entry taken, its own `via` entries too, to those whom [`tells`](Bridge::tells) names. What
-//!   its own user says, it says to all of them itself, and names them in the entry's `to`.
+//!   its own user says, it says to all of them itself, and names them in the entry's `to`;
+//! - says `JOIN` again to those of version 1 whom the [`greetings`](Bridge::greetings) name.
 //!
 //! `at` is the node's wall clock, in milliseconds as in entries.
 
+mod greetings;
 #[cfg(test)]
 mod tests;
 mod utterances;
@@ -20,9 +22,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use greetings::Greetings;
 use utterances::{Source, Utterances, When};
 
-use crate::fifo::Fifo;
 use crate::{ChatText, Entry, Instant, Limits, NodeId, Via};
 
 /// The most steps that a line waits: a peer that names many nodes is brought in all the same.
@@ -33,9 +35,9 @@ const MOST_STEPS: usize = 30;
 pub(crate) struct Bridge {
     us: NodeId,
     peers: BTreeMap<NodeId, Peer>,
-    /// Peers that left last.
-    lost: Fifo<NodeId, ()>,
     utterances: Utterances,
+    /// When version 1 peers are greeted again.
+    pub(crate) greetings: Greetings,
 }
 
 #[derive(Debug)]
@@ -47,11 +49,6 @@ struct Peer {
     /// Whom it is linked to by its word; none if it has not said so yet.
     linked: Option<BTreeSet<NodeId>>,
     turn: Option<Turn>,
-    /// When it is greeted again; none before it has said whom it is linked to, and where it says so by itself.
-    greet: Option<Instant>,
-    /// It may yet forget us, with another connection of whose end it learns late: how long it is left alone after the next
-    /// greeting.
-    pause: Option<Duration>,
 }
 
 /// The time in which it is this node that tells a peer what others say. Two nodes learn at different moments that one takes
@@ -66,32 +63,23 @@ struct Turn {
 impl Bridge {
     /// For the node with this id.
     pub(crate) fn new(us: NodeId) -> Self {
-        Self { us, peers: BTreeMap::new(), lost: Fifo::default(), utterances: Utterances::default() }
+        Self {
+            us,
+            peers: BTreeMap::new(),
+            utterances: Utterances::default(),
+            greetings: Greetings::default(),
+        }
     }
 
-    /// A peer without a key is here; `named`: the id is of its own choice. Whether it was here before, and may be yet to see
-    /// the end of that.
-    pub(crate) fn came(&mut self, peer: NodeId, named: bool, at: u64) -> bool {
-        self.peers.entry(peer).or_insert(Peer {
-            at,
-            named,
-            linked: None,
-            turn: None,
-            greet: None,
-            pause: None,
-        });
-        self.lost.remove(&peer).is_some()
+    /// A peer without a key is here; `named`: the id is of its own choice.
+    pub(crate) fn came(&mut self, peer: NodeId, named: bool, at: u64) {
+        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None });
     }
 
     /// It is no longer here. What it said is brought in all the same.
     pub(crate) fn left(&mut self, peer: NodeId, limits: &Limits) {
-        if self.peers.remove(&peer).is_none() {
-            return;
-        }
-        self.lost.insert(peer, ());
-        if self.lost.len() > limits.held {
-            self.lost.pop_first();
-        }
+        self.peers.remove(&peer);
+        self.greetings.left(peer, limits);
     }
 
     /// Its `PEERS` names these; `all`: it names all whom it is linked to, as version 1 does.
@@ -125,51 +113,11 @@ impl Bridge {
         peer.take_turn(self.us, from, at);
     }
 
-    /// This peer's `PEERS` came, and do not come when a link of its ends: it is to be greeted again then.
-    pub(crate) fn greet_at(&mut self, peer: NodeId, at: Instant) {
-        if let Some(peer) = self.peers.get_mut(&peer).filter(|peer| peer.pause.is_none()) {
-            peer.greet = Some(at);
-        }
-    }
-
-    /// This node with a key is not linked to us any more, and may be gone: those whom it told are greeted then at the latest.
-    pub(crate) fn unlinked(&mut self, node_id: NodeId, at: Instant) {
-        let us = self.us;
-        let told = |peer: &Peer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
-        for peer in self.peers.values_mut().filter(|peer| node_id < us && told(peer)) {
-            peer.greet = peer.greet.map(|before| before.min(at));
-        }
-    }
-
-    /// This peer forgets us when it sees the end of another connection: it is to be greeted at `at`, and again after `pause`,
-    /// twice that, and so on.
-    pub(crate) fn forgets(&mut self, peer: NodeId, at: Instant, pause: Duration) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.greet = Some(peer.greet.map_or(at, |before| before.min(at)));
-            peer.pause = Some(pause);
-        }
-    }
-
-    /// A peer that is to be greeted now, and how long it is to be left alone after that, where that is to be less than
-    /// `every`.
-    pub(crate) fn next_to_greet(
-        &mut self,
-        now: Instant,
-        every: Duration,
-    ) -> Option<(NodeId, Option<Duration>)> {
-        let due = |peer: &Peer| peer.greet.is_some_and(|at| at <= now);
-        let (node_id, peer) = self.peers.iter_mut().find(|(_, peer)| due(peer))?;
-        peer.greet = None;
-        let pause = peer.pause.filter(|pause| *pause < every);
-        peer.pause = pause.map(|pause| pause * 2);
-        Some((*node_id, pause))
-    }
-
-    /// When a peer that was just greeted is greeted next.
-    pub(crate) fn greeted(&mut self, peer: NodeId, next: Instant) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.greet = Some(next);
-        }
+    /// Whom this node with a key tells what others say, and we would tell otherwise.
+    pub(crate) fn told_by(&self, node_id: NodeId) -> Vec<NodeId> {
+        let is_named = |peer: &Peer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
+        let told = self.peers.iter().filter(|(_, peer)| node_id < self.us && is_named(peer));
+        told.map(|(peer, _)| *peer).collect()
     }
 
     /// This node has left the network: nobody waits for it to tell or to bring in anything.
@@ -208,10 +156,9 @@ impl Bridge {
         !known
     }
 
-    /// When [`next_due`](Self::next_due) or [`next_to_greet`](Self::next_to_greet) has something.
+    /// When [`next_due`](Self::next_due) or the [`greetings`](Self::greetings) have something.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let greet = self.peers.values().filter_map(|peer| peer.greet).min();
-        self.utterances.deadline().into_iter().chain(greet).min()
+        self.utterances.deadline().into_iter().chain(self.greetings.deadline()).min()
     }
 
     /// Lines of one speaker that nobody else has brought in.
@@ -249,13 +196,8 @@ impl Bridge {
         one == other || names(one, other) || names(other, one)
     }
 
-    /// Whether no such peer is here.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.peers.is_empty()
-    }
-
     pub(crate) fn is_consistent(&self) -> bool {
-        self.utterances.is_consistent()
+        self.utterances.is_consistent() && self.greetings.is_consistent()
     }
 }
 

@@ -400,38 +400,3 @@ proptest! {
         }
     }
 }
-
-#[test]
-fn who_may_forget_us_is_greeted_at_longer_and_longer_intervals() {
-    let all = identities(1);
-    let mut bridge = bridge(&all[0], &[]);
-    let he = victor().node_id;
-    let (pause, every) = (Duration::from_secs(4), Duration::from_secs(20));
-    bridge.forgets(he, START + pause, pause);
-    // What happens meanwhile does not put it off, nor does his `PEERS`.
-    bridge.forgets(he, START + pause * 2, pause);
-    bridge.greet_at(he, START + every);
-    assert_eq!(bridge.deadline(), Some(START + pause));
-    let mut at = START + pause;
-    for expected in [Some(pause), Some(pause * 2), Some(pause * 4), None] {
-        assert_eq!(bridge.next_to_greet(at, every), Some((he, expected)));
-        assert_eq!(bridge.next_to_greet(at, every), None);
-        at = at + expected.unwrap_or(every);
-        bridge.greeted(he, at);
-    }
-    bridge.greet_at(he, at + every);
-    assert_eq!(bridge.deadline(), Some(at + every), "as ever again");
-}
-
-#[test]
-fn as_many_as_can_be_here_are_known_to_have_been_here() {
-    let limits = Limits { held: 3, ..Limits::default() };
-    let all = identities(1);
-    let mut bridge = Bridge::new(all[0].node_id());
-    let mut came = |n| bridge.came(old(n), true, 0);
-    assert!((1..=4).all(|n| !came(n)));
-    (1..=4).for_each(|n| bridge.left(old(n), &limits));
-    bridge.left(old(9), &limits);
-    assert_eq!([1, 2, 4, 9].map(|n| bridge.came(old(n), true, 0)), [false, true, true, false]);
-    assert!(!bridge.came(old(2), true, 0), "that was said");
-}

@@ -90,6 +90,7 @@ impl Limits {
             ("asked_for", self.asked_for),
             ("reconcile_every", self.reconcile_every),
             ("bridge_ask_every", self.bridge_ask_every),
+            ("bridge_ask_soon", self.bridge_ask_soon),
         ];
         match intervals.into_iter().find(|(_, every)| every.is_zero()) {
             Some((name, _)) => Err(ConfigError::Zero(name)),

@@ -18,11 +18,10 @@ impl Link {
     /// How it does.
     pub(crate) fn state(&self, now: Instant, limits: &Limits) -> LinkState {
         let heard = self.received.unwrap_or(self.opened);
-        let silent_at = heard + limits.ping_idle + limits.probe;
-        let can_be_asked = self.version() == Some(Version::V2) && !self.paused.told;
+        let asked = self.ping.map(|(_, since)| since.max(heard)).filter(|_| !self.paused.told);
         if self.queue.in_flight_since().is_some_and(|since| since + limits.patience <= now) {
             LinkState::Slow
-        } else if can_be_asked && silent_at <= now {
+        } else if asked.is_some_and(|since| since + limits.probe <= now) {
             LinkState::Silent
         } else {
             LinkState::Linked

@@ -11,7 +11,7 @@ use crate::link::{LinkEvent, Phase};
 use crate::mesh::Rumour;
 use crate::random::uniform;
 use crate::wire::{ByeCode, Chunk, Frame, Join, PeerRecord, Token};
-use crate::{Action, ConnId, LeaveReason, NodeId, PublicKey, Signature, Violation};
+use crate::{Action, ConnId, LeaveReason, NodeId, PublicKey, Signature, Version, Violation};
 
 /// How long one who is here waits before it dials a newcomer, which most likely dials first: this and up to as much
 /// again.
@@ -254,11 +254,24 @@ impl Node {
     pub(super) fn rename(&mut self, name: crate::Name) {
         self.config.uname = name;
         // Those to be, too, who were told the old one.
-        let told: Vec<_> =
-            self.links.iter().filter(|(_, link)| link.greeted).map(|(conn, _)| *conn).collect();
-        for conn in told {
-            if let Some(frame) = self.join_frame(conn) {
-                self.send(conn, &frame);
+        let told: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.greeted)
+            .map(|(conn, link)| (*conn, link.node_id().filter(|_| link.version() == Some(Version::V1))))
+            .collect();
+        for (conn, version_1) in told {
+            match version_1 {
+                Some(peer) if self.roster.get(peer).is_some_and(|peer| peer.active == conn) => {
+                    self.greet_line_peer(peer);
+                }
+                // One of its two connections that is not written to.
+                Some(_) => {}
+                None => {
+                    if let Some(frame) = self.join_frame(conn) {
+                        self.send(conn, &frame);
+                    }
+                }
             }
         }
     }

@@ -7,17 +7,19 @@ use alloc::vec::Vec;
 use super::Node;
 use super::say::lines;
 use crate::bridge;
-use crate::random::uniform;
 use crate::wire::PeerRecord;
-use crate::{Action, ConnId, Entry, Instant, Message, NodeId, PeerInfo, Version, Via};
+use crate::{Action, ConnId, Entry, Message, NodeId, PeerInfo, Version, Via};
 
 impl Node {
     /// A peer without a key is here.
     pub(super) fn line_peer_here(&mut self, conn: ConnId, info: &PeerInfo) {
         let named = self.links.get(&conn).and_then(|link| link.peer.as_ref()).is_some_and(|peer| peer.named);
-        let was_here = info.key.is_none() && self.bridge.came(info.node_id, named, self.clock.time(self.now));
-        if was_here && info.version == Version::V1 {
-            self.line_peer_forgets(info.node_id);
+        if info.key.is_none() {
+            self.bridge.came(info.node_id, named, self.clock.time(self.now));
+        }
+        if info.version == Version::V1 {
+            let Self { bridge, random, config, .. } = self;
+            bridge.greetings.came(self.now, info.node_id, random, &config.limits);
         }
     }
 
@@ -28,55 +30,41 @@ impl Node {
             let ids = records.iter().filter_map(|record| record.node_id);
             let at = self.clock.time(self.now);
             self.bridge.named(peer, ids, info.version == Version::V1, at, &self.config.limits);
-            if info.version == Version::V1 {
-                let again = self.ask_again_at();
-                self.bridge.greet_at(peer, again);
-            }
+            let Self { bridge, random, config, .. } = self;
+            bridge.greetings.heard(self.now, peer, random, &config.limits);
         }
     }
 
     /// A node with a key is no longer linked, without a word of leaving the network.
     pub(super) fn teller_unlinked(&mut self, node_id: NodeId) {
-        if !self.bridge.is_idle() {
-            let at = self.soon();
-            self.bridge.unlinked(node_id, at);
+        let Self { bridge, random, config, .. } = self;
+        for peer in bridge.told_by(node_id) {
+            bridge.greetings.ask_soon(self.now, peer, random, &config.limits);
         }
     }
 
     /// A version 1 peer may be yet to see the end of another connection with us: it forgets us then.
     pub(super) fn line_peer_forgets(&mut self, peer: NodeId) {
-        let at = self.soon();
-        self.bridge.forgets(peer, at, self.config.limits.bridge_ask_soon.saturating_mul(2));
+        let Self { bridge, random, config, .. } = self;
+        bridge.greetings.forgets(self.now, peer, random, &config.limits);
     }
 
-    /// Version 1 peers say whom they are linked to when somebody says `JOIN`, and to all that are linked to them: whoever
-    /// is first spares the others the question. Who says `JOIN` is linked to them from then on, even if it was forgotten.
+    /// Says `JOIN` to version 1 peers that may have forgotten us, or have not said for long whom they are linked to.
     pub(super) fn greet_line_peers(&mut self) {
-        let half = self.config.limits.bridge_ask_every / 2;
-        let due: Vec<_> = core::iter::from_fn(|| self.bridge.next_to_greet(self.now, half)).collect();
-        for (node_id, pause) in due {
-            let next = match pause {
-                Some(pause) => self.now + pause + uniform(&mut self.random, pause),
-                None => self.ask_again_at(),
-            };
-            self.bridge.greeted(node_id, next);
-            let Some(conn) = self.roster.get(node_id).map(|peer| peer.active) else { continue };
-            let Some(frame) = self.join_frame(conn) else { continue };
-            self.send(conn, &frame);
-            self.sample_peers(conn, node_id);
-            self.touch(conn);
+        let Self { bridge, random, config, .. } = self;
+        let next_due = || bridge.greetings.next_due(self.now, random, &config.limits);
+        for node_id in core::iter::from_fn(next_due).collect::<Vec<_>>() {
+            self.greet_line_peer(node_id);
         }
     }
 
-    /// When a version 1 peer has seen the end of a connection.
-    fn soon(&mut self) -> Instant {
-        let soon = self.config.limits.bridge_ask_soon;
-        self.now + soon + uniform(&mut self.random, soon)
-    }
-
-    fn ask_again_at(&mut self) -> Instant {
-        let every = self.config.limits.bridge_ask_every;
-        self.now + every / 2 + uniform(&mut self.random, every)
+    /// Says `JOIN` to a version 1 peer again, and `PEERS` a moment behind it: a `MSG` that is the first line after a `JOIN` is lost.
+    pub(super) fn greet_line_peer(&mut self, node_id: NodeId) {
+        let Some(conn) = self.roster.get(node_id).map(|peer| peer.active) else { return };
+        let Some(frame) = self.join_frame(conn) else { return };
+        self.send(conn, &frame);
+        self.sample_peers(conn, node_id);
+        self.touch(conn);
     }
 
     /// A line came from a peer that is here.

@@ -216,6 +216,7 @@ impl Node {
         let Some(link) = gone.as_ref().or_else(|| self.links.get(&conn)) else { return };
         let ended = Ended {
             node_id: link.node_id(),
+            version: link.version(),
             remote: link.remote,
             opener: link.opener,
             twin: link.twin,
@@ -240,8 +241,7 @@ impl Node {
 
     /// A connection ended before it was a peer's link: if we dialed it, the attempt failed.
     fn attempt_over(&mut self, ended: &Ended, ending: Ending) {
-        let is_version_1 = |peer: &Peer| peer.info.version == Version::V1;
-        if let Some(node_id) = ended.node_id.filter(|id| self.roster.get(*id).is_some_and(is_version_1)) {
+        if let Some(node_id) = ended.node_id.filter(|_| ended.version == Some(Version::V1)) {
             self.line_peer_forgets(node_id);
         }
         let Opener::Us { addr, target } = ended.opener else { return };
@@ -351,6 +351,7 @@ impl Node {
 /// What is left of a link that ended.
 struct Ended {
     node_id: Option<NodeId>,
+    version: Option<Version>,
     remote: SocketAddr,
     opener: Opener,
     twin: Option<ConnId>,

@@ -64,7 +64,7 @@ impl Run {
     }
 
     /// Whether those that version 1 nodes have forgotten, with another connection of whose end they have learned late, are
-    /// peers of theirs again in time. Who was started anew knows of no other, and asks as seldom as ever.
+    /// peers of theirs again in time (SPEC 2.11). Who was started anew knows of no other, and asks as seldom as ever.
     fn known_by_version1(&mut self) -> bool {
         const STEP: Duration = Duration::from_secs(5);
         let start = self.world.now();
@@ -74,7 +74,8 @@ impl Run {
             let forgotten = || first.intersection(&now);
             let time = |host: HostId| {
                 let host = self.world.host(host);
-                if host.runs > 1 { host.limits.bridge_ask_every * 3 / 2 } else { FOUND_OUT }
+                let every = host.limits.bridge_ask_every;
+                if host.runs > 1 { every * 3 / 2 } else { every / 2 }
             };
             let is_late = |host: HostId| self.world.now() > start + nanos(time(host));
             if let Some((old, host)) = forgotten().find(|(_, host)| is_late(*host)) {

@@ -1,0 +1,217 @@
+//! When version 1 peers are greeted again (SPEC 2.11). Such a peer forgets who is linked to it when it sees the end of any
+//! connection with it, which may be late, and takes whoever says `JOIN` for linked. Its `PEERS` come upon each `JOIN`, to
+//! all that are linked to it and to them alone: who gets them need not ask.
+
+use alloc::collections::BTreeMap;
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use crate::fifo::Fifo;
+use crate::random::uniform;
+use crate::{Instant, Limits, NodeId};
+
+/// Greetings that are so many times the first pause apart begin anew when it may have forgotten us again: until then it
+/// is greeted soon anyway, however often somebody takes its id.
+const ANEW: u32 = 16;
+
+/// The greetings to come.
+#[derive(Debug, Default)]
+pub(crate) struct Greetings {
+    plans: BTreeMap<NodeId, Plan>,
+    /// Who was here, or tried to be: may be yet to see the end of that.
+    lost: Fifo<NodeId, ()>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// From then on the peer's `PEERS` spare it the greeting.
+    from: Instant,
+    at: Instant,
+    /// How long it is left alone after that, where it may yet forget us.
+    pause: Option<Duration>,
+}
+
+impl Greetings {
+    /// A version 1 peer is here.
+    pub(crate) fn came(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
+        let plan = match self.lost.remove(&peer) {
+            Some(()) => Plan::anew(now, random, limits),
+            None => Plan::after(None, now, random, limits),
+        };
+        self.plans.insert(peer, plan);
+    }
+
+    /// It is no longer here.
+    pub(crate) fn left(&mut self, peer: NodeId, limits: &Limits) {
+        if self.plans.remove(&peer).is_some() {
+            self.remember(peer, limits);
+        }
+    }
+
+    /// Another connection with this peer has ended, or one that claims its id: when it sees that, it forgets us.
+    pub(crate) fn forgets(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
+        match self.plans.get_mut(&peer) {
+            Some(plan) if plan.is_soon(limits) => {}
+            Some(plan) => *plan = Plan::anew(now, random, limits),
+            None => self.remember(peer, limits),
+        }
+    }
+
+    /// What this peer says may have changed without a word of it.
+    pub(crate) fn ask_soon(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
+        if let Some(plan) = self.plans.get_mut(&peer) {
+            plan.at = plan.at.min(Plan::anew(now, random, limits).at);
+        }
+    }
+
+    /// Its `PEERS` came.
+    pub(crate) fn heard(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
+        if let Some(plan) = self.plans.get_mut(&peer).filter(|plan| plan.from <= now) {
+            *plan = Plan::after(plan.pause, now, random, limits);
+        }
+    }
+
+    /// A peer that is to be greeted now.
+    pub(crate) fn next_due(
+        &mut self,
+        now: Instant,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) -> Option<NodeId> {
+        let (peer, plan) = self.plans.iter_mut().find(|(_, plan)| plan.at <= now)?;
+        *plan = Plan::after(plan.pause, now, random, limits);
+        Some(*peer)
+    }
+
+    /// When [`next_due`](Self::next_due) has one.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.plans.values().map(|plan| plan.at).min()
+    }
+
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.lost.keys().all(|peer| !self.plans.contains_key(peer))
+    }
+
+    fn remember(&mut self, peer: NodeId, limits: &Limits) {
+        self.lost.insert(peer, ());
+        if self.lost.len() > limits.held {
+            self.lost.pop_first();
+        }
+    }
+}
+
+impl Plan {
+    /// The first greeting after it may have forgotten us.
+    fn anew(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
+        Self::after(Some(limits.bridge_ask_soon), now, random, limits)
+    }
+
+    /// The greeting after one at `now`.
+    fn after(pause: Option<Duration>, now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
+        let half = limits.bridge_ask_every / 2;
+        match pause.filter(|pause| *pause < half) {
+            Some(pause) => {
+                let from = now + pause;
+                Self { from, at: from + uniform(random, pause), pause: Some(pause.saturating_mul(2)) }
+            }
+            None => {
+                Self { from: now, at: now + half + uniform(random, limits.bridge_ask_every), pause: None }
+            }
+        }
+    }
+
+    fn is_soon(&self, limits: &Limits) -> bool {
+        self.pause.is_some_and(|pause| pause <= limits.bridge_ask_soon.saturating_mul(ANEW))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chacha20::ChaCha8Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    const HE: NodeId = NodeId::from_bytes([7; 16]);
+    const NOW: Instant = Instant::from_origin(Duration::from_secs(100));
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn random() -> ChaCha8Rng {
+        ChaCha8Rng::from_seed([1; 32])
+    }
+
+    /// When he is greeted next, and does so.
+    fn greet(greetings: &mut Greetings, random: &mut ChaCha8Rng, limits: &Limits) -> Instant {
+        let at = greetings.deadline().unwrap();
+        assert_eq!(greetings.next_due(at, random, limits), Some(HE));
+        assert_eq!(greetings.next_due(at, random, limits), None);
+        at
+    }
+
+    #[test]
+    fn who_may_have_forgotten_us_is_greeted_at_longer_and_longer_intervals_and_then_as_ever() {
+        let (limits, random) = (Limits::default(), &mut random());
+        let mut greetings = Greetings::default();
+        greetings.came(NOW, HE, random, &limits);
+        assert!(greetings.deadline().unwrap() >= NOW + seconds(300), "there is no hurry");
+        greetings.forgets(NOW, HE, random, &limits);
+        let mut before = NOW;
+        for pause in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            let at = greet(&mut greetings, random, &limits);
+            let most = if pause == 300 { 900 } else { 2 * pause };
+            assert!(at >= before + seconds(pause) && at <= before + seconds(most), "{pause}");
+            before = at;
+        }
+    }
+
+    #[test]
+    fn peers_that_come_when_a_greeting_is_near_spare_it_and_those_that_answer_it_do_not() {
+        let (limits, random) = (Limits::default(), &mut random());
+        let mut greetings = Greetings::default();
+        greetings.came(NOW, HE, random, &limits);
+        greetings.forgets(NOW, HE, random, &limits);
+        let first = greetings.deadline();
+        greetings.heard(NOW + seconds(1), HE, random, &limits);
+        assert_eq!(greetings.deadline(), first, "he had not seen the end yet");
+        greetings.heard(NOW + seconds(2), HE, random, &limits);
+        let second = greetings.deadline().unwrap();
+        assert!(second >= NOW + seconds(6) && second <= NOW + seconds(10));
+    }
+
+    #[test]
+    fn nobody_makes_us_greet_without_end_by_taking_his_id() {
+        let (limits, random) = (Limits::default(), &mut random());
+        let mut greetings = Greetings::default();
+        greetings.came(NOW, HE, random, &limits);
+        let mut count = 0;
+        for tenth in 0..6_000 {
+            let now = NOW + Duration::from_millis(100 * tenth);
+            greetings.forgets(now, HE, random, &limits);
+            count += usize::from(greetings.next_due(now, random, &limits).is_some());
+        }
+        assert!((40..=100).contains(&count), "{count} greetings in ten minutes");
+    }
+
+    #[test]
+    fn as_many_as_can_be_here_are_known_to_have_been_here() {
+        let limits = Limits { held: 3, ..Limits::default() };
+        let random = &mut random();
+        let mut greetings = Greetings::default();
+        let id = |n| NodeId::from_bytes([n; 16]);
+        (1..=3).for_each(|n| greetings.came(NOW, id(n), random, &limits));
+        (1..=3).for_each(|n| greetings.left(id(n), &limits));
+        greetings.left(id(9), &limits);
+        // Turned away before it was here.
+        greetings.forgets(NOW, id(4), random, &limits);
+        for (n, was_here) in [(1, false), (2, true), (4, true), (9, false)] {
+            greetings.came(NOW, id(n), random, &limits);
+            assert_eq!(greetings.deadline().unwrap() <= NOW + seconds(4), was_here, "{n}");
+            assert!(greetings.is_consistent());
+            greetings.plans.clear();
+        }
+    }
+}
