@@ -159,7 +159,8 @@ impl Checker {
         !self.clocks_were_wrong && now.saturating_sub(said.at) < MATCHED
     }
 
-    /// Somebody speaks to this host who has not read what it said a while ago, as who else it is linked to.
+    /// Somebody speaks to this host who has not read what it said a while ago, as who else it is linked to, or to whom it says
+    /// that on a connection which is no link yet.
     pub(super) fn speaks_unaware(&mut self, to: HostId) {
         self.unaware.insert(to);
     }

@@ -132,8 +132,15 @@ impl Host {
         match &self.machine {
             Machine::Off => false,
             Machine::Node(node) => node.peers().any(|peer| peer.node_id == node_id),
-            Machine::Actor(actor) => actor.knows(node_id),
+            Machine::Actor(actor) => actor.link_to(node_id).is_some(),
         }
+    }
+
+    /// Whether what runs here is a version 1 node that has that host's node as a peer by another connection than this.
+    pub(super) fn speaks_elsewhere(&self, to: &Self, conn: Option<ConnId>) -> bool {
+        let (Machine::Actor(actor), Machine::Node(node)) = (&self.machine, &to.machine) else { return false };
+        let link = actor.link_to(node.id());
+        link.is_some() && link != conn
     }
 
     /// How often actors did here what they are for.

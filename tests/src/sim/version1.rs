@@ -175,8 +175,8 @@ impl Actor for Version1 {
         }
     }
 
-    fn knows(&self, node_id: NodeId) -> bool {
-        self.peers.contains_key(&node_id.to_string())
+    fn link_to(&self, node_id: NodeId) -> Option<ConnId> {
+        self.peers.get(&node_id.to_string()).map(|peer| peer.conn)
     }
 
     fn printed(&mut self) -> Vec<String> {

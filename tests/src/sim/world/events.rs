@@ -304,9 +304,12 @@ impl World {
             bytes = out;
         }
         let peer = self.net.peer(conn);
-        if let (Some(check), Some(peer)) = (&mut self.probes.check, peer)
-            && self.net.is_behind(conn, self.now, BEHIND)
-        {
+        let other = self.net.other(conn);
+        let elsewhere =
+            peer.is_some_and(|peer| self.hosts[peer as usize].speaks_elsewhere(self.host(index), other));
+        let speaks = || bytes.windows(4).any(|word| word == b"MSG|");
+        let unaware = self.net.is_behind(conn, self.now, BEHIND) || (elsewhere && speaks());
+        if let (Some(check), Some(peer), true) = (&mut self.probes.check, peer, unaware) {
             check.speaks_unaware(peer);
         }
         let answers = peer.is_some_and(|peer| self.hosts[peer as usize].is_up());
