@@ -312,8 +312,9 @@ pub struct Limits {
     pub bridge_linked: usize,
     /// On average, a version 1 peer that says nothing of it is asked so often whom it is linked to. *Guess.*
     pub bridge_ask_every: Duration,
-    /// When the node that tells it what others say is no longer linked to us, or it may have forgotten us, the question is not
-    /// put off for more than twice this. *Guess*: what a version 1 peer and the network need to see that a node is gone.
+    /// Once or twice this after the node that tells it what others say is no longer linked to us, or after it may have forgotten
+    /// us, it is asked, and then at intervals twice as long each (SPEC 2.11). *Guess*: what a version 1 peer and the network
+    /// need to see that a node is gone.
     pub bridge_ask_soon: Duration,
 }
 

@@ -407,8 +407,7 @@ fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
 }
 
 #[test]
-fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes_and_when_we_take_another_name()
-{
+fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes() {
     let (mut net, alice, _, old) = pair(17);
     let conn = net.puppet_dials(old, alice);
     net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
@@ -420,25 +419,54 @@ fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes_a
         assert_eq!(greetings(&net), count);
         if says_peers {
             // It is linked to us still.
-            net.puppet_says(conn, "PEERS|\n");
-            net.run_for(295 * SECOND);
-            assert_eq!(greetings(&net), count);
+            for _ in 0..4 {
+                net.puppet_says(conn, "PEERS|\n");
+                net.run_for(295 * SECOND);
+                assert_eq!(greetings(&net), count);
+            }
         }
         assert!(net.run_until(620 * SECOND, |net| greetings(net) > count));
     }
+}
+
+#[test]
+fn a_version_1_peer_loses_nothing_when_we_take_another_name_and_yet_another() {
+    let (mut net, alice, _, old) = pair(18);
+    let conn = net.puppet_dials(old, alice);
+    net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
     net.run_for(SECOND);
+    let greetings = |net: &Network| net.got(old, conn).matches("JOIN|").count();
     net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
     net.say(alice, "call me Alicia");
+    net.command(alice, proto_core::Command::Rename("Alison".parse().unwrap())).unwrap();
+    net.say(alice, "or Alison");
     net.run_for(SECOND / 20);
-    assert_eq!(greetings(&net), 5);
+    assert_eq!(greetings(&net), 2);
     assert!(!net.got(old, conn).contains("MSG|"), "it would lose it");
     net.run_for(SECOND);
     let got = net.got(old, conn);
-    let after = got.rsplit_once("JOIN|").unwrap().1;
-    assert!(
-        after.contains("Alicia") && after.contains("\nPEERS|") && after.ends_with("MSG|call me Alicia\n"),
-        "{after}"
-    );
+    let after: Vec<_> = got.split("JOIN|").collect();
+    let [.., alicia, alison] = after[..] else { panic!("{got}") };
+    assert!(alicia.contains("Alicia") && alicia.contains("\nPEERS|"), "{alicia}");
+    assert!(alicia.ends_with("MSG|call me Alicia\nMSG|or Alison\n"), "{alicia}");
+    assert!(alison.contains("Alison") && alison.contains("\nPEERS|"), "{alison}");
+}
+
+#[test]
+fn a_newcomer_whose_claim_is_not_settled_is_told_our_new_name_too() {
+    let (mut net, alice, _, eve) = pair(19);
+    let old = net.add_puppet();
+    let holder = net.puppet_dials(eve, alice);
+    net.puppet_says(holder, join(EVE, "n"));
+    net.run_for(SECOND);
+    let newcomer = net.puppet_dials(old, alice);
+    net.puppet_says(newcomer, join_v1(EVE, net.host(old).addr));
+    net.run_for(SECOND);
+    net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
+    net.run_for(SECOND);
+    for (puppet, conn) in [(eve, holder), (old, newcomer)] {
+        assert!(net.got(puppet, conn).contains("Alicia"));
+    }
 }
 
 #[test]

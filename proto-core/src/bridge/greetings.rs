@@ -58,10 +58,22 @@ impl Greetings {
         }
     }
 
-    /// What this peer says may have changed without a word of it.
+    /// What this peer said last may be true no more, and it may be yet to find that out.
     pub(crate) fn ask_soon(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
+        let Some(plan) = self.plans.get_mut(&peer) else { return };
+        let anew = Plan::anew(now, random, limits);
+        if !plan.is_soon(limits) {
+            plan.pause = anew.pause;
+        }
+        if anew.from <= plan.at {
+            (plan.from, plan.at) = (anew.from, anew.at.min(plan.at));
+        }
+    }
+
+    /// It is to be greeted then, whatever it says until then.
+    pub(crate) fn put_off(&mut self, peer: NodeId, until: Instant) {
         if let Some(plan) = self.plans.get_mut(&peer) {
-            plan.at = plan.at.min(Plan::anew(now, random, limits).at);
+            (plan.from, plan.at) = (until, until);
         }
     }
 
@@ -104,21 +116,24 @@ impl Greetings {
 impl Plan {
     /// The first greeting after it may have forgotten us.
     fn anew(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
-        Self::after(Some(limits.bridge_ask_soon), now, random, limits)
+        Self::between(now, limits.bridge_ask_soon, random)
     }
 
     /// The greeting after one at `now`.
     fn after(pause: Option<Duration>, now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
         let half = limits.bridge_ask_every / 2;
         match pause.filter(|pause| *pause < half) {
-            Some(pause) => {
-                let from = now + pause;
-                Self { from, at: from + uniform(random, pause), pause: Some(pause.saturating_mul(2)) }
-            }
+            Some(pause) => Self::between(now, pause, random),
             None => {
                 Self { from: now, at: now + half + uniform(random, limits.bridge_ask_every), pause: None }
             }
         }
+    }
+
+    /// A greeting once or twice the pause from now; the one after it takes twice as long.
+    fn between(now: Instant, pause: Duration, random: &mut impl Rng) -> Self {
+        let from = now + pause;
+        Self { from, at: from + uniform(random, pause), pause: Some(pause.saturating_mul(2)) }
     }
 
     fn is_soon(&self, limits: &Limits) -> bool {
@@ -180,6 +195,36 @@ mod tests {
         greetings.heard(NOW + seconds(2), HE, random, &limits);
         let second = greetings.deadline().unwrap();
         assert!(second >= NOW + seconds(6) && second <= NOW + seconds(10));
+    }
+
+    #[test]
+    fn who_may_not_know_that_another_is_gone_is_asked_soon_and_again() {
+        let (limits, random) = (Limits::default(), &mut random());
+        let mut greetings = Greetings::default();
+        greetings.came(NOW, HE, random, &limits);
+        // One after the other is gone: that does not put the question off, nor do `PEERS` that know nothing of it yet.
+        for fifth in 0..4 {
+            let now = NOW + Duration::from_millis(200 * fifth);
+            greetings.ask_soon(now, HE, random, &limits);
+            greetings.heard(now + seconds(1), HE, random, &limits);
+        }
+        let at = greet(&mut greetings, random, &limits);
+        assert!(at >= NOW + seconds(2) && at <= NOW + seconds(5), "{:?}", at.since(NOW));
+        // It names the one that is gone still: it may have to speak to it to find out.
+        let next = greet(&mut greetings, random, &limits);
+        assert!(next >= at + seconds(4) && next <= at + seconds(8), "{:?}", next.since(at));
+    }
+
+    #[test]
+    fn a_pause_longer_than_the_usual_one_starves_no_greeting() {
+        let limits = Limits { bridge_ask_soon: seconds(500), ..Limits::default() };
+        let random = &mut random();
+        let mut greetings = Greetings::default();
+        greetings.came(NOW, HE, random, &limits);
+        for second in 0..1_000 {
+            greetings.forgets(NOW + seconds(second), HE, random, &limits);
+        }
+        assert!(greetings.deadline().unwrap() <= NOW + seconds(1_000));
     }
 
     #[test]

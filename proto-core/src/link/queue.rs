@@ -44,9 +44,10 @@ impl OutputQueue {
         self.in_flight.is_none() && !self.chunks.is_empty() && self.gate.is_none_or(|(_, before)| before > 0)
     }
 
-    /// Holds what is pushed from now on back until then.
+    /// Holds what is pushed from now on back until then, and with it what is held back already.
     pub(crate) fn hold_until(&mut self, until: Instant) {
-        self.gate = Some((until, self.chunks.len()));
+        let gate = (until, self.chunks.len());
+        self.gate = Some(self.gate.map_or(gate, |held| (held.0.max(gate.0), held.1.min(gate.1))));
     }
 
     /// Holds nothing back any more.
@@ -196,6 +197,18 @@ mod tests {
         assert_eq!(queue.take_chunk(at(1)), None);
         queue.open_gate();
         assert_eq!(queue.take_chunk(at(100)).as_deref(), Some(&b"PEERSMSG"[..]));
+    }
+
+    #[test]
+    fn what_is_held_back_stays_so_when_more_is() {
+        let limits = Limits::default();
+        let mut queue = OutputQueue::default();
+        for until in [100, 150, 120] {
+            queue.hold_until(at(until));
+            queue.push(b"PEERS", limits.chunk);
+            assert_eq!(queue.take_chunk(at(50)), None);
+        }
+        assert_eq!(queue.gate(), Some(at(150)));
     }
 
     #[test]

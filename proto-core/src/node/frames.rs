@@ -254,20 +254,14 @@ impl Node {
     pub(super) fn rename(&mut self, name: crate::Name) {
         self.config.uname = name;
         // Those to be, too, who were told the old one.
-        let told: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, link)| link.greeted)
-            .map(|(conn, link)| (*conn, link.node_id().filter(|_| link.version() == Some(Version::V1))))
-            .collect();
-        for (conn, version_1) in told {
-            match version_1 {
-                Some(peer) if self.roster.get(peer).is_some_and(|peer| peer.active == conn) => {
-                    self.greet_line_peer(peer);
-                }
-                // One of its two connections that is not written to.
-                Some(_) => {}
-                None => {
+        let greeted = self.links.iter().filter(|(_, link)| link.greeted);
+        for (conn, node_id) in greeted.map(|(conn, link)| (*conn, link.node_id())).collect::<Vec<_>>() {
+            let peer = node_id.and_then(|node_id| self.roster.get(node_id));
+            match peer.filter(|peer| peer.info.version == Version::V1) {
+                Some(peer) if peer.active == conn => self.greet_line_peer(peer.info.node_id),
+                // It takes us for linked by the connection on which `JOIN` came last.
+                Some(peer) if peer.parallel == Some(conn) => {}
+                _ => {
                     if let Some(frame) = self.join_frame(conn) {
                         self.send(conn, &frame);
                     }

@@ -61,6 +61,10 @@ impl Node {
     /// Says `JOIN` to a version 1 peer again, and `PEERS` a moment behind it: a `MSG` that is the first line after a `JOIN` is lost.
     pub(super) fn greet_line_peer(&mut self, node_id: NodeId) {
         let Some(conn) = self.roster.get(node_id).map(|peer| peer.active) else { return };
+        if let Some(until) = self.links.get(&conn).and_then(|link| link.queue.gate()) {
+            // What waits behind another `JOIN` goes first.
+            return self.bridge.greetings.put_off(node_id, until);
+        }
         let Some(frame) = self.join_frame(conn) else { return };
         self.send(conn, &frame);
         self.sample_peers(conn, node_id);
