@@ -11,10 +11,16 @@ pub trait Actor: Send {
     /// Something happened; what is to be done goes into `todo`.
     fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>);
 
-    /// The connection to this node by which it has it as a peer, where it is one that has peers.
-    fn link_to(&self, node_id: NodeId) -> Option<ConnId> {
+    /// Whether it has this node as a peer, where it is one that has peers.
+    fn knows(&self, node_id: NodeId) -> bool {
         let _ = node_id;
-        None
+        false
+    }
+
+    /// Whether what it tells this peer goes where it has not said who it is.
+    fn is_unknown_to(&self, node_id: NodeId) -> bool {
+        let _ = node_id;
+        false
     }
 
     /// How often it has done what it is for, where that is worth counting.

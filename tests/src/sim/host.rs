@@ -132,15 +132,16 @@ impl Host {
         match &self.machine {
             Machine::Off => false,
             Machine::Node(node) => node.peers().any(|peer| peer.node_id == node_id),
-            Machine::Actor(actor) => actor.link_to(node_id).is_some(),
+            Machine::Actor(actor) => actor.knows(node_id),
         }
     }
 
-    /// Whether what runs here is a version 1 node that has that host's node as a peer by another connection than this.
-    pub(super) fn speaks_elsewhere(&self, to: &Self, conn: Option<ConnId>) -> bool {
-        let (Machine::Actor(actor), Machine::Node(node)) = (&self.machine, &to.machine) else { return false };
-        let link = actor.link_to(node.id());
-        link.is_some() && link != conn
+    /// Whether what runs here tells that host's node what it tells its peers where it has not said who it is.
+    pub(super) fn is_unknown_to(&self, host: &Self) -> bool {
+        let (Machine::Actor(actor), Machine::Node(node)) = (&self.machine, &host.machine) else {
+            return false;
+        };
+        actor.is_unknown_to(node.id())
     }
 
     /// How often actors did here what they are for.

@@ -304,11 +304,9 @@ impl World {
             bytes = out;
         }
         let peer = self.net.peer(conn);
-        let other = self.net.other(conn);
-        let elsewhere =
-            peer.is_some_and(|peer| self.hosts[peer as usize].speaks_elsewhere(self.host(index), other));
+        let unknown = peer.is_some_and(|peer| self.hosts[peer as usize].is_unknown_to(self.host(index)));
         let speaks = || bytes.windows(4).any(|word| word == b"MSG|");
-        let unaware = self.net.is_behind(conn, self.now, BEHIND) || (elsewhere && speaks());
+        let unaware = self.net.is_behind(conn, self.now, BEHIND) || (unknown && speaks());
         if let (Some(check), Some(peer), true) = (&mut self.probes.check, peer, unaware) {
             check.speaks_unaware(peer);
         }
