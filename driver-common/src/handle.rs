@@ -103,7 +103,7 @@ impl Handle {
 
     /// The peers that are here.
     pub async fn peers(&self) -> Result<Vec<Arc<PeerInfo>>, RequestError> {
-        self.ask(|reply| Request::Peers { reply }).await
+        self.status().await.map(|status| status.links.into_iter().map(|link| link.peer).collect())
     }
 
     /// The node itself.
@@ -161,7 +161,6 @@ pub(crate) enum Request {
     TrySay(Say),
     Connect { addr: PeerAddr, reply: Sender<Result<(), RequestError>> },
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
-    Peers { reply: Sender<Vec<Arc<PeerInfo>>> },
     Me { reply: Sender<Me> },
     Status { reply: Sender<Box<Status>> },
     Shutdown { done: Sender<()> },

@@ -72,9 +72,6 @@ impl<R: Runtime> NodeTask<R> {
                 let result = self.node.command(self.now, Command::Rename(name));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
-            Request::Peers { reply } => {
-                let _ = reply.try_send(self.node.peers().cloned().collect());
-            }
             Request::Me { reply } => {
                 let _ = reply.try_send(Me {
                     node_id: self.node.id(),
