@@ -87,6 +87,7 @@ mod rate;
 mod skew;
 mod stats;
 mod status;
+mod store;
 mod time;
 mod timer;
 mod violation;
@@ -101,7 +102,10 @@ pub use input::{ConnId, DialError, DialId, Input, MAX_RESOLVED, OwnedInput};
 pub use name::{Name, NameError};
 pub use node::Node;
 pub use stats::Stats;
-pub use status::{BookStatus, EntriesStatus, GapStatus, LinkRole, LinkState, LinkStatus, Status, TreeStatus};
+pub use status::{
+    BookStatus, EntriesStatus, GapStatus, LinkRole, LinkState, LinkStatus, Status, StoreStatus, TreeStatus,
+};
+pub use store::Store;
 pub use time::Instant;
 pub use timer::TimerKind;
 pub use violation::Violation;

@@ -66,6 +66,10 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         Self { buckets: BTreeMap::new(), full: BTreeSet::new() }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Takes one token of this one's, if it is there; `fresh` is the bucket of one that is not known.
     pub(crate) fn take(&mut self, now: Instant, key: K, fresh: TokenBucket, most: usize) -> bool {
         let mut bucket = self.buckets.get(&key).copied().unwrap_or(fresh);

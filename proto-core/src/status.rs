@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ConnId, Name, NodeId, PeerInfo, PublicKey, Stats};
+use crate::{ConnId, Name, NodeId, PeerInfo, PublicKey, Stats, Store};
 
 /// A node at one moment, from [`Node::status`](crate::Node::status): for people and monitors, not for the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +34,8 @@ pub struct Status {
     pub entries: EntriesStatus,
     /// Entries that are known to be missing, at most [`MAX_GAPS`](Self::MAX_GAPS) of the gaps.
     pub gaps: Vec<GapStatus>,
+    /// How full the stores are that others can fill, in the order of [`Store::ALL`].
+    pub stores: Vec<StoreStatus>,
     /// Its counters.
     pub stats: Stats,
 }
@@ -145,4 +147,15 @@ pub struct GapStatus {
     pub from: u64,
     /// The first behind it that is not.
     pub to: u64,
+}
+
+/// How full a store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct StoreStatus {
+    /// The store.
+    pub store: Store,
+    /// How much is in it.
+    pub holds: usize,
+    /// The most that can be.
+    pub bound: usize,
 }

@@ -1,59 +1,20 @@
-//! The bounds of a node (DESIGN section 10), as far as it tells how much it holds.
+//! The bounds of a node (DESIGN section 10), and what it tells of itself.
 
-use proto_core::{Limits, LinkRole, LinkStatus, Node, Status};
+use proto_core::{Limits, LinkRole, LinkStatus, Node, Status, Store};
 
 /// Checks what the node tells of itself against its limits, and against itself. What it tells.
 pub fn check(node: &Node) -> Status {
     let status = node.status();
     let limits = &node.config().limits;
-    let broken =
-        over_at_once(node, limits).or_else(|| over(&status, limits)).or_else(|| at_odds(node, &status));
+    let broken = over(node.stores(), limits).or_else(|| at_odds(node, &status));
     assert_eq!(broken, None);
     status
 }
 
-/// The bound that the node has passed, of those that it tells without counting.
-pub fn over_at_once(node: &Node, limits: &Limits) -> Option<String> {
-    let connections = limits.held + limits.pending + limits.targets + limits.dials;
-    first_over(&[
-        ("buffered", node.buffered(), limits.buffers),
-        ("connections", node.connections(), connections),
-    ])
-}
-
-/// The bound that the node has passed, by its own account.
-pub fn over(status: &Status, limits: &Limits) -> Option<String> {
-    let entries = status.entries;
-    let queued = || status.links.iter().map(|link| link.queued);
-    let keyed = || status.links.iter().filter(|link| link.peer.key.is_some());
-    let gaps = limits.authors * limits.epochs_per_author * limits.gaps_per_epoch;
-    first_over(&[
-        ("peers", status.links.len(), limits.held),
-        // What the user wants dialed is linked whatever the degree.
-        (
-            "accepted links to peers with a key",
-            keyed().filter(|link| !link.dialed).count(),
-            limits.degree_high,
-        ),
-        ("links to peers with a key", keyed().count(), limits.degree_high + limits.targets),
-        ("addresses being dialed", status.book.dialing, limits.dials),
-        ("addresses known", status.book.known, limits.book),
-        ("entries held", entries.held, limits.log_entries),
-        ("bytes of entries held", entries.bytes, limits.log_bytes),
-        ("entries that came early", entries.early, limits.early.min(entries.held)),
-        ("entries parked", entries.parked, limits.parked),
-        ("authors", entries.authors, limits.authors),
-        ("ids seen", entries.seen, limits.seen),
-        ("entries awaited", entries.awaited, limits.missing + limits.wanted),
-        ("gaps", status.gaps.len(), gaps.min(Status::MAX_GAPS)),
-        ("bytes queued on a link", queued().max().unwrap_or(0), limits.queue_hard + limits.chunk),
-        ("bytes queued on all links", queued().sum(), limits.buffers),
-    ])
-}
-
-fn first_over(bounds: &[(&str, usize, usize)]) -> Option<String> {
-    let over = bounds.iter().find(|(_, is, most)| is > most);
-    over.map(|(what, is, most)| format!("{what} is {is}, above {most}"))
+/// The first store that holds more than its bound.
+pub fn over(stores: impl IntoIterator<Item = (Store, usize)>, limits: &Limits) -> Option<String> {
+    let (store, holds) = stores.into_iter().find(|(store, holds)| *holds > store.bound(limits))?;
+    Some(format!("{store:?} holds {holds}, above {}", store.bound(limits)))
 }
 
 /// What the node tells that cannot all be true.
@@ -63,7 +24,13 @@ pub fn at_odds(node: &Node, status: &Status) -> Option<String> {
     let linked =
         |node_id| status.links.iter().any(|link| link.peer.key.is_some() && link.peer.node_id == node_id);
     let is_root = status.tree.root == Some(status.node_id);
+    let queued: usize = status.links.iter().map(|link| link.queued).sum();
     let facts = [
+        ("stores", status.stores.iter().map(|fill| (fill.store, fill.holds)).eq(node.stores())),
+        ("order of stores", node.stores().map(|(store, _)| store).eq(Store::ALL)),
+        ("queues", queued <= node.buffered()),
+        ("early entries", entries.early <= entries.held),
+        ("number of gaps", status.gaps.len() <= Status::MAX_GAPS),
         ("entries", node.entries().count() == entries.held),
         ("bytes", node.entries().map(|entry| entry.size()).sum::<usize>() == entries.bytes),
         ("places", places().zip(places().skip(1)).all(|(one, next)| one < next)),

@@ -430,6 +430,32 @@ fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes()
 }
 
 #[test]
+fn a_version_1_peer_that_names_who_has_left_is_asked_in_time_and_again() {
+    let (mut net, alice, bob, old) = pair(20);
+    let (teller, other) = if net.id(alice) < net.id(bob) { (alice, bob) } else { (bob, alice) };
+    let links = [teller, other].map(|node| {
+        let conn = net.puppet_dials(old, node);
+        net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
+        conn
+    });
+    net.run_for(SECOND);
+    let record = |id: proto_core::NodeId| format!("{{\"node_id\":\"{id}\"}}");
+    let named = [teller, other].map(|node| record(net.id(node))).join(";");
+    links.iter().for_each(|conn| net.puppet_says(*conn, format!("PEERS|{named}\n")));
+    net.run_for(10 * SECOND);
+    let greetings = |net: &Network| net.got(old, links[1]).matches("JOIN|").count();
+    assert_eq!(greetings(&net), 1);
+    net.command(teller, proto_core::Command::Shutdown).unwrap();
+    net.run_for(SECOND / 5);
+    // It has not seen that end yet, and will not until it speaks to it.
+    net.puppet_says(links[1], format!("PEERS|{named}\n"));
+    for (count, most) in [(2, 4), (3, 8), (4, 16)] {
+        assert!(net.run_until(most * SECOND, |net| greetings(net) == count), "{count}");
+        net.puppet_says(links[1], format!("PEERS|{named}\n"));
+    }
+}
+
+#[test]
 fn a_version_1_peer_loses_nothing_when_we_take_another_name_and_yet_another() {
     let (mut net, alice, _, old) = pair(18);
     let conn = net.puppet_dials(old, alice);

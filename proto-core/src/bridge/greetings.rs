@@ -19,6 +19,8 @@ const ANEW: u32 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Greetings {
     plans: BTreeMap<NodeId, Plan>,
+    /// Of those with a plan, who is to be greeted then whatever else happens.
+    put_off: BTreeMap<NodeId, Instant>,
     /// Who was here, or tried to be: may be yet to see the end of that.
     lost: Fifo<NodeId, ()>,
 }
@@ -44,9 +46,15 @@ impl Greetings {
 
     /// It is no longer here.
     pub(crate) fn left(&mut self, peer: NodeId, limits: &Limits) {
+        self.put_off.remove(&peer);
         if self.plans.remove(&peer).is_some() {
             self.remember(peer, limits);
         }
+    }
+
+    /// How many may be yet to see the end of a connection.
+    pub(super) fn lost(&self) -> usize {
+        self.lost.len()
     }
 
     /// Another connection with this peer has ended, or one that claims its id: when it sees that, it forgets us.
@@ -62,18 +70,18 @@ impl Greetings {
     pub(crate) fn ask_soon(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
         let Some(plan) = self.plans.get_mut(&peer) else { return };
         let anew = Plan::anew(now, random, limits);
-        if !plan.is_soon(limits) {
-            plan.pause = anew.pause;
-        }
         if anew.from <= plan.at {
-            (plan.from, plan.at) = (anew.from, anew.at.min(plan.at));
+            *plan = Plan { at: anew.at.min(plan.at), ..anew };
+        } else {
+            // The next greeting comes too early for it to know: there is another as long after that.
+            plan.pause = Some(limits.bridge_ask_soon);
         }
     }
 
     /// It is to be greeted then, whatever it says until then.
     pub(crate) fn put_off(&mut self, peer: NodeId, until: Instant) {
-        if let Some(plan) = self.plans.get_mut(&peer) {
-            (plan.from, plan.at) = (until, until);
+        if self.plans.contains_key(&peer) {
+            self.put_off.insert(peer, until);
         }
     }
 
@@ -91,6 +99,10 @@ impl Greetings {
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<NodeId> {
+        if let Some(peer) = self.put_off.iter().find(|(_, at)| **at <= now).map(|(peer, _)| *peer) {
+            self.put_off.remove(&peer);
+            return Some(peer);
+        }
         let (peer, plan) = self.plans.iter_mut().find(|(_, plan)| plan.at <= now)?;
         *plan = Plan::after(plan.pause, now, random, limits);
         Some(*peer)
@@ -98,11 +110,12 @@ impl Greetings {
 
     /// When [`next_due`](Self::next_due) has one.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.plans.values().map(|plan| plan.at).min()
+        self.plans.values().map(|plan| plan.at).chain(self.put_off.values().copied()).min()
     }
 
     pub(crate) fn is_consistent(&self) -> bool {
         self.lost.keys().all(|peer| !self.plans.contains_key(peer))
+            && self.put_off.keys().all(|peer| self.plans.contains_key(peer))
     }
 
     fn remember(&mut self, peer: NodeId, limits: &Limits) {
@@ -213,6 +226,58 @@ mod tests {
         // It names the one that is gone still: it may have to speak to it to find out.
         let next = greet(&mut greetings, random, &limits);
         assert!(next >= at + seconds(4) && next <= at + seconds(8), "{:?}", next.since(at));
+    }
+
+    #[test]
+    fn each_that_is_gone_is_asked_after_in_time_and_again_however_many_went_before() {
+        let (limits, random) = (Limits::default(), &mut random());
+        for millis in (0..40_000).step_by(250) {
+            let mut greetings = Greetings::default();
+            greetings.came(NOW, HE, random, &limits);
+            greetings.ask_soon(NOW, HE, random, &limits);
+            let gone = NOW + Duration::from_millis(millis);
+            while greetings.deadline().unwrap() <= gone {
+                greet(&mut greetings, random, &limits);
+            }
+            greetings.ask_soon(gone, HE, random, &limits);
+            let mut asked = [(); 3].map(|()| greet(&mut greetings, random, &limits));
+            // One that is due just then comes as it would have.
+            let early = asked[0] < gone + seconds(2);
+            asked.rotate_left(usize::from(early));
+            let most = if early { 6 } else { 4 };
+            assert!(asked[0] >= gone + seconds(2) && asked[0] <= gone + seconds(most), "{millis}: {asked:?}");
+            assert!(asked[1] <= asked[0] + seconds(8), "{millis}: {asked:?}");
+        }
+    }
+
+    #[test]
+    fn a_greeting_that_is_put_off_comes_whatever_else_happens_and_changes_nothing_else() {
+        let (limits, random) = (Limits::default(), &mut random());
+        let until = NOW + Duration::from_millis(100);
+        for forgets in [false, true] {
+            let mut greetings = Greetings::default();
+            greetings.put_off(HE, until);
+            assert_eq!(greetings.deadline(), None, "it is not here");
+            greetings.came(NOW, HE, random, &limits);
+            if forgets {
+                greetings.forgets(NOW, HE, random, &limits);
+            }
+            let planned = greetings.deadline();
+            greetings.put_off(HE, until);
+            if forgets {
+                greetings.forgets(NOW, HE, random, &limits);
+                greetings.heard(NOW, HE, random, &limits);
+            }
+            assert!(greetings.is_consistent());
+            assert_eq!(greet(&mut greetings, random, &limits), until);
+            assert_eq!(greetings.deadline(), planned);
+            greetings.put_off(HE, until);
+            greetings.heard(until, HE, random, &limits);
+            assert_eq!(greet(&mut greetings, random, &limits), until, "`PEERS` do not spare it");
+            greetings.put_off(HE, until);
+            greetings.left(HE, &limits);
+            assert_eq!(greetings.deadline(), None);
+        }
     }
 
     #[test]

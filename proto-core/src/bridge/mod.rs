@@ -25,7 +25,7 @@ use core::time::Duration;
 use greetings::Greetings;
 use utterances::{Source, Utterances, When};
 
-use crate::{ChatText, Entry, Instant, Limits, NodeId, Via};
+use crate::{ChatText, Entry, Instant, Limits, NodeId, Store, Via};
 
 /// The most steps that a line waits: a peer that names many nodes is brought in all the same.
 const MOST_STEPS: usize = 30;
@@ -185,6 +185,19 @@ impl Bridge {
     /// Lines that are no longer known when they come in again, for want of room.
     pub(crate) fn forgotten(&self) -> u64 {
         self.utterances.forgotten
+    }
+
+    /// How much is in each of its stores.
+    pub(crate) fn stores(&self) -> [(Store, usize); 5] {
+        let linked = self.peers.values().filter_map(|peer| Some(peer.linked.as_ref()?.len()));
+        let [lines, waiting, bytes] = self.utterances.sizes();
+        [
+            (Store::BridgeLines, lines),
+            (Store::BridgeWaiting, waiting),
+            (Store::BridgeWaitingBytes, bytes),
+            (Store::BridgeLinked, linked.max().unwrap_or(0)),
+            (Store::BridgeLost, self.greetings.lost()),
+        ]
     }
 
     /// Whether two peers without a key are linked by the word of either, or are one.

@@ -156,6 +156,11 @@ impl Utterances {
         }
     }
 
+    /// Lines known, lines that wait, and the bytes of the latter.
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.words.len(), self.waiting.len(), self.bytes]
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }

@@ -55,6 +55,11 @@ impl Announcements {
         }
     }
 
+    /// The most that wait to be announced to one neighbour.
+    pub(super) fn most(&self) -> usize {
+        self.batches.values().map(|batch| batch.ids.len()).max().unwrap_or(0)
+    }
+
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.batches.remove(&peer);
     }

@@ -18,6 +18,7 @@ mod telling;
 mod tests;
 mod tree;
 mod trees;
+mod views;
 mod wanted;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,6 +37,8 @@ use seen::Seen;
 use sync::Reconciliations;
 use trees::Trees;
 use wanted::Wanted;
+
+pub(crate) use views::{Role, Standing};
 
 /// When something happens, and within which bounds.
 #[derive(Clone, Copy, Debug)]
@@ -87,35 +90,6 @@ pub(crate) struct Arrival {
     grafted: bool,
     /// It was asked for because a reconciliation showed it.
     wanted: bool,
-}
-
-/// What was lost so far, for want of room or because it came too fast.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
-    /// Ids of entries seen.
-    pub(crate) ids: u64,
-    pub(crate) announcements: u64,
-    /// Entries to ask for.
-    pub(crate) asks: u64,
-    /// Claims to be the root.
-    pub(crate) roots: u64,
-}
-
-/// What a neighbour is in the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Parent,
-    Child,
-    Announce,
-}
-
-/// Where we stand in the tree that counts now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) root: Option<NodeId>,
-    pub(crate) distance: Option<u16>,
-    pub(crate) parent: Option<NodeId>,
-    pub(crate) children: Vec<NodeId>,
 }
 
 impl Gossip {
@@ -257,16 +231,6 @@ impl Gossip {
         self.seen.contains(id)
     }
 
-    /// Ids of entries that came here lately.
-    pub(crate) fn seen(&self) -> usize {
-        self.seen.len()
-    }
-
-    /// Entries that are known to be elsewhere.
-    pub(crate) fn awaited(&self) -> usize {
-        self.missing.len() + self.wanted.len()
-    }
-
     /// An entry could not be kept: it may come again.
     pub(crate) fn forget(&mut self, id: &EntryId) {
         self.seen.forget(id);
@@ -378,16 +342,6 @@ impl Gossip {
         }
     }
 
-    /// What was lost so far.
-    pub(crate) fn lost(&self) -> Lost {
-        Lost {
-            ids: self.seen.forgotten(),
-            announcements: self.announcements_dropped,
-            asks: self.missing.dropped() + self.wanted.dropped(),
-            roots: self.trees.passed_over(),
-        }
-    }
-
     /// An entry that was to be pushed to this neighbour was not, for its queue is full: it is announced, and whatever
     /// else gets lost is found by reconciliation.
     pub(crate) fn dropped_for(&mut self, context: Context<'_>, to: NodeId, id: EntryId) {
@@ -480,40 +434,5 @@ impl Gossip {
             return Some((peer, Frame::Graft(batch)));
         }
         self.wanted.next_due(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
-    }
-
-    /// Where we stand in the tree that counts now.
-    pub(crate) fn standing(&self, context: Context<'_>) -> Standing {
-        let Some(tree) = self.trees.of(context, None) else { return Standing::default() };
-        Standing {
-            root: tree.root(),
-            distance: tree.distance(),
-            parent: tree.parent(),
-            children: tree.children().collect(),
-        }
-    }
-
-    /// What this neighbour is in the tree that counts now.
-    pub(crate) fn role(&self, context: Context<'_>, peer: NodeId) -> Role {
-        let Some(tree) = self.trees.of(context, None) else { return Role::Announce };
-        if tree.parent() == Some(peer) {
-            Role::Parent
-        } else if tree.children().any(|child| child == peer) {
-            Role::Child
-        } else {
-            Role::Announce
-        }
-    }
-
-    /// Compares the indexes with what they are indexes of.
-    pub(crate) fn is_consistent(&self) -> bool {
-        let here = |peer: &NodeId| self.neighbours.contains(*peer);
-        self.neighbours.is_consistent()
-            && self.trees.is_consistent()
-            && self.seen.is_consistent()
-            && self.announcements.is_consistent()
-            && self.missing.is_consistent()
-            && self.wanted.is_consistent()
-            && self.to_ask.keys().all(here)
     }
 }

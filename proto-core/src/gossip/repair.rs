@@ -53,6 +53,16 @@ impl Missing {
         self.entries.len()
     }
 
+    /// The most that one neighbour announced first.
+    pub(super) fn most_per_link(&self) -> usize {
+        self.first_heard.values().map(Fifo::len).max().unwrap_or(0)
+    }
+
+    /// The most announcers of one entry.
+    pub(super) fn most_announcers(&self) -> usize {
+        self.entries.values().map(|entry| entry.announcers.len()).max().unwrap_or(0)
+    }
+
     /// A neighbour announced an entry that is not here; the first announcer is asked `after` from now. False: it has
     /// announced too many already.
     #[must_use]

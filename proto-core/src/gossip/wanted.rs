@@ -32,6 +32,11 @@ impl Wanted {
         self.from.len()
     }
 
+    /// The most that one neighbour was asked for.
+    pub(super) fn most_asked(&self) -> usize {
+        self.links.values().map(|link| link.asked.len()).max().unwrap_or(0)
+    }
+
     /// These are wanted from that neighbour, the first first. What is wanted from another already stays with that one;
     /// what there is no room for is left to the next reconciliation, except that whoever holds most makes room for one
     /// who holds less. They are asked for after a moment: what is being said just now comes by itself.

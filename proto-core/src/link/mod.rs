@@ -188,6 +188,11 @@ impl Link {
         self.phase != Phase::Here
     }
 
+    /// Whether it may become a peer's link.
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting | Phase::Claiming { .. })
+    }
+
     /// Whether nothing came in since `limits.pending_silent` or longer: such a one makes room first.
     pub(crate) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
         now.since(self.received.unwrap_or(self.opened)) >= limits.pending_silent
@@ -311,6 +316,21 @@ impl Link {
     /// Bytes in its buffers.
     pub(crate) fn buffered(&self) -> usize {
         self.queue.bytes() + self.reader.buffered() + self.hold.as_ref().map_or(0, |hold| hold.bytes)
+    }
+
+    /// Bytes of a line that has no end yet.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.reader.buffered()
+    }
+
+    /// Malformed frames that are held against it.
+    pub(crate) fn malformed_lately(&self) -> usize {
+        self.malformed.len()
+    }
+
+    /// Newcomers for whom it is to be asked.
+    pub(crate) fn probes(&self) -> usize {
+        self.probes.len()
     }
 
     /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.

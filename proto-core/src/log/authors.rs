@@ -73,6 +73,22 @@ impl Authors {
         self.early
     }
 
+    /// Of one author, at most.
+    pub(super) fn most_early(&self) -> usize {
+        self.by_early.last().map_or(0, |(most, _)| *most)
+    }
+
+    /// The most epochs of one author.
+    pub(super) fn most_epochs(&self) -> usize {
+        self.authors.values().map(|author| author.epochs.len()).max().unwrap_or(0)
+    }
+
+    /// The most gaps of one epoch.
+    pub(super) fn most_gaps(&self) -> usize {
+        let epochs = self.authors.values().flat_map(|author| author.epochs.values());
+        epochs.map(|epoch| epoch.run.gaps().count()).max().unwrap_or(0)
+    }
+
     /// Since when something is missing that is waited for.
     pub(super) fn open_since(&self) -> Option<Instant> {
         self.waiting.first().map(|(since, ..)| *since)

@@ -23,7 +23,7 @@ pub(crate) use reconcile::Reconciler;
 use run::{Effect, Forgotten};
 use window::Window;
 
-use crate::{Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey};
+use crate::{Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, Store};
 
 /// The entries held. Each is shown at most once, an author's in their order unless marked late.
 ///
@@ -162,6 +162,22 @@ impl Log {
             parked: self.parked.len(),
             authors: self.authors.len(),
         }
+    }
+
+    /// How much is in each of its stores.
+    pub(crate) fn stores(&self) -> [(Store, usize); 9] {
+        let Sizes { held, bytes, early, parked, authors } = self.sizes();
+        [
+            (Store::LogEntries, held),
+            (Store::LogBytes, bytes),
+            (Store::Evicted, self.window.evicted()),
+            (Store::Early, early),
+            (Store::EarlyPerAuthor, self.authors.most_early()),
+            (Store::Parked, parked),
+            (Store::Authors, authors),
+            (Store::EpochsPerAuthor, self.authors.most_epochs()),
+            (Store::GapsPerEpoch, self.authors.most_gaps()),
+        ]
     }
 
     /// What was reported missing and did not come.

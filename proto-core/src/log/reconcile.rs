@@ -133,9 +133,11 @@ impl Reconciler {
                 Ok(Step { reply: Some(reply), served: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
-                let step = match self.own.remove(&conn) {
-                    Some(session) => self.answered(now, conn, session, (tag, since, message), log, limits)?,
-                    // It comes too late, but it comes.
+                // What answers an opening that was given up meanwhile comes too late, but it comes.
+                let own = self.own.get(&conn);
+                let step = match own.map(|session| session.snapshot.is_answered_by(tag, since)) {
+                    Some(false) => return Ok(Step::default()),
+                    Some(true) => self.answered(now, conn, (tag, since, message), log, limits)?,
                     None => Step::default(),
                 };
                 self.unanswered.answered(conn);
@@ -177,6 +179,11 @@ impl Reconciler {
         self.given_up += (before - self.own.len()) as u64;
     }
 
+    /// Reconciliations that we began and that are not over.
+    pub(crate) fn begun(&self) -> usize {
+        self.own.len()
+    }
+
     /// Reconciliations that were given up so far.
     pub(crate) fn given_up(&self) -> u64 {
         self.given_up
@@ -203,16 +210,13 @@ impl Reconciler {
         &mut self,
         now: Instant,
         conn: ConnId,
-        mut session: Session,
         (tag, since, message): (Tag, u64, &[u8]),
         log: &Log,
         limits: &Limits,
     ) -> Result<Step, SyncError> {
         let mut step = Step::default();
+        let Some(mut session) = self.own.remove(&conn) else { return Ok(step) };
         if tag == Tag::Later {
-            if since <= session.snapshot.since {
-                return Err(SyncError);
-            }
             session.snapshot = Snapshot::of(log, since)?;
             step.reply = Some(session.snapshot.first_message(Tag::GoOn)?);
         } else {
@@ -243,6 +247,11 @@ impl Snapshot {
 
     fn is_of(&self, log: &Log, since: u64) -> bool {
         self.since == since && self.generation == log.window.generation()
+    }
+
+    /// Whether an answer with this time is one to what was compared here, and not to something before.
+    fn is_answered_by(&self, tag: Tag, since: u64) -> bool {
+        if tag == Tag::Later { since > self.since } else { since == self.since }
     }
 
     fn first_message(&self, tag: Tag) -> Result<Vec<u8>, negentropy::Error> {

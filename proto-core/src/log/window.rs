@@ -77,6 +77,11 @@ impl Window {
         self.entries.len()
     }
 
+    /// Those evicted that are remembered.
+    pub(super) fn evicted(&self) -> usize {
+        self.evicted.len()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -1,5 +1,9 @@
 //! The address book: where peers may be found that nobody here gave us.
 
+#[cfg(test)]
+mod tests;
+mod views;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -10,7 +14,7 @@ use rand_core::Rng;
 use super::backoff::Backoff;
 use super::shunned::Shunned;
 use crate::random::{below, uniform};
-use crate::{BookStatus, Instant, Limits, NodeId};
+use crate::{Instant, Limits, NodeId};
 
 /// Addresses that peers told us, each with where it stands.
 #[derive(Debug, Default)]
@@ -223,12 +227,6 @@ impl Book {
         self.entries.values().filter(|entry| entry.is_fresh() && entry.node_id != Some(node_id)).count()
     }
 
-    /// Addresses in it.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Who is at an address, as far as that is known.
     pub(crate) fn node_at(&self, addr: SocketAddr) -> Option<NodeId> {
         self.entries.get(&addr)?.node_id
@@ -400,19 +398,6 @@ impl Book {
         self.fresh += usize::from(entry.is_fresh());
         self.due.extend(entry.due(addr));
     }
-
-    /// What is known of addresses while so many dials are under way.
-    pub(crate) fn status(&self, dialing: usize) -> BookStatus {
-        let linked = self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_)));
-        BookStatus { known: self.entries.len(), linked: linked.count(), dialing }
-    }
-
-    /// Compares the indexes with what they are indexes of.
-    pub(crate) fn is_consistent(&self) -> bool {
-        let waiting = self.entries.iter().filter_map(|(addr, entry)| entry.due(*addr));
-        waiting.collect::<BTreeSet<_>>() == self.due
-            && self.entries.values().filter(|entry| entry.is_fresh()).count() == self.fresh
-    }
 }
 
 impl Entry {
@@ -501,6 +486,3 @@ fn pick_either<I: Iterator<Item = SocketAddr> + Clone, J: Iterator<Item = Socket
     };
     if turn { first.nth(below(random, count)) } else { others.nth(below(random, other_count)) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,7 +15,7 @@ use core::net::{IpAddr, SocketAddr};
 use rand_core::Rng;
 
 use crate::rate::TokenBucket;
-use crate::{BookStatus, DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, TimerKind};
+use crate::{BookStatus, DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, Store, TimerKind};
 
 use crate::wire::ByeCode;
 
@@ -333,6 +333,16 @@ impl Mesh {
         let connect = self.dials.first_key_value().map(|(_, dial)| (dial.until, TimerKind::Connect));
         let chore = self.upkeep.deadline(chores).map(|at| (at, TimerKind::Upkeep));
         [target, learned, connect, chore].into_iter().flatten().min()
+    }
+
+    /// How much is in each of its stores.
+    pub(crate) fn stores(&self) -> [(Store, usize); 4] {
+        [
+            (Store::Dials, self.learned_dials),
+            (Store::Book, self.book.len()),
+            (Store::BookPerSource, self.book.most_per_source()),
+            (Store::Shunned, self.shunned.len()),
+        ]
     }
 
     /// What is known of addresses.

@@ -25,6 +25,10 @@ impl Shunned {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.until.len()
+    }
+
     /// Whether it is to be kept out.
     pub(crate) fn contains(&self, now: Instant, node_id: NodeId, ip: IpAddr) -> bool {
         self.until.get(&(node_id, ip.to_canonical())).is_some_and(|until| *until > now)

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::Node;
 use super::links::{Ending, encode};
-use crate::link::{Link, Opener, Phase};
+use crate::link::{Link, Opener};
 use crate::mesh::{Chore, Chores, Room, Stock};
 use crate::random::below;
 use crate::wire::{ByeCode, Frame, PeerRecord};
@@ -39,7 +39,7 @@ impl Node {
         let (mut pending, mut greeting, mut dialed) = (0, 0, 0);
         for link in self.links.values().filter(|link| link.is_outbound()) {
             pending += usize::from(link.is_pending());
-            greeting += usize::from(is_learned(link) && is_greeting(link));
+            greeting += usize::from(is_learned(link) && link.is_greeting());
             dialed += usize::from(!link.is_pending() && link.key().is_some());
         }
         debug_assert_eq!(dialed, self.dialed());
@@ -59,6 +59,11 @@ impl Node {
     /// Links to peers with a key that are our own dials.
     fn dialed(&self) -> usize {
         self.keyed_links().filter(|(_, _, link)| link.is_outbound()).count()
+    }
+
+    /// Links to peers with a key that dialed us.
+    pub(super) fn accepted_degree(&self) -> usize {
+        self.keyed_links().filter(|(_, _, link)| !link.is_outbound()).count()
     }
 
     /// Whether there are as many of them as there should be: nobody can bring that about by dialing in.
@@ -127,7 +132,7 @@ impl Node {
     fn kept(&self, newcomer: NodeId) -> usize {
         let is_another = |node_id: NodeId| node_id != newcomer && !self.roster.contains(node_id);
         let dials = self.mesh.dialed_nodes().filter(|node_id| node_id.is_none_or(is_another)).count();
-        let greeting = self.links.values().filter(|link| is_learned(link) && is_greeting(link));
+        let greeting = self.links.values().filter(|link| is_learned(link) && link.is_greeting());
         let greeting = greeting.filter(|link| link.node_id().is_none_or(is_another)).count();
         let wanted = self.config.limits.degree_outbound.saturating_sub(self.dialed());
         let to_come = if wanted == 0 { 0 } else { wanted.min(self.mesh.worth_dialing(newcomer)) };
@@ -270,10 +275,6 @@ impl Node {
 /// Whether it was dialed at a learned address.
 fn is_learned(link: &Link) -> bool {
     matches!(link.opener, Opener::Us { target: None, .. })
-}
-
-fn is_greeting(link: &Link) -> bool {
-    matches!(link.phase, Phase::Greeting | Phase::Claiming { .. })
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl Node {
         }
     }
 
-    /// A node with a key is no longer linked, without a word of leaving the network.
+    /// A node with a key is no longer linked. Version 1 peers to whom it spoke may name it still.
     pub(super) fn teller_unlinked(&mut self, node_id: NodeId) {
         let Self { bridge, random, config, .. } = self;
         for peer in bridge.told_by(node_id) {

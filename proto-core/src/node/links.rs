@@ -74,19 +74,24 @@ impl Node {
         self.end(conn, Ending::Gone, LeaveReason::Closed);
     }
 
-    /// The oldest pending connection that is silent makes room for a new one, else the oldest.
+    /// The oldest pending connection that is silent makes room for a new one, else the oldest. More than one may have to:
+    /// links that are being closed are pending again.
     pub(super) fn make_room_for_pending(&mut self) {
-        let limits = &self.config.limits;
-        let pending = self.links.iter().filter(|(_, link)| link.is_pending() && !link.is_outbound());
-        if pending.clone().count() < limits.pending {
-            return;
-        }
-        let oldest =
-            pending.min_by_key(|(conn, link)| (!link.is_silent(self.now, limits), link.opened(), **conn));
-        if let Some((&conn, _)) = oldest {
+        while let Some(conn) = self.surplus_pending() {
             self.counted.evicted += 1;
             self.end(conn, Ending::Abort, LeaveReason::NoRoom);
         }
+    }
+
+    fn surplus_pending(&self) -> Option<ConnId> {
+        let limits = &self.config.limits;
+        let pending = self.links.iter().filter(|(_, link)| link.is_pending() && !link.is_outbound());
+        if pending.clone().count() < limits.pending {
+            return None;
+        }
+        let oldest =
+            pending.min_by_key(|(conn, link)| (!link.is_silent(self.now, limits), link.opened(), **conn));
+        oldest.map(|(conn, _)| *conn)
     }
 
     /// The peer on this link is new here: it is registered if there is room, and sent on if not.
@@ -296,10 +301,11 @@ impl Node {
         if let Some(peer) = self.roster.remove(node_id) {
             self.gossip.unlinked(context!(self), node_id);
             self.bridge.left(node_id, &self.config.limits);
+            if node_id.is_of_key() {
+                self.teller_unlinked(node_id);
+            }
             if ended.bye == Some(ByeCode::Shutdown) {
                 self.bridge.gone(node_id, self.clock.time(self.now));
-            } else if node_id.is_of_key() {
-                self.teller_unlinked(node_id);
             }
             self.actions.push_back(Action::UnregisterPeer { peer: peer.info, reason });
         }

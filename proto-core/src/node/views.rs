@@ -6,7 +6,10 @@ use super::Node;
 use super::entries::context;
 use crate::gossip::{Context, Role, Standing};
 use crate::link::Link;
-use crate::{EntriesStatus, Entry, GapStatus, LinkRole, LinkStatus, NodeId, Stats, Status, TreeStatus};
+use crate::{
+    EntriesStatus, Entry, GapStatus, LinkRole, LinkStatus, NodeId, Stats, Status, Store, StoreStatus,
+    TreeStatus,
+};
 
 impl Node {
     /// The entries that it holds, in the order of the conversation.
@@ -32,6 +35,36 @@ impl Node {
             lines_forgotten: self.bridge.forgotten(),
             ..self.counted.clone()
         }
+    }
+
+    /// How much is in each store that others can fill; never more than its [bound](Store::bound) once the actions that follow
+    /// from an input are polled.
+    pub fn stores(&self) -> impl Iterator<Item = (Store, usize)> {
+        self.link_stores()
+            .into_iter()
+            .chain(self.mesh.stores())
+            .chain(self.log.stores())
+            .chain(self.gossip.stores())
+            .chain(self.bridge.stores())
+    }
+
+    fn link_stores(&self) -> [(Store, usize); 12] {
+        let pending = self.links.values().filter(|link| !link.is_outbound() && link.is_greeting());
+        let most = |of: fn(&Link) -> usize| self.links.values().map(of).max().unwrap_or(0);
+        [
+            (Store::Connections, self.links.len()),
+            (Store::Pending, pending.count()),
+            (Store::Held, self.roster.len()),
+            (Store::DegreeHigh, self.accepted_degree()),
+            (Store::PeersWithKey, self.roster.degree()),
+            (Store::Buffers, self.buffered),
+            (Store::QueueHard, most(|link| link.queue.bytes())),
+            (Store::Line, most(Link::unfinished)),
+            (Store::Malformed, most(Link::malformed_lately)),
+            (Store::Probes, most(Link::probes)),
+            (Store::Rates, self.rates.len()),
+            (Store::Syncs, self.reconciler.begun()),
+        ]
     }
 
     /// All that it can tell of itself.
@@ -65,6 +98,10 @@ impl Node {
                     from: gap.from,
                     to: gap.to,
                 })
+                .collect(),
+            stores: self
+                .stores()
+                .map(|(store, holds)| StoreStatus { store, holds, bound: store.bound(&self.config.limits) })
                 .collect(),
             stats: self.stats(),
         }

@@ -123,9 +123,9 @@ struct RunArgs {
     /// No version 1 nodes.
     #[arg(long)]
     no_version1: bool,
-    /// All bounds are looked at at every step, and not once a second.
+    /// Nodes have next to no room.
     #[arg(long)]
-    closely: bool,
+    cramped: bool,
     /// Each seed leaves a line there; those that are there are not run again.
     #[arg(long)]
     log: Option<PathBuf>,
@@ -146,7 +146,7 @@ impl RunArgs {
             faults: !self.no_faults,
             hostile: !self.no_hostile,
             version1: !self.no_version1,
-            closely: self.closely,
+            cramped: self.cramped,
             limits: limits.clone(),
             ..Options::default()
         }
@@ -160,7 +160,7 @@ impl RunArgs {
             (self.no_faults, " --no-faults"),
             (self.no_hostile, " --no-hostile"),
             (self.no_version1, " --no-version1"),
-            (self.closely, " --closely"),
+            (self.cramped, " --cramped"),
         ];
         flags.into_iter().filter(|(set, _)| *set).for_each(|(_, flag)| out += flag);
         out

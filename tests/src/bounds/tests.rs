@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::PeerInfo;
+use proto_core::{GapStatus, NodeId};
 
 use super::*;
 use crate::sim::{Dice, NetConfig, World, address};
@@ -22,76 +22,56 @@ fn world() -> World {
 
 #[test]
 fn what_is_at_its_bound_is_within_it_and_one_more_is_not() {
-    type Field = fn(&mut Status) -> &mut usize;
     let limits = Limits::default();
-    let bounds: [(&str, Field, usize); 9] = [
-        ("addresses being dialed", |status| &mut status.book.dialing, limits.dials),
-        ("addresses known", |status| &mut status.book.known, limits.book),
-        ("entries held", |status| &mut status.entries.held, limits.log_entries),
-        ("bytes of entries held", |status| &mut status.entries.bytes, limits.log_bytes),
-        ("entries parked", |status| &mut status.entries.parked, limits.parked),
-        ("authors", |status| &mut status.entries.authors, limits.authors),
-        ("ids seen", |status| &mut status.entries.seen, limits.seen),
-        ("entries awaited", |status| &mut status.entries.awaited, limits.missing + limits.wanted),
-        ("bytes queued on a link", |status| &mut status.links[0].queued, limits.queue_hard + limits.chunk),
-    ];
-    let status = check(world().host(0).node().unwrap());
-    for (what, field, most) in bounds {
-        let mut status = status.clone();
-        *field(&mut status) = most;
-        assert_eq!(over(&status, &limits), None);
-        *field(&mut status) = most + 1;
-        assert_eq!(over(&status, &limits), Some(format!("{what} is {}, above {most}", most + 1)));
+    for store in Store::ALL {
+        let bound = store.bound(&limits);
+        let with =
+            |holds| over(Store::ALL.map(|other| (other, if other == store { holds } else { 0 })), &limits);
+        assert_eq!(with(bound), None);
+        assert_eq!(with(bound + 1), Some(format!("{store:?} holds {}, above {bound}", bound + 1)));
     }
 }
 
 #[test]
-fn links_are_counted_by_what_they_are() {
-    let status = check(world().host(0).node().unwrap());
-    let link = &status.links[0];
-    assert!(link.peer.key.is_some() && !link.dialed);
-    let with = |links: usize, dialed: bool, keyed: bool| {
-        let key = link.peer.key.filter(|_| keyed);
-        let peer = Arc::new(PeerInfo { key, ..(*link.peer).clone() });
-        let link = LinkStatus { dialed, peer, ..link.clone() };
-        over(&Status { links: vec![link; links], ..status.clone() }, &Limits::default())
-    };
+fn every_bound_follows_the_limit_of_its_name() {
     let limits = Limits::default();
-    for (most, dialed, keyed, what) in [
-        (limits.held, true, false, "peers is 126"),
-        (limits.degree_high, false, true, "accepted links to peers with a key is 13"),
-        (limits.degree_high + limits.targets, true, true, "links to peers with a key is"),
-    ] {
-        assert_eq!(with(most, dialed, keyed), None);
-        assert!(with(most + 1, dialed, keyed).unwrap().starts_with(what));
+    let fields = serde_json::to_value(&limits).unwrap();
+    for store in Store::ALL {
+        let name = serde_json::to_value(store).unwrap();
+        let Some(field) = fields.get(name.as_str().unwrap()) else { continue };
+        let mut more = fields.clone();
+        more[name.as_str().unwrap()] = (field.as_u64().unwrap() + 7).into();
+        let more: Limits = serde_json::from_value(more).unwrap();
+        assert_eq!(store.bound(&more), store.bound(&limits) + 7, "{store:?}");
+        assert!(store.bound(&limits) as u64 >= field.as_u64().unwrap(), "{store:?}");
     }
 }
 
 #[test]
-fn early_entries_are_among_those_held_and_all_queues_share_a_bound() {
-    let status = check(world().host(0).node().unwrap());
-    let limits = Limits { early: 10, buffers: 100, ..Limits::default() };
-    for (held, early, is_over) in [(5, 5, false), (5, 6, true), (20, 10, false), (20, 11, true)] {
-        let mut status = status.clone();
-        (status.entries.held, status.entries.early) = (held, early);
-        assert_eq!(over(&status, &limits).is_some(), is_over);
-    }
-    for (queued, is_over) in [(50, false), (51, true)] {
-        let link = LinkStatus { queued, dialed: true, ..status.links[0].clone() };
-        let status = Status { links: vec![link; 2], ..status.clone() };
-        assert_eq!(over(&status, &limits).is_some(), is_over);
-    }
-}
-
-#[test]
-fn what_a_node_tells_without_counting_is_held_to_its_bound() {
+fn a_node_is_held_to_its_bounds() {
     let world = world();
     let node = world.host(0).node().unwrap();
-    assert_eq!(node.connections(), 1);
-    for (held, is_over) in [(1, false), (0, true)] {
-        let limits = Limits { held, pending: 0, targets: 0, dials: 0, ..Limits::default() };
-        assert_eq!(over_at_once(node, &limits).is_some(), is_over);
+    assert_eq!(over(node.stores(), &Limits::default()), None);
+    type Lower = fn(&mut Limits);
+    let lowered: [(&str, Lower); 7] = [
+        ("Connections holds 1, above 0", |l| (l.held, l.pending, l.targets, l.dials) = (0, 0, 0, 0)),
+        ("Held holds 1, above 0", |l| l.held = 0),
+        ("DegreeHigh holds 1, above 0", |l| l.degree_high = 0),
+        ("LogEntries holds 1, above 0", |l| l.log_entries = 0),
+        ("Authors holds 1, above 0", |l| l.authors = 0),
+        ("EpochsPerAuthor holds 1, above 0", |l| l.epochs_per_author = 0),
+        ("Book holds 1, above 0", |l| l.book = 0),
+    ];
+    for (expected, lower) in lowered {
+        let mut limits = Limits::default();
+        lower(&mut limits);
+        assert_eq!(over(node.stores(), &limits).as_deref(), Some(expected));
     }
+}
+
+fn gap() -> GapStatus {
+    let node_id = NodeId::from_bytes([1; 16]);
+    GapStatus { node_id, uname: "Alice".parse().unwrap(), epoch: 0, from: 1, to: 2 }
 }
 
 #[test]
@@ -101,7 +81,12 @@ fn what_cannot_all_be_true_is_found() {
     let status = node.status();
     assert_eq!(at_odds(node, &status), None);
     type Lie = fn(&mut Status);
-    let lies: [(&str, Lie); 8] = [
+    let lies: [(&str, Lie); 13] = [
+        ("stores", |status| status.stores[3].holds += 1),
+        ("stores", |status| status.stores.truncate(3)),
+        ("queues", |status| status.links[0].queued += 1 << 20),
+        ("early entries", |status| status.entries.early = status.entries.held + 1),
+        ("number of gaps", |status| status.gaps = vec![gap(); Status::MAX_GAPS + 1]),
         ("entries", |status| status.entries.held += 1),
         ("bytes", |status| status.entries.bytes += 1),
         ("connections", |status| status.pending += 1),

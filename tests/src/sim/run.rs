@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
-use proto_core::Limits;
+use proto_core::{Limits, Store};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Breach, Checker, Rule};
@@ -35,8 +35,8 @@ pub struct Options {
     pub hostile: bool,
     /// Whether version 1 nodes may be among them.
     pub version1: bool,
-    /// Whether all bounds are looked at at every step, and not once a second.
-    pub closely: bool,
+    /// Whether nodes have next to no room for what they hold and know: they forget, and that is not held against them.
+    pub cramped: bool,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -51,7 +51,7 @@ impl Default for Options {
             faults: true,
             hostile: true,
             version1: true,
-            closely: false,
+            cramped: false,
             digest: false,
             limits: Limits::default(),
         }
@@ -69,6 +69,8 @@ pub struct Outcome {
     pub faults: Counts,
     /// Other things that happened, by name.
     pub tally: BTreeMap<String, u64>,
+    /// How full stores of nodes became, in percent of their bounds.
+    pub fills: BTreeMap<Store, u64>,
     /// Events.
     pub events: u64,
     /// Messages shown by all nodes.
@@ -102,7 +104,11 @@ const SYNC_EVERY: Duration = Duration::from_secs(30);
 /// Makes the run of a seed. Never panics: a node that does is a breach.
 pub fn run(seed: u64, options: &Options, attached: Attached) -> Outcome {
     keep_panics_quiet();
-    let confined = cast::limits(seed, &options.limits);
+    let confined = if options.cramped {
+        Some(cast::cramped(seed, &options.limits))
+    } else {
+        cast::limits(seed, &options.limits)
+    };
     let little_room = u64::from(confined.is_some());
     let limits = confined.unwrap_or_else(|| options.limits.clone());
     let options = &Options { limits, ..options.clone() };
@@ -166,7 +172,7 @@ impl Run {
         let mut dice = Dice::new(seed);
         let net = net_config(&mut dice);
         let mut world = World::new(net, dice.fork());
-        world.probes.check = Some(Checker::new(options.closely));
+        world.probes.check = Some(if options.cramped { Checker::forgiving() } else { Checker::default() });
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;
         world.probes.tamper = attached.tamper;
@@ -296,7 +302,8 @@ impl Run {
             }
         }
         let settled = self.world.now() - start;
-        self.last_words().then_some(settled)
+        // Where next to nothing is held, what is dated ahead leaves no room for what is not.
+        (options.cramped || self.last_words()).then_some(settled)
     }
 
     /// Who else was there, and what befell the bytes.
@@ -322,6 +329,7 @@ impl Run {
             hosts: self.world.hosts().len(),
             faults: self.chaos.counts.clone(),
             tally: self.tally(),
+            fills: check.map(|check| check.fills().clone()).unwrap_or_default(),
             events: self.world.events,
             shown: check.map_or(0, |check| check.shown),
             lasted: self.world.now(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Action, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits};
+use proto_core::{Action, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits, Store};
 
 use crate::solo::{ELSEWHERE, HERE, SECOND, around, join_line, solo, up_to};
 
@@ -15,6 +15,24 @@ fn pending_connections() {
         (0..count).for_each(|conn| solo.accept_from(conn, [127, 0, 0, 1]));
         assert_eq!(solo.node.connections(), count.min(limit));
         assert_eq!(solo.node.stats().evicted as usize, count.saturating_sub(limit));
+    }
+}
+
+#[test]
+fn links_that_are_being_closed_make_room_too() {
+    let limits = Limits { pending: 3, ..Limits::default() };
+    let mut solo = solo(limits);
+    for round in 0..5 {
+        let conns = round * 10..round * 10 + 3;
+        for conn in conns.clone() {
+            solo.join(conn);
+        }
+        // Their ends are not reported yet.
+        conns.for_each(|conn| solo.receive(conn, "BYE|shutdown|\n"));
+        (0..3).for_each(|n| solo.accept_from(1_000 + round * 10 + n, [127, 0, 0, 1]));
+        let pending = solo.node.stores().find(|(store, _)| *store == Store::Pending);
+        assert_eq!(pending, Some((Store::Pending, 3)));
+        assert_eq!(solo.node.connections(), 3);
     }
 }
 

@@ -167,16 +167,43 @@ fn what_is_no_message_is_refused() {
     let desk = desk_with(&said(50));
     let good = Reconciler::default().begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
     let mut bad = vec![vec![], vec![0], good[..8].to_vec(), [&[4], &good[1..]].concat(), good[..9].to_vec()];
-    // A count of ids that are not there, an unknown mode, and a time to begin again that is no later.
+    // A count of ids that are not there, and an unknown mode.
     bad.push(write(Tag::Begin, 0, &[0x61, 0, 0, 2, 0xc0, 0x80, 0x80, 0]));
     bad.push(write(Tag::Answer, 0, &[0x61, 0, 0, 9]));
-    bad.push(write(Tag::Later, 0, &[]));
     for message in bad {
         let mut ours = Reconciler::default();
         ours.begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
         let step = ours.message(NOW, LINK, &message, &desk.log, &desk.limits);
         assert_eq!(step, Err(SyncError), "{message:?}");
     }
+}
+
+#[test]
+fn what_answers_an_opening_before_is_no_answer_to_this_one() {
+    let all = said(50);
+    let (one, other) = (desk_with(&all), desk_of(&all, 20));
+    let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
+    let mut exchange = |ours: &mut Reconciler, message: &[u8]| {
+        let answer = theirs.message(NOW, LINK, message, &other.log, &other.limits).unwrap().reply.unwrap();
+        (answer.clone(), ours.message(NOW, LINK, &answer, &one.log, &one.limits))
+    };
+    let opening = ours.begin(NOW, LINK, witness(), &one.log, &one.limits).unwrap();
+    let (later, step) = exchange(&mut ours, &opening);
+    assert_eq!(later[0], Tag::Later as u8);
+    let next = step.unwrap().reply.unwrap();
+    // The answer to the same opening, said once more after the first was given up.
+    assert_eq!(ours.message(NOW, LINK, &later, &one.log, &one.limits), Ok(Step::default()));
+    let before = write(Tag::Answer, 0, &[0x61, 0, 0, 9]);
+    assert_eq!(ours.message(NOW, LINK, &before, &one.log, &one.limits), Ok(Step::default()));
+    // Whoever says nothing else passes over what it is asked.
+    assert_eq!(ours.ponged(LINK, witness()), None, "the first answer was one");
+    let (_, step) = exchange(&mut ours, &next);
+    assert_eq!(step, Ok(Step { have: vec![], ..Step::default() }));
+    let opening = ours.begin(NOW, LINK, witness(), &one.log, &one.limits);
+    assert!(opening.is_some());
+    let no_later = write(Tag::Later, 0, &[]);
+    assert_eq!(ours.message(NOW, LINK, &no_later, &one.log, &one.limits), Ok(Step::default()));
+    assert_eq!(ours.ponged(LINK, witness()), Some(1));
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Solo {
         let mut actions = self.accept(n);
         actions.extend(self.introduce(n, links));
         actions.extend(self.settle(n));
-        if self.node.links.get(&ConnId(n)).is_some_and(|link| link.phase == Phase::Greeting) {
+        if self.node.links.get(&ConnId(n)).is_some_and(Link::is_greeting) {
             actions.extend(self.prove(n));
             actions.extend(self.settle(n));
             actions.extend(self.answers(&actions, n));

@@ -75,6 +75,40 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     Some(limits)
 }
 
+/// Nodes that can hold and know next to nothing.
+pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
+    let mut dice = Dice::new(seed ^ 0x0063_7261_6d70_6564);
+    let mut limits = given.clone();
+    let mut confine = |limit: &mut usize, least: usize, most: usize| {
+        *limit = (least + dice.index(most - least)).min(*limit);
+    };
+    confine(&mut limits.log_entries, 4, 40);
+    confine(&mut limits.log_bytes, limits.line, limits.line * 2);
+    confine(&mut limits.evicted, 2, 40);
+    confine(&mut limits.early, 4, 20);
+    limits.early_per_author = limits.early_per_author.min(limits.early / 2);
+    confine(&mut limits.authors, 2, 8);
+    confine(&mut limits.epochs_per_author, 1, 3);
+    confine(&mut limits.gaps_per_epoch, 1, 4);
+    confine(&mut limits.parked, 1, 8);
+    confine(&mut limits.seen, 8, 80);
+    confine(&mut limits.announced, 2, 16);
+    confine(&mut limits.announcers, 1, 3);
+    confine(&mut limits.missing, 4, 32);
+    limits.missing_per_link = limits.missing_per_link.min(limits.missing / 2);
+    confine(&mut limits.asked, 1, 8);
+    confine(&mut limits.wanted, 4, 32);
+    confine(&mut limits.syncs, 1, 2);
+    confine(&mut limits.malformed, 2, 8);
+    confine(&mut limits.shunned, 1, 3);
+    confine(&mut limits.pending, 2, 8);
+    confine(&mut limits.bridge_lines, 2, 20);
+    confine(&mut limits.bridge_waiting, 1, 6);
+    confine(&mut limits.bridge_waiting_bytes, 64, 1024);
+    confine(&mut limits.bridge_linked, 1, 6);
+    limits
+}
+
 pub(super) fn net_config(dice: &mut Dice) -> NetConfig {
     let ms = Duration::from_millis;
     let latency = match dice.below(3) {
