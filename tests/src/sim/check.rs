@@ -316,16 +316,17 @@ impl Checker {
     /// The node has done what it wanted to do.
     pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
         let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
-        view.most.resize(Store::ALL.len(), 0);
-        for ((store, holds), most) in
-            node.stores().zip(&mut view.most).filter(|((_, holds), most)| holds > most)
+        let stores: Vec<_> = node.stores().collect();
+        let mut broken = bounds::over(stores.iter().copied(), &view.limits);
+        view.most.resize(stores.len(), 0);
+        for (&(store, holds), most) in
+            stores.iter().zip(&mut view.most).filter(|((_, holds), most)| holds > *most)
         {
             *most = holds;
             let percent = (holds * 100).div_ceil(store.bound(&view.limits).max(1)) as u64;
             let fill = self.fills.entry(store).or_default();
             *fill = percent.max(*fill);
         }
-        let mut broken = bounds::over(node.stores(), &view.limits);
         // What takes longer to look at than the step, now and again.
         let second = now / 1_000_000_000;
         if second % 10 == u64::from(index) % 10 && std::mem::replace(&mut view.looked, second) != second {
