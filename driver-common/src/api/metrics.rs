@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use proto_core::Status;
+use proto_core::{Status, StoreStatus};
 
 /// What [`render`] makes (OpenMetrics 1.0, "Protocol Negotiation").
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +27,7 @@ struct Scrape(Status);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Status { links, pending, book, tree, entries, gaps, stats, clock_ahead_ms, .. } = &self.0;
+        let Status { links, pending, book, tree, entries, gaps, stats, stores, clock_ahead_ms, .. } = &self.0;
         let queued = links.iter().map(|link| link.queued).sum();
         let keyed = links.iter().filter(|link| link.peer.key.is_some()).count();
         let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
@@ -63,6 +63,10 @@ impl Collector for Scrape {
             "By which this clock is ahead, where it is off",
             ahead,
         )?;
+        by_store(&mut encoder, "stored", "How much is in each store that others can fill", stores, |fill| {
+            fill.holds
+        })?;
+        by_store(&mut encoder, "stored_most", "The most that can be in it", stores, |fill| fill.bound)?;
         // The counters are whatever the core counts, under its own names.
         let Ok(serde_json::Value::Object(counters)) = serde_json::to_value(stats) else { return Ok(()) };
         for (name, value) in counters {
@@ -75,6 +79,24 @@ impl Collector for Scrape {
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+}
+
+/// A gauge of each store, which is the label.
+fn by_store(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    stores: &[StoreStatus],
+    value: fn(&StoreStatus) -> usize,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for fill in stores {
+        // Its name in JSON is that in `GET /status`.
+        let Ok(serde_json::Value::String(store)) = serde_json::to_value(fill.store) else { continue };
+        let value = i64::try_from(value(fill)).unwrap_or(i64::MAX);
+        ConstGauge::new(value).encode(family.encode_family(&[("store", store)])?)?;
+    }
+    Ok(())
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
@@ -156,6 +178,10 @@ mod tests {
             "# TYPE chat_peers gauge",
             "chat_peers 0",
             "chat_clock_ahead_milliseconds -5",
+            "# TYPE chat_stored gauge",
+            "chat_stored{store=\"connections\"} 0",
+            "chat_stored{store=\"bridge_lost\"} 0",
+            "chat_stored_most{store=\"seen\"} 131072",
             "# TYPE chat_said counter",
             "chat_said_total 7",
             "chat_delivered_total 18446744073709551615",
