@@ -52,7 +52,8 @@ pub struct Limits {
     /// See [`malformed`](Self::malformed). *Spec.*
     pub malformed_window: Duration,
 
-    /// Connections of peers that are here. *Spec.*
+    /// Connections of peers that are here. *Spec.* Peers without a key leave room among them for
+    /// [`degree_high`](Self::degree_high) with one, and for a newcomer that takes the place of another.
     pub held: usize,
     /// Of these, kept free for dials of our own. *Spec.*
     pub reserved_outbound: usize,

@@ -47,7 +47,8 @@ impl Limits {
             (("degree_outbound", self.degree_outbound), ("degree_high", self.degree_high)),
             (
                 ("degree_high", self.degree_high),
-                ("held - reserved_outbound", self.held.saturating_sub(self.reserved_outbound)),
+                // One more, for the newcomer that takes another's place.
+                ("held - reserved_outbound - 1", self.held.saturating_sub(self.reserved_outbound + 1)),
             ),
             (("chunk", self.chunk), ("MAX_CHUNK", MAX_CHUNK)),
             // Half a queue takes the longest line.

@@ -48,7 +48,11 @@ impl Node {
         let under_way = self.mesh.learned_dials() + greeting;
         let wanted = degree + under_way < self.mesh.goal(degree, limits)
             || dialed + under_way < limits.degree_outbound;
-        Room { keyless: held, keyed: held && wanted, told: !self.mesh.awaits_advice() }
+        Room {
+            keyless: held && self.has_room_for_keyless(),
+            keyed: held && wanted,
+            told: !self.mesh.awaits_advice(),
+        }
     }
 
     /// The links that there are to peers with a key.
@@ -113,7 +117,14 @@ impl Node {
         let keyed = link.peer.as_ref().is_some_and(|peer| peer.key.is_some());
         let room = self.roster.degree() < limits.degree_high;
         match link.opener {
-            _ if !keyed => Admission::Free,
+            Opener::Us { target: Some(_), .. } if !keyed => Admission::Free,
+            _ if !keyed => {
+                if self.has_room_for_keyless() {
+                    Admission::Free
+                } else {
+                    Admission::Full
+                }
+            }
             Opener::Us { .. } if room => Admission::Free,
             Opener::Us { target, .. }
                 if target.is_some() || !self.dialed_enough() || self.gossip.is_full_mesh() =>
@@ -125,6 +136,14 @@ impl Node {
             Opener::Peer if self.roster.degree() + self.kept(node_id) < limits.degree_high => Admission::Free,
             Opener::Peer => self.displaced_by(link).map_or(Admission::Full, Admission::InPlaceOf),
         }
+    }
+
+    /// Whether one more peer without a key, which costs nothing to be, leaves a place for each with a key that there may be,
+    /// and one for a newcomer that takes the place of another.
+    fn has_room_for_keyless(&self) -> bool {
+        let limits = &self.config.limits;
+        let keyless = self.roster.len() - self.roster.degree();
+        keyless + limits.degree_high + 1 + limits.reserved_outbound < limits.held
     }
 
     /// Places that no newcomer may take but this one: those of the dials under way, and of those to come while few links

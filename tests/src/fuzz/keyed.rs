@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use proto_core::wire::{Frame, Hello, Join, MAX_GRAFT, PeerRecord, Token};
-use proto_core::{Action, Entry, EntryId, Input, Instant, LinkState, MAX_NUMBER, NodeId, Sealed, Signature};
+use proto_core::{
+    Action, Entry, EntryId, Input, Instant, LinkState, MAX_NUMBER, NodeId, Sealed, Signature, Store,
+};
 
 use super::node::{SECRET, World, address, name};
 use super::peers::{self, PEERS, Recipe, keys, line};
@@ -121,6 +123,8 @@ impl World {
     fn all_but_counters(&self) -> (String, Vec<EntryId>, usize) {
         let mut status = self.node.status();
         status.stats = Default::default();
+        // What is malformed is held against it.
+        status.stores.retain(|fill| fill.store != Store::Malformed);
         // It has said something.
         status.links.iter_mut().for_each(|link| link.state = LinkState::Linked);
         let entries = self.node.entries().map(|entry| entry.id()).collect();

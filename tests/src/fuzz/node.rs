@@ -354,7 +354,7 @@ fn limits() -> Limits {
         line: 8_000,
         line_before_join: 1_000,
         malformed: 3,
-        held: 4,
+        held: 8,
         degree_low: 1,
         degree_target: 2,
         degree_high: 3,

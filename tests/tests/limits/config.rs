@@ -19,8 +19,8 @@ fn what_cannot_work_is_no_config() {
         (|limits| limits.degree_low = 9, ConfigError::Order { low: "degree_low", high: "degree_target" }),
         (|limits| limits.degree_high = 7, ConfigError::Order { low: "degree_target", high: "degree_high" }),
         (
-            |limits| limits.degree_high = 118,
-            ConfigError::Order { low: "degree_high", high: "held - reserved_outbound" },
+            |limits| limits.degree_high = 117,
+            ConfigError::Order { low: "degree_high", high: "held - reserved_outbound - 1" },
         ),
         (|limits| limits.explore_every = Duration::ZERO, ConfigError::Zero("explore_every")),
     ];

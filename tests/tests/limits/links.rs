@@ -54,9 +54,9 @@ fn the_pending_connection_that_makes_room_is_the_oldest_silent_one_else_the_olde
 
 #[test]
 fn own_dials_fill_what_is_kept_for_them() {
-    let mut limits = Limits { held: 5, reserved_outbound: 2, ..Limits::default() };
+    let mut limits = Limits { held: 9, reserved_outbound: 2, ..Limits::default() };
     (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (1, 2, 3, 1);
-    for count in around(2) {
+    for count in around(6) {
         let mut solo = solo(limits.clone());
         (0..3).for_each(|conn| solo.join(conn));
         for n in 0..count {
@@ -71,19 +71,26 @@ fn own_dials_fill_what_is_kept_for_them() {
             solo.input(Input::Connected { dial, conn: ConnId(10 + n as u64) });
             solo.receive(10 + n, &join_line(10 + n));
         }
-        assert_eq!(solo.peers(), 3 + count.min(2), "{count}");
+        assert_eq!(solo.peers(), 3 + count.min(6), "{count}");
     }
 }
 
 #[test]
 fn held_connections_and_those_kept_for_own_dials() {
-    let Limits { held, reserved_outbound, .. } = Limits::default();
-    for count in around(held - reserved_outbound) {
+    let Limits { held, reserved_outbound, degree_high, .. } = Limits::default();
+    // Places for peers with a key, and one for a newcomer that takes the place of another.
+    let keyless = held - reserved_outbound - degree_high - 1;
+    for count in around(keyless) {
         let mut solo = solo(Limits::default());
         (0..count).for_each(|conn| solo.join(conn));
-        let turned_away = count.saturating_sub(held - reserved_outbound);
+        let turned_away = count.saturating_sub(keyless);
         assert_eq!(solo.peers(), count - turned_away);
         assert_eq!(solo.node.stats().turned_away as usize, turned_away);
+        (500..500 + degree_high).for_each(|conn| solo.link(conn));
+        assert_eq!(solo.peers(), count - turned_away + degree_high, "whatever without a key is here");
+        solo.now = solo.now + 60 * SECOND;
+        solo.link_as(600, HERE, 600, 0);
+        assert_eq!(solo.node.stats().displaced, 1);
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new() -> Self {
         let limits = Limits {
-            held: 6,
+            held: 10,
             reserved_outbound: 2,
             degree_low: 1,
             degree_target: 2,

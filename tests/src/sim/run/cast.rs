@@ -102,10 +102,14 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.malformed, 2, 8);
     confine(&mut limits.shunned, 1, 3);
     confine(&mut limits.pending, 2, 8);
+    confine(&mut limits.degree_high, 5, 9);
+    confine(&mut limits.held, limits.degree_high + 4, limits.degree_high + 8);
     confine(&mut limits.bridge_lines, 2, 20);
     confine(&mut limits.bridge_waiting, 1, 6);
     confine(&mut limits.bridge_waiting_bytes, 64, 1024);
     confine(&mut limits.bridge_linked, 1, 6);
+    (limits.degree_target, limits.degree_low) = (limits.degree_high - 2, limits.degree_high - 3);
+    (limits.degree_outbound, limits.reserved_outbound) = (2, 2);
     limits
 }
 
