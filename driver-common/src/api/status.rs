@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use proto_core::{
     BookStatus, ConnId, EntriesStatus, GapStatus, LinkRole, LinkStatus, Name, NodeId, PublicKey, Stats,
-    Status, TreeStatus,
+    Status, StoreStatus, TreeStatus,
 };
 use serde::Serialize;
 
@@ -25,6 +25,7 @@ struct Shown<'a> {
     tree: &'a TreeStatus,
     entries: EntriesStatus,
     gaps: &'a [GapStatus],
+    stores: &'a [StoreStatus],
     stats: &'a Stats,
     /// What is wrong, in words.
     notices: Vec<String>,
@@ -55,6 +56,7 @@ pub(super) fn render(status: &Status) -> String {
         tree: &status.tree,
         entries: status.entries,
         gaps: &status.gaps,
+        stores: &status.stores,
         stats: &status.stats,
         notices: words::concerns(status),
     })
