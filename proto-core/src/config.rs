@@ -52,8 +52,9 @@ pub struct Limits {
     /// See [`malformed`](Self::malformed). *Spec.*
     pub malformed_window: Duration,
 
-    /// Connections of peers that are here. *Spec.* Peers without a key leave room among them for
-    /// [`degree_high`](Self::degree_high) with one, and for a newcomer that takes the place of another.
+    /// Connections of peers that are here. *Spec.* Those of peers without a key, but for the user's, leave room for
+    /// [`degree_high`](Self::degree_high) with one and for a newcomer that takes the place of another: with no more than
+    /// that and [`reserved_outbound`](Self::reserved_outbound), none without a key that dials in is let in.
     pub held: usize,
     /// Of these, kept free for dials of our own. *Spec.*
     pub reserved_outbound: usize,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Limits;
+use crate::input::MAX_RESOLVED;
 
 /// A store that grows with what others send. Each has a [bound](Self::bound), at which the rule that its limit names
 /// applies ([`Limits`]); [`Node::stores`](crate::Node::stores) tells how much is in each. One that bears the name of a limit
@@ -14,9 +15,9 @@ pub enum Store {
     Connections,
     /// Of them, those accepted whose greeting is not over.
     Pending,
-    /// Peers that are here.
+    /// Connections of peers that are here: a version 1 peer may have two.
     Held,
-    /// Of them, those with a key that dialed us.
+    /// Peers with a key that dialed us.
     DegreeHigh,
     /// Peers with a key that are here; the user's targets are dialed beyond the degree.
     PeersWithKey,
@@ -135,13 +136,13 @@ impl Store {
     /// The most that is in it, in what it counts.
     pub fn bound(self, limits: &Limits) -> usize {
         match self {
-            Self::Connections => limits.held + limits.pending + limits.targets + limits.dials,
+            Self::Connections => connections(limits),
             Self::Pending | Self::Probes => limits.pending,
             Self::Held | Self::BridgeLost => limits.held,
             Self::DegreeHigh => limits.degree_high,
-            Self::PeersWithKey => limits.degree_high + limits.targets,
+            Self::PeersWithKey => limits.degree_high.saturating_add(of_targets(limits)),
             Self::Buffers => limits.buffers,
-            Self::QueueHard => limits.queue_hard + limits.chunk,
+            Self::QueueHard => limits.queue_hard.saturating_add(limits.chunk),
             Self::Line => limits.line,
             Self::Malformed => limits.malformed,
             Self::Shunned => limits.shunned,
@@ -171,4 +172,20 @@ impl Store {
             Self::BridgeLinked => limits.bridge_linked,
         }
     }
+}
+
+/// Each of the user's targets may have so many addresses.
+fn of_targets(limits: &Limits) -> usize {
+    limits.targets.saturating_mul(MAX_RESOLVED)
+}
+
+/// Links that are being closed linger beside those that took their places, and dials of learned addresses greet while others
+/// begin.
+fn connections(limits: &Limits) -> usize {
+    let every = limits.dial_every.as_nanos().max(1);
+    let begun = limits.greeting.saturating_add(limits.linger).as_nanos() / every;
+    let begun = usize::try_from(begun).unwrap_or(usize::MAX).saturating_add(limits.dial_burst as usize);
+    [limits.held, limits.held, limits.pending, of_targets(limits), limits.dials]
+        .into_iter()
+        .fold(begun, usize::saturating_add)
 }

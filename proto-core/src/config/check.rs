@@ -32,6 +32,7 @@ impl Limits {
             ("sync_burst", self.sync_burst as usize),
             ("sequence_rise", usize::try_from(self.sequence_rise).unwrap_or(usize::MAX)),
             ("asked", self.asked),
+            ("announced", self.announced),
         ];
         if let Some((name, _)) = nonzero.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::Zero(name));
@@ -48,7 +49,10 @@ impl Limits {
             (
                 ("degree_high", self.degree_high),
                 // One more, for the newcomer that takes another's place.
-                ("held - reserved_outbound - 1", self.held.saturating_sub(self.reserved_outbound + 1)),
+                (
+                    "held - reserved_outbound - 1",
+                    self.held.saturating_sub(self.reserved_outbound.saturating_add(1)),
+                ),
             ),
             (("chunk", self.chunk), ("MAX_CHUNK", MAX_CHUNK)),
             // Half a queue takes the longest line.

@@ -324,8 +324,8 @@ impl Link {
     }
 
     /// Malformed frames that are held against it.
-    pub(crate) fn malformed_lately(&self) -> usize {
-        self.malformed.len()
+    pub(crate) fn malformed_lately(&self, now: Instant, limits: &Limits) -> usize {
+        self.malformed.iter().filter(|at| now.since(**at) < limits.malformed_window).count()
     }
 
     /// Newcomers for whom it is to be asked.

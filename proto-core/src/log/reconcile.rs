@@ -133,11 +133,12 @@ impl Reconciler {
                 Ok(Step { reply: Some(reply), served: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
-                // What answers an opening that was given up meanwhile comes too late, but it comes.
                 let own = self.own.get(&conn);
                 let step = match own.map(|session| session.snapshot.is_answered_by(tag, since)) {
-                    Some(false) => return Ok(Step::default()),
                     Some(true) => self.answered(now, conn, (tag, since, message), log, limits)?,
+                    // To an opening before this one, of which it says nothing.
+                    Some(false) => return Ok(Step::default()),
+                    // It comes too late, but it comes.
                     None => Step::default(),
                 };
                 self.unanswered.answered(conn);

@@ -134,9 +134,9 @@ impl Mesh {
         self.book.first_due(Room { keyless: true, keyed: true, told: true }).is_some_and(|at| at <= now)
     }
 
-    /// Dials of learned addresses under way.
-    pub(crate) fn learned_dials(&self) -> usize {
-        self.learned_dials
+    /// Who is at an address, as far as that is known.
+    pub(crate) fn node_at(&self, addr: SocketAddr) -> Option<NodeId> {
+        self.book.node_at(addr)
     }
 
     /// The nodes with a key to which dials of learned addresses are under way; none where it is not known which.

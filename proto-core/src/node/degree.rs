@@ -1,7 +1,7 @@
 //! How many links a node keeps to peers with a key, whom it lets in, and whom it lets go for them (SPEC 5).
 //!
 //! A network of `degree_high` nodes and one is a full mesh; in a larger one each node has from `degree_low` to
-//! `degree_high` links. Peers without a key do not count, and are let in as long as any connection is free.
+//! `degree_high` links. Peers without a key do not count, and leave places for those with one.
 
 use alloc::vec::Vec;
 
@@ -39,17 +39,18 @@ impl Node {
         let (mut pending, mut greeting, mut dialed) = (0, 0, 0);
         for link in self.links.values().filter(|link| link.is_outbound()) {
             pending += usize::from(link.is_pending());
-            greeting += usize::from(is_learned(link) && link.is_greeting());
+            greeting += usize::from(link.is_greeting() && self.may_bring_a_key(link));
             dialed += usize::from(!link.is_pending() && link.key().is_some());
         }
         debug_assert_eq!(dialed, self.dialed());
-        let held = self.roster.len() + pending < limits.held;
+        let held = self.places_taken() + pending < limits.held;
         let degree = self.roster.degree();
-        let under_way = self.mesh.learned_dials() + greeting;
+        // Addresses of peers without a key, which anybody can name any number of, keep no other from being dialed.
+        let under_way = self.mesh.dialed_nodes().count() + greeting;
         let wanted = degree + under_way < self.mesh.goal(degree, limits)
             || dialed + under_way < limits.degree_outbound;
         Room {
-            keyless: held && self.has_room_for_keyless(),
+            keyless: held && self.has_room_for_keyless(0),
             keyed: held && wanted,
             told: !self.mesh.awaits_advice(),
         }
@@ -110,21 +111,16 @@ impl Node {
     pub(super) fn admission(&self, conn: ConnId, node_id: NodeId) -> Admission {
         let Some(link) = self.links.get(&conn) else { return Admission::Full };
         let limits = &self.config.limits;
-        let kept_free = if link.is_outbound() { 0 } else { limits.reserved_outbound };
-        if self.roster.len() + kept_free >= limits.held {
+        if self.places_taken() >= limits.held {
             return Admission::Full;
         }
         let keyed = link.peer.as_ref().is_some_and(|peer| peer.key.is_some());
         let room = self.roster.degree() < limits.degree_high;
         match link.opener {
             Opener::Us { target: Some(_), .. } if !keyed => Admission::Free,
-            _ if !keyed => {
-                if self.has_room_for_keyless() {
-                    Admission::Free
-                } else {
-                    Admission::Full
-                }
-            }
+            Opener::Us { .. } if !keyed && self.has_room_for_keyless(0) => Admission::Free,
+            Opener::Peer if !keyed && self.has_room_for_keyless(limits.reserved_outbound) => Admission::Free,
+            _ if !keyed => Admission::Full,
             Opener::Us { .. } if room => Admission::Free,
             Opener::Us { target, .. }
                 if target.is_some() || !self.dialed_enough() || self.gossip.is_full_mesh() =>
@@ -138,12 +134,23 @@ impl Node {
         }
     }
 
-    /// Whether one more peer without a key, which costs nothing to be, leaves a place for each with a key that there may be,
-    /// and one for a newcomer that takes the place of another.
-    fn has_room_for_keyless(&self) -> bool {
+    /// Places of peers that are taken: a version 1 peer may have two.
+    pub(super) fn places_taken(&self) -> usize {
+        self.roster.len() + self.roster.iter().filter(|peer| peer.parallel.is_some()).count()
+    }
+
+    /// Whether one more link to a peer without a key, which costs nothing to be, leaves `kept` places, one for each with a key
+    /// that there may be, and one for a newcomer that takes the place of another.
+    pub(super) fn has_room_for_keyless(&self, kept: usize) -> bool {
         let limits = &self.config.limits;
-        let keyless = self.roster.len() - self.roster.degree();
-        keyless + limits.degree_high + 1 + limits.reserved_outbound < limits.held
+        let keyless = self.places_taken() - self.roster.degree();
+        keyless.saturating_add(limits.degree_high).saturating_add(1).saturating_add(kept) < limits.held
+    }
+
+    /// Whether who is behind this dial to a learned address may have a key, as far as is known.
+    fn may_bring_a_key(&self, link: &Link) -> bool {
+        let Opener::Us { addr, target: None } = link.opener else { return false };
+        link.node_id().or_else(|| self.mesh.node_at(addr)).is_none_or(|id| id.is_of_key())
     }
 
     /// Places that no newcomer may take but this one: those of the dials under way, and of those to come while few links

@@ -294,7 +294,9 @@ impl Node {
             self.mesh.shunned.cut(self.now, node_id, ended.remote.ip(), &self.config.limits);
         }
         let twin = self.claimants(node_id).find(|(_, link)| link.twin == Some(conn)).map(|(conn, _)| conn);
-        if let Some(twin) = twin.filter(|twin| !self.stopping && !self.is_shunned(*twin, node_id)) {
+        // Who made room for another does not come back by another connection.
+        let may_stay = !self.stopping && reason != LeaveReason::NoRoom;
+        if let Some(twin) = twin.filter(|twin| may_stay && !self.is_shunned(*twin, node_id)) {
             self.take_over(node_id, twin);
             return;
         }

@@ -53,7 +53,9 @@ impl Node {
         let (Some(here), Some(newcomer)) = (self.links.get(&peer.active), self.links.get(&conn)) else {
             return;
         };
-        let parallel = peer.parallel.is_none() && are_parallel(here, newcomer);
+        let kept = if newcomer.is_outbound() { 0 } else { self.config.limits.reserved_outbound };
+        let parallel =
+            peer.parallel.is_none() && are_parallel(here, newcomer) && self.has_room_for_keyless(kept);
         if !parallel {
             // Another name of the address that it has: dialed again, it would forget us each time.
             self.reached(conn, node_id);

@@ -50,17 +50,19 @@ impl Node {
 
     fn link_stores(&self) -> [(Store, usize); 12] {
         let pending = self.links.values().filter(|link| !link.is_outbound() && link.is_greeting());
+        let limits = &self.config.limits;
+        let malformed = self.links.values().map(|link| link.malformed_lately(self.now, limits));
         let most = |of: fn(&Link) -> usize| self.links.values().map(of).max().unwrap_or(0);
         [
             (Store::Connections, self.links.len()),
             (Store::Pending, pending.count()),
-            (Store::Held, self.roster.len()),
+            (Store::Held, self.places_taken()),
             (Store::DegreeHigh, self.accepted_degree()),
             (Store::PeersWithKey, self.roster.degree()),
             (Store::Buffers, self.buffered),
             (Store::QueueHard, most(|link| link.queue.bytes())),
             (Store::Line, most(Link::unfinished)),
-            (Store::Malformed, most(Link::malformed_lately)),
+            (Store::Malformed, malformed.max().unwrap_or(0)),
             (Store::Probes, most(Link::probes)),
             (Store::Rates, self.rates.len()),
             (Store::Syncs, self.reconciler.begun()),

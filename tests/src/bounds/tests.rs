@@ -36,6 +36,7 @@ fn what_is_at_its_bound_is_within_it_and_one_more_is_not() {
 fn every_bound_follows_the_limit_of_its_name() {
     let limits = Limits::default();
     let fields = serde_json::to_value(&limits).unwrap();
+    let mut found = 0;
     for store in Store::ALL {
         let name = serde_json::to_value(store).unwrap();
         let Some(field) = fields.get(name.as_str().unwrap()) else { continue };
@@ -44,7 +45,9 @@ fn every_bound_follows_the_limit_of_its_name() {
         let more: Limits = serde_json::from_value(more).unwrap();
         assert_eq!(store.bound(&more), store.bound(&limits) + 7, "{store:?}");
         assert!(store.bound(&limits) as u64 >= field.as_u64().unwrap(), "{store:?}");
+        found += 1;
     }
+    assert_eq!(found, 32, "of {}", Store::ALL.len());
 }
 
 #[test]
@@ -54,7 +57,10 @@ fn a_node_is_held_to_its_bounds() {
     assert_eq!(over(node.stores(), &Limits::default()), None);
     type Lower = fn(&mut Limits);
     let lowered: [(&str, Lower); 7] = [
-        ("Connections holds 1, above 0", |l| (l.held, l.pending, l.targets, l.dials) = (0, 0, 0, 0)),
+        ("Connections holds 1, above 0", |l| {
+            (l.held, l.pending, l.targets, l.dials, l.dial_burst) = (0, 0, 0, 0, 0);
+            (l.greeting, l.linger) = (Duration::ZERO, Duration::ZERO);
+        }),
         ("Held holds 1, above 0", |l| l.held = 0),
         ("DegreeHigh holds 1, above 0", |l| l.degree_high = 0),
         ("LogEntries holds 1, above 0", |l| l.log_entries = 0),

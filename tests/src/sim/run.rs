@@ -303,7 +303,8 @@ impl Run {
         }
         let settled = self.world.now() - start;
         // Where next to nothing is held, what is dated ahead leaves no room for what is not.
-        (options.cramped || self.last_words()).then_some(settled)
+        let heard = if options.cramped { self.all_is_found_out() } else { self.last_words() };
+        heard.then_some(settled)
     }
 
     /// Who else was there, and what befell the bytes.

@@ -1,3 +1,5 @@
+mod places;
+
 use alloc::format;
 use alloc::string::String;
 use core::net::SocketAddr;

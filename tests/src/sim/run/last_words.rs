@@ -23,10 +23,7 @@ const GREETED: Duration = Duration::from_secs(3);
 impl Run {
     /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
     pub(super) fn last_words(&mut self) -> bool {
-        if self.has_lost_version1() && !self.world.run_for(FOUND_OUT) {
-            return false;
-        }
-        if !self.known_by_version1() {
+        if !self.all_is_found_out() {
             return false;
         }
         let before = self.linked_version1();
@@ -61,6 +58,11 @@ impl Run {
         }
         self.breach = self.breach.take().or_else(|| self.unheard_version1(&before, speaker, &live));
         self.breach.is_none()
+    }
+
+    /// Whether version 1 nodes have found out who is gone, and know whose peers they are.
+    pub(super) fn all_is_found_out(&mut self) -> bool {
+        (!self.has_lost_version1() || self.world.run_for(FOUND_OUT)) && self.known_by_version1()
     }
 
     /// Whether those that version 1 nodes have forgotten, with another connection of whose end they have learned late, are
