@@ -29,8 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 fn limits(peers: usize) -> Limits {
     const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     let defaults = Limits::default();
-    let held = peers.max(defaults.degree_high) + defaults.reserved_outbound;
     let degree_high = peers.max(defaults.degree_high);
+    // With a key and without.
+    let held = peers + degree_high + 1 + defaults.reserved_outbound;
     Limits {
         held,
         degree_high,
