@@ -170,7 +170,7 @@ impl Checker {
         !self.forgiving && !self.clocks_were_wrong && now.saturating_sub(said.at) < MATCHED
     }
 
-    /// Somebody speaks to this host who has not read what it said a while ago, as who else it is linked to, or to whom it says
+    /// A node speaks to this host that has not read what it said a while ago, as who else it is linked to, or to whom it says
     /// that on a connection on which its `JOIN` never comes.
     pub(super) fn speaks_unaware(&mut self, to: HostId) {
         self.unaware.insert(to);

@@ -306,7 +306,9 @@ impl World {
         let peer = self.net.peer(conn);
         let unknown = peer.is_some_and(|peer| self.hosts[peer as usize].is_unknown_to(self.host(index)));
         let speaks = || bytes.windows(4).any(|word| word == b"MSG|");
-        let unaware = speaks() && (unknown || self.net.is_behind(conn, self.now, BEHIND));
+        // What a node did not know while it was behind decides what it tells later, too.
+        let teller = matches!(self.hosts[index as usize].machine, Machine::Node(_));
+        let unaware = teller && (self.net.is_behind(conn, self.now, BEHIND) || (unknown && speaks()));
         if let (Some(check), Some(peer), true) = (&mut self.probes.check, peer, unaware) {
             check.speaks_unaware(peer);
         }
