@@ -17,7 +17,7 @@ pub enum Store {
     Pending,
     /// Connections of peers that are here: a version 1 peer may have two.
     Held,
-    /// Peers with a key that dialed us.
+    /// Peers with a key that dialed us, but for those at addresses that the user gave.
     DegreeHigh,
     /// Peers with a key that are here; the user's targets are dialed beyond the degree.
     PeersWithKey,

@@ -66,9 +66,10 @@ impl Node {
         self.keyed_links().filter(|(_, _, link)| link.is_outbound()).count()
     }
 
-    /// Links to peers with a key that dialed us.
+    /// Links to peers with a key that dialed us, but for those that the user gave.
     pub(super) fn accepted_degree(&self) -> usize {
-        self.keyed_links().filter(|(_, _, link)| !link.is_outbound()).count()
+        let accepted = self.keyed_links().filter(|(_, _, link)| !link.is_outbound());
+        accepted.filter(|(node_id, ..)| !self.mesh.is_anchor(*node_id)).count()
     }
 
     /// Whether there are as many of them as there should be: nobody can bring that about by dialing in.
@@ -144,13 +145,15 @@ impl Node {
     pub(super) fn has_room_for_keyless(&self, kept: usize) -> bool {
         let limits = &self.config.limits;
         let keyless = self.places_taken() - self.roster.degree();
-        keyless.saturating_add(limits.degree_high).saturating_add(1).saturating_add(kept) < limits.held
+        let keyed = limits.degree_high.max(self.roster.degree());
+        keyless.saturating_add(keyed).saturating_add(1).saturating_add(kept) < limits.held
     }
 
-    /// Whether who is behind this dial to a learned address may have a key, as far as is known.
+    /// Whether this is a dial to a learned address that may bring a peer with a key. What is said of the address counts before
+    /// what somebody says there and has not proven.
     fn may_bring_a_key(&self, link: &Link) -> bool {
         let Opener::Us { addr, target: None } = link.opener else { return false };
-        link.node_id().or_else(|| self.mesh.node_at(addr)).is_none_or(|id| id.is_of_key())
+        self.mesh.node_at(addr).or_else(|| link.node_id()).is_none_or(|id| id.is_of_key())
     }
 
     /// Places that no newcomer may take but this one: those of the dials under way, and of those to come while few links
@@ -158,7 +161,7 @@ impl Node {
     fn kept(&self, newcomer: NodeId) -> usize {
         let is_another = |node_id: NodeId| node_id != newcomer && !self.roster.contains(node_id);
         let dials = self.mesh.dialed_nodes().filter(|node_id| node_id.is_none_or(is_another)).count();
-        let greeting = self.links.values().filter(|link| is_learned(link) && link.is_greeting());
+        let greeting = self.links.values().filter(|link| link.is_greeting() && self.may_bring_a_key(link));
         let greeting = greeting.filter(|link| link.node_id().is_none_or(is_another)).count();
         let wanted = self.config.limits.degree_outbound.saturating_sub(self.dialed());
         let to_come = if wanted == 0 { 0 } else { wanted.min(self.mesh.worth_dialing(newcomer)) };

@@ -295,7 +295,7 @@ impl Node {
         }
         let twin = self.claimants(node_id).find(|(_, link)| link.twin == Some(conn)).map(|(conn, _)| conn);
         // Who made room for another does not come back by another connection.
-        let may_stay = !self.stopping && reason != LeaveReason::NoRoom;
+        let may_stay = !self.stopping && ended.bye != Some(ByeCode::Full);
         if let Some(twin) = twin.filter(|twin| may_stay && !self.is_shunned(*twin, node_id)) {
             self.take_over(node_id, twin);
             return;

@@ -54,8 +54,10 @@ impl Node {
             return;
         };
         let kept = if newcomer.is_outbound() { 0 } else { self.config.limits.reserved_outbound };
-        let parallel =
-            peer.parallel.is_none() && are_parallel(here, newcomer) && self.has_room_for_keyless(kept);
+        let parallel = peer.parallel.is_none() && are_parallel(here, newcomer);
+        if parallel && !self.has_room_for_keyless(kept) {
+            return self.turn_away(conn, node_id);
+        }
         if !parallel {
             // Another name of the address that it has: dialed again, it would forget us each time.
             self.reached(conn, node_id);

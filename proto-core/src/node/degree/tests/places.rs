@@ -97,6 +97,34 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
 }
 
 #[test]
+fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_being_dialed_or_let_in() {
+    let mut solo = solo_with(|config| {
+        let limits = &mut config.limits;
+        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (2, 3, 5, 2);
+    });
+    solo.peer(200, &keyless(200), None);
+    let mut actions = solo.receive(200, &keyless_peers(1..=60));
+    let (mut dialed, mut most) = (false, 0);
+    for round in 0..25 {
+        for n in 1..=60 {
+            if let Some(dial) = solo.dial_to(&actions, n) {
+                solo.input(Input::Connected { dial, conn: ConnId(n) });
+                solo.introduce(n, 3);
+            }
+        }
+        actions = if round == 10 { solo.receive(200, &peers(80..=80)) } else { Vec::new() };
+        actions.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action));
+        dialed |= solo.dial_to(&actions, 80).is_some();
+        most = most.max(solo.node.links.values().filter(|link| link.is_greeting()).count());
+        solo.settle(200);
+        if round == 9 {
+            assert!(!turned_away(&solo.knock(70, 0)), "{most} greet");
+        }
+    }
+    assert!(dialed && most >= 5, "{most} greet");
+}
+
+#[test]
 fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
     let high = Limits::default().degree_high as u64;
     let mut solo = solo();
