@@ -10,7 +10,7 @@ use crate::identity::Purpose;
 use crate::node::frames::proof;
 use crate::node::tests::{Solo, solo, solo_with};
 use crate::wire::Token;
-use crate::{Action, Command, ConnId, Input, Limits};
+use crate::{Action, Command, ConnId, DialError, Input, Limits};
 
 /// The id of a peer without a key.
 fn keyless(n: u64) -> String {
@@ -81,17 +81,27 @@ fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_f
 
 #[test]
 fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
-    let mut solo = solo();
-    for n in 101..=106 {
+    let mut solo = solo_with(|config| {
+        let limits = &mut config.limits;
+        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (2, 3, 5, 2);
+    });
+    for n in 101..=103 {
         solo.knock(n, 9);
     }
-    solo.receive(101, &keyless_peers(1..=60));
-    let told = solo.receive(102, &peers(80..=80));
-    let mut dialed = solo.dial_to(&told, 80).is_some();
-    // Nobody answers at any of them.
+    let mut actions = solo.receive(101, &keyless_peers(1..=60));
+    actions.extend(solo.live(SECOND));
+    let begun: Vec<_> = (1..=60).filter_map(|n| solo.dial_to(&actions, n)).collect();
+    assert_eq!(begun.len(), solo.node.config().limits.dials);
+    // Nobody answers at any of them; one after the other is given up, and the next begun.
+    for dial in begun.into_iter().skip(1) {
+        solo.input(Input::DialFailed { dial, reason: DialError::Other });
+        solo.live(SECOND);
+    }
+    let mut dialed = false;
+    let mut actions = solo.receive(102, &peers(80..=80));
     for _ in 0..60 {
-        let actions: Vec<_> = solo.live(SECOND);
         dialed |= solo.dial_to(&actions, 80).is_some();
+        actions = solo.live(SECOND);
     }
     assert!(dialed);
 }
