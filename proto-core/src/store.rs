@@ -19,7 +19,8 @@ pub enum Store {
     Held,
     /// Peers with a key that dialed us, but for those at addresses that the user gave.
     DegreeHigh,
-    /// Peers with a key that are here; the user's targets are dialed beyond the degree.
+    /// Peers with a key that are here; the user's targets are dialed beyond the degree. A target whose addresses change may
+    /// bring more, within [`Held`](Self::Held).
     PeersWithKey,
     /// Bytes in the buffers of all connections.
     Buffers,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use proto_core::Limits;
@@ -56,9 +57,7 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
         return None;
     }
     let mut limits = given.clone();
-    let mut confine = |limit: &mut usize, least: usize, most: usize| {
-        *limit = (least + dice.index(most - least)).min(*limit);
-    };
+    let mut confine = |limit: &mut usize, least, most| confine(&mut dice, limit, least..most);
     confine(&mut limits.queue, 128 * 1024, 256 * 1024);
     confine(&mut limits.chunk, 4 * 1024, 64 * 1024);
     limits.queue_hard = limits.queue_hard.min(limits.queue * 2);
@@ -75,13 +74,15 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     Some(limits)
 }
 
+fn confine(dice: &mut Dice, limit: &mut usize, range: Range<usize>) {
+    *limit = (range.start + dice.index(range.len())).min(*limit);
+}
+
 /// Nodes that can hold and know next to nothing.
 pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     let mut dice = Dice::new(seed ^ 0x0063_7261_6d70_6564);
     let mut limits = given.clone();
-    let mut confine = |limit: &mut usize, least: usize, most: usize| {
-        *limit = (least + dice.index(most - least)).min(*limit);
-    };
+    let mut confine = |limit: &mut usize, least, most| confine(&mut dice, limit, least..most);
     confine(&mut limits.log_entries, 4, 40);
     confine(&mut limits.log_bytes, limits.line, limits.line * 2);
     confine(&mut limits.evicted, 2, 40);
