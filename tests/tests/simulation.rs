@@ -85,6 +85,7 @@ fn one_seed_is_one_run() {
     for seed in 0..6 {
         let options = Options { digest: true, ..small() };
         let [first, second] = [(); 2].map(|()| run(seed, &options, Attached::default()));
+        assert!(first.digest.is_some());
         assert_eq!(first.digest, second.digest);
         assert_eq!((first.events, first.shown, first.lasted), (second.events, second.shown, second.lasted));
         assert!(first.events > 100, "{first:?}");

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter};
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,9 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto_core::Limits;
 use tests::sim::HostId;
 use tests::sim::campaign::attack::{self, Kind};
+use tests::sim::campaign::digests::{self, Digests, MadeBy};
+use tests::sim::campaign::networks::{Networks, inclusive, range};
 use tests::sim::campaign::seeds::Campaign;
 use tests::sim::campaign::{Steady, kill, speed, spread};
-use tests::sim::run::{Attached, Options, run};
+use tests::sim::run::{Attached, run};
 use tests::sim::trace::{Recorder, replay};
 
 /// Simulates whole networks.
@@ -108,24 +110,8 @@ struct RunArgs {
     /// From the first to the one before the last.
     #[arg(long, default_value = "0..1000", value_parser = range)]
     seeds: Range<u64>,
-    /// Honest nodes, at least and at most.
-    #[arg(long, default_value = "3..50", value_parser = inclusive)]
-    nodes: RangeInclusive<u32>,
-    /// How long the chaos lasts, at least and at most, in seconds.
-    #[arg(long, default_value = "30..120", value_parser = inclusive)]
-    chaos: RangeInclusive<u32>,
-    /// Nothing goes wrong.
-    #[arg(long)]
-    no_faults: bool,
-    /// No hostile peers.
-    #[arg(long)]
-    no_hostile: bool,
-    /// No version 1 nodes.
-    #[arg(long)]
-    no_version1: bool,
-    /// Nodes have next to no room.
-    #[arg(long)]
-    cramped: bool,
+    #[command(flatten)]
+    networks: Networks,
     /// Each seed leaves a line there; those that are there are not run again.
     #[arg(long)]
     log: Option<PathBuf>,
@@ -135,36 +121,12 @@ struct RunArgs {
     /// Which node that is.
     #[arg(long, default_value_t = 0)]
     host: HostId,
-}
-
-impl RunArgs {
-    fn options(&self, limits: &Limits) -> Options {
-        let seconds = |seconds: &u32| Duration::from_secs(u64::from(*seconds));
-        Options {
-            nodes: self.nodes.clone(),
-            chaos: (seconds(self.chaos.start()), seconds(self.chaos.end())),
-            faults: !self.no_faults,
-            hostile: !self.no_hostile,
-            version1: !self.no_version1,
-            cramped: self.cramped,
-            limits: limits.clone(),
-            ..Options::default()
-        }
-    }
-
-    /// What of it makes a run what it is.
-    fn arguments(&self) -> String {
-        let range = |range: &RangeInclusive<u32>| format!("{}..{}", range.start(), range.end());
-        let mut out = format!("--nodes {} --chaos {}", range(&self.nodes), range(&self.chaos));
-        let flags = [
-            (self.no_faults, " --no-faults"),
-            (self.no_hostile, " --no-hostile"),
-            (self.no_version1, " --no-version1"),
-            (self.cramped, " --cramped"),
-        ];
-        flags.into_iter().filter(|(set, _)| *set).for_each(|(_, flag)| out += flag);
-        out
-    }
+    /// Prints the SHA-256 of all that nodes do, for each seed: `SEED DIGEST`.
+    #[arg(long, conflicts_with_all = ["log", "trace"])]
+    digest: bool,
+    /// Compares the digests with those of this file; exits with 1 if a seed differs.
+    #[arg(long, requires = "digest", value_name = "FILE")]
+    expect: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -195,13 +157,19 @@ fn limits(others: &[String]) -> io::Result<Changes> {
     }
     let limits: Limits = serde_json::from_value(limits)?;
     limits.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    Ok(Changes { limits, arguments: others.iter().map(|other| format!(" --limit {other}")).collect() })
+    Ok(Changes { limits, given: others.to_vec() })
 }
 
 /// Limits that are not the defaults, and how they were given.
 struct Changes {
     limits: Limits,
-    arguments: String,
+    given: Vec<String>,
+}
+
+impl Changes {
+    fn arguments(&self) -> String {
+        self.given.iter().map(|limit| format!(" --limit {limit}")).collect()
+    }
 }
 
 fn carry_out(command: Command, changes: &Changes, jobs: usize) -> io::Result<ExitCode> {
@@ -243,23 +211,61 @@ fn carry_out(command: Command, changes: &Changes, jobs: usize) -> io::Result<Exi
 }
 
 fn run_seeds(args: &RunArgs, changes: &Changes, jobs: usize) -> io::Result<ExitCode> {
+    if args.digest {
+        return run_digests(args, changes, jobs);
+    }
     if let Some(path) = &args.trace {
         let recorder = Recorder::new(Box::new(BufWriter::new(File::create(path)?)));
         let attached = Attached { recorder: Some((args.host, recorder)), ..Attached::default() };
-        let outcome = run(args.seeds.start, &args.options(&changes.limits), attached);
+        let outcome = run(args.seeds.start, &args.networks.options(&changes.limits), attached);
         println!("{outcome:#?}");
         return Ok(ExitCode::from(u8::from(outcome.breach.is_some())));
     }
     let campaign = Campaign {
         seeds: args.seeds.clone(),
-        options: args.options(&changes.limits),
-        arguments: args.arguments() + &changes.arguments,
+        options: args.networks.options(&changes.limits),
+        arguments: args.networks.to_string() + &changes.arguments(),
         jobs,
         log: args.log.clone(),
     };
     let summary = campaign.run(|line| eprintln!("{line}"))?;
     println!("{}", summary.text);
     Ok(ExitCode::from(u8::from(!summary.broken.is_empty())))
+}
+
+/// Makes the digests of all seeds and prints them, or what differs from those that are expected.
+fn run_digests(args: &RunArgs, changes: &Changes, jobs: usize) -> io::Result<ExitCode> {
+    let made_by =
+        MadeBy { seeds: args.seeds.clone(), networks: args.networks.clone(), limits: changes.given.clone() };
+    let expected = args.expect.as_deref().map(|path| expected(path, &made_by)).transpose()?;
+    let seeds: Vec<_> = args.seeds.clone().collect();
+    let mut broken = false;
+    let by_seed = digests::make(&seeds, &args.networks, &changes.limits, jobs, |seed, outcome| {
+        if let Some(breach) = &outcome.breach {
+            eprintln!("seed {seed}: {breach}");
+            broken = true;
+        }
+    });
+    let Some(expected) = expected else {
+        print!("{}", Digests { made_by, by_seed });
+        return Ok(ExitCode::from(u8::from(broken)));
+    };
+    let differences = expected.differences(&by_seed);
+    differences.values().for_each(|difference| println!("{difference}"));
+    println!("{} of {} digests are as expected", by_seed.len() - differences.len(), by_seed.len());
+    Ok(ExitCode::from(u8::from(broken || !differences.is_empty())))
+}
+
+/// Digests that were made of the same networks, of these seeds or others.
+fn expected(path: &Path, made_by: &MadeBy) -> io::Result<Digests> {
+    let wrong = |why| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display()));
+    let digests = Digests::read(&std::fs::read_to_string(path)?).map_err(wrong)?;
+    let expected = MadeBy { seeds: made_by.seeds.clone(), ..digests.made_by.clone() };
+    if expected == *made_by {
+        Ok(digests)
+    } else {
+        Err(wrong(format!("it is of other networks, made by\n  {}", digests.made_by)))
+    }
 }
 
 fn replay_trace(file: PathBuf) -> io::Result<ExitCode> {
@@ -273,22 +279,4 @@ fn replay_trace(file: PathBuf) -> io::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-fn range(text: &str) -> Result<Range<u64>, String> {
-    let (start, end) = bounds(text)?;
-    Ok(start..end)
-}
-
-fn inclusive(text: &str) -> Result<RangeInclusive<u32>, String> {
-    let (start, end) = bounds(text)?;
-    let least = u32::try_from(start).map_err(|error| error.to_string())?;
-    let most = u32::try_from(end).map_err(|error| error.to_string())?;
-    if least <= most { Ok(least..=most) } else { Err("the first is above the last".to_owned()) }
-}
-
-fn bounds(text: &str) -> Result<(u64, u64), String> {
-    let (start, end) = text.split_once("..").unwrap_or((text, text));
-    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?}: {error}"));
-    Ok((number(start)?, number(end)?))
 }

@@ -8,6 +8,7 @@
 mod actor;
 pub mod campaign;
 pub mod check;
+pub mod digest;
 pub mod faults;
 mod host;
 pub mod hostile;

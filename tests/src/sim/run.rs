@@ -14,9 +14,10 @@ use proto_core::{Limits, Store};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Breach, Checker, Rule};
+use super::digest::Digest;
 use super::faults::{Chaos, Counts};
 use super::hostile::Hostile;
-use super::trace::{Digest, Recorder};
+use super::trace::Recorder;
 use super::version1::Version1;
 use super::world::Tamper;
 use super::{Dice, Host, HostId, Nanos, World, nanos};
@@ -35,6 +36,8 @@ pub struct Options {
     pub hostile: bool,
     /// Whether version 1 nodes may be among them.
     pub version1: bool,
+    /// Whether they are in every network then, not in a third of all.
+    pub always_version1: bool,
     /// Whether nodes have next to no room for what they hold and know: they forget, and that is not held against them.
     pub cramped: bool,
     /// Whether the digest of the run is wanted.
@@ -51,6 +54,7 @@ impl Default for Options {
             faults: true,
             hostile: true,
             version1: true,
+            always_version1: false,
             cramped: false,
             digest: false,
             limits: Limits::default(),
@@ -79,8 +83,8 @@ pub struct Outcome {
     pub lasted: Nanos,
     /// From the calm to one network with one view.
     pub settled: Option<Nanos>,
-    /// A number that follows from all actions, if it was asked for.
-    pub digest: u64,
+    /// The digest of all that nodes did, in hexadecimal, if it was asked for.
+    pub digest: Option<String>,
 }
 
 /// What may be attached to a run.
@@ -335,7 +339,7 @@ impl Run {
             shown: check.map_or(0, |check| check.shown),
             lasted: self.world.now(),
             settled: None,
-            digest: self.world.probes.digest.as_ref().map_or(0, Digest::value),
+            digest: self.world.probes.digest.as_ref().map(Digest::hex),
         }
     }
 }

@@ -1,7 +1,6 @@
-//! What a node was told and did, written to a file and replayed against the state machine; and the digest of a whole run.
+//! What a node was told and did, written to a file and replayed against the state machine.
 
 use std::fmt;
-use std::hash::Hasher;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use proto_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{HostId, Nanos};
+use super::Nanos;
 
 /// A line of a trace.
 #[derive(Debug, Serialize, Deserialize)]
@@ -200,39 +199,6 @@ impl Replay {
                 got: format!("{action:?}"),
             }),
         }
-    }
-}
-
-/// A number that follows from all actions of all nodes, and when they came.
-#[derive(Clone, Debug, Default)]
-pub struct Digest(std::hash::DefaultHasher);
-
-impl Digest {
-    /// The number.
-    pub fn value(&self) -> u64 {
-        self.0.finish()
-    }
-
-    pub(super) fn action(&mut self, now: Nanos, host: HostId, action: &Action) {
-        self.0.write_u64(now);
-        self.0.write_u32(host);
-        match action {
-            Action::SendFrame { conn, bytes } => {
-                self.0.write_u64(conn.0);
-                self.0.write(bytes);
-            }
-            // Writing to a hasher does not fail.
-            other => _ = fmt::write(&mut Writer(&mut self.0), format_args!("{other:?}")),
-        }
-    }
-}
-
-struct Writer<'a>(&'a mut std::hash::DefaultHasher);
-
-impl fmt::Write for Writer<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
     }
 }
 

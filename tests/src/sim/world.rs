@@ -12,12 +12,13 @@ use proto_core::{
 
 use super::actor::{Actor, Filter, Happening};
 use super::check::Checker;
+use super::digest::Digest;
 use super::host::{Host, Machine, WallClock};
 use super::measure::Meter;
 use super::net::{Net, NetConfig};
 use super::queue::Queue;
 use super::random::Dice;
-use super::trace::{Digest, Recorder};
+use super::trace::Recorder;
 use super::{Event, HostId, Nanos, nanos};
 
 /// How long a dial waits for an answer that does not come.
@@ -48,7 +49,7 @@ pub struct Probes {
     pub check: Option<Checker>,
     /// Counts what goes over the network.
     pub meter: Option<Meter>,
-    /// A number that two runs of one seed have in common.
+    /// Makes the digest of all that nodes do.
     pub digest: Option<Digest>,
     /// Records what a node is told and does.
     pub recorder: Option<(HostId, Recorder)>,
@@ -174,6 +175,9 @@ impl World {
             recorder.started(&config, host.secret, seed, host.clock.unix_ms(now));
         }
         host.machine = Machine::Node(Box::new(node));
+        if let Some(digest) = &mut self.probes.digest {
+            digest.started(now, index);
+        }
         if let Some(check) = &mut self.probes.check {
             check.started(index, host);
         }
@@ -273,6 +277,9 @@ impl World {
         if let Some((_, recorder)) = self.probes.recorder.as_mut().filter(|(recorded, _)| *recorded == index)
         {
             recorder.command(local, &given, &result);
+        }
+        if let Some(digest) = &mut self.probes.digest {
+            digest.answered(self.now, index, &result);
         }
         if let (Ok(outcome), Command::Say(texts)) = (&result, &given) {
             let entries = if let Outcome::Said(entries) = outcome { entries.as_slice() } else { &[] };

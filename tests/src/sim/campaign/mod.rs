@@ -1,7 +1,9 @@
 //! What is run many times, or large: seeds by the thousand, and measurements to compare with the field's.
 
 pub mod attack;
+pub mod digests;
 pub mod kill;
+pub mod networks;
 mod parallel;
 pub mod seeds;
 pub mod speed;

@@ -27,11 +27,12 @@ impl fmt::Display for Odd {
     }
 }
 
-/// Adds version 1 nodes to a third of all networks, and hostile peers to half of them: one for four honest at most.
+/// Adds version 1 nodes to a third of all networks unless told otherwise, and hostile peers to half of them: one for four honest at most.
 pub(super) fn invite(world: &mut World, dice: &mut Dice, options: &Options) -> BTreeMap<HostId, Odd> {
     let honest = world.hosts().len() as u64;
     let mut odd = Vec::new();
-    if options.version1 && dice.chance(0.33) {
+    let share = if options.always_version1 { 1.0 } else { 0.33 };
+    if options.version1 && dice.chance(share) {
         odd.extend((0..1 + dice.below(2)).map(|_| Odd::Version1));
     }
     if options.hostile && dice.chance(0.5) {

@@ -243,16 +243,12 @@ impl World {
     fn see(&mut self, index: HostId, action: &Action) {
         let local = self.hosts[index as usize].local(self.now);
         let Probes { check, meter, digest, recorder, tamper } = &mut self.probes;
-        if let Some(digest) = digest {
-            digest.action(self.now, index, action);
-        }
         if let Some((_, recorder)) = recorder.as_mut().filter(|(recorded, _)| *recorded == index) {
             recorder.action(local, action);
         }
         if let (Action::Deliver(message), Some(meter)) = (action, meter) {
             meter.delivered(self.now, index, message);
         }
-        let Some(check) = check else { return };
         let mut seen = Vec::new();
         let seen = match tamper {
             None => std::slice::from_ref(action),
@@ -261,6 +257,10 @@ impl World {
                 &seen
             }
         };
+        if let Some(digest) = digest {
+            seen.iter().for_each(|action| digest.action(self.now, index, action));
+        }
+        let Some(check) = check else { return };
         for action in seen {
             check.action(index, self.now, action);
             if let Action::Report { conn, violation, .. } = action

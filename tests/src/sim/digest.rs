@@ -1,0 +1,374 @@
+//! The digest of a run: one SHA-256 over all that its nodes do, in order, each with its host and its virtual time.
+//!
+//! The encoding is written out here, value by value. It uses neither `Debug` nor `serde`, so renaming a type, a variant or
+//! a field of the core changes no digest. Every variant has a code of its own, which stays when the variant is renamed.
+//! Integers are big-endian with a fixed width. Texts and byte strings follow their length, lists their count.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use proto_core::wire::{ByeCode, FrameError};
+use proto_core::{
+    Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, LeaveReason, Marks, Message, NodeId,
+    Notice, Outcome, PeerAddr, PeerInfo, Version, Violation,
+};
+use sha2::Sha256;
+
+use super::{HostId, Nanos};
+
+/// The SHA-256 of all that nodes have done so far.
+#[derive(Clone, Debug, Default)]
+pub struct Digest {
+    hasher: Sha256,
+    /// The record that is being written.
+    record: Record,
+    /// The dials of the node that runs on each host, by the order in which they are first named. The core numbers them as it
+    /// likes.
+    dials: BTreeMap<HostId, BTreeMap<DialId, u64>>,
+}
+
+impl Digest {
+    /// The digest so far, in hexadecimal.
+    pub fn hex(&self) -> String {
+        let mut hex = String::with_capacity(64);
+        for byte in sha2::Digest::finalize(self.hasher.clone()) {
+            // Writing to a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+
+    /// A node starts on a host.
+    pub(super) fn started(&mut self, now: Nanos, host: HostId) {
+        self.dials.remove(&host);
+        self.begin(now, host);
+        self.record.text("start");
+        self.end();
+    }
+
+    /// A node answers a command.
+    pub(super) fn answered(&mut self, now: Nanos, host: HostId, answer: &Result<Outcome, CommandError>) {
+        self.begin(now, host);
+        self.record.answer(answer);
+        self.end();
+    }
+
+    /// A node does something.
+    pub(super) fn action(&mut self, now: Nanos, host: HostId, action: &Action) {
+        self.begin(now, host);
+        let dials = self.dials.entry(host).or_default();
+        self.record.action(action, |dial| {
+            let next = dials.len() as u64;
+            *dials.entry(dial).or_insert(next)
+        });
+        self.end();
+    }
+
+    fn begin(&mut self, now: Nanos, host: HostId) {
+        self.record.0.clear();
+        self.record.number(now);
+        self.record.number(u64::from(host));
+    }
+
+    fn end(&mut self) {
+        sha2::Digest::update(&mut self.hasher, &self.record.0);
+    }
+}
+
+/// The bytes of one record.
+#[derive(Clone, Debug, Default)]
+struct Record(Vec<u8>);
+
+impl Record {
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_be_bytes());
+    }
+
+    fn flag(&mut self, flag: bool) {
+        self.0.push(u8::from(flag));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn conn(&mut self, conn: ConnId) {
+        self.number(conn.0);
+    }
+
+    fn node_id(&mut self, node_id: NodeId) {
+        self.bytes(node_id.as_bytes());
+    }
+
+    fn addr(&mut self, addr: SocketAddr) {
+        match addr.ip() {
+            IpAddr::V4(ip) => self.bytes(&ip.octets()),
+            IpAddr::V6(ip) => self.bytes(&ip.octets()),
+        }
+        self.number(u64::from(addr.port()));
+        if let SocketAddr::V6(addr) = addr {
+            self.number(u64::from(addr.flowinfo()));
+            self.number(u64::from(addr.scope_id()));
+        }
+    }
+
+    fn target(&mut self, target: &PeerAddr) {
+        match target {
+            PeerAddr::Ip(addr) => {
+                self.text("ip");
+                self.addr(*addr);
+            }
+            PeerAddr::Host { host, port } => {
+                self.text("name");
+                self.text(host);
+                self.number(u64::from(*port));
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: &Result<Outcome, CommandError>) {
+        match answer {
+            Ok(Outcome::Done) => self.text("done"),
+            Ok(Outcome::Said(entries)) => {
+                self.text("said");
+                self.number(entries.len() as u64);
+                entries.iter().for_each(|entry| self.bytes(entry.id().as_bytes()));
+            }
+            Err(error) => {
+                self.text("refused");
+                self.text(match error {
+                    CommandError::Busy => "busy",
+                    CommandError::TooMuch => "too-much",
+                    CommandError::TooManyTargets => "too-many-targets",
+                    CommandError::ShuttingDown => "shutting-down",
+                });
+            }
+        }
+    }
+
+    fn action(&mut self, action: &Action, mut number_of: impl FnMut(DialId) -> u64) {
+        match action {
+            Action::Resolve { dial, host, port } => {
+                self.text("resolve");
+                self.number(number_of(*dial));
+                self.text(host);
+                self.number(u64::from(*port));
+            }
+            Action::Dial { dial, addr } => {
+                self.text("dial");
+                self.number(number_of(*dial));
+                self.addr(*addr);
+            }
+            Action::CancelDial { dial } => {
+                self.text("cancel");
+                self.number(number_of(*dial));
+            }
+            Action::SendFrame { conn, bytes } => {
+                self.text("send");
+                self.conn(*conn);
+                self.bytes(bytes);
+            }
+            Action::PauseReading { conn } => self.about("pause", *conn),
+            Action::ResumeReading { conn } => self.about("resume", *conn),
+            Action::Close { conn } => self.about("close", *conn),
+            Action::Abort { conn } => self.about("abort", *conn),
+            Action::RegisterPeer(peer) => {
+                self.text("register");
+                self.peer(peer);
+            }
+            Action::UpdatePeer(peer) => {
+                self.text("update");
+                self.peer(peer);
+            }
+            Action::UnregisterPeer { peer, reason } => {
+                self.text("unregister");
+                self.peer(peer);
+                self.text(leave_code(*reason));
+            }
+            Action::Deliver(message) => {
+                self.text("deliver");
+                self.message(message);
+            }
+            Action::Ready => self.text("ready"),
+            Action::Report { conn, remote, violation } => {
+                self.about("report", *conn);
+                self.addr(*remote);
+                let (what, detail) = violation_codes(*violation);
+                self.text(what);
+                self.text(detail);
+            }
+            Action::Notice(notice) => {
+                self.text("notice");
+                self.notice(notice);
+            }
+        }
+    }
+
+    fn about(&mut self, code: &str, conn: ConnId) {
+        self.text(code);
+        self.conn(conn);
+    }
+
+    fn peer(&mut self, peer: &PeerInfo) {
+        let PeerInfo { node_id, uname, listen_addr, remote_addr, version, key } = peer;
+        self.node_id(*node_id);
+        self.text(uname.as_str());
+        self.flag(listen_addr.is_some());
+        listen_addr.iter().for_each(|addr| self.addr(*addr));
+        self.addr(*remote_addr);
+        self.number(match version {
+            Version::V1 => 1,
+            Version::V2 => 2,
+        });
+        self.flag(key.is_some());
+        key.iter().for_each(|key| self.bytes(key.as_bytes()));
+    }
+
+    fn message(&mut self, message: &Message) {
+        match message {
+            Message::Line { peer, text } => {
+                self.text("line");
+                self.peer(peer);
+                self.text(text);
+            }
+            Message::Entry { entry, marks } => {
+                self.text("entry");
+                self.entry(entry);
+                let Marks { late, forked, backdated } = *marks;
+                [late, forked, backdated].into_iter().for_each(|mark| self.flag(mark));
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        self.bytes(entry.id().as_bytes());
+        self.text(&entry.sealed().signature.to_string());
+        self.node_id(entry.author());
+        self.bytes(entry.key().as_bytes());
+        [entry.epoch(), entry.seq(), entry.at()].into_iter().for_each(|number| self.number(number));
+        self.text(entry.uname().as_str());
+        self.number(entry.texts().len() as u64);
+        entry.texts().iter().for_each(|text| self.text(text.as_str()));
+        self.number(entry.to().len() as u64);
+        entry.to().iter().for_each(|node_id| self.node_id(*node_id));
+        self.flag(entry.via().is_some());
+        if let Some(via) = entry.via() {
+            self.node_id(via.node_id);
+            self.text(via.uname.as_str());
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Gap { node_id, uname, missing } => {
+                self.text("gap");
+                self.node_id(*node_id);
+                self.text(uname.as_str());
+                self.number(*missing);
+            }
+            Notice::ClockOff { ahead_ms } => {
+                self.text("clock-off");
+                self.0.extend_from_slice(&ahead_ms.to_be_bytes());
+            }
+            Notice::Alone => self.text("alone"),
+            Notice::Unreachable { target, reason } => {
+                self.text("unreachable");
+                self.target(target);
+                self.text(dial_code(*reason));
+            }
+            Notice::NotAChatNode { target } => {
+                self.text("not-a-chat-node");
+                self.target(target);
+            }
+            Notice::IsSelf { target } => {
+                self.text("is-self");
+                self.target(target);
+            }
+            Notice::TurnedAway { target, code } => {
+                self.text("turned-away");
+                self.target(target);
+                self.text(bye_code(*code));
+            }
+        }
+    }
+}
+
+fn leave_code(reason: LeaveReason) -> &'static str {
+    match reason {
+        LeaveReason::Bye => "bye",
+        LeaveReason::Stopping => "stopping",
+        LeaveReason::Closed => "closed",
+        LeaveReason::Silent => "silent",
+        LeaveReason::Slow => "slow",
+        LeaveReason::Violation => "violation",
+        LeaveReason::NoRoom => "no-room",
+    }
+}
+
+fn dial_code(error: DialError) -> &'static str {
+    match error {
+        DialError::NotResolved => "not-resolved",
+        DialError::Refused => "refused",
+        DialError::Unreachable => "unreachable",
+        DialError::TimedOut => "timed-out",
+        DialError::NoResources => "no-resources",
+        DialError::Other => "other",
+    }
+}
+
+fn bye_code(code: ByeCode) -> &'static str {
+    match code {
+        ByeCode::Shutdown => "shutdown",
+        ByeCode::Duplicate => "duplicate",
+        ByeCode::Full => "full",
+        ByeCode::SelfLink => "self",
+        ByeCode::Refused => "refused",
+        ByeCode::Violation => "violation",
+        ByeCode::Other => "other",
+    }
+}
+
+/// The code of a violation and that of what is wrong in detail, which may be empty.
+fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
+    match violation {
+        Violation::Malformed(error) => ("malformed", frame_code(error)),
+        Violation::TooManyMalformed => ("too-many-malformed", ""),
+        Violation::LineTooLong => ("line-too-long", ""),
+        Violation::BeforeJoin => ("before-join", ""),
+        Violation::NoGreeting => ("no-greeting", ""),
+        Violation::ClaimsOurId => ("claims-our-id", ""),
+        Violation::ClaimsPeersId => ("claims-peers-id", ""),
+        Violation::NotItsKeysId => ("not-its-keys-id", ""),
+        Violation::FalseProof => ("false-proof", ""),
+        Violation::BeforeProof => ("before-proof", ""),
+        Violation::Entry(EntryError::Content) => ("entry", "content"),
+        Violation::Entry(EntryError::Signature) => ("entry", "signature"),
+        Violation::FalseTree => ("false-tree", ""),
+        Violation::Sync => ("sync", ""),
+        Violation::SyncPassedOver => ("sync-passed-over", ""),
+        Violation::SecondId => ("second-id", ""),
+    }
+}
+
+fn frame_code(error: FrameError) -> &'static str {
+    match error {
+        FrameError::NotUtf8 => "not-utf8",
+        FrameError::NoPayload => "no-payload",
+        FrameError::Json => "json",
+        FrameError::NodeId => "node-id",
+        FrameError::Token => "token",
+        FrameError::Key => "key",
+        FrameError::Base64 => "base64",
+        FrameError::TooMany => "too-many",
+        FrameError::Tree => "tree",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use proto_core::{ChatText, Draft, Identity, Name, Via};
+
+use super::*;
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn peer() -> PeerInfo {
+    PeerInfo {
+        node_id: NodeId::from_bytes([7; 16]),
+        uname: name("Alice"),
+        listen_addr: Some(addr("10.0.0.1:4000")),
+        remote_addr: addr("10.0.0.1:40001"),
+        version: Version::V2,
+        key: Some(Identity::from_secret(&[1; 32]).key()),
+    }
+}
+
+/// Peers that differ from the first in one value each.
+fn peers() -> Vec<Arc<PeerInfo>> {
+    let peers = [
+        peer(),
+        PeerInfo { node_id: NodeId::from_bytes([8; 16]), ..peer() },
+        PeerInfo { uname: name("Bob"), ..peer() },
+        PeerInfo { listen_addr: Some(addr("10.0.0.1:4001")), ..peer() },
+        PeerInfo { listen_addr: Some(addr("[::1]:4000")), ..peer() },
+        PeerInfo { listen_addr: None, ..peer() },
+        PeerInfo { remote_addr: addr("10.0.0.2:40001"), ..peer() },
+        PeerInfo { version: Version::V1, ..peer() },
+        PeerInfo { key: Some(Identity::from_secret(&[2; 32]).key()), ..peer() },
+        PeerInfo { key: None, ..peer() },
+    ];
+    peers.map(Arc::new).into()
+}
+
+/// Entries that differ from the first in one value each.
+fn entries() -> Vec<Arc<Entry>> {
+    let (uname, other) = (name("Alice"), name("Bob"));
+    let texts = ["one", "two"].map(|text| ChatText::new(text).unwrap());
+    let to = [NodeId::from_bytes([3; 16])];
+    let via = Via { node_id: NodeId::from_bytes([4; 16]), uname: name("Old") };
+    let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &to, via: Some(&via) };
+    let drafts = [
+        draft.clone(),
+        Draft { epoch: 9, ..draft.clone() },
+        Draft { seq: 9, ..draft.clone() },
+        Draft { at: 9, ..draft.clone() },
+        Draft { uname: &other, ..draft.clone() },
+        Draft { texts: &texts[..1], ..draft.clone() },
+        Draft { to: &[], ..draft.clone() },
+        Draft { via: None, ..draft.clone() },
+    ];
+    let identity = Identity::from_secret(&[1; 32]);
+    let others = Entry::sign(&Identity::from_secret(&[2; 32]), &draft);
+    let entries = drafts.iter().map(|draft| Entry::sign(&identity, draft)).chain([others]);
+    entries.map(Arc::new).collect()
+}
+
+fn messages() -> Vec<Action> {
+    let line = |peer, text: &str| Action::Deliver(Message::Line { peer, text: text.to_owned() });
+    let entry = |entry, marks| Action::Deliver(Message::Entry { entry, marks });
+    let mut actions: Vec<_> = peers().into_iter().map(|peer| line(peer, "hello")).collect();
+    actions.push(line(Arc::new(peer()), "hullo"));
+    actions.extend(entries().into_iter().map(|each| entry(each, Marks::default())));
+    let marked = [
+        Marks { late: true, ..Marks::default() },
+        Marks { forked: true, ..Marks::default() },
+        Marks { backdated: true, ..Marks::default() },
+    ];
+    actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
+    actions
+}
+
+fn notices() -> Vec<Action> {
+    let gap = |id, uname: &str, missing| Notice::Gap {
+        node_id: NodeId::from_bytes([id; 16]),
+        uname: name(uname),
+        missing,
+    };
+    let mut notices = vec![gap(1, "Alice", 1), gap(2, "Alice", 1), gap(1, "Bob", 1), gap(1, "Alice", 2)];
+    notices.extend([1, -1].map(|ahead_ms| Notice::ClockOff { ahead_ms }));
+    notices.push(Notice::Alone);
+    for target in ["10.0.0.1:4000", "10.0.0.1:4001", "name.example:4000", "name.example:4001"] {
+        let target: PeerAddr = target.parse().unwrap();
+        let reasons = [
+            DialError::NotResolved,
+            DialError::Refused,
+            DialError::Unreachable,
+            DialError::TimedOut,
+            DialError::NoResources,
+            DialError::Other,
+        ];
+        notices.extend(reasons.map(|reason| Notice::Unreachable { target: target.clone(), reason }));
+        let codes = [
+            ByeCode::Shutdown,
+            ByeCode::Duplicate,
+            ByeCode::Full,
+            ByeCode::SelfLink,
+            ByeCode::Refused,
+            ByeCode::Violation,
+            ByeCode::Other,
+        ];
+        notices.extend(codes.map(|code| Notice::TurnedAway { target: target.clone(), code }));
+        notices.extend([Notice::NotAChatNode { target: target.clone() }, Notice::IsSelf { target }]);
+    }
+    notices.into_iter().map(Action::Notice).collect()
+}
+
+fn reports() -> Vec<Action> {
+    let malformed = [
+        FrameError::NotUtf8,
+        FrameError::NoPayload,
+        FrameError::Json,
+        FrameError::NodeId,
+        FrameError::Token,
+        FrameError::Key,
+        FrameError::Base64,
+        FrameError::TooMany,
+        FrameError::Tree,
+    ];
+    let others = [
+        Violation::TooManyMalformed,
+        Violation::LineTooLong,
+        Violation::BeforeJoin,
+        Violation::NoGreeting,
+        Violation::ClaimsOurId,
+        Violation::ClaimsPeersId,
+        Violation::NotItsKeysId,
+        Violation::FalseProof,
+        Violation::BeforeProof,
+        Violation::Entry(EntryError::Content),
+        Violation::Entry(EntryError::Signature),
+        Violation::FalseTree,
+        Violation::Sync,
+        Violation::SyncPassedOver,
+        Violation::SecondId,
+    ];
+    let report = |conn, remote: &str, violation| Action::Report {
+        conn: ConnId(conn),
+        remote: addr(remote),
+        violation,
+    };
+    let violations = malformed.into_iter().map(Violation::Malformed).chain(others);
+    let mut actions: Vec<_> = violations.map(|violation| report(1, "10.0.0.1:4000", violation)).collect();
+    actions.push(report(2, "10.0.0.1:4000", Violation::Sync));
+    actions.push(report(1, "10.0.0.1:4001", Violation::Sync));
+    actions
+}
+
+fn connections() -> Vec<Action> {
+    let mut actions = vec![Action::Ready];
+    for conn in [1, 2].map(ConnId) {
+        actions.extend([
+            Action::SendFrame { conn, bytes: b"JOIN|{}\n".to_vec() },
+            Action::SendFrame { conn, bytes: b"MSG|a\n".to_vec() },
+            Action::PauseReading { conn },
+            Action::ResumeReading { conn },
+            Action::Close { conn },
+            Action::Abort { conn },
+        ]);
+    }
+    for peer in peers() {
+        actions.extend([Action::RegisterPeer(peer.clone()), Action::UpdatePeer(peer.clone())]);
+        actions.push(Action::UnregisterPeer { peer, reason: LeaveReason::Bye });
+    }
+    let reasons = [
+        LeaveReason::Stopping,
+        LeaveReason::Closed,
+        LeaveReason::Silent,
+        LeaveReason::Slow,
+        LeaveReason::Violation,
+        LeaveReason::NoRoom,
+    ];
+    actions.extend(reasons.map(|reason| Action::UnregisterPeer { peer: Arc::new(peer()), reason }));
+    actions
+}
+
+fn digest(act: impl FnOnce(&mut Digest)) -> String {
+    let mut digest = Digest::default();
+    act(&mut digest);
+    digest.hex()
+}
+
+/// Two dials as a node numbers them: such numbers cannot be made here.
+fn dials() -> Vec<DialId> {
+    let identity = Identity::from_secret(&[1; 32]);
+    let config = proto_core::Config::new(name("Alice"));
+    let start = proto_core::Instant::ORIGIN;
+    let mut node = proto_core::Node::new(config, identity, [2; 32], start).unwrap();
+    node.handle_input(start, proto_core::Input::WallClock { unix_ms: 1_700_000_000_000 });
+    for target in ["10.0.0.2:4000", "10.0.0.3:4000"] {
+        node.command(start, proto_core::Command::Connect(target.parse().unwrap())).unwrap();
+    }
+    let actions = std::iter::from_fn(|| node.poll_action());
+    let dials = actions.filter_map(|action| match action {
+        Action::Dial { dial, .. } => Some(dial),
+        _ => None,
+    });
+    dials.collect()
+}
+
+#[test]
+fn whatever_differs_in_an_action_differs_in_the_digest() {
+    let mut all = [connections(), messages(), notices(), reports()].concat();
+    let dial = dials()[0];
+    let resolve = |host: &str, port| Action::Resolve { dial, host: host.to_owned(), port };
+    all.extend([resolve("a.example", 1), resolve("b.example", 1), resolve("a.example", 2)]);
+    all.extend(["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:2"].map(|to| Action::Dial { dial, addr: addr(to) }));
+    all.push(Action::CancelDial { dial });
+    let mut digests: BTreeSet<_> =
+        all.iter().map(|action| digest(|digest| digest.action(1, 1, action))).collect();
+    assert_eq!(digests.len(), all.len());
+    // When, where and in which order it is done, and what is answered.
+    let ready = Action::Ready;
+    let entry = entries().remove(0);
+    let others = [
+        digest(|_| {}),
+        digest(|digest| digest.action(2, 1, &ready)),
+        digest(|digest| digest.action(1, 2, &ready)),
+        digest(|digest| [&all[1], &all[2]].into_iter().for_each(|action| digest.action(1, 1, action))),
+        digest(|digest| [&all[2], &all[1]].into_iter().for_each(|action| digest.action(1, 1, action))),
+        digest(|digest| digest.started(1, 1)),
+        digest(|digest| digest.answered(1, 1, &Ok(Outcome::Done))),
+        digest(|digest| digest.answered(1, 1, &Ok(Outcome::Said(Vec::new())))),
+        digest(|digest| digest.answered(1, 1, &Ok(Outcome::Said(vec![entry])))),
+        digest(|digest| digest.answered(1, 1, &Err(CommandError::Busy))),
+        digest(|digest| digest.answered(1, 1, &Err(CommandError::TooMuch))),
+        digest(|digest| digest.answered(1, 1, &Err(CommandError::TooManyTargets))),
+        digest(|digest| digest.answered(1, 1, &Err(CommandError::ShuttingDown))),
+    ];
+    let count = digests.len() + others.len();
+    digests.extend(others);
+    assert_eq!(digests.len(), count);
+}
+
+#[test]
+fn dials_are_numbered_by_their_order_on_each_node() {
+    let [first, second] = dials().try_into().unwrap();
+    let cancel = |dials: &[DialId]| {
+        digest(|digest| {
+            digest.started(1, 1);
+            dials.iter().for_each(|dial| digest.action(1, 1, &Action::CancelDial { dial: *dial }));
+        })
+    };
+    assert_eq!(cancel(&[first, second, first]), cancel(&[second, first, second]));
+    assert_ne!(cancel(&[first, second, first]), cancel(&[first, second, second]));
+    // The next node on the host begins again.
+    let two_nodes = |dials: [DialId; 2]| {
+        digest(|digest| {
+            for dial in dials {
+                digest.started(1, 1);
+                digest.action(1, 1, &Action::CancelDial { dial });
+            }
+        })
+    };
+    assert_eq!(two_nodes([first, first]), two_nodes([first, second]));
+}
+
+/// The encoding itself stays as it is: all kept digests depend on it.
+#[test]
+fn the_encoding_is_the_one_of_the_kept_digests() {
+    let all = [connections(), messages(), notices(), reports()].concat();
+    let got = digest(|digest| {
+        digest.started(0, 3);
+        for (now, action) in (1..).zip(&all) {
+            digest.action(now, 3, action);
+        }
+        for dial in dials() {
+            digest.action(1_000, 3, &Action::CancelDial { dial });
+            digest.action(1_000, 3, &Action::Dial { dial, addr: addr("[fe80::1]:4000") });
+            digest.action(1_000, 3, &Action::Resolve { dial, host: "a.example".to_owned(), port: 4_000 });
+        }
+        let said = entries().split_off(7);
+        let answers = [
+            Ok(Outcome::Done),
+            Ok(Outcome::Said(said)),
+            Err(CommandError::Busy),
+            Err(CommandError::TooMuch),
+            Err(CommandError::TooManyTargets),
+            Err(CommandError::ShuttingDown),
+        ];
+        answers.iter().for_each(|answer| digest.answered(2_000, 4, answer));
+    });
+    assert_eq!(got, "1a41d22f814345b03eb394ce1e2a214272fb3bec431c074790d9eb9c8a2b8a94");
+}
