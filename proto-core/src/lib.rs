@@ -67,45 +67,24 @@
 
 extern crate alloc;
 
-mod action;
-mod bridge;
-mod clock;
-mod command;
-mod config;
-mod entry;
-mod fifo;
-mod gossip;
-mod identity;
-mod input;
-mod link;
-mod log;
+mod chat;
+mod conns;
+mod contract;
 mod mesh;
-mod name;
+mod model;
 mod node;
-mod random;
-mod rate;
-mod skew;
-mod stats;
-mod status;
-mod store;
-mod time;
-mod timer;
-mod violation;
+mod v1;
 pub mod wire;
 
-pub use action::{Action, LeaveReason, Marks, Message, Notice, PeerInfo, Version};
-pub use command::{ChatText, ChatTextError, Command, CommandError, Outcome, PeerAddr, PeerAddrError};
-pub use config::{Config, ConfigError, Limits, MAX_CHUNK};
-pub use entry::{Draft, Entry, EntryError, EntryId, MAX_NUMBER, MAX_TO, Place, Sealed, Via};
-pub use identity::{Identity, NodeId, NodeIdError, PublicKey, PublicKeyError, Signature};
-pub use input::{ConnId, DialError, DialId, Input, MAX_RESOLVED, OwnedInput};
-pub use name::{Name, NameError};
-pub use node::Node;
-pub use stats::Stats;
-pub use status::{
-    BookStatus, EntriesStatus, GapStatus, LinkRole, LinkState, LinkStatus, Status, StoreStatus, TreeStatus,
+pub use contract::{
+    Action, BookStatus, Capacity, CapacityStatus, Command, CommandError, EntriesStatus, GapStatus, Input,
+    LinkRole, LinkState, LinkStatus, Message, Notice, Outcome, OwnedInput, Stats, Status, TimerKind,
+    TreeStatus, Violation,
 };
-pub use store::Store;
-pub use time::Instant;
-pub use timer::TimerKind;
-pub use violation::Violation;
+pub use model::{
+    ChatText, ChatTextError, Config, ConfigError, ConnId, DialError, DialId, Draft, Entry, EntryError,
+    EntryId, Identity, Instant, LeaveReason, Limits, MAX_CHUNK, MAX_NUMBER, MAX_RESOLVED, MAX_TO, Marks,
+    Name, NameError, NodeId, NodeIdError, PeerAddr, PeerAddrError, PeerInfo, Place, PublicKey,
+    PublicKeyError, Sealed, Signature, Version, Via,
+};
+pub use node::Node;

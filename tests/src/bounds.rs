@@ -1,20 +1,21 @@
 //! The bounds of a node (DESIGN section 10), and what it tells of itself.
 
-use proto_core::{Limits, LinkRole, LinkStatus, Node, Status, Store};
+use proto_core::{Capacity, Limits, LinkRole, LinkStatus, Node, Status};
 
 /// Checks what the node tells of itself against its limits, and against itself. What it tells.
 pub fn check(node: &Node) -> Status {
     let status = node.status();
     let limits = &node.config().limits;
-    let broken = over(node.stores(), limits).or_else(|| at_odds(node, &status));
+    let broken = over(node.capacities(), limits).or_else(|| at_odds(node, &status));
     assert_eq!(broken, None);
     status
 }
 
-/// The first store that holds more than its bound.
-pub fn over(stores: impl IntoIterator<Item = (Store, usize)>, limits: &Limits) -> Option<String> {
-    let (store, holds) = stores.into_iter().find(|(store, holds)| *holds > store.bound(limits))?;
-    Some(format!("{store:?} holds {holds}, above {}", store.bound(limits)))
+/// The first capacity that holds more than its bound.
+pub fn over(capacities: impl IntoIterator<Item = (Capacity, usize)>, limits: &Limits) -> Option<String> {
+    let (capacity, holds) =
+        capacities.into_iter().find(|(capacity, holds)| *holds > capacity.bound(limits))?;
+    Some(format!("{capacity:?} holds {holds}, above {}", capacity.bound(limits)))
 }
 
 /// What the node tells that cannot all be true.
@@ -26,7 +27,7 @@ pub fn at_odds(node: &Node, status: &Status) -> Option<String> {
     let is_root = status.tree.root == Some(status.node_id);
     let queued: usize = status.links.iter().map(|link| link.queued).sum();
     let facts = [
-        ("stores", node.stores().map(|(store, _)| store).eq(Store::ALL)),
+        ("capacities", node.capacities().map(|(capacity, _)| capacity).eq(Capacity::ALL)),
         ("queues", queued <= node.buffered()),
         ("early entries", entries.early <= entries.held),
         ("number of gaps", status.gaps.len() <= Status::MAX_GAPS),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use proto_core::Store;
+use proto_core::Capacity;
 use serde_json::Value;
 use tests::sim::campaign::each;
 use tests::sim::campaign::seeds::Campaign;
@@ -25,7 +25,7 @@ struct Together {
     broken: Vec<String>,
     faults: BTreeMap<Fault, u64>,
     tally: BTreeMap<String, u64>,
-    fills: BTreeMap<Store, u64>,
+    fills: BTreeMap<Capacity, u64>,
 }
 
 impl Together {
@@ -48,8 +48,8 @@ impl Together {
         self.broken.extend(outcome.breach.map(|breach| format!("{breach}\n  {command}")));
         outcome.faults.into_iter().for_each(|(fault, count)| *self.faults.entry(fault).or_insert(0) += count);
         outcome.tally.into_iter().for_each(|(what, count)| *self.tally.entry(what).or_insert(0) += count);
-        for (store, fill) in outcome.fills {
-            let fullest = self.fills.entry(store).or_insert(0);
+        for (capacity, fill) in outcome.fills {
+            let fullest = self.fills.entry(capacity).or_insert(0);
             *fullest = fill.max(*fullest);
         }
     }
@@ -75,7 +75,7 @@ fn nodes_with_next_to_no_room_keep_every_bound_and_all_rules_that_ask_for_no_mem
     let options = Options { cramped: true, ..small() };
     let Together { fills, .. } = Together::run(0..60, options, "--nodes 3..9 --chaos 20..40 --cramped");
     // A bound that nothing comes near is none that was kept.
-    let empty: Vec<_> = Store::ALL.iter().filter(|store| !fills.contains_key(store)).collect();
+    let empty: Vec<_> = Capacity::ALL.iter().filter(|capacity| !fills.contains_key(capacity)).collect();
     let full = fills.values().filter(|fill| **fill == 100).count();
     assert!(empty.is_empty() && full >= 25, "{empty:?} {fills:?}");
 }

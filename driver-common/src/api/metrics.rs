@@ -8,7 +8,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use proto_core::{Status, StoreStatus};
+use proto_core::{CapacityStatus, Status};
 
 /// What [`render`] makes (OpenMetrics 1.0, "Protocol Negotiation").
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +27,8 @@ struct Scrape(Status);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Status { links, pending, book, tree, entries, gaps, stats, stores, clock_ahead_ms, .. } = &self.0;
+        let Status { links, pending, book, tree, entries, gaps, stats, capacities, clock_ahead_ms, .. } =
+            &self.0;
         let queued = links.iter().map(|link| link.queued).sum();
         let keyed = links.iter().filter(|link| link.peer.key.is_some()).count();
         let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
@@ -63,10 +64,14 @@ impl Collector for Scrape {
             "By which this clock is ahead, where it is off",
             ahead,
         )?;
-        by_store(&mut encoder, "stored", "How much is in each store that others can fill", stores, |fill| {
-            fill.holds
-        })?;
-        by_store(&mut encoder, "stored_most", "The most that can be in it", stores, |fill| fill.bound)?;
+        by_store(
+            &mut encoder,
+            "stored",
+            "How much is in each store that others can fill",
+            capacities,
+            |fill| fill.holds,
+        )?;
+        by_store(&mut encoder, "stored_most", "The most that can be in it", capacities, |fill| fill.bound)?;
         // The counters are whatever the core counts, under its own names.
         let Ok(serde_json::Value::Object(counters)) = serde_json::to_value(stats) else { return Ok(()) };
         for (name, value) in counters {
@@ -86,13 +91,13 @@ fn by_store(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    stores: &[StoreStatus],
-    value: fn(&StoreStatus) -> usize,
+    stores: &[CapacityStatus],
+    value: fn(&CapacityStatus) -> usize,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for fill in stores {
         // Its name in JSON is that in `GET /status`.
-        let Ok(serde_json::Value::String(store)) = serde_json::to_value(fill.store) else { continue };
+        let Ok(serde_json::Value::String(store)) = serde_json::to_value(fill.capacity) else { continue };
         let value = i64::try_from(value(fill)).unwrap_or(i64::MAX);
         ConstGauge::new(value).encode(family.encode_family(&[("store", store)])?)?;
     }

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use proto_core::{
-    BookStatus, ConnId, EntriesStatus, GapStatus, LinkRole, LinkStatus, Name, NodeId, PublicKey, Stats,
-    Status, StoreStatus, TreeStatus,
+    BookStatus, CapacityStatus, ConnId, EntriesStatus, GapStatus, LinkRole, LinkStatus, Name, NodeId,
+    PublicKey, Stats, Status, TreeStatus,
 };
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ struct Shown<'a> {
     tree: &'a TreeStatus,
     entries: EntriesStatus,
     gaps: &'a [GapStatus],
-    stores: &'a [StoreStatus],
+    stores: &'a [CapacityStatus],
     stats: &'a Stats,
     /// What is wrong, in words.
     notices: Vec<String>,
@@ -56,7 +56,7 @@ pub(super) fn render(status: &Status) -> String {
         tree: &status.tree,
         entries: status.entries,
         gaps: &status.gaps,
-        stores: &status.stores,
+        stores: &status.capacities,
         stats: &status.stats,
         notices: words::concerns(status),
     })

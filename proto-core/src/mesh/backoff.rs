@@ -4,27 +4,27 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
-use crate::random::uniform;
+use crate::model::uniform;
 
 /// Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Backoff {
+pub(super) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// Forgets what failed.
-    pub(crate) fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// Whether nothing has failed.
-    pub(crate) fn is_fresh(&self) -> bool {
+    pub(super) fn is_fresh(&self) -> bool {
         self.failures == 0
     }
 
     /// A delay between nothing and the current ceiling, which then doubles.
-    pub(crate) fn next(&mut self, random: &mut impl Rng, min: Duration, max: Duration) -> Duration {
+    pub(super) fn next(&mut self, random: &mut impl Rng, min: Duration, max: Duration) -> Duration {
         let ceiling = min.saturating_mul(1 << self.failures.min(30)).min(max);
         self.failures = self.failures.saturating_add(1);
         uniform(random, ceiling)

@@ -12,13 +12,12 @@ use core::time::Duration;
 use rand_core::Rng;
 
 use super::backoff::Backoff;
-use super::shunned::Shunned;
-use crate::random::{below, uniform};
-use crate::{Instant, Limits, NodeId};
+use super::bans::Bans;
+use crate::model::{Instant, Limits, NodeId, below, uniform};
 
 /// Addresses that peers told us, each with where it stands.
 #[derive(Debug, Default)]
-pub(crate) struct Book {
+pub(super) struct Book {
     entries: BTreeMap<SocketAddr, Entry>,
     /// The entries that wait to be dialed, of each kind the most urgent first: an index.
     due: BTreeSet<(Kind, Instant, SocketAddr)>,
@@ -70,40 +69,40 @@ enum Kind {
 
 /// Which peers there is a place for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Room {
-    pub(crate) keyless: bool,
-    pub(crate) keyed: bool,
+pub(super) struct Room {
+    pub(super) keyless: bool,
+    pub(super) keyed: bool,
     /// Of these, those of whom only peers told that we did not choose.
-    pub(crate) told: bool,
+    pub(super) told: bool,
 }
 
 /// What somebody says of an address.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Rumour {
-    pub(crate) source: NodeId,
+pub(super) struct Rumour {
+    pub(super) source: NodeId,
     /// Whether we dialed the source.
-    pub(crate) dialed: bool,
+    pub(super) dialed: bool,
     /// Who is there.
-    pub(crate) node_id: Option<NodeId>,
+    pub(super) node_id: Option<NodeId>,
 }
 
 /// How a peer went.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Leaving {
-    pub(crate) at: Instant,
+pub(super) struct Leaving {
+    pub(super) at: Instant,
     /// When its address may be dialed again at the earliest.
-    pub(crate) again: Instant,
+    pub(super) again: Instant,
     /// The link's length.
-    pub(crate) lasted: Duration,
+    pub(super) lasted: Duration,
     /// One side had no room: the other is alive, and not to be dialed again soon.
-    pub(crate) full: bool,
+    pub(super) full: bool,
     /// It broke a rule: whatever is there is nobody to look for.
-    pub(crate) broke: bool,
+    pub(super) broke: bool,
 }
 
 impl Book {
     /// Takes what a peer says of an address, to be dialed at `next`. Whether it is news and there was room.
-    pub(crate) fn learn(&mut self, addr: SocketAddr, rumour: Rumour, next: Instant, limits: &Limits) -> bool {
+    pub(super) fn learn(&mut self, addr: SocketAddr, rumour: Rumour, next: Instant, limits: &Limits) -> bool {
         let Some(entry) = self.entries.get(&addr) else {
             let room = self.has_room(rumour.source, limits);
             if room {
@@ -130,7 +129,7 @@ impl Book {
     /// A peer that is here listens at `addr` by its own word: it is not dialed there while it is here. Unless the book
     /// has the address under another's key, by a dial of ours or by rumour: then a dial decides, so that nobody keeps
     /// us from another's address by claiming it.
-    pub(crate) fn claimed(&mut self, addr: SocketAddr, by: NodeId, limits: &Limits) {
+    pub(super) fn claimed(&mut self, addr: SocketAddr, by: NodeId, limits: &Limits) {
         let rumour = Rumour { source: by, dialed: false, node_id: Some(by) };
         let Some(entry) = self.entries.get(&addr) else {
             if self.has_room(by, limits) {
@@ -147,7 +146,7 @@ impl Book {
     }
 
     /// When the first address is due for which there is room.
-    pub(crate) fn first_due(&self, room: Room) -> Option<Instant> {
+    pub(super) fn first_due(&self, room: Room) -> Option<Instant> {
         let wanted = KINDS.into_iter().filter(|kind| room.is_for(*kind));
         wanted.filter_map(|kind| self.waiting(kind).next()).map(|(next, _)| next).min()
     }
@@ -158,7 +157,7 @@ impl Book {
     ///
     /// Of the told, those come first that a peer told whom we chose; of either, in three turns of four, those at which no
     /// dial was in vain; among equals, chance decides, so that nobody chooses our neighbours by telling first.
-    pub(crate) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
+    pub(super) fn pick_due(&self, now: Instant, room: Room, random: &mut impl Rng) -> Option<SocketAddr> {
         let due = |kind| self.waiting(kind).take_while(move |(next, _)| *next <= now).map(|(_, addr)| addr);
         let keyless = due(Kind::Keyless).next().filter(|_| room.keyless);
         if !room.keyed {
@@ -183,17 +182,17 @@ impl Book {
 
     /// An address that waits, due or not, and of which it is not known whether somebody is there now whom we would take:
     /// one that was found or one that was told, as a coin decides.
-    pub(crate) fn pick_doubtful(
+    pub(super) fn pick_doubtful(
         &self,
         now: Instant,
-        shunned: &Shunned,
+        bans: &Bans,
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<SocketAddr> {
         let worth = |addr: &SocketAddr| {
             let entry = self.entries.get(addr).filter(|entry| entry.is_doubtful(now, limits));
             entry.is_some_and(|entry| {
-                entry.node_id.is_none_or(|node_id| !shunned.contains(now, node_id, addr.ip()))
+                entry.node_id.is_none_or(|node_id| !bans.contains(now, node_id, addr.ip()))
             })
         };
         let doubtful = |kind| self.waiting(kind).map(|(_, addr)| addr).filter(worth);
@@ -208,33 +207,33 @@ impl Book {
     }
 
     /// Whether any address waits.
-    pub(crate) fn has_due(&self) -> bool {
+    pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
     /// Whether an address of a peer with a key waits.
-    pub(crate) fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.due.range((Kind::Found, Instant::ORIGIN, LOWEST)..).next().is_some()
     }
 
     /// Addresses of peers with a key that are not linked and where no dial has failed since.
-    pub(crate) fn fresh(&self) -> usize {
+    pub(super) fn fresh(&self) -> usize {
         self.fresh
     }
 
     /// The same but those of one node.
-    pub(crate) fn fresh_but(&self, node_id: NodeId) -> usize {
+    pub(super) fn fresh_but(&self, node_id: NodeId) -> usize {
         self.entries.values().filter(|entry| entry.is_fresh() && entry.node_id != Some(node_id)).count()
     }
 
     /// Who is at an address, as far as that is known.
-    pub(crate) fn node_at(&self, addr: SocketAddr) -> Option<NodeId> {
+    pub(super) fn node_at(&self, addr: SocketAddr) -> Option<NodeId> {
         self.entries.get(&addr)?.node_id
     }
 
     /// At most `count` of the addresses that are worth telling, each as likely as the others: where a dial of ours found
     /// somebody and none has failed since, and who is there.
-    pub(crate) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(SocketAddr, NodeId)> {
+    pub(super) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(SocketAddr, NodeId)> {
         let worth = |(addr, entry): (&SocketAddr, &Entry)| {
             let alive = entry.found.is_some() && entry.is_fresh();
             Some((*addr, entry.node_id.filter(|_| alive)?))
@@ -250,13 +249,13 @@ impl Book {
         addrs
     }
 
-    pub(crate) fn dialing(&mut self, addr: SocketAddr) {
+    pub(super) fn dialing(&mut self, addr: SocketAddr) {
         self.change(addr, |entry| entry.state = State::Dialing);
     }
 
     /// A dial, or the greeting after it, brought no link; `answered`: a node that has no room is there. `degree` says
     /// how urgent links are.
-    pub(crate) fn failed(
+    pub(super) fn failed(
         &mut self,
         addr: SocketAddr,
         answered: bool,
@@ -288,7 +287,7 @@ impl Book {
     }
 
     /// A dial reached this node, which is here.
-    pub(crate) fn reached(&mut self, addr: SocketAddr, node_id: NodeId, now: Instant) {
+    pub(super) fn reached(&mut self, addr: SocketAddr, node_id: NodeId, now: Instant) {
         self.change(addr, |entry| {
             entry.source = None;
             entry.node_id = Some(node_id);
@@ -300,12 +299,12 @@ impl Book {
     }
 
     /// A dial reached ourselves.
-    pub(crate) fn own(&mut self, addr: SocketAddr) {
+    pub(super) fn own(&mut self, addr: SocketAddr) {
         self.change(addr, |entry| entry.state = State::Own);
     }
 
     /// A peer is gone: its addresses wait to be dialed again.
-    pub(crate) fn left(
+    pub(super) fn left(
         &mut self,
         node_id: NodeId,
         leaving: Leaving,
@@ -331,7 +330,7 @@ impl Book {
     }
 
     /// There are too few links: what waits for longer than that allows is dialed sooner.
-    pub(crate) fn hurry(&mut self, degree: usize, now: Instant, random: &mut impl Rng, limits: &Limits) {
+    pub(super) fn hurry(&mut self, degree: usize, now: Instant, random: &mut impl Rng, limits: &Limits) {
         let late = self.due.iter().filter(|(kind, next, _)| *next > now + kind.ceiling(degree, limits));
         let late: Vec<_> = late.map(|(kind, _, addr)| (*kind, *addr)).collect();
         for (kind, addr) in late {

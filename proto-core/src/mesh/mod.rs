@@ -1,314 +1,273 @@
-//! Whom to know and whom to dial: the address book, the user's addresses, the dials under way, the peers here.
+//! Whom to know and whom to hold: the address book, the user's addresses, the dials under way, who is let in, who is let go
+//! (SPEC section 5).
+//!
+//! [`Mesh`] decides; it sees the connections through a [`Census`]. What it wants done comes out of [`Mesh::next_event`].
 
+mod admission;
 mod backoff;
+mod bans;
 mod book;
+mod dials;
+mod event;
 mod reach;
-mod roster;
-mod shunned;
 mod targets;
 mod upkeep;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
+use core::time::Duration;
 
-use rand_core::Rng;
-
-use crate::rate::TokenBucket;
-use crate::{BookStatus, DialError, DialId, Instant, Limits, NodeId, Notice, PeerAddr, Store, TimerKind};
-
-use crate::wire::ByeCode;
-
-use book::Book;
-use shunned::Shunned;
+use bans::Bans;
+use book::{Book, Leaving, Rumour};
+use dials::{Dial, Dials, Goal};
+use reach::is_credible;
 use targets::Targets;
+use upkeep::Upkeep;
 
-pub(crate) use book::{Leaving, Room, Rumour};
-pub(crate) use reach::is_credible;
-pub(crate) use roster::{Peer, Roster};
-pub(crate) use targets::{Attempt, TargetId};
-pub(crate) use upkeep::{Chore, Chores, Upkeep};
+use crate::model::{
+    Capacity, Census, ConnId, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr,
+    PeerInfo, TargetId, Teller, TokenBucket, uniform,
+};
+use crate::wire::{ByeCode, PeerRecord};
 
-/// Where to find peers, and the dials under way.
+pub(crate) use admission::{Screening, Verdict};
+pub(crate) use event::{Attempt, Counts, Departure, Event, TargetNews};
+
+/// How long a linked node waits before it dials a newcomer, which most likely dials first: this and up to as much again.
+const COURTESY: Duration = Duration::from_millis(250);
+
+/// Where to find peers, and whom to hold.
 #[derive(Debug)]
 pub(crate) struct Mesh {
     book: Book,
     targets: Targets,
-    dials: BTreeMap<DialId, Dial>,
-    next_dial: u64,
-    rate: TokenBucket,
-    /// Dials of learned addresses among `dials`.
-    learned_dials: usize,
-    pub(crate) upkeep: Upkeep,
-    pub(crate) shunned: Shunned,
+    dials: Dials,
+    upkeep: Upkeep,
+    bans: Bans,
+    /// New addresses that may still be learned on each connection.
+    learning: BTreeMap<ConnId, TokenBucket>,
+    events: VecDeque<Event>,
+    counts: Counts,
 }
 
-/// A resolution or a dial under way.
-#[derive(Clone, Debug)]
-pub(crate) struct Dial {
-    pub(crate) goal: Goal,
-    /// None: a learned address.
-    pub(crate) target: Option<TargetId>,
-    until: Instant,
-}
-
-/// The links to peers with a key that a node has.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stock {
-    pub(crate) degree: usize,
-    /// Fewer of them are its own dials than should be.
-    pub(crate) few_dialed: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Goal {
-    Resolve(PeerAddr),
-    Connect(SocketAddr),
+/// What the mesh wants to be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    Dial,
+    Upkeep,
+    Connect,
 }
 
 impl Mesh {
-    pub(crate) fn new(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
+    pub(crate) fn new(cx: &mut Cx) -> Self {
+        let limits = &cx.config.limits;
         Self {
             book: Book::default(),
             targets: Targets::default(),
-            dials: BTreeMap::new(),
-            next_dial: 0,
-            rate: TokenBucket::new(limits.dial_every, limits.dial_burst),
-            learned_dials: 0,
-            upkeep: Upkeep::new(now, random, limits),
-            shunned: Shunned::default(),
+            dials: Dials::new(limits),
+            upkeep: Upkeep::new(cx.now, &mut cx.random, limits),
+            bans: Bans::default(),
+            learning: BTreeMap::new(),
+            events: VecDeque::new(),
+            counts: Counts::default(),
         }
+    }
+
+    /// What is to be done, in order, until there is nothing.
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     /// Takes an address that the user gave. False: no room.
-    pub(crate) fn add_target(&mut self, addr: PeerAddr, now: Instant, limits: &Limits) -> bool {
-        self.targets.add(addr, now, limits)
+    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> bool {
+        self.targets.add(addr, cx.now, cx.limits())
     }
 
-    /// Takes what somebody at the address `teller` says of an address, to be dialed from `next` on. Whether it is news.
-    pub(crate) fn learn(
+    /// `PEERS` came.
+    pub(crate) fn peers_told(
         &mut self,
-        addr: SocketAddr,
-        rumour: Rumour,
-        teller: IpAddr,
-        next: Instant,
-        limits: &Limits,
-    ) -> bool {
-        is_credible(teller, addr)
-            && !self.targets.contains(addr)
-            && self.book.learn(addr, rumour, next, limits)
-    }
-
-    /// Whether the network is larger than what can be a full mesh, as far as a node with so many links knows.
-    pub(crate) fn is_large(&self, degree: usize, limits: &Limits) -> bool {
-        degree + self.book.fresh() > limits.degree_high
-    }
-
-    /// How many links a node with so many dials for: in a small network, one to everybody.
-    pub(crate) fn goal(&self, degree: usize, limits: &Limits) -> usize {
-        if self.is_large(degree, limits) { limits.degree_target } else { limits.degree_high }
-    }
-
-    /// Addresses of others than `node_id` that are worth a dial.
-    pub(crate) fn worth_dialing(&self, node_id: NodeId) -> usize {
-        self.book.fresh_but(node_id)
-    }
-
-    /// Whether a node that the user chose is yet to say whom it knows: its word comes before that of who dials us.
-    pub(crate) fn awaits_advice(&self) -> bool {
-        self.targets.is_awaited()
-    }
-
-    /// Whether an address of a peer with a key waits, due or not.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.book.is_waiting()
-    }
-
-    /// Addresses worth telling, and who is there.
-    pub(crate) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(SocketAddr, NodeId)> {
-        self.book.sample(count, random)
-    }
-
-    /// Whether a learned address is due.
-    pub(crate) fn wants_room(&self, now: Instant) -> bool {
-        self.book.first_due(Room { keyless: true, keyed: true, told: true }).is_some_and(|at| at <= now)
-    }
-
-    /// Who is at an address, as far as that is known.
-    pub(crate) fn node_at(&self, addr: SocketAddr) -> Option<NodeId> {
-        self.book.node_at(addr)
-    }
-
-    /// The nodes with a key to which dials of learned addresses are under way; none where it is not known which.
-    pub(crate) fn dialed_nodes(&self) -> impl Iterator<Item = Option<NodeId>> {
-        let learned = self.dials.values().filter(|dial| dial.target.is_none());
-        let nodes = learned.filter_map(|dial| match dial.goal {
-            Goal::Connect(addr) => Some(self.book.node_at(addr)),
-            Goal::Resolve(_) => None,
-        });
-        nodes.filter(|node_id| node_id.is_none_or(|id| id.is_of_key()))
-    }
-
-    /// Begins the next dial that is due, if there is one and a place for whom it leads to.
-    pub(crate) fn begin(
-        &mut self,
-        now: Instant,
-        room: Room,
-        random: &mut impl Rng,
-        limits: &Limits,
-    ) -> Option<(DialId, Dial)> {
-        if let Some((_, target)) = self.targets.first_due().filter(|(at, _)| *at <= now) {
-            self.targets.trying(target, 1, now);
-            let goal = match self.targets.addr(target) {
-                PeerAddr::Ip(addr) => Goal::Connect(addr),
-                name => Goal::Resolve(name),
-            };
-            return Some(self.start(goal, Some(target), now, limits));
-        }
-        if !self.may_dial(now, limits) {
-            return None;
-        }
-        let addr = self.book.pick_due(now, room, random)?;
-        Some(self.begin_learned(addr, now, limits))
-    }
-
-    /// Begins a dial to an address of which it is not known whether anybody is there, if there is one.
-    pub(crate) fn explore(
-        &mut self,
-        now: Instant,
-        random: &mut impl Rng,
-        limits: &Limits,
-    ) -> Option<(DialId, Dial)> {
-        if !self.may_dial(now, limits) {
-            return None;
-        }
-        let addr = self.book.pick_doubtful(now, &self.shunned, random, limits)?;
-        Some(self.begin_learned(addr, now, limits))
-    }
-
-    /// Whether a learned address may be dialed now. Asked before chance is: what is asked in vain must leave no trace.
-    fn may_dial(&self, now: Instant, limits: &Limits) -> bool {
-        self.learned_dials < limits.dials && self.rate.next_at(now) <= now
-    }
-
-    fn begin_learned(&mut self, addr: SocketAddr, now: Instant, limits: &Limits) -> (DialId, Dial) {
-        self.rate.charge(now, 1);
-        self.learned_dials += 1;
-        self.book.dialing(addr);
-        self.start(Goal::Connect(addr), None, now, limits)
-    }
-
-    /// A name of the user's has these addresses: all are dialed at once, and the first that answers is taken.
-    pub(crate) fn resolved(
-        &mut self,
-        target: TargetId,
-        addrs: &[SocketAddr],
-        now: Instant,
-        limits: &Limits,
-    ) -> Vec<(DialId, Dial)> {
-        self.targets.trying(target, addrs.len(), now);
-        addrs.iter().map(|addr| self.start(Goal::Connect(*addr), Some(target), now, limits)).collect()
-    }
-
-    fn start(
-        &mut self,
-        goal: Goal,
-        target: Option<TargetId>,
-        now: Instant,
-        limits: &Limits,
-    ) -> (DialId, Dial) {
-        let id = DialId(self.next_dial);
-        self.next_dial += 1;
-        let dial = Dial { goal, target, until: now + limits.connect };
-        self.dials.insert(id, dial.clone());
-        (id, dial)
-    }
-
-    /// The dial with this number is over.
-    pub(crate) fn finish(&mut self, id: DialId) -> Option<Dial> {
-        let dial = self.dials.remove(&id)?;
-        self.learned_dials -= usize::from(dial.target.is_none());
-        Some(dial)
-    }
-
-    /// The dials of this target, or all.
-    pub(crate) fn under_way(&self, target: Option<TargetId>) -> Vec<DialId> {
-        let wanted = self.dials.iter().filter(|(_, dial)| target.is_none() || dial.target == target);
-        wanted.map(|(id, _)| *id).collect()
-    }
-
-    /// The first dial that is out of time.
-    pub(crate) fn overdue(&self, now: Instant) -> Option<DialId> {
-        self.dials.iter().find(|(_, dial)| dial.until <= now).map(|(id, _)| *id)
-    }
-
-    /// An attempt of a node with these links, from its dial to the end of its greeting, brought no link. What to tell
-    /// the user.
-    pub(crate) fn failed(
-        &mut self,
-        (addr, target): (Option<SocketAddr>, Option<TargetId>),
-        attempt: Attempt,
-        stock: Stock,
-        now: Instant,
-        random: &mut impl Rng,
-        limits: &Limits,
-    ) -> Option<Notice> {
-        if let Some(target) = target {
-            return self.targets.ended(target, attempt, stock, now, random, limits);
-        }
-        let answered = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
-        self.book.failed(addr?, answered, stock.degree, now, random, limits);
-        None
-    }
-
-    /// A dial of ours reached this node.
-    pub(crate) fn reached(
-        &mut self,
-        addr: SocketAddr,
-        target: Option<TargetId>,
-        node_id: NodeId,
-        now: Instant,
+        cx: &mut Cx,
+        teller: &Teller,
+        records: &[PeerRecord],
+        census: &impl Census,
     ) {
-        match target {
-            Some(target) => self.targets.linked(target, node_id),
-            None => self.book.reached(addr, node_id, now),
+        for record in records {
+            let courtesy =
+                if teller.first { Duration::ZERO } else { COURTESY + uniform(&mut cx.random, COURTESY) };
+            let known = record.node_id.is_some_and(|id| id == cx.identity.node_id() || census.is_linked(id));
+            let Some(addr) = address_of(record).filter(|_| !known) else { continue };
+            if Some(addr) == cx.config.listen_addr {
+                continue;
+            }
+            let learned = self.learn(cx, addr, teller, record.node_id, cx.now + courtesy);
+            *(if learned { &mut self.counts.learned } else { &mut self.counts.passed_over }) += 1;
         }
     }
 
-    /// Whether this node is at an address that the user gave: a dial of ours has found it there.
-    pub(crate) fn is_anchor(&self, node_id: NodeId) -> bool {
-        self.targets.is_linked(node_id)
+    /// Takes what somebody says of an address, to be dialed from `next` on, within the budget of the connection. Whether it is
+    /// news.
+    fn learn(
+        &mut self,
+        cx: &Cx,
+        addr: SocketAddr,
+        teller: &Teller,
+        node_id: Option<NodeId>,
+        next: Instant,
+    ) -> bool {
+        let limits = cx.limits();
+        let budget = self
+            .learning
+            .entry(teller.conn)
+            .or_insert_with(|| TokenBucket::new(limits.learn_every, limits.learn_burst));
+        let rumour = Rumour { source: teller.node_id, dialed: teller.dialed, node_id };
+        let learned = budget.next_at(cx.now) <= cx.now
+            && is_credible(teller.ip, addr)
+            && !self.targets.contains(addr)
+            && self.book.learn(addr, rumour, next, limits);
+        if learned {
+            budget.charge(cx.now, 1);
+        }
+        learned
     }
 
-    /// A dial of ours reached ourselves. What to tell the user.
-    pub(crate) fn own(&mut self, addr: SocketAddr, target: Option<TargetId>) -> Option<Notice> {
-        match target {
-            Some(target) => self.targets.own(target),
+    /// Nothing is exchanged on this connection any more.
+    pub(crate) fn ended(&mut self, conn: ConnId) {
+        self.learning.remove(&conn);
+    }
+
+    /// Addresses to tell this newcomer of; none to one without a key, which is told of linked peers alone.
+    pub(crate) fn sample_for(&self, cx: &mut Cx, newcomer: NodeId) -> Vec<(SocketAddr, NodeId)> {
+        if !newcomer.is_of_key() {
+            return Vec::new();
+        }
+        self.book.sample(cx.config.limits.peers_sent, &mut cx.random)
+    }
+
+    /// The addresses of a name that the user gave: all are dialed at once, and the first that answers is taken.
+    pub(crate) fn resolved(&mut self, cx: &mut Cx, dial: DialId, addrs: &[SocketAddr], census: &impl Census) {
+        let Some(Dial { target: Some(target), .. }) = self.dials.finish(dial) else { return };
+        let addrs = &addrs[..addrs.len().min(MAX_RESOLVED)];
+        self.targets.trying(target, addrs.len(), cx.now);
+        for addr in addrs {
+            let goal = Goal::Connect(*addr);
+            let dial = self.dials.begin_target(goal.clone(), target, cx.now, cx.limits());
+            self.request(dial, goal);
+        }
+        // The resolution itself is over, and was one attempt.
+        self.target_failed(cx, target, DialError::NotResolved.into(), cx.now, census);
+    }
+
+    /// A dial is connected. Where it leads; none if nobody waits for it.
+    pub(crate) fn connected(&mut self, dial: DialId) -> Option<Dialed> {
+        match self.dials.finish(dial)? {
+            Dial { goal: Goal::Connect(addr), target, .. } => Some(Dialed { addr, target }),
+            Dial { goal: Goal::Resolve(_), .. } => None,
+        }
+    }
+
+    pub(crate) fn dial_failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
+        let Some(Dial { goal, target, .. }) = self.dials.finish(dial) else { return };
+        self.counts.dials_failed += 1;
+        match (goal, target) {
+            (_, Some(target)) => self.target_failed(cx, target, reason.into(), cx.now, census),
+            (Goal::Connect(addr), None) => {
+                self.not_linked(cx, Dialed { addr, target: None }, reason.into(), cx.now, census);
+            }
+            (Goal::Resolve(_), None) => {}
+        }
+    }
+
+    /// What was dialed is not linked; the next attempt comes no sooner than `again`.
+    pub(crate) fn not_linked(
+        &mut self,
+        cx: &mut Cx,
+        dialed: Dialed,
+        attempt: Attempt,
+        again: Instant,
+        census: &impl Census,
+    ) {
+        match dialed.target {
+            Some(target) => self.target_failed(cx, target, attempt, again, census),
             None => {
-                self.book.own(addr);
-                None
+                let answered = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
+                let Cx { random, config, .. } = cx;
+                let degree = census.degree();
+                self.book.failed(dialed.addr, answered, degree, again, random, &config.limits);
             }
         }
     }
 
-    /// A peer that is here listens at `addr` by its own word: it is dialed there when it is gone.
-    pub(crate) fn claimed(&mut self, addr: SocketAddr, by: NodeId, teller: IpAddr, limits: &Limits) {
-        if is_credible(teller, addr) && !self.targets.contains(addr) {
-            self.book.claimed(addr, by, limits);
+    fn target_failed(
+        &mut self,
+        cx: &mut Cx,
+        target: TargetId,
+        attempt: Attempt,
+        again: Instant,
+        census: &impl Census,
+    ) {
+        let stock = self.stock(cx, census);
+        let Cx { random, config, .. } = cx;
+        let news = self.targets.ended(target, attempt, stock, again, random, &config.limits);
+        self.events.extend(news);
+    }
+
+    /// A connection is now this peer's link.
+    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: Option<Dialed>) {
+        if let Some(dialed) = dialed {
+            self.reached(cx, dialed, peer.node_id);
+            if let Some(target) = dialed.target {
+                self.cancel(Some(target));
+            }
+        }
+        // It is dialed there when it is gone.
+        let teller = peer.remote_addr.ip().to_canonical();
+        if let Some(addr) = peer.listen_addr
+            && is_credible(teller, addr)
+            && !self.targets.contains(addr)
+        {
+            self.book.claimed(addr, peer.node_id, cx.limits());
         }
     }
 
-    /// A peer is gone, and these links are left.
-    pub(crate) fn left(
-        &mut self,
-        node_id: NodeId,
-        leaving: Leaving,
-        stock: Stock,
-        random: &mut impl Rng,
-        limits: &Limits,
-    ) {
-        self.book.left(node_id, leaving, stock.degree, random, limits);
-        self.targets.left(node_id, leaving, stock, random, limits);
+    /// A dial of ours reached this node.
+    pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
+        match dialed.target {
+            Some(target) => self.targets.linked(target, node_id),
+            None => self.book.reached(dialed.addr, node_id, cx.now),
+        }
+    }
+
+    /// A dial of ours reached ourselves.
+    pub(crate) fn reached_ourselves(&mut self, dialed: Dialed) {
+        match dialed.target {
+            Some(target) => self.events.extend(self.targets.own(target)),
+            None => self.book.own(dialed.addr),
+        }
+    }
+
+    /// A peer that was cut for breaking a rule is kept out for a while.
+    pub(crate) fn ban(&mut self, cx: &Cx, gone: &Departure) {
+        if gone.broke && gone.node_id.is_of_key() {
+            self.bans.cut(cx.now, gone.node_id, gone.ip, cx.limits());
+        }
+    }
+
+    /// Whether the peer on this connection was cut for breaking rules a while ago.
+    pub(crate) fn is_banned(&self, cx: &Cx, conn: ConnId, census: &impl Census) -> bool {
+        let link = census.link(conn).and_then(|link| Some((link.node_id?, link.ip)));
+        link.is_some_and(|(node_id, ip)| self.bans.contains(cx.now, node_id, ip))
+    }
+
+    /// A peer is linked no more.
+    pub(crate) fn unlinked(&mut self, cx: &mut Cx, gone: &Departure, census: &impl Census) {
+        let stock = self.stock(cx, census);
+        let Departure { again, lasted, full, broke, .. } = *gone;
+        let leaving = Leaving { at: cx.now, again, lasted, full, broke };
+        let Cx { random, config, .. } = cx;
+        let limits = &config.limits;
+        self.book.left(gone.node_id, leaving, stock.degree, random, limits);
+        self.targets.left(gone.node_id, leaving, stock, random, limits);
         if stock.degree < limits.degree_low {
             self.book.hurry(stock.degree, leaving.at, random, limits);
         }
@@ -317,44 +276,149 @@ impl Mesh {
         }
     }
 
-    /// The earliest time at which there is something to do; `room` as in [`begin`](Self::begin).
-    pub(crate) fn deadline(
-        &self,
-        now: Instant,
-        room: impl FnOnce() -> Room,
-        chores: Chores,
-        limits: &Limits,
-    ) -> Option<(Instant, TimerKind)> {
-        let target = self.targets.first_due().map(|(at, _)| (at, TimerKind::Dial));
-        let free = self.learned_dials < limits.dials && self.book.has_due();
-        let learned = if free { self.book.first_due(room()) } else { None };
-        let learned = learned.map(|at| (at.max(self.rate.next_at(now)), TimerKind::Dial));
-        // All dials have the same time, so the first begun ends first.
-        let connect = self.dials.first_key_value().map(|(_, dial)| (dial.until, TimerKind::Connect));
-        let chore = self.upkeep.deadline(chores).map(|at| (at, TimerKind::Upkeep));
+    /// Gives up the dials of this target, or all.
+    pub(crate) fn cancel(&mut self, target: Option<TargetId>) {
+        for dial in self.dials.of(target) {
+            self.dials.finish(dial);
+            self.events.push_back(Event::Cancel(dial));
+        }
+    }
+
+    /// Dials whose time is up have failed.
+    pub(crate) fn timeout(&mut self, cx: &mut Cx, census: &impl Census) {
+        while let Some(dial) = self.dials.overdue(cx.now) {
+            self.events.push_back(Event::Cancel(dial));
+            self.dial_failed(cx, dial, DialError::TimedOut, census);
+        }
+    }
+
+    /// Begins the dials that are due and for which there is a place.
+    pub(crate) fn dial(&mut self, cx: &mut Cx, census: &impl Census) {
+        while !cx.stopping {
+            let room = self.room(cx, census);
+            let Some((goal, target)) = self.pick(cx, room) else { return };
+            let limits = cx.limits();
+            let dial = match target {
+                None => match goal {
+                    Goal::Connect(addr) => self.dials.begin_learned(addr, cx.now, limits),
+                    Goal::Resolve(_) => return,
+                },
+                Some(target) => {
+                    self.targets.trying(target, 1, cx.now);
+                    let dial = self.dials.begin_target(goal.clone(), target, cx.now, limits);
+                    if let Goal::Connect(addr) = goal
+                        && let Some(node_id) = linked_by_dial_to(addr, census)
+                    {
+                        self.dials.finish(dial);
+                        self.targets.linked(target, node_id);
+                        continue;
+                    }
+                    dial
+                }
+            };
+            self.request(dial, goal);
+        }
+    }
+
+    /// The next address that is due, and whose place there is.
+    fn pick(&mut self, cx: &mut Cx, room: book::Room) -> Option<(Goal, Option<TargetId>)> {
+        if let Some((_, target)) = self.targets.first_due().filter(|(at, _)| *at <= cx.now) {
+            let goal = match self.targets.addr(target) {
+                PeerAddr::Ip(addr) => Goal::Connect(addr),
+                name => Goal::Resolve(name),
+            };
+            return Some((goal, Some(target)));
+        }
+        if !self.dials.may_begin_learned(cx.now, cx.limits()) {
+            return None;
+        }
+        let addr = self.book.pick_due(cx.now, room, &mut cx.random)?;
+        self.book.dialing(addr);
+        Some((Goal::Connect(addr), None))
+    }
+
+    /// Asks the driver for it.
+    fn request(&mut self, dial: DialId, goal: Goal) {
+        self.counts.dials += u64::from(matches!(goal, Goal::Connect(_)));
+        self.events.push_back(match goal {
+            Goal::Connect(addr) | Goal::Resolve(PeerAddr::Ip(addr)) => Event::Dial { dial, addr },
+            Goal::Resolve(PeerAddr::Host { host, port }) => Event::Resolve { dial, host, port },
+        });
+    }
+
+    /// When there is something to do next, and what.
+    pub(crate) fn deadline(&self, cx: &Cx, census: &impl Census) -> Option<(Instant, Timer)> {
+        if cx.stopping {
+            return None;
+        }
+        let target = self.targets.first_due().map(|(at, _)| (at, Timer::Dial));
+        let free = self.dials.next_learned_at(cx.now, cx.limits()).filter(|_| self.book.has_due());
+        let learned = free.and_then(|free| {
+            let due = self.book.first_due(self.room_later(cx, census))?;
+            Some((due.max(free), Timer::Dial))
+        });
+        let connect = self.dials.deadline().map(|at| (at, Timer::Connect));
+        let chore = self.upkeep.deadline(self.chores(cx, census)).map(|at| (at, Timer::Upkeep));
         [target, learned, connect, chore].into_iter().flatten().min()
     }
 
-    /// How much is in each of its stores.
-    pub(crate) fn stores(&self) -> [(Store, usize); 4] {
+    /// How full each bounded thing is.
+    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 5] {
         [
-            (Store::Dials, self.learned_dials),
-            (Store::Book, self.book.len()),
-            (Store::BookPerSource, self.book.most_per_source()),
-            (Store::Shunned, self.shunned.len()),
+            (Capacity::DegreeHigh, self.accepted_degree(census)),
+            (Capacity::Dials, self.dials.learned()),
+            (Capacity::Book, self.book.len()),
+            (Capacity::BookPerSource, self.book.most_per_source()),
+            (Capacity::Banned, self.bans.len()),
         ]
     }
 
-    /// What is known of addresses.
-    pub(crate) fn book_status(&self) -> BookStatus {
-        self.book.status(self.learned_dials)
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Addresses known, of these linked now, and of these being dialed.
+    pub(crate) fn book_sizes(&self) -> (usize, usize, usize) {
+        (self.book.len(), self.book.linked(), self.dials.learned())
+    }
+
+    /// The resolutions and dials under way.
+    #[cfg(test)]
+    pub(crate) fn under_way(&self) -> Vec<DialId> {
+        self.dials.of(None)
+    }
+
+    /// Whether an address of a peer without a key may be dialed when it is due.
+    #[cfg(test)]
+    pub(crate) fn has_room_for_keyless(&self, cx: &Cx, census: &impl Census) -> bool {
+        self.room_later(cx, census).keyless
+    }
+
+    /// Addresses of others than `node_id` that are worth a dial.
+    #[cfg(test)]
+    pub(crate) fn worth_dialing(&self, node_id: NodeId) -> usize {
+        self.book.fresh_but(node_id)
     }
 
     /// Compares the indexes with what they are indexes of.
     pub(crate) fn is_consistent(&self) -> bool {
-        let learned = self.dials.values().filter(|dial| dial.target.is_none()).count();
-        learned == self.learned_dials && self.book.is_consistent()
+        self.dials.is_consistent() && self.book.is_consistent()
     }
+}
+
+/// The peer that is linked by our own dial to this address.
+fn linked_by_dial_to(addr: SocketAddr, census: &impl Census) -> Option<NodeId> {
+    let dialed = |dialed: Option<Dialed>| dialed.is_some_and(|dialed| dialed.addr == addr);
+    census.links().find(|link| link.linked && dialed(link.dialed))?.node_id
+}
+
+/// Where a record says that its peer listens.
+fn address_of(record: &PeerRecord) -> Option<SocketAddr> {
+    let mut addr = record.listen_addr?;
+    if addr.ip().is_unspecified() {
+        addr.set_ip(record.remote_addr?.ip());
+    }
+    Some(addr)
 }
 
 /// The attempt failed before there was a connection.

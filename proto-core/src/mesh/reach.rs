@@ -15,7 +15,7 @@ enum Reach {
 
 /// Whether an address that `teller` tells of may be dialed: a port of 1024 and up, and no address of a closer class
 /// than the teller's own (SPEC 5.3). A teller on this machine sees what we see.
-pub(crate) fn is_credible(teller: IpAddr, addr: SocketAddr) -> bool {
+pub(super) fn is_credible(teller: IpAddr, addr: SocketAddr) -> bool {
     let teller = reach(teller);
     let credible = match reach(addr.ip()) {
         Reach::Nowhere => false,

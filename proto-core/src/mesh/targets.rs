@@ -7,19 +7,16 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::admission::Stock;
 use super::backoff::Backoff;
-use super::{Leaving, Stock};
-use crate::random::uniform;
+use super::book::Leaving;
+use super::event::{Attempt, Event, TargetNews};
+use crate::model::{Instant, Limits, NodeId, PeerAddr, TargetId, uniform};
 use crate::wire::ByeCode;
-use crate::{DialError, Instant, Limits, NodeId, Notice, PeerAddr};
-
-/// One of the user's addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TargetId(usize);
 
 /// All of them, in the order given.
 #[derive(Debug, Default)]
-pub(crate) struct Targets {
+pub(super) struct Targets {
     list: Vec<Target>,
     /// Those that wait, the most urgent first: an index.
     due: BTreeSet<(Instant, TargetId)>,
@@ -55,17 +52,9 @@ enum Told {
     TurnedAway,
 }
 
-/// How an attempt at one of a target's addresses ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Attempt {
-    Failed(DialError),
-    NotAChatNode,
-    TurnedAway(ByeCode),
-}
-
 impl Targets {
     /// Adds an address, to be dialed now; one that is there already and waits is dialed now, too. False: no room.
-    pub(crate) fn add(&mut self, addr: PeerAddr, now: Instant, limits: &Limits) -> bool {
+    pub(super) fn add(&mut self, addr: PeerAddr, now: Instant, limits: &Limits) -> bool {
         if let Some(index) = self.list.iter().position(|target| target.addr == addr) {
             if matches!(self.list[index].state, State::Waiting { .. }) {
                 self.list[index].told = None;
@@ -83,27 +72,27 @@ impl Targets {
     }
 
     /// Whether the user gave this very address.
-    pub(crate) fn contains(&self, addr: SocketAddr) -> bool {
+    pub(super) fn contains(&self, addr: SocketAddr) -> bool {
         self.list.iter().any(|target| target.addr == PeerAddr::Ip(addr))
     }
 
     /// Whether one of them has not answered yet, and has not failed to either.
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(super) fn is_awaited(&self) -> bool {
         let open = |state| matches!(state, State::Waiting { .. } | State::Trying { .. });
         self.list.iter().any(|target| open(target.state) && target.backoff.is_fresh())
     }
 
     /// The one that is due first.
-    pub(crate) fn first_due(&self) -> Option<(Instant, TargetId)> {
+    pub(super) fn first_due(&self) -> Option<(Instant, TargetId)> {
         self.due.first().copied()
     }
 
-    pub(crate) fn addr(&self, id: TargetId) -> PeerAddr {
+    pub(super) fn addr(&self, id: TargetId) -> PeerAddr {
         self.list[id.0].addr.clone()
     }
 
     /// Attempts begin, this many at once.
-    pub(crate) fn trying(&mut self, id: TargetId, more: usize, now: Instant) {
+    pub(super) fn trying(&mut self, id: TargetId, more: usize, now: Instant) {
         let state = match self.list[id.0].state {
             State::Trying { open, since } => State::Trying { open: open + more, since },
             State::Waiting { .. } => State::Trying { open: more, since: now },
@@ -113,7 +102,7 @@ impl Targets {
     }
 
     /// One attempt ended without a link; after the last of them the target waits. What to tell the user.
-    pub(crate) fn ended(
+    pub(super) fn ended(
         &mut self,
         id: TargetId,
         attempt: Attempt,
@@ -121,7 +110,7 @@ impl Targets {
         now: Instant,
         random: &mut impl Rng,
         limits: &Limits,
-    ) -> Option<Notice> {
+    ) -> Option<Event> {
         let State::Trying { open, since } = self.list[id.0].state else { return None };
         if open > 1 {
             self.set(id, State::Trying { open: open - 1, since });
@@ -134,21 +123,20 @@ impl Targets {
         self.tell(id, attempt)
     }
 
-    fn tell(&mut self, id: TargetId, attempt: Attempt) -> Option<Notice> {
+    fn tell(&mut self, id: TargetId, attempt: Attempt) -> Option<Event> {
         let Target { addr, told, .. } = &mut self.list[id.0];
-        let target = addr.clone();
-        let (news, notice) = match attempt {
-            Attempt::Failed(reason) => (Told::Unreachable, Notice::Unreachable { target, reason }),
-            Attempt::NotAChatNode => (Told::NotAChatNode, Notice::NotAChatNode { target }),
-            Attempt::TurnedAway(code) => (Told::TurnedAway, Notice::TurnedAway { target, code }),
+        let news = match attempt {
+            Attempt::Failed(_) => Told::Unreachable,
+            Attempt::NotAChatNode => Told::NotAChatNode,
+            Attempt::TurnedAway(_) => Told::TurnedAway,
         };
         let fresh = *told != Some(news);
         *told = Some(news);
-        fresh.then_some(notice)
+        fresh.then(|| Event::Target { target: addr.clone(), news: TargetNews::Failed(attempt) })
     }
 
     /// This peer answers at the target, or listens there by its own word.
-    pub(crate) fn linked(&mut self, id: TargetId, node_id: NodeId) {
+    pub(super) fn linked(&mut self, id: TargetId, node_id: NodeId) {
         if self.list[id.0].state != State::Own {
             self.list[id.0].told = None;
             self.set(id, State::Linked(node_id));
@@ -156,19 +144,19 @@ impl Targets {
     }
 
     /// The target is this node. What to tell the user.
-    pub(crate) fn own(&mut self, id: TargetId) -> Option<Notice> {
+    pub(super) fn own(&mut self, id: TargetId) -> Option<Event> {
         let fresh = self.list[id.0].state != State::Own;
         self.set(id, State::Own);
-        fresh.then(|| Notice::IsSelf { target: self.addr(id) })
+        fresh.then(|| Event::Target { target: self.addr(id), news: TargetNews::IsSelf })
     }
 
     /// Whether a dial of ours to one of them has reached this node, which is here.
-    pub(crate) fn is_linked(&self, node_id: NodeId) -> bool {
+    pub(super) fn is_linked(&self, node_id: NodeId) -> bool {
         self.list.iter().any(|target| target.state == State::Linked(node_id))
     }
 
     /// A peer is gone: what was linked to it is dialed again.
-    pub(crate) fn left(
+    pub(super) fn left(
         &mut self,
         node_id: NodeId,
         leaving: Leaving,
@@ -190,7 +178,7 @@ impl Targets {
     }
 
     /// There are too few links: none waits for longer than that allows.
-    pub(crate) fn hurry(&mut self, now: Instant, random: &mut impl Rng, limits: &Limits) {
+    pub(super) fn hurry(&mut self, now: Instant, random: &mut impl Rng, limits: &Limits) {
         for index in 0..self.list.len() {
             if let State::Waiting { next } = self.list[index].state
                 && next > now + limits.backoff_user

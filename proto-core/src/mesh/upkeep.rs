@@ -4,23 +4,21 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
-use crate::random::uniform;
-use crate::rate::TokenBucket;
-use crate::{Instant, Limits};
+use crate::model::{Instant, Limits, TokenBucket, uniform};
 
 /// When each chore is due.
 #[derive(Debug)]
-pub(crate) struct Upkeep {
+pub(super) struct Upkeep {
     trim: Instant,
     explore: Instant,
     refresh: Instant,
     /// Links that make room for newcomers.
-    pub(crate) displaced: TokenBucket,
+    pub(super) displaced: TokenBucket,
 }
 
 /// Something to do now and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chore {
+pub(super) enum Chore {
     /// Close a link of too many.
     Trim,
     /// Dial an address of which it is not known whether anybody is there.
@@ -31,14 +29,14 @@ pub(crate) enum Chore {
 
 /// The chores that there is reason for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chores {
-    pub(crate) trim: bool,
-    pub(crate) explore: bool,
-    pub(crate) refresh: bool,
+pub(super) struct Chores {
+    pub(super) trim: bool,
+    pub(super) explore: bool,
+    pub(super) refresh: bool,
 }
 
 impl Upkeep {
-    pub(crate) fn new(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
+    pub(super) fn new(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
         Self {
             trim: now,
             explore: now + jittered(random, limits.explore_every),
@@ -48,7 +46,7 @@ impl Upkeep {
     }
 
     /// The next chore that is due, which is due again later.
-    pub(crate) fn next(
+    pub(super) fn next(
         &mut self,
         now: Instant,
         wanted: Chores,
@@ -71,7 +69,7 @@ impl Upkeep {
     }
 
     /// When the first of them is due.
-    pub(crate) fn deadline(&self, wanted: Chores) -> Option<Instant> {
+    pub(super) fn deadline(&self, wanted: Chores) -> Option<Instant> {
         let times =
             [(wanted.trim, self.trim), (wanted.explore, self.explore), (wanted.refresh, self.refresh)];
         times.into_iter().filter(|(wanted, _)| *wanted).map(|(_, at)| at).min()

@@ -1,141 +1,137 @@
 //! What can be seen of a node from outside.
 
-use alloc::sync::Arc;
-
 use super::Node;
-use super::entries::context;
-use crate::gossip::{Context, Role, Standing};
-use crate::link::Link;
-use crate::{
-    EntriesStatus, Entry, GapStatus, LinkRole, LinkStatus, NodeId, Stats, Status, Store, StoreStatus,
-    TreeStatus,
+use crate::chat::Standing;
+use crate::contract::{
+    BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Stats, Status, TreeStatus,
 };
+use crate::model::Capacity;
 
-impl Node {
-    /// The entries that it holds, in the order of the conversation.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
-        self.log.iter()
+pub(super) fn stats(node: &Node) -> Stats {
+    let (conns, mesh, chat, v1) =
+        (node.conns.counts(), node.mesh.counts(), node.chat.counts(), node.v1.counts());
+    let (log, gossip) = node.chat.lost();
+    Stats {
+        delivered: node.delivered,
+        said: chat.said,
+        signed: chat.signed,
+        entries: chat.entries,
+        entries_again: chat.entries_again,
+        entries_dropped: chat.entries_dropped,
+        entries_put_off: chat.entries_put_off,
+        entries_evicted: log.evicted,
+        ids_forgotten: log.ids + gossip.ids,
+        authors_forgotten: log.authors,
+        epochs_forgotten: log.epochs,
+        gaps_forgotten: log.gaps,
+        entries_over_rate: chat.entries_over_rate,
+        entries_sent: chat.entries_sent,
+        entries_not_pushed: chat.entries_not_pushed,
+        announcements_dropped: gossip.announcements,
+        asks_dropped: gossip.asks,
+        told_in_lines: v1.told_in_lines,
+        brought_in: v1.brought_in,
+        lines_dropped: v1.dropped,
+        lines_forgotten: v1.forgotten,
+        gaps: chat.gaps,
+        syncs: chat.syncs,
+        syncs_given_up: node.chat.syncs_given_up(),
+        syncs_refused: node.chat.syncs_refused(),
+        roots_passed_over: gossip.roots,
+        busy: conns.busy,
+        unknown_frames: conns.unknown_frames,
+        violations: conns.violations,
+        malformed: conns.malformed,
+        accepted: conns.accepted,
+        dials: mesh.dials,
+        dials_failed: mesh.dials_failed,
+        evicted: conns.evicted,
+        turned_away: mesh.turned_away,
+        shunned: conns.banned,
+        displaced: mesh.displaced,
+        trimmed: mesh.trimmed,
+        explored: mesh.explored,
+        slow: conns.slow,
+        silent: conns.silent,
+        duplicates: conns.duplicates,
+        learned: mesh.learned,
+        passed_over: mesh.passed_over,
+        pauses: conns.pauses,
     }
+}
 
-    /// Its counters.
-    pub fn stats(&self) -> Stats {
-        let (of_log, of_gossip) = (self.log.lost(), self.gossip.lost());
-        Stats {
-            entries_evicted: of_log.evicted,
-            ids_forgotten: of_log.ids + of_gossip.ids,
-            authors_forgotten: of_log.authors,
-            epochs_forgotten: of_log.epochs,
-            gaps_forgotten: of_log.gaps,
-            announcements_dropped: of_gossip.announcements,
-            asks_dropped: of_gossip.asks,
-            roots_passed_over: of_gossip.roots,
-            syncs_given_up: self.reconciler.given_up(),
-            syncs_refused: self.reconciler.refused(),
-            lines_dropped: self.bridge.dropped(),
-            lines_forgotten: self.bridge.forgotten(),
-            ..self.counted.clone()
-        }
-    }
+pub(super) fn capacities(node: &Node) -> impl Iterator<Item = (Capacity, usize)> {
+    node.conns
+        .capacities(&node.cx)
+        .into_iter()
+        .chain(node.mesh.capacities(&node.conns))
+        .chain(node.chat.capacities())
+        .chain(node.v1.capacities())
+}
 
-    /// How much is in each store that others can fill; never more than its [bound](Store::bound) once the actions that follow
-    /// from an input are polled.
-    pub fn stores(&self) -> impl Iterator<Item = (Store, usize)> {
-        self.link_stores()
-            .into_iter()
-            .chain(self.mesh.stores())
-            .chain(self.log.stores())
-            .chain(self.gossip.stores())
-            .chain(self.bridge.stores())
+pub(super) fn status(node: &Node) -> Status {
+    let sizes = node.chat.sizes();
+    let (known, linked, dialing) = node.mesh.book_sizes();
+    let Standing { root, distance, parent, children } = node.chat.standing(&node.cx);
+    let capacity = |(capacity, holds): (Capacity, usize)| CapacityStatus {
+        capacity,
+        holds,
+        bound: capacity.bound(node.cx.limits()),
+    };
+    Status {
+        node_id: node.id(),
+        key: node.key(),
+        uname: node.uname().clone(),
+        listen_addr: node.config().listen_addr,
+        clock_ahead_ms: node.chat.clock_ahead_ms(&node.cx),
+        links: links(node).collect(),
+        pending: node.conns.pending(),
+        book: BookStatus { known, linked, dialing },
+        tree: TreeStatus { root, distance, parent, children },
+        entries: EntriesStatus {
+            held: sizes.held,
+            bytes: sizes.bytes,
+            early: sizes.early,
+            parked: sizes.parked,
+            authors: sizes.authors,
+            seen: sizes.seen,
+            awaited: sizes.awaited,
+        },
+        gaps: gaps(node).take(Status::MAX_GAPS).collect(),
+        capacities: capacities(node).map(capacity).collect(),
+        stats: stats(node),
     }
+}
 
-    fn link_stores(&self) -> [(Store, usize); 12] {
-        let pending = self.links.values().filter(|link| !link.is_outbound() && link.is_greeting());
-        let limits = &self.config.limits;
-        let malformed = self.links.values().map(|link| link.malformed_lately(self.now, limits));
-        let most = |of: fn(&Link) -> usize| self.links.values().map(of).max().unwrap_or(0);
-        [
-            (Store::Connections, self.links.len()),
-            (Store::Pending, pending.count()),
-            (Store::Held, self.places_taken()),
-            (Store::DegreeHigh, self.accepted_degree()),
-            (Store::PeersWithKey, self.roster.degree()),
-            (Store::Buffers, self.buffered),
-            (Store::QueueHard, most(|link| link.queue.bytes())),
-            (Store::Line, most(Link::unfinished)),
-            (Store::Malformed, malformed.max().unwrap_or(0)),
-            (Store::Probes, most(Link::probes)),
-            (Store::Rates, self.rates.len()),
-            (Store::Syncs, self.reconciler.begun()),
-        ]
-    }
+fn links(node: &Node) -> impl Iterator<Item = LinkStatus> {
+    node.conns.summaries(&node.cx).map(|link| LinkStatus {
+        role: match link.peer.key {
+            Some(_) => node.chat.role(&node.cx, link.peer.node_id).into(),
+            None => LinkRole::Lines,
+        },
+        conn: link.conn,
+        peer: link.peer,
+        state: link.health.into(),
+        dialed: link.dialed,
+        round_trip: link.round_trip,
+        queued: link.queued,
+    })
+}
 
-    /// All that it can tell of itself.
-    pub fn status(&self) -> Status {
-        let sizes = self.log.sizes();
-        let gaps = self.log.gaps().take(Status::MAX_GAPS);
-        Status {
-            node_id: self.id(),
-            key: self.key(),
-            uname: self.config.uname.clone(),
-            listen_addr: self.config.listen_addr,
-            clock_ahead_ms: self.skew.ahead_ms(self.config.limits.clock_tolerance),
-            links: self.link_statuses().collect(),
-            pending: self.links.values().filter(|link| link.is_pending()).count(),
-            book: self.mesh.book_status(),
-            tree: self.tree_status(),
-            entries: EntriesStatus {
-                held: sizes.held,
-                bytes: sizes.bytes,
-                early: sizes.early,
-                parked: sizes.parked,
-                authors: sizes.authors,
-                seen: self.gossip.seen(),
-                awaited: self.gossip.awaited(),
-            },
-            gaps: gaps
-                .map(|gap| GapStatus {
-                    node_id: gap.key.node_id(),
-                    uname: gap.uname,
-                    epoch: gap.epoch,
-                    from: gap.from,
-                    to: gap.to,
-                })
-                .collect(),
-            stores: self
-                .stores()
-                .map(|(store, holds)| StoreStatus { store, holds, bound: store.bound(&self.config.limits) })
-                .collect(),
-            stats: self.stats(),
-        }
-    }
+fn gaps(node: &Node) -> impl Iterator<Item = GapStatus> {
+    node.chat.gaps().map(|gap| GapStatus {
+        node_id: gap.key.node_id(),
+        uname: gap.uname,
+        epoch: gap.epoch,
+        from: gap.from,
+        to: gap.to,
+    })
+}
 
-    fn tree_status(&self) -> TreeStatus {
-        let Standing { root, distance, parent, children } = self.gossip.standing(context!(self));
-        TreeStatus { root, distance, parent, children }
-    }
-
-    fn role(&self, peer: NodeId) -> LinkRole {
-        match self.gossip.role(context!(self), peer) {
-            Role::Parent => LinkRole::Parent,
-            Role::Child => LinkRole::Child,
-            Role::Announce => LinkRole::Announce,
-        }
-    }
-
-    fn link_statuses(&self) -> impl Iterator<Item = LinkStatus> {
-        self.roster.iter().filter_map(|peer| {
-            let conn = peer.active;
-            let link: &Link = self.links.get(&conn)?;
-            let info = &peer.info;
-            Some(LinkStatus {
-                conn,
-                peer: info.clone(),
-                state: link.state(self.now, &self.config.limits),
-                dialed: link.is_outbound(),
-                round_trip: link.round_trip,
-                queued: link.queue.bytes(),
-                role: if info.key.is_some() { self.role(info.node_id) } else { LinkRole::Lines },
-            })
-        })
-    }
+/// Compares every index with what it is an index of. What is slow where there is much is left to its own tests there.
+pub(super) fn is_consistent(node: &Node) -> bool {
+    let small = node.chat.sizes().held <= 100;
+    node.conns.is_consistent(&node.cx)
+        && node.mesh.is_consistent()
+        && (!small || (node.chat.is_consistent() && node.v1.is_consistent()))
 }

@@ -11,7 +11,7 @@ use super::{
     ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE,
     MAX_LINKS, PeerRecord, Token, TreeClaim,
 };
-use crate::{EntryId, MAX_NUMBER, Name, NodeId, Sealed, Signature};
+use crate::model::{EntryId, MAX_NUMBER, Name, NodeId, Sealed, Signature};
 
 /// What a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,6 @@ fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
         "TREE" => Frame::Tree(tree(filled()?).ok_or(FrameError::Tree)?),
         "LINKS" => Frame::Links(links(payload.ok_or(FrameError::NoPayload)?)?),
         "SYNC" => Frame::Sync(URL_SAFE_NO_PAD.decode(filled()?).map_err(|_| FrameError::Base64)?),
-        #[cfg(feature = "plumtree")]
-        "PRUNE" => Frame::Prune,
         "PROOF" => Frame::Proof(Signature::new(filled()?).ok_or(FrameError::Base64)?),
         "" if payload.is_none() => return Ok(Parsed::Blank),
         _ => return Ok(Parsed::Unknown),

@@ -6,11 +6,11 @@ use core::fmt;
 use base64::display::Base64Display;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::json::write_string;
 use super::{
     ByeCode, Frame, Hello, Join, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE, MAX_LINE, MAX_LINKS, PeerRecord,
     TreeClaim,
 };
+use crate::model::{write_display, write_string};
 
 impl Frame<'_> {
     /// Appends the frame's line with its end.
@@ -34,8 +34,6 @@ impl Frame<'_> {
             Self::Ihave(ids) => write_ids(out, b"IHAVE|", ids, MAX_IHAVE),
             Self::Graft(ids) => write_ids(out, b"GRAFT|", ids, MAX_GRAFT),
             Self::Tree(claim) => write_tree(out, claim),
-            #[cfg(feature = "plumtree")]
-            Self::Prune => out.extend_from_slice(b"PRUNE|"),
             Self::Sync(bytes) => {
                 out.extend_from_slice(b"SYNC|");
                 write_display(out, Base64Display::new(bytes, &URL_SAFE_NO_PAD));
@@ -128,19 +126,4 @@ fn write_text(out: &mut Vec<u8>, head: &[u8], text: &str) {
         out.push(b' ');
         out.extend_from_slice(line.as_bytes());
     }
-}
-
-/// Appends what is displayed.
-pub(crate) fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
-    struct Appender<'a>(&'a mut Vec<u8>);
-
-    impl fmt::Write for Appender<'_> {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0.extend_from_slice(text.as_bytes());
-            Ok(())
-        }
-    }
-
-    // Appending to a vector does not fail.
-    let _ = fmt::write(&mut Appender(out), format_args!("{value}"));
 }

@@ -1,8 +1,7 @@
-//! The one JSON object of the protocol, read and written.
+//! The one JSON object of the protocol, read.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -148,47 +147,5 @@ impl<'de> Visitor<'de> for ValueVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         while map.next_entry::<Value<'de>, Value<'de>>()?.is_some() {}
         Ok(Value::Other)
-    }
-}
-
-/// Writes `text` as a JSON string, with a `;` as `\u003b`: version 1 nodes split `PEERS` at every `;`.
-pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..0x20 | b';' => {
-                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
-            _ => out.push(byte),
-        }
-    }
-    out.push(b'"');
-}
-
-/// How many bytes [`write_string`] writes.
-pub(crate) fn json_len(text: &str) -> usize {
-    let len = |byte| match byte {
-        b'"' | b'\\' => 2,
-        0..0x20 | b';' => 6,
-        _ => 1,
-    };
-    2 + text.bytes().map(len).sum::<usize>()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strings_are_written_as_json_without_a_semicolon() {
-        let every: String = (0..0x300).filter_map(char::from_u32).chain("😀;;".chars()).collect();
-        let mut out = Vec::new();
-        write_string(&mut out, &every);
-        assert!(!out.contains(&b';') && !out.contains(&b'\n'));
-        assert_eq!(out.len(), json_len(&every));
-        assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), every);
     }
 }

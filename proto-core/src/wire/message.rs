@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
-use crate::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
+use crate::model::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
 
 /// One frame, read or to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +37,17 @@ pub enum Frame<'a> {
     Tree(TreeClaim),
     /// One message of a set reconciliation.
     Sync(Vec<u8>),
-    /// Announce to me from now on: plain Plumtree, for comparison alone.
-    #[cfg(feature = "plumtree")]
-    Prune,
+}
+
+/// A frame of the conversation: peers that have proven their keys alone send these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ChatFrame<'a> {
+    Chat(Sealed<'a>),
+    Links(Vec<NodeId>),
+    Ihave(Vec<EntryId>),
+    Graft(Vec<EntryId>),
+    Tree(TreeClaim),
+    Sync(Vec<u8>),
 }
 
 /// The payload of `JOIN`.

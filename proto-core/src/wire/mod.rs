@@ -10,14 +10,11 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::MAX_LINE;
 pub use decode::{Parsed, parse};
-pub(crate) use encode::write_display;
-pub(crate) use json::{json_len, write_string};
 pub use line::{Chunk, Line, LineReader, LineTooLong};
+pub(crate) use message::ChatFrame;
 pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token, TreeClaim};
-
-/// The longest line, in bytes with its end (SPEC section 6).
-pub const MAX_LINE: usize = 65_536;
 
 /// The longest address, in bytes (SPEC section 6).
 const MAX_ADDRESS: usize = 261;

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::Name;
+use crate::model::Name;
 
 const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 

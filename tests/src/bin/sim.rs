@@ -49,9 +49,6 @@ enum Command {
         /// Addresses that each node's user gives.
         #[arg(long, default_value_t = 3)]
         contacts: u32,
-        /// Plain Plumtree in the place of the rooted tree; needs `--features plumtree`.
-        #[arg(long)]
-        plumtree: bool,
         /// Who speaks.
         #[arg(long, value_enum, default_value_t = Senders::Random)]
         senders: Senders,
@@ -176,13 +173,10 @@ fn carry_out(command: Command, changes: &Changes, jobs: usize) -> io::Result<Exi
     let text = match command {
         Command::Run(args) => return run_seeds(&args, changes, jobs),
         Command::Replay { file } => return replay_trace(file),
-        Command::Spread { plumtree: true, .. } if !cfg!(feature = "plumtree") => {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "built without the feature `plumtree`"));
-        }
-        Command::Spread { nodes, contacts, plumtree, senders, rounds, seeds } => {
+        Command::Spread { nodes, contacts, senders, rounds, seeds } => {
             let random_senders = senders == Senders::Random;
             spread::run(&spread::Options {
-                network: Steady { contacts, plumtree, ..Steady::new(nodes, &changes.limits) },
+                network: Steady { contacts, ..Steady::new(nodes, &changes.limits) },
                 random_senders,
                 rounds,
                 seeds,

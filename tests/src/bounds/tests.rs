@@ -23,12 +23,13 @@ fn world() -> World {
 #[test]
 fn what_is_at_its_bound_is_within_it_and_one_more_is_not() {
     let limits = Limits::default();
-    for store in Store::ALL {
-        let bound = store.bound(&limits);
-        let with =
-            |holds| over(Store::ALL.map(|other| (other, if other == store { holds } else { 0 })), &limits);
+    for capacity in Capacity::ALL {
+        let bound = capacity.bound(&limits);
+        let with = |holds| {
+            over(Capacity::ALL.map(|other| (other, if other == capacity { holds } else { 0 })), &limits)
+        };
         assert_eq!(with(bound), None);
-        assert_eq!(with(bound + 1), Some(format!("{store:?} holds {}, above {bound}", bound + 1)));
+        assert_eq!(with(bound + 1), Some(format!("{capacity:?} holds {}, above {bound}", bound + 1)));
     }
 }
 
@@ -37,24 +38,24 @@ fn every_bound_follows_the_limit_of_its_name() {
     let limits = Limits::default();
     let fields = serde_json::to_value(&limits).unwrap();
     let mut found = 0;
-    for store in Store::ALL {
-        let name = serde_json::to_value(store).unwrap();
+    for capacity in Capacity::ALL {
+        let name = serde_json::to_value(capacity).unwrap();
         let Some(field) = fields.get(name.as_str().unwrap()) else { continue };
         let mut more = fields.clone();
         more[name.as_str().unwrap()] = (field.as_u64().unwrap() + 7).into();
         let more: Limits = serde_json::from_value(more).unwrap();
-        assert_eq!(store.bound(&more), store.bound(&limits) + 7, "{store:?}");
-        assert!(store.bound(&limits) as u64 >= field.as_u64().unwrap(), "{store:?}");
+        assert_eq!(capacity.bound(&more), capacity.bound(&limits) + 7, "{capacity:?}");
+        assert!(capacity.bound(&limits) as u64 >= field.as_u64().unwrap(), "{capacity:?}");
         found += 1;
     }
-    assert_eq!(found, 32, "of {}", Store::ALL.len());
+    assert_eq!(found, 32, "of {}", Capacity::ALL.len());
 }
 
 #[test]
 fn a_node_is_held_to_its_bounds() {
     let world = world();
     let node = world.host(0).node().unwrap();
-    assert_eq!(over(node.stores(), &Limits::default()), None);
+    assert_eq!(over(node.capacities(), &Limits::default()), None);
     type Lower = fn(&mut Limits);
     let lowered: [(&str, Lower); 7] = [
         ("Connections holds 1, above 0", |l| {
@@ -71,7 +72,7 @@ fn a_node_is_held_to_its_bounds() {
     for (expected, lower) in lowered {
         let mut limits = Limits::default();
         lower(&mut limits);
-        assert_eq!(over(node.stores(), &limits).as_deref(), Some(expected));
+        assert_eq!(over(node.capacities(), &limits).as_deref(), Some(expected));
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proto_core::wire::{Frame, Hello, Join, MAX_GRAFT, PeerRecord, Token};
 use proto_core::{
-    Action, Entry, EntryId, Input, Instant, LinkState, MAX_NUMBER, NodeId, Sealed, Signature, Store,
+    Action, Capacity, Entry, EntryId, Input, Instant, LinkState, MAX_NUMBER, NodeId, Sealed, Signature,
 };
 
 use super::node::{SECRET, World, address, name};
@@ -124,7 +124,7 @@ impl World {
         let mut status = self.node.status();
         status.stats = Default::default();
         // What is malformed is held against it.
-        status.stores.retain(|fill| fill.store != Store::Malformed);
+        status.capacities.retain(|fill| fill.capacity != Capacity::Malformed);
         // It has said something.
         status.links.iter_mut().for_each(|link| link.state = LinkState::Linked);
         let entries = self.node.entries().map(|entry| entry.id()).collect();

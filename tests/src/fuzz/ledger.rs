@@ -289,8 +289,6 @@ impl Conn {
             Frame::Tree(claim) => self.tree = Some(*claim),
             Frame::Sync(bytes) => self.sync = Some(bytes.clone()),
             Frame::Proof(_) | Frame::Chat(_) | Frame::Links(_) | Frame::Ihave(_) | Frame::Graft(_) => {}
-            #[cfg(feature = "plumtree")]
-            Frame::Prune => {}
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
         let may_be_told = match (&frame, self.version2()) {
@@ -359,7 +357,5 @@ fn word(frame: &Parsed<'_>) -> &'static str {
             Some(2) => "SYNC to answer",
             _ => "SYNC to begin later",
         },
-        #[cfg(feature = "plumtree")]
-        Frame::Prune => "PRUNE",
     }
 }

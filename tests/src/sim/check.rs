@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use proto_core::{
-    Action, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey, Store,
+    Action, Capacity, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey,
     Violation,
 };
 
@@ -47,8 +47,8 @@ pub struct Checker {
     views: BTreeMap<HostId, View>,
     /// Nodes have no room for all that is said: they may forget it.
     forgiving: bool,
-    /// How full stores became, in percent of their bounds.
-    fills: BTreeMap<Store, u64>,
+    /// How full capacities became, in percent of their bounds.
+    fills: BTreeMap<Capacity, u64>,
     breach: Option<Breach>,
     /// Messages that nodes have shown.
     pub shown: u64,
@@ -77,7 +77,7 @@ struct View {
     actions: u64,
     allowed: u64,
     timeouts: Timeouts,
-    /// The most that was seen in each store, in their order.
+    /// The most that was seen in each capacity, in their order.
     most: Vec<usize>,
     looked: u64,
 }
@@ -102,8 +102,8 @@ impl Checker {
         self.breach.is_some()
     }
 
-    /// How full stores became, in percent of their bounds.
-    pub fn fills(&self) -> &BTreeMap<Store, u64> {
+    /// How full capacities became, in percent of their bounds.
+    pub fn fills(&self) -> &BTreeMap<Capacity, u64> {
         &self.fills
     }
 
@@ -316,15 +316,15 @@ impl Checker {
     /// The node has done what it wanted to do.
     pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
         let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
-        let stores: Vec<_> = node.stores().collect();
-        let mut broken = bounds::over(stores.iter().copied(), &view.limits);
-        view.most.resize(stores.len(), 0);
-        for (&(store, holds), most) in
-            stores.iter().zip(&mut view.most).filter(|((_, holds), most)| holds > *most)
+        let capacities: Vec<_> = node.capacities().collect();
+        let mut broken = bounds::over(capacities.iter().copied(), &view.limits);
+        view.most.resize(capacities.len(), 0);
+        for (&(capacity, holds), most) in
+            capacities.iter().zip(&mut view.most).filter(|((_, holds), most)| holds > *most)
         {
             *most = holds;
-            let percent = (holds * 100).div_ceil(store.bound(&view.limits).max(1)) as u64;
-            let fill = self.fills.entry(store).or_default();
+            let percent = (holds * 100).div_ceil(capacity.bound(&view.limits).max(1)) as u64;
+            let fill = self.fills.entry(capacity).or_default();
             *fill = percent.max(*fill);
         }
         // What takes longer to look at than the step, now and again.

@@ -20,8 +20,6 @@ pub struct Host {
     pub uname: Name,
     /// Of each node that is started on it.
     pub limits: Limits,
-    /// Plain Plumtree in the place of the rooted tree; only with the feature of that name.
-    pub plumtree: bool,
     /// Whether all that it does is its node's doing: what it says is what its user said.
     pub honest: bool,
     /// Addresses that its user gives.
@@ -92,7 +90,6 @@ impl Host {
             machine: Machine::Off,
             uname,
             limits,
-            plumtree: false,
             honest: true,
             targets: Vec::new(),
             unplugged: false,
@@ -199,10 +196,6 @@ impl Host {
         let mut config = Config::new(self.uname.clone());
         config.listen_addr = Some(self.addr);
         config.limits = self.limits.clone();
-        #[cfg(feature = "plumtree")]
-        {
-            config.plumtree = self.plumtree;
-        }
         let seed = self.dice.secret();
         self.origin = now;
         self.stands_since = None;

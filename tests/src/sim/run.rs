@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::time::Duration;
 
-use proto_core::{Limits, Store};
+use proto_core::{Capacity, Limits};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Breach, Checker, Rule};
@@ -73,8 +73,8 @@ pub struct Outcome {
     pub faults: Counts,
     /// Other things that happened, by name.
     pub tally: BTreeMap<String, u64>,
-    /// How full stores of nodes became, in percent of their bounds.
-    pub fills: BTreeMap<Store, u64>,
+    /// How full capacities of nodes became, in percent of their bounds.
+    pub fills: BTreeMap<Capacity, u64>,
     /// Events.
     pub events: u64,
     /// Messages shown by all nodes.

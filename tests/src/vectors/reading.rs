@@ -50,8 +50,6 @@ fn of_frame(frame: &Frame<'_>) -> Value {
         Frame::Graft(ids) => json!({"GRAFT": ids}),
         Frame::Tree(claim) => json!({"TREE": of_claim(claim)}),
         Frame::Sync(bytes) => json!({"SYNC": to_hex(bytes)}),
-        #[cfg(feature = "plumtree")]
-        Frame::Prune => json!("PRUNE"),
     }
 }
 

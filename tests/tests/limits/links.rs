@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Action, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits, Store};
+use proto_core::{Action, Capacity, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits};
 
 use crate::solo::{ELSEWHERE, HERE, SECOND, around, join_line, solo, up_to};
 
@@ -30,8 +30,8 @@ fn links_that_are_being_closed_make_room_too() {
         // Their ends are not reported yet.
         conns.for_each(|conn| solo.receive(conn, "BYE|shutdown|\n"));
         (0..3).for_each(|n| solo.accept_from(1_000 + round * 10 + n, [127, 0, 0, 1]));
-        let pending = solo.node.stores().find(|(store, _)| *store == Store::Pending);
-        assert_eq!(pending, Some((Store::Pending, 3)));
+        let pending = solo.node.capacities().find(|(capacity, _)| *capacity == Capacity::Pending);
+        assert_eq!(pending, Some((Capacity::Pending, 3)));
         assert_eq!(solo.node.connections(), 3);
     }
 }

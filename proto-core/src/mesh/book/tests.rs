@@ -2,7 +2,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::Identity;
+use crate::model::Identity;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: Room = Room { keyless: true, keyed: true, told: true };

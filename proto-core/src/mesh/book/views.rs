@@ -3,16 +3,14 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::{Book, State};
-use crate::BookStatus;
-
 impl Book {
     /// Addresses in it.
-    pub(crate) fn len(&self) -> usize {
+    pub(in crate::mesh) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The most of them that are from one source.
-    pub(crate) fn most_per_source(&self) -> usize {
+    pub(in crate::mesh) fn most_per_source(&self) -> usize {
         let mut sources = BTreeMap::<_, usize>::new();
         for source in self.entries.values().filter_map(|entry| entry.source) {
             *sources.entry(source).or_default() += 1;
@@ -20,14 +18,13 @@ impl Book {
         sources.into_values().max().unwrap_or(0)
     }
 
-    /// What is known of addresses while so many dials are under way.
-    pub(crate) fn status(&self, dialing: usize) -> BookStatus {
-        let linked = self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_)));
-        BookStatus { known: self.entries.len(), linked: linked.count(), dialing }
+    /// Addresses in it that are linked now.
+    pub(in crate::mesh) fn linked(&self) -> usize {
+        self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_))).count()
     }
 
     /// Compares the indexes with what they are indexes of.
-    pub(crate) fn is_consistent(&self) -> bool {
+    pub(in crate::mesh) fn is_consistent(&self) -> bool {
         let waiting = self.entries.iter().filter_map(|(addr, entry)| entry.due(*addr));
         waiting.collect::<BTreeSet<_>>() == self.due
             && self.entries.values().filter(|entry| entry.is_fresh()).count() == self.fresh

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use proto_core::Store;
+use proto_core::Capacity;
 use serde::{Deserialize, Serialize};
 
 use super::{each, table};
@@ -145,9 +145,9 @@ impl Campaign {
         for (what, count) in counts {
             row(&what, count.to_string());
         }
-        for store in Store::ALL {
-            let fill = outcomes.values().filter_map(|outcome| outcome.fills.get(&store)).max();
-            row(&format!("{store:?}, fullest"), format!("{} %", fill.copied().unwrap_or(0)));
+        for capacity in Capacity::ALL {
+            let fill = outcomes.values().filter_map(|outcome| outcome.fills.get(&capacity)).max();
+            row(&format!("{capacity:?}, fullest"), format!("{} %", fill.copied().unwrap_or(0)));
         }
         let rows: Vec<_> = rows.into_iter().map(Vec::from).collect();
         let mut text = table(&["", "in all"], &rows);

@@ -18,8 +18,6 @@ pub struct Steady {
     pub contacts: u32,
     /// How long they have to settle after the last one came.
     pub settle: Duration,
-    /// Plain Plumtree in the place of the rooted tree; only with the feature of that name.
-    pub plumtree: bool,
     /// Of the nodes.
     pub limits: Limits,
     /// Between them.
@@ -39,7 +37,6 @@ impl Steady {
             joins: (nodes / 50).max(10),
             contacts: 3,
             settle: Duration::from_secs(60),
-            plumtree: false,
             limits,
             net: NetConfig::default(),
         }
@@ -72,7 +69,6 @@ impl Steady {
         targets.sort_unstable();
         targets.dedup();
         world.host_mut(host).targets = targets;
-        world.host_mut(host).plumtree = self.plumtree;
         world.start(host, true);
         host
     }

@@ -1,0 +1,140 @@
+//! Announcements: which ids wait to be announced to whom.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
+use crate::wire::MAX_IHAVE;
+
+/// Ids that wait to be announced, a batch for each neighbour.
+#[derive(Debug, Default)]
+pub(super) struct Announcements {
+    batches: BTreeMap<NodeId, Batch>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    ids: Fifo<EntryId, ()>,
+    due: Instant,
+}
+
+impl Announcements {
+    /// An id is to be announced, at the latest `after` from now. False: there was no room, and another one is never
+    /// announced.
+    #[must_use]
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        to: NodeId,
+        id: EntryId,
+        after: Duration,
+        limits: &Limits,
+    ) -> bool {
+        let batch = self
+            .batches
+            .entry(to)
+            .or_insert_with(|| Batch { ids: Fifo::default(), due: Instant::FAR_FUTURE });
+        batch.ids.insert(id, ());
+        batch.due = if batch.ids.len() >= MAX_IHAVE { now } else { batch.due.min(now + after) };
+        let room = batch.ids.len() <= limits.announced;
+        if !room {
+            batch.ids.pop_first();
+        }
+        room
+    }
+
+    /// The neighbour has this entry.
+    pub(super) fn cancel(&mut self, to: NodeId, id: &EntryId) {
+        if let Some(batch) = self.batches.get_mut(&to)
+            && batch.ids.remove(id).is_some()
+            && batch.ids.is_empty()
+        {
+            self.batches.remove(&to);
+        }
+    }
+
+    /// The most that wait to be announced to one neighbour.
+    pub(super) fn most(&self) -> usize {
+        self.batches.values().map(|batch| batch.ids.len()).max().unwrap_or(0)
+    }
+
+    pub(super) fn unlinked(&mut self, peer: NodeId) {
+        self.batches.remove(&peer);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.batches.values().map(|batch| batch.due).min()
+    }
+
+    /// The next ids that are due, as many as one `IHAVE` takes.
+    pub(super) fn next_due(&mut self, now: Instant) -> Option<(NodeId, Vec<EntryId>)> {
+        let (&to, batch) = self.batches.iter_mut().find(|(_, batch)| batch.due <= now)?;
+        let ids = core::iter::from_fn(|| batch.ids.pop_first()).map(|(id, ())| id).take(MAX_IHAVE).collect();
+        if batch.ids.is_empty() {
+            self.batches.remove(&to);
+        }
+        Some((to, ids))
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        self.batches.values().all(|batch| !batch.ids.is_empty() && batch.ids.is_consistent())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_millis(100);
+
+    fn peer(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 16])
+    }
+
+    fn id(n: u16) -> EntryId {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&n.to_be_bytes());
+        EntryId::from_bytes(bytes)
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_origin(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_batch_is_due_so_long_after_its_first_id() {
+        let limits = Limits::default();
+        let mut waiting = Announcements::default();
+        assert!(waiting.add(at(0), peer(1), id(1), AFTER, &limits));
+        assert!(waiting.add(at(60), peer(1), id(2), AFTER, &limits));
+        assert!(waiting.add(at(60), peer(1), id(3), AFTER, &limits));
+        waiting.cancel(peer(1), &id(2));
+        assert_eq!((waiting.deadline(), waiting.next_due(at(99))), (Some(at(100)), None));
+        assert_eq!(waiting.next_due(at(100)), Some((peer(1), vec![id(1), id(3)])));
+        assert_eq!(waiting.deadline(), None);
+        assert!(waiting.add(at(200), peer(1), id(4), AFTER, &limits));
+        assert!(waiting.add(at(201), peer(1), id(5), Duration::ZERO, &limits));
+        assert_eq!(waiting.deadline(), Some(at(201)));
+        waiting.cancel(peer(1), &id(4));
+        waiting.cancel(peer(1), &id(5));
+        assert_eq!(waiting.deadline(), None);
+    }
+
+    #[test]
+    fn a_full_frame_is_due_at_once_and_what_is_too_much_is_not_announced() {
+        let limits = Limits { announced: MAX_IHAVE + 2, ..Limits::default() };
+        let mut waiting = Announcements::default();
+        let most = u16::try_from(limits.announced).unwrap();
+        for n in 0..most {
+            assert!(waiting.add(at(7), peer(1), id(n), AFTER, &limits));
+            let full = usize::from(n) + 1 >= MAX_IHAVE;
+            assert_eq!(waiting.deadline(), Some(if full { at(7) } else { at(107) }), "{n}");
+        }
+        assert!(!waiting.add(at(7), peer(1), id(most), AFTER, &limits));
+        let (_, first) = waiting.next_due(at(7)).unwrap();
+        assert_eq!((first.len(), first[0]), (MAX_IHAVE, id(1)));
+        assert_eq!(waiting.next_due(at(7)), Some((peer(1), vec![id(most - 1), id(most)])));
+        assert!(waiting.is_consistent());
+    }
+}

@@ -1,0 +1,248 @@
+//! Who the root of one period is.
+
+use rand_core::Rng;
+use sha2::{Digest, Sha256};
+
+use crate::chat::FalseClaim;
+use crate::model::{
+    Fifo, Identity, Instant, Limits, Moment, NodeId, PublicKey, Purpose, Signature, TokenBucket, uniform,
+};
+use crate::wire::TreeClaim;
+
+/// Roots that are no more, whose old claims are not believed again.
+const RETIRED: usize = 64;
+
+/// Who the root of one period is: whoever ranks first of those who claim it.
+#[derive(Debug)]
+pub(super) struct Election {
+    period: u64,
+    key: PublicKey,
+    rank: Rank,
+    root: Option<Root>,
+    /// Roots that are no more, and ourselves before a restart: the newest sequence number known of each.
+    retired: Fifo<PublicKey, u64>,
+    changes: TokenBucket,
+    /// Claims that were passed over because there had been too many changes.
+    passed_over: u64,
+    /// When we claim the place unless a better one does before, or, as the root, when we sign the next number.
+    claim_at: Option<Instant>,
+}
+
+pub(super) type Rank = [u8; 32];
+
+/// The root of a period, by its word.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) key: PublicKey,
+    pub(super) node_id: NodeId,
+    pub(super) rank: Rank,
+    pub(super) newest: Signed,
+    /// When `newest` first came.
+    pub(super) newest_at: Instant,
+}
+
+/// A sequence number and the root's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signed {
+    pub(super) sequence: u64,
+    pub(super) signature: Signature,
+}
+
+impl Election {
+    pub(super) fn new(period: u64, key: PublicKey, limits: &Limits) -> Self {
+        Self {
+            period,
+            key,
+            rank: rank(period, key),
+            root: None,
+            retired: Fifo::default(),
+            changes: TokenBucket::new(limits.roots_every, limits.roots_burst),
+            passed_over: 0,
+            claim_at: None,
+        }
+    }
+
+    pub(super) fn root(&self) -> Option<&Root> {
+        self.root.as_ref()
+    }
+
+    /// Claims that were passed over because there had been too many changes.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.root.as_ref().is_some_and(|root| root.key == self.key)
+    }
+
+    /// A neighbour's claim. Whether it changed who the root is, or its newest sequence number. A signature is looked
+    /// at only where the claim says something new that is to be believed.
+    pub(super) fn consider(
+        &mut self,
+        moment: Moment<'_>,
+        node_id: NodeId,
+        claim: &TreeClaim,
+    ) -> Result<bool, FalseClaim> {
+        let Moment { now, limits, .. } = moment;
+        if claim.root == self.key {
+            return self.hear_of_ourselves(now, claim).map(|()| false);
+        }
+        let signed = Signed { sequence: claim.sequence, signature: claim.signature };
+        if let Some(root) = self.root.as_mut().filter(|root| root.key == claim.root) {
+            let rise = claim.sequence.saturating_sub(root.newest.sequence);
+            let believed = (1..=limits.sequence_rise).contains(&rise)
+                && now.since(root.newest_at) >= limits.sequence_least;
+            if !believed {
+                return Ok(false);
+            }
+            verify(claim)?;
+            root.newest = signed;
+            root.newest_at = now;
+            return Ok(true);
+        }
+        let rank = rank(self.period, claim.root);
+        let better = self.rank > rank && self.root.as_ref().is_none_or(|root| root.rank > rank);
+        let fresh = self.retired.get(&claim.root).is_none_or(|sequence| *sequence < claim.sequence);
+        if !better || !fresh {
+            return Ok(false);
+        }
+        if self.changes.next_at(now) > now {
+            self.passed_over += 1;
+            return Ok(false);
+        }
+        verify(claim)?;
+        self.changes.charge(now, 1);
+        self.retire();
+        self.root = Some(Root { key: claim.root, node_id, rank, newest: signed, newest_at: now });
+        self.claim_at = None;
+        Ok(true)
+    }
+
+    /// Others still hold a claim of ours, newer than we know of, from before a restart: we go on from there, at once.
+    fn hear_of_ourselves(&mut self, now: Instant, claim: &TreeClaim) -> Result<(), FalseClaim> {
+        if self.known_of_ourselves() >= Some(claim.sequence) {
+            return Ok(());
+        }
+        verify(claim)?;
+        self.retired.insert(self.key, claim.sequence);
+        if self.root.is_none() || self.is_root() {
+            self.claim_at = Some(now);
+        }
+        Ok(())
+    }
+
+    fn known_of_ourselves(&self) -> Option<u64> {
+        let current = self.root.as_ref().filter(|root| root.key == self.key).map(|root| root.newest.sequence);
+        current.max(self.retired.get(&self.key).copied())
+    }
+
+    /// The root is it no more.
+    fn retire(&mut self) {
+        let Some(root) = self.root.take() else { return };
+        let known = self.retired.remove(&root.key);
+        self.retired.insert(root.key, root.newest.sequence.max(known.unwrap_or(0)));
+        if self.retired.len() > RETIRED {
+            self.retired.pop_first();
+        }
+    }
+
+    /// There is nobody to have a tree with.
+    pub(super) fn alone(&mut self) {
+        self.retire();
+        self.claim_at = None;
+    }
+
+    /// When [`timeout`](Self::timeout) has something to do; `standing` says whether we may become the root.
+    pub(super) fn deadline(&self, standing: bool, limits: &Limits) -> Option<Instant> {
+        match &self.root {
+            Some(root) if root.key != self.key => Some(root.newest_at + limits.root_lives),
+            _ => standing.then(|| self.claim_at.unwrap_or(Instant::ORIGIN)),
+        }
+    }
+
+    /// A root that is silent for too long is it no more; where there is none, we claim the place after a while. Whether
+    /// anything changed.
+    pub(super) fn timeout(
+        &mut self,
+        moment: Moment<'_>,
+        standing: bool,
+        identity: &Identity,
+        random: &mut impl Rng,
+    ) -> bool {
+        let Moment { now, limits, .. } = moment;
+        let expired = |root: &Root| root.key != self.key && now.since(root.newest_at) >= limits.root_lives;
+        let mut changed = self.root.as_ref().is_some_and(expired);
+        if changed {
+            self.retire();
+        }
+        if !standing || self.root.is_some() && !self.is_root() {
+            return changed;
+        }
+        let at = match self.claim_at {
+            Some(at) => at,
+            None => now + self.rank_wait(random, limits),
+        };
+        self.claim_at = Some(at);
+        if at <= now {
+            self.sign(moment, identity);
+            changed = true;
+        }
+        changed
+    }
+
+    /// Better ranks wait less, so that few claim the place before the one that will have it.
+    fn rank_wait(&self, random: &mut impl Rng, limits: &Limits) -> core::time::Duration {
+        const STEPS: u32 = 15;
+        let zeros = self.rank.iter().take_while(|byte| **byte == 0).count() as u32 * 8
+            + self.rank.iter().find(|byte| **byte != 0).map_or(0, |byte| byte.leading_zeros());
+        let step = limits.root_wait / STEPS;
+        step * (STEPS - 1 - zeros.min(STEPS - 5)) + uniform(random, step)
+    }
+
+    /// We are the root: another sequence number. It follows the clock, so that it goes on after a restart.
+    fn sign(&mut self, moment: Moment<'_>, identity: &Identity) {
+        let Moment { now, wall, limits } = moment;
+        let known = self.known_of_ourselves();
+        let lately = self.root.as_ref().is_some_and(|root| now.since(root.newest_at) < limits.root_lives);
+        let next = known.map_or(0, |known| known.saturating_add(1));
+        let most = if lately { next.saturating_add(limits.sequence_rise - 1) } else { u64::MAX };
+        let sequence = sequence_at(self.period, wall, limits).clamp(next, most.max(next));
+        let message = covered(self.key, self.period, sequence);
+        let newest = Signed { sequence, signature: identity.sign(Purpose::Tree, &message) };
+        let node_id = identity.node_id();
+        self.root = Some(Root { key: self.key, node_id, rank: self.rank, newest, newest_at: now });
+        self.claim_at = Some(now + limits.sequence_every);
+    }
+}
+
+/// How many sequence numbers fit the period until now.
+fn sequence_at(period: u64, wall: Option<u64>, limits: &Limits) -> u64 {
+    let start = period.saturating_mul(millis(limits.root_period));
+    wall.map_or(0, |wall| wall.saturating_sub(start) / millis(limits.sequence_every))
+}
+
+/// At least one.
+pub(super) fn millis(duration: core::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// The lowest is the root.
+pub(super) fn rank(period: u64, key: PublicKey) -> Rank {
+    let hash = Sha256::new().chain_update(b"p2p-chat/2 tree rank\0").chain_update(period.to_be_bytes());
+    hash.chain_update(key.as_bytes()).finalize().into()
+}
+
+/// What a root signs.
+pub(super) fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
+    let mut message = [0; 48];
+    message[..32].copy_from_slice(root.as_bytes());
+    message[32..40].copy_from_slice(&period.to_be_bytes());
+    message[40..].copy_from_slice(&sequence.to_be_bytes());
+    message
+}
+
+fn verify(claim: &TreeClaim) -> Result<(), FalseClaim> {
+    let message = covered(claim.root, claim.period, claim.sequence);
+    let holds = claim.root.verify(Purpose::Tree, &message, &claim.signature);
+    if holds { Ok(()) } else { Err(FalseClaim) }
+}

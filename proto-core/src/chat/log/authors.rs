@@ -1,0 +1,272 @@
+//! The authors heard, each with its epochs.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::run::{Effect, Forgotten, Run};
+use super::window::Window;
+use crate::model::{Entry, Instant, Limits, Name, PublicKey};
+
+/// What is known of the authors that were heard last.
+#[derive(Debug, Default)]
+pub(super) struct Authors {
+    authors: BTreeMap<PublicKey, Author>,
+    /// The least recently heard first: an index of `authors`.
+    by_heard: BTreeSet<(u64, PublicKey)>,
+    /// By how many entries are held back, where any are: an index of `authors`.
+    by_early: BTreeSet<(usize, PublicKey)>,
+    /// Since when an epoch waits for what is missing: an index of `authors`.
+    waiting: BTreeSet<(Instant, PublicKey, u64)>,
+    /// Entries held back: an index of `authors`.
+    early: usize,
+    /// Counts what is heard.
+    ticks: u64,
+}
+
+#[derive(Debug)]
+struct Author {
+    uname: Name,
+    heard: u64,
+    epochs: BTreeMap<u64, Epoch>,
+}
+
+#[derive(Debug)]
+struct Epoch {
+    run: Run,
+    heard: u64,
+    /// Of the run, as the indexes have it.
+    early: usize,
+    open_since: Option<Instant>,
+}
+
+impl Author {
+    fn early(&self) -> usize {
+        self.epochs.values().map(|epoch| epoch.early).sum()
+    }
+
+    /// The epoch least recently heard.
+    fn oldest(&self) -> Option<u64> {
+        self.epochs.iter().min_by_key(|(_, epoch)| epoch.heard).map(|(epoch, _)| *epoch)
+    }
+}
+
+/// Entries that an author is known to have said and that are not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) key: PublicKey,
+    pub(crate) uname: Name,
+    pub(crate) epoch: u64,
+    /// The first number that is missing.
+    pub(crate) from: u64,
+    /// The first one after it that is not.
+    pub(crate) to: u64,
+}
+
+impl Authors {
+    pub(super) fn len(&self) -> usize {
+        self.authors.len()
+    }
+
+    /// Entries held back.
+    pub(super) fn early(&self) -> usize {
+        self.early
+    }
+
+    /// Of one author, at most.
+    pub(super) fn most_early(&self) -> usize {
+        self.by_early.last().map_or(0, |(most, _)| *most)
+    }
+
+    /// The most epochs of one author.
+    pub(super) fn most_epochs(&self) -> usize {
+        self.authors.values().map(|author| author.epochs.len()).max().unwrap_or(0)
+    }
+
+    /// The most gaps of one epoch.
+    pub(super) fn most_gaps(&self) -> usize {
+        let epochs = self.authors.values().flat_map(|author| author.epochs.values());
+        epochs.map(|epoch| epoch.run.gaps().count()).max().unwrap_or(0)
+    }
+
+    /// Since when something is missing that is waited for.
+    pub(super) fn open_since(&self) -> Option<Instant> {
+        self.waiting.first().map(|(since, ..)| *since)
+    }
+
+    pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
+        self.authors.iter().flat_map(|(key, author)| {
+            author.epochs.iter().flat_map(|(epoch, Epoch { run, .. })| {
+                let gap =
+                    |(from, to)| Gap { key: *key, uname: author.uname.clone(), epoch: *epoch, from, to };
+                run.gaps().map(gap)
+            })
+        })
+    }
+
+    /// Takes an entry that the window does not hold yet.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        entry: &Arc<Entry>,
+        window: &Window,
+        limits: &Limits,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (key, epoch) = (entry.key(), entry.epoch());
+        self.enter(entry, window, limits, effects);
+        let forked = window.versions(key, epoch, entry.seq()) > 0;
+        self.update(key, epoch, |run| run.take(now, entry.clone(), forked, limits, effects));
+    }
+
+    /// Makes room for the author of an entry and its epoch, and notes that they were heard.
+    fn enter(&mut self, entry: &Entry, window: &Window, limits: &Limits, effects: &mut Vec<Effect>) {
+        let (key, id) = (entry.key(), entry.epoch());
+        while !self.authors.contains_key(&key) && self.authors.len() >= limits.authors.max(1) {
+            let Some((_, oldest)) = self.by_heard.first().copied() else { break };
+            self.forget(oldest, limits, effects);
+        }
+        while let Some(author) = self.authors.get(&key)
+            && !author.epochs.contains_key(&id)
+            && author.epochs.len() >= limits.epochs_per_author.max(1)
+        {
+            let Some(oldest) = author.oldest() else { break };
+            self.forget_epoch(key, oldest, limits, effects);
+        }
+        self.ticks += 1;
+        let heard = self.ticks;
+        let author = self.authors.entry(key).or_insert_with(|| Author {
+            uname: entry.uname().clone(),
+            heard,
+            epochs: BTreeMap::new(),
+        });
+        self.by_heard.remove(&(author.heard, key));
+        self.by_heard.insert((heard, key));
+        author.heard = heard;
+        author.uname = entry.uname().clone();
+        // What the window holds of an epoch that nothing is known of was shown.
+        let start = || Run::starting_at(window.last_number(key, id).map(|last| last.saturating_add(1)));
+        let epoch = author.epochs.entry(id);
+        let epoch = epoch.or_insert_with(|| Epoch { run: start(), heard, early: 0, open_since: None });
+        epoch.heard = heard;
+    }
+
+    fn forget(&mut self, key: PublicKey, limits: &Limits, effects: &mut Vec<Effect>) {
+        while let Some(epoch) = self.authors.get(&key).and_then(Author::oldest) {
+            self.forget_epoch(key, epoch, limits, effects);
+        }
+        if let Some(author) = self.authors.remove(&key) {
+            self.by_heard.remove(&(author.heard, key));
+            effects.push(Effect::Forgot(Forgotten::Author));
+        }
+    }
+
+    /// Shows what an epoch holds back, and forgets it.
+    fn forget_epoch(&mut self, key: PublicKey, epoch: u64, limits: &Limits, effects: &mut Vec<Effect>) {
+        self.update(key, epoch, |run| run.give_up_below(u64::MAX, limits, effects));
+        if let Some(author) = self.authors.get_mut(&key) {
+            author.epochs.remove(&epoch);
+            effects.push(Effect::Forgot(Forgotten::Epoch));
+        }
+    }
+
+    /// Makes what is held back fit its bounds again. What had to go.
+    pub(super) fn bound_early(
+        &mut self,
+        key: PublicKey,
+        limits: &Limits,
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Arc<Entry>> {
+        let mut dropped = Vec::new();
+        while self.authors.get(&key).is_some_and(|author| author.early() > limits.early_per_author) {
+            dropped.extend(self.relieve(key, limits, effects));
+        }
+        while self.early > limits.early
+            && let Some((_, most)) = self.by_early.last().copied()
+        {
+            dropped.extend(self.relieve(most, limits, effects));
+        }
+        dropped
+    }
+
+    /// Holds back at least one entry of this author less.
+    fn relieve(&mut self, key: PublicKey, limits: &Limits, effects: &mut Vec<Effect>) -> Option<Arc<Entry>> {
+        let author = self.authors.get(&key)?;
+        let holding = || author.epochs.iter().filter(|(_, epoch)| epoch.early > 0);
+        // An epoch that may begin anywhere begins now: nothing is lost, as what is older is shown as late.
+        if let Some((&epoch, _)) = holding().find(|(_, epoch)| epoch.run.is_unsettled()) {
+            self.update(key, epoch, |run| run.settle(limits, effects));
+            return None;
+        }
+        let (&epoch, _) = holding().max_by_key(|(_, epoch)| epoch.early)?;
+        self.update(key, epoch, Run::drop_highest)?
+    }
+
+    /// Gives up what has been missing for too long.
+    pub(super) fn give_up_overdue(&mut self, now: Instant, limits: &Limits, effects: &mut Vec<Effect>) {
+        while let Some(&(since, key, epoch)) = self.waiting.first()
+            && since + limits.hold_back <= now
+        {
+            self.update(key, epoch, |run| run.give_up_overdue(now, limits, effects));
+        }
+    }
+
+    /// Shows this entry if it is held back.
+    pub(super) fn release(&mut self, entry: &Entry, limits: &Limits, effects: &mut Vec<Effect>) {
+        if self.holds(entry) {
+            let show = |run: &mut Run| run.give_up_below(entry.seq(), limits, effects);
+            self.update(entry.key(), entry.epoch(), show);
+        }
+    }
+
+    /// Whether this entry is held back.
+    pub(super) fn holds(&self, entry: &Entry) -> bool {
+        self.run(entry).is_some_and(|run| run.holds(entry))
+    }
+
+    fn run(&self, entry: &Entry) -> Option<&Run> {
+        let epoch = self.authors.get(&entry.key())?.epochs.get(&entry.epoch())?;
+        Some(&epoch.run)
+    }
+
+    /// Changes a run, and the indexes with it.
+    fn update<R>(&mut self, key: PublicKey, id: u64, change: impl FnOnce(&mut Run) -> R) -> Option<R> {
+        let author = self.authors.get_mut(&key)?;
+        let held_before = author.early();
+        let epoch = author.epochs.get_mut(&id)?;
+        let result = change(&mut epoch.run);
+        epoch.early = epoch.run.early();
+        let since_before = core::mem::replace(&mut epoch.open_since, epoch.run.open_since());
+        let since = epoch.open_since;
+        let held = author.early();
+        if let Some(before) = since_before {
+            self.waiting.remove(&(before, key, id));
+        }
+        if let Some(since) = since {
+            self.waiting.insert((since, key, id));
+        }
+        self.by_early.remove(&(held_before, key));
+        if held > 0 {
+            self.by_early.insert((held, key));
+        }
+        self.early = self.early + held - held_before;
+        Some(result)
+    }
+
+    pub(super) fn is_consistent(&self, window: &Window) -> bool {
+        let authors = || self.authors.iter();
+        let epochs =
+            || authors().flat_map(|(key, a)| a.epochs.iter().map(move |(id, epoch)| (*key, *id, epoch)));
+        let early = |author: &Author| author.epochs.values().map(|epoch| epoch.run.early()).sum::<usize>();
+        let holding = authors().map(|(key, author)| (early(author), *key)).filter(|(count, _)| *count > 0);
+        let waiting = epochs().filter_map(|(key, id, epoch)| Some((epoch.run.open_since()?, key, id)));
+        let held = window.iter().filter(|entry| self.holds(entry)).count();
+        self.by_heard == authors().map(|(key, author)| (author.heard, *key)).collect()
+            && self.by_early == holding.collect()
+            && self.waiting == waiting.collect()
+            && self.early == authors().map(|(_, author)| early(author)).sum::<usize>()
+            && self.early == held
+            && epochs().all(|(_, _, epoch)| epoch.run.is_consistent() && epoch.early == epoch.run.early())
+            && window.iter().all(|entry| self.run(entry).is_none_or(|run| run.knows(entry)))
+    }
+}

@@ -1,0 +1,302 @@
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec;
+
+use proptest::collection::vec as many;
+use proptest::prelude::*;
+
+use super::tests::{Author, Desk, EPOCH};
+use super::*;
+use crate::model::ConnId;
+
+/// What happens to a log.
+#[derive(Clone, Debug)]
+enum Op {
+    /// An entry comes: of this author, in this epoch, with this number, in this version.
+    Take { author: usize, epoch: u64, seq: u64, version: u64 },
+    /// Time passes.
+    Pass { millis: u64 },
+}
+
+fn ops(authors: usize, epochs: u64, seqs: u64, versions: u64) -> impl Strategy<Value = Vec<Op>> {
+    let take = (0..authors, 0..epochs, 0..seqs, 0..versions)
+        .prop_map(|(author, epoch, seq, version)| Op::Take { author, epoch, seq, version });
+    let pass = (0_u64..4_000).prop_map(|millis| Op::Pass { millis });
+    many(prop_oneof![8 => take, 1 => pass], 1..120)
+}
+
+/// All the entries there are: signing takes longer than all else.
+struct Universe(BTreeMap<(usize, u64, u64, u64), Arc<Entry>>);
+
+impl Universe {
+    /// Times grow with the number, whatever the version, as those of an author who does not lie do.
+    fn new(authors: usize, epochs: u64, seqs: u64, versions: u64) -> Self {
+        let mut all = BTreeMap::new();
+        for author in 0..authors {
+            let who = Author::new(u8::try_from(author).unwrap() + 1);
+            for (epoch, seq, version) in (0..epochs)
+                .flat_map(|epoch| (0..seqs).map(move |seq| (epoch, seq)))
+                .flat_map(|(epoch, seq)| (0..versions).map(move |version| (epoch, seq, version)))
+            {
+                let at = 1_000_000 + epoch * 100_000 + seq * 1_000 + version;
+                let entry = who.says_at(EPOCH + epoch, seq, at, ["a", "b", "c"][version as usize]);
+                all.insert((author, epoch, seq, version), entry);
+            }
+        }
+        Self(all)
+    }
+
+    fn get(&self, author: usize, epoch: u64, seq: u64, version: u64) -> &Arc<Entry> {
+        &self.0[&(author, epoch, seq, version)]
+    }
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// The rules of one author's order, as slowly as can be.
+#[derive(Default)]
+struct Model {
+    taken: Vec<Arc<Entry>>,
+    shown: Vec<Arc<Entry>>,
+    waiting: Vec<(Duration, Arc<Entry>)>,
+    said: Vec<Said>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Show { id: EntryId, late: bool, forked: bool },
+    Gap { missing: u64 },
+}
+
+impl Model {
+    fn next(&self) -> Option<u64> {
+        self.shown.iter().map(|entry| entry.seq() + 1).max()
+    }
+
+    fn take(&mut self, now: Duration, entry: &Arc<Entry>) -> Taken {
+        if self.taken.contains(entry) {
+            return Taken::Known;
+        }
+        if self.taken.iter().filter(|other| other.seq() == entry.seq()).count() == 2 {
+            return Taken::Dropped;
+        }
+        self.taken.push(entry.clone());
+        self.waiting.push((now, entry.clone()));
+        self.show_up_to(0);
+        Taken::New
+    }
+
+    fn pass(&mut self, now: Duration) {
+        let overdue = self.waiting.iter().filter(|(since, _)| *since + Duration::from_secs(3) <= now);
+        let last = overdue.map(|(_, entry)| entry.seq()).max();
+        if let Some(last) = last {
+            self.show_up_to(last);
+        }
+    }
+
+    /// Shows what waits and is not above this number, and whatever need not wait.
+    fn show_up_to(&mut self, seq: u64) {
+        while let Some(index) = (0..self.waiting.len()).min_by_key(|index| self.waiting[*index].1.seq()) {
+            let entry = self.waiting[index].1.clone();
+            let next = self.next().unwrap_or(0);
+            if entry.seq() > next && (entry.seq() > seq) {
+                return;
+            }
+            if entry.seq() > next && self.next().is_some() {
+                self.said.push(Said::Gap { missing: entry.seq() - next });
+            }
+            let late = self.shown.iter().any(|other| other.seq() > entry.seq());
+            let forked = self.shown.iter().any(|other| other.seq() == entry.seq());
+            self.said.push(Said::Show { id: entry.id(), late, forked });
+            self.waiting.remove(index);
+            self.shown.push(entry);
+        }
+    }
+}
+
+/// What a log said of each author.
+fn said(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Said>> {
+    let mut said: BTreeMap<NodeId, Vec<Said>> = BTreeMap::new();
+    for event in events {
+        let (author, what) = match event {
+            LogEvent::Show { entry, marks: Marks { late, forked, .. } } => {
+                (entry.author(), Said::Show { id: entry.id(), late, forked })
+            }
+            LogEvent::Gap { node_id, missing, .. } => (node_id, Said::Gap { missing }),
+            LogEvent::AskFor { .. } | LogEvent::Forgot { .. } => continue,
+        };
+        said.entry(author).or_default().push(what);
+    }
+    said
+}
+
+#[test]
+fn without_bounds_it_says_what_the_slow_model_says() {
+    let universe = Universe::new(3, 1, 10, 3);
+    proptest!(config(256), |(ops in ops(3, 1, 10, 3))| {
+        let mut desk = Desk::new(|_| ());
+        let mut models: BTreeMap<NodeId, Model> = BTreeMap::new();
+        let mut now = Duration::ZERO;
+        for op in ops {
+            match op {
+                Op::Take { author, epoch, seq, version } => {
+                    let entry = universe.get(author, epoch, seq, version);
+                    let model = models.entry(entry.author()).or_default();
+                    prop_assert_eq!(desk.take(entry), model.take(now, entry));
+                }
+                Op::Pass { millis } => {
+                    now += Duration::from_millis(millis);
+                    desk.pass(Duration::from_millis(millis));
+                    models.values_mut().for_each(|model| model.pass(now));
+                }
+            }
+            let expected: BTreeMap<_, _> = models.iter_mut()
+                .map(|(author, model)| (*author, core::mem::take(&mut model.said)))
+                .filter(|(_, said)| !said.is_empty())
+                .collect();
+            prop_assert_eq!(said(desk.events()), expected);
+        }
+    });
+}
+
+/// What was shown of one epoch, to check what is shown next against.
+#[derive(Default)]
+struct Shown {
+    ids: BTreeSet<EntryId>,
+    by_run: BTreeMap<(PublicKey, u64), Vec<u64>>,
+}
+
+impl Shown {
+    fn check(&mut self, desk: &mut Desk) -> Result<(), TestCaseError> {
+        for event in desk.events() {
+            let LogEvent::Show { entry, marks } = event else { continue };
+            prop_assert!(self.ids.insert(entry.id()), "shown twice");
+            let run = self.by_run.entry((entry.key(), entry.epoch())).or_default();
+            prop_assert_eq!(marks.late, run.iter().any(|seq| *seq > entry.seq()));
+            prop_assert!(!marks.forked || run.contains(&entry.seq()));
+            run.push(entry.seq());
+        }
+        Ok(())
+    }
+}
+
+fn tight(limits: &mut Limits) {
+    limits.log_entries = 12;
+    limits.evicted = 6;
+    limits.early_per_author = 3;
+    limits.early = 5;
+    limits.authors = 2;
+    limits.epochs_per_author = 2;
+    limits.gaps_per_epoch = 2;
+    limits.parked = 3;
+}
+
+#[test]
+fn within_its_bounds_it_shows_each_entry_once_and_none_out_of_order_unmarked() {
+    let universe = Universe::new(3, 3, 12, 3);
+    // The clock begins where only some of the entries are due.
+    let start = 1_090_000 - 120_000;
+    proptest!(config(512), |(ops in ops(3, 3, 12, 3), with_clock: bool)| {
+        let mut desk = Desk::new(tight);
+        desk.set_wall(with_clock.then_some(start));
+        let mut shown = Shown::default();
+        let mut accepted = BTreeSet::new();
+        let (mut parked, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+        for op in ops {
+            match op {
+                Op::Take { author, epoch, seq, version } => {
+                    let entry = universe.get(author, epoch, seq, version);
+                    match desk.take(entry) {
+                        Taken::New => {
+                            let again = forgotten.remove(&entry.id());
+                            prop_assert!(accepted.insert(entry.id()) || again);
+                            parked.remove(&entry.id());
+                        }
+                        Taken::Parked => prop_assert!(parked.insert(entry.id()) || forgotten.remove(&entry.id())),
+                        Taken::Known => prop_assert!(accepted.contains(&entry.id()) || parked.contains(&entry.id())),
+                        Taken::Dropped | Taken::Full => {}
+                    }
+                }
+                Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
+            }
+            let sizes = desk.log.sizes();
+            prop_assert!(sizes.held <= desk.limits.log_entries && sizes.early <= desk.limits.early);
+            prop_assert!(sizes.authors <= desk.limits.authors && sizes.parked <= desk.limits.parked);
+            forgotten.extend(desk.peek_forgotten());
+            shown.check(&mut desk)?;
+        }
+        // Nothing that was accepted waits for ever.
+        desk.set_wall(Some(u64::MAX));
+        desk.pass(Duration::ZERO);
+        desk.pass(Duration::from_secs(3));
+        forgotten.extend(desk.peek_forgotten());
+        shown.check(&mut desk)?;
+        let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !forgotten.contains(id)).collect();
+        prop_assert_eq!(silent, vec![] as Vec<&EntryId>);
+        prop_assert_eq!((desk.log.sizes().early, desk.log.sizes().parked), (0, 0));
+    });
+}
+
+/// One side finds out what it lacks and what the other lacks, and both get it. Whether anything differed.
+fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
+    let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
+    let link = ConnId(1);
+    let mut next = ours.begin(Instant::ORIGIN, link, crate::wire::Token::from_bits(1), &one.log, &one.limits);
+    let mut differed = false;
+    while let Some(message) = next {
+        let step = theirs.message(Instant::ORIGIN, link, &message, &other.log, &other.limits).unwrap();
+        let step = ours.message(Instant::ORIGIN, link, &step.reply.unwrap(), &one.log, &one.limits).unwrap();
+        let give = |from: &Desk, ids: &[EntryId], to: &mut Desk| {
+            for id in ids {
+                // It may have been evicted meanwhile.
+                if let Some(entry) = from.log.get(id).cloned() {
+                    to.take(&entry);
+                }
+            }
+        };
+        differed |= !step.have.is_empty() || !step.need.is_empty();
+        give(one, &step.have, other);
+        give(other, &step.need, one);
+        next = step.reply;
+    }
+    differed
+}
+
+#[test]
+fn two_logs_that_reconcile_to_the_end_hold_and_show_the_same() {
+    let universe = Universe::new(3, 2, 12, 2);
+    let both = || (ops(3, 2, 12, 2), ops(3, 2, 12, 2), 20_usize..150, 20_usize..150);
+    proptest!(config(128), |((for_one, for_other, small, large) in both())| {
+        let mut desks = [(for_one, small), (for_other, large)].map(|(ops, log_entries)| {
+            let mut desk = Desk::new(|limits| (limits.log_entries, limits.evicted) = (log_entries, log_entries / 4));
+            for op in ops {
+                match op {
+                    Op::Take { author, epoch, seq, version } => {
+                        desk.take(universe.get(author, epoch, seq, version));
+                    }
+                    Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
+                }
+            }
+            desk
+        });
+        let [one, other] = &mut desks;
+        let mut rounds = 0;
+        while reconcile(one, other) {
+            rounds += 1;
+            prop_assert!(rounds < 20, "it does not end");
+        }
+        let since = one.log.window.whole_since().max(other.log.window.whole_since());
+        let held = |desk: &Desk| desk.log.window.since(since).collect::<Vec<_>>();
+        prop_assert_eq!(held(one), held(other));
+        let shown = desks.map(|mut desk| {
+            desk.pass(Duration::from_secs(3));
+            let id = |event| match event {
+                LogEvent::Show { entry, .. } if entry.at() >= since => Some(entry.id()),
+                _ => None,
+            };
+            desk.events().into_iter().filter_map(id).collect::<BTreeSet<_>>()
+        });
+        prop_assert_eq!(&shown[0], &shown[1]);
+    });
+}

@@ -1,0 +1,147 @@
+//! What comes in from neighbours.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::gossip::Item;
+use super::log::Taken;
+use super::{Chat, Event, FalseClaim, Fault};
+use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
+use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
+
+/// The characters of a signature.
+const SIGNATURE_LEN: usize = 86;
+
+impl Chat {
+    /// A frame came.
+    pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
+        match frame {
+            ChatFrame::Chat(sealed) => self.chat(cx, from, &sealed),
+            ChatFrame::Links(ids) => self.gossip.links_told(from.peer, &ids),
+            ChatFrame::Ihave(ids) => self.announced(cx, from.peer, &ids),
+            ChatFrame::Graft(ids) => self.grafted(from.peer, &ids),
+            ChatFrame::Tree(claim) => self.tree_told(cx, from, &claim),
+            ChatFrame::Sync(bytes) => self.synced(cx, from, &bytes),
+        }
+    }
+
+    /// `CHAT` came.
+    fn chat(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
+        let Sender { conn, peer, rated } = from;
+        let id = sealed.id();
+        let asked = self.gossip.is_asked(peer, &id);
+        if asked {
+            let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
+            self.events.push_back(Event::Asked { conn, bytes });
+        }
+        if self.log.contains(&id) || self.gossip.has_seen(&id) {
+            self.counts.entries_again += 1;
+            return self.gossip.came_again(peer, &id);
+        }
+        let entry = match sealed.open_as(id) {
+            Ok(entry) => Arc::new(entry),
+            Err(error) => return self.broke(conn, Fault::Entry(error)),
+        };
+        if rated && !asked && !self.is_within_rate(cx, entry.author()) {
+            // It waits where it is held, and comes by reconciliation.
+            self.counts.entries_over_rate += 1;
+            return;
+        }
+        self.clock.heard(cx, entry.at());
+        if !asked {
+            self.compare_clocks(cx, &entry);
+        }
+        self.take(cx, peer, &entry);
+    }
+
+    fn is_within_rate(&mut self, cx: &Cx, author: NodeId) -> bool {
+        let limits = cx.limits();
+        let fresh = TokenBucket::per_second(limits.entries_per_second, limits.entries_burst);
+        self.rates.take(cx.now, author, fresh, limits.authors)
+    }
+
+    fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
+        let Some(wall) = cx.wall() else { return };
+        // Both are below 2^53.
+        let ahead_ms = wall as i64 - entry.at() as i64;
+        let tolerance = cx.limits().clock_tolerance;
+        let fewest = self.gossip.neighbours().min(2);
+        let news = self.skew.heard(cx.now, entry.author(), ahead_ms, tolerance, fewest);
+        self.events.extend(news.map(|ahead_ms| Event::ClockOff { ahead_ms }));
+    }
+
+    /// An entry that is new here and signed by whom it says.
+    fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
+        let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
+        if taken == Taken::Full {
+            self.counts.entries_dropped += 1;
+            return self.gossip.came_again(from, &entry.id());
+        }
+        let arrival = self.gossip.remember(cx.moment(), Some(from), entry.id());
+        if matches!(taken, Taken::New | Taken::Parked) {
+            self.counts.entries += 1;
+            let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
+            self.spread(cx, entry, item, &arrival);
+        } else {
+            self.counts.entries_dropped += 1;
+        }
+        self.show(cx, Some(from));
+    }
+
+    /// `IHAVE` came: the peer holds these.
+    fn announced(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
+        let Self { gossip, log, .. } = self;
+        gossip.announced(cx.moment(), peer, ids, |id| log.contains(id));
+    }
+
+    /// `GRAFT` came: the peer asks for these.
+    fn grafted(&mut self, peer: NodeId, ids: &[EntryId]) {
+        for id in ids {
+            if let Some(entry) = self.log.get(id).cloned() {
+                self.push([peer].into(), &entry);
+            }
+        }
+    }
+
+    /// `TREE` came: where the peer stands in the tree.
+    fn tree_told(&mut self, cx: &Cx, from: Sender, claim: &TreeClaim) {
+        if let Err(FalseClaim) = self.gossip.tree_told(cx.moment(), from.peer, claim) {
+            self.broke(from.conn, Fault::Tree);
+        }
+    }
+
+    /// `SYNC` came: one message of a reconciliation.
+    fn synced(&mut self, cx: &Cx, from: Sender, bytes: &[u8]) {
+        let Sender { conn, peer, .. } = from;
+        let step = match self.reconciler.message(cx.now, conn, bytes, &self.log, cx.limits()) {
+            Ok(step) => step,
+            Err(_) => return self.broke(conn, Fault::Sync),
+        };
+        if step.served {
+            self.gossip.met(peer, cx.now);
+        }
+        if let Some(reply) = step.reply {
+            self.events.push_back(Event::Reply { conn, frame: Frame::Sync(reply) });
+        }
+        for ids in step.have.chunks(MAX_IHAVE) {
+            self.events.push_back(Event::Reply { conn, frame: Frame::Ihave(ids.to_vec()) });
+        }
+        let Self { gossip, .. } = self;
+        let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
+        self.gossip.want(cx.moment(), peer, need);
+    }
+
+    /// `PONG` came. A peer that ignores one reconciliation after the other takes the place of a neighbour and is none.
+    pub(crate) fn answered(&mut self, cx: &Cx, conn: ConnId, peer: Option<NodeId>, token: Token) {
+        let Some(ignored) = self.reconciler.ponged(conn, token) else { return };
+        if ignored >= cx.limits().syncs_passed_over {
+            self.broke(conn, Fault::SyncsIgnored);
+        } else if let Some(peer) = peer {
+            self.gossip.flag(cx.moment(), peer);
+        }
+    }
+
+    fn broke(&mut self, conn: ConnId, fault: Fault) {
+        self.events.push_back(Event::Faulty { conn, fault });
+    }
+}

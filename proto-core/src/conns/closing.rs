@@ -1,0 +1,171 @@
+//! How connections end, and what their end means for the peer.
+
+use super::link::{Link, Phase};
+use super::{Conns, Event, Lost, Outcome, encode};
+use crate::model::{ConnId, Cx, Instant, LeaveReason, NodeId, PeerInfo, Version};
+use crate::wire::{ByeCode, Frame};
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// We say `BYE` where the peer understands it, flush, and close.
+    Bye(ByeCode),
+    /// We drop it.
+    Abort,
+    /// The driver says that it is gone.
+    Gone,
+}
+
+impl Conns {
+    /// Ends a connection, and with it what hangs on it.
+    pub(super) fn end(&mut self, cx: &mut Cx, conn: ConnId, ending: Ending, reason: LeaveReason) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let phase = link.phase;
+        let closing = matches!(phase, Phase::Closing { .. });
+        if let Ending::Bye(code) = ending {
+            if closing {
+                return;
+            }
+            say_bye(link, cx, code);
+        }
+        let held = link.hold.take();
+        if phase == Phase::Linked
+            && let (Some(hold), Some(node_id)) = (held, link.node_id())
+        {
+            self.deliver_all(node_id, hold.into_texts());
+        }
+        if ending == Ending::Abort {
+            self.events.push_back(Event::Abort(conn));
+        }
+        self.events.push_back(Event::Ended(conn));
+        let gone = if matches!(ending, Ending::Bye(_)) { None } else { self.table.remove(conn) };
+        if closing {
+            return;
+        }
+        let Some(link) = gone.as_ref().or_else(|| self.table.get(conn)) else { return };
+        let bye = link.bye.or(match ending {
+            Ending::Bye(code) => Some(code),
+            Ending::Abort | Ending::Gone => None,
+        });
+        let twin = link.twin;
+        match phase {
+            Phase::Greeting | Phase::Claiming { .. } => {
+                let events = not_linked(link, cx, ending, bye);
+                self.events.extend(events.into_iter().flatten());
+                let failed = link.dialed.filter(|_| link.node_id().is_none());
+                if let Some(dialed) = failed {
+                    self.forgotten_at(dialed.addr);
+                }
+            }
+            Phase::Linked => {
+                let lost = link.node_id().map(|node_id| lost(conn, node_id, link, cx, bye, reason));
+                if let Some(lost) = lost {
+                    self.link_lost(lost);
+                }
+            }
+            Phase::Leaving { .. } => {
+                if let Some(twin) = twin {
+                    self.release(cx, twin);
+                }
+            }
+            Phase::Closing { .. } => {}
+        }
+    }
+
+    /// Our own dial to this address ended, and our greeting was not answered there. A version 1 node has read it, and
+    /// forgets us with that connection, whatever other one we have.
+    fn forgotten_at(&mut self, addr: SocketAddr) {
+        let forgets = |info: &PeerInfo| info.version == Version::V1 && info.listen_addr == Some(addr);
+        let peers = self.roster.iter().filter(|peer| forgets(&peer.info));
+        self.events.extend(peers.map(|peer| Event::MayForget(peer.info.node_id)));
+    }
+
+    /// One of a peer's links ended: the other one stays, or the peer lost its link.
+    fn link_lost(&mut self, lost: Lost) {
+        let Some(parallel) = self.roster.drop_parallel(lost.node_id, lost.conn) else { return };
+        if parallel {
+            self.events.push_back(Event::MayForget(lost.node_id));
+            self.update(lost.node_id);
+        } else {
+            self.events.push_back(Event::Lost(lost));
+        }
+    }
+
+    /// The peer is linked no more.
+    pub(crate) fn unregister(&mut self, node_id: NodeId) -> Option<Arc<PeerInfo>> {
+        self.roster.remove(node_id)
+    }
+
+    /// All connections, in the order of their numbers.
+    pub(crate) fn all(&self) -> Vec<ConnId> {
+        self.table.iter().map(|(conn, _)| conn).collect()
+    }
+
+    /// Ends a connection, for the node is shutting down.
+    pub(crate) fn shut_down(&mut self, cx: &mut Cx, conn: ConnId) {
+        let introduced = self.table.get(conn).is_some_and(|link| link.node_id().is_some());
+        let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
+        self.end(cx, conn, ending, LeaveReason::Stopping);
+        let until = cx.now + cx.limits().linger;
+        if let Some(Phase::Closing { until: before, .. }) =
+            self.table.get_mut(conn).map(|link| &mut link.phase)
+        {
+            *before = until.min(*before);
+        }
+    }
+}
+
+/// Says `BYE` on a link and begins to close it.
+fn say_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
+    let limits = cx.limits();
+    if link.version() == Some(Version::V2) && link.greeted {
+        link.push(cx.now, &encode(&Frame::Bye(code, "")), limits);
+    }
+    link.queue.open_gate();
+    // What was said on a link before another took its place still goes out.
+    let linger = if matches!(link.phase, Phase::Leaving { .. }) { limits.stalled } else { limits.linger };
+    link.phase = Phase::Closing { until: cx.now + linger, close_sent: false };
+    link.farewell = None;
+}
+
+/// A connection ended before it was a peer's link: if we dialed it, the dial failed.
+fn not_linked(link: &Link, cx: &Cx, ending: Ending, bye: Option<ByeCode>) -> [Option<Event>; 2] {
+    let claimed = link.node_id().filter(|_| link.version() == Some(Version::V1));
+    let outcome = match (link.node_id(), link.heard_anything(), ending) {
+        (Some(_), ..) => Outcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
+        (None, true, _) | (None, false, Ending::Bye(_)) => Outcome::NotAChatNode,
+        (None, false, _) => Outcome::Failed,
+    };
+    let again = dial_again_from(cx, matches!(ending, Ending::Bye(_)));
+    let failed = link.dialed.map(|dialed| Event::NotLinked { dialed, outcome, again });
+    [claimed.map(Event::MayForget), failed]
+}
+
+fn lost(
+    conn: ConnId,
+    node_id: NodeId,
+    link: &Link,
+    cx: &Cx,
+    bye: Option<ByeCode>,
+    reason: LeaveReason,
+) -> Lost {
+    Lost {
+        conn,
+        node_id,
+        remote: link.remote,
+        reason,
+        bye,
+        lasted: link.linked_since.map_or_else(Default::default, |since| cx.now.since(since)),
+        again: dial_again_from(cx, !node_id.is_of_key() && bye.is_some()),
+    }
+}
+
+/// From when on a peer whose connection ended may be dialed again; `closed`: by us, so that it is yet to read that. A
+/// version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
+fn dial_again_from(cx: &Cx, closed: bool) -> Instant {
+    if closed { cx.now + cx.limits().linger } else { cx.now }
+}

@@ -1,0 +1,292 @@
+//! How a connection becomes a peer's link: both sides say `JOIN`, and who says a key proves it (SPEC 2.1, 3.5 to 3.8).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::closing::Ending;
+use super::link::{Link, Phase};
+use super::{Breach, Conns, Event, encode};
+use crate::model::{
+    ConnId, Cx, Identity, Instant, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Version,
+};
+use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
+
+impl Conns {
+    /// Says `JOIN`, once.
+    pub(super) fn greet(&mut self, cx: &Cx, conn: ConnId) {
+        let frame = self.join_frame(cx, conn);
+        if let Some(link) = self.table.get_mut(conn).filter(|link| !link.greeted)
+            && let Some(frame) = frame
+        {
+            link.greeted = true;
+            link.push(cx.now, &frame, cx.limits());
+        }
+    }
+
+    /// Our `JOIN` for this connection.
+    fn join_frame(&self, cx: &Cx, conn: ConnId) -> Option<Vec<u8>> {
+        let join = Join {
+            node_id: Some(cx.identity.node_id()),
+            uname: Some(cx.config.uname.clone()),
+            listen_addr: cx.config.listen_addr,
+            remote_addr: None,
+            hello: Some(Hello {
+                version: 2,
+                nonce: self.table.get(conn)?.nonce,
+                links: u16::try_from(self.roster.degree()).unwrap_or(u16::MAX),
+                key: Some(cx.identity.key()),
+            }),
+        };
+        Some(encode(&Frame::Join(join)))
+    }
+
+    pub(super) fn joined(&mut self, cx: &mut Cx, conn: ConnId, join: &Join) {
+        match join.hello.as_ref().and_then(|hello| self.table.of_nonce(&hello.nonce)) {
+            // An echo, which is no node.
+            Some(other) if other == conn => {
+                return self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+            }
+            Some(other) => return self.met_itself(cx, conn, other),
+            None => {}
+        }
+        let stand_in = NodeId::random(&mut cx.random);
+        let Some(link) = self.table.get_mut(conn) else { return };
+        link.introduce(join, stand_in);
+        let Some(peer) = &link.peer else { return };
+        let (node_id, key) = (peer.node_id, peer.key);
+        if node_id == cx.identity.node_id() {
+            return self.refuse(cx, conn, Breach::ClaimsOurId);
+        }
+        match key {
+            Some(key) if key.node_id() == node_id => self.events.push_back(Event::SaysKey(conn)),
+            None if !node_id.is_of_key() => self.events.push_back(Event::Introduced(conn)),
+            _ => self.refuse(cx, conn, Breach::NotItsKeysId),
+        }
+    }
+
+    /// Shows the peer that our key is our own. Its own proof decides what becomes of the connection.
+    pub(crate) fn prove(&mut self, cx: &Cx, conn: ConnId) {
+        let Some(link) = self.table.get(conn) else { return };
+        let Some((theirs, nonce)) = link.peer.as_ref().and_then(|peer| Some((peer.key?, peer.nonce?))) else {
+            return;
+        };
+        let signature = sign_proof(&cx.identity, &link.nonce, &nonce, theirs);
+        self.send(cx, conn, &Frame::Proof(signature));
+    }
+
+    pub(super) fn proven(&mut self, cx: &mut Cx, conn: ConnId, signature: &Signature) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let (ours, peer) = (&link.nonce, link.peer.as_mut());
+        let Some((peer, key, nonce)) = peer.and_then(|peer| {
+            let (key, nonce) = (peer.key?, peer.nonce?);
+            Some((peer, key, nonce))
+        }) else {
+            return;
+        };
+        let message = proof(&nonce, ours, key, cx.identity.key());
+        if !key.verify(Purpose::Proof, &message, signature) {
+            return self.refuse(cx, conn, Breach::FalseProof);
+        }
+        peer.proven = true;
+        self.events.push_back(Event::Introduced(conn));
+    }
+
+    /// The newcomer on this connection is linked from now on. It is told of peers, among them those `found` elsewhere, and
+    /// some of those linked are told of it.
+    pub(crate) fn welcome(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+        let Some(link) = self.table.get(conn) else { return };
+        let Some(info) = link.info() else { return };
+        let named = link.peer.as_ref().is_some_and(|peer| peer.named);
+        let peer = Arc::new(info);
+        self.tell_sample(cx, conn, found);
+        self.roster.insert(peer.clone(), conn);
+        self.linked(cx, conn, &peer);
+        self.announce(cx, &peer);
+        self.alone_notified = false;
+        self.events.push_back(Event::Registered { peer, named });
+        if self.table.get(conn).and_then(Link::key).is_some() {
+            // Its answer tells the round trip.
+            let token = Token::from_bits(cx.random_bits());
+            self.ping(cx, conn, token);
+        }
+        self.release(cx, conn);
+    }
+
+    /// This connection is now the peer's.
+    pub(super) fn linked(&mut self, cx: &Cx, conn: ConnId, peer: &Arc<PeerInfo>) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        link.phase = Phase::Linked;
+        link.linked_since = Some(cx.now);
+        self.events.push_back(Event::Linked { peer: peer.clone(), dialed: link.dialed });
+    }
+
+    /// Closes the connection of a newcomer, or of a linked peer, for which there is no slot, and tells it of others.
+    pub(crate) fn turn_away(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+        self.tell_sample(cx, conn, found);
+        self.end(cx, conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
+    }
+
+    /// Closes a peer's link, since there are too many.
+    pub(crate) fn trim(&mut self, cx: &mut Cx, conn: ConnId) {
+        self.end(cx, conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
+    }
+
+    /// Refuses a peer that was cut for breaking rules a while ago.
+    pub(crate) fn refuse_banned(&mut self, cx: &mut Cx, conn: ConnId) {
+        self.counts.banned += 1;
+        self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+    }
+
+    /// Refuses a peer: the id in its `JOIN` is not its own.
+    pub(super) fn refuse(&mut self, cx: &mut Cx, conn: ConnId, breach: Breach) {
+        self.report(conn, breach);
+        self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+    }
+
+    /// A peer introduces itself anew: it has another name or address.
+    pub(super) fn rejoined(&mut self, conn: ConnId, join: &Join) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let Some(node_id) = link.node_id() else { return };
+        let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven)) else { return };
+        link.introduce(join, node_id);
+        if let Some(peer) = &mut link.peer {
+            (peer.nonce, peer.key, peer.proven) = before;
+        }
+        if link.phase == Phase::Linked {
+            self.update(node_id);
+        }
+    }
+
+    /// A peer's name, address or active connection changed.
+    pub(super) fn update(&mut self, node_id: NodeId) {
+        let Some(active) = self.active(node_id) else { return };
+        let Some(info) = self.table.get(active).and_then(Link::info) else { return };
+        if let Some(info) = self.roster.update(info) {
+            self.events.push_back(Event::Updated(info));
+        }
+    }
+
+    /// Our name changed: all who were told the old one are told. Those to be are among them.
+    pub(crate) fn renamed(&mut self, cx: &Cx) {
+        let greeted = self.table.iter().filter(|(_, link)| link.greeted);
+        for (conn, node_id) in greeted.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
+            let peer = node_id.and_then(|node_id| self.roster.get(node_id));
+            match peer.filter(|peer| peer.info.version == Version::V1) {
+                Some(peer) if peer.active == conn => {
+                    self.events.push_back(Event::GreetAgain(peer.info.node_id));
+                }
+                // It takes us for linked by the connection on which `JOIN` came last.
+                Some(peer) if peer.parallel == Some(conn) => {}
+                _ => {
+                    if let Some(frame) = self.join_frame(cx, conn) {
+                        self.push(cx, conn, &frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says `JOIN` to a version 1 peer again, and `PEERS` a moment behind it: a `MSG` that is the first line after a `JOIN` is
+    /// lost. If something waits behind another `JOIN` already, nothing is said, and it is to be greeted at the time returned.
+    pub(crate) fn greet_again(&mut self, cx: &mut Cx, node_id: NodeId) -> Option<Instant> {
+        let conn = self.active(node_id)?;
+        if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate()) {
+            return Some(until);
+        }
+        let frame = self.join_frame(cx, conn)?;
+        self.push(cx, conn, &frame);
+        self.tell_sample(cx, conn, Vec::new());
+        None
+    }
+
+    /// Answers a `JOIN` with `PEERS`: a sample of those linked and of those `found` elsewhere. A version 1 peer gets it a moment
+    /// later, since it loses what comes sooner.
+    fn tell_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+        let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
+        let records = self.sample(cx, cx.limits().peers_sent, node_id, found);
+        let frame = encode(&Frame::Peers(records));
+        if let Some(link) = self.table.get_mut(conn) {
+            if link.version() == Some(Version::V1) {
+                link.queue.hold_until(cx.now + cx.limits().settle_v1);
+            }
+            link.push(cx.now, &frame, cx.limits());
+        }
+    }
+
+    /// Tells a linked peer of at most `count` peers, so that its address book stays fresh.
+    pub(crate) fn tell_peers(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        count: usize,
+        found: Vec<(SocketAddr, NodeId)>,
+    ) {
+        let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
+        let records = self.sample(cx, count, node_id, found);
+        if !records.is_empty() {
+            self.send(cx, conn, &Frame::Peers(records));
+        }
+    }
+
+    /// At most `count` peers to tell `receiver` of: half of them are linked, half were `found` elsewhere, as far as there are
+    /// enough of both.
+    fn sample(
+        &self,
+        cx: &mut Cx,
+        count: usize,
+        receiver: NodeId,
+        mut found: Vec<(SocketAddr, NodeId)>,
+    ) -> Vec<PeerRecord> {
+        found.retain(|(_, node_id)| *node_id != receiver && !self.roster.contains(*node_id));
+        let linked = count.saturating_sub(found.len().min(count / 2));
+        let linked = self.roster.sample(linked, receiver, &mut cx.random);
+        found.truncate(count - linked.len());
+        let found = found.into_iter().map(|(addr, node_id)| PeerRecord {
+            node_id: Some(node_id),
+            listen_addr: Some(addr),
+            ..PeerRecord::default()
+        });
+        linked.into_iter().map(|peer| record(&peer.info)).chain(found).collect()
+    }
+
+    /// Tells some of those linked of a newcomer.
+    fn announce(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
+        if newcomer.listen_addr.is_none() {
+            return;
+        }
+        let frame = encode(&Frame::Peers([record(newcomer)].into()));
+        let sample = self.roster.sample(cx.config.limits.peers_sent, newcomer.node_id, &mut cx.random);
+        let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
+        for conn in conns {
+            self.push(cx, conn, &frame);
+        }
+    }
+}
+
+fn record(info: &PeerInfo) -> PeerRecord {
+    PeerRecord {
+        node_id: Some(info.node_id),
+        uname: Some(info.uname.clone()),
+        listen_addr: info.listen_addr,
+        remote_addr: Some(info.remote_addr),
+    }
+}
+
+/// The signature that `PROOF` carries.
+pub(crate) fn sign_proof(prover: &Identity, ours: &Token, theirs: &Token, their_key: PublicKey) -> Signature {
+    prover.sign(Purpose::Proof, &proof(ours, theirs, prover.key(), their_key))
+}
+
+/// What `PROOF` signs: both nonces and both keys, the prover's first.
+fn proof(prover: &Token, verifier: &Token, prover_key: PublicKey, verifier_key: PublicKey) -> Vec<u8> {
+    let mut message = Vec::new();
+    for nonce in [prover, verifier] {
+        // Length first: no two pairs of nonces read the same.
+        message.push(nonce.as_str().len() as u8);
+        message.extend_from_slice(nonce.as_str().as_bytes());
+    }
+    message.extend_from_slice(prover_key.as_bytes());
+    message.extend_from_slice(verifier_key.as_bytes());
+    message
+}

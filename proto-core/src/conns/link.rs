@@ -1,0 +1,380 @@
+//! One connection: its greeting, its keep-alive, its output queue and the rules for what comes in on it.
+//!
+//! ```text
+//!   opened ──> Greeting ──JOIN──> Linked ──BYE──> Leaving ──its BYE──> Closing ──Closed──> gone
+//!                 │  └──JOIN with the id of──> Claiming ──settled──^       ^
+//!                 │      a linked peer            │                        │
+//!                 └───────────────────────────────┴──refused, cut, stopped─┘
+//! ```
+
+mod queue;
+mod receive;
+mod timers;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::table::Indexed;
+use crate::model::{
+    ConnId, Dialed, Instant, Limits, Name, NodeId, PeerInfo, PublicKey, TokenBucket, Version,
+};
+use crate::wire::{ByeCode, Join, LineReader, Token};
+
+pub(super) use queue::OutputQueue;
+pub(crate) use receive::{LinkEvent, Own};
+pub(crate) use timers::Timer;
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) remote: SocketAddr,
+    /// This node's own dial; none: the peer dialed.
+    pub(super) dialed: Option<Dialed>,
+    pub(super) phase: Phase,
+    /// What the peer's `JOIN` said.
+    pub(super) peer: Option<Box<Introduction>>,
+    /// The nonce of our `JOIN` here.
+    pub(super) nonce: Token,
+    pub(super) greeted: bool,
+    pub(super) queue: OutputQueue,
+    /// The other connection to the same node, as a `PING` with our nonce of one of them on the other has proven.
+    pub(super) twin: Option<ConnId>,
+    /// Set while what comes in waits for the end of the link that this one replaces.
+    pub(super) hold: Option<Hold>,
+    /// When it became a peer's link.
+    pub(super) linked_since: Option<Instant>,
+    /// What the peer's `BYE` said.
+    pub(super) bye: Option<ByeCode>,
+    /// The peer said `BYE` on it as a duplicate, and the other connection is not settled yet.
+    pub(super) farewell: Option<Instant>,
+    /// How many links the peer has by its own word.
+    pub(super) told_degree: usize,
+    /// The peer has answered our `JOIN` with `PEERS`.
+    pub(super) peers_heard: bool,
+    /// From the last `PING` to its `PONG`.
+    pub(super) round_trip: Option<Duration>,
+    /// When the last `PONG` came.
+    pub(super) answered: Option<Instant>,
+    /// What the indexes of the table hold of it.
+    pub(super) indexed: Indexed,
+
+    reader: LineReader,
+    opened: Instant,
+    received: Option<Instant>,
+    sent: Instant,
+    ping: Option<(Token, Instant)>,
+    probes: VecDeque<Token>,
+    pub(super) malformed: Malformed,
+    rates: Option<Rates>,
+    paused: Pause,
+}
+
+/// Where a connection stands. Each deadline is absolute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The peer's `JOIN` has not come.
+    Greeting,
+    /// Its `JOIN` claims the id of a peer that is here; settled by then.
+    Claiming { since: Instant, until: Instant },
+    /// It is a peer's link, or one of its two.
+    Linked,
+    /// Our `BYE` as a duplicate is said; what the peer said before its own is still read.
+    Leaving { until: Instant },
+    /// Nothing is read any more; aborted then at the latest.
+    Closing { until: Instant, close_sent: bool },
+}
+
+/// What the peer's `JOIN` said.
+#[derive(Clone, Debug)]
+pub(super) struct Introduction {
+    pub(super) node_id: NodeId,
+    /// Whether it named that id itself.
+    pub(super) named: bool,
+    pub(super) uname: Name,
+    /// As claimed, an unspecified address replaced by the one that we see.
+    pub(super) listen_addr: Option<SocketAddr>,
+    /// Version 2's nonce.
+    pub(super) nonce: Option<Token>,
+    /// The key that its id follows from.
+    pub(super) key: Option<PublicKey>,
+    /// It has shown that the key is its own, or has none to show.
+    pub(super) proven: bool,
+}
+
+/// What came in early.
+#[derive(Debug)]
+pub(super) struct Hold {
+    until: Instant,
+    texts: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Hold {
+    pub(super) fn push(&mut self, text: String) {
+        self.bytes += text.len() + size_of::<String>();
+        self.texts.push_back(text);
+    }
+
+    pub(super) fn into_texts(self) -> VecDeque<String> {
+        self.texts
+    }
+}
+
+#[derive(Debug)]
+struct Rates {
+    frames: TokenBucket,
+    bytes: TokenBucket,
+}
+
+/// Why reading is paused, and what the driver knows of it.
+#[derive(Debug, Default)]
+struct Pause {
+    /// The rate is exceeded until then.
+    until: Option<Instant>,
+    /// The driver was told.
+    notified: bool,
+}
+
+/// The frames that could not be read, or whose content did not hold.
+#[derive(Debug, Default)]
+pub(super) struct Malformed(VecDeque<Instant>);
+
+impl Malformed {
+    /// Counts one more; whether there are too many now.
+    pub(super) fn is_one_too_many(&mut self, now: Instant, limits: &Limits) -> bool {
+        while self.0.front().is_some_and(|at| now.since(*at) >= limits.malformed_window) {
+            self.0.pop_front();
+        }
+        self.0.push_back(now);
+        self.0.len() >= limits.malformed
+    }
+
+    /// How many are held against the peer.
+    pub(super) fn lately(&self, now: Instant, limits: &Limits) -> usize {
+        self.0.iter().filter(|at| now.since(**at) < limits.malformed_window).count()
+    }
+}
+
+impl Link {
+    /// A connection that has just opened.
+    pub(super) fn new(
+        now: Instant,
+        remote: SocketAddr,
+        dialed: Option<Dialed>,
+        nonce: Token,
+        limits: &Limits,
+    ) -> Self {
+        let rates = (!remote.ip().to_canonical().is_loopback()).then(|| Rates {
+            frames: TokenBucket::per_second(limits.frames_per_second, limits.frames_burst),
+            bytes: TokenBucket::per_second(limits.bytes_per_second, limits.bytes_burst),
+        });
+        Self {
+            remote,
+            dialed,
+            phase: Phase::Greeting,
+            peer: None,
+            nonce,
+            greeted: false,
+            queue: OutputQueue::default(),
+            twin: None,
+            hold: None,
+            linked_since: None,
+            bye: None,
+            farewell: None,
+            told_degree: 0,
+            peers_heard: false,
+            round_trip: None,
+            answered: None,
+            indexed: Indexed::default(),
+            reader: LineReader::new(),
+            opened: now,
+            received: None,
+            sent: now,
+            ping: None,
+            probes: VecDeque::new(),
+            malformed: Malformed::default(),
+            rates,
+            paused: Pause::default(),
+        }
+    }
+
+    /// Whether it counts against the limit for pending connections.
+    pub(super) fn is_pending(&self) -> bool {
+        self.phase != Phase::Linked
+    }
+
+    /// Whether it may become a peer's link.
+    pub(super) fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting | Phase::Claiming { .. })
+    }
+
+    /// Whether nothing came in since `limits.pending_silent` or longer: such a one makes room first.
+    pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
+        now.since(self.received.unwrap_or(self.opened)) >= limits.pending_silent
+    }
+
+    /// Whether anything ever came in.
+    pub(super) fn heard_anything(&self) -> bool {
+        self.received.is_some()
+    }
+
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// The version that the peer's `JOIN` spoke.
+    pub(super) fn version(&self) -> Option<Version> {
+        let nonce = self.peer.as_ref()?.nonce;
+        Some(if nonce.is_some() { Version::V2 } else { Version::V1 })
+    }
+
+    /// The peer's proven key: it speaks entries.
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        self.peer.as_ref().filter(|peer| peer.proven)?.key
+    }
+
+    pub(super) fn node_id(&self) -> Option<NodeId> {
+        self.peer.as_ref().map(|peer| peer.node_id)
+    }
+
+    /// Whether we dialed it.
+    pub(super) fn is_outbound(&self) -> bool {
+        self.dialed.is_some()
+    }
+
+    /// Takes down what the peer's `JOIN` says; `stand_in` is its id if it names none.
+    pub(super) fn introduce(&mut self, join: &Join, stand_in: NodeId) {
+        let node_id = join.node_id.unwrap_or(stand_in);
+        let uname = join.uname.clone().or_else(|| Name::cut(&alloc::format!("{}", node_id.short())));
+        let Some(uname) = uname else { return };
+        let remote = self.remote.ip().to_canonical();
+        let seen = |addr: SocketAddr| {
+            if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
+        };
+        let key = join.hello.as_ref().and_then(|hello| hello.key);
+        self.told_degree = join.hello.as_ref().map_or(self.told_degree, |hello| hello.links.into());
+        self.peer = Some(Box::new(Introduction {
+            node_id,
+            named: join.node_id.is_some(),
+            uname,
+            listen_addr: join.listen_addr.filter(|addr| addr.port() != 0).map(seen),
+            nonce: join.hello.as_ref().map(|hello| hello.nonce),
+            key,
+            proven: key.is_none(),
+        }));
+    }
+
+    /// Queues whole frames.
+    pub(super) fn push(&mut self, now: Instant, frames: &[u8], limits: &Limits) {
+        if !matches!(self.phase, Phase::Leaving { .. } | Phase::Closing { .. }) {
+            self.sent = now;
+            self.queue.push(frames, limits.chunk);
+        }
+    }
+
+    /// Asks the peer to answer, with this token: at once, or after the `PONG` that is awaited. Of more than there can be
+    /// newcomers to ask for, the oldest is given up.
+    pub(super) fn probe(&mut self, token: Token, limits: &Limits) {
+        if self.probes.contains(&token) {
+            return;
+        }
+        if self.probes.len() >= limits.pending {
+            self.probes.pop_front();
+        }
+        self.probes.push_back(token);
+    }
+
+    /// The next `PING` to send, if none is out.
+    pub(super) fn next_ping(&mut self, now: Instant) -> Option<Token> {
+        if self.ping.is_some() {
+            return None;
+        }
+        let token = self.probes.pop_front()?;
+        self.ping = Some((token, now));
+        Some(token)
+    }
+
+    /// A `PONG` came; whether it is the one awaited.
+    pub(super) fn pong(&mut self, now: Instant, token: Token) -> bool {
+        let awaited = self.ping.is_some_and(|(ping, _)| ping == token);
+        if awaited {
+            self.round_trip = self.ping.map(|(_, since)| now.since(since));
+            self.ping = None;
+            self.answered = Some(now);
+        }
+        awaited
+    }
+
+    /// What just came was asked for: it does not count against the rates.
+    pub(super) fn excuse(&mut self, now: Instant, bytes: usize) {
+        if let Some(rates) = &mut self.rates {
+            rates.frames.refund(1);
+            rates.bytes.refund(u32::try_from(bytes).unwrap_or(u32::MAX));
+            let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
+            self.paused.until = (free > now).then_some(free);
+        }
+    }
+
+    /// Whether it comes from beyond this machine, so that rates apply.
+    pub(super) fn is_rated(&self) -> bool {
+        self.rates.is_some()
+    }
+
+    /// Keeps what comes in until the end of the link that this one replaces.
+    pub(super) fn hold_until(&mut self, until: Instant) {
+        match &mut self.hold {
+            Some(hold) => hold.until = until,
+            None => self.hold = Some(Hold { until, texts: VecDeque::new(), bytes: 0 }),
+        }
+    }
+
+    /// Bytes in its buffers.
+    pub(super) fn buffered(&self) -> usize {
+        self.queue.bytes() + self.reader.buffered() + self.hold.as_ref().map_or(0, |hold| hold.bytes)
+    }
+
+    /// Bytes of a line that has no end yet.
+    pub(super) fn unfinished(&self) -> usize {
+        self.reader.buffered()
+    }
+
+    /// Newcomers for whom it is to be asked.
+    pub(super) fn probes(&self) -> usize {
+        self.probes.len()
+    }
+
+    /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.
+    pub(super) fn pause_change(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
+        let held = self.hold.as_ref().is_some_and(|hold| hold.bytes >= limits.line);
+        if self.paused.until.is_some_and(|until| until <= now) {
+            self.paused.until = None;
+        }
+        let closing = matches!(self.phase, Phase::Closing { .. });
+        let pause = !closing && (held || self.paused.until.is_some());
+        if pause == self.paused.notified {
+            return None;
+        }
+        self.paused.notified = pause;
+        if !pause {
+            // The silence was ours.
+            self.received = self.received.map(|_| now);
+        }
+        Some(pause)
+    }
+
+    /// What the link's `JOIN` and its other end say of the peer.
+    pub(super) fn info(&self) -> Option<PeerInfo> {
+        let peer = self.peer.as_ref()?;
+        Some(PeerInfo {
+            node_id: peer.node_id,
+            uname: peer.uname.clone(),
+            listen_addr: peer.listen_addr,
+            remote_addr: self.remote,
+            version: self.version()?,
+            key: peer.key,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+//! What comes in on a link: lines to events, by the rules that need nothing but this link.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Introduction, Link, Phase};
+use crate::conns::Breach;
+use crate::model::{Instant, Limits, Signature, Version};
+use crate::wire::{self, ByeCode, ChatFrame, Chunk, Frame, Join, Parsed, PeerRecord, Token};
+
+/// One line that came in.
+#[derive(Debug)]
+pub(crate) enum LinkEvent<'a> {
+    /// Something for the connections themselves.
+    Own(Own),
+    /// Peers that the peer knows.
+    Peers(Vec<PeerRecord>),
+    /// A frame of the conversation, from a peer that has proven its key.
+    Chat(ChatFrame<'a>),
+}
+
+/// What the connections deal with themselves.
+#[derive(Debug)]
+pub(crate) enum Own {
+    /// A blank line, or one of a type that this peer cannot send: nothing to do.
+    Skipped {
+        unknown: bool,
+    },
+    /// The first `JOIN`.
+    Joined(Join),
+    /// Another `JOIN` with the same id.
+    Rejoined(Join),
+    Said(String),
+    Pinged(Token),
+    Ponged(Token),
+    Bye(ByeCode),
+    Proof(Signature),
+    /// A rule was broken that costs only the frame.
+    Broke(Breach),
+    /// A rule was broken that costs the link.
+    Cut(Breach),
+}
+
+impl Own {
+    /// Whether it changes nothing beyond this link.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Said(_) | Self::Skipped { .. })
+    }
+}
+
+impl Link {
+    /// Takes the next line off the front of `chunk`, or what there is of it.
+    pub(in crate::conns) fn next_event<'a, 'b: 'a>(
+        &'a mut self,
+        now: Instant,
+        chunk: &mut Chunk<'b>,
+        limits: &Limits,
+    ) -> Option<LinkEvent<'a>> {
+        if matches!(self.phase, Phase::Closing { .. }) {
+            return None;
+        }
+        if !chunk.rest().is_empty() {
+            self.received = Some(now);
+        }
+        let joined = self.peer.is_some();
+        let limit = if joined { limits.line } else { limits.line_before_join };
+        let Ok(line) = self.reader.next_line(chunk, limit)? else {
+            return Some(LinkEvent::Own(Own::Cut(Breach::LineTooLong)));
+        };
+        if let Some(rates) = &mut self.rates {
+            rates.frames.charge(now, 1);
+            rates.bytes.charge(now, line.as_bytes().len() as u32 + 1);
+            let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
+            self.paused.until = (free > now).then_some(free);
+        }
+        let frame = match wire::parse(line, limits.peers_read) {
+            Ok(Parsed::Frame(frame)) => frame,
+            Ok(Parsed::Blank) => return Some(LinkEvent::Own(Own::Skipped { unknown: false })),
+            Ok(Parsed::Unknown) => return Some(LinkEvent::Own(Own::Skipped { unknown: true })),
+            Err(_) if self.malformed.is_one_too_many(now, limits) => {
+                return Some(LinkEvent::Own(Own::Cut(Breach::TooManyMalformed)));
+            }
+            Err(error) => return Some(LinkEvent::Own(Own::Broke(Breach::Malformed(error)))),
+        };
+        let event = classify(frame, self.peer.as_deref());
+        if let LinkEvent::Chat(ChatFrame::Links(ids)) = &event {
+            self.told_degree = ids.len();
+        }
+        Some(event)
+    }
+}
+
+/// What a frame is from a peer that has introduced itself so far as `peer` says.
+fn classify<'a>(frame: Frame<'a>, peer: Option<&Introduction>) -> LinkEvent<'a> {
+    let keyed = peer.is_some_and(|peer| peer.key.is_some());
+    let unproven = peer.is_some_and(|peer| !peer.proven);
+    let version = peer.map(|peer| if peer.nonce.is_some() { Version::V2 } else { Version::V1 });
+    let chat = |frame| match keyed {
+        true => LinkEvent::Chat(frame),
+        false => LinkEvent::Own(Own::Skipped { unknown: true }),
+    };
+    LinkEvent::Own(match (frame, version) {
+        (Frame::Join(join), None) => Own::Joined(join),
+        (Frame::Join(join), Some(_)) if peer.is_some_and(|peer| peer.is_same(&join)) => Own::Rejoined(join),
+        (Frame::Join(_), Some(_)) => Own::Cut(Breach::SecondId),
+        (_, None) => Own::Broke(Breach::BeforeJoin),
+        (Frame::Proof(signature), Some(_)) if unproven => Own::Proof(signature),
+        // A node without room sends us on before either side proves anything.
+        (Frame::Peers(records), Some(_)) => return LinkEvent::Peers(records),
+        (Frame::Bye(code, _), Some(Version::V2)) => Own::Bye(code),
+        _ if unproven => Own::Broke(Breach::BeforeProof),
+        (Frame::Chat(sealed), Some(_)) => return chat(ChatFrame::Chat(sealed)),
+        (Frame::Links(ids), Some(_)) => return chat(ChatFrame::Links(ids)),
+        (Frame::Ihave(ids), Some(_)) => return chat(ChatFrame::Ihave(ids)),
+        (Frame::Graft(ids), Some(_)) => return chat(ChatFrame::Graft(ids)),
+        (Frame::Tree(claim), Some(_)) => return chat(ChatFrame::Tree(claim)),
+        (Frame::Sync(bytes), Some(_)) => return chat(ChatFrame::Sync(bytes)),
+        (Frame::Msg(text), Some(_)) if !keyed => Own::Said(text.to_owned()),
+        (Frame::Ping(token), Some(Version::V2)) => Own::Pinged(token),
+        (Frame::Pong(token), Some(Version::V2)) => Own::Ponged(token),
+        // A peer with a key signs what it says; one of version 1 says none of the others.
+        (Frame::Proof(_) | Frame::Msg(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(_)) => {
+            Own::Skipped { unknown: true }
+        }
+    })
+}
+
+impl Introduction {
+    fn is_same(&self, join: &Join) -> bool {
+        if self.named { join.node_id == Some(self.node_id) } else { join.node_id.is_none() }
+    }
+}

@@ -1,0 +1,63 @@
+//! Text as JSON.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Writes `text` as a JSON string, with a `;` as `\u003b`: version 1 nodes split `PEERS` at every `;`.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 | b';' => {
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+/// How many bytes [`write_string`] writes.
+pub(crate) fn json_len(text: &str) -> usize {
+    let len = |byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 | b';' => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(len).sum::<usize>()
+}
+
+/// Appends what is displayed.
+pub(crate) fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
+    struct Appender<'a>(&'a mut Vec<u8>);
+
+    impl fmt::Write for Appender<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend_from_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+
+    // Appending to a vector does not fail.
+    let _ = fmt::write(&mut Appender(out), format_args!("{value}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+
+    #[test]
+    fn strings_are_written_as_json_without_a_semicolon() {
+        let every: String = (0..0x300).filter_map(char::from_u32).chain("😀;;".chars()).collect();
+        let mut out = Vec::new();
+        write_string(&mut out, &every);
+        assert!(!out.contains(&b';') && !out.contains(&b'\n'));
+        assert_eq!(out.len(), json_len(&every));
+        assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), every);
+    }
+}

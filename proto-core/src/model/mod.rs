@@ -1,0 +1,43 @@
+//! Values that are legal by themselves: ids, names, texts, addresses, entries, time, limits.
+
+mod addr;
+mod capacity;
+mod census;
+mod clock;
+mod config;
+mod cx;
+mod dial;
+mod entry;
+mod fifo;
+mod identity;
+mod ids;
+mod json;
+mod limits;
+mod name;
+mod peer;
+mod random;
+mod rate;
+mod text;
+mod time;
+
+pub use addr::{PeerAddr, PeerAddrError};
+pub use capacity::Capacity;
+pub(crate) use census::{Census, LinkView, Sender, Teller};
+pub use config::Config;
+pub(crate) use cx::{Cx, Moment};
+pub(crate) use dial::Dialed;
+pub use dial::{DialError, MAX_RESOLVED};
+pub use entry::{Draft, Entry, EntryError, EntryId, MAX_NUMBER, MAX_TO, Place, Sealed, Via};
+pub(crate) use fifo::Fifo;
+pub(crate) use identity::Purpose;
+pub use identity::{Identity, NodeId, NodeIdError, PublicKey, PublicKeyError, Signature};
+pub(crate) use ids::TargetId;
+pub use ids::{ConnId, DialId};
+pub(crate) use json::{json_len, write_display, write_string};
+pub use limits::{ConfigError, Limits, MAX_CHUNK, MAX_LINE};
+pub use name::{Name, NameError};
+pub use peer::{LeaveReason, Marks, PeerInfo, Version};
+pub(crate) use random::{below, uniform};
+pub(crate) use rate::{TokenBucket, TokenBuckets};
+pub use text::{ChatText, ChatTextError};
+pub use time::Instant;

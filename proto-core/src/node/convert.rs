@@ -1,0 +1,178 @@
+//! What the machines say, in the words of the contract.
+
+use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
+use crate::{chat, conns, mesh};
+
+/// What a connection wants of the driver or says to the user.
+pub(super) fn output(event: conns::Event) -> Option<Action> {
+    use conns::Event;
+    Some(match event {
+        Event::Abort(conn) => Action::Abort { conn },
+        Event::PauseReading(conn) => Action::PauseReading { conn },
+        Event::ResumeReading(conn) => Action::ResumeReading { conn },
+        Event::Ready => Action::Ready,
+        Event::Broke { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
+        Event::Updated(peer) => Action::UpdatePeer(peer),
+        _ => return None,
+    })
+}
+
+/// What the mesh wants of the driver or says to the user.
+pub(super) fn request(event: mesh::Event) -> Option<Action> {
+    use mesh::Event;
+    Some(match event {
+        Event::Resolve { dial, host, port } => Action::Resolve { dial, host, port },
+        Event::Dial { dial, addr } => Action::Dial { dial, addr },
+        Event::Cancel(dial) => Action::CancelDial { dial },
+        Event::Target { target, news } => Action::Notice(match news {
+            mesh::TargetNews::IsSelf => Notice::IsSelf { target },
+            mesh::TargetNews::Failed(mesh::Attempt::Failed(reason)) => Notice::Unreachable { target, reason },
+            mesh::TargetNews::Failed(mesh::Attempt::NotAChatNode) => Notice::NotAChatNode { target },
+            mesh::TargetNews::Failed(mesh::Attempt::TurnedAway(code)) => Notice::TurnedAway { target, code },
+        }),
+        Event::Trim(_) | Event::TellPeers { .. } => return None,
+    })
+}
+
+/// What the conversation says to the user.
+pub(super) fn notice(event: chat::Event) -> Option<Action> {
+    Some(Action::Notice(match event {
+        chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
+        chat::Event::ClockOff { ahead_ms } => Notice::ClockOff { ahead_ms },
+        _ => return None,
+    }))
+}
+
+impl From<conns::Output> for Action {
+    fn from(output: conns::Output) -> Self {
+        match output {
+            conns::Output::Chunk(conn, bytes) => Self::SendFrame { conn, bytes },
+            conns::Output::Close(conn) => Self::Close { conn },
+        }
+    }
+}
+
+impl From<conns::Refusal> for CommandError {
+    fn from(refusal: conns::Refusal) -> Self {
+        match refusal {
+            conns::Refusal::Busy => Self::Busy,
+            conns::Refusal::TooMuch => Self::TooMuch,
+        }
+    }
+}
+
+impl From<conns::Outcome> for mesh::Attempt {
+    fn from(outcome: conns::Outcome) -> Self {
+        match outcome {
+            conns::Outcome::Failed => Self::Failed(crate::model::DialError::Other),
+            conns::Outcome::NotAChatNode => Self::NotAChatNode,
+            conns::Outcome::TurnedAway(code) => Self::TurnedAway(code),
+        }
+    }
+}
+
+impl From<&conns::Lost> for mesh::Departure {
+    fn from(lost: &conns::Lost) -> Self {
+        Self {
+            node_id: lost.node_id,
+            ip: lost.remote.ip(),
+            again: lost.again,
+            lasted: lost.lasted,
+            full: lost.is_full(),
+            broke: lost.is_violation(),
+        }
+    }
+}
+
+impl From<conns::Breach> for Violation {
+    fn from(breach: conns::Breach) -> Self {
+        use conns::Breach;
+        match breach {
+            Breach::Malformed(error) => Self::Malformed(error),
+            Breach::TooManyMalformed => Self::TooManyMalformed,
+            Breach::LineTooLong => Self::LineTooLong,
+            Breach::BeforeJoin => Self::BeforeJoin,
+            Breach::NoGreeting => Self::NoGreeting,
+            Breach::ClaimsOurId => Self::ClaimsOurId,
+            Breach::ClaimsPeersId => Self::ClaimsPeersId,
+            Breach::NotItsKeysId => Self::NotItsKeysId,
+            Breach::FalseProof => Self::FalseProof,
+            Breach::BeforeProof => Self::BeforeProof,
+            Breach::SecondId => Self::SecondId,
+        }
+    }
+}
+
+impl From<chat::Fault> for Violation {
+    fn from(fault: chat::Fault) -> Self {
+        match fault {
+            chat::Fault::Entry(error) => Self::Entry(error),
+            chat::Fault::Tree => Self::FalseTree,
+            chat::Fault::Sync => Self::Sync,
+            chat::Fault::SyncsIgnored => Self::SyncPassedOver,
+        }
+    }
+}
+
+impl From<conns::Health> for LinkState {
+    fn from(health: conns::Health) -> Self {
+        match health {
+            conns::Health::Linked => Self::Linked,
+            conns::Health::Silent => Self::Silent,
+            conns::Health::Slow => Self::Slow,
+        }
+    }
+}
+
+impl From<chat::Role> for LinkRole {
+    fn from(role: chat::Role) -> Self {
+        match role {
+            chat::Role::Parent => Self::Parent,
+            chat::Role::Child => Self::Child,
+            chat::Role::Announce => Self::Announce,
+        }
+    }
+}
+
+impl From<conns::LinkTimer> for TimerKind {
+    fn from(timer: conns::LinkTimer) -> Self {
+        use conns::LinkTimer;
+        match timer {
+            LinkTimer::Greet => Self::Greet,
+            LinkTimer::FirstByte => Self::FirstByte,
+            LinkTimer::Greeting => Self::Greeting,
+            LinkTimer::Settle => Self::Settle,
+            LinkTimer::Idle => Self::Idle,
+            LinkTimer::Dead => Self::Dead,
+            LinkTimer::Claim => Self::Claim,
+            LinkTimer::Handover => Self::Handover,
+            LinkTimer::Farewell => Self::Farewell,
+            LinkTimer::Linger => Self::Linger,
+            LinkTimer::Stalled => Self::Stalled,
+            LinkTimer::Resume => Self::Resume,
+        }
+    }
+}
+
+impl From<mesh::Timer> for TimerKind {
+    fn from(timer: mesh::Timer) -> Self {
+        match timer {
+            mesh::Timer::Dial => Self::Dial,
+            mesh::Timer::Upkeep => Self::Upkeep,
+            mesh::Timer::Connect => Self::Connect,
+        }
+    }
+}
+
+impl From<chat::Timer> for TimerKind {
+    fn from(timer: chat::Timer) -> Self {
+        match timer {
+            chat::Timer::Log => Self::Log,
+            chat::Timer::Links => Self::Links,
+            chat::Timer::Tree => Self::Tree,
+            chat::Timer::Announce => Self::Announce,
+            chat::Timer::Graft => Self::Graft,
+            chat::Timer::Reconcile => Self::Reconcile,
+        }
+    }
+}

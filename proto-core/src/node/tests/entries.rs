@@ -1,0 +1,163 @@
+use alloc::string::String;
+use core::time::Duration;
+
+use super::*;
+
+/// The line of an entry.
+fn chat(author: &Identity, seq: u64, at: u64) -> String {
+    let texts = [ChatText::new("hello").unwrap()];
+    let uname = "Eve".parse().unwrap();
+    let draft = Draft { epoch: 1, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
+    let entry = Entry::sign(author, &draft);
+    let sealed = entry.sealed();
+    alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
+}
+
+/// Lets time pass while the peer takes all that comes and answers each line of it with what `answer` says.
+fn live(solo: &mut Solo, time: Duration, answer: impl Fn(&str) -> Option<String>) -> Vec<Action> {
+    let end = solo.now + time;
+    let mut all = Vec::new();
+    loop {
+        let mut actions = solo.settle(1);
+        while !actions.is_empty() {
+            let answers: String = sent(&actions).lines().filter_map(&answer).collect();
+            all.append(&mut actions);
+            actions = if answers.is_empty() { Vec::new() } else { solo.receive(1, &answers) };
+            actions.extend(solo.settle(1));
+        }
+        match solo.node.poll_timeout().filter(|(at, _)| *at <= end) {
+            Some((at, _)) => solo.now = at.max(solo.now),
+            None => {
+                solo.now = end;
+                return all;
+            }
+        }
+        let due = solo.input(Input::Timeout);
+        let answers: String = sent(&due).lines().filter_map(&answer).collect();
+        all.extend(due);
+        all.extend(solo.receive(1, &(answers + "\n")));
+    }
+}
+
+fn pong(line: &str) -> Option<String> {
+    line.strip_prefix("PING|").map(|token| alloc::format!("PONG|{token}\n"))
+}
+
+fn has_broken(actions: &[Action], rule: Violation) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Report { violation, .. } if *violation == rule))
+}
+
+#[test]
+fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    let limits = Limits::default();
+    let actions = live(&mut solo, limits.reconcile_again * 3, pong);
+    assert!(has_broken(&actions, Violation::SyncPassedOver), "{actions:?}");
+    assert!(
+        sent(&actions).matches("SYNC|").count() == limits.syncs_passed_over && solo.node.peers().count() == 0
+    );
+    solo.input(Input::Closed { conn: ConnId(1) });
+    keyed_on(&mut solo, 2);
+    assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 0));
+    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.now = solo.now + limits.shun;
+    keyed_on(&mut solo, 3);
+    assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 1));
+}
+
+#[test]
+fn who_answers_nothing_may_be_slow_for_three_minutes() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    let actions = live(&mut solo, Limits::default().ping_answer - Duration::from_secs(1), |_| None);
+    assert!(sent(&actions).matches("SYNC|").count() >= 3, "{}", sent(&actions));
+    assert_eq!(solo.node.peers().count(), 1);
+    live(&mut solo, Duration::from_secs(2), |_| None);
+    assert_eq!((solo.node.peers().count(), solo.node.stats().silent), (0, 1));
+    solo.input(Input::Closed { conn: ConnId(1) });
+    keyed_on(&mut solo, 2);
+    assert_eq!(solo.node.peers().count(), 1, "that breaks no rule");
+}
+
+#[test]
+fn who_answers_every_other_reconciliation_stays() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    let count = core::cell::Cell::new(0);
+    let answer = |line: &str| {
+        count.set(count.get() + usize::from(line.starts_with("SYNC|")));
+        let passes_over = line.starts_with("SYNC|") && count.get() % 2 == 1;
+        (!passes_over).then(|| answers(line))
+    };
+    live(&mut solo, Limits::default().reconcile_every * 6, answer);
+    assert!(count.get() >= 6, "{}", count.get());
+    assert_eq!(solo.node.peers().count(), 1);
+}
+
+#[test]
+fn an_answer_that_comes_after_all_patience_is_one() {
+    let mut solo = solo_with(|config| config.limits.sync_timeout = Duration::from_millis(100));
+    keyed(&mut solo);
+    for _ in 0..4 {
+        // All that is asked waits, and is answered in its order, long after we gave it up.
+        let actions = live(&mut solo, Limits::default().reconcile_every * 3 / 2, |_| None);
+        solo.receive(1, &answers(&sent(&actions)));
+    }
+    assert_eq!(solo.node.peers().count(), 1);
+    assert!(solo.node.stats().syncs >= 4);
+}
+
+#[test]
+fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    // Its second connection claims the id, and waits for what the first says to that.
+    keyed_on(&mut solo, 2);
+    assert!(solo.node.conns.contains(ConnId(2)));
+    let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1).replace("hello", "hallo");
+    solo.receive(1, &forged.repeat(Limits::default().malformed));
+    assert_eq!((solo.node.peers().count(), solo.node.stats().shunned), (0, 1));
+}
+
+#[test]
+fn what_is_missing_before_an_entry_that_falls_due_is_asked_for_at_once() {
+    const NOW: u64 = 1_700_000_000_000;
+    let mut solo = solo_with(|config| config.limits.reconcile_every = Duration::from_secs(3600));
+    solo.input(Input::WallClock { unix_ms: NOW });
+    let identity = keyed(&mut solo);
+    live(&mut solo, Duration::from_secs(5), |_| None);
+    let ahead = Limits::default().clock_tolerance + Duration::from_secs(60);
+    let at = NOW + ahead.as_millis() as u64;
+    solo.receive(1, &chat(&identity, 0, NOW));
+    solo.receive(1, &chat(&identity, 2, at));
+    let actions = live(&mut solo, Duration::from_secs(50), |_| None);
+    assert!(!sent(&actions).contains("SYNC|"), "it is not due: {}", sent(&actions));
+    let actions = live(&mut solo, Duration::from_secs(10), |_| None);
+    assert!(sent(&actions).contains("SYNC|"), "{}", sent(&actions));
+}
+
+#[test]
+fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malformed_frames() {
+    let mut solo = solo();
+    let identity = keyed(&mut solo);
+    assert_eq!(solo.node.peers().count(), 1);
+    let line = chat(&identity, 0, 1);
+    let forged = line.replace("hello", "hallo");
+    let most = Limits::default().malformed - 1;
+    let actions = solo.receive(1, &forged.repeat(most));
+    let reports = actions.iter().filter(|action| matches!(action, Action::Report { .. })).count();
+    assert_eq!((reports, solo.node.peers().count()), (most, 1));
+    let actions = solo.receive(1, &line);
+    assert!(matches!(&actions[..], [.., Action::Deliver(Message::Entry { .. })]), "{actions:?}");
+    solo.receive(1, &forged);
+    assert_eq!(solo.node.peers().count(), 0, "one too many");
+}
+
+#[test]
+fn a_line_of_a_peer_with_a_key_is_not_shown() {
+    let mut solo = solo();
+    keyed(&mut solo);
+    assert_eq!(solo.receive(1, "MSG|hello\n"), []);
+    assert_eq!(solo.node.peers().count(), 1);
+}

@@ -1,0 +1,226 @@
+//! Places for peers: who may take them, and that nobody takes more.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::admission::{SECOND, addr, identity, peers, turned_away};
+use super::{Solo, solo, solo_with};
+use crate::conns::sign_proof;
+use crate::contract::{Action, Command, Input};
+use crate::model::{Census, ConnId, DialError, Limits};
+use crate::wire::Token;
+
+/// The id of a peer without a key.
+fn keyless(n: u64) -> String {
+    format!("00000000-0000-4000-8000-000000000{n:03}")
+}
+
+/// What the version 1 peer says that listens at `addr(n)`.
+fn join_v1(n: u64) -> String {
+    format!("JOIN|{{\"node_id\":\"{}\",\"uname\":\"p\",\"listen_addr\":\"{}\"}}\n", keyless(n), addr(n))
+}
+
+/// `PEERS` that says where peers without a key are.
+fn keyless_peers(numbers: impl Iterator<Item = u64>) -> String {
+    let record = |n| format!(r#"{{"node_id":"{}","listen_addr":"{}"}}"#, keyless(n), addr(n));
+    format!("PEERS|{}\n", numbers.map(record).collect::<Vec<_>>().join(";"))
+}
+
+fn over(solo: &Solo) -> Option<String> {
+    let limits = &solo.node.config().limits;
+    let over = solo.node.capacities().find(|(capacity, holds)| *holds > capacity.bound(limits));
+    over.map(|(capacity, holds)| format!("{capacity:?} holds {holds}, above {}", capacity.bound(limits)))
+}
+
+/// Few places, all but `reserved` of them for who comes first.
+fn few(held: usize, reserved: usize) -> Solo {
+    solo_with(|config| {
+        let limits = &mut config.limits;
+        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (1, 1, 1, 1);
+        (limits.held, limits.reserved_outbound, limits.pending) = (held, reserved, 1);
+        (limits.targets, limits.dials) = (1, 1);
+    })
+}
+
+#[test]
+fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_for_those_with_a_key() {
+    let Limits { held, reserved_outbound, degree_high, .. } = Limits::default();
+    let most = (held - degree_high - 1 - reserved_outbound) as u64;
+    let mut solo = solo();
+    for n in 100..100 + most + 5 {
+        solo.peer(n, &keyless(n), None);
+    }
+    assert_eq!(solo.node.peers().count() as u64, most);
+    let mut told = solo.receive(100, &keyless_peers(1..=20));
+    for n in 1..=reserved_outbound as u64 {
+        let dial = loop {
+            let next = (1..=20).find_map(|to| Some((solo.dial_to(&told, to)?, to)));
+            match next {
+                Some((dial, to)) => {
+                    let found = told
+                        .iter()
+                        .position(|action| matches!(action, Action::Dial { dial: of, .. } if *of == dial));
+                    told.drain(..=found.unwrap());
+                    break (dial, to);
+                }
+                None => told.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action)),
+            }
+        };
+        solo.input(Input::Connected { dial: dial.0, conn: ConnId(n) });
+        told.extend(solo.receive(n, &join_v1(dial.1)));
+    }
+    assert_eq!(solo.node.peers().count(), held - degree_high - 1);
+    assert!(!solo.node.mesh.has_room_for_keyless(&solo.node.cx, &solo.node.conns), "these are all");
+    for n in 50..50 + degree_high as u64 {
+        assert!(!turned_away(&solo.knock(n, 3)), "{n}");
+    }
+    assert_eq!(over(&solo), None);
+}
+
+#[test]
+fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
+    let mut solo = solo_with(|config| {
+        let limits = &mut config.limits;
+        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (2, 3, 5, 2);
+    });
+    for n in 101..=103 {
+        solo.knock(n, 9);
+    }
+    let mut actions = solo.receive(101, &keyless_peers(1..=60));
+    actions.extend(solo.live(SECOND));
+    let begun: Vec<_> = (1..=60).filter_map(|n| solo.dial_to(&actions, n)).collect();
+    assert_eq!(begun.len(), solo.node.config().limits.dials);
+    // Nobody answers at any of them; one after the other is given up, and the next begun.
+    for dial in begun.into_iter().skip(1) {
+        solo.input(Input::DialFailed { dial, reason: DialError::Other });
+        solo.live(SECOND);
+    }
+    let mut dialed = false;
+    let mut actions = solo.receive(102, &peers(80..=80));
+    for _ in 0..60 {
+        dialed |= solo.dial_to(&actions, 80).is_some();
+        actions = solo.live(SECOND);
+    }
+    assert!(dialed);
+}
+
+#[test]
+fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_being_dialed_or_let_in() {
+    let mut solo = solo_with(|config| {
+        let limits = &mut config.limits;
+        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (2, 3, 5, 2);
+    });
+    solo.peer(200, &keyless(200), None);
+    let mut actions = solo.receive(200, &keyless_peers(1..=60));
+    let (mut dialed, mut most) = (false, 0);
+    for round in 0..25 {
+        for n in 1..=60 {
+            if let Some(dial) = solo.dial_to(&actions, n) {
+                solo.input(Input::Connected { dial, conn: ConnId(n) });
+                solo.introduce(n, 3);
+            }
+        }
+        actions = if round == 10 { solo.receive(200, &peers(80..=80)) } else { Vec::new() };
+        actions.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action));
+        dialed |= solo.dial_to(&actions, 80).is_some();
+        most = most.max(solo.node.conns.links().filter(|link| link.greeting).count());
+        solo.settle(200);
+        if round == 9 {
+            assert!(!turned_away(&solo.knock(70, 0)), "{most} greet");
+        }
+    }
+    assert!(dialed && most >= 5, "{most} greet");
+}
+
+#[test]
+fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
+    let high = Limits::default().degree_high as u64;
+    let mut solo = solo();
+    for n in 1..=high {
+        solo.knock(n, 9);
+    }
+    for round in 0..3 {
+        solo.live(10 * SECOND);
+        // The youngest opens another connection, and shows by a `PING` that it is the same.
+        let (youngest, second) = (if round == 0 { high } else { 19 + round }, 100 + round);
+        let identity = identity(youngest);
+        solo.accept(second);
+        solo.receive(
+            second,
+            &format!(
+                "JOIN|{{\"node_id\":\"{}\",\"uname\":\"p\",\"v\":2,\"nonce\":\"x\",\"links\":9,\"key\":\"{}\"}}\n",
+                identity.node_id(),
+                identity.key()
+            ),
+        );
+        let ours = solo.node.conns.nonce(ConnId(second)).unwrap();
+        let signature = sign_proof(&identity, &Token::new("x").unwrap(), &ours, solo.node.key());
+        solo.receive(second, &format!("PROOF|{signature}\n"));
+        solo.settle(second);
+        solo.receive(youngest, &format!("PING|{}\n", ours.as_str()));
+        solo.settle(youngest);
+        solo.knock(20 + round, 0);
+        assert_eq!(solo.node.stats().displaced, 1 + round);
+        assert_eq!(solo.node.conns.degree() as u64, high);
+        assert!(!solo.node.conns.is_linked(identity.node_id()));
+        assert_eq!(over(&solo), None);
+    }
+}
+
+#[test]
+fn the_second_link_of_a_version_1_peer_takes_a_place() {
+    let mut solo = few(10, 0);
+    solo.accept(1);
+    solo.receive(1, &join_v1(1));
+    for n in 2..=8 {
+        let mut actions = solo.receive(1, &keyless_peers(n..=n));
+        actions.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action));
+        let Some(dial) = solo.dial_to(&actions, n) else { break };
+        // It dials us before it answers.
+        solo.accept(n);
+        solo.receive(n, &join_v1(n));
+        solo.input(Input::Connected { dial, conn: ConnId(100 + n) });
+        solo.receive(100 + n, &join_v1(n));
+        assert_eq!(over(&solo), None);
+    }
+    assert_eq!(solo.node.conns.slots_taken(), 8);
+    assert!(!turned_away(&solo.knock(50, 0)), "a place is left for one with a key");
+}
+
+#[test]
+fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
+    let mut solo = few(40, 2);
+    solo.node.command(solo.now, Command::Connect("a.example:9000".parse().unwrap())).unwrap();
+    let resolve = solo.drain().into_iter().find_map(|action| match action {
+        Action::Resolve { dial, .. } => Some(dial),
+        _ => None,
+    });
+    let actions = solo.input(Input::Resolved { dial: resolve.unwrap(), addrs: (1..=5).map(addr).collect() });
+    let dials: Vec<_> = (1..=5).map(|n| solo.dial_to(&actions, n).unwrap()).collect();
+    for (n, dial) in (1..).zip(dials) {
+        solo.input(Input::Connected { dial, conn: ConnId(n) });
+    }
+    for n in 1..=5 {
+        solo.introduce(n, 3);
+        solo.prove(n);
+    }
+    assert_eq!(solo.node.conns.degree(), 5);
+    assert_eq!(over(&solo), None);
+}
+
+#[test]
+fn no_limit_is_too_large_for_a_bound() {
+    let huge: [fn(&mut Limits); 4] = [
+        |limits| limits.held = usize::MAX,
+        |limits| limits.queue_hard = usize::MAX,
+        |limits| limits.targets = usize::MAX,
+        |limits| limits.greeting = Duration::MAX,
+    ];
+    for change in huge {
+        let solo = solo_with(|config| change(&mut config.limits));
+        assert!(solo.node.status().capacities.iter().all(|fill| fill.holds <= fill.bound));
+    }
+    assert!(Limits { reserved_outbound: usize::MAX, ..Limits::default() }.check().is_err());
+}
