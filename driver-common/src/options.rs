@@ -89,13 +89,12 @@ impl Options {
         let limits = Limits::default();
         match self.degree {
             None => limits,
-            Some(target) => Limits {
-                degree_low: (target * 3 / 4).max(1),
-                degree_target: target,
-                degree_high: (target * 3).div_ceil(2),
-                degree_outbound: target / 2,
-                ..limits
-            },
+            Some(target) => limits.with(|limits| {
+                limits.mesh.degree_low = (target * 3 / 4).max(1);
+                limits.mesh.degree_target = target;
+                limits.mesh.degree_high = (target * 3).div_ceil(2);
+                limits.mesh.degree_outbound = target / 2;
+            }),
         }
     }
 

@@ -82,9 +82,10 @@ pub use contract::{
     TreeStatus, Violation,
 };
 pub use model::{
-    ChatText, ChatTextError, Config, ConfigError, ConnId, DialError, DialId, Draft, Entry, EntryError,
-    EntryId, Identity, Instant, LeaveReason, Limits, MAX_CHUNK, MAX_NUMBER, MAX_RESOLVED, MAX_TO, Marks,
-    Name, NameError, NodeId, NodeIdError, PeerAddr, PeerAddrError, PeerInfo, Place, PublicKey,
-    PublicKeyError, Sealed, Signature, Version, Via,
+    ChatLimits, ChatText, ChatTextError, Config, ConfigError, ConnId, ConnLimits, DialError, DialId, Draft,
+    Entry, EntryError, EntryId, Identity, Instant, LeaveReason, Limit, Limits, MAX_CHUNK, MAX_NUMBER,
+    MAX_RESOLVED, MAX_TO, Marks, MeshLimits, Name, NameError, NodeId, NodeIdError, Origin, PeerAddr,
+    PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Sealed, Signature, V1Limits, Value, Version,
+    Via, WireLimits,
 };
 pub use node::Node;

@@ -29,18 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(600);
 fn limits(peers: usize) -> Limits {
     const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     let defaults = Limits::default();
-    let degree_high = peers.max(defaults.degree_high);
+    let degree_high = peers.max(defaults.mesh.degree_high);
     // With a key and without.
-    let held = peers + degree_high + 1 + defaults.reserved_outbound;
-    Limits {
-        held,
-        degree_high,
-        ping_idle: NEVER,
-        dead: NEVER,
-        ping_answer: NEVER,
-        refresh_every: NEVER,
-        ..defaults
-    }
+    let held = peers + degree_high + 1 + defaults.conns.slots_reserved;
+    defaults.with(|limits| {
+        limits.conns.slots = held;
+        limits.mesh.degree_high = degree_high;
+        limits.conns.ping_idle = NEVER;
+        limits.conns.dead = NEVER;
+        limits.conns.ping_answer = NEVER;
+        limits.mesh.refresh_every = NEVER;
+    })
 }
 
 /// What one join took.

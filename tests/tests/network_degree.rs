@@ -36,8 +36,8 @@ fn reachable(net: &Network, nodes: &[usize]) -> usize {
 
 fn is_settled(net: &Network, nodes: &[usize]) -> bool {
     let limits = Limits::default();
-    let low = limits.degree_low.min(nodes.len() - 1);
-    nodes.iter().all(|index| (low..=limits.degree_high).contains(&degree(net, *index)))
+    let low = limits.mesh.degree_low.min(nodes.len() - 1);
+    nodes.iter().all(|index| (low..=limits.mesh.degree_high).contains(&degree(net, *index)))
         && reachable(net, nodes) == nodes.len()
 }
 
@@ -149,8 +149,12 @@ fn a_node_that_was_cut_off_for_an_hour_is_back_ten_seconds_after_its_network_is(
 
 /// Nodes that know each other, keep no more than a few links, and all dial one victim again and again.
 fn sybils(net: &mut Network, count: usize, victim: SocketAddr) -> Vec<usize> {
-    let limits =
-        Limits { degree_low: 1, degree_target: 2, degree_high: 3, degree_outbound: 1, ..Limits::default() };
+    let limits = Limits::default().with(|limits| {
+        limits.mesh.degree_low = 1;
+        limits.mesh.degree_target = 2;
+        limits.mesh.degree_high = 3;
+        limits.mesh.degree_outbound = 1;
+    });
     (0..count)
         .map(|number| net.add_node_with(&format!("sybil {number}"), &[victim], limits.clone()))
         .collect()
@@ -176,7 +180,7 @@ fn whoever_dials_in_however_often_is_not_all_of_a_nodes_company() {
             let left = links_among(&net, victim, &honest);
             assert!(taken > 0, "they do get in");
             assert!(left >= 2, "seed {seed}: {left} of {} at {}", degree(&net, victim), net.now());
-            assert!(degree(&net, victim) <= Limits::default().degree_high);
+            assert!(degree(&net, victim) <= Limits::default().mesh.degree_high);
             assert_eq!(reachable(&net, &honest), honest.len(), "seed {seed} at {}", net.now());
         }
     }

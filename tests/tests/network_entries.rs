@@ -60,7 +60,11 @@ fn in_a_full_mesh_one_say_costs_each_other_node_one_copy_and_one_hop() {
 
 #[test]
 fn where_links_are_few_each_entry_still_reaches_each_node_once() {
-    let limits = Limits { degree_low: 3, degree_target: 3, degree_high: 4, ..Limits::default() };
+    let limits = Limits::default().with(|limits| {
+        limits.mesh.degree_low = 3;
+        limits.mesh.degree_target = 3;
+        limits.mesh.degree_high = 4;
+    });
     for seed in 0..3 {
         let (mut net, nodes) = chain(seed, 30, &limits);
         net.run_for(60 * SECOND);

@@ -25,7 +25,7 @@ fn wherever_sybils_drop_all_every_honest_node_hears_every_message_in_six_seconds
 
 #[test]
 fn who_bears_with_neighbours_that_pass_over_reconciliations_is_cut_off_by_them() {
-    let patient = Limits { syncs_passed_over: usize::MAX, ..Limits::default() };
+    let patient = Limits::default().with(|limits| limits.chat.syncs_ignored = usize::MAX);
     let measured = against(Kind::ColdBoot, &patient);
     assert!(measured.said == 60 && measured.never > 60, "{measured:?}");
 }

@@ -196,7 +196,7 @@ fn a_node_that_does_not_stop_acting() {
 #[test]
 fn a_bound_that_is_passed() {
     let mut world = talk(Nothing);
-    world.probes.check.as_mut().unwrap().limits_mut(2).unwrap().log_entries = 3;
+    world.probes.check.as_mut().unwrap().limits_mut(2).unwrap().chat.log_entries = 3;
     world.run_for(Duration::from_secs(60));
     expect(&world, Rule::Bounded, "host 2: LogEntries holds 18, above 3");
 }

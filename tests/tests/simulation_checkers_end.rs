@@ -100,7 +100,11 @@ fn what_is_held_and_was_never_shown() {
 
 #[test]
 fn what_was_shown_and_is_not_held() {
-    let small = Limits { log_entries: 2, early: 2, early_per_author: 2, ..Limits::default() };
+    let small = Limits::default().with(|limits| {
+        limits.chat.log_entries = 2;
+        limits.chat.early = 2;
+        limits.chat.early_per_author = 2;
+    });
     expect(talk(&small, Hushed("nothing that was said"), |_| {}), Rule::SameView, "which it has shown");
 }
 

@@ -64,14 +64,16 @@ impl Collector for Scrape {
             "By which this clock is ahead, where it is off",
             ahead,
         )?;
-        by_store(
+        by_capacity(
             &mut encoder,
             "stored",
             "How much is in each store that others can fill",
             capacities,
             |fill| fill.holds,
         )?;
-        by_store(&mut encoder, "stored_most", "The most that can be in it", capacities, |fill| fill.bound)?;
+        by_capacity(&mut encoder, "capacity_bound", "The most that can be in it", capacities, |fill| {
+            fill.bound
+        })?;
         // The counters are whatever the core counts, under its own names.
         let Ok(serde_json::Value::Object(counters)) = serde_json::to_value(stats) else { return Ok(()) };
         for (name, value) in counters {
@@ -86,20 +88,20 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// A gauge of each store, which is the label.
-fn by_store(
+/// A gauge of each capacity, which is the label.
+fn by_capacity(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    stores: &[CapacityStatus],
+    capacities: &[CapacityStatus],
     value: fn(&CapacityStatus) -> usize,
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    for fill in stores {
+    for fill in capacities {
         // Its name in JSON is that in `GET /status`.
-        let Ok(serde_json::Value::String(store)) = serde_json::to_value(fill.capacity) else { continue };
+        let Ok(serde_json::Value::String(capacity)) = serde_json::to_value(fill.capacity) else { continue };
         let value = i64::try_from(value(fill)).unwrap_or(i64::MAX);
-        ConstGauge::new(value).encode(family.encode_family(&[("store", store)])?)?;
+        ConstGauge::new(value).encode(family.encode_family(&[("capacity", capacity)])?)?;
     }
     Ok(())
 }
@@ -183,10 +185,10 @@ mod tests {
             "# TYPE chat_peers gauge",
             "chat_peers 0",
             "chat_clock_ahead_milliseconds -5",
-            "# TYPE chat_stored gauge",
-            "chat_stored{store=\"connections\"} 0",
-            "chat_stored{store=\"bridge_lost\"} 0",
-            "chat_stored_most{store=\"seen\"} 131072",
+            "# TYPE chat_capacity_used gauge",
+            "chat_capacity_used{capacity=\"connections\"} 0",
+            "chat_capacity_used{capacity=\"v1_lost\"} 0",
+            "chat_capacity_bound{capacity=\"seen\"} 131072",
             "# TYPE chat_said counter",
             "chat_said_total 7",
             "chat_delivered_total 18446744073709551615",

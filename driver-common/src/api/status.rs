@@ -25,7 +25,7 @@ struct Shown<'a> {
     tree: &'a TreeStatus,
     entries: EntriesStatus,
     gaps: &'a [GapStatus],
-    stores: &'a [CapacityStatus],
+    capacities: &'a [CapacityStatus],
     stats: &'a Stats,
     /// What is wrong, in words.
     notices: Vec<String>,
@@ -56,7 +56,7 @@ pub(super) fn render(status: &Status) -> String {
         tree: &status.tree,
         entries: status.entries,
         gaps: &status.gaps,
-        stores: &status.capacities,
+        capacities: &status.capacities,
         stats: &status.stats,
         notices: words::concerns(status),
     })

@@ -56,15 +56,15 @@ impl Chat {
 
     fn is_within_rate(&mut self, cx: &Cx, author: NodeId) -> bool {
         let limits = cx.limits();
-        let fresh = TokenBucket::per_second(limits.entries_per_second, limits.entries_burst);
-        self.rates.take(cx.now, author, fresh, limits.authors)
+        let fresh = TokenBucket::per_second(limits.chat.entries_per_second, limits.chat.entries_burst);
+        self.rates.take(cx.now, author, fresh, limits.chat.authors)
     }
 
     fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
         let Some(wall) = cx.wall() else { return };
         // Both are below 2^53.
         let ahead_ms = wall as i64 - entry.at() as i64;
-        let tolerance = cx.limits().clock_tolerance;
+        let tolerance = cx.limits().chat.clock_tolerance;
         let fewest = self.gossip.neighbours().min(2);
         let news = self.skew.heard(cx.now, entry.author(), ahead_ms, tolerance, fewest);
         self.events.extend(news.map(|ahead_ms| Event::ClockOff { ahead_ms }));
@@ -134,7 +134,7 @@ impl Chat {
     /// `PONG` came. A peer that ignores one reconciliation after the other takes the place of a neighbour and is none.
     pub(crate) fn answered(&mut self, cx: &Cx, conn: ConnId, peer: Option<NodeId>, token: Token) {
         let Some(ignored) = self.reconciler.ponged(conn, token) else { return };
-        if ignored >= cx.limits().syncs_passed_over {
+        if ignored >= cx.limits().chat.syncs_ignored {
             self.broke(conn, Fault::SyncsIgnored);
         } else if let Some(peer) = peer {
             self.gossip.flag(cx.moment(), peer);

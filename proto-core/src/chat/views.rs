@@ -53,7 +53,7 @@ impl Chat {
 
     /// How many milliseconds the clock is ahead of the others', if it seems to be wrong.
     pub(crate) fn clock_ahead_ms(&self, cx: &Cx) -> Option<i64> {
-        self.skew.ahead_ms(cx.limits().clock_tolerance)
+        self.skew.ahead_ms(cx.limits().chat.clock_tolerance)
     }
 
     /// What is known to be missing.

@@ -110,7 +110,7 @@ impl Conns {
         let introduced = self.table.get(conn).is_some_and(|link| link.node_id().is_some());
         let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
         self.end(cx, conn, ending, LeaveReason::Stopping);
-        let until = cx.now + cx.limits().linger;
+        let until = cx.now + cx.limits().conns.linger;
         if let Some(Phase::Closing { until: before, .. }) =
             self.table.get_mut(conn).map(|link| &mut link.phase)
         {
@@ -127,7 +127,8 @@ fn say_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
     }
     link.queue.open_gate();
     // What was said on a link before another took its place still goes out.
-    let linger = if matches!(link.phase, Phase::Leaving { .. }) { limits.stalled } else { limits.linger };
+    let linger =
+        if matches!(link.phase, Phase::Leaving { .. }) { limits.conns.stalled } else { limits.conns.linger };
     link.phase = Phase::Closing { until: cx.now + linger, close_sent: false };
     link.farewell = None;
 }
@@ -167,5 +168,5 @@ fn lost(
 /// From when on a peer whose connection ended may be dialed again; `closed`: by us, so that it is yet to read that. A
 /// version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
 fn dial_again_from(cx: &Cx, closed: bool) -> Instant {
-    if closed { cx.now + cx.limits().linger } else { cx.now }
+    if closed { cx.now + cx.limits().conns.linger } else { cx.now }
 }

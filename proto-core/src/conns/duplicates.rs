@@ -27,7 +27,7 @@ impl Conns {
         }
         let fallback = Token::from_bits(cx.random_bits());
         let Some(newcomer) = self.table.get_mut(conn) else { return };
-        newcomer.phase = Phase::Claiming { since: cx.now, until: cx.now + cx.limits().probe };
+        newcomer.phase = Phase::Claiming { since: cx.now, until: cx.now + cx.limits().conns.probe };
         newcomer.hold_until(Instant::FAR_FUTURE);
         let nonce = newcomer.peer.as_ref().and_then(|peer| peer.nonce);
         // A node of version 1 is not the one that speaks version 2, whatever was proven of it.
@@ -45,7 +45,7 @@ impl Conns {
         let (Some(active), Some(newcomer)) = (self.table.get(peer.active), self.table.get(conn)) else {
             return;
         };
-        let kept = if newcomer.is_outbound() { 0 } else { cx.limits().reserved_outbound };
+        let kept = if newcomer.is_outbound() { 0 } else { cx.limits().conns.slots_reserved };
         let parallel = peer.parallel.is_none() && are_parallel(active, newcomer);
         let info = peer.info.clone();
         if !parallel {
@@ -58,7 +58,7 @@ impl Conns {
         }
         self.roster.add_parallel(node_id, conn);
         if let Some(link) = self.table.get_mut(conn) {
-            link.queue.hold_until(cx.now + cx.limits().settle_v1);
+            link.queue.hold_until(cx.now + cx.limits().conns.settle_v1);
         }
         self.send(cx, conn, &Frame::Peers([].into()));
         self.linked(cx, conn, &info);
@@ -147,13 +147,13 @@ impl Conns {
         let held = link.hold.take();
         let both_left = link.bye.is_some();
         link.push(cx.now, &super::encode(&Frame::Bye(ByeCode::Duplicate, "")), cx.limits());
-        link.phase = Phase::Leaving { until: cx.now + cx.limits().stalled };
+        link.phase = Phase::Leaving { until: cx.now + cx.limits().conns.stalled };
         link.farewell = None;
         link.queue.open_gate();
         self.regulate(cx, loser);
         self.deliver_all(node_id, held.map(super::link::Hold::into_texts).unwrap_or_default());
         if let Some(link) = self.table.get_mut(winner) {
-            link.hold_until(cx.now + cx.limits().handover);
+            link.hold_until(cx.now + cx.limits().conns.handover);
         }
         if both_left {
             self.end(cx, loser, Ending::Bye(ByeCode::Duplicate), LeaveReason::Bye);
@@ -210,7 +210,7 @@ impl Conns {
 
     /// `BYE` came: the peer's last frame here.
     pub(super) fn bye(&mut self, cx: &mut Cx, conn: ConnId, code: ByeCode) {
-        let until = cx.now + cx.limits().probe;
+        let until = cx.now + cx.limits().conns.probe;
         let Some(link) = self.table.get_mut(conn) else { return };
         link.bye = Some(code);
         let (phase, node_id) = (link.phase, link.node_id());

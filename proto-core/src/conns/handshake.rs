@@ -204,11 +204,11 @@ impl Conns {
     /// later, since it loses what comes sooner.
     fn tell_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
-        let records = self.sample(cx, cx.limits().peers_sent, node_id, found);
+        let records = self.sample(cx, cx.limits().conns.peers_sent, node_id, found);
         let frame = encode(&Frame::Peers(records));
         if let Some(link) = self.table.get_mut(conn) {
             if link.version() == Some(Version::V1) {
-                link.queue.hold_until(cx.now + cx.limits().settle_v1);
+                link.queue.hold_until(cx.now + cx.limits().conns.settle_v1);
             }
             link.push(cx.now, &frame, cx.limits());
         }
@@ -256,7 +256,7 @@ impl Conns {
             return;
         }
         let frame = encode(&Frame::Peers([record(newcomer)].into()));
-        let sample = self.roster.sample(cx.config.limits.peers_sent, newcomer.node_id, &mut cx.random);
+        let sample = self.roster.sample(cx.config.limits.conns.peers_sent, newcomer.node_id, &mut cx.random);
         let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
         for conn in conns {
             self.push(cx, conn, &frame);

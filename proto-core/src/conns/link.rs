@@ -145,16 +145,16 @@ pub(super) struct Malformed(VecDeque<Instant>);
 impl Malformed {
     /// Counts one more; whether there are too many now.
     pub(super) fn is_one_too_many(&mut self, now: Instant, limits: &Limits) -> bool {
-        while self.0.front().is_some_and(|at| now.since(*at) >= limits.malformed_window) {
+        while self.0.front().is_some_and(|at| now.since(*at) >= limits.conns.malformed_window) {
             self.0.pop_front();
         }
         self.0.push_back(now);
-        self.0.len() >= limits.malformed
+        self.0.len() >= limits.conns.malformed
     }
 
     /// How many are held against the peer.
     pub(super) fn lately(&self, now: Instant, limits: &Limits) -> usize {
-        self.0.iter().filter(|at| now.since(**at) < limits.malformed_window).count()
+        self.0.iter().filter(|at| now.since(**at) < limits.conns.malformed_window).count()
     }
 }
 
@@ -168,8 +168,8 @@ impl Link {
         limits: &Limits,
     ) -> Self {
         let rates = (!remote.ip().to_canonical().is_loopback()).then(|| Rates {
-            frames: TokenBucket::per_second(limits.frames_per_second, limits.frames_burst),
-            bytes: TokenBucket::per_second(limits.bytes_per_second, limits.bytes_burst),
+            frames: TokenBucket::per_second(limits.conns.frames_per_second, limits.conns.frames_burst),
+            bytes: TokenBucket::per_second(limits.conns.bytes_per_second, limits.conns.bytes_burst),
         });
         Self {
             remote,
@@ -211,9 +211,9 @@ impl Link {
         matches!(self.phase, Phase::Greeting | Phase::Claiming { .. })
     }
 
-    /// Whether nothing came in since `limits.pending_silent` or longer: such a one makes room first.
+    /// Whether nothing came in since `limits.conns.pending_silent` or longer: such a one makes room first.
     pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
-        now.since(self.received.unwrap_or(self.opened)) >= limits.pending_silent
+        now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
     }
 
     /// Whether anything ever came in.
@@ -271,7 +271,7 @@ impl Link {
     pub(super) fn push(&mut self, now: Instant, frames: &[u8], limits: &Limits) {
         if !matches!(self.phase, Phase::Leaving { .. } | Phase::Closing { .. }) {
             self.sent = now;
-            self.queue.push(frames, limits.chunk);
+            self.queue.push(frames, limits.conns.chunk);
         }
     }
 
@@ -281,7 +281,7 @@ impl Link {
         if self.probes.contains(&token) {
             return;
         }
-        if self.probes.len() >= limits.pending {
+        if self.probes.len() >= limits.conns.pending {
             self.probes.pop_front();
         }
         self.probes.push_back(token);
@@ -348,7 +348,7 @@ impl Link {
 
     /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.
     pub(super) fn pause_change(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
-        let held = self.hold.as_ref().is_some_and(|hold| hold.bytes >= limits.line);
+        let held = self.hold.as_ref().is_some_and(|hold| hold.bytes >= limits.wire.line);
         if self.paused.until.is_some_and(|until| until <= now) {
             self.paused.until = None;
         }

@@ -216,7 +216,7 @@ impl Conns {
     /// Queues an entry for a peer, unless its link is full; whether it did. None: there is no such peer.
     pub(crate) fn push_entry(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
         let conn = self.active(peer)?;
-        let full = |link: &Link| link.queue.bytes() + frame.len() > cx.limits().queue;
+        let full = |link: &Link| link.queue.bytes() + frame.len() > cx.limits().conns.queue;
         let room = self.table.get(conn).is_some_and(|link| !full(link));
         if room {
             self.push(cx, conn, frame);

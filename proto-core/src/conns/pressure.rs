@@ -43,7 +43,7 @@ impl Conns {
     /// Whether what the user says can be queued for all peers: `lines` bytes for those without a key, `entries` for the others.
     pub(crate) fn reserve(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<(), Refusal> {
         let limits = cx.limits();
-        if lines.max(entries) > limits.queue / 2 {
+        if lines.max(entries) > limits.conns.queue / 2 {
             return Err(Refusal::TooMuch);
         }
         let mut blocked = false;
@@ -118,12 +118,12 @@ impl Conns {
     pub(crate) fn outgrown(&mut self, cx: &Cx) -> Vec<ConnId> {
         self.refresh(cx);
         let (limits, all) = (cx.limits(), self.table.buffered());
-        if all <= limits.queue {
+        if all <= limits.conns.queue {
             return Vec::new();
         }
         let over = |link: &Link| {
             let bytes = link.queue.bytes();
-            bytes > limits.queue && (bytes > limits.queue_hard || all > limits.queues)
+            bytes > limits.conns.queue && (bytes > limits.conns.queue_hard || all > limits.conns.queues)
         };
         self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect()
     }
@@ -136,7 +136,7 @@ impl Conns {
     /// Cuts the link with the longest buffers if those of all are too long together; whether one was cut.
     pub(crate) fn make_room_in_buffers(&mut self, cx: &mut Cx) -> bool {
         self.refresh(cx);
-        if self.table.buffered() <= cx.limits().buffers {
+        if self.table.buffered() <= cx.limits().conns.buffers {
             return false;
         }
         let longest = self.table.iter().max_by_key(|(_, link)| link.buffered()).map(|(conn, _)| conn);
@@ -167,7 +167,7 @@ impl Conns {
     fn surplus_pending(&self, cx: &Cx) -> Option<ConnId> {
         let limits = cx.limits();
         let pending = self.table.iter().filter(|(_, link)| link.is_pending() && !link.is_outbound());
-        if pending.clone().count() < limits.pending {
+        if pending.clone().count() < limits.conns.pending {
             return None;
         }
         let oldest =

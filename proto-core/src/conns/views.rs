@@ -72,7 +72,7 @@ impl Conns {
         [
             (Capacity::Connections, self.table.len()),
             (Capacity::Pending, accepted.count()),
-            (Capacity::Held, self.roster.slots_taken()),
+            (Capacity::Slots, self.roster.slots_taken()),
             (Capacity::PeersWithKey, self.roster.degree()),
             (Capacity::Buffers, self.table.buffered()),
             (Capacity::QueueHard, most(|link| link.queue.bytes())),

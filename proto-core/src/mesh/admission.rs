@@ -74,14 +74,14 @@ impl Mesh {
     pub(crate) fn admit(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         let Some(link) = census.link(conn) else { return Verdict::Full };
         let limits = cx.limits();
-        if census.slots_taken() >= limits.held {
+        if census.slots_taken() >= limits.conns.slots {
             return Verdict::Full;
         }
         if !link.says_key {
             return admit_keyless(&link, census, limits);
         }
         let Some(node_id) = link.node_id else { return Verdict::Full };
-        let room = census.degree() < limits.degree_high;
+        let room = census.degree() < limits.mesh.degree_high;
         match link.dialed {
             Some(_) if room => Verdict::Free,
             Some(Dialed { target, .. })
@@ -91,7 +91,9 @@ impl Mesh {
                 self.youngest(census, |_| true).map_or(anyhow, Verdict::InPlaceOf)
             }
             Some(_) => Verdict::Full,
-            None if census.degree() + self.kept(cx, node_id, census) < limits.degree_high => Verdict::Free,
+            None if census.degree() + self.kept(cx, node_id, census) < limits.mesh.degree_high => {
+                Verdict::Free
+            }
             None => self.displaced_by(cx, &link, census, full_mesh).map_or(Verdict::Full, Verdict::InPlaceOf),
         }
     }
@@ -135,12 +137,12 @@ impl Mesh {
             dialed += usize::from(link.linked && link.keyed);
         }
         debug_assert_eq!(dialed, count_dialed(census));
-        let slot = census.slots_taken() + pending < limits.held;
+        let slot = census.slots_taken() + pending < limits.conns.slots;
         let degree = census.degree();
         // Addresses of peers without a key, which anybody can name any number of, keep no other from being dialed.
         let under_way = self.dialed_nodes().count() + greeting;
-        let wanted =
-            degree + under_way < self.goal(degree, limits) || dialed + under_way < limits.degree_outbound;
+        let wanted = degree + under_way < self.goal(degree, limits)
+            || dialed + under_way < limits.mesh.degree_outbound;
         Room {
             keyless: slot && census.has_slot_for_keyless(0, limits),
             keyed: slot && wanted,
@@ -160,12 +162,12 @@ impl Mesh {
 
     /// Whether the network is larger than what can be a full mesh, as far as a node with so many links knows.
     fn is_large(&self, degree: usize, limits: &Limits) -> bool {
-        degree + self.book.fresh() > limits.degree_high
+        degree + self.book.fresh() > limits.mesh.degree_high
     }
 
     /// How many links a node with so many dials for: in a small network, one to everybody.
     fn goal(&self, degree: usize, limits: &Limits) -> usize {
-        if self.is_large(degree, limits) { limits.degree_target } else { limits.degree_high }
+        if self.is_large(degree, limits) { limits.mesh.degree_target } else { limits.mesh.degree_high }
     }
 
     /// The nodes with a key to which dials of learned addresses are under way; none where it is not known which.
@@ -188,7 +190,7 @@ impl Mesh {
         let dials = self.dialed_nodes().filter(|node_id| node_id.is_none_or(is_another)).count();
         let greeting = census.links().filter(|link| link.greeting && self.may_bring_a_key(link));
         let greeting = greeting.filter(|link| link.node_id.is_none_or(is_another)).count();
-        let wanted = cx.limits().degree_outbound.saturating_sub(count_dialed(census));
+        let wanted = cx.limits().mesh.degree_outbound.saturating_sub(count_dialed(census));
         let to_come = if wanted == 0 { 0 } else { wanted.min(self.book.fresh_but(newcomer)) };
         to_come.max(dials + greeting)
     }
@@ -210,8 +212,8 @@ impl Mesh {
         match newcomer.told_degree {
             0 => self.youngest(census, |_| true),
             _ if full_mesh => self.youngest(census, |_| true),
-            few if few < limits.degree_low => {
-                self.youngest(census, |link| link.told_degree > limits.degree_target)
+            few if few < limits.mesh.degree_low => {
+                self.youngest(census, |link| link.told_degree > limits.mesh.degree_target)
             }
             _ => None,
         }
@@ -235,9 +237,9 @@ impl Mesh {
         let limits = cx.limits();
         let degree = census.degree();
         Chores {
-            trim: degree > limits.degree_target && self.is_large(degree, limits),
+            trim: degree > limits.mesh.degree_target && self.is_large(degree, limits),
             // With fewer links every address is dialed as soon as it is due.
-            explore: degree >= limits.degree_low && self.book.is_waiting(),
+            explore: degree >= limits.mesh.degree_low && self.book.is_waiting(),
             refresh: degree > 0,
         }
     }
@@ -270,13 +272,13 @@ impl Mesh {
     /// these stay: who floods us with links makes neither us nor our neighbours close those that we chose.
     fn trim(&mut self, cx: &mut Cx, census: &impl Census, is_near: impl Fn(NodeId) -> bool) {
         let limits = cx.limits();
-        if count_dialed(census) <= limits.degree_outbound {
+        if count_dialed(census) <= limits.mesh.degree_outbound {
             return;
         }
         let is_spare = |link: &LinkView| {
-            let old = link.linked_since.is_some_and(|since| cx.now.since(since) >= limits.trim_age);
+            let old = link.linked_since.is_some_and(|since| cx.now.since(since) >= limits.mesh.trim_age);
             let learned = link.dialed.is_some_and(|dialed| dialed.target.is_none());
-            old && learned && link.told_degree > limits.degree_target
+            old && learned && link.told_degree > limits.mesh.degree_target
         };
         let mut spare: Vec<_> = census.neighbours().filter(is_spare).collect();
         let is_near = |link: &LinkView| link.node_id.is_some_and(&is_near);
@@ -310,7 +312,7 @@ impl Mesh {
         let neighbours: Vec<_> = census.neighbours().map(|link| link.conn).collect();
         let index = below(&mut cx.random, neighbours.len());
         let Some(conn) = neighbours.get(index) else { return };
-        let count = cx.config.limits.refresh_peers;
+        let count = cx.config.limits.mesh.refresh_peers;
         let found = self.book.sample(count, &mut cx.random);
         self.events.push_back(Event::TellPeers { conn: *conn, count, found });
     }
@@ -320,7 +322,7 @@ fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Verd
     let free = match link.dialed {
         Some(Dialed { target: Some(_), .. }) => true,
         Some(Dialed { target: None, .. }) => census.has_slot_for_keyless(0, limits),
-        None => census.has_slot_for_keyless(limits.reserved_outbound, limits),
+        None => census.has_slot_for_keyless(limits.conns.slots_reserved, limits),
     };
     if free { Verdict::Free } else { Verdict::Full }
 }
@@ -332,5 +334,5 @@ fn count_dialed(census: &impl Census) -> usize {
 
 /// Whether there are as many of them as there should be: nobody can bring that about by dialing in.
 fn dialed_enough(census: &impl Census, limits: &Limits) -> bool {
-    count_dialed(census) >= limits.degree_outbound
+    count_dialed(census) >= limits.mesh.degree_outbound
 }

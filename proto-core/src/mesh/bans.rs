@@ -17,8 +17,9 @@ impl Bans {
     pub(super) fn cut(&mut self, now: Instant, node_id: NodeId, ip: IpAddr, limits: &Limits) {
         let who = (node_id, ip.to_canonical());
         self.until.remove(&who);
-        self.until.insert(who, now + limits.shun);
-        while self.until.len() > limits.shunned || self.until.first().is_some_and(|(_, until)| *until <= now)
+        self.until.insert(who, now + limits.mesh.ban);
+        while self.until.len() > limits.mesh.banned
+            || self.until.first().is_some_and(|(_, until)| *until <= now)
         {
             self.until.pop_first();
         }
@@ -42,14 +43,14 @@ mod tests {
 
     #[test]
     fn who_was_cut_is_kept_out_for_a_while_and_so_many_at_most() {
-        let limits = Limits { shunned: 2, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.mesh.banned = 2);
         let [one, two, three] = [1, 2, 3].map(|n| NodeId::from_bytes([n; 16]));
         let here: IpAddr = [10, 0, 0, 1].into();
         let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
         let mut bans = Bans::default();
         bans.cut(at(0), one, here, &limits);
         bans.cut(at(1), two, here, &limits);
-        let end = at(0) + limits.shun;
+        let end = at(0) + limits.mesh.ban;
         assert!(bans.contains(at(0), one, here) && !bans.contains(at(0), three, here));
         assert!(bans.contains(at(0), one, "::ffff:10.0.0.1".parse().unwrap()));
         assert!(

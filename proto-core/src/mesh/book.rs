@@ -270,16 +270,17 @@ impl Book {
         let mut failed = if answered { 0 } else { entry.failed.saturating_add(1) };
         if degree == 0 {
             // Who is alone is most likely cut off itself: that says little of the address.
-            failed = failed.min(limits.book_failures.saturating_sub(1).max(1));
+            failed = failed.min(limits.mesh.book_failures.saturating_sub(1).max(1));
         }
         self.change(addr, |entry| {
             entry.failed = failed;
             entry.in_vain = !answered;
-            entry.found = entry.found.filter(|at| now.since(*at) < limits.book_believed);
-            let delay = entry.backoff.next(random, limits.backoff_min, entry.kind().ceiling(degree, limits));
+            entry.found = entry.found.filter(|at| now.since(*at) < limits.mesh.book_believed);
+            let delay =
+                entry.backoff.next(random, limits.mesh.backoff_min, entry.kind().ceiling(degree, limits));
             entry.state = State::Waiting { next: now + delay };
         });
-        if failed >= limits.book_failures
+        if failed >= limits.mesh.book_failures
             && self.entries.get(&addr).is_some_and(|entry| entry.found.is_none())
         {
             self.remove(addr);
@@ -316,14 +317,14 @@ impl Book {
         let linked: Vec<_> = linked.map(|(addr, _)| *addr).collect();
         for addr in linked {
             self.change(addr, |entry| {
-                if leaving.lasted >= limits.backoff_reset && !leaving.full && !leaving.broke {
+                if leaving.lasted >= limits.mesh.backoff_reset && !leaving.full && !leaving.broke {
                     entry.backoff.reset();
                 }
                 entry.failed = u32::from(!leaving.full);
                 entry.in_vain = false;
                 entry.found = entry.found.filter(|_| !leaving.broke).map(|_| leaving.at);
                 let ceiling = entry.kind().ceiling(degree, limits);
-                let next = leaving.again + entry.backoff.next(random, limits.backoff_min, ceiling);
+                let next = leaving.again + entry.backoff.next(random, limits.mesh.backoff_min, ceiling);
                 entry.state = State::Waiting { next };
             });
         }
@@ -341,7 +342,8 @@ impl Book {
 
     fn has_room(&mut self, source: NodeId, limits: &Limits) -> bool {
         let from_source = self.entries.values().filter(|entry| entry.source == Some(source)).count();
-        from_source < limits.book_per_source && (self.entries.len() < limits.book || self.make_room())
+        from_source < limits.mesh.book_per_source
+            && (self.entries.len() < limits.mesh.book || self.make_room())
     }
 
     /// Forgets the waiting address that failed most of those where nobody was found. Whether there was one.
@@ -422,7 +424,7 @@ impl Entry {
     }
 
     fn is_doubtful(&self, now: Instant, limits: &Limits) -> bool {
-        self.failed > 0 || self.found.is_none_or(|at| now.since(at) >= limits.book_fresh)
+        self.failed > 0 || self.found.is_none_or(|at| now.since(at) >= limits.mesh.book_fresh)
     }
 
     /// Whether that node can be who is there. An id without a key is anybody's.
@@ -452,10 +454,10 @@ impl Kind {
     /// The longest wait for such an address with so many links.
     fn ceiling(self, degree: usize, limits: &Limits) -> Duration {
         match self {
-            Self::Keyless => limits.backoff_max,
-            _ if degree == 0 => limits.backoff_user,
-            Self::Found if degree < limits.degree_low => limits.backoff_low,
-            Self::Found | Self::Advised | Self::Told => limits.backoff_max,
+            Self::Keyless => limits.mesh.backoff_max,
+            _ if degree == 0 => limits.mesh.backoff_user,
+            Self::Found if degree < limits.mesh.degree_low => limits.mesh.backoff_low,
+            Self::Found | Self::Advised | Self::Told => limits.mesh.backoff_max,
         }
     }
 }

@@ -36,7 +36,7 @@ impl Dials {
         Self {
             under_way: BTreeMap::new(),
             next: 0,
-            rate: TokenBucket::new(limits.dial_every, limits.dial_burst),
+            rate: TokenBucket::new(limits.mesh.dial_every, limits.mesh.dial_burst),
             learned: 0,
         }
     }
@@ -52,7 +52,7 @@ impl Dials {
     }
 
     fn has_room(&self, limits: &Limits) -> bool {
-        self.learned < limits.dials
+        self.learned < limits.mesh.dials
     }
 
     pub(super) fn begin_learned(&mut self, addr: SocketAddr, now: Instant, limits: &Limits) -> DialId {
@@ -74,7 +74,7 @@ impl Dials {
     fn begin(&mut self, goal: Goal, target: Option<TargetId>, now: Instant, limits: &Limits) -> DialId {
         let id = DialId(self.next);
         self.next += 1;
-        self.under_way.insert(id, Dial { goal, target, until: now + limits.connect });
+        self.under_way.insert(id, Dial { goal, target, until: now + limits.mesh.connect });
         id
     }
 

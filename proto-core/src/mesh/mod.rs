@@ -119,7 +119,7 @@ impl Mesh {
         let budget = self
             .learning
             .entry(teller.conn)
-            .or_insert_with(|| TokenBucket::new(limits.learn_every, limits.learn_burst));
+            .or_insert_with(|| TokenBucket::new(limits.mesh.learn_every, limits.mesh.learn_burst));
         let rumour = Rumour { source: teller.node_id, dialed: teller.dialed, node_id };
         let learned = budget.next_at(cx.now) <= cx.now
             && is_credible(teller.ip, addr)
@@ -141,7 +141,7 @@ impl Mesh {
         if !newcomer.is_of_key() {
             return Vec::new();
         }
-        self.book.sample(cx.config.limits.peers_sent, &mut cx.random)
+        self.book.sample(cx.config.limits.conns.peers_sent, &mut cx.random)
     }
 
     /// The addresses of a name that the user gave: all are dialed at once, and the first that answers is taken.
@@ -268,7 +268,7 @@ impl Mesh {
         let limits = &config.limits;
         self.book.left(gone.node_id, leaving, stock.degree, random, limits);
         self.targets.left(gone.node_id, leaving, stock, random, limits);
-        if stock.degree < limits.degree_low {
+        if stock.degree < limits.mesh.degree_low {
             self.book.hurry(stock.degree, leaving.at, random, limits);
         }
         if stock.few_dialed {

@@ -62,7 +62,7 @@ impl Targets {
             }
             return true;
         }
-        let room = self.list.len() < limits.targets;
+        let room = self.list.len() < limits.mesh.targets;
         if room {
             let state = State::Waiting { next: now };
             self.list.push(Target { addr, state, backoff: Backoff::default(), told: None });
@@ -117,7 +117,8 @@ impl Targets {
             return None;
         }
         let full = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
-        let delay = self.list[id.0].backoff.next(random, limits.backoff_min, ceiling(full, stock, limits));
+        let delay =
+            self.list[id.0].backoff.next(random, limits.mesh.backoff_min, ceiling(full, stock, limits));
         // Counted from the beginning of the round, so that it comes up every `backoff_user`, however long a dial takes.
         self.set(id, State::Waiting { next: (since + delay).max(now) });
         self.tell(id, attempt)
@@ -167,11 +168,11 @@ impl Targets {
         for index in 0..self.list.len() {
             let target = &mut self.list[index];
             if target.state == State::Linked(node_id) {
-                if leaving.lasted >= limits.backoff_reset && !leaving.full {
+                if leaving.lasted >= limits.mesh.backoff_reset && !leaving.full {
                     target.backoff.reset();
                 }
                 let ceiling = ceiling(leaving.full, stock, limits);
-                let delay = target.backoff.next(random, limits.backoff_min, ceiling);
+                let delay = target.backoff.next(random, limits.mesh.backoff_min, ceiling);
                 self.set(TargetId(index), State::Waiting { next: leaving.again + delay });
             }
         }
@@ -181,9 +182,9 @@ impl Targets {
     pub(super) fn hurry(&mut self, now: Instant, random: &mut impl Rng, limits: &Limits) {
         for index in 0..self.list.len() {
             if let State::Waiting { next } = self.list[index].state
-                && next > now + limits.backoff_user
+                && next > now + limits.mesh.backoff_user
             {
-                let next = now + uniform(random, limits.backoff_user);
+                let next = now + uniform(random, limits.mesh.backoff_user);
                 self.set(TargetId(index), State::Waiting { next });
             }
         }
@@ -204,5 +205,5 @@ impl Targets {
 /// The longest wait for an address that the user gave. It is as for a learned one where the node there is full and we
 /// have links of our own enough: a node that all others were given has places for a few of them.
 fn ceiling(full: bool, stock: Stock, limits: &Limits) -> Duration {
-    if full && !stock.few_dialed { limits.backoff_max } else { limits.backoff_user }
+    if full && !stock.few_dialed { limits.mesh.backoff_max } else { limits.mesh.backoff_user }
 }

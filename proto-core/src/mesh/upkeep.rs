@@ -39,9 +39,9 @@ impl Upkeep {
     pub(super) fn new(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
         Self {
             trim: now,
-            explore: now + jittered(random, limits.explore_every),
-            refresh: now + jittered(random, limits.refresh_every),
-            displaced: TokenBucket::new(limits.displace_every, 1),
+            explore: now + jittered(random, limits.mesh.explore_every),
+            refresh: now + jittered(random, limits.mesh.refresh_every),
+            displaced: TokenBucket::new(limits.mesh.displace_every, 1),
         }
     }
 
@@ -54,15 +54,15 @@ impl Upkeep {
         limits: &Limits,
     ) -> Option<Chore> {
         if wanted.trim && self.trim <= now {
-            self.trim = now + limits.displace_every;
+            self.trim = now + limits.mesh.displace_every;
             return Some(Chore::Trim);
         }
         if wanted.explore && self.explore <= now {
-            self.explore = now + jittered(random, limits.explore_every);
+            self.explore = now + jittered(random, limits.mesh.explore_every);
             return Some(Chore::Explore);
         }
         if wanted.refresh && self.refresh <= now {
-            self.refresh = now + jittered(random, limits.refresh_every);
+            self.refresh = now + jittered(random, limits.mesh.refresh_every);
             return Some(Chore::Refresh);
         }
         None

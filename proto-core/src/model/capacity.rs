@@ -15,9 +15,9 @@ pub enum Capacity {
     /// Of them, those accepted whose greeting is not over.
     Pending,
     /// Connections of peers that are here: a version 1 peer may have two.
-    Held,
+    Slots,
     /// Peers with a key that are here; the user's targets are dialed beyond the degree. A target whose addresses change may
-    /// bring more, within [`Held`](Self::Held).
+    /// bring more, within [`Held`](Self::Slots).
     PeersWithKey,
     /// Bytes in the buffers of all connections.
     Buffers,
@@ -79,15 +79,15 @@ pub enum Capacity {
     Asked,
 
     /// Lines of version 1 peers that are known when they come again.
-    BridgeLines,
+    V1Lines,
     /// Of them, those that are yet to be brought in.
-    BridgeWaiting,
+    V1Waiting,
     /// Their bytes.
-    BridgeWaitingBytes,
+    V1WaitingBytes,
     /// Nodes that one version 1 peer is linked to, at most.
-    BridgeLinked,
+    V1Linked,
     /// Version 1 peers that may yet see the end of a connection with us: as many as can be here.
-    BridgeLost,
+    V1Lost,
 }
 
 impl Capacity {
@@ -95,7 +95,7 @@ impl Capacity {
     pub const ALL: [Self; 37] = [
         Self::Connections,
         Self::Pending,
-        Self::Held,
+        Self::Slots,
         Self::PeersWithKey,
         Self::Buffers,
         Self::QueueHard,
@@ -125,66 +125,48 @@ impl Capacity {
         Self::Announced,
         Self::Wanted,
         Self::Asked,
-        Self::BridgeLines,
-        Self::BridgeWaiting,
-        Self::BridgeWaitingBytes,
-        Self::BridgeLinked,
-        Self::BridgeLost,
+        Self::V1Lines,
+        Self::V1Waiting,
+        Self::V1WaitingBytes,
+        Self::V1Linked,
+        Self::V1Lost,
     ];
 
     /// The most that is in it, in what it counts.
     pub fn bound(self, limits: &Limits) -> usize {
+        limits.bound_of(self).unwrap_or_else(|| self.computed_bound(limits))
+    }
+
+    /// The bound where it is not one limit alone.
+    fn computed_bound(self, limits: &Limits) -> usize {
         match self {
             Self::Connections => connections(limits),
-            Self::Pending | Self::Probes => limits.pending,
-            Self::Held | Self::BridgeLost => limits.held,
-            Self::DegreeHigh => limits.degree_high,
-            Self::PeersWithKey => limits.degree_high.saturating_add(of_targets(limits)),
-            Self::Buffers => limits.buffers,
-            Self::QueueHard => limits.queue_hard.saturating_add(limits.chunk),
-            Self::Line => limits.line,
-            Self::Malformed => limits.malformed,
-            Self::Banned => limits.shunned,
-            Self::Dials => limits.dials,
-            Self::Book => limits.book,
-            Self::BookPerSource => limits.book_per_source,
-            Self::LogEntries => limits.log_entries,
-            Self::LogBytes => limits.log_bytes,
-            Self::Evicted => limits.evicted,
-            Self::Early => limits.early,
-            Self::EarlyPerAuthor => limits.early_per_author,
-            Self::Parked => limits.parked,
-            Self::Authors | Self::Rates => limits.authors,
-            Self::EpochsPerAuthor => limits.epochs_per_author,
-            Self::GapsPerEpoch => limits.gaps_per_epoch,
-            Self::Syncs => limits.syncs,
-            Self::Seen => limits.seen.max(1),
-            Self::Missing => limits.missing,
-            Self::MissingPerLink => limits.missing_per_link,
-            Self::Announcers => limits.announcers.max(1),
-            Self::Announced => limits.announced,
-            Self::Wanted => limits.wanted,
-            Self::Asked => limits.asked,
-            Self::BridgeLines => limits.bridge_lines,
-            Self::BridgeWaiting => limits.bridge_waiting,
-            Self::BridgeWaitingBytes => limits.bridge_waiting_bytes,
-            Self::BridgeLinked => limits.bridge_linked,
+            Self::PeersWithKey => limits.mesh.degree_high.saturating_add(of_targets(limits)),
+            Self::QueueHard => limits.conns.queue_hard.saturating_add(limits.conns.chunk),
+            Self::Line => limits.wire.line,
+            Self::Probes => limits.conns.pending,
+            Self::Rates => limits.chat.authors,
+            Self::Seen => limits.chat.seen.max(1),
+            Self::Announcers => limits.chat.announcers.max(1),
+            Self::V1Lost => limits.conns.slots,
+            // All others are bounded by one limit.
+            _ => usize::MAX,
         }
     }
 }
 
 /// Each of the user's targets may have so many addresses.
 fn of_targets(limits: &Limits) -> usize {
-    limits.targets.saturating_mul(MAX_RESOLVED)
+    limits.mesh.targets.saturating_mul(MAX_RESOLVED)
 }
 
 /// Links that are being closed linger beside those that took their places, and dials of learned addresses greet while others
 /// begin.
 fn connections(limits: &Limits) -> usize {
-    let every = limits.dial_every.as_nanos().max(1);
-    let begun = limits.greeting.saturating_add(limits.linger).as_nanos() / every;
-    let begun = usize::try_from(begun).unwrap_or(usize::MAX).saturating_add(limits.dial_burst as usize);
-    [limits.held, limits.held, limits.pending, of_targets(limits), limits.dials]
+    let every = limits.mesh.dial_every.as_nanos().max(1);
+    let begun = limits.conns.greeting.saturating_add(limits.conns.linger).as_nanos() / every;
+    let begun = usize::try_from(begun).unwrap_or(usize::MAX).saturating_add(limits.mesh.dial_burst as usize);
+    [limits.conns.slots, limits.conns.slots, limits.conns.pending, of_targets(limits), limits.mesh.dials]
         .into_iter()
         .fold(begun, usize::saturating_add)
 }

@@ -51,8 +51,8 @@ pub(crate) trait Census {
     /// key that there may be, and one for a newcomer that takes the place of another.
     fn has_slot_for_keyless(&self, kept: usize, limits: &Limits) -> bool {
         let keyless = self.slots_taken() - self.degree();
-        let keyed = limits.degree_high.max(self.degree());
-        keyless.saturating_add(keyed).saturating_add(1).saturating_add(kept) < limits.held
+        let keyed = limits.mesh.degree_high.max(self.degree());
+        keyless.saturating_add(keyed).saturating_add(1).saturating_add(kept) < limits.conns.slots
     }
 }
 

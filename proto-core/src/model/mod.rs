@@ -34,7 +34,10 @@ pub use identity::{Identity, NodeId, NodeIdError, PublicKey, PublicKeyError, Sig
 pub(crate) use ids::TargetId;
 pub use ids::{ConnId, DialId};
 pub(crate) use json::{json_len, write_display, write_string};
-pub use limits::{ConfigError, Limits, MAX_CHUNK, MAX_LINE};
+pub use limits::{
+    ChatLimits, ConfigError, ConnLimits, Limit, Limits, MAX_CHUNK, MAX_LINE, MeshLimits, Origin, V1Limits,
+    Value, WireLimits,
+};
 pub use name::{Name, NameError};
 pub use peer::{LeaveReason, Marks, PeerInfo, Version};
 pub(crate) use random::{below, uniform};

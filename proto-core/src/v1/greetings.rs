@@ -72,7 +72,7 @@ impl Greetings {
             *plan = Plan { at: anew.at.min(plan.at), ..anew };
         } else {
             // The next greeting comes too early for it to know: there is another as long after that.
-            plan.pause = Some(limits.bridge_ask_soon);
+            plan.pause = Some(limits.v1.greet_soon);
         }
     }
 
@@ -118,7 +118,7 @@ impl Greetings {
 
     fn remember(&mut self, peer: NodeId, limits: &Limits) {
         self.lost.insert(peer, ());
-        if self.lost.len() > limits.held {
+        if self.lost.len() > limits.conns.slots {
             self.lost.pop_first();
         }
     }
@@ -127,17 +127,15 @@ impl Greetings {
 impl Plan {
     /// The first greeting after it may have forgotten us.
     fn anew(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
-        Self::between(now, limits.bridge_ask_soon, random)
+        Self::between(now, limits.v1.greet_soon, random)
     }
 
     /// The greeting after one at `now`.
     fn after(pause: Option<Duration>, now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
-        let half = limits.bridge_ask_every / 2;
+        let half = limits.v1.greet_every / 2;
         match pause.filter(|pause| *pause < half) {
             Some(pause) => Self::between(now, pause, random),
-            None => {
-                Self { from: now, at: now + half + uniform(random, limits.bridge_ask_every), pause: None }
-            }
+            None => Self { from: now, at: now + half + uniform(random, limits.v1.greet_every), pause: None },
         }
     }
 
@@ -148,7 +146,7 @@ impl Plan {
     }
 
     fn is_soon(&self, limits: &Limits) -> bool {
-        self.pause.is_some_and(|pause| pause <= limits.bridge_ask_soon.saturating_mul(ANEW))
+        self.pause.is_some_and(|pause| pause <= limits.v1.greet_soon.saturating_mul(ANEW))
     }
 }
 
@@ -280,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_pause_longer_than_the_usual_one_starves_no_greeting() {
-        let limits = Limits { bridge_ask_soon: seconds(500), ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.v1.greet_soon = seconds(500));
         let random = &mut random();
         let mut greetings = Greetings::default();
         greetings.came(NOW, HE, random, &limits);
@@ -306,7 +304,7 @@ mod tests {
 
     #[test]
     fn as_many_as_can_be_here_are_known_to_have_been_here() {
-        let limits = Limits { held: 3, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.conns.slots = 3);
         let random = &mut random();
         let mut greetings = Greetings::default();
         let id = |n| NodeId::from_bytes([n; 16]);

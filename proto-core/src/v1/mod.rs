@@ -143,16 +143,14 @@ impl V1 {
             linked.clear();
         }
         for id in ids {
-            if linked.len() < limits.bridge_linked {
+            if linked.len() < limits.v1.linked {
                 linked.insert(id);
             }
         }
         let from = match (first, linked.iter().any(|id| *id != self.us && id.is_of_key())) {
             (true, false) => peer.at,
             // Another tells it until that one reads the same: at most once beats at least once.
-            (true, true) => {
-                at.saturating_add(u64::try_from(limits.bridge_step.as_millis()).unwrap_or(u64::MAX))
-            }
+            (true, true) => at.saturating_add(u64::try_from(limits.v1.step.as_millis()).unwrap_or(u64::MAX)),
             (false, _) => at,
         };
         peer.take_turn(self.us, from, at);
@@ -200,7 +198,7 @@ impl V1 {
     fn line_heard(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
         let Some(peer) = self.peers.get(&who.node_id).filter(|peer| peer.named) else { return true };
         let steps = u32::try_from(peer.rank(self.us).min(MOST_STEPS)).unwrap_or(u32::MAX);
-        let due = now + limits.bridge_step.saturating_mul(steps);
+        let due = now + limits.v1.step.saturating_mul(steps);
         let when = When { now, at };
         let heard = self.utterances.note(Source::Heard, who.node_id, text, when, true, limits);
         // Longer than any entry can carry: nobody can bring it in.
@@ -273,11 +271,11 @@ impl V1 {
         let linked = self.peers.values().filter_map(|peer| Some(peer.linked.as_ref()?.len()));
         let [lines, waiting, bytes] = self.utterances.sizes();
         [
-            (Capacity::BridgeLines, lines),
-            (Capacity::BridgeWaiting, waiting),
-            (Capacity::BridgeWaitingBytes, bytes),
-            (Capacity::BridgeLinked, linked.max().unwrap_or(0)),
-            (Capacity::BridgeLost, self.greetings.lost()),
+            (Capacity::V1Lines, lines),
+            (Capacity::V1Waiting, waiting),
+            (Capacity::V1WaitingBytes, bytes),
+            (Capacity::V1Linked, linked.max().unwrap_or(0)),
+            (Capacity::V1Lost, self.greetings.lost()),
         ]
     }
 
@@ -338,7 +336,7 @@ pub(crate) fn frames<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Vec<u8
 
 /// Lines are brought in together at points of time that are so far apart: an entry each would be too many.
 fn next_gathering(due: Instant, limits: &Limits) -> Instant {
-    let step = limits.bridge_gather.as_nanos().max(1);
+    let step = limits.v1.gather.as_nanos().max(1);
     let nanos = due.since_origin().as_nanos().div_ceil(step).saturating_mul(step);
     let rest = nanos.saturating_sub(due.since_origin().as_nanos());
     due + Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX))

@@ -219,7 +219,7 @@ fn what_a_peer_without_an_id_of_its_own_says_is_not_brought_in() {
 #[test]
 fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
     let all = identities(3);
-    let limits = Limits { bridge_linked: 2, ..Limits::default() };
+    let limits = Limits::default().with(|limits| limits.v1.linked = 2);
     let he = victor().node_id;
     let mut v1 = station(&all[2], &[&all[0]]);
     let rank = |v1: &V1| v1.peers[&he].rank(all[2].node_id());
@@ -238,9 +238,9 @@ fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
 fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
     let all = identities(2);
     let size = utterances::size(&text("1"));
-    let few = Limits { bridge_waiting: 2, ..Limits::default() };
-    let small = Limits { bridge_waiting_bytes: 2 * size, ..Limits::default() };
-    let smaller = Limits { bridge_waiting_bytes: 2 * size - 1, ..Limits::default() };
+    let few = Limits::default().with(|limits| limits.v1.waiting = 2);
+    let small = Limits::default().with(|limits| limits.v1.waiting_bytes = 2 * size);
+    let smaller = Limits::default().with(|limits| limits.v1.waiting_bytes = 2 * size - 1);
     for (limits, most) in [(few, 2), (small, 2), (smaller, 1)] {
         for count in 1..=3 {
             let mut v1 = station(&all[1], &[&all[0]]);
@@ -259,7 +259,7 @@ fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
 #[test]
 fn the_line_noted_first_is_forgotten_first() {
     let all = identities(2);
-    let limits = Limits { bridge_lines: 2, ..Limits::default() };
+    let limits = Limits::default().with(|limits| limits.v1.lines = 2);
     let shows = |v1: &mut V1, line: &str| {
         v1.shows_at(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits)
     };

@@ -60,7 +60,7 @@ impl Utterance {
     fn can_be(&self, source: Source, when: When, limits: &Limits) -> bool {
         let apart =
             Duration::from_millis(self.first.at.abs_diff(when.at)).min(when.now.since(self.first.now));
-        apart <= limits.bridge_match && !self.ways.contains(&source)
+        apart <= limits.v1.match_window && !self.ways.contains(&source)
     }
 }
 
@@ -146,7 +146,7 @@ impl Utterances {
         self.bytes += size(&text);
         self.waiting.insert((due, number), (who, text));
         // Where too much waits, what would wait longest does so no longer: it is not brought in from here.
-        while self.waiting.len() > limits.bridge_waiting || self.bytes > limits.bridge_waiting_bytes {
+        while self.waiting.len() > limits.v1.waiting || self.bytes > limits.v1.waiting_bytes {
             let Some(((_, last), (_, text))) = self.waiting.pop_last() else { return };
             self.bytes -= size(&text);
             self.dropped += 1;
@@ -198,7 +198,7 @@ impl Utterances {
 
     /// Where there are too many utterances, the one noted first is forgotten. It is not brought in any more.
     fn bound(&mut self, limits: &Limits) {
-        while self.words.len() > limits.bridge_lines
+        while self.words.len() > limits.v1.lines
             && let Some((number, words)) =
                 self.words.first_key_value().map(|(number, words)| (*number, *words))
         {

@@ -144,7 +144,7 @@ fn limits(others: &[String]) -> io::Result<Changes> {
     for other in others {
         let (name, value) = other.split_once('=').unwrap_or((other, ""));
         let wrong = || io::Error::new(io::ErrorKind::InvalidInput, format!("{other:?} is no limit"));
-        let limit = limits.get_mut(name).ok_or_else(wrong)?;
+        let limit = limits.pointer_mut(&format!("/{}", name.replace('.', "/"))).ok_or_else(wrong)?;
         *limit = if limit.is_object() {
             let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             serde_json::to_value(seconds.ok_or_else(wrong)?)?

@@ -59,15 +59,16 @@ fn a_node_is_held_to_its_bounds() {
     type Lower = fn(&mut Limits);
     let lowered: [(&str, Lower); 7] = [
         ("Connections holds 1, above 0", |l| {
-            (l.held, l.pending, l.targets, l.dials, l.dial_burst) = (0, 0, 0, 0, 0);
-            (l.greeting, l.linger) = (Duration::ZERO, Duration::ZERO);
+            (l.conns.slots, l.conns.pending, l.mesh.targets, l.mesh.dials, l.mesh.dial_burst) =
+                (0, 0, 0, 0, 0);
+            (l.conns.greeting, l.conns.linger) = (Duration::ZERO, Duration::ZERO);
         }),
-        ("Held holds 1, above 0", |l| l.held = 0),
-        ("DegreeHigh holds 1, above 0", |l| l.degree_high = 0),
-        ("LogEntries holds 1, above 0", |l| l.log_entries = 0),
-        ("Authors holds 1, above 0", |l| l.authors = 0),
-        ("EpochsPerAuthor holds 1, above 0", |l| l.epochs_per_author = 0),
-        ("Book holds 1, above 0", |l| l.book = 0),
+        ("Slots holds 1, above 0", |l| l.conns.slots = 0),
+        ("DegreeHigh holds 1, above 0", |l| l.mesh.degree_high = 0),
+        ("LogEntries holds 1, above 0", |l| l.chat.log_entries = 0),
+        ("Authors holds 1, above 0", |l| l.chat.authors = 0),
+        ("EpochsPerAuthor holds 1, above 0", |l| l.chat.epochs_per_author = 0),
+        ("Book holds 1, above 0", |l| l.mesh.book = 0),
     ];
     for (expected, lower) in lowered {
         let mut limits = Limits::default();

@@ -132,13 +132,13 @@ impl Ledger {
         let mut heard = core::mem::take(&mut state.heard);
         let mut chunk = Chunk::new(bytes);
         loop {
-            let limit = if state.joined.is_some() { limits.line } else { limits.line_before_join };
+            let limit = if state.joined.is_some() { limits.wire.line } else { limits.wire.line_before_join };
             let Some(line) = heard.next_line(&mut chunk, limit) else { break };
             let Ok(line) = line else {
                 state.lost = true;
                 return;
             };
-            if let Ok(Parsed::Frame(frame)) = parse(line, limits.peers_read) {
+            if let Ok(Parsed::Frame(frame)) = parse(line, limits.wire.peers_read) {
                 state.hears(&frame, *key, conversation);
             }
         }
@@ -150,7 +150,7 @@ impl Ledger {
     /// proven it says nothing, and who has none speaks no entries.
     pub(super) fn is_mute(&self, conn: ConnId, len: usize, speaks_entries: bool) -> bool {
         let Some(state) = self.conns.get(&conn) else { return false };
-        let whole = !state.lost && state.heard.buffered() == 0 && len <= self.limits.line;
+        let whole = !state.lost && state.heard.buffered() == 0 && len <= self.limits.wire.line;
         let mute = if state.key().is_some() { !state.proven } else { speaks_entries };
         whole && state.joined.is_some() && mute
     }
@@ -185,7 +185,7 @@ impl Ledger {
                 assert!(peer.key.is_none_or(|key| key.node_id() == peer.node_id));
                 let before = self.here.insert(peer.node_id, peer.clone());
                 assert!(before.is_none(), "a peer is here once");
-                assert!(self.here.len() <= self.limits.held);
+                assert!(self.here.len() <= self.limits.conns.slots);
             }
             Action::UpdatePeer(peer) => {
                 let before = self.here.insert(peer.node_id, peer.clone());
@@ -217,8 +217,8 @@ impl Ledger {
         assert_eq!(node.connections(), alive, "node and driver have the same connections");
         assert_eq!(node.stats().delivered, self.conversation.texts, "what is delivered is counted");
         assert!(node.stats().entries <= self.conversation.arrivals, "what is taken came");
-        assert!(self.dials.len() <= self.limits.dials + self.limits.targets * MAX_RESOLVED);
-        assert!(node.buffered() <= self.limits.buffers);
+        assert!(self.dials.len() <= self.limits.mesh.dials + self.limits.mesh.targets * MAX_RESOLVED);
+        assert!(node.buffered() <= self.limits.conns.buffers);
         for state in self.conns.values().filter(|state| state.end.is_none()) {
             assert!(
                 state.out.buffered() == 0 || state.in_flight,
@@ -281,7 +281,7 @@ impl Conn {
                 assert_eq!(*self.nonce.get_or_insert(nonce), nonce, "a connection has one nonce");
                 return;
             }
-            Frame::Peers(records) => assert!(records.len() <= limits.peers_sent),
+            Frame::Peers(records) => assert!(records.len() <= limits.conns.peers_sent),
             Frame::Msg(_) => {}
             Frame::Ping(token) => self.ping = Some(*token),
             Frame::Pong(_) => {}

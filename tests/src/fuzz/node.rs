@@ -350,61 +350,60 @@ impl World {
 
 /// Few enough of everything that a short script reaches every bound.
 fn limits() -> Limits {
-    Limits {
-        line: 8_000,
-        line_before_join: 1_000,
-        malformed: 3,
-        held: 8,
-        degree_low: 1,
-        degree_target: 2,
-        degree_high: 3,
-        degree_outbound: 1,
-        reserved_outbound: 1,
-        pending: 4,
-        dials: 2,
-        dial_burst: 3,
-        targets: 4,
-        peers_read: 8,
-        peers_sent: 3,
-        learn_burst: 6,
-        book: 8,
-        book_per_source: 5,
-        frames_burst: 20,
-        bytes_burst: 20_000,
-        chunk: 2_000,
-        queue: 20_000,
-        pace: 2_000,
-        queue_hard: 60_000,
-        queues: 80_000,
-        buffers: 100_000,
-        entries_burst: 6,
-        log_entries: 12,
-        log_bytes: 16_000,
-        evicted: 6,
-        early_per_author: 3,
-        early: 5,
-        authors: 4,
-        epochs_per_author: 2,
-        gaps_per_epoch: 3,
-        parked: 3,
-        syncs: 2,
-        sync_rounds: 3,
-        sync_burst: 4,
-        roots_burst: 3,
-        announced: 4,
-        ask_tries: 3,
-        announcers: 2,
-        missing: 6,
-        missing_per_link: 3,
-        asked: 3,
-        wanted: 5,
-        seen: 16,
-        bridge_lines: 6,
-        bridge_waiting: 3,
-        bridge_waiting_bytes: 3_000,
-        bridge_linked: 3,
-        ..Limits::default()
-    }
+    Limits::default().with(|limits| {
+        limits.wire.line = 8_000;
+        limits.wire.line_before_join = 1_000;
+        limits.conns.malformed = 3;
+        limits.conns.slots = 8;
+        limits.mesh.degree_low = 1;
+        limits.mesh.degree_target = 2;
+        limits.mesh.degree_high = 3;
+        limits.mesh.degree_outbound = 1;
+        limits.conns.slots_reserved = 1;
+        limits.conns.pending = 4;
+        limits.mesh.dials = 2;
+        limits.mesh.dial_burst = 3;
+        limits.mesh.targets = 4;
+        limits.wire.peers_read = 8;
+        limits.conns.peers_sent = 3;
+        limits.mesh.learn_burst = 6;
+        limits.mesh.book = 8;
+        limits.mesh.book_per_source = 5;
+        limits.conns.frames_burst = 20;
+        limits.conns.bytes_burst = 20_000;
+        limits.conns.chunk = 2_000;
+        limits.conns.queue = 20_000;
+        limits.conns.pace = 2_000;
+        limits.conns.queue_hard = 60_000;
+        limits.conns.queues = 80_000;
+        limits.conns.buffers = 100_000;
+        limits.chat.entries_burst = 6;
+        limits.chat.log_entries = 12;
+        limits.chat.log_bytes = 16_000;
+        limits.chat.evicted = 6;
+        limits.chat.early_per_author = 3;
+        limits.chat.early = 5;
+        limits.chat.authors = 4;
+        limits.chat.epochs_per_author = 2;
+        limits.chat.gaps_per_epoch = 3;
+        limits.chat.parked = 3;
+        limits.chat.syncs = 2;
+        limits.chat.sync_rounds = 3;
+        limits.chat.sync_burst = 4;
+        limits.chat.roots_burst = 3;
+        limits.chat.announced = 4;
+        limits.chat.ask_tries = 3;
+        limits.chat.announcers = 2;
+        limits.chat.missing = 6;
+        limits.chat.missing_per_link = 3;
+        limits.chat.asked = 3;
+        limits.chat.wanted = 5;
+        limits.chat.seen = 16;
+        limits.v1.lines = 6;
+        limits.v1.waiting = 3;
+        limits.v1.waiting_bytes = 3_000;
+        limits.v1.linked = 3;
+    })
 }
 
 /// On this machine, in a local network and elsewhere; 0 is the node's own.

@@ -249,7 +249,7 @@ impl Chaos {
         match fault {
             Fault::Leave => {
                 _ = world.command(host, Command::Shutdown);
-                self.repairs.push((world.now() + nanos(self.limits.linger * 2), Repair::Stop { host }));
+                self.repairs.push((world.now() + nanos(self.limits.conns.linger * 2), Repair::Stop { host }));
             }
             _ => world.stop(host, fault == Fault::Crash),
         }

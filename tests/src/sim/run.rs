@@ -99,7 +99,11 @@ pub struct Attached {
 /// How long the calm may take: all that the protocol's own timers can ask for, one after the other.
 pub fn longest_calm(limits: &Limits) -> Duration {
     // A dead link is found out, its address dialed again, the greeting done, and what is missing asked for a few times.
-    limits.dead + limits.backoff_user * 2 + limits.connect + limits.greeting + SYNC_EVERY * 6
+    limits.conns.dead
+        + limits.mesh.backoff_user * 2
+        + limits.mesh.connect
+        + limits.conns.greeting
+        + SYNC_EVERY * 6
 }
 
 /// How often two neighbours compare what they hold.

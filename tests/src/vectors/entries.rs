@@ -105,7 +105,7 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
 
 /// The id of a line's entry, and the entry, if it is one.
 fn open(line: &str) -> Result<(EntryId, Result<Entry, EntryError>), Failure> {
-    match parse(Line::Text(line.trim_end_matches('\n')), Limits::default().peers_read) {
+    match parse(Line::Text(line.trim_end_matches('\n')), Limits::default().wire.peers_read) {
         Ok(Parsed::Frame(Frame::Chat(sealed))) => Ok((sealed.id(), sealed.open())),
         other => Err(format!("no CHAT: {other:?}")),
     }

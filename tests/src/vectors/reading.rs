@@ -14,14 +14,14 @@ pub(super) fn reads(bytes: &[u8], mut joined: bool) -> Vec<Value> {
     let mut chunk = Chunk::new(bytes);
     let mut reads = Vec::new();
     loop {
-        let limit = if joined { limits.line } else { limits.line_before_join };
+        let limit = if joined { limits.wire.line } else { limits.wire.line_before_join };
         let parsed = match reader.next_line(&mut chunk, limit) {
             None => return reads,
             Some(Err(_)) => {
                 reads.push(json!({"error": Violation::LineTooLong}));
                 return reads;
             }
-            Some(Ok(line)) => wire::parse(line, limits.peers_read),
+            Some(Ok(line)) => wire::parse(line, limits.wire.peers_read),
         };
         joined |= matches!(parsed, Ok(Parsed::Frame(Frame::Join(_))));
         reads.push(match parsed {

@@ -323,8 +323,8 @@ fn the_status_tells_how_the_node_is_doing() {
         assert!(["parent", "child", "announce"].map(Value::from).contains(&link["role"]), "{link}");
         assert_eq!((&status["entries"]["held"], &status["stats"]["signed"]), (&json!(1), &json!(1)));
         assert_eq!((&status["gaps"], &status["clock_ahead_ms"]), (&json!([]), &json!(null)));
-        let held = json!({"store": "held", "holds": 1, "bound": 125});
-        assert!(status["stores"].as_array().unwrap().contains(&held), "{status}");
+        let held = json!({"capacity": "slots", "holds": 1, "bound": 125});
+        assert!(status["capacities"].as_array().unwrap().contains(&held), "{status}");
         assert_eq!(status["notices"], json!([]));
         drop(bob);
         alice.expect_peers(0);

@@ -10,19 +10,31 @@ use crate::solo::SECOND;
 fn what_cannot_work_is_no_config() {
     type Change = fn(&mut Limits);
     let cases: [(Change, ConfigError); 10] = [
-        (|limits| limits.held = 0, ConfigError::Zero("held")),
-        (|limits| limits.chunk = 0, ConfigError::Zero("chunk")),
-        (|limits| limits.backoff_min = Duration::ZERO, ConfigError::Zero("backoff_min")),
-        (|limits| limits.queue = 1000, ConfigError::Order { low: "line", high: "queue / 2" }),
-        (|limits| limits.dead = SECOND, ConfigError::Order { low: "ping_idle", high: "dead" }),
-        (|limits| limits.degree_low = 0, ConfigError::Zero("degree_low")),
-        (|limits| limits.degree_low = 9, ConfigError::Order { low: "degree_low", high: "degree_target" }),
-        (|limits| limits.degree_high = 7, ConfigError::Order { low: "degree_target", high: "degree_high" }),
+        (|limits| limits.conns.slots = 0, ConfigError::Zero("conns.slots")),
+        (|limits| limits.conns.chunk = 0, ConfigError::Zero("conns.chunk")),
+        (|limits| limits.mesh.backoff_min = Duration::ZERO, ConfigError::Zero("mesh.backoff_min")),
         (
-            |limits| limits.degree_high = 117,
-            ConfigError::Order { low: "degree_high", high: "held - reserved_outbound - 1" },
+            |limits| limits.conns.queue = 1000,
+            ConfigError::Order { low: "wire.line", high: "conns.queue / 2" },
         ),
-        (|limits| limits.explore_every = Duration::ZERO, ConfigError::Zero("explore_every")),
+        (
+            |limits| limits.conns.dead = SECOND,
+            ConfigError::Order { low: "conns.ping_idle", high: "conns.dead" },
+        ),
+        (|limits| limits.mesh.degree_low = 0, ConfigError::Zero("mesh.degree_low")),
+        (
+            |limits| limits.mesh.degree_low = 9,
+            ConfigError::Order { low: "mesh.degree_low", high: "mesh.degree_target" },
+        ),
+        (
+            |limits| limits.mesh.degree_high = 7,
+            ConfigError::Order { low: "mesh.degree_target", high: "mesh.degree_high" },
+        ),
+        (
+            |limits| limits.mesh.degree_high = 117,
+            ConfigError::Order { low: "mesh.degree_high", high: "conns.slots - conns.slots_reserved - 1" },
+        ),
+        (|limits| limits.mesh.explore_every = Duration::ZERO, ConfigError::Zero("mesh.explore_every")),
     ];
     for (change, error) in cases {
         let mut config = Config::new(Name::cut("x").unwrap());

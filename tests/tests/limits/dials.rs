@@ -3,15 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Action, Command, ConnId, DialError, Input, Instant, Limits, Outcome};
+use proto_core::{Action, Command, ConnId, DialError, Input, Instant, Limits, MeshLimits, Outcome};
 
 use crate::solo::{SECOND, around, join_line, records, solo, solo_of, up_to};
 
 #[test]
 fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
-    let limit = Limits::default().peers_read;
+    let limit = Limits::default().wire.peers_read;
     for count in around(limit) {
-        let mut solo = solo(Limits { learn_burst: 200, book_per_source: 200, ..Limits::default() });
+        let mut solo = solo(Limits::default().with(|limits| {
+            limits.mesh.learn_burst = 200;
+            limits.mesh.book_per_source = 200;
+        }));
         solo.join(0);
         solo.receive(0, &records(count));
         // The rest is not even looked at.
@@ -21,14 +24,17 @@ fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
             "{count}"
         );
     }
-    let burst = Limits::default().learn_burst as usize;
+    let burst = Limits::default().mesh.learn_burst as usize;
     for count in around(burst) {
-        let mut solo = solo(Limits { peers_read: 200, book_per_source: 200, ..Limits::default() });
+        let mut solo = solo(Limits::default().with(|limits| {
+            limits.wire.peers_read = 200;
+            limits.mesh.book_per_source = 200;
+        }));
         solo.join(0);
         solo.receive(0, &records(count));
         assert_eq!(solo.node.stats().learned as usize, count.min(burst), "{count}");
         assert_eq!(solo.node.stats().passed_over as usize, count.saturating_sub(burst), "{count}");
-        solo.now = solo.now + Limits::default().learn_every;
+        solo.now = solo.now + Limits::default().mesh.learn_every;
         solo.receive(0, &records(200));
         assert_eq!(solo.node.stats().learned as usize, burst + 1, "one more: {count}");
     }
@@ -36,7 +42,7 @@ fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
 
 #[test]
 fn entries_of_peers_that_are_sent_and_peers_told_of_a_newcomer() {
-    let limit = Limits::default().peers_sent;
+    let limit = Limits::default().conns.peers_sent;
     for count in around(limit) {
         let mut solo = solo(Limits::default());
         for conn in 0..count {
@@ -75,7 +81,7 @@ fn entries_of_peers_that_are_sent_and_peers_told_of_a_newcomer() {
 
 #[test]
 fn dials_at_once_burst_and_rate() {
-    let Limits { dials, dial_burst, dial_every, .. } = Limits::default();
+    let MeshLimits { dials, dial_burst, dial_every, .. } = MeshLimits::default();
     for count in around(dials) {
         let mut solo = solo(Limits::default());
         solo.join(0);
@@ -83,7 +89,7 @@ fn dials_at_once_burst_and_rate() {
         assert_eq!(solo.dials(), count.min(dials));
     }
     for count in around(dial_burst as usize) {
-        let mut solo = solo(Limits { dials: 100, ..Limits::default() });
+        let mut solo = solo(Limits::default().with(|limits| limits.mesh.dials = 100));
         solo.join(0);
         solo.receive(0, &records(count));
         assert_eq!(solo.dials(), count.min(dial_burst as usize));
@@ -123,7 +129,7 @@ fn a_connection_that_comes_after_its_dial_was_given_up_is_dropped() {
 
 #[test]
 fn addresses_of_the_user() {
-    let limit = Limits::default().targets;
+    let limit = Limits::default().mesh.targets;
     let mut solo = solo(Limits::default());
     for port in 1..=limit + 1 {
         let added = solo
@@ -137,9 +143,12 @@ fn addresses_of_the_user() {
 
 #[test]
 fn addresses_of_one_source() {
-    let limit = Limits::default().book_per_source;
+    let limit = Limits::default().mesh.book_per_source;
     for count in around(limit) {
-        let mut solo = solo(Limits { peers_read: 200, learn_burst: 200, ..Limits::default() });
+        let mut solo = solo(Limits::default().with(|limits| {
+            limits.wire.peers_read = 200;
+            limits.mesh.learn_burst = 200;
+        }));
         solo.join(0);
         solo.receive(0, &records(count));
         assert_eq!(
@@ -151,8 +160,11 @@ fn addresses_of_one_source() {
 
 #[test]
 fn addresses_in_the_book() {
-    let limits = Limits { book: 70, learn_burst: 200, ..Limits::default() };
-    for count in around(limits.book) {
+    let limits = Limits::default().with(|limits| {
+        limits.mesh.book = 70;
+        limits.mesh.learn_burst = 200;
+    });
+    for count in around(limits.mesh.book) {
         let mut solo = solo(limits.clone());
         (0..2).for_each(|conn| solo.join(conn));
         solo.receive(0, &records(40));
@@ -166,10 +178,10 @@ fn addresses_in_the_book() {
 #[test]
 fn a_link_that_lasted_so_long_takes_the_backoff_back_to_the_start() {
     let limits = Limits::default();
-    for (lasted, reset) in up_to(limits.backoff_reset) {
+    for (lasted, reset) in up_to(limits.mesh.backoff_reset) {
         // Delays are drawn from nothing to the bound.
         let longest = (0..20).map(|seed| redialed_after(seed, lasted)).max().unwrap();
-        assert_eq!(longest <= limits.backoff_min, reset, "{lasted:?}: {longest:?}");
+        assert_eq!(longest <= limits.mesh.backoff_min, reset, "{lasted:?}: {longest:?}");
     }
 }
 

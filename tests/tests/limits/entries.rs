@@ -19,7 +19,7 @@ fn excess(count: usize, limit: usize) -> u64 {
 
 #[test]
 fn early_ones_of_an_author() {
-    let limit = Limits::default().early_per_author;
+    let limit = Limits::default().chat.early_per_author;
     for count in around(limit) {
         let mut solo = linked(Limits::default());
         solo.chat(0, &entry(7, 0, EPOCH_MS));
@@ -40,22 +40,25 @@ fn early_ones_of_an_author() {
 
 #[test]
 fn early_ones_in_all() {
-    let limits = Limits { early: 10, early_per_author: 6, ..Limits::default() };
-    for count in around(limits.early) {
+    let limits = Limits::default().with(|limits| {
+        limits.chat.early = 10;
+        limits.chat.early_per_author = 6;
+    });
+    for count in around(limits.chat.early) {
         let mut solo = linked(limits.clone());
         [7, 8].iter().for_each(|author| solo.chat(0, &entry(*author, 0, EPOCH_MS)));
         (2..8).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
         (2..count - 4).for_each(|seq| solo.chat(0, &entry(8, seq, EPOCH_MS)));
-        assert_eq!(solo.node.status().entries.early, count.min(limits.early));
+        assert_eq!(solo.node.status().entries.early, count.min(limits.chat.early));
         // Who holds most loses: not the author whose entry came last.
         assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (excess(count, 10), 0));
     }
     // Of equals, the one whose entry comes holds most by then.
-    for count in around(limits.early) {
+    for count in around(limits.chat.early) {
         let mut solo = linked(limits.clone());
         [7, 8].iter().for_each(|author| solo.chat(0, &entry(*author, 0, EPOCH_MS)));
         (0..count).for_each(|n| solo.chat(0, &entry(7 + n % 2, 2 + n / 2, EPOCH_MS)));
-        assert_eq!(solo.node.status().entries.early, count.min(limits.early));
+        assert_eq!(solo.node.status().entries.early, count.min(limits.chat.early));
         assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (0, excess(count, 10)));
     }
 }
@@ -65,7 +68,7 @@ fn an_early_one_waits_so_long() {
     let mut solo = linked(Limits::default());
     solo.chat(0, &entry(7, 0, EPOCH_MS));
     solo.chat(0, &entry(7, 2, EPOCH_MS));
-    for (at, over) in up_to(Limits::default().hold_back) {
+    for (at, over) in up_to(Limits::default().chat.hold_back) {
         solo.at(at);
         assert_eq!((solo.stats().gaps, solo.stats().delivered), if over { (1, 2) } else { (0, 1) });
         assert_eq!(solo.count(|action| matches!(action, Action::Notice(Notice::Gap { .. }))) == 1, over);
@@ -74,13 +77,13 @@ fn an_early_one_waits_so_long() {
 
 #[test]
 fn authors() {
-    let limits = Limits { authors: 5, ..Limits::default() };
-    for count in around(limits.authors) {
+    let limits = Limits::default().with(|limits| limits.chat.authors = 5);
+    for count in around(limits.chat.authors) {
         let mut solo = linked(limits.clone());
         (0..count).for_each(|author| solo.chat(0, &entry(10 + author, 0, EPOCH_MS)));
-        assert_eq!(solo.node.status().entries.authors, count.min(limits.authors));
+        assert_eq!(solo.node.status().entries.authors, count.min(limits.chat.authors));
         let stats = solo.stats();
-        let gone = excess(count, limits.authors);
+        let gone = excess(count, limits.chat.authors);
         assert_eq!(
             (stats.authors_forgotten, stats.epochs_forgotten, stats.entries),
             (gone, gone, count as u64)
@@ -90,7 +93,7 @@ fn authors() {
 
 #[test]
 fn epochs_of_an_author() {
-    let limit = Limits::default().epochs_per_author;
+    let limit = Limits::default().chat.epochs_per_author;
     for count in around(limit) {
         let mut solo = linked(Limits::default());
         // Each waits for its beginning: that of one that is forgotten is waited for no longer.
@@ -104,12 +107,12 @@ fn epochs_of_an_author() {
 
 #[test]
 fn gaps_of_an_epoch() {
-    let limit = Limits::default().gaps_per_epoch;
+    let limit = Limits::default().chat.gaps_per_epoch;
     for count in around(limit) {
-        let mut solo = linked(Limits { ping_answer: 3_600 * SECOND, ..Limits::default() });
+        let mut solo = linked(Limits::default().with(|limits| limits.conns.ping_answer = 3_600 * SECOND));
         for n in 0..=count {
             solo.chat(0, &entry(7, 2 * n, EPOCH_MS));
-            solo.now = solo.now + Limits::default().hold_back;
+            solo.now = solo.now + Limits::default().chat.hold_back;
             solo.input(Input::Timeout);
             solo.read(0);
             solo.receive(0, "\n");
@@ -121,7 +124,10 @@ fn gaps_of_an_epoch() {
 
 #[test]
 fn entries_in_the_log_and_evicted_ones_that_are_remembered() {
-    let limits = Limits { log_entries: 5, evicted: 3, ..Limits::default() };
+    let limits = Limits::default().with(|limits| {
+        limits.chat.log_entries = 5;
+        limits.chat.evicted = 3;
+    });
     for count in around(5).into_iter().chain(around(8)) {
         let mut solo = linked(limits.clone());
         (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS + seq as u64)));
@@ -147,7 +153,10 @@ fn bytes_in_the_log() {
     let bytes = free.node.status().entries.bytes;
     for (more, evicted) in [(0, 1), (1, 0), (2, 0)] {
         let log_bytes = bytes - 1 + more;
-        let mut solo = linked(Limits { line: 4_096, log_bytes, ..Limits::default() });
+        let mut solo = linked(Limits::default().with(|limits| {
+            limits.wire.line = 4_096;
+            limits.chat.log_bytes = log_bytes;
+        }));
         says(&mut solo);
         assert_eq!(
             (solo.node.status().entries.held, solo.stats().entries_evicted),
@@ -160,7 +169,7 @@ fn bytes_in_the_log() {
 #[test]
 fn how_far_ahead_an_entry_may_be_dated() {
     let limits = Limits::default();
-    let latest = EPOCH_MS + limits.clock_tolerance.as_millis() as u64;
+    let latest = EPOCH_MS + limits.chat.clock_tolerance.as_millis() as u64;
     for (at, parked) in [(latest - 1, 0), (latest, 0), (latest + 1, 1)] {
         let mut solo = linked(limits.clone());
         solo.chat(0, &entry(7, 0, at));
@@ -172,9 +181,9 @@ fn how_far_ahead_an_entry_may_be_dated() {
 
 #[test]
 fn parked_entries() {
-    let limits = Limits { parked: 5, ..Limits::default() };
+    let limits = Limits::default().with(|limits| limits.chat.parked = 5);
     let ahead = |n: usize| EPOCH_MS + 1_000_000 + n as u64;
-    for count in around(limits.parked) {
+    for count in around(limits.chat.parked) {
         let mut solo = linked(limits.clone());
         (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
         assert_eq!(solo.node.status().entries.parked, count.min(5));
@@ -189,18 +198,18 @@ fn parked_entries() {
 
 #[test]
 fn ids_of_entries_that_came() {
-    let limits = Limits { seen: 5, ..Limits::default() };
-    for count in around(limits.seen) {
+    let limits = Limits::default().with(|limits| limits.chat.seen = 5);
+    for count in around(limits.chat.seen) {
         let mut solo = linked(limits.clone());
         (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
-        assert_eq!(solo.node.status().entries.seen, count.min(limits.seen));
-        assert_eq!(solo.stats().ids_forgotten, excess(count, limits.seen));
+        assert_eq!(solo.node.status().entries.seen, count.min(limits.chat.seen));
+        assert_eq!(solo.stats().ids_forgotten, excess(count, limits.chat.seen));
         // It is held all the same.
         solo.chat(0, &entry(7, 0, EPOCH_MS));
         assert_eq!((solo.stats().entries as usize, solo.stats().entries_again), (count, 1));
     }
     // For so long, where there is room.
-    for (time, more) in [(limits.seen_for, 1), (limits.seen_for + NANO, 0)] {
+    for (time, more) in [(limits.chat.seen_for, 1), (limits.chat.seen_for + NANO, 0)] {
         let mut solo = linked(limits.clone());
         solo.chat(0, &entry(7, 0, EPOCH_MS));
         solo.now = Instant::from_origin(time);

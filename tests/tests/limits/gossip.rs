@@ -23,46 +23,49 @@ fn after(solo: &mut Solo, time: Duration) {
 
 #[test]
 fn announcements_that_wait() {
-    let limits = Limits { announced: 5, ..Limits::default() };
-    for count in around(limits.announced) {
+    let limits = Limits::default().with(|limits| limits.chat.announced = 5);
+    for count in around(limits.chat.announced) {
         let mut solo = linked(limits.clone(), 2);
         // By now it has taken the root's place, and has a tree.
-        solo.pass(limits.root_wait, 2);
+        solo.pass(limits.chat.root_wait, 2);
         solo.actions.clear();
         (0..count).for_each(|seq| solo.chat(0, &entry(0, seq, EPOCH_MS + 3_000)));
         assert_eq!(solo.ids_sent(1, "IHAVE"), 0);
         assert_eq!(solo.stats().announcements_dropped as usize, count.saturating_sub(5));
-        solo.pass(limits.announce_after + limits.announce_courtesy, 2);
+        solo.pass(limits.chat.announce_after + limits.chat.announce_courtesy, 2);
         assert_eq!(solo.ids_sent(1, "IHAVE"), count.min(5));
     }
 }
 
 #[test]
 fn entries_that_are_missing() {
-    let limits = Limits { missing: 5, missing_per_link: 4, ..Limits::default() };
-    for count in around(limits.missing) {
+    let limits = Limits::default().with(|limits| {
+        limits.chat.missing = 5;
+        limits.chat.missing_per_link = 4;
+    });
+    for count in around(limits.chat.missing) {
         let mut solo = linked(limits.clone(), 2);
         solo.frame(0, &Frame::Ihave(ids(0..3)));
         solo.frame(1, &Frame::Ihave(ids(10..10 + count - 3)));
         assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
         assert_eq!(solo.node.status().entries.awaited, count.min(5));
-        solo.pass(limits.ask_after_alone, 2);
+        solo.pass(limits.chat.ask_after_alone, 2);
         assert_eq!(solo.ids_sent(0, "GRAFT") + solo.ids_sent(1, "GRAFT"), count.min(5));
     }
 }
 
 #[test]
 fn entries_that_are_missing_and_announced_by_one_neighbour() {
-    let limits = Limits { missing_per_link: 5, ..Limits::default() };
-    for count in around(limits.missing_per_link) {
+    let limits = Limits::default().with(|limits| limits.chat.missing_per_link = 5);
+    for count in around(limits.chat.missing_per_link) {
         let mut solo = linked(limits.clone(), 1);
         solo.frame(0, &Frame::Ihave(ids(0..count)));
-        for (at, asked) in up_to(limits.ask_after_alone) {
+        for (at, asked) in up_to(limits.chat.ask_after_alone) {
             solo.at(at);
             solo.read(0);
             assert_eq!(solo.ids_sent(0, "GRAFT"), if asked { count.min(5) } else { 0 });
         }
-        after(&mut solo, limits.ask_after - limits.ask_after_alone);
+        after(&mut solo, limits.chat.ask_after - limits.chat.ask_after_alone);
         solo.read(0);
         assert_eq!(
             (solo.ids_sent(0, "GRAFT"), solo.stats().asks_dropped),
@@ -74,12 +77,15 @@ fn entries_that_are_missing_and_announced_by_one_neighbour() {
 
 #[test]
 fn entries_that_are_asked_for_at_once() {
-    let limits = Limits { missing_per_link: 0, asked: 5, ..Limits::default() };
-    for count in around(limits.asked) {
+    let limits = Limits::default().with(|limits| {
+        limits.chat.missing_per_link = 0;
+        limits.chat.asked = 5;
+    });
+    for count in around(limits.chat.asked) {
         let mut solo = linked(limits.clone(), 1);
         let entries: Vec<_> = (0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect();
         solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
-        for (at, asked) in up_to(limits.ask_after) {
+        for (at, asked) in up_to(limits.chat.ask_after) {
             solo.at(at);
             solo.read(0);
             assert_eq!(solo.ids_sent(0, "GRAFT"), if asked { count.min(5) } else { 0 });
@@ -92,13 +98,16 @@ fn entries_that_are_asked_for_at_once() {
 
 #[test]
 fn entries_that_are_wanted() {
-    let limits = Limits { missing_per_link: 0, wanted: 5, ..Limits::default() };
-    for count in around(limits.wanted) {
+    let limits = Limits::default().with(|limits| {
+        limits.chat.missing_per_link = 0;
+        limits.chat.wanted = 5;
+    });
+    for count in around(limits.chat.wanted) {
         let mut solo = linked(limits.clone(), 1);
         solo.frame(0, &Frame::Ihave(ids(0..count)));
         assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
         assert_eq!(solo.node.status().entries.awaited, count.min(5));
-        after(&mut solo, limits.ask_after);
+        after(&mut solo, limits.chat.ask_after);
         solo.read(0);
         assert_eq!(solo.ids_sent(0, "GRAFT"), count.min(5));
     }
@@ -112,7 +121,7 @@ fn links_are_told_once_a_second() {
     solo.link(1);
     solo.actions.clear();
     solo.link(2);
-    for (time, told) in up_to(limits.links_every) {
+    for (time, told) in up_to(limits.chat.links_every) {
         solo.at(SECOND + time);
         solo.read(0);
         assert_eq!(solo.sent(0).matches("LINKS|").count(), usize::from(told));
@@ -121,8 +130,8 @@ fn links_are_told_once_a_second() {
 
 #[test]
 fn messages_of_reconciliations_that_are_answered() {
-    let limits = Limits { sync_burst: 5, ..Limits::default() };
-    for count in around(limits.sync_burst as usize) {
+    let limits = Limits::default().with(|limits| limits.chat.sync_burst = 5);
+    for count in around(limits.chat.sync_burst as usize) {
         let mut solo = linked(limits.clone(), 1);
         // An opening of who holds nothing.
         let opening = tests::fuzz::peers::sync(0, 0, &[]);
@@ -137,14 +146,14 @@ fn messages_of_reconciliations_that_are_answered() {
 fn the_lower_of_two_ids_announces_first() {
     let limits = Limits::default();
     let mut solo = linked(limits.clone(), 9);
-    solo.pass(limits.root_wait, 9);
+    solo.pass(limits.chat.root_wait, 9);
     solo.actions.clear();
     let start = solo.now.since_origin();
     solo.chat(0, &entry(0, 0, EPOCH_MS + 3_000));
     let (lower, higher): (Vec<_>, Vec<_>) = (1..9).partition(|conn| keys(*conn).node_id() < solo.node.id());
     assert!(!lower.is_empty() && !higher.is_empty());
-    let later = limits.announce_after + limits.announce_courtesy;
-    for (conns, after) in [(higher, limits.announce_after), (lower, later)] {
+    let later = limits.chat.announce_after + limits.chat.announce_courtesy;
+    for (conns, after) in [(higher, limits.chat.announce_after), (lower, later)] {
         for (at, told) in up_to(after) {
             solo.at(start + at);
             conns.iter().for_each(|conn| solo.read(*conn));

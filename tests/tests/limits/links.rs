@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Action, Capacity, Command, CommandError, ConnId, Input, Instant, LeaveReason, Limits};
+use proto_core::{
+    Action, Capacity, Command, CommandError, ConnId, ConnLimits, Input, Instant, LeaveReason, Limits,
+    MeshLimits,
+};
 
 use crate::solo::{ELSEWHERE, HERE, SECOND, around, join_line, solo, up_to};
 
 #[test]
 fn pending_connections() {
-    let limit = Limits::default().pending;
+    let limit = Limits::default().conns.pending;
     for count in around(limit) {
         let mut solo = solo(Limits::default());
         (0..count).for_each(|conn| solo.accept_from(conn, [127, 0, 0, 1]));
@@ -20,7 +23,7 @@ fn pending_connections() {
 
 #[test]
 fn links_that_are_being_closed_make_room_too() {
-    let limits = Limits { pending: 3, ..Limits::default() };
+    let limits = Limits::default().with(|limits| limits.conns.pending = 3);
     let mut solo = solo(limits);
     for round in 0..5 {
         let conns = round * 10..round * 10 + 3;
@@ -38,7 +41,7 @@ fn links_that_are_being_closed_make_room_too() {
 
 #[test]
 fn the_pending_connection_that_makes_room_is_the_oldest_silent_one_else_the_oldest() {
-    let mut solo = solo(Limits { pending: 2, ..Limits::default() });
+    let mut solo = solo(Limits::default().with(|limits| limits.conns.pending = 2));
     solo.accept_from(0, [127, 0, 0, 1]);
     solo.accept_from(1, [127, 0, 0, 1]);
     solo.now = solo.now + 2 * SECOND;
@@ -54,8 +57,16 @@ fn the_pending_connection_that_makes_room_is_the_oldest_silent_one_else_the_olde
 
 #[test]
 fn own_dials_fill_what_is_kept_for_them() {
-    let mut limits = Limits { held: 9, reserved_outbound: 2, ..Limits::default() };
-    (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (1, 2, 3, 1);
+    let mut limits = Limits::default().with(|limits| {
+        limits.conns.slots = 9;
+        limits.conns.slots_reserved = 2;
+    });
+    (
+        limits.mesh.degree_low,
+        limits.mesh.degree_target,
+        limits.mesh.degree_high,
+        limits.mesh.degree_outbound,
+    ) = (1, 2, 3, 1);
     for count in around(6) {
         let mut solo = solo(limits.clone());
         (0..3).for_each(|conn| solo.join(conn));
@@ -77,7 +88,11 @@ fn own_dials_fill_what_is_kept_for_them() {
 
 #[test]
 fn held_connections_and_those_kept_for_own_dials() {
-    let Limits { held, reserved_outbound, degree_high, .. } = Limits::default();
+    let Limits {
+        conns: ConnLimits { slots: held, slots_reserved: reserved_outbound, .. },
+        mesh: MeshLimits { degree_high, .. },
+        ..
+    } = Limits::default();
     // Places for peers with a key, and one for a newcomer that takes the place of another.
     let keyless = held - reserved_outbound - degree_high - 1;
     for count in around(keyless) {
@@ -97,7 +112,7 @@ fn held_connections_and_those_kept_for_own_dials() {
 #[test]
 fn first_byte_and_greeting() {
     let limits = Limits::default();
-    for (time, speaks) in [(limits.first_byte, false), (limits.greeting, true)] {
+    for (time, speaks) in [(limits.conns.first_byte, false), (limits.conns.greeting, true)] {
         let mut solo = solo(limits.clone());
         solo.accept_from(0, [127, 0, 0, 1]);
         if speaks {
@@ -140,30 +155,30 @@ fn a_node_that_stops_says_goodbye_and_is_done_within_a_second() {
 #[test]
 fn a_line_that_is_too_long() {
     let limits = Limits::default();
-    for len in around(limits.line) {
+    for len in around(limits.wire.line) {
         let mut solo = solo(limits.clone());
         solo.join(0);
         solo.receive(0, &format!("MSG|{}\n", "x".repeat(len - 5)));
-        let cut = len > limits.line;
+        let cut = len > limits.wire.line;
         assert_eq!(
             (solo.peers() == 0, solo.stats().violations, solo.stats().delivered),
             (cut, cut.into(), (!cut).into())
         );
     }
-    for len in around(limits.line_before_join) {
+    for len in around(limits.wire.line_before_join) {
         let mut solo = solo(limits.clone());
         solo.accept_from(0, HERE);
         let padding = " ".repeat(len - join_line(0).len());
         solo.receive(0, &join_line(0).replace('{', &format!("{{{padding}")));
-        let cut = len > limits.line_before_join;
+        let cut = len > limits.wire.line_before_join;
         assert_eq!((solo.peers() == 0, solo.stats().violations), (cut, cut.into()));
     }
 }
 
 #[test]
 fn who_is_silent_for_so_long_makes_room_first() {
-    for (time, silent) in up_to(Limits::default().pending_silent) {
-        let mut solo = solo(Limits { pending: 2, ..Limits::default() });
+    for (time, silent) in up_to(Limits::default().conns.pending_silent) {
+        let mut solo = solo(Limits::default().with(|limits| limits.conns.pending = 2));
         solo.accept_from(0, HERE);
         // The younger one of the two is silent for as long.
         solo.accept_from(1, ELSEWHERE);

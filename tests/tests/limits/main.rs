@@ -12,5 +12,6 @@ mod mesh;
 mod queues;
 mod rates;
 mod solo;
+mod spec;
 mod table;
 mod times;

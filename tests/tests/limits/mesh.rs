@@ -13,7 +13,7 @@ fn break_rules(solo: &mut Solo, conn: usize, times: usize) {
 
 #[test]
 fn links_to_peers_with_a_key() {
-    let limit = Limits::default().degree_high;
+    let limit = Limits::default().mesh.degree_high;
     for count in around(limit) {
         let mut solo = solo(Limits::default());
         (0..count).for_each(|conn| solo.link(conn));
@@ -26,27 +26,27 @@ fn links_to_peers_with_a_key() {
 fn a_newcomer_without_links_takes_anothers_place_so_often() {
     let limits = Limits::default();
     let mut solo = solo(limits.clone());
-    (0..limits.degree_high).for_each(|conn| solo.link(conn));
+    (0..limits.mesh.degree_high).for_each(|conn| solo.link(conn));
     solo.link_as(50, HERE, 50, 0);
     assert_eq!((solo.stats().displaced, solo.stats().turned_away), (1, 0));
-    for (at, let_in) in up_to(limits.displace_every) {
+    for (at, let_in) in up_to(limits.mesh.displace_every) {
         solo.at(at);
         let conn = 60 + usize::from(let_in);
         solo.link_as(conn, HERE, conn, 0);
         assert_eq!((solo.stats().displaced, solo.stats().turned_away), (1 + u64::from(let_in), 1));
     }
-    assert_eq!(solo.peers(), limits.degree_high);
+    assert_eq!(solo.peers(), limits.mesh.degree_high);
 }
 
 #[test]
 fn who_has_few_links_takes_the_place_of_who_has_more_than_it_needs() {
     let limits = Limits::default();
-    for links in around(limits.degree_low) {
-        for theirs in around(limits.degree_target) {
+    for links in around(limits.mesh.degree_low) {
+        for theirs in around(limits.mesh.degree_target) {
             let mut solo = solo(limits.clone());
-            (0..limits.degree_high).for_each(|conn| solo.link_as(conn, HERE, conn, theirs));
+            (0..limits.mesh.degree_high).for_each(|conn| solo.link_as(conn, HERE, conn, theirs));
             solo.link_as(50, HERE, 50, links);
-            let displaced = u64::from(links < limits.degree_low && theirs > limits.degree_target);
+            let displaced = u64::from(links < limits.mesh.degree_low && theirs > limits.mesh.degree_target);
             assert_eq!((solo.stats().displaced, solo.stats().turned_away), (displaced, 1 - displaced));
         }
     }
@@ -54,7 +54,7 @@ fn who_has_few_links_takes_the_place_of_who_has_more_than_it_needs() {
 
 #[test]
 fn malformed_frames_that_cut_a_peer() {
-    let limit = Limits::default().malformed;
+    let limit = Limits::default().conns.malformed;
     for count in around(limit) {
         let mut solo = solo(Limits::default());
         solo.link(0);
@@ -72,23 +72,26 @@ fn malformed_frames_that_cut_a_peer() {
 #[test]
 fn malformed_frames_within_some_time() {
     let limits = Limits::default();
-    for (at, old) in up_to(limits.malformed_window) {
+    for (at, old) in up_to(limits.conns.malformed_window) {
         let mut solo = solo(limits.clone());
         solo.link(0);
-        break_rules(&mut solo, 0, limits.malformed - 1);
+        break_rules(&mut solo, 0, limits.conns.malformed - 1);
         solo.at(at);
         break_rules(&mut solo, 0, 1);
-        assert_eq!((solo.peers(), solo.stats().violations), (usize::from(old), limits.malformed as u64));
+        assert_eq!(
+            (solo.peers(), solo.stats().violations),
+            (usize::from(old), limits.conns.malformed as u64)
+        );
     }
 }
 
 #[test]
 fn who_was_cut_is_kept_out_so_long() {
     let limits = Limits::default();
-    for (time, let_in) in up_to(limits.shun) {
+    for (time, let_in) in up_to(limits.mesh.ban) {
         let mut solo = solo(limits.clone());
         solo.link(0);
-        break_rules(&mut solo, 0, limits.malformed);
+        break_rules(&mut solo, 0, limits.conns.malformed);
         solo.close(0);
         solo.at(time);
         solo.link_as(1, HERE, 0, 9);
@@ -98,12 +101,12 @@ fn who_was_cut_is_kept_out_so_long() {
 
 #[test]
 fn so_many_are_kept_out() {
-    let limits = Limits { shunned: 3, ..Limits::default() };
-    for count in around(limits.shunned) {
+    let limits = Limits::default().with(|limits| limits.mesh.banned = 3);
+    for count in around(limits.mesh.banned) {
         let mut solo = solo(limits.clone());
         for peer in 0..count {
             solo.link(peer);
-            break_rules(&mut solo, peer, limits.malformed);
+            break_rules(&mut solo, peer, limits.conns.malformed);
             solo.close(peer);
             solo.now = solo.now + Duration::from_millis(1);
         }
@@ -116,8 +119,11 @@ fn so_many_are_kept_out() {
 
 #[test]
 fn peers_that_a_neighbour_is_told_of_now_and_again() {
-    let limits = Limits { refresh_peers: 3, ping_answer: 3_600 * SECOND, ..Limits::default() };
-    for others in around(limits.refresh_peers) {
+    let limits = Limits::default().with(|limits| {
+        limits.mesh.refresh_peers = 3;
+        limits.conns.ping_answer = 3_600 * SECOND;
+    });
+    for others in around(limits.mesh.refresh_peers) {
         let mut solo = solo(limits.clone());
         (0..=others).for_each(|conn| solo.link(conn));
         solo.pass(SECOND, others + 1);

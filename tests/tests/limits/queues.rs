@@ -9,7 +9,7 @@ use crate::solo::{EPOCH_MS, SECOND, Solo, around, entry_of, solo, up_to};
 
 #[test]
 fn an_output_queue_is_full_at_one_mebibyte() {
-    let limit = Limits::default().queue;
+    let limit = Limits::default().conns.queue;
     for size in around(limit) {
         let mut solo = solo(Limits::default());
         solo.join(0);
@@ -26,9 +26,9 @@ fn an_output_queue_is_full_at_one_mebibyte() {
 
 #[test]
 fn a_queue_that_nobody_waits_for_is_cut_at_eight_mebibytes() {
-    let limit = Limits::default().queue_hard;
+    let limit = Limits::default().conns.queue_hard;
     for size in around(limit) {
-        let mut solo = solo(Limits { stalled: 100 * SECOND, ..Limits::default() });
+        let mut solo = solo(Limits::default().with(|limits| limits.conns.stalled = 100 * SECOND));
         solo.join(0);
         solo.read(0);
         let mut said = 0;
@@ -47,12 +47,11 @@ fn a_queue_that_nobody_waits_for_is_cut_at_eight_mebibytes() {
 
 /// Two peers that have taken all that they were sent, and take nothing by themselves.
 fn half_stuck(limits: &Limits) -> Solo {
-    let mut solo = solo(Limits {
-        stalled: 1_000 * SECOND,
-        ping_answer: 1_000 * SECOND,
-        dead: 1_000 * SECOND,
-        ..limits.clone()
-    });
+    let mut solo = solo(limits.clone().with(|limits| {
+        limits.conns.stalled = 1_000 * SECOND;
+        limits.conns.ping_answer = 1_000 * SECOND;
+        limits.conns.dead = 1_000 * SECOND;
+    }));
     (0..2).for_each(|conn| solo.join(conn));
     (0..2).for_each(|conn| solo.read(conn));
     solo
@@ -60,14 +59,17 @@ fn half_stuck(limits: &Limits) -> Solo {
 
 #[test]
 fn a_link_over_its_queue_is_cut_when_all_buffers_are_over_the_bound_of_queues() {
-    let limits = Limits { queue: 200_000, queues: 500_001, ..Limits::default() };
-    for total in around(limits.queues) {
+    let limits = Limits::default().with(|limits| {
+        limits.conns.queue = 200_000;
+        limits.conns.queues = 500_001;
+    });
+    for total in around(limits.conns.queues) {
         let mut solo = half_stuck(&limits);
         // Half of it waits on either link, and some bytes of a line have come in.
         solo.say_all(250_000);
         assert_eq!(solo.peers(), 2);
         solo.receive(1, &"x".repeat(total - 500_000));
-        let cut = total > limits.queues;
+        let cut = total > limits.conns.queues;
         assert_eq!((solo.peers() == 0, solo.stats().slow), (cut, if cut { 2 } else { 0 }), "{total}");
         assert!(solo.left().iter().all(|reason| *reason == LeaveReason::Slow));
     }
@@ -75,21 +77,27 @@ fn a_link_over_its_queue_is_cut_when_all_buffers_are_over_the_bound_of_queues() 
 
 #[test]
 fn no_link_is_cut_for_all_buffers_that_is_not_over_its_queue() {
-    let limits = Limits { queue: 200_000, queues: 300_000, ..Limits::default() };
-    for over in around(limits.queue) {
+    let limits = Limits::default().with(|limits| {
+        limits.conns.queue = 200_000;
+        limits.conns.queues = 300_000;
+    });
+    for over in around(limits.conns.queue) {
         let mut solo = half_stuck(&limits);
         solo.say_all(over - 1_000);
         // What comes last is said in spite of a queue that is full.
         solo.now = solo.now + 3 * SECOND;
         solo.say_all(1_000);
-        assert_eq!(solo.stats().slow, if over > limits.queue { 2 } else { 0 }, "{over}");
+        assert_eq!(solo.stats().slow, if over > limits.conns.queue { 2 } else { 0 }, "{over}");
     }
 }
 
 #[test]
 fn the_link_with_the_longest_queue_is_cut_when_all_buffers_are_full() {
-    let limits = Limits { queue: 200_000, buffers: 450_010, ..Limits::default() };
-    for total in around(limits.buffers) {
+    let limits = Limits::default().with(|limits| {
+        limits.conns.queue = 200_000;
+        limits.conns.buffers = 450_010;
+    });
+    for total in around(limits.conns.buffers) {
         let mut solo = half_stuck(&limits);
         solo.say_all(150_000);
         (0..2).for_each(|_| solo.read(1));
@@ -111,7 +119,7 @@ fn the_link_with_the_longest_queue_is_cut_when_all_buffers_are_full() {
                 break;
             }
         }
-        let cut = total > limits.buffers;
+        let cut = total > limits.conns.buffers;
         assert_eq!(solo.left(), if cut { vec![LeaveReason::NoRoom] } else { Vec::new() });
         assert_eq!(
             (solo.aborted(), solo.stats().slow),
@@ -128,7 +136,7 @@ fn a_link_that_takes_nothing_is_cut_after_a_while() {
     solo.join(0);
     solo.read(0);
     solo.say(100).unwrap();
-    for (at, cut) in up_to(limits.stalled) {
+    for (at, cut) in up_to(limits.conns.stalled) {
         solo.at(at);
         assert_eq!((solo.peers() == 0, solo.stats().slow), (cut, u64::from(cut)));
     }
@@ -137,18 +145,21 @@ fn a_link_that_takes_nothing_is_cut_after_a_while() {
 
 #[test]
 fn a_full_link_is_pushed_no_entry() {
-    let limits = Limits { line: 4_096, queue: 12_000, ..Limits::default() };
+    let limits = Limits::default().with(|limits| {
+        limits.wire.line = 4_096;
+        limits.conns.queue = 12_000;
+    });
     let entry = entry_of(7, 1, 0, EPOCH_MS, &"x".repeat(2_000));
     let size = line(&Frame::Chat(entry.sealed())).len();
     let asked = |queue: usize| {
-        let mut solo = solo(Limits { queue, ..limits.clone() }).with_clock();
+        let mut solo = solo(limits.clone().with(|limits| limits.conns.queue = queue)).with_clock();
         solo.link(0);
         solo.chat(0, &entry);
         let queued = solo.node.status().links[0].queued;
         (0..6).for_each(|_| solo.frame(0, &Frame::Graft(vec![entry.id()])));
         (queued, solo.stats().entries_sent, solo.stats().entries_not_pushed)
     };
-    let (queued, ..) = asked(limits.queue);
+    let (queued, ..) = asked(limits.conns.queue);
     for queue in around(queued + 5 * size) {
         let sent = if queue < queued + 5 * size { 4 } else { 5 };
         assert_eq!(asked(queue), (queued, sent, 6 - sent));
@@ -157,8 +168,8 @@ fn a_full_link_is_pushed_no_entry() {
 
 #[test]
 fn a_chunk_holds_so_much() {
-    let limits = Limits { chunk: 10_000, ..Limits::default() };
-    for size in around(2 * limits.chunk) {
+    let limits = Limits::default().with(|limits| limits.conns.chunk = 10_000);
+    for size in around(2 * limits.conns.chunk) {
         let mut solo = solo(limits.clone());
         solo.join(0);
         solo.read(0);
@@ -174,9 +185,9 @@ fn a_chunk_holds_so_much() {
                 _ => None,
             })
             .collect();
-        let rest = size - 2 * limits.chunk.min(size / 2);
+        let rest = size - 2 * limits.conns.chunk.min(size / 2);
         assert_eq!(sent.iter().sum::<usize>(), 1_000 + size);
-        assert!(sent.iter().all(|len| *len <= limits.chunk), "{sent:?}");
-        assert_eq!(sent.len(), if rest > 0 && size > 2 * limits.chunk { 4 } else { 3 }, "{sent:?}");
+        assert!(sent.iter().all(|len| *len <= limits.conns.chunk), "{sent:?}");
+        assert_eq!(sent.len(), if rest > 0 && size > 2 * limits.conns.chunk { 4 } else { 3 }, "{sent:?}");
     }
 }

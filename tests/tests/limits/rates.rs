@@ -23,7 +23,7 @@ fn resumes_after(solo: &mut Solo, time: Duration) {
 #[test]
 fn frames_a_second() {
     let limits = Limits::default();
-    let burst = limits.frames_burst as usize;
+    let burst = limits.conns.frames_burst as usize;
     for count in around(burst) {
         let mut solo = solo(limits.clone());
         solo.join_from(0, ELSEWHERE);
@@ -34,7 +34,7 @@ fn frames_a_second() {
         let over = (count + 1).saturating_sub(burst) as u32;
         assert_eq!((pauses(&solo), solo.stats().pauses), (over.min(1) as usize, over.min(1).into()));
         if over > 0 {
-            resumes_after(&mut solo, SECOND / limits.frames_per_second * over);
+            resumes_after(&mut solo, SECOND / limits.conns.frames_per_second * over);
         }
     }
 }
@@ -42,7 +42,7 @@ fn frames_a_second() {
 #[test]
 fn bytes_a_second() {
     let limits = Limits::default();
-    let burst = limits.bytes_burst as usize;
+    let burst = limits.conns.bytes_burst as usize;
     for total in around(burst) {
         let mut solo = solo(limits.clone());
         solo.join_from(0, ELSEWHERE);
@@ -55,14 +55,18 @@ fn bytes_a_second() {
         let over = (total + 1).saturating_sub(burst) as u32;
         assert_eq!((pauses(&solo), solo.stats().pauses), (over.min(1) as usize, over.min(1).into()));
         if over > 0 {
-            resumes_after(&mut solo, SECOND / limits.bytes_per_second * over);
+            resumes_after(&mut solo, SECOND / limits.conns.bytes_per_second * over);
         }
     }
 }
 
 #[test]
 fn this_machine_is_trusted_with_more() {
-    let mut solo = solo(Limits { frames_burst: 3, bytes_burst: 300, entries_burst: 1, ..Limits::default() });
+    let mut solo = solo(Limits::default().with(|limits| {
+        limits.conns.frames_burst = 3;
+        limits.conns.bytes_burst = 300;
+        limits.chat.entries_burst = 1;
+    }));
     solo.link(0);
     for seq in 0..20 {
         solo.chat(0, &entry(0, seq, EPOCH_MS));
@@ -73,7 +77,7 @@ fn this_machine_is_trusted_with_more() {
 #[test]
 fn entries_of_an_author_over_all_links() {
     let limits = Limits::default();
-    let (burst, every) = (limits.entries_burst as usize, SECOND / limits.entries_per_second);
+    let (burst, every) = (limits.chat.entries_burst as usize, SECOND / limits.chat.entries_per_second);
     for count in around(burst) {
         let mut solo = solo(limits.clone());
         (0..2).for_each(|conn| solo.link_from(conn, ELSEWHERE));
@@ -102,14 +106,14 @@ fn entries_of_an_author_over_all_links() {
 
 #[test]
 fn what_was_asked_for_is_outside_the_rate() {
-    let limits = Limits { entries_burst: 2, ..Limits::default() };
+    let limits = Limits::default().with(|limits| limits.chat.entries_burst = 2);
     let mut solo = solo(limits.clone());
     solo.link_from(0, ELSEWHERE);
     let entries: Vec<_> = (0..5).map(|seq| entry(7, seq, EPOCH_MS)).collect();
     entries[..3].iter().for_each(|entry| solo.chat(0, entry));
     assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (2, 1));
     solo.frame(0, &Frame::Ihave(entries[2..].iter().map(Entry::id).collect()));
-    solo.now = Instant::from_origin(limits.ask_after_alone);
+    solo.now = Instant::from_origin(limits.chat.ask_after_alone);
     solo.input(Input::Timeout);
     entries[2..].iter().for_each(|entry| solo.chat(0, entry));
     assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (5, 1));
@@ -117,8 +121,8 @@ fn what_was_asked_for_is_outside_the_rate() {
 
 #[test]
 fn what_was_asked_for_slows_no_link_down() {
-    let few_frames = Limits { frames_burst: 5, ..Limits::default() };
-    let few_bytes = Limits { bytes_burst: 2_000, ..Limits::default() };
+    let few_frames = Limits::default().with(|limits| limits.conns.frames_burst = 5);
+    let few_bytes = Limits::default().with(|limits| limits.conns.bytes_burst = 2_000);
     let entries: Vec<_> = (0..10).map(|seq| entry(7, seq, EPOCH_MS)).collect();
     for limits in [few_frames, few_bytes] {
         for asked in [true, false] {
@@ -126,7 +130,7 @@ fn what_was_asked_for_slows_no_link_down() {
             solo.link_from(0, ELSEWHERE);
             if asked {
                 solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
-                solo.now = Instant::from_origin(limits.ask_after_alone);
+                solo.now = Instant::from_origin(limits.chat.ask_after_alone);
                 solo.input(Input::Timeout);
             }
             entries.iter().for_each(|entry| solo.chat(0, entry));
@@ -137,7 +141,10 @@ fn what_was_asked_for_slows_no_link_down() {
 
 #[test]
 fn authors_whose_rates_are_known() {
-    let limits = Limits { entries_burst: 1, authors: 3, ..Limits::default() };
+    let limits = Limits::default().with(|limits| {
+        limits.chat.entries_burst = 1;
+        limits.chat.authors = 3;
+    });
     for others in around(3) {
         let mut solo = solo(limits.clone());
         solo.link_from(0, ELSEWHERE);

@@ -219,13 +219,14 @@ fn thirty_two_malformed_frames_in_ten_seconds_cut_a_peer_and_in_longer_do_not() 
 #[test]
 fn a_line_is_cut_at_its_limit_and_not_before() {
     let limits = Limits::default();
-    for (len, here) in [(limits.line - 1, true), (limits.line, true), (limits.line + 1, false)] {
+    for (len, here) in [(limits.wire.line - 1, true), (limits.wire.line, true), (limits.wire.line + 1, false)]
+    {
         let line = format!("MSG|{}\n", "x".repeat(len - 5));
         let (net, alice, _, _) = after(line.as_bytes());
         assert_eq!(net.peer_names(alice).len() == 2, here, "{len}");
         assert_eq!(net.host(alice).log.heard.len() == 1, here, "{len}");
     }
-    for (len, here) in [(limits.line_before_join, true), (limits.line_before_join + 1, false)] {
+    for (len, here) in [(limits.wire.line_before_join, true), (limits.wire.line_before_join + 1, false)] {
         let (mut net, alice, _, eve) = pair(8);
         let conn = net.puppet_dials(eve, alice);
         let join = join(EVE, "n");
@@ -245,7 +246,7 @@ fn a_line_without_end_holds_no_more_than_a_line() {
     for _ in 0..1000 {
         net.puppet_says(conn, "x".repeat(10_000));
         net.run_for(SECOND / 100);
-        assert!(net.node(alice).buffered() <= Limits::default().line);
+        assert!(net.node(alice).buffered() <= Limits::default().wire.line);
     }
     assert_eq!(net.peer_names(alice), ["Bob"]);
 }
@@ -257,7 +258,7 @@ fn silent_connections_are_bounded_and_make_room_for_each_other_and_for_peers() {
         for _ in 0..5 {
             net.puppet_dials(eve, alice);
         }
-        assert!(net.node(alice).connections() <= Limits::default().pending + 1);
+        assert!(net.node(alice).connections() <= Limits::default().conns.pending + 1);
     });
     assert!(net.node(alice).stats().evicted > 0);
     let mallory = net.add_puppet();
@@ -298,13 +299,13 @@ fn addresses_in_peers_are_dialed_no_faster_than_the_limits_allow() {
     let dialed = &net.dialed(alice)[before..];
     let limits = Limits::default();
     for (index, (at, _)) in dialed.iter().enumerate() {
-        let allowed =
-            limits.dial_burst as f64 + at.since(start).as_secs_f64() / limits.dial_every.as_secs_f64();
+        let allowed = limits.mesh.dial_burst as f64
+            + at.since(start).as_secs_f64() / limits.mesh.dial_every.as_secs_f64();
         assert!(index as f64 <= allowed, "dial {index} after {:?}", at.since(start));
     }
     let addrs: std::collections::BTreeSet<_> = dialed.iter().map(|(_, addr)| addr).collect();
-    assert!(addrs.len() <= limits.learn_burst as usize + 7, "{} addresses of one source", addrs.len());
-    assert!(addrs.len() >= limits.learn_burst as usize, "and yet it takes what it may");
+    assert!(addrs.len() <= limits.mesh.learn_burst as usize + 7, "{} addresses of one source", addrs.len());
+    assert!(addrs.len() >= limits.mesh.learn_burst as usize, "and yet it takes what it may");
 }
 
 #[test]
@@ -349,9 +350,9 @@ fn a_link_tells_that_its_peer_does_not_answer_or_takes_nothing() {
         let link = links.iter().find(|link| link.peer.uname.as_str() == "Eve").expect("it is linked");
         link.state
     };
-    net.run_for(limits.ping_idle - SECOND);
+    net.run_for(limits.conns.ping_idle - SECOND);
     assert_eq!(state(&net), LinkState::Linked);
-    net.run_for(SECOND + limits.probe + SECOND);
+    net.run_for(SECOND + limits.conns.probe + SECOND);
     net.say(alice, "is anybody there?");
     assert_eq!(state(&net), LinkState::Silent);
     net.puppet_says(conn, "\n");
@@ -364,22 +365,20 @@ fn a_link_tells_that_its_peer_does_not_answer_or_takes_nothing() {
         net.run_for(SECOND / 1000);
     }
     assert_eq!(state(&net), LinkState::Linked);
-    net.run_for(limits.patience);
+    net.run_for(limits.conns.patience);
     net.say(alice, "take that");
     assert_eq!(state(&net), LinkState::Slow);
 }
 
 #[test]
 fn a_node_that_is_full_sends_newcomers_on_and_keeps_places_for_its_own_dials() {
-    let limits = Limits {
-        // Four are left for peers without a key.
-        held: 11,
-        reserved_outbound: 2,
-        degree_low: 2,
-        degree_target: 3,
-        degree_high: 4,
-        ..Limits::default()
-    };
+    let limits = Limits::default().with(|limits| {
+        limits.conns.slots = 11;
+        limits.conns.slots_reserved = 2;
+        limits.mesh.degree_low = 2;
+        limits.mesh.degree_target = 3;
+        limits.mesh.degree_high = 4;
+    });
     let mut net = Network::new(15);
     let alice = net.add_node_with("Alice", &[], limits);
     let crowd: Vec<_> = (0..6).map(|_| net.add_puppet()).collect();

@@ -79,30 +79,29 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        let limits = Limits {
-            held: 10,
-            reserved_outbound: 2,
-            degree_low: 1,
-            degree_target: 2,
-            degree_high: 4,
-            degree_outbound: 2,
-            pending: 5,
-            targets: 4,
-            queue: 256 * 1024,
-            log_entries: 12,
-            evicted: 8,
-            early_per_author: 3,
-            early: 5,
-            authors: 4,
-            epochs_per_author: 2,
-            parked: 3,
-            missing: 8,
-            missing_per_link: 4,
-            asked: 4,
-            wanted: 6,
-            seen: 24,
-            ..Limits::default()
-        };
+        let limits = Limits::default().with(|limits| {
+            limits.conns.slots = 10;
+            limits.conns.slots_reserved = 2;
+            limits.mesh.degree_low = 1;
+            limits.mesh.degree_target = 2;
+            limits.mesh.degree_high = 4;
+            limits.mesh.degree_outbound = 2;
+            limits.conns.pending = 5;
+            limits.mesh.targets = 4;
+            limits.conns.queue = 256 * 1024;
+            limits.chat.log_entries = 12;
+            limits.chat.evicted = 8;
+            limits.chat.early_per_author = 3;
+            limits.chat.early = 5;
+            limits.chat.authors = 4;
+            limits.chat.epochs_per_author = 2;
+            limits.chat.parked = 3;
+            limits.chat.missing = 8;
+            limits.chat.missing_per_link = 4;
+            limits.chat.asked = 4;
+            limits.chat.wanted = 6;
+            limits.chat.seen = 24;
+        });
         let mut config = Config::new("Me".parse().unwrap());
         config.listen_addr = Some("127.0.0.1:8080".parse().unwrap());
         config.limits = limits.clone();
@@ -307,7 +306,9 @@ impl Watch {
             }
             Action::CancelDial { dial } => self.dials.retain(|(other, _)| other != dial),
             Action::SendFrame { conn, bytes } => {
-                assert!(!bytes.is_empty() && bytes.len() <= self.limits.chunk.max(self.limits.line));
+                assert!(
+                    !bytes.is_empty() && bytes.len() <= self.limits.conns.chunk.max(self.limits.wire.line)
+                );
                 if let Some(nonce) = nonce_in(bytes) {
                     self.nonces.entry(*conn).or_insert(nonce);
                 }
@@ -351,11 +352,11 @@ impl Watch {
 
     fn check(&self) {
         let limits = &self.limits;
-        assert!(self.node.peers().count() <= limits.held);
+        assert!(self.node.peers().count() <= limits.conns.slots);
         let ids: BTreeSet<_> = self.node.peers().map(|peer| peer.node_id).collect();
         assert_eq!(ids.len(), self.node.peers().count());
         assert!(!ids.contains(&self.node.id()));
-        assert!(self.node.buffered() <= limits.buffers);
+        assert!(self.node.buffered() <= limits.conns.buffers);
         bounds::check(&self.node);
     }
 }

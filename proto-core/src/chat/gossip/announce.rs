@@ -37,7 +37,7 @@ impl Announcements {
             .or_insert_with(|| Batch { ids: Fifo::default(), due: Instant::FAR_FUTURE });
         batch.ids.insert(id, ());
         batch.due = if batch.ids.len() >= MAX_IHAVE { now } else { batch.due.min(now + after) };
-        let room = batch.ids.len() <= limits.announced;
+        let room = batch.ids.len() <= limits.chat.announced;
         if !room {
             batch.ids.pop_first();
         }
@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn a_full_frame_is_due_at_once_and_what_is_too_much_is_not_announced() {
-        let limits = Limits { announced: MAX_IHAVE + 2, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.chat.announced = MAX_IHAVE + 2);
         let mut waiting = Announcements::default();
-        let most = u16::try_from(limits.announced).unwrap();
+        let most = u16::try_from(limits.chat.announced).unwrap();
         for n in 0..most {
             assert!(waiting.add(at(7), peer(1), id(n), AFTER, &limits));
             let full = usize::from(n) + 1 >= MAX_IHAVE;

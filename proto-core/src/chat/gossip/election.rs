@@ -56,7 +56,7 @@ impl Election {
             rank: rank(period, key),
             root: None,
             retired: Fifo::default(),
-            changes: TokenBucket::new(limits.roots_every, limits.roots_burst),
+            changes: TokenBucket::new(limits.chat.roots_every, limits.chat.roots_burst),
             passed_over: 0,
             claim_at: None,
         }
@@ -90,8 +90,8 @@ impl Election {
         let signed = Signed { sequence: claim.sequence, signature: claim.signature };
         if let Some(root) = self.root.as_mut().filter(|root| root.key == claim.root) {
             let rise = claim.sequence.saturating_sub(root.newest.sequence);
-            let believed = (1..=limits.sequence_rise).contains(&rise)
-                && now.since(root.newest_at) >= limits.sequence_least;
+            let believed = (1..=limits.chat.sequence_rise).contains(&rise)
+                && now.since(root.newest_at) >= limits.chat.sequence_least;
             if !believed {
                 return Ok(false);
             }
@@ -155,7 +155,7 @@ impl Election {
     /// When [`timeout`](Self::timeout) has something to do; `standing` says whether we may become the root.
     pub(super) fn deadline(&self, standing: bool, limits: &Limits) -> Option<Instant> {
         match &self.root {
-            Some(root) if root.key != self.key => Some(root.newest_at + limits.root_lives),
+            Some(root) if root.key != self.key => Some(root.newest_at + limits.chat.root_lives),
             _ => standing.then(|| self.claim_at.unwrap_or(Instant::ORIGIN)),
         }
     }
@@ -170,7 +170,8 @@ impl Election {
         random: &mut impl Rng,
     ) -> bool {
         let Moment { now, limits, .. } = moment;
-        let expired = |root: &Root| root.key != self.key && now.since(root.newest_at) >= limits.root_lives;
+        let expired =
+            |root: &Root| root.key != self.key && now.since(root.newest_at) >= limits.chat.root_lives;
         let mut changed = self.root.as_ref().is_some_and(expired);
         if changed {
             self.retire();
@@ -195,7 +196,7 @@ impl Election {
         const STEPS: u32 = 15;
         let zeros = self.rank.iter().take_while(|byte| **byte == 0).count() as u32 * 8
             + self.rank.iter().find(|byte| **byte != 0).map_or(0, |byte| byte.leading_zeros());
-        let step = limits.root_wait / STEPS;
+        let step = limits.chat.root_wait / STEPS;
         step * (STEPS - 1 - zeros.min(STEPS - 5)) + uniform(random, step)
     }
 
@@ -203,22 +204,23 @@ impl Election {
     fn sign(&mut self, moment: Moment<'_>, identity: &Identity) {
         let Moment { now, wall, limits } = moment;
         let known = self.known_of_ourselves();
-        let lately = self.root.as_ref().is_some_and(|root| now.since(root.newest_at) < limits.root_lives);
+        let lately =
+            self.root.as_ref().is_some_and(|root| now.since(root.newest_at) < limits.chat.root_lives);
         let next = known.map_or(0, |known| known.saturating_add(1));
-        let most = if lately { next.saturating_add(limits.sequence_rise - 1) } else { u64::MAX };
+        let most = if lately { next.saturating_add(limits.chat.sequence_rise - 1) } else { u64::MAX };
         let sequence = sequence_at(self.period, wall, limits).clamp(next, most.max(next));
         let message = covered(self.key, self.period, sequence);
         let newest = Signed { sequence, signature: identity.sign(Purpose::Tree, &message) };
         let node_id = identity.node_id();
         self.root = Some(Root { key: self.key, node_id, rank: self.rank, newest, newest_at: now });
-        self.claim_at = Some(now + limits.sequence_every);
+        self.claim_at = Some(now + limits.chat.sequence_every);
     }
 }
 
 /// How many sequence numbers fit the period until now.
 fn sequence_at(period: u64, wall: Option<u64>, limits: &Limits) -> u64 {
-    let start = period.saturating_mul(millis(limits.root_period));
-    wall.map_or(0, |wall| wall.saturating_sub(start) / millis(limits.sequence_every))
+    let start = period.saturating_mul(millis(limits.chat.root_period));
+    wall.map_or(0, |wall| wall.saturating_sub(start) / millis(limits.chat.sequence_every))
 }
 
 /// At least one.

@@ -26,7 +26,7 @@ use core::time::Duration;
 use rand_core::Rng;
 
 use crate::chat::{FalseClaim, Timer};
-use crate::model::{EntryId, Identity, Instant, Limits, Moment, NodeId, PublicKey};
+use crate::model::{ChatLimits, EntryId, Identity, Instant, Moment, NodeId, PublicKey};
 use crate::wire::{Frame, MAX_GRAFT, TreeClaim};
 
 use announce::Announcements;
@@ -160,7 +160,8 @@ impl Gossip {
             return;
         }
         // Where no tree brings it, there is less to wait for.
-        let after = if self.is_attached(moment, None) { limits.ask_after } else { limits.ask_after_alone };
+        let after =
+            if self.is_attached(moment, None) { limits.chat.ask_after } else { limits.chat.ask_after_alone };
         let mut more = Vec::new();
         for id in ids {
             if self.seen.contains(id) || have(id) {
@@ -260,7 +261,7 @@ impl Gossip {
 
     /// Of two neighbours that both have an entry one announces it; the other waits whether it does.
     fn announce_after(&self, moment: Moment<'_>, to: NodeId) -> Duration {
-        let Limits { announce_after, announce_courtesy, .. } = *moment.limits;
+        let ChatLimits { announce_after, announce_courtesy, .. } = moment.limits.chat;
         if self.neighbours.me() < to {
             announce_after
         } else {

@@ -116,7 +116,7 @@ impl Neighbours {
         if !self.to_tell.is_empty() {
             return Some(Instant::ORIGIN);
         }
-        let after = self.told_at.map_or(Instant::ORIGIN, |at| at + limits.links_every);
+        let after = self.told_at.map_or(Instant::ORIGIN, |at| at + limits.chat.links_every);
         (self.changed && !self.peers.is_empty()).then_some(after)
     }
 

@@ -85,7 +85,7 @@ pub(super) fn choose(
     let parent = candidates.iter().find(is_parent);
     let mut wait_until = None;
     if newest.sequence > place.signed.sequence {
-        let until = root.newest_at + limits.tree_patience;
+        let until = root.newest_at + limits.chat.tree_patience;
         match (parent, best_of_newest) {
             // A number comes along the tree, or else by the fastest way, which need not be the shortest.
             (Some(parent), _) if parent.sequence == newest.sequence => place.join(now, newest, parent),
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_new_number_comes_from_the_parent_or_after_a_while_from_another() {
-        let patience = Limits::default().tree_patience.as_millis() as u64;
+        let patience = Limits::default().chat.tree_patience.as_millis() as u64;
         let mut around = [candidate(1, 7, 2), candidate(2, 8, 4), candidate(3, 8, 3)];
         let here = Some(place(7, 3, Some(1)));
         let choice = choose(at(1100), &root(8), here, &around, &Limits::default());

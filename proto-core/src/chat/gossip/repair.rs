@@ -77,11 +77,11 @@ impl Missing {
             entry.add(peer, limits);
             return true;
         }
-        let share = limits.missing_per_link.min(limits.missing);
+        let share = limits.chat.missing_per_link.min(limits.chat.missing);
         if self.first_heard.get(&peer).map_or(0, Fifo::len) >= share {
             return false;
         }
-        if self.entries.len() >= limits.missing {
+        if self.entries.len() >= limits.chat.missing {
             self.make_room();
         }
         let at = now + after;
@@ -157,7 +157,7 @@ impl Missing {
             if let Some(asked) = entry.asked.filter(here) {
                 let in_vain = self.in_vain.entry(asked).or_default();
                 *in_vain = in_vain.saturating_add(1);
-                if in_vain.is_multiple_of(limits.parent_failures.max(1)) {
+                if in_vain.is_multiple_of(limits.chat.parent_failures.max(1)) {
                     self.unanswering.insert(asked);
                 }
             }
@@ -167,7 +167,7 @@ impl Missing {
                 .announcers
                 .iter_mut()
                 .min_by_key(|announcer| (announcer.asked, in_vain(&announcer.peer)));
-            let Some(next) = next.filter(|_| entry.tries < limits.ask_tries) else {
+            let Some(next) = next.filter(|_| entry.tries < limits.chat.ask_tries) else {
                 self.remove(&id);
                 continue;
             };
@@ -175,7 +175,7 @@ impl Missing {
             let peer = next.peer;
             entry.asked = Some(peer);
             entry.tries += 1;
-            entry.at = now + limits.ask_again;
+            entry.at = now + limits.chat.ask_again;
             self.due.remove(&(at, id));
             self.due.insert((entry.at, id));
             return Some((peer, id));
@@ -205,7 +205,7 @@ impl Entry {
         if self.announcers.iter().any(|announcer| announcer.peer == peer) {
             return;
         }
-        if self.announcers.len() >= limits.announcers {
+        if self.announcers.len() >= limits.chat.announcers {
             let most = self.announcers.iter().enumerate().max_by_key(|(_, announcer)| announcer.asked);
             let Some((index, _)) = most.filter(|(_, announcer)| announcer.asked > 0) else { return };
             self.announcers.remove(index);
@@ -235,12 +235,12 @@ mod tests {
     }
 
     fn after() -> Duration {
-        Limits::default().ask_after
+        Limits::default().chat.ask_after
     }
 
     #[test]
     fn the_first_announcer_is_asked_first_and_then_the_others_in_turn() {
-        let limits = Limits { ask_tries: 4, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.chat.ask_tries = 4);
         let mut missing = Missing::default();
         for n in 1..4 {
             assert!(missing.announced(at(u64::from(n)), peer(n), id(9), after(), &limits));
@@ -282,7 +282,10 @@ mod tests {
 
     #[test]
     fn a_flood_of_announcements_costs_its_sender_first() {
-        let limits = Limits { missing: 6, missing_per_link: 4, ..Limits::default() };
+        let limits = Limits::default().with(|limits| {
+            limits.chat.missing = 6;
+            limits.chat.missing_per_link = 4;
+        });
         let mut missing = Missing::default();
         let mut announced = |n, k| missing.announced(at(0), peer(n), id(k), after(), &limits);
         assert!(announced(1, 1));
@@ -299,7 +302,7 @@ mod tests {
 
     #[test]
     fn only_so_many_announcers_are_remembered_and_fresh_ones_before_asked_ones() {
-        let limits = Limits { announcers: 2, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.chat.announcers = 2);
         let mut missing = Missing::default();
         for n in [1, 1, 2, 3] {
             assert!(missing.announced(at(0), peer(n), id(1), after(), &limits));

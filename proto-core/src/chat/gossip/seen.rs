@@ -28,12 +28,12 @@ impl Seen {
     /// Remembers an id. Those that are too old are forgotten, and the oldest where there is no room.
     pub(super) fn remember(&mut self, now: Instant, id: EntryId, limits: &Limits) {
         while let Some((at, oldest)) = self.order.front().copied()
-            && (now.since(at) > limits.seen_for || self.order.len() >= limits.seen)
+            && (now.since(at) > limits.chat.seen_for || self.order.len() >= limits.chat.seen)
         {
             self.order.pop_front();
             if self.ids.get(&oldest) == Some(&at) {
                 self.ids.remove(&oldest);
-                self.forgotten += u64::from(now.since(at) <= limits.seen_for);
+                self.forgotten += u64::from(now.since(at) <= limits.chat.seen_for);
             }
         }
         if let Entry::Vacant(vacant) = self.ids.entry(id) {
@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn it_holds_as_many_as_the_limit_says_and_no_longer_than_it_says() {
-        let limits = Limits { seen: 3, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.chat.seen = 3);
         let mut seen = Seen::default();
         for n in 0..3 {
             seen.remember(Instant::ORIGIN, id(n), &limits);
         }
         assert!((0..3).all(|n| seen.contains(&id(n))));
         assert_eq!(seen.forgotten(), 0);
-        let later = Instant::ORIGIN + limits.seen_for;
+        let later = Instant::ORIGIN + limits.chat.seen_for;
         seen.remember(later, id(3), &limits);
         assert_eq!((0..4).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(), [false, true, true, true]);
         assert_eq!(seen.forgotten(), 1);

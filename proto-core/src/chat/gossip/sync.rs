@@ -25,9 +25,9 @@ struct Neighbour {
 impl Reconciliations {
     /// A new link: one side begins; the other does if that one has not after a while.
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId, begin: bool, limits: &Limits) {
-        let due = if begin { now } else { now + limits.reconcile_again };
+        let due = if begin { now } else { now + limits.chat.reconcile_again };
         self.neighbours.insert(peer, Neighbour { due: Some(due), last: None });
-        self.random_at.get_or_insert(now + limits.reconcile_every);
+        self.random_at.get_or_insert(now + limits.chat.reconcile_every);
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
@@ -47,14 +47,14 @@ impl Reconciliations {
     /// Something may be missing on one of the two sides.
     pub(super) fn flag(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
         if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-            let free = neighbour.last.map_or(now, |last| now.max(last + limits.reconcile_again));
+            let free = neighbour.last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
             neighbour.due.get_or_insert(free);
         }
     }
 
     /// Something is missing that one neighbour did not bring: another may.
     pub(super) fn soon(&mut self, now: Instant, limits: &Limits) {
-        let free = self.random_last.map_or(now, |last| now.max(last + limits.reconcile_again));
+        let free = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
         self.random_at = self.random_at.map(|at| at.min(free));
     }
 
@@ -72,7 +72,8 @@ impl Reconciliations {
         if self.random_at.is_some_and(|at| at <= now) {
             self.random_last = Some(now);
             // Between half and one and a half times as long, so that a network does not do it all at once.
-            self.random_at = Some(now + limits.reconcile_every / 2 + uniform(random, limits.reconcile_every));
+            self.random_at =
+                Some(now + limits.chat.reconcile_every / 2 + uniform(random, limits.chat.reconcile_every));
             let index = below(random, self.neighbours.len());
             if let Some(neighbour) = self.neighbours.values_mut().nth(index) {
                 neighbour.due = Some(now);
@@ -171,11 +172,11 @@ mod tests {
         let mut now = at(0);
         for _ in 0..40 {
             let next = due.deadline().unwrap();
-            assert!(next.since(now) >= limits.reconcile_every / 2);
+            assert!(next.since(now) >= limits.chat.reconcile_every / 2);
             now = next;
             met.extend(due.next_due(now, &mut random, &limits));
         }
         assert_eq!(met.len(), 4);
-        assert!(now.since(at(0)) < limits.reconcile_every * 48);
+        assert!(now.since(at(0)) < limits.chat.reconcile_every * 48);
     }
 }

@@ -36,7 +36,7 @@ impl Telling {
         let due = match &self.told {
             Some((told, _)) if told == claim => return self.due = None,
             Some((told, at)) if (told.root, told.sequence) == (claim.root, claim.sequence) => {
-                *at + limits.tree_told_every
+                *at + limits.chat.tree_told_every
             }
             _ => now,
         };
@@ -67,7 +67,7 @@ impl Telling {
             for peer in neighbours {
                 // The new parent is taken before the old one is let go.
                 let let_go = before == Some(peer) && claim.parent != before;
-                self.waiting.insert(peer, if let_go { now + limits.tree_overlap } else { now });
+                self.waiting.insert(peer, if let_go { now + limits.chat.tree_overlap } else { now });
             }
         }
         let (&peer, _) = self.waiting.iter().find(|(_, at)| **at <= now)?;

@@ -107,7 +107,7 @@ impl Tree {
 
     /// The root is it no more: what neighbours said of others lately counts from now on.
     fn look_for_another(&mut self, moment: Moment<'_>) {
-        let lately = |at: Instant| moment.now.since(at) < moment.limits.root_lives;
+        let lately = |at: Instant| moment.now.since(at) < moment.limits.chat.root_lives;
         let claims: Vec<_> = self
             .neighbours
             .values()
@@ -232,15 +232,15 @@ impl Tree {
         let Moment { now, limits, .. } = moment;
         let place = self.place?;
         let parent = place.parent?;
-        if now.since(place.since) <= limits.parent_settled {
+        if now.since(place.since) <= limits.chat.parent_settled {
             return None;
         }
         self.failures.push_back(now);
-        let old = |at: &Instant| now.since(*at) > limits.parent_failures_window;
-        while self.failures.len() > limits.parent_failures || self.failures.front().is_some_and(old) {
+        let old = |at: &Instant| now.since(*at) > limits.chat.parent_failures_window;
+        while self.failures.len() > limits.chat.parent_failures || self.failures.front().is_some_and(old) {
             self.failures.pop_front();
         }
-        (self.failures.len() >= limits.parent_failures).then_some(parent)
+        (self.failures.len() >= limits.chat.parent_failures).then_some(parent)
     }
 
     pub(super) fn is_consistent(&self) -> bool {

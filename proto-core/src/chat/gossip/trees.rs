@@ -117,7 +117,8 @@ impl Trees {
 
     fn period_of(&self, moment: Moment<'_>, at: Option<u64>) -> Option<u64> {
         let limits = moment.limits;
-        let counted = |time: u64| time.saturating_sub(millis(limits.root_turn)) / millis(limits.root_period);
+        let counted =
+            |time: u64| time.saturating_sub(millis(limits.chat.root_turn)) / millis(limits.chat.root_period);
         let usable = |period: &u64| self.trees.get(period).is_some_and(Tree::has_root);
         let now = counted(moment.wall.unwrap_or(0));
         let counts = at.map(counted).into_iter().chain([now]).find(usable);
@@ -133,11 +134,11 @@ impl Trees {
 
     /// This neighbour is not to be a parent for a while.
     pub(super) fn shun(&mut self, moment: Moment<'_>, peer: NodeId) {
-        if self.shunned.len() >= moment.limits.held {
+        if self.shunned.len() >= moment.limits.conns.slots {
             let first = self.shunned.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
             first.map(|peer| self.shunned.remove(&peer));
         }
-        self.shunned.insert(peer, moment.now + moment.limits.parent_shunned);
+        self.shunned.insert(peer, moment.now + moment.limits.chat.parent_barred);
         for tree in self.trees.values_mut() {
             tree.choose(moment, &self.shunned);
         }
@@ -172,23 +173,23 @@ fn periods(moment: Moment<'_>, reach: Reach) -> [u64; 3] {
     let Moment { wall, limits, .. } = moment;
     let wall = wall.unwrap_or(0);
     let ahead = match reach {
-        Reach::Ours => limits.root_turn,
-        Reach::Heard => limits.root_overlap,
+        Reach::Ours => limits.chat.root_turn,
+        Reach::Heard => limits.chat.root_overlap,
     };
     let ahead = wall.saturating_add(millis(ahead));
-    [wall.saturating_sub(kept(limits)), wall, ahead].map(|time| time / millis(limits.root_period))
+    [wall.saturating_sub(kept(limits)), wall, ahead].map(|time| time / millis(limits.chat.root_period))
 }
 
 /// For how many milliseconds after its end a period's tree is kept: entries take it until the next one's counts.
 fn kept(limits: &Limits) -> u64 {
-    millis(limits.root_turn).saturating_add(millis(limits.root_overlap))
+    millis(limits.chat.root_turn).saturating_add(millis(limits.chat.root_overlap))
 }
 
 /// When the periods whose root we may be change.
 fn next_turn(moment: Moment<'_>) -> Option<Instant> {
     let Moment { now, wall, limits } = moment;
-    let (wall, period) = (wall?, millis(limits.root_period));
-    let until_begun = period - wall.saturating_add(millis(limits.root_turn)) % period;
+    let (wall, period) = (wall?, millis(limits.chat.root_period));
+    let until_begun = period - wall.saturating_add(millis(limits.chat.root_turn)) % period;
     let until_over = match wall.checked_sub(kept(limits)) {
         Some(passed) => period - passed % period,
         None => kept(limits) - wall,

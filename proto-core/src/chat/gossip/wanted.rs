@@ -51,7 +51,7 @@ impl Wanted {
             if self.from.contains_key(&id) {
                 continue;
             }
-            if self.from.len() >= limits.wanted {
+            if self.from.len() >= limits.chat.wanted {
                 self.dropped += 1;
                 if !self.make_room(peer) {
                     self.dropped += ids.filter(|id| !self.from.contains_key(id)).count() as u64;
@@ -59,7 +59,7 @@ impl Wanted {
                 }
             }
             self.from.insert(id, peer);
-            self.links.entry(peer).or_default().waiting.insert(id, now + limits.ask_after);
+            self.links.entry(peer).or_default().waiting.insert(id, now + limits.chat.ask_after);
         }
     }
 
@@ -111,7 +111,7 @@ impl Wanted {
     /// When a neighbour is to be asked for more, or is waited for no longer.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let of = |link: &Link| {
-            let over = link.asked.first().map(|(_, at)| *at + limits.asked_for);
+            let over = link.asked.first().map(|(_, at)| *at + limits.chat.asked_for);
             link.may_ask_at(limits).into_iter().chain(over).min()
         };
         self.links.values().filter_map(of).min()
@@ -121,7 +121,7 @@ impl Wanted {
     pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
         let (peer, link) =
             self.links.iter_mut().find(|(_, link)| link.may_ask_at(limits).is_some_and(|at| at <= now))?;
-        let room = limits.asked.saturating_sub(link.asked.len()).min(MAX_GRAFT);
+        let room = limits.chat.asked.saturating_sub(link.asked.len()).min(MAX_GRAFT);
         let mut ids = Vec::new();
         while let Some((&id, at)) = link.waiting.first()
             && *at <= now
@@ -137,7 +137,7 @@ impl Wanted {
     /// What a neighbour was asked for too long ago is left to another reconciliation, and all that waits for it if nothing
     /// came from it since. Whether there was anything.
     pub(super) fn give_up(&mut self, now: Instant, limits: &Limits) -> bool {
-        let is_over = |at: Instant| now >= at + limits.asked_for;
+        let is_over = |at: Instant| now >= at + limits.chat.asked_for;
         let mut given_up = Vec::new();
         let mut over = BTreeSet::new();
         for (peer, link) in &mut self.links {
@@ -176,7 +176,7 @@ impl Wanted {
 impl Link {
     /// A whole frame's worth where there is so much.
     fn may_ask_at(&self, limits: &Limits) -> Option<Instant> {
-        let room = limits.asked.saturating_sub(self.asked.len());
+        let room = limits.chat.asked.saturating_sub(self.asked.len());
         let enough = room >= MAX_GRAFT || room >= self.waiting.len() || self.asked.is_empty();
         self.waiting.first().filter(|_| enough).map(|(_, at)| *at)
     }
@@ -213,7 +213,7 @@ mod tests {
             frames.push(ids);
         }
         let asked = frames.concat();
-        assert_eq!((asked.len(), frames.len()), (limits.asked, limits.asked / MAX_GRAFT));
+        assert_eq!((asked.len(), frames.len()), (limits.chat.asked, limits.chat.asked / MAX_GRAFT));
         assert!(asked.iter().copied().eq((0..256).map(id)));
         for n in 0..64 {
             assert!(wanted.next_due(at(151), &limits).is_none());
@@ -228,21 +228,21 @@ mod tests {
 
     #[test]
     fn what_does_not_come_is_left_to_another_reconciliation() {
-        let limits = Limits { asked: 2, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.chat.asked = 2);
         let mut wanted = Wanted::default();
         wanted.want(at(0), peer(1), (0..6).map(id), &limits);
         wanted.want(at(0), peer(2), (3..8).map(id), &limits);
         let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
         assert_eq!(wanted.next_due(at(150), &limits), Some((peer(1), ids(0..2))));
         assert_eq!(wanted.next_due(at(150), &limits), Some((peer(2), ids(6..8))));
-        let over = at(150) + limits.asked_for;
+        let over = at(150) + limits.chat.asked_for;
         assert_eq!(wanted.deadline(&limits), Some(over));
         assert!(wanted.unlinked(peer(2)) && !wanted.unlinked(peer(2)));
         assert!(wanted.found(&id(0)));
         assert!(wanted.give_up(over, &limits), "one of the two");
         assert_eq!(wanted.next_due(over, &limits), Some((peer(1), ids(2..4))));
         assert!(wanted.is_consistent());
-        let over = over + limits.asked_for;
+        let over = over + limits.chat.asked_for;
         assert!(wanted.give_up(over, &limits), "nothing came since: all the rest");
         assert!(wanted.links.is_empty() && wanted.from.is_empty());
         assert!(wanted.deadline(&limits).is_none() && !wanted.give_up(over, &limits));
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn who_wants_most_makes_room() {
-        let limits = Limits { wanted: 8, ..Limits::default() };
+        let limits = Limits::default().with(|limits| limits.chat.wanted = 8);
         let mut wanted = Wanted::default();
         wanted.want(at(0), peer(1), (0..20).map(id), &limits);
         assert_eq!((wanted.from.len(), wanted.dropped()), (8, 12));

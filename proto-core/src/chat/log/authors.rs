@@ -122,13 +122,13 @@ impl Authors {
     /// Makes room for the author of an entry and its epoch, and notes that they were heard.
     fn enter(&mut self, entry: &Entry, window: &Window, limits: &Limits, effects: &mut Vec<Effect>) {
         let (key, id) = (entry.key(), entry.epoch());
-        while !self.authors.contains_key(&key) && self.authors.len() >= limits.authors.max(1) {
+        while !self.authors.contains_key(&key) && self.authors.len() >= limits.chat.authors.max(1) {
             let Some((_, oldest)) = self.by_heard.first().copied() else { break };
             self.forget(oldest, limits, effects);
         }
         while let Some(author) = self.authors.get(&key)
             && !author.epochs.contains_key(&id)
-            && author.epochs.len() >= limits.epochs_per_author.max(1)
+            && author.epochs.len() >= limits.chat.epochs_per_author.max(1)
         {
             let Some(oldest) = author.oldest() else { break };
             self.forget_epoch(key, oldest, limits, effects);
@@ -178,10 +178,10 @@ impl Authors {
         effects: &mut Vec<Effect>,
     ) -> Vec<Arc<Entry>> {
         let mut dropped = Vec::new();
-        while self.authors.get(&key).is_some_and(|author| author.early() > limits.early_per_author) {
+        while self.authors.get(&key).is_some_and(|author| author.early() > limits.chat.early_per_author) {
             dropped.extend(self.relieve(key, limits, effects));
         }
-        while self.early > limits.early
+        while self.early > limits.chat.early
             && let Some((_, most)) = self.by_early.last().copied()
         {
             dropped.extend(self.relieve(most, limits, effects));
@@ -205,7 +205,7 @@ impl Authors {
     /// Gives up what has been missing for too long.
     pub(super) fn give_up_overdue(&mut self, now: Instant, limits: &Limits, effects: &mut Vec<Effect>) {
         while let Some(&(since, key, epoch)) = self.waiting.first()
-            && since + limits.hold_back <= now
+            && since + limits.chat.hold_back <= now
         {
             self.update(key, epoch, |run| run.give_up_overdue(now, limits, effects));
         }

@@ -188,7 +188,7 @@ impl Log {
 
     /// When [`timeout`](Self::timeout) is due. A new wall-clock time changes it.
     pub(crate) fn deadline(&self, now: Instant, wall: Option<u64>, limits: &Limits) -> Option<Instant> {
-        let hole = self.authors.open_since().map(|since| since + limits.hold_back);
+        let hole = self.authors.open_since().map(|since| since + limits.chat.hold_back);
         let due = self
             .parked
             .next_at()
@@ -281,5 +281,5 @@ impl Log {
 
 /// The latest time that an entry may be dated.
 fn latest(wall: u64, limits: &Limits) -> u64 {
-    wall.saturating_add(u64::try_from(limits.clock_tolerance.as_millis()).unwrap_or(u64::MAX))
+    wall.saturating_add(u64::try_from(limits.chat.clock_tolerance.as_millis()).unwrap_or(u64::MAX))
 }

@@ -30,7 +30,7 @@ impl Parked {
     pub(super) fn insert(&mut self, entry: Arc<Entry>, limits: &Limits) -> Option<EntryId> {
         self.by_time.insert((entry.at(), entry.id()));
         self.entries.insert(entry.id(), entry);
-        if self.entries.len() <= limits.parked {
+        if self.entries.len() <= limits.chat.parked {
             return None;
         }
         let (_, id) = self.by_time.pop_last()?;

@@ -182,14 +182,14 @@ impl Shown {
 }
 
 fn tight(limits: &mut Limits) {
-    limits.log_entries = 12;
-    limits.evicted = 6;
-    limits.early_per_author = 3;
-    limits.early = 5;
-    limits.authors = 2;
-    limits.epochs_per_author = 2;
-    limits.gaps_per_epoch = 2;
-    limits.parked = 3;
+    limits.chat.log_entries = 12;
+    limits.chat.evicted = 6;
+    limits.chat.early_per_author = 3;
+    limits.chat.early = 5;
+    limits.chat.authors = 2;
+    limits.chat.epochs_per_author = 2;
+    limits.chat.gaps_per_epoch = 2;
+    limits.chat.parked = 3;
 }
 
 #[test]
@@ -221,8 +221,8 @@ fn within_its_bounds_it_shows_each_entry_once_and_none_out_of_order_unmarked() {
                 Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
             }
             let sizes = desk.log.sizes();
-            prop_assert!(sizes.held <= desk.limits.log_entries && sizes.early <= desk.limits.early);
-            prop_assert!(sizes.authors <= desk.limits.authors && sizes.parked <= desk.limits.parked);
+            prop_assert!(sizes.held <= desk.limits.chat.log_entries && sizes.early <= desk.limits.chat.early);
+            prop_assert!(sizes.authors <= desk.limits.chat.authors && sizes.parked <= desk.limits.chat.parked);
             forgotten.extend(desk.peek_forgotten());
             shown.check(&mut desk)?;
         }
@@ -269,7 +269,7 @@ fn two_logs_that_reconcile_to_the_end_hold_and_show_the_same() {
     let both = || (ops(3, 2, 12, 2), ops(3, 2, 12, 2), 20_usize..150, 20_usize..150);
     proptest!(config(128), |((for_one, for_other, small, large) in both())| {
         let mut desks = [(for_one, small), (for_other, large)].map(|(ops, log_entries)| {
-            let mut desk = Desk::new(|limits| (limits.log_entries, limits.evicted) = (log_entries, log_entries / 4));
+            let mut desk = Desk::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (log_entries, log_entries / 4));
             for op in ops {
                 match op {
                     Op::Take { author, epoch, seq, version } => {

@@ -101,12 +101,12 @@ impl Reconciler {
         log: &Log,
         limits: &Limits,
     ) -> Option<Vec<u8>> {
-        if self.own.contains_key(&conn) || self.own.len() >= limits.syncs {
+        if self.own.contains_key(&conn) || self.own.len() >= limits.chat.syncs {
             return None;
         }
         let snapshot = Snapshot::of(log, log.window.whole_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
-        self.own.insert(conn, Session { snapshot, rounds: 1, until: now + limits.sync_timeout });
+        self.own.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
         self.unanswered.began(conn, witness);
         Some(message)
     }
@@ -123,7 +123,7 @@ impl Reconciler {
         let (tag, since, message) = read(bytes)?;
         match tag {
             Tag::Begin | Tag::GoOn => {
-                let bucket = || TokenBucket::new(limits.sync_every, limits.sync_burst);
+                let bucket = || TokenBucket::new(limits.chat.sync_every, limits.chat.sync_burst);
                 if !self.asking.entry(conn).or_insert_with(bucket).take(now) {
                     self.refused += 1;
                     return Ok(Step::default());
@@ -223,12 +223,12 @@ impl Reconciler {
             session.snapshot.compare(message, log, &mut step)?;
         }
         session.rounds += 1;
-        if session.rounds > limits.sync_rounds {
+        if session.rounds > limits.chat.sync_rounds {
             self.given_up += u64::from(step.reply.is_some());
             step.reply = None;
         }
         if step.reply.is_some() {
-            session.until = now + limits.sync_timeout;
+            session.until = now + limits.chat.sync_timeout;
             self.own.insert(conn, session);
         }
         Ok(step)

@@ -169,7 +169,7 @@ impl Run {
 
     /// Where there are too many gaps, the lowest is no longer known to be one.
     fn bound_gaps(&mut self, limits: &Limits, effects: &mut Vec<Effect>) {
-        while self.gaps.len() > limits.gaps_per_epoch {
+        while self.gaps.len() > limits.chat.gaps_per_epoch {
             let Some((_, to)) = self.gaps.pop_first() else { return };
             self.base = to;
             effects.push(Effect::Forgot(Forgotten::Gap));
@@ -178,7 +178,7 @@ impl Run {
 
     /// Gives up the holes that have been open for too long.
     pub(super) fn give_up_overdue(&mut self, now: Instant, limits: &Limits, effects: &mut Vec<Effect>) {
-        let is_overdue = |early: &Early| early.since + limits.hold_back <= now;
+        let is_overdue = |early: &Early| early.since + limits.chat.hold_back <= now;
         let overdue = self.early.iter().rev().find(|(_, early)| is_overdue(early));
         if let Some((&seq, _)) = overdue {
             self.give_up_below(seq, limits, effects);

@@ -253,7 +253,7 @@ fn without_a_wall_clock_nothing_is_parked() {
 
 #[test]
 fn the_parked_one_furthest_ahead_makes_room() {
-    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.parked = 2));
+    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.chat.parked = 2));
     desk.wall = Some(0);
     let ahead = |ahead: u64| anna.says_at(EPOCH, ahead, 1_000_000 + ahead, "x");
     assert_eq!(desk.take(&ahead(5)), Taken::Parked);
@@ -267,7 +267,7 @@ fn the_parked_one_furthest_ahead_makes_room() {
 #[test]
 fn the_oldest_is_evicted_and_does_not_come_in_again() {
     let anna = Author::new(1);
-    let mut desk = Desk::new(|limits| (limits.log_entries, limits.evicted) = (3, 2));
+    let mut desk = Desk::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (3, 2));
     for seq in 0..6 {
         desk.take(&anna.says(seq));
         assert_eq!(desk.log.sizes().held, 3.min(seq as usize + 1));
@@ -282,7 +282,7 @@ fn the_oldest_is_evicted_and_does_not_come_in_again() {
 #[test]
 fn what_is_older_than_all_that_is_held_is_shown_as_long_as_it_can_be_known_as_new() {
     let anna = Author::new(1);
-    let mut desk = Desk::new(|limits| (limits.log_entries, limits.evicted) = (3, 2));
+    let mut desk = Desk::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (3, 2));
     for seq in 0..6 {
         desk.take(&anna.says(seq));
     }
@@ -300,7 +300,7 @@ fn what_is_older_than_all_that_is_held_is_shown_as_long_as_it_can_be_known_as_ne
 fn the_window_is_bounded_in_bytes_and_what_is_held_back_is_shown_before_it_goes() {
     let anna = Author::new(1);
     let size = anna.says(0).size();
-    let mut desk = Desk::new(|limits| limits.log_bytes = 3 * size);
+    let mut desk = Desk::new(|limits| limits.chat.log_bytes = 3 * size);
     for seq in [0, 3, 4, 5] {
         desk.take(&anna.says(seq));
     }
@@ -312,7 +312,7 @@ fn the_window_is_bounded_in_bytes_and_what_is_held_back_is_shown_before_it_goes(
 
 #[test]
 fn an_author_at_the_bound_loses_the_highest_number() {
-    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.early_per_author = 3));
+    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.chat.early_per_author = 3));
     desk.take(&anna.says(0));
     for seq in [5, 7, 9] {
         assert_eq!(desk.take(&anna.says(seq)), Taken::New);
@@ -332,7 +332,7 @@ fn an_author_at_the_bound_loses_the_highest_number() {
 
 #[test]
 fn an_author_whose_beginning_is_not_known_begins_at_the_bound() {
-    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.early_per_author = 3));
+    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.chat.early_per_author = 3));
     for seq in 10..13 {
         desk.take(&anna.says(seq));
     }
@@ -344,7 +344,7 @@ fn an_author_whose_beginning_is_not_known_begins_at_the_bound() {
 #[test]
 fn of_all_authors_who_holds_most_loses() {
     let (anna, bob) = (Author::new(1), Author::new(2));
-    let mut desk = Desk::new(|limits| limits.early = 5);
+    let mut desk = Desk::new(|limits| limits.chat.early = 5);
     for author in [&anna, &bob] {
         desk.take(&author.says(0));
     }
@@ -365,7 +365,7 @@ fn of_all_authors_who_holds_most_loses() {
 #[test]
 fn an_author_that_is_forgotten_is_not_shown_twice_or_out_of_order() {
     let (anna, bob) = (Author::new(1), Author::new(2));
-    let mut desk = Desk::new(|limits| limits.authors = 1);
+    let mut desk = Desk::new(|limits| limits.chat.authors = 1);
     desk.take(&anna.says(3));
     desk.take(&anna.says(5));
     assert_eq!(desk.shown(), [""; 0]);
@@ -381,7 +381,7 @@ fn an_author_that_is_forgotten_is_not_shown_twice_or_out_of_order() {
 
 #[test]
 fn the_epoch_least_recently_heard_is_forgotten() {
-    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.epochs_per_author = 2));
+    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.chat.epochs_per_author = 2));
     let says = |epoch, seq| anna.says_at(epoch, seq, 1_000_000 + epoch * 1_000 + seq, "x");
     for (epoch, seq) in [(1, 0), (2, 0), (1, 2)] {
         desk.take(&says(epoch, seq));
@@ -398,7 +398,7 @@ fn the_epoch_least_recently_heard_is_forgotten() {
 
 #[test]
 fn gaps_at_the_bound_are_forgotten_but_filled_all_the_same() {
-    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.gaps_per_epoch = 2));
+    let (anna, mut desk) = (Author::new(1), Desk::new(|limits| limits.chat.gaps_per_epoch = 2));
     for seq in [0, 2, 4] {
         desk.take(&anna.says(seq));
     }

@@ -151,7 +151,7 @@ impl Window {
 
     /// The oldest entry, if the window is larger than it may be.
     pub(super) fn surplus(&self, limits: &Limits) -> Option<&Arc<Entry>> {
-        let over = self.entries.len() > limits.log_entries || self.bytes > limits.log_bytes;
+        let over = self.entries.len() > limits.chat.log_entries || self.bytes > limits.chat.log_bytes;
         self.entries.values().next().filter(|_| over)
     }
 
@@ -161,7 +161,7 @@ impl Window {
         let mut forgotten = 0;
         self.leave(&spot, &entry);
         self.evicted.insert(spot);
-        while self.evicted.len() > limits.evicted
+        while self.evicted.len() > limits.chat.evicted
             && let Some(oldest) = self.evicted.pop_first()
         {
             self.numbers.remove(&Number::of(&oldest));

@@ -87,7 +87,7 @@ impl OutputQueue {
     /// The driver is rid of the chunk that it had.
     pub(in crate::conns) fn flushed(&mut self, now: Instant, limits: &Limits) {
         let Some((bytes, _)) = self.in_flight.take() else { return };
-        if self.bytes() < limits.queue / 2 {
+        if self.bytes() < limits.conns.queue / 2 {
             self.full = None;
             self.taken = VecDeque::new();
         } else {
@@ -98,7 +98,7 @@ impl OutputQueue {
 
     /// When the link counts as stalled, if nothing of the chunk that is out is taken until then.
     pub(in crate::conns) fn stalled_at(&self, limits: &Limits) -> Option<Instant> {
-        self.in_flight_since().map(|since| since + limits.stalled)
+        self.in_flight_since().map(|since| since + limits.conns.stalled)
     }
 
     /// Since when the driver has a chunk.
@@ -108,7 +108,7 @@ impl OutputQueue {
 
     /// Whether `bytes` more have to wait: the queue is full, and yet it moves or has only just become full.
     pub(in crate::conns) fn blocks(&mut self, now: Instant, bytes: usize, limits: &Limits) -> bool {
-        if self.full.is_none() && self.bytes() + bytes <= limits.queue {
+        if self.full.is_none() && self.bytes() + bytes <= limits.conns.queue {
             return false;
         }
         self.full.get_or_insert(Full { since: now, waived: false });
@@ -130,14 +130,14 @@ impl OutputQueue {
         let mut sum = 0;
         let paced = self.taken.iter().rev().find(|(_, bytes)| {
             sum += bytes;
-            sum >= limits.pace
+            sum >= limits.conns.pace
         });
-        let paced = paced.map_or(Instant::ORIGIN, |(at, _)| *at + limits.pace_window);
-        Some(paced.max(full.since + limits.patience))
+        let paced = paced.map_or(Instant::ORIGIN, |(at, _)| *at + limits.conns.pace_window);
+        Some(paced.max(full.since + limits.conns.patience))
     }
 
     fn forget_taken(&mut self, now: Instant, limits: &Limits) {
-        while self.taken.front().is_some_and(|(at, _)| now.since(*at) >= limits.pace_window) {
+        while self.taken.front().is_some_and(|(at, _)| now.since(*at) >= limits.conns.pace_window) {
             self.taken.pop_front();
         }
     }
@@ -157,7 +157,7 @@ mod tests {
     fn filled(bytes: usize, limits: &Limits) -> OutputQueue {
         let mut queue = OutputQueue::default();
         for _ in 0..bytes / 1024 {
-            queue.push(&[b'x'; 1024], limits.chunk);
+            queue.push(&[b'x'; 1024], limits.conns.chunk);
         }
         queue
     }
@@ -165,10 +165,10 @@ mod tests {
     #[test]
     fn frames_are_gathered_into_chunks_one_of_which_is_out() {
         let limits = Limits::default();
-        let mut queue = filled(limits.chunk + 1024, &limits);
-        assert_eq!(queue.take_chunk(at(0)).map(|chunk| chunk.len()), Some(limits.chunk));
+        let mut queue = filled(limits.conns.chunk + 1024, &limits);
+        assert_eq!(queue.take_chunk(at(0)).map(|chunk| chunk.len()), Some(limits.conns.chunk));
         assert_eq!(queue.take_chunk(at(0)), None);
-        assert_eq!(queue.bytes(), limits.chunk + 1024);
+        assert_eq!(queue.bytes(), limits.conns.chunk + 1024);
         queue.flushed(at(1), &limits);
         assert_eq!(queue.take_chunk(at(1)).map(|chunk| chunk.len()), Some(1024));
         assert!(queue.is_drained());
@@ -188,10 +188,10 @@ mod tests {
     fn what_stands_before_the_gate_goes_and_the_rest_waits() {
         let limits = Limits::default();
         let mut queue = OutputQueue::default();
-        queue.push(b"JOIN", limits.chunk);
+        queue.push(b"JOIN", limits.conns.chunk);
         queue.hold_until(at(100));
-        queue.push(b"PEERS", limits.chunk);
-        queue.push(b"MSG", limits.chunk);
+        queue.push(b"PEERS", limits.conns.chunk);
+        queue.push(b"MSG", limits.conns.chunk);
         assert_eq!(queue.take_chunk(at(0)).as_deref(), Some(&b"JOIN"[..]));
         queue.flushed(at(1), &limits);
         assert_eq!(queue.take_chunk(at(1)), None);
@@ -205,7 +205,7 @@ mod tests {
         let mut queue = OutputQueue::default();
         for until in [100, 150, 120] {
             queue.hold_until(at(until));
-            queue.push(b"PEERS", limits.chunk);
+            queue.push(b"PEERS", limits.conns.chunk);
             assert_eq!(queue.take_chunk(at(50)), None);
         }
         assert_eq!(queue.gate(), Some(at(150)));
@@ -215,7 +215,7 @@ mod tests {
     fn the_bound_is_met_exactly() {
         let limits = Limits::default();
         for (more, blocks) in [(1023, false), (1024, false), (1025, true)] {
-            let mut queue = filled(limits.queue - 1024, &limits);
+            let mut queue = filled(limits.conns.queue - 1024, &limits);
             assert_eq!(queue.blocks(at(0), more, &limits), blocks, "{more}");
         }
     }
@@ -223,31 +223,31 @@ mod tests {
     #[test]
     fn a_full_queue_that_stands_still_is_waited_for_two_seconds_then_no_more_until_half() {
         let limits = Limits::default();
-        let mut queue = filled(limits.queue, &limits);
+        let mut queue = filled(limits.conns.queue, &limits);
         assert!(queue.blocks(at(0), 1, &limits));
         assert!(queue.still_blocks(at(1999), &limits));
         assert!(!queue.still_blocks(at(2000), &limits));
         queue.take_chunk(at(2000)).unwrap();
         queue.flushed(at(2001), &limits);
         assert!(!queue.blocks(at(2001), 1024 * 1024, &limits), "it is waived until it is below half");
-        while queue.bytes() >= limits.queue / 2 {
+        while queue.bytes() >= limits.conns.queue / 2 {
             queue.take_chunk(at(2002)).unwrap();
             queue.flushed(at(2002), &limits);
         }
-        assert!(queue.blocks(at(2003), limits.queue, &limits), "then it counts again");
+        assert!(queue.blocks(at(2003), limits.conns.queue, &limits), "then it counts again");
     }
 
     #[test]
     fn a_full_queue_that_moves_is_waited_for() {
-        let limits = Limits { chunk: 32 * 1024, ..Limits::default() };
-        let mut queue = filled(limits.queue, &limits);
+        let limits = Limits::default().with(|limits| limits.conns.chunk = 32 * 1024);
+        let mut queue = filled(limits.conns.queue, &limits);
         assert!(queue.blocks(at(0), 1, &limits));
         // 64 KiB in 250 ms, for ever: taken in two halves.
         for turn in 0..40 {
             let now = at(turn * 125);
             queue.take_chunk(now).unwrap();
             queue.flushed(now, &limits);
-            queue.push(&[b'x'; 32 * 1024], limits.chunk);
+            queue.push(&[b'x'; 32 * 1024], limits.conns.chunk);
             assert!(queue.still_blocks(now, &limits), "{turn}");
         }
         let last = at(39 * 125);

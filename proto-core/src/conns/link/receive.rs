@@ -64,7 +64,7 @@ impl Link {
             self.received = Some(now);
         }
         let joined = self.peer.is_some();
-        let limit = if joined { limits.line } else { limits.line_before_join };
+        let limit = if joined { limits.wire.line } else { limits.wire.line_before_join };
         let Ok(line) = self.reader.next_line(chunk, limit)? else {
             return Some(LinkEvent::Own(Own::Cut(Breach::LineTooLong)));
         };
@@ -74,7 +74,7 @@ impl Link {
             let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
             self.paused.until = (free > now).then_some(free);
         }
-        let frame = match wire::parse(line, limits.peers_read) {
+        let frame = match wire::parse(line, limits.wire.peers_read) {
             Ok(Parsed::Frame(frame)) => frame,
             Ok(Parsed::Blank) => return Some(LinkEvent::Own(Own::Skipped { unknown: false })),
             Ok(Parsed::Unknown) => return Some(LinkEvent::Own(Own::Skipped { unknown: true })),

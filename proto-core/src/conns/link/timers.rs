@@ -49,9 +49,9 @@ impl Link {
     pub(in crate::conns) fn health(&self, now: Instant, limits: &Limits) -> Health {
         let heard = self.received.unwrap_or(self.opened);
         let asked = self.ping.map(|(_, since)| since.max(heard)).filter(|_| !self.paused.notified);
-        if self.queue.in_flight_since().is_some_and(|since| since + limits.patience <= now) {
+        if self.queue.in_flight_since().is_some_and(|since| since + limits.conns.patience <= now) {
             Health::Slow
-        } else if asked.is_some_and(|since| since + limits.probe <= now) {
+        } else if asked.is_some_and(|since| since + limits.conns.probe <= now) {
             Health::Silent
         } else {
             Health::Linked
@@ -62,11 +62,11 @@ impl Link {
         match self.phase {
             Phase::Greeting => {
                 if self.received.is_none() {
-                    add(self.opened + limits.first_byte, Timer::FirstByte);
+                    add(self.opened + limits.conns.first_byte, Timer::FirstByte);
                 }
-                add(self.opened + limits.greeting, Timer::Greeting);
+                add(self.opened + limits.conns.greeting, Timer::Greeting);
                 if !self.is_outbound() && !self.greeted {
-                    add(self.opened + limits.greet_after, Timer::Greet);
+                    add(self.opened + limits.conns.greet_after, Timer::Greet);
                 }
             }
             Phase::Claiming { until, .. } => add(until, Timer::Claim),
@@ -98,15 +98,15 @@ impl Link {
         let heard = self.received.unwrap_or(self.opened);
         match self.version() {
             // It cannot be pinged: the socket's own timers find out whether the blank line arrives.
-            Some(Version::V1) => add(self.sent + limits.ping_idle, Timer::Idle),
+            Some(Version::V1) => add(self.sent + limits.conns.ping_idle, Timer::Idle),
             _ if self.paused.notified => {}
             _ => {
                 if self.ping.is_none() && self.probes.is_empty() {
-                    add(heard + limits.ping_idle, Timer::Idle);
+                    add(heard + limits.conns.ping_idle, Timer::Idle);
                 }
-                add(heard + limits.dead, Timer::Dead);
+                add(heard + limits.conns.dead, Timer::Dead);
                 if let Some((_, since)) = self.ping {
-                    add(since + limits.ping_answer, Timer::Dead);
+                    add(since + limits.conns.ping_answer, Timer::Dead);
                 }
             }
         }

@@ -31,10 +31,10 @@ fn random() -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(1)
 }
 
-/// A book of `limits.book` addresses, 64 of each of 16 sources, all found where `found`.
+/// A book of `limits.mesh.book` addresses, 64 of each of 16 sources, all found where `found`.
 fn full_book(found: bool, limits: &Limits) -> Book {
     let mut book = Book::default();
-    for n in 0..limits.book as u16 {
+    for n in 0..limits.mesh.book as u16 {
         assert!(book.learn(addr(n), of((n / 64) as u8), Instant::ORIGIN, limits));
         if found {
             book.dialing(addr(n));
@@ -49,7 +49,7 @@ fn one_source_gets_its_share_and_no_more() {
     let limits = Limits::default();
     let mut book = Book::default();
     let taken = (0..100).filter(|n| book.learn(addr(*n), of(1), Instant::ORIGIN, &limits)).count();
-    assert_eq!(taken, limits.book_per_source);
+    assert_eq!(taken, limits.mesh.book_per_source);
     assert!(book.learn(addr(200), of(2), Instant::ORIGIN, &limits));
     assert!(book.is_consistent());
 }
@@ -63,7 +63,7 @@ fn a_full_book_gives_up_what_failed_and_nothing_else() {
     book.failed(addr(7), false, 8, Instant::ORIGIN, &mut random(), &limits);
     assert!(book.learn(addr(5000), of(99), Instant::ORIGIN, &limits));
     assert!(!book.entries.contains_key(&addr(7)));
-    assert_eq!(book.len(), limits.book);
+    assert_eq!(book.len(), limits.mesh.book);
     assert!(book.is_consistent());
 }
 
@@ -72,7 +72,7 @@ fn what_a_dial_found_is_given_up_for_no_rumour_until_it_failed_for_a_day() {
     let limits = Limits::default();
     let mut book = full_book(true, &limits);
     book.left(id(77), leaving(Instant::ORIGIN, false), 8, &mut random(), &limits);
-    for (at, given_up) in [(limits.book_believed - SECOND, false), (limits.book_believed, true)]
+    for (at, given_up) in [(limits.mesh.book_believed - SECOND, false), (limits.mesh.book_believed, true)]
         .map(|(at, given_up)| (Instant::from_origin(at), given_up))
     {
         book.dialing(addr(7));
@@ -92,7 +92,7 @@ fn an_address_where_nobody_ever_answered_is_dropped_and_one_where_somebody_did_i
             book.reached(addr(1), id(5), Instant::ORIGIN);
             book.left(id(5), leaving(Instant::ORIGIN, false), degree, &mut random(), &limits);
         }
-        for attempt in 0..limits.book_failures {
+        for attempt in 0..limits.mesh.book_failures {
             assert_eq!(book.len(), 1, "{attempt}");
             book.dialing(addr(1));
             book.failed(addr(1), false, degree, Instant::ORIGIN, &mut random(), &limits);
@@ -145,9 +145,9 @@ fn a_claim_stills_what_may_be_the_claimants_and_nothing_else() {
 fn few_links_shorten_the_wait_for_what_was_found_and_none_that_for_all() {
     let limits = Limits::default();
     let waits = [
-        (0, limits.backoff_user, limits.backoff_user),
-        (limits.degree_low - 1, limits.backoff_low, limits.backoff_max),
-        (limits.degree_low, limits.backoff_max, limits.backoff_max),
+        (0, limits.mesh.backoff_user, limits.mesh.backoff_user),
+        (limits.mesh.degree_low - 1, limits.mesh.backoff_low, limits.mesh.backoff_max),
+        (limits.mesh.degree_low, limits.mesh.backoff_max, limits.mesh.backoff_max),
     ];
     for (degree, found_wait, told_wait) in waits {
         let mut most = [Duration::ZERO; 2];
@@ -158,12 +158,19 @@ fn few_links_shorten_the_wait_for_what_was_found_and_none_that_for_all() {
                 book.learn(addr(n), of(1), Instant::ORIGIN, &limits);
             }
             book.reached(addr(0), id(5), Instant::ORIGIN);
-            book.left(id(5), leaving(Instant::ORIGIN, false), limits.degree_low, &mut random, &limits);
+            book.left(id(5), leaving(Instant::ORIGIN, false), limits.mesh.degree_low, &mut random, &limits);
             for _ in 0..12 {
                 for n in 0..2 {
                     book.dialing(addr(n));
                     book.change(addr(n), |entry| entry.failed = 0);
-                    book.failed(addr(n), false, limits.degree_low, Instant::ORIGIN, &mut random, &limits);
+                    book.failed(
+                        addr(n),
+                        false,
+                        limits.mesh.degree_low,
+                        Instant::ORIGIN,
+                        &mut random,
+                        &limits,
+                    );
                 }
             }
             book.hurry(degree, Instant::ORIGIN, &mut random, &limits);
@@ -235,7 +242,7 @@ fn what_was_dialed_in_vain_gets_one_turn_in_four_while_there_is_something_else()
         book.dialing(addr(n));
         book.failed(addr(n), false, 0, Instant::ORIGIN, &mut random, &limits);
     }
-    let late = Instant::from_origin(limits.backoff_max);
+    let late = Instant::from_origin(limits.mesh.backoff_max);
     let picks: Vec<_> = (0..4_000).filter_map(|_| book.pick_due(late, ALL, &mut random)).collect();
     let share =
         |from: u16, to: u16| picks.iter().filter(|pick| (addr(from)..addr(to)).contains(pick)).count();

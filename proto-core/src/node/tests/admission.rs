@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::conns::sign_proof;
-use crate::model::{Census, DialId};
+use crate::model::{Census, DialId, MeshLimits};
 use crate::wire::Token;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ pub(super) fn turned_away(got: &str) -> bool {
 
 #[test]
 fn newcomers_are_let_in_up_to_the_highest_degree_and_then_sent_on_before_anything_is_proven() {
-    let high = Limits::default().degree_high as u64;
+    let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
         assert!(!turned_away(&solo.knock(n, 3)), "{n}");
@@ -150,7 +150,7 @@ fn newcomers_are_let_in_up_to_the_highest_degree_and_then_sent_on_before_anythin
 
 #[test]
 fn peers_without_a_key_do_not_count() {
-    let high = Limits::default().degree_high as u64;
+    let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 100..140 {
         solo.peer(n, &format!("00000000-0000-4000-8000-000000000{n}"), Some("n"));
@@ -163,7 +163,7 @@ fn peers_without_a_key_do_not_count() {
 
 #[test]
 fn one_that_has_no_link_is_let_in_for_the_youngest_every_five_seconds() {
-    let high = Limits::default().degree_high as u64;
+    let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
         solo.knock(n, 3);
@@ -175,7 +175,7 @@ fn one_that_has_no_link_is_let_in_for_the_youngest_every_five_seconds() {
     assert_eq!(solo.here(), (1..high).chain([50]).collect::<Vec<_>>(), "the youngest is gone");
     assert!(turned_away(&got(&actions, high)), "and was told of others: {actions:?}");
     assert!(turned_away(&solo.knock(51, 0)), "not another one so soon");
-    solo.now = solo.now + (Limits::default().displace_every - SECOND / 100);
+    solo.now = solo.now + (Limits::default().mesh.displace_every - SECOND / 100);
     assert!(turned_away(&solo.knock(52, 0)));
     solo.now = solo.now + SECOND / 100;
     assert!(!turned_away(&solo.knock(53, 0)));
@@ -185,7 +185,7 @@ fn one_that_has_no_link_is_let_in_for_the_youngest_every_five_seconds() {
 
 #[test]
 fn a_full_mesh_lets_one_in_that_is_not_of_it_whoever_dials() {
-    let high = Limits::default().degree_high as u64;
+    let high = Limits::default().mesh.degree_high as u64;
     for dials in [false, true] {
         let mut solo = solo();
         let us = solo.node.id();
@@ -217,7 +217,7 @@ fn a_full_mesh_lets_one_in_that_is_not_of_it_whoever_dials() {
 
 #[test]
 fn one_that_has_few_links_is_let_in_for_one_that_has_more_than_it_needs() {
-    let Limits { degree_high, degree_low, degree_target, .. } = Limits::default();
+    let MeshLimits { degree_high, degree_low, degree_target, .. } = MeshLimits::default();
     let high = degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
@@ -236,7 +236,12 @@ fn one_that_has_few_links_is_let_in_for_one_that_has_more_than_it_needs() {
 fn links_that_we_dialed_and_those_to_the_users_addresses_are_closed_for_nobody() {
     let mut solo = solo_with(|config| {
         let limits = &mut config.limits;
-        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (1, 2, 3, 2);
+        (
+            limits.mesh.degree_low,
+            limits.mesh.degree_target,
+            limits.mesh.degree_high,
+            limits.mesh.degree_outbound,
+        ) = (1, 2, 3, 2);
     });
     solo.knock(20, 1);
     solo.now = solo.now + SECOND;
@@ -263,7 +268,7 @@ fn links_that_we_dialed_and_those_to_the_users_addresses_are_closed_for_nobody()
 
 #[test]
 fn places_are_kept_for_own_dials_while_there_are_addresses_to_dial() {
-    let Limits { degree_high, degree_outbound, .. } = Limits::default();
+    let MeshLimits { degree_high, degree_outbound, .. } = MeshLimits::default();
     let mut solo = solo();
     solo.knock(1, 3);
     solo.receive(1, &peers(100..120));
@@ -287,7 +292,7 @@ fn places_are_kept_for_own_dials_while_there_are_addresses_to_dial() {
 
 #[test]
 fn who_dials_in_first_keeps_no_place_from_those_that_we_dial() {
-    let Limits { degree_high, .. } = Limits::default();
+    let MeshLimits { degree_high, .. } = MeshLimits::default();
     let mut solo = solo();
     for n in 1..=degree_high as u64 {
         solo.knock(n, 3);
@@ -316,7 +321,7 @@ fn one_without_room_that_we_dial_is_no_peer_and_what_it_tells_is_learned() {
 
 #[test]
 fn one_link_of_too_many_is_closed_every_five_seconds_among_own_dials_of_which_some_stay() {
-    let Limits { degree_target, degree_outbound, .. } = Limits::default();
+    let MeshLimits { degree_target, degree_outbound, .. } = MeshLimits::default();
     let mut solo = solo();
     solo.knock(1, 3);
     let mut actions = solo.receive(1, &peers(100..105));

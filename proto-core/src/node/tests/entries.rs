@@ -52,16 +52,17 @@ fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
     let mut solo = solo();
     keyed(&mut solo);
     let limits = Limits::default();
-    let actions = live(&mut solo, limits.reconcile_again * 3, pong);
+    let actions = live(&mut solo, limits.chat.reconcile_again * 3, pong);
     assert!(has_broken(&actions, Violation::SyncPassedOver), "{actions:?}");
     assert!(
-        sent(&actions).matches("SYNC|").count() == limits.syncs_passed_over && solo.node.peers().count() == 0
+        sent(&actions).matches("SYNC|").count() == limits.chat.syncs_ignored
+            && solo.node.peers().count() == 0
     );
     solo.input(Input::Closed { conn: ConnId(1) });
     keyed_on(&mut solo, 2);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 0));
     solo.input(Input::Closed { conn: ConnId(2) });
-    solo.now = solo.now + limits.shun;
+    solo.now = solo.now + limits.mesh.ban;
     keyed_on(&mut solo, 3);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 1));
 }
@@ -70,7 +71,7 @@ fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
 fn who_answers_nothing_may_be_slow_for_three_minutes() {
     let mut solo = solo();
     keyed(&mut solo);
-    let actions = live(&mut solo, Limits::default().ping_answer - Duration::from_secs(1), |_| None);
+    let actions = live(&mut solo, Limits::default().conns.ping_answer - Duration::from_secs(1), |_| None);
     assert!(sent(&actions).matches("SYNC|").count() >= 3, "{}", sent(&actions));
     assert_eq!(solo.node.peers().count(), 1);
     live(&mut solo, Duration::from_secs(2), |_| None);
@@ -90,18 +91,18 @@ fn who_answers_every_other_reconciliation_stays() {
         let passes_over = line.starts_with("SYNC|") && count.get() % 2 == 1;
         (!passes_over).then(|| answers(line))
     };
-    live(&mut solo, Limits::default().reconcile_every * 6, answer);
+    live(&mut solo, Limits::default().chat.reconcile_every * 6, answer);
     assert!(count.get() >= 6, "{}", count.get());
     assert_eq!(solo.node.peers().count(), 1);
 }
 
 #[test]
 fn an_answer_that_comes_after_all_patience_is_one() {
-    let mut solo = solo_with(|config| config.limits.sync_timeout = Duration::from_millis(100));
+    let mut solo = solo_with(|config| config.limits.chat.sync_timeout = Duration::from_millis(100));
     keyed(&mut solo);
     for _ in 0..4 {
         // All that is asked waits, and is answered in its order, long after we gave it up.
-        let actions = live(&mut solo, Limits::default().reconcile_every * 3 / 2, |_| None);
+        let actions = live(&mut solo, Limits::default().chat.reconcile_every * 3 / 2, |_| None);
         solo.receive(1, &answers(&sent(&actions)));
     }
     assert_eq!(solo.node.peers().count(), 1);
@@ -116,18 +117,18 @@ fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
     keyed_on(&mut solo, 2);
     assert!(solo.node.conns.contains(ConnId(2)));
     let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1).replace("hello", "hallo");
-    solo.receive(1, &forged.repeat(Limits::default().malformed));
+    solo.receive(1, &forged.repeat(Limits::default().conns.malformed));
     assert_eq!((solo.node.peers().count(), solo.node.stats().shunned), (0, 1));
 }
 
 #[test]
 fn what_is_missing_before_an_entry_that_falls_due_is_asked_for_at_once() {
     const NOW: u64 = 1_700_000_000_000;
-    let mut solo = solo_with(|config| config.limits.reconcile_every = Duration::from_secs(3600));
+    let mut solo = solo_with(|config| config.limits.chat.reconcile_every = Duration::from_secs(3600));
     solo.input(Input::WallClock { unix_ms: NOW });
     let identity = keyed(&mut solo);
     live(&mut solo, Duration::from_secs(5), |_| None);
-    let ahead = Limits::default().clock_tolerance + Duration::from_secs(60);
+    let ahead = Limits::default().chat.clock_tolerance + Duration::from_secs(60);
     let at = NOW + ahead.as_millis() as u64;
     solo.receive(1, &chat(&identity, 0, NOW));
     solo.receive(1, &chat(&identity, 2, at));
@@ -144,7 +145,7 @@ fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malforme
     assert_eq!(solo.node.peers().count(), 1);
     let line = chat(&identity, 0, 1);
     let forged = line.replace("hello", "hallo");
-    let most = Limits::default().malformed - 1;
+    let most = Limits::default().conns.malformed - 1;
     let actions = solo.receive(1, &forged.repeat(most));
     let reports = actions.iter().filter(|action| matches!(action, Action::Report { .. })).count();
     assert_eq!((reports, solo.node.peers().count()), (most, 1));

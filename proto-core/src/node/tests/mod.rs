@@ -343,7 +343,7 @@ fn claims_of_newcomers_that_are_gone_do_not_pile_up() {
         next = alloc::format!("PONG|{token}");
         pings += 1;
     }
-    assert_eq!(pings, Limits::default().pending);
+    assert_eq!(pings, Limits::default().conns.pending);
     assert!(next.contains("n999"), "the newest is asked for: {next}");
 }
 
@@ -369,7 +369,7 @@ fn a_node_that_stops_waits_for_no_link_that_another_replaced() {
     solo.receive(1, &alloc::format!("PING|{nonce}\n"));
     solo.node.command(solo.now, Command::Shutdown).unwrap();
     assert_eq!(solo.node.connections(), 2);
-    solo.pass(Limits::default().linger);
+    solo.pass(Limits::default().conns.linger);
     assert_eq!(solo.node.connections(), 0);
 }
 

@@ -9,7 +9,7 @@ use super::admission::{SECOND, addr, identity, peers, turned_away};
 use super::{Solo, solo, solo_with};
 use crate::conns::sign_proof;
 use crate::contract::{Action, Command, Input};
-use crate::model::{Census, ConnId, DialError, Limits};
+use crate::model::{Census, ConnId, ConnLimits, DialError, Limits, MeshLimits};
 use crate::wire::Token;
 
 /// The id of a peer without a key.
@@ -38,15 +38,24 @@ fn over(solo: &Solo) -> Option<String> {
 fn few(held: usize, reserved: usize) -> Solo {
     solo_with(|config| {
         let limits = &mut config.limits;
-        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (1, 1, 1, 1);
-        (limits.held, limits.reserved_outbound, limits.pending) = (held, reserved, 1);
-        (limits.targets, limits.dials) = (1, 1);
+        (
+            limits.mesh.degree_low,
+            limits.mesh.degree_target,
+            limits.mesh.degree_high,
+            limits.mesh.degree_outbound,
+        ) = (1, 1, 1, 1);
+        (limits.conns.slots, limits.conns.slots_reserved, limits.conns.pending) = (held, reserved, 1);
+        (limits.mesh.targets, limits.mesh.dials) = (1, 1);
     })
 }
 
 #[test]
 fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_for_those_with_a_key() {
-    let Limits { held, reserved_outbound, degree_high, .. } = Limits::default();
+    let Limits {
+        conns: ConnLimits { slots: held, slots_reserved: reserved_outbound, .. },
+        mesh: MeshLimits { degree_high, .. },
+        ..
+    } = Limits::default();
     let most = (held - degree_high - 1 - reserved_outbound) as u64;
     let mut solo = solo();
     for n in 100..100 + most + 5 {
@@ -83,7 +92,12 @@ fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_f
 fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
     let mut solo = solo_with(|config| {
         let limits = &mut config.limits;
-        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (2, 3, 5, 2);
+        (
+            limits.mesh.degree_low,
+            limits.mesh.degree_target,
+            limits.mesh.degree_high,
+            limits.mesh.degree_outbound,
+        ) = (2, 3, 5, 2);
     });
     for n in 101..=103 {
         solo.knock(n, 9);
@@ -91,7 +105,7 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
     let mut actions = solo.receive(101, &keyless_peers(1..=60));
     actions.extend(solo.live(SECOND));
     let begun: Vec<_> = (1..=60).filter_map(|n| solo.dial_to(&actions, n)).collect();
-    assert_eq!(begun.len(), solo.node.config().limits.dials);
+    assert_eq!(begun.len(), solo.node.config().limits.mesh.dials);
     // Nobody answers at any of them; one after the other is given up, and the next begun.
     for dial in begun.into_iter().skip(1) {
         solo.input(Input::DialFailed { dial, reason: DialError::Other });
@@ -110,7 +124,12 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
 fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_being_dialed_or_let_in() {
     let mut solo = solo_with(|config| {
         let limits = &mut config.limits;
-        (limits.degree_low, limits.degree_target, limits.degree_high, limits.degree_outbound) = (2, 3, 5, 2);
+        (
+            limits.mesh.degree_low,
+            limits.mesh.degree_target,
+            limits.mesh.degree_high,
+            limits.mesh.degree_outbound,
+        ) = (2, 3, 5, 2);
     });
     solo.peer(200, &keyless(200), None);
     let mut actions = solo.receive(200, &keyless_peers(1..=60));
@@ -136,7 +155,7 @@ fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_bein
 
 #[test]
 fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
-    let high = Limits::default().degree_high as u64;
+    let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
         solo.knock(n, 9);
@@ -213,14 +232,14 @@ fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
 #[test]
 fn no_limit_is_too_large_for_a_bound() {
     let huge: [fn(&mut Limits); 4] = [
-        |limits| limits.held = usize::MAX,
-        |limits| limits.queue_hard = usize::MAX,
-        |limits| limits.targets = usize::MAX,
-        |limits| limits.greeting = Duration::MAX,
+        |limits| limits.conns.slots = usize::MAX,
+        |limits| limits.conns.queue_hard = usize::MAX,
+        |limits| limits.mesh.targets = usize::MAX,
+        |limits| limits.conns.greeting = Duration::MAX,
     ];
     for change in huge {
         let solo = solo_with(|config| change(&mut config.limits));
         assert!(solo.node.status().capacities.iter().all(|fill| fill.holds <= fill.bound));
     }
-    assert!(Limits { reserved_outbound: usize::MAX, ..Limits::default() }.check().is_err());
+    assert!(Limits::default().with(|limits| limits.conns.slots_reserved = usize::MAX).check().is_err());
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto_core::{Entry, Limits, Outcome};
+use proto_core::{Entry, Outcome};
 use serde_json::json;
 
 use super::{Steady, each, shown, table};
@@ -155,7 +155,7 @@ impl Siege {
 
     fn sybil(&mut self, options: &Options, contacts: Vec<HostId>, mute: Mute, secret: Option<[u8; 32]>) {
         // It bears with the other sybils, and with all that befalls it.
-        let limits = Limits { syncs_passed_over: usize::MAX, ..options.network.limits.clone() };
+        let limits = options.network.limits.clone().with(|limits| limits.chat.syncs_ignored = usize::MAX);
         let host = self.world.add_host(limits);
         let mut targets: Vec<_> = contacts.into_iter().map(|contact| self.world.host(contact).addr).collect();
         targets.sort_unstable();

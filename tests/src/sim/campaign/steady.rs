@@ -30,7 +30,7 @@ impl Steady {
         let mut limits = limits.clone();
         if nodes > 2_000 {
             // Ten thousand full books do not fit the memory of a small machine.
-            (limits.book, limits.book_per_source) = (128, 32);
+            (limits.mesh.book, limits.mesh.book_per_source) = (128, 32);
         }
         Self {
             nodes,

@@ -59,19 +59,19 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     }
     let mut limits = given.clone();
     let mut confine = |limit: &mut usize, least, most| confine(&mut dice, limit, least..most);
-    confine(&mut limits.queue, 128 * 1024, 256 * 1024);
-    confine(&mut limits.chunk, 4 * 1024, 64 * 1024);
-    limits.queue_hard = limits.queue_hard.min(limits.queue * 2);
-    confine(&mut limits.pending, 4, 32);
-    confine(&mut limits.book, 16, 128);
-    confine(&mut limits.early, 10, 100);
-    limits.early_per_author = limits.early_per_author.min(limits.early / 2);
-    confine(&mut limits.parked, 4, 40);
-    confine(&mut limits.missing, 32, 256);
-    limits.missing_per_link = limits.missing_per_link.min(limits.missing / 2);
-    confine(&mut limits.asked, 4, 64);
-    confine(&mut limits.wanted, 32, 256);
-    confine(&mut limits.seen, 100, 1_000);
+    confine(&mut limits.conns.queue, 128 * 1024, 256 * 1024);
+    confine(&mut limits.conns.chunk, 4 * 1024, 64 * 1024);
+    limits.conns.queue_hard = limits.conns.queue_hard.min(limits.conns.queue * 2);
+    confine(&mut limits.conns.pending, 4, 32);
+    confine(&mut limits.mesh.book, 16, 128);
+    confine(&mut limits.chat.early, 10, 100);
+    limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
+    confine(&mut limits.chat.parked, 4, 40);
+    confine(&mut limits.chat.missing, 32, 256);
+    limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
+    confine(&mut limits.chat.asked, 4, 64);
+    confine(&mut limits.chat.wanted, 32, 256);
+    confine(&mut limits.chat.seen, 100, 1_000);
     Some(limits)
 }
 
@@ -84,34 +84,35 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     let mut dice = Dice::new(seed ^ 0x0063_7261_6d70_6564);
     let mut limits = given.clone();
     let mut confine = |limit: &mut usize, least, most| confine(&mut dice, limit, least..most);
-    confine(&mut limits.log_entries, 4, 40);
-    confine(&mut limits.log_bytes, limits.line, limits.line * 2);
-    confine(&mut limits.evicted, 2, 40);
-    confine(&mut limits.early, 4, 20);
-    limits.early_per_author = limits.early_per_author.min(limits.early / 2);
-    confine(&mut limits.authors, 2, 8);
-    confine(&mut limits.epochs_per_author, 1, 3);
-    confine(&mut limits.gaps_per_epoch, 1, 4);
-    confine(&mut limits.parked, 1, 8);
-    confine(&mut limits.seen, 8, 80);
-    confine(&mut limits.announced, 2, 16);
-    confine(&mut limits.announcers, 1, 3);
-    confine(&mut limits.missing, 4, 32);
-    limits.missing_per_link = limits.missing_per_link.min(limits.missing / 2);
-    confine(&mut limits.asked, 1, 8);
-    confine(&mut limits.wanted, 4, 32);
-    confine(&mut limits.syncs, 1, 2);
-    confine(&mut limits.malformed, 2, 8);
-    confine(&mut limits.shunned, 1, 3);
-    confine(&mut limits.pending, 2, 8);
-    confine(&mut limits.degree_high, 5, 9);
-    confine(&mut limits.held, limits.degree_high + 4, limits.degree_high + 8);
-    confine(&mut limits.bridge_lines, 2, 20);
-    confine(&mut limits.bridge_waiting, 1, 6);
-    confine(&mut limits.bridge_waiting_bytes, 64, 1024);
-    confine(&mut limits.bridge_linked, 1, 6);
-    (limits.degree_target, limits.degree_low) = (limits.degree_high - 2, limits.degree_high - 3);
-    (limits.degree_outbound, limits.reserved_outbound) = (2, 2);
+    confine(&mut limits.chat.log_entries, 4, 40);
+    confine(&mut limits.chat.log_bytes, limits.wire.line, limits.wire.line * 2);
+    confine(&mut limits.chat.evicted, 2, 40);
+    confine(&mut limits.chat.early, 4, 20);
+    limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
+    confine(&mut limits.chat.authors, 2, 8);
+    confine(&mut limits.chat.epochs_per_author, 1, 3);
+    confine(&mut limits.chat.gaps_per_epoch, 1, 4);
+    confine(&mut limits.chat.parked, 1, 8);
+    confine(&mut limits.chat.seen, 8, 80);
+    confine(&mut limits.chat.announced, 2, 16);
+    confine(&mut limits.chat.announcers, 1, 3);
+    confine(&mut limits.chat.missing, 4, 32);
+    limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
+    confine(&mut limits.chat.asked, 1, 8);
+    confine(&mut limits.chat.wanted, 4, 32);
+    confine(&mut limits.chat.syncs, 1, 2);
+    confine(&mut limits.conns.malformed, 2, 8);
+    confine(&mut limits.mesh.banned, 1, 3);
+    confine(&mut limits.conns.pending, 2, 8);
+    confine(&mut limits.mesh.degree_high, 5, 9);
+    confine(&mut limits.conns.slots, limits.mesh.degree_high + 4, limits.mesh.degree_high + 8);
+    confine(&mut limits.v1.lines, 2, 20);
+    confine(&mut limits.v1.waiting, 1, 6);
+    confine(&mut limits.v1.waiting_bytes, 64, 1024);
+    confine(&mut limits.v1.linked, 1, 6);
+    (limits.mesh.degree_target, limits.mesh.degree_low) =
+        (limits.mesh.degree_high - 2, limits.mesh.degree_high - 3);
+    (limits.mesh.degree_outbound, limits.conns.slots_reserved) = (2, 2);
     limits
 }
 

@@ -51,7 +51,7 @@ impl Run {
             })
             .collect();
         // A clock that was far ahead goes on from there when it is right again.
-        let due = self.world.unix_ms() + self.world.host(host).limits.clock_tolerance.as_millis() as u64;
+        let due = self.world.unix_ms() + self.world.host(host).limits.chat.clock_tolerance.as_millis() as u64;
         if !deaf.is_empty() && said.iter().all(|entry| entry.at() < due - 10_000) {
             let what = format!("hosts {deaf:?} do not show the last words of host {host}");
             self.breach = Some(Breach { at: self.world.now(), rule: Rule::SameView, what });
@@ -76,7 +76,7 @@ impl Run {
             let forgotten = || first.intersection(&now);
             let time = |host: HostId| {
                 let host = self.world.host(host);
-                let every = host.limits.bridge_ask_every;
+                let every = host.limits.v1.greet_every;
                 if host.runs > 1 { every * 3 / 2 } else { every / 2 }
             };
             let is_late = |host: HostId| self.world.now() > start + nanos(time(host));

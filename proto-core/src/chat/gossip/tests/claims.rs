@@ -166,7 +166,7 @@ fn a_node_that_hears_of_no_better_is_the_root_itself() {
     let us = bench.us.node_id();
     bench.wait(secs(0));
     assert_eq!(bench.root(), None, "it waits a moment");
-    bench.wait(bench.limits.root_wait);
+    bench.wait(bench.limits.chat.root_wait);
     assert_eq!(bench.root(), Some(us));
     let (_, first) = bench.passed_on().unwrap();
     assert_eq!(first, 60, "ten minutes and a number each ten seconds");
@@ -177,7 +177,7 @@ fn a_node_that_hears_of_no_better_is_the_root_itself() {
     bench.claims(1, 0);
     assert_eq!(bench.root(), Some(bench.id(1)), "a better one");
     bench.wait(secs(30));
-    bench.wait(bench.limits.root_wait);
+    bench.wait(bench.limits.chat.root_wait);
     assert_eq!(bench.passed_on(), Some((us, 64)));
 }
 
@@ -200,7 +200,7 @@ fn a_restarted_root_goes_on_from_what_others_hold() {
 #[test]
 fn only_so_many_new_roots_are_taken() {
     let mut bench = Bench::new(20);
-    let burst = bench.limits.roots_burst as usize;
+    let burst = bench.limits.chat.roots_burst as usize;
     for taken in 0..burst {
         let index = 19 - taken;
         bench.claims(index, 1);
@@ -208,7 +208,7 @@ fn only_so_many_new_roots_are_taken() {
     }
     assert_eq!(bench.gossip.lost().roots, 0);
     bench.claims(0, 1);
-    bench.wait(bench.limits.roots_every - NANO);
+    bench.wait(bench.limits.chat.roots_every - NANO);
     bench.claims(0, 1);
     assert_eq!((bench.root(), bench.gossip.lost().roots), (Some(bench.id(20 - burst)), 2));
     bench.wait(NANO);
@@ -262,20 +262,20 @@ impl Bench {
 #[test]
 fn a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled() {
     let limits = Limits::default();
-    let most = limits.parent_failures;
+    let most = limits.chat.parent_failures;
     for failures in [most - 1, most, most + 1] {
         let mut bench = bench_with_parent();
-        bench.wait(limits.parent_settled + NANO);
+        bench.wait(limits.chat.parent_settled + NANO);
         bench.fail(failures);
         assert_eq!(bench.parent(), Some(if failures < most { 1 } else { 2 }), "{failures}");
     }
-    for (since, blamed) in [(limits.parent_settled, false), (limits.parent_settled + NANO, true)] {
+    for (since, blamed) in [(limits.chat.parent_settled, false), (limits.chat.parent_settled + NANO, true)] {
         let mut bench = bench_with_parent();
         bench.wait(since);
         bench.fail(most);
         assert_eq!(bench.parent() == Some(2), blamed, "{since:?}");
     }
-    let window = limits.parent_failures_window;
+    let window = limits.chat.parent_failures_window;
     for (apart, given_up) in [(window - NANO, true), (window, true), (window + NANO, false)] {
         let (mut bench, mut sequence) = (bench_with_parent(), 1);
         bench.live(secs(5), &mut sequence);
@@ -288,7 +288,7 @@ fn a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settl
 
 #[test]
 fn a_parent_that_was_given_up_is_none_for_a_while() {
-    let shunned = Limits::default().parent_shunned;
+    let shunned = Limits::default().chat.parent_barred;
     for (time, back) in [(shunned - NANO, false), (shunned, true)] {
         let (mut bench, mut sequence) = (bench_with_parent(), 1);
         bench.live(secs(5), &mut sequence);
@@ -309,7 +309,7 @@ fn when_an_entry_was_said_decides_which_periods_tree_it_takes() {
     bench.claims(0, 1);
     let next = claim_in(PERIOD + 1, &bench.others[best], 1, 0);
     bench.told(best, &next).unwrap();
-    let turn = (PERIOD + 1) * 3_600_000 + bench.limits.root_turn.as_millis() as u64;
+    let turn = (PERIOD + 1) * 3_600_000 + bench.limits.chat.root_turn.as_millis() as u64;
     for (at, period) in [(turn - 1, PERIOD), (turn, PERIOD + 1), (turn + 1, PERIOD + 1)] {
         let trees = &bench.gossip.trees;
         let taken = trees.of(bench.moment(), Some(at)).unwrap();
@@ -339,13 +339,13 @@ fn other_periods_are_not_heard() {
 fn alone_there_is_nothing_to_do() {
     let mut bench = Bench::new(1);
     bench.wait(secs(0));
-    bench.wait(bench.limits.root_wait);
+    bench.wait(bench.limits.chat.root_wait);
     assert!(bench.root().is_some());
     let moment = bench.moment();
     bench.gossip.unlinked(moment, bench.id(0));
     assert_eq!((bench.root(), bench.gossip.deadline(moment), bench.passed_on()), (None, None, None));
     bench.gossip.linked(moment, bench.id(0));
     bench.wait(secs(0));
-    bench.wait(bench.limits.root_wait);
+    bench.wait(bench.limits.chat.root_wait);
     assert_eq!(bench.passed_on(), Some((bench.us.node_id(), 61)), "the number after the last");
 }

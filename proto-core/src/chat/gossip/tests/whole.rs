@@ -97,8 +97,8 @@ fn at_the_turn_of_a_period_nothing_is_lost_or_doubled() {
     for skew in [0, 19_000] {
         let mut network = Network::random_graph(1, 50, 8);
         network.reconciles = false;
-        network.limits.root_turn = secs(20);
-        network.limits.root_overlap = secs(40);
+        network.limits.chat.root_turn = secs(20);
+        network.limits.chat.root_overlap = secs(40);
         // Half a minute before the turn.
         network.epoch = 472_000 * 3_600_000 - 30_000;
         for id in network.ids() {

@@ -22,7 +22,7 @@ fn desk_with(entries: &[Arc<Entry>]) -> Desk {
 }
 
 fn desk_of(entries: &[Arc<Entry>], log_entries: usize) -> Desk {
-    let mut desk = Desk::new(|limits| limits.log_entries = log_entries);
+    let mut desk = Desk::new(|limits| limits.chat.log_entries = log_entries);
     for entry in entries {
         desk.log.own(NOW, entry.clone(), &desk.limits);
     }
@@ -118,10 +118,10 @@ fn so_many_begin_at_once_and_one_on_a_link() {
     assert_eq!([2, 3, 4, 5].map(|link| begin(&mut ours, link)), [true, true, true, false]);
     ours.ended(ConnId(2));
     assert!(begin(&mut ours, 5));
-    assert_eq!(ours.deadline(), Some(NOW + desk.limits.sync_timeout));
+    assert_eq!(ours.deadline(), Some(NOW + desk.limits.chat.sync_timeout));
     ours.timeout(NOW + Duration::from_millis(9_999));
     assert!(ours.own.contains_key(&LINK));
-    ours.timeout(NOW + desk.limits.sync_timeout);
+    ours.timeout(NOW + desk.limits.chat.sync_timeout);
     assert!(!ours.own.contains_key(&LINK));
     assert_eq!(ours.given_up(), 4, "all that were under way");
     // Its answer, which comes after that, has no consequences.
@@ -153,12 +153,12 @@ fn one_that_asks_too_often_is_not_answered() {
     let message = Reconciler::default().begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
     let mut answered =
         |now| ours.message(now, LINK, &message, &desk.log, &desk.limits).unwrap().reply.is_some();
-    for _ in 0..desk.limits.sync_burst {
+    for _ in 0..desk.limits.chat.sync_burst {
         assert!(answered(NOW));
     }
     assert!(!answered(NOW));
-    assert!(!answered(NOW + (desk.limits.sync_every - Duration::from_nanos(1))));
-    assert!(answered(NOW + desk.limits.sync_every));
+    assert!(!answered(NOW + (desk.limits.chat.sync_every - Duration::from_nanos(1))));
+    assert!(answered(NOW + desk.limits.chat.sync_every));
     assert_eq!(ours.refused(), 2);
 }
 
