@@ -239,7 +239,7 @@ impl Node {
     fn keep_up(&mut self) {
         self.mesh.dial(&mut self.cx, &self.conns);
         self.route();
-        while self.mesh.keep_up(&mut self.cx, &self.conns, |peer| self.chat.is_near_another(peer)) {
+        while self.mesh.maintain(&mut self.cx, &self.conns, |peer| self.chat.is_near_another(peer)) {
             self.route();
         }
     }
@@ -312,11 +312,11 @@ impl Node {
     }
 
     fn peers_told(&mut self, conn: ConnId, records: &[PeerRecord]) {
-        let Some(teller) = self.conns.teller(&mut self.cx, conn) else { return };
-        if let Some(peer) = self.conns.peer(teller.node_id) {
+        let Some(source) = self.conns.peers_source(&mut self.cx, conn) else { return };
+        if let Some(peer) = self.conns.peer(source.node_id) {
             self.v1.named(&mut self.cx, peer, records);
         }
-        self.mesh.peers_told(&mut self.cx, &teller, records, &self.conns);
+        self.mesh.peers_received(&mut self.cx, &source, records, &self.conns);
     }
 
     /// Takes what the machines say follows to where it goes, depth first: what follows from an event comes before the next.
@@ -394,7 +394,7 @@ impl Node {
     fn on_mesh(&mut self, event: mesh::Event) {
         match event {
             mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
-            mesh::Event::TellPeers { conn, count, found } => {
+            mesh::Event::SendPeers { conn, count, found } => {
                 self.conns.tell_peers(&mut self.cx, conn, count, found);
             }
             other => self.actions.extend(convert::request(other)),
@@ -456,10 +456,10 @@ impl Node {
     fn receive(&mut self, conn: ConnId, verdict: Verdict) {
         match verdict {
             Verdict::Banned => self.conns.refuse_banned(&mut self.cx, conn),
-            Verdict::Linked => self.conns.claim(&mut self.cx, conn),
+            Verdict::AlreadyLinked => self.conns.claim(&mut self.cx, conn),
             Verdict::Full => self.turn_away(conn),
-            Verdict::Free => self.welcome(conn),
-            Verdict::InPlaceOf(other) => {
+            Verdict::Admit => self.welcome(conn),
+            Verdict::Replace(other) => {
                 self.welcome(conn);
                 self.route();
                 self.displace(other);

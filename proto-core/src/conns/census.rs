@@ -37,11 +37,11 @@ fn view(conn: ConnId, link: &Link) -> LinkView {
         ip: link.remote.ip(),
         dialed: link.dialed,
         node_id: link.node_id(),
-        says_key: link.peer.as_ref().is_some_and(|peer| peer.key.is_some()),
+        claims_key: link.peer.as_ref().is_some_and(|peer| peer.key.is_some()),
         keyed: link.key().is_some(),
         greeting: link.is_greeting(),
         linked: !link.is_pending(),
         linked_since: link.linked_since,
-        told_degree: link.told_degree,
+        advertised_degree: link.told_degree,
     }
 }

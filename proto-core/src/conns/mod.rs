@@ -23,7 +23,7 @@ use link::{Link, LinkEvent, Timer};
 use roster::Roster;
 use table::Table;
 
-use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, Sender, Teller, Version};
+use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PeersSource, Sender, Version};
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
 pub(crate) use event::{Breach, Counts, Event, Health, Lost, Outcome, Refusal};
@@ -181,7 +181,7 @@ impl Conns {
     }
 
     /// `PEERS` came. Who sent it, if its word counts.
-    pub(crate) fn teller(&mut self, cx: &mut Cx, conn: ConnId) -> Option<Teller> {
+    pub(crate) fn peers_source(&mut self, cx: &mut Cx, conn: ConnId) -> Option<PeersSource> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
         let node_id = match (link.phase, link.node_id()) {
@@ -190,7 +190,7 @@ impl Conns {
             _ => return None,
         };
         let ip = link.remote.ip().to_canonical();
-        Some(Teller { conn, node_id, ip, dialed: link.is_outbound(), first })
+        Some(PeersSource { conn, node_id, ip, dialed: link.is_outbound(), first })
     }
 
     /// Says a `PING` with this token: at once, or after the `PONG` that is awaited.

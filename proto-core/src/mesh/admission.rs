@@ -1,62 +1,52 @@
-//! How many links a node keeps to peers with a key, whom it lets in, and whom it lets go for them (SPEC section 5).
-//!
-//! A network of `degree_high` nodes and one is a full mesh; in a larger one each node has from `degree_low` to
-//! `degree_high` links. Peers without a key do not count, and leave slots for those with one.
+//! Which newcomers are admitted, and which links make room for them (SPEC 5.4, 5.5).
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::book::Room;
-use super::upkeep::{Chore, Chores};
-use super::{Event, Mesh};
-use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId, below};
+use super::Mesh;
+use super::degree::{count_outbound, has_enough_outbound};
+use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId};
 
-/// What becomes of a newcomer.
+/// The decision about a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was cut for breaking rules a while ago.
+    /// It is refused: it broke a rule a while ago.
     Banned,
     /// A peer with its id is linked.
-    Linked,
-    /// It is let in.
-    Free,
-    /// It is let in, in the place of this link, which is closed.
-    InPlaceOf(ConnId),
-    /// There is no slot for it.
+    AlreadyLinked,
+    /// It is admitted.
+    Admit,
+    /// It is admitted, and this link is closed to make room.
+    Replace(ConnId),
+    /// It is turned away: no slot is free.
     Full,
 }
 
-/// What becomes of a newcomer that says that it has a key and has not proven it.
+/// The decision about a newcomer that claims a key, before either side proves its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Screening {
+    /// It is refused: it broke a rule a while ago.
     Banned,
+    /// It is turned away: no slot is free.
     Full,
     /// It may prove its key.
     Passed,
 }
 
-/// The links to peers with a key that a node has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stock {
-    pub(super) degree: usize,
-    /// Fewer of them are its own dials than should be.
-    pub(super) few_dialed: bool,
-}
-
 impl Mesh {
-    /// What becomes of a newcomer that is who it says it is; `full_mesh`: all neighbours are linked to each other and to nobody
-    /// else, as far as is known.
+    /// Decides about a newcomer whose handshake is done. `full_mesh`: as far as this node knows, all neighbours are linked
+    /// to each other and to no other node.
     pub(crate) fn receive(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         if self.is_banned(cx, conn, census) {
             return Verdict::Banned;
         }
         match census.link(conn).and_then(|link| link.node_id) {
-            Some(node_id) if census.is_linked(node_id) => Verdict::Linked,
+            Some(node_id) if census.is_linked(node_id) => Verdict::AlreadyLinked,
             _ => self.admit(cx, conn, census, full_mesh),
         }
     }
 
-    /// Whether a newcomer that says it has a key may prove it, or is sent elsewhere before either side proves anything.
+    /// Decides whether a newcomer that claims a key may prove it, or is turned away first (SPEC 3.7.3).
     pub(crate) fn screen(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Screening {
         let Some(link) = census.link(conn) else { return Screening::Full };
         let is_new = link.node_id.is_some_and(|node_id| !census.is_linked(node_id));
@@ -70,135 +60,79 @@ impl Mesh {
         }
     }
 
-    /// Whether a newcomer whose id nobody else has is let in.
+    /// Decides about a newcomer that is not banned and whose id no linked peer has.
     pub(crate) fn admit(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         let Some(link) = census.link(conn) else { return Verdict::Full };
         let limits = cx.limits();
         if census.slots_taken() >= limits.conns.slots {
             return Verdict::Full;
         }
-        if !link.says_key {
+        if !link.claims_key {
             return admit_keyless(&link, census, limits);
         }
         let Some(node_id) = link.node_id else { return Verdict::Full };
-        let room = census.degree() < limits.mesh.degree_high;
+        let below_high = census.degree() < limits.mesh.degree_high;
         match link.dialed {
-            Some(_) if room => Verdict::Free,
+            Some(_) if below_high => Verdict::Admit,
             Some(Dialed { target, .. })
-                if target.is_some() || !dialed_enough(census, limits) || full_mesh =>
+                if target.is_some() || !has_enough_outbound(census, limits) || full_mesh =>
             {
-                let anyhow = if target.is_some() { Verdict::Free } else { Verdict::Full };
-                self.youngest(census, |_| true).map_or(anyhow, Verdict::InPlaceOf)
+                let otherwise = if target.is_some() { Verdict::Admit } else { Verdict::Full };
+                self.youngest_expendable(census, |_| true).map_or(otherwise, Verdict::Replace)
             }
             Some(_) => Verdict::Full,
-            None if census.degree() + self.kept(cx, node_id, census) < limits.mesh.degree_high => {
-                Verdict::Free
+            None if census.degree() + self.slots_kept(cx, node_id, census) < limits.mesh.degree_high => {
+                Verdict::Admit
             }
-            None => self.displaced_by(cx, &link, census, full_mesh).map_or(Verdict::Full, Verdict::InPlaceOf),
+            None => {
+                self.link_to_replace(cx, &link, census, full_mesh).map_or(Verdict::Full, Verdict::Replace)
+            }
         }
     }
 
-    /// A newcomer is sent elsewhere: the addresses to tell it of.
+    /// A newcomer is turned away. Returns the addresses to send it.
     pub(crate) fn turn_away(&mut self, cx: &mut Cx, node_id: NodeId) -> Vec<(SocketAddr, NodeId)> {
         self.counts.turned_away += 1;
         self.sample_for(cx, node_id)
     }
 
-    /// A peer makes room for a newcomer: the addresses to tell it of.
+    /// A link is closed to make room for a newcomer. Returns the addresses to send its peer.
     pub(crate) fn displace(&mut self, cx: &mut Cx, node_id: NodeId) -> Vec<(SocketAddr, NodeId)> {
         self.counts.displaced += 1;
-        self.upkeep.displaced.charge(cx.now, 1);
+        self.maintenance.displacements.charge(cx.now, 1);
         self.sample_for(cx, node_id)
     }
 
-    /// For which peers whose addresses were learned there is room.
-    pub(super) fn room(&self, cx: &Cx, census: &impl Census) -> Room {
-        const NONE: Room = Room { keyless: false, keyed: false, told: false };
-        if !self.wants_room(cx) {
-            return NONE;
-        }
-        self.room_later(cx, census)
+    /// Whether the node at the other end of this connection is banned.
+    pub(crate) fn is_banned(&self, cx: &Cx, conn: ConnId, census: &impl Census) -> bool {
+        let link = census.link(conn).and_then(|link| Some((link.node_id?, link.ip)));
+        link.is_some_and(|(node_id, ip)| self.bans.contains(cx.now, node_id, ip))
     }
 
-    /// Whether a learned address is due.
-    fn wants_room(&self, cx: &Cx) -> bool {
-        let any = Room { keyless: true, keyed: true, told: true };
-        self.book.first_due(any).is_some_and(|at| at <= cx.now)
-    }
-
-    /// For which peers there is room, whether or not an address is due now.
-    pub(super) fn room_later(&self, cx: &Cx, census: &impl Census) -> Room {
-        let limits = cx.limits();
-        // One look at each link: this is asked after every frame.
-        let (mut pending, mut greeting, mut dialed) = (0, 0, 0);
-        for link in census.links().filter(|link| link.dialed.is_some()) {
-            pending += usize::from(!link.linked);
-            greeting += usize::from(link.greeting && self.may_bring_a_key(&link));
-            dialed += usize::from(link.linked && link.keyed);
-        }
-        debug_assert_eq!(dialed, count_dialed(census));
-        let slot = census.slots_taken() + pending < limits.conns.slots;
-        let degree = census.degree();
-        // Addresses of peers without a key, which anybody can name any number of, keep no other from being dialed.
-        let under_way = self.dialed_nodes().count() + greeting;
-        let wanted = degree + under_way < self.goal(degree, limits)
-            || dialed + under_way < limits.mesh.degree_outbound;
-        Room {
-            keyless: slot && census.has_slot_for_keyless(0, limits),
-            keyed: slot && wanted,
-            told: !self.targets.is_awaited(),
-        }
-    }
-
-    /// The links that there are to peers with a key.
-    pub(super) fn stock(&self, cx: &Cx, census: &impl Census) -> Stock {
-        Stock { degree: census.degree(), few_dialed: !dialed_enough(census, cx.limits()) }
-    }
-
-    /// Links to peers with a key that dialed us, but for those that the user gave.
-    pub(super) fn accepted_degree(&self, census: &impl Census) -> usize {
+    /// Inbound links to peers with a key, without those to addresses that the user gave.
+    pub(super) fn count_expendable(&self, census: &impl Census) -> usize {
         self.expendable(census).count()
     }
 
-    /// Whether the network is larger than what can be a full mesh, as far as a node with so many links knows.
-    fn is_large(&self, degree: usize, limits: &Limits) -> bool {
-        degree + self.book.fresh() > limits.mesh.degree_high
-    }
-
-    /// How many links a node with so many dials for: in a small network, one to everybody.
-    fn goal(&self, degree: usize, limits: &Limits) -> usize {
-        if self.is_large(degree, limits) { limits.mesh.degree_target } else { limits.mesh.degree_high }
-    }
-
-    /// The nodes with a key to which dials of learned addresses are under way; none where it is not known which.
-    fn dialed_nodes(&self) -> impl Iterator<Item = Option<NodeId>> {
-        let nodes = self.dials.learned_addrs().map(|addr| self.book.node_at(addr));
-        nodes.filter(|node_id| node_id.is_none_or(|id| id.is_of_key()))
-    }
-
-    /// Whether this is a dial to a learned address that may bring a peer with a key. What is said of the address counts before
-    /// what somebody says there and has not proven.
-    fn may_bring_a_key(&self, link: &LinkView) -> bool {
-        let Some(Dialed { addr, target: None }) = link.dialed else { return false };
-        self.book.node_at(addr).or(link.node_id).is_none_or(|id| id.is_of_key())
-    }
-
-    /// Places that no newcomer may take but this one: those of the dials under way, and of those to come while few links
-    /// are our own dials and there are addresses to dial. So whoever dials in, however often, is not our only company.
-    fn kept(&self, cx: &Cx, newcomer: NodeId, census: &impl Census) -> usize {
+    /// Slots that are kept free of newcomers other than this one (SPEC 5.5.1): for the dials under way, and for the dials to
+    /// come while the node lacks outbound links and knows fresh addresses. So an attacker that dials in, however often,
+    /// cannot be the node's only company.
+    fn slots_kept(&self, cx: &Cx, newcomer: NodeId, census: &impl Census) -> usize {
         let is_another = |node_id: NodeId| node_id != newcomer && !census.is_linked(node_id);
-        let dials = self.dialed_nodes().filter(|node_id| node_id.is_none_or(is_another)).count();
-        let greeting = census.links().filter(|link| link.greeting && self.may_bring_a_key(link));
-        let greeting = greeting.filter(|link| link.node_id.is_none_or(is_another)).count();
-        let wanted = cx.limits().mesh.degree_outbound.saturating_sub(count_dialed(census));
-        let to_come = if wanted == 0 { 0 } else { wanted.min(self.book.fresh_but(newcomer)) };
-        to_come.max(dials + greeting)
+        let dials = self.nodes_being_dialed().filter(|node_id| node_id.is_none_or(is_another)).count();
+        let greeting = census.links().filter(|link| link.greeting && self.may_bring_keyed_peer(link));
+        let in_handshake = greeting.filter(|link| link.node_id.is_none_or(is_another)).count();
+        let lacking = cx.limits().mesh.degree_outbound.saturating_sub(count_outbound(census));
+        let to_come = if lacking == 0 { 0 } else { lacking.min(self.book.fresh_except(newcomer)) };
+        to_come.max(dials + in_handshake)
     }
 
-    /// The link that makes room for a newcomer where all are taken: the youngest for one that has none, and for any where all
-    /// are within a full mesh, which a link out of it is worth more to; for one that has few the youngest to a neighbour that
-    /// has more than it needs; only so often.
-    fn displaced_by(
+    /// The link that makes room for an inbound newcomer when all slots are taken (SPEC 5.4.2 to 5.4.5).
+    ///
+    /// For a newcomer without links, and for any newcomer in a full mesh, it is the youngest expendable link. A full mesh
+    /// gains more from a link out of it. For a newcomer with few links, it is the youngest expendable link whose peer has
+    /// more links than it needs.
+    fn link_to_replace(
         &self,
         cx: &Cx,
         newcomer: &LinkView,
@@ -206,133 +140,43 @@ impl Mesh {
         full_mesh: bool,
     ) -> Option<ConnId> {
         let limits = cx.limits();
-        if self.upkeep.displaced.next_at(cx.now) > cx.now {
+        if self.maintenance.displacements.next_at(cx.now) > cx.now {
             return None;
         }
-        match newcomer.told_degree {
-            0 => self.youngest(census, |_| true),
-            _ if full_mesh => self.youngest(census, |_| true),
+        match newcomer.advertised_degree {
+            0 => self.youngest_expendable(census, |_| true),
+            _ if full_mesh => self.youngest_expendable(census, |_| true),
             few if few < limits.mesh.degree_low => {
-                self.youngest(census, |link| link.told_degree > limits.mesh.degree_target)
+                self.youngest_expendable(census, |link| link.advertised_degree > limits.mesh.degree_target)
             }
             _ => None,
         }
     }
 
-    /// The youngest of the links that may be closed for others.
-    fn youngest(&self, census: &impl Census, may_go: impl Fn(&LinkView) -> bool) -> Option<ConnId> {
-        let links = self.expendable(census).filter(may_go);
+    /// The youngest expendable link that the condition holds for.
+    fn youngest_expendable(
+        &self,
+        census: &impl Census,
+        condition: impl Fn(&LinkView) -> bool,
+    ) -> Option<ConnId> {
+        let links = self.expendable(census).filter(condition);
         links.max_by_key(|link| (link.linked_since, link.conn)).map(|link| link.conn)
     }
 
-    /// The links that may be closed for others: to peers with a key, not dialed by us, not to an address that the user
-    /// gave.
+    /// The links that may be closed for others: inbound ones to peers with a key that were not reached at an address that
+    /// the user gave (SPEC 5.4).
     fn expendable(&self, census: &impl Census) -> impl Iterator<Item = LinkView> {
         let inbound = census.neighbours().filter(|link| link.dialed.is_none());
         inbound.filter(|link| link.node_id.is_none_or(|node_id| !self.targets.is_linked(node_id)))
     }
-
-    /// The chores that there is reason for.
-    pub(super) fn chores(&self, cx: &Cx, census: &impl Census) -> Chores {
-        let limits = cx.limits();
-        let degree = census.degree();
-        Chores {
-            trim: degree > limits.mesh.degree_target && self.is_large(degree, limits),
-            // With fewer links every address is dialed as soon as it is due.
-            explore: degree >= limits.mesh.degree_low && self.book.is_waiting(),
-            refresh: degree > 0,
-        }
-    }
-
-    /// Does one chore that is due; whether there was one. `is_near`: the peer is also a neighbour's neighbour.
-    pub(crate) fn keep_up(
-        &mut self,
-        cx: &mut Cx,
-        census: &impl Census,
-        is_near: impl Fn(NodeId) -> bool,
-    ) -> bool {
-        if cx.stopping {
-            return false;
-        }
-        let wanted = self.chores(cx, census);
-        let Cx { now, random, config, .. } = cx;
-        let chore = self.upkeep.next(*now, wanted, random, &config.limits);
-        match chore {
-            Some(Chore::Trim) => self.trim(cx, census, is_near),
-            Some(Chore::Explore) => self.explore(cx),
-            Some(Chore::Refresh) => self.refresh_neighbour(cx, census),
-            None => {}
-        }
-        chore.is_some()
-    }
-
-    /// Closes a link of too many, so that there is always room for newcomers: one at whose other end there are too many,
-    /// as well, and if there is one, one to a neighbour of a neighbour. Which one is chance. So old links give way to
-    /// those to new parts of the network, and what was two networks becomes one. It is one of our own dials, and some of
-    /// these stay: who floods us with links makes neither us nor our neighbours close those that we chose.
-    fn trim(&mut self, cx: &mut Cx, census: &impl Census, is_near: impl Fn(NodeId) -> bool) {
-        let limits = cx.limits();
-        if count_dialed(census) <= limits.mesh.degree_outbound {
-            return;
-        }
-        let is_spare = |link: &LinkView| {
-            let old = link.linked_since.is_some_and(|since| cx.now.since(since) >= limits.mesh.trim_age);
-            let learned = link.dialed.is_some_and(|dialed| dialed.target.is_none());
-            old && learned && link.told_degree > limits.mesh.degree_target
-        };
-        let mut spare: Vec<_> = census.neighbours().filter(is_spare).collect();
-        let is_near = |link: &LinkView| link.node_id.is_some_and(&is_near);
-        if spare.iter().any(is_near) {
-            spare.retain(is_near);
-        }
-        let index = below(&mut cx.random, spare.len());
-        if let Some(link) = spare.get(index) {
-            self.counts.trimmed += 1;
-            self.events.push_back(Event::Trim(link.conn));
-        }
-    }
-
-    /// Dials an address of which it is not known whether anybody is there, however many links there are: so two parts of
-    /// a network that were separated find each other when each of them has all the links that it needs.
-    fn explore(&mut self, cx: &mut Cx) {
-        let Cx { now, random, config, .. } = cx;
-        let limits = &config.limits;
-        if !self.dials.may_begin_learned(*now, limits) {
-            return;
-        }
-        let Some(addr) = self.book.pick_doubtful(*now, &self.bans, random, limits) else { return };
-        self.book.dialing(addr);
-        let dial = self.dials.begin_learned(addr, *now, limits);
-        self.counts.explored += 1;
-        self.request(dial, super::Goal::Connect(addr));
-    }
-
-    /// Tells a neighbour some addresses, so that its book stays fresh.
-    fn refresh_neighbour(&mut self, cx: &mut Cx, census: &impl Census) {
-        let neighbours: Vec<_> = census.neighbours().map(|link| link.conn).collect();
-        let index = below(&mut cx.random, neighbours.len());
-        let Some(conn) = neighbours.get(index) else { return };
-        let count = cx.config.limits.mesh.refresh_peers;
-        let found = self.book.sample(count, &mut cx.random);
-        self.events.push_back(Event::TellPeers { conn: *conn, count, found });
-    }
 }
 
+/// Decides about a newcomer without a key (SPEC 5.2.2 to 5.2.4).
 fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Verdict {
-    let free = match link.dialed {
+    let has_slot = match link.dialed {
         Some(Dialed { target: Some(_), .. }) => true,
         Some(Dialed { target: None, .. }) => census.has_slot_for_keyless(0, limits),
         None => census.has_slot_for_keyless(limits.conns.slots_reserved, limits),
     };
-    if free { Verdict::Free } else { Verdict::Full }
-}
-
-/// Links to peers with a key that are our own dials.
-fn count_dialed(census: &impl Census) -> usize {
-    census.neighbours().filter(|link| link.dialed.is_some()).count()
-}
-
-/// Whether there are as many of them as there should be: nobody can bring that about by dialing in.
-fn dialed_enough(census: &impl Census, limits: &Limits) -> bool {
-    count_dialed(census) >= limits.mesh.degree_outbound
+    if has_slot { Verdict::Admit } else { Verdict::Full }
 }

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt.
+//! Backoff: how long to wait before the next attempt (SPEC 5.11).
 
 use core::time::Duration;
 
@@ -13,17 +13,18 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Forgets what failed.
+    /// Starts again from the lowest ceiling.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Whether nothing has failed.
-    pub(super) fn is_fresh(&self) -> bool {
+    /// Whether no attempt has failed since the start or the last reset.
+    pub(super) fn is_reset(&self) -> bool {
         self.failures == 0
     }
 
-    /// A delay between nothing and the current ceiling, which then doubles.
+    /// A random delay from zero to the current ceiling. The ceiling starts at `min`, doubles with each call, and stops
+    /// at `max`.
     pub(super) fn next(&mut self, random: &mut impl Rng, min: Duration, max: Duration) -> Duration {
         let ceiling = min.saturating_mul(1 << self.failures.min(30)).min(max);
         self.failures = self.failures.saturating_add(1);
@@ -33,27 +34,25 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
-    use chacha20::ChaCha8Rng;
-    use rand_core::SeedableRng;
-
+    use super::super::testing::generator;
     use super::*;
 
     #[test]
-    fn delays_stay_below_a_doubling_ceiling_and_use_all_of_it() {
+    fn delays_span_the_range_up_to_a_ceiling_that_doubles() {
         let (min, max) = (Duration::from_secs(1), Duration::from_secs(600));
-        let mut most = [Duration::ZERO; 12];
+        let mut longest = [Duration::ZERO; 12];
         for seed in 0..200 {
-            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            let mut random = generator(seed);
             let mut backoff = Backoff::default();
-            for (failures, most) in most.iter_mut().enumerate() {
+            for (failures, longest) in longest.iter_mut().enumerate() {
                 let ceiling = Duration::from_secs(1 << failures).min(max);
                 let delay = backoff.next(&mut random, min, max);
                 assert!(delay <= ceiling);
-                *most = delay.max(*most);
+                *longest = delay.max(*longest);
             }
         }
-        for (failures, most) in most.iter().enumerate() {
-            assert!(*most > Duration::from_secs(1 << failures).min(max).mul_f64(0.9));
+        for (failures, longest) in longest.iter().enumerate() {
+            assert!(*longest > Duration::from_secs(1 << failures).min(max).mul_f64(0.9));
         }
     }
 }

@@ -6,27 +6,28 @@ use core::net::SocketAddr;
 
 use crate::model::{DialId, Instant, Limits, PeerAddr, TargetId, TokenBucket};
 
-/// The resolutions and dials under way, and how fast learned addresses may be dialed.
+/// The resolutions and dials under way, and the rate at which learned addresses may be dialed.
 #[derive(Debug)]
 pub(super) struct Dials {
     under_way: BTreeMap<DialId, Dial>,
-    next: u64,
+    next_id: u64,
     rate: TokenBucket,
-    /// Dials of learned addresses: an index of `under_way`.
+    /// Dials of learned addresses. An index of `under_way`.
     learned: usize,
 }
 
 /// A resolution or a dial under way.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
-    pub(super) goal: Goal,
-    /// None: a learned address.
+    pub(super) step: DialStep,
+    /// The user's address that it serves. None: it dials a learned address.
     pub(super) target: Option<TargetId>,
-    until: Instant,
+    times_out: Instant,
 }
 
+/// What is under way.
 #[derive(Clone, Debug)]
-pub(super) enum Goal {
+pub(super) enum DialStep {
     Resolve(PeerAddr),
     Connect(SocketAddr),
 }
@@ -35,18 +36,19 @@ impl Dials {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             under_way: BTreeMap::new(),
-            next: 0,
+            next_id: 0,
             rate: TokenBucket::new(limits.mesh.dial_every, limits.mesh.dial_burst),
             learned: 0,
         }
     }
 
-    /// Whether a learned address may be dialed now. Ask before anything is drawn: what is asked in vain must leave no trace.
+    /// Whether a learned address may be dialed now. Ask before choosing an address: a choice draws random numbers, and a
+    /// choice that is not used would change what follows.
     pub(super) fn may_begin_learned(&self, now: Instant, limits: &Limits) -> bool {
         self.has_room(limits) && self.rate.next_at(now) <= now
     }
 
-    /// When the next learned address may be dialed, as far as the rate goes; none while as many are dialed as may be.
+    /// When the rate allows the next dial of a learned address. None while `mesh.dials` of them are under way.
     pub(super) fn next_learned_at(&self, now: Instant, limits: &Limits) -> Option<Instant> {
         self.has_room(limits).then(|| self.rate.next_at(now))
     }
@@ -58,63 +60,64 @@ impl Dials {
     pub(super) fn begin_learned(&mut self, addr: SocketAddr, now: Instant, limits: &Limits) -> DialId {
         self.rate.charge(now, 1);
         self.learned += 1;
-        self.begin(Goal::Connect(addr), None, now, limits)
+        self.begin(DialStep::Connect(addr), None, now, limits)
     }
 
     pub(super) fn begin_target(
         &mut self,
-        goal: Goal,
+        step: DialStep,
         target: TargetId,
         now: Instant,
         limits: &Limits,
     ) -> DialId {
-        self.begin(goal, Some(target), now, limits)
+        self.begin(step, Some(target), now, limits)
     }
 
-    fn begin(&mut self, goal: Goal, target: Option<TargetId>, now: Instant, limits: &Limits) -> DialId {
-        let id = DialId(self.next);
-        self.next += 1;
-        self.under_way.insert(id, Dial { goal, target, until: now + limits.mesh.connect });
+    fn begin(&mut self, step: DialStep, target: Option<TargetId>, now: Instant, limits: &Limits) -> DialId {
+        let id = DialId(self.next_id);
+        self.next_id += 1;
+        self.under_way.insert(id, Dial { step, target, times_out: now + limits.mesh.connect });
         id
     }
 
-    /// The dial with this number is over.
+    /// Removes a dial that is over.
     pub(super) fn finish(&mut self, id: DialId) -> Option<Dial> {
         let dial = self.under_way.remove(&id)?;
         self.learned -= usize::from(dial.target.is_none());
         Some(dial)
     }
 
-    /// The dials of this target, or all.
+    /// The dials of this target. With `None`, all dials.
     pub(super) fn of(&self, target: Option<TargetId>) -> Vec<DialId> {
-        let wanted = self.under_way.iter().filter(|(_, dial)| target.is_none() || dial.target == target);
-        wanted.map(|(id, _)| *id).collect()
+        let matching = self.under_way.iter().filter(|(_, dial)| target.is_none() || dial.target == target);
+        matching.map(|(id, _)| *id).collect()
     }
 
     /// The learned addresses that are being dialed.
     pub(super) fn learned_addrs(&self) -> impl Iterator<Item = SocketAddr> {
         let learned = self.under_way.values().filter(|dial| dial.target.is_none());
-        learned.filter_map(|dial| match dial.goal {
-            Goal::Connect(addr) => Some(addr),
-            Goal::Resolve(_) => None,
+        learned.filter_map(|dial| match dial.step {
+            DialStep::Connect(addr) => Some(addr),
+            DialStep::Resolve(_) => None,
         })
     }
 
-    /// How many learned addresses are being dialed.
+    /// The number of learned addresses that are being dialed.
     pub(super) fn learned(&self) -> usize {
         self.learned
     }
 
-    /// The first dial that is out of time.
-    pub(super) fn overdue(&self, now: Instant) -> Option<DialId> {
-        self.under_way.iter().find(|(_, dial)| dial.until <= now).map(|(id, _)| *id)
+    /// The first dial that has timed out.
+    pub(super) fn timed_out(&self, now: Instant) -> Option<DialId> {
+        self.under_way.iter().find(|(_, dial)| dial.times_out <= now).map(|(id, _)| *id)
     }
 
-    /// When the first dial is out of time. All have the same time, so it is the one begun first.
+    /// When the first dial times out. All dials have the same timeout, so it is the oldest one.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.under_way.first_key_value().map(|(_, dial)| dial.until)
+        self.under_way.first_key_value().map(|(_, dial)| dial.times_out)
     }
 
+    /// Whether the index agrees with what it indexes.
     pub(super) fn is_consistent(&self) -> bool {
         self.under_way.values().filter(|dial| dial.target.is_none()).count() == self.learned
     }

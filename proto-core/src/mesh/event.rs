@@ -1,61 +1,68 @@
-//! What the mesh wants done.
+//! What the mesh asks for, and what it is told of links that ended.
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
-use crate::model::{ConnId, DialError, DialId, NodeId, PeerAddr};
+use crate::model::{ConnId, DialError, DialId, Instant, NodeId, PeerAddr};
 use crate::wire::ByeCode;
 
-/// Something to be done, in order.
+/// What the mesh asks for. The order of events matters.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// The driver is to find the addresses of a name.
+    /// The driver resolves a host name.
     Resolve { dial: DialId, host: String, port: u16 },
-    /// The driver is to dial.
+    /// The driver dials an address.
     Dial { dial: DialId, addr: SocketAddr },
-    /// The driver is to give a resolution or dial up.
+    /// The driver gives up a resolution or a dial.
     Cancel(DialId),
-    /// The user is to be told something of an address that they gave.
-    Target { target: PeerAddr, news: TargetNews },
-    /// There is one link too many: this one is to be closed.
+    /// The user is notified about an address that they gave.
+    Target { target: PeerAddr, notice: TargetNotice },
+    /// This link is closed, because the node has too many.
     Trim(ConnId),
-    /// A peer is to be told of at most `count` peers, among them those `found` elsewhere.
-    TellPeers { conn: ConnId, count: usize, found: Vec<(SocketAddr, NodeId)> },
+    /// A peer is sent `PEERS` with at most `count` entries. `found` are candidates from the address book.
+    SendPeers { conn: ConnId, count: usize, found: Vec<(SocketAddr, NodeId)> },
 }
 
-/// How an attempt to link what is at an address ended.
+/// Why an attempt to link with the node at an address failed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Attempt {
-    Failed(DialError),
+pub(crate) enum LinkFailure {
+    /// There was no connection.
+    Dial(DialError),
+    /// What answers there does not speak the protocol.
     NotAChatNode,
+    /// The node there sent `BYE` with this code.
     TurnedAway(ByeCode),
 }
 
-/// What the user is told of an address that they gave.
+/// What the user is notified of about an address that they gave.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum TargetNews {
-    Failed(Attempt),
-    /// It is this node's own.
+pub(crate) enum TargetNotice {
+    /// The attempt failed. More attempts follow.
+    Failed(LinkFailure),
+    /// The address leads to this node itself.
     IsSelf,
 }
 
-/// The node that took or lost a link.
+/// A link that ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Departure {
+pub(crate) struct Disconnect {
+    /// The peer.
     pub(crate) node_id: NodeId,
-    pub(crate) ip: core::net::IpAddr,
-    /// When its address may be dialed again at the earliest.
-    pub(crate) again: crate::model::Instant,
+    /// The other end of the connection.
+    pub(crate) ip: IpAddr,
+    /// The earliest time at which the peer's address may be dialed again.
+    pub(crate) redial_after: Instant,
     /// How long the link lasted.
-    pub(crate) lasted: core::time::Duration,
-    /// One side had no room: the other is alive, and not to be dialed again soon.
+    pub(crate) lasted: Duration,
+    /// One side had no free slot. The peer is alive, and there is no hurry to dial it again.
     pub(crate) full: bool,
-    /// It broke a rule: whatever is there is nobody to look for.
-    pub(crate) broke: bool,
+    /// The peer broke a rule.
+    pub(crate) violation: bool,
 }
 
-/// What the mesh counts.
+/// The mesh's counters, each from the start of the node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) dials: u64,
@@ -66,4 +73,10 @@ pub(crate) struct Counts {
     pub(crate) explored: u64,
     pub(crate) learned: u64,
     pub(crate) passed_over: u64,
+}
+
+impl From<DialError> for LinkFailure {
+    fn from(error: DialError) -> Self {
+        Self::Dial(error)
+    }
 }

@@ -1,61 +1,71 @@
-//! Whom to know and whom to hold: the address book, the user's addresses, the dials under way, who is let in, who is let go
+//! Which nodes to know and which to link with: the address book, the user's addresses, dials, admission, maintenance
 //! (SPEC section 5).
 //!
-//! [`Mesh`] decides; it sees the connections through a [`Census`]. What it wants done comes out of [`Mesh::next_event`].
+//! [`Mesh`] decides. It sees the connections through a [`Census`], and says what it wants by [`Mesh::next_event`].
 
+mod address_class;
 mod admission;
 mod backoff;
 mod bans;
 mod book;
+mod degree;
+mod dialing;
 mod dials;
 mod event;
-mod reach;
+mod maintenance;
 mod targets;
-mod upkeep;
+#[cfg(test)]
+mod testing;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use address_class::is_credible;
 use bans::Bans;
-use book::{Book, Leaving, Rumour};
-use dials::{Dial, Dials, Goal};
-use reach::is_credible;
+use book::{AddressBook, Advertisement};
+use dials::Dials;
+use maintenance::Maintenance;
 use targets::Targets;
-use upkeep::Upkeep;
 
+#[cfg(test)]
+use crate::model::DialId;
 use crate::model::{
-    Capacity, Census, ConnId, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr,
-    PeerInfo, TargetId, Teller, TokenBucket, uniform,
+    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerAddr, PeerInfo, PeersSource, TokenBucket,
+    uniform,
 };
-use crate::wire::{ByeCode, PeerRecord};
+use crate::wire::PeerRecord;
 
 pub(crate) use admission::{Screening, Verdict};
-pub(crate) use event::{Attempt, Counts, Departure, Event, TargetNews};
+pub(crate) use event::{Counts, Disconnect, Event, LinkFailure, TargetNotice};
 
-/// How long a linked node waits before it dials a newcomer, which most likely dials first: this and up to as much again.
-const COURTESY: Duration = Duration::from_millis(250);
+/// How long a linked node waits before it dials a newcomer, which most likely dials first: from this to twice this (SPEC
+/// 5.3.8).
+const NEWCOMER_DELAY: Duration = Duration::from_millis(250);
 
-/// Where to find peers, and whom to hold.
+/// The nodes that a node knows, and those that it links with.
 #[derive(Debug)]
 pub(crate) struct Mesh {
-    book: Book,
+    book: AddressBook,
     targets: Targets,
     dials: Dials,
-    upkeep: Upkeep,
+    maintenance: Maintenance,
     bans: Bans,
-    /// New addresses that may still be learned on each connection.
+    /// How many new addresses each connection may still bring.
     learning: BTreeMap<ConnId, TokenBucket>,
     events: VecDeque<Event>,
     counts: Counts,
 }
 
-/// What the mesh wants to be woken for.
+/// What the mesh waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
+    /// An address is due to be dialed.
     Dial,
-    Upkeep,
+    /// A maintenance task is due.
+    Maintenance,
+    /// A dial times out.
     Connect,
 }
 
@@ -63,10 +73,10 @@ impl Mesh {
     pub(crate) fn new(cx: &mut Cx) -> Self {
         let limits = &cx.config.limits;
         Self {
-            book: Book::default(),
+            book: AddressBook::default(),
             targets: Targets::default(),
             dials: Dials::new(limits),
-            upkeep: Upkeep::new(cx.now, &mut cx.random, limits),
+            maintenance: Maintenance::new(cx.now, &mut cx.random, limits),
             bans: Bans::default(),
             learning: BTreeMap::new(),
             events: VecDeque::new(),
@@ -74,142 +84,78 @@ impl Mesh {
         }
     }
 
-    /// What is to be done, in order, until there is nothing.
+    /// The next event, until there is none.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Takes an address that the user gave. False: no room.
+    /// Adds an address that the user gave. False: there are `mesh.targets` others.
     pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> bool {
         self.targets.add(addr, cx.now, cx.limits())
     }
 
-    /// `PEERS` came.
-    pub(crate) fn peers_told(
+    /// `PEERS` came. Takes the addresses of nodes that are not linked into the address book.
+    pub(crate) fn peers_received(
         &mut self,
         cx: &mut Cx,
-        teller: &Teller,
+        source: &PeersSource,
         records: &[PeerRecord],
         census: &impl Census,
     ) {
         for record in records {
-            let courtesy =
-                if teller.first { Duration::ZERO } else { COURTESY + uniform(&mut cx.random, COURTESY) };
-            let known = record.node_id.is_some_and(|id| id == cx.identity.node_id() || census.is_linked(id));
-            let Some(addr) = address_of(record).filter(|_| !known) else { continue };
+            let delay = if source.first {
+                Duration::ZERO
+            } else {
+                NEWCOMER_DELAY + uniform(&mut cx.random, NEWCOMER_DELAY)
+            };
+            let linked = record.node_id.is_some_and(|id| id == cx.identity.node_id() || census.is_linked(id));
+            let Some(addr) = address_of(record).filter(|_| !linked) else { continue };
             if Some(addr) == cx.config.listen_addr {
                 continue;
             }
-            let learned = self.learn(cx, addr, teller, record.node_id, cx.now + courtesy);
+            let learned = self.learn(cx, addr, source, record.node_id, cx.now + delay);
             *(if learned { &mut self.counts.learned } else { &mut self.counts.passed_over }) += 1;
         }
     }
 
-    /// Takes what somebody says of an address, to be dialed from `next` on, within the budget of the connection. Whether it is
-    /// news.
+    /// Takes an advertised address into the address book, due at `dial_at`. False: it is no news, not credible, one that
+    /// the user gave, or beyond the limits.
     fn learn(
         &mut self,
         cx: &Cx,
         addr: SocketAddr,
-        teller: &Teller,
+        source: &PeersSource,
         node_id: Option<NodeId>,
-        next: Instant,
+        dial_at: Instant,
     ) -> bool {
         let limits = cx.limits();
         let budget = self
             .learning
-            .entry(teller.conn)
+            .entry(source.conn)
             .or_insert_with(|| TokenBucket::new(limits.mesh.learn_every, limits.mesh.learn_burst));
-        let rumour = Rumour { source: teller.node_id, dialed: teller.dialed, node_id };
+        let advertisement = Advertisement { source: source.node_id, source_dialed: source.dialed, node_id };
         let learned = budget.next_at(cx.now) <= cx.now
-            && is_credible(teller.ip, addr)
+            && is_credible(source.ip, addr)
             && !self.targets.contains(addr)
-            && self.book.learn(addr, rumour, next, limits);
+            && self.book.learn(addr, advertisement, dial_at, limits);
         if learned {
             budget.charge(cx.now, 1);
         }
         learned
     }
 
-    /// Nothing is exchanged on this connection any more.
+    /// A connection ended, or is being closed: nothing more is learned from it.
     pub(crate) fn ended(&mut self, conn: ConnId) {
         self.learning.remove(&conn);
     }
 
-    /// Addresses to tell this newcomer of; none to one without a key, which is told of linked peers alone.
+    /// A sample of found addresses to send this newcomer. It is empty for a newcomer without a key, which is told linked
+    /// peers only.
     pub(crate) fn sample_for(&self, cx: &mut Cx, newcomer: NodeId) -> Vec<(SocketAddr, NodeId)> {
         if !newcomer.is_of_key() {
             return Vec::new();
         }
         self.book.sample(cx.config.limits.conns.peers_sent, &mut cx.random)
-    }
-
-    /// The addresses of a name that the user gave: all are dialed at once, and the first that answers is taken.
-    pub(crate) fn resolved(&mut self, cx: &mut Cx, dial: DialId, addrs: &[SocketAddr], census: &impl Census) {
-        let Some(Dial { target: Some(target), .. }) = self.dials.finish(dial) else { return };
-        let addrs = &addrs[..addrs.len().min(MAX_RESOLVED)];
-        self.targets.trying(target, addrs.len(), cx.now);
-        for addr in addrs {
-            let goal = Goal::Connect(*addr);
-            let dial = self.dials.begin_target(goal.clone(), target, cx.now, cx.limits());
-            self.request(dial, goal);
-        }
-        // The resolution itself is over, and was one attempt.
-        self.target_failed(cx, target, DialError::NotResolved.into(), cx.now, census);
-    }
-
-    /// A dial is connected. Where it leads; none if nobody waits for it.
-    pub(crate) fn connected(&mut self, dial: DialId) -> Option<Dialed> {
-        match self.dials.finish(dial)? {
-            Dial { goal: Goal::Connect(addr), target, .. } => Some(Dialed { addr, target }),
-            Dial { goal: Goal::Resolve(_), .. } => None,
-        }
-    }
-
-    pub(crate) fn dial_failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
-        let Some(Dial { goal, target, .. }) = self.dials.finish(dial) else { return };
-        self.counts.dials_failed += 1;
-        match (goal, target) {
-            (_, Some(target)) => self.target_failed(cx, target, reason.into(), cx.now, census),
-            (Goal::Connect(addr), None) => {
-                self.not_linked(cx, Dialed { addr, target: None }, reason.into(), cx.now, census);
-            }
-            (Goal::Resolve(_), None) => {}
-        }
-    }
-
-    /// What was dialed is not linked; the next attempt comes no sooner than `again`.
-    pub(crate) fn not_linked(
-        &mut self,
-        cx: &mut Cx,
-        dialed: Dialed,
-        attempt: Attempt,
-        again: Instant,
-        census: &impl Census,
-    ) {
-        match dialed.target {
-            Some(target) => self.target_failed(cx, target, attempt, again, census),
-            None => {
-                let answered = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
-                let Cx { random, config, .. } = cx;
-                let degree = census.degree();
-                self.book.failed(dialed.addr, answered, degree, again, random, &config.limits);
-            }
-        }
-    }
-
-    fn target_failed(
-        &mut self,
-        cx: &mut Cx,
-        target: TargetId,
-        attempt: Attempt,
-        again: Instant,
-        census: &impl Census,
-    ) {
-        let stock = self.stock(cx, census);
-        let Cx { random, config, .. } = cx;
-        let news = self.targets.ended(target, attempt, stock, again, random, &config.limits);
-        self.events.extend(news);
     }
 
     /// A connection is now this peer's link.
@@ -220,152 +166,60 @@ impl Mesh {
                 self.cancel(Some(target));
             }
         }
-        // It is dialed there when it is gone.
-        let teller = peer.remote_addr.ip().to_canonical();
+        // The peer is dialed there once the link has ended.
+        let source = peer.remote_addr.ip().to_canonical();
         if let Some(addr) = peer.listen_addr
-            && is_credible(teller, addr)
+            && is_credible(source, addr)
             && !self.targets.contains(addr)
         {
-            self.book.claimed(addr, peer.node_id, cx.limits());
+            self.book.claim(addr, peer.node_id, cx.limits());
         }
     }
 
-    /// A dial of ours reached this node.
-    pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
-        match dialed.target {
-            Some(target) => self.targets.linked(target, node_id),
-            None => self.book.reached(dialed.addr, node_id, cx.now),
+    /// Bans a peer with a key whose link ended because it broke a rule.
+    pub(crate) fn ban(&mut self, cx: &Cx, gone: &Disconnect) {
+        if gone.violation && gone.node_id.is_of_key() {
+            self.bans.add(cx.now, gone.node_id, gone.ip, cx.limits());
         }
     }
 
-    /// A dial of ours reached ourselves.
-    pub(crate) fn reached_ourselves(&mut self, dialed: Dialed) {
-        match dialed.target {
-            Some(target) => self.events.extend(self.targets.own(target)),
-            None => self.book.own(dialed.addr),
-        }
-    }
-
-    /// A peer that was cut for breaking a rule is kept out for a while.
-    pub(crate) fn ban(&mut self, cx: &Cx, gone: &Departure) {
-        if gone.broke && gone.node_id.is_of_key() {
-            self.bans.cut(cx.now, gone.node_id, gone.ip, cx.limits());
-        }
-    }
-
-    /// Whether the peer on this connection was cut for breaking rules a while ago.
-    pub(crate) fn is_banned(&self, cx: &Cx, conn: ConnId, census: &impl Census) -> bool {
-        let link = census.link(conn).and_then(|link| Some((link.node_id?, link.ip)));
-        link.is_some_and(|(node_id, ip)| self.bans.contains(cx.now, node_id, ip))
-    }
-
-    /// A peer is linked no more.
-    pub(crate) fn unlinked(&mut self, cx: &mut Cx, gone: &Departure, census: &impl Census) {
-        let stock = self.stock(cx, census);
-        let Departure { again, lasted, full, broke, .. } = *gone;
-        let leaving = Leaving { at: cx.now, again, lasted, full, broke };
-        let Cx { random, config, .. } = cx;
+    /// A link ended, and its peer is no longer linked.
+    pub(crate) fn unlinked(&mut self, cx: &mut Cx, gone: &Disconnect, census: &impl Census) {
+        let connectivity = self.connectivity(cx, census);
+        let degree = connectivity.degree;
+        let Cx { now, random, config, .. } = cx;
         let limits = &config.limits;
-        self.book.left(gone.node_id, leaving, stock.degree, random, limits);
-        self.targets.left(gone.node_id, leaving, stock, random, limits);
-        if stock.degree < limits.mesh.degree_low {
-            self.book.hurry(stock.degree, leaving.at, random, limits);
+        self.book.disconnected(gone, degree, *now, random, limits);
+        self.targets.disconnected(gone, connectivity, random, limits);
+        if degree < limits.mesh.degree_low {
+            self.book.shorten_waits(degree, *now, random, limits);
         }
-        if stock.few_dialed {
-            self.targets.hurry(leaving.at, random, limits);
-        }
-    }
-
-    /// Gives up the dials of this target, or all.
-    pub(crate) fn cancel(&mut self, target: Option<TargetId>) {
-        for dial in self.dials.of(target) {
-            self.dials.finish(dial);
-            self.events.push_back(Event::Cancel(dial));
+        if connectivity.lacks_outbound {
+            self.targets.shorten_waits(*now, random, limits);
         }
     }
 
-    /// Dials whose time is up have failed.
-    pub(crate) fn timeout(&mut self, cx: &mut Cx, census: &impl Census) {
-        while let Some(dial) = self.dials.overdue(cx.now) {
-            self.events.push_back(Event::Cancel(dial));
-            self.dial_failed(cx, dial, DialError::TimedOut, census);
-        }
-    }
-
-    /// Begins the dials that are due and for which there is a place.
-    pub(crate) fn dial(&mut self, cx: &mut Cx, census: &impl Census) {
-        while !cx.stopping {
-            let room = self.room(cx, census);
-            let Some((goal, target)) = self.pick(cx, room) else { return };
-            let limits = cx.limits();
-            let dial = match target {
-                None => match goal {
-                    Goal::Connect(addr) => self.dials.begin_learned(addr, cx.now, limits),
-                    Goal::Resolve(_) => return,
-                },
-                Some(target) => {
-                    self.targets.trying(target, 1, cx.now);
-                    let dial = self.dials.begin_target(goal.clone(), target, cx.now, limits);
-                    if let Goal::Connect(addr) = goal
-                        && let Some(node_id) = linked_by_dial_to(addr, census)
-                    {
-                        self.dials.finish(dial);
-                        self.targets.linked(target, node_id);
-                        continue;
-                    }
-                    dial
-                }
-            };
-            self.request(dial, goal);
-        }
-    }
-
-    /// The next address that is due, and whose place there is.
-    fn pick(&mut self, cx: &mut Cx, room: book::Room) -> Option<(Goal, Option<TargetId>)> {
-        if let Some((_, target)) = self.targets.first_due().filter(|(at, _)| *at <= cx.now) {
-            let goal = match self.targets.addr(target) {
-                PeerAddr::Ip(addr) => Goal::Connect(addr),
-                name => Goal::Resolve(name),
-            };
-            return Some((goal, Some(target)));
-        }
-        if !self.dials.may_begin_learned(cx.now, cx.limits()) {
-            return None;
-        }
-        let addr = self.book.pick_due(cx.now, room, &mut cx.random)?;
-        self.book.dialing(addr);
-        Some((Goal::Connect(addr), None))
-    }
-
-    /// Asks the driver for it.
-    fn request(&mut self, dial: DialId, goal: Goal) {
-        self.counts.dials += u64::from(matches!(goal, Goal::Connect(_)));
-        self.events.push_back(match goal {
-            Goal::Connect(addr) | Goal::Resolve(PeerAddr::Ip(addr)) => Event::Dial { dial, addr },
-            Goal::Resolve(PeerAddr::Host { host, port }) => Event::Resolve { dial, host, port },
-        });
-    }
-
-    /// When there is something to do next, and what.
+    /// The next deadline, and what it is for.
     pub(crate) fn deadline(&self, cx: &Cx, census: &impl Census) -> Option<(Instant, Timer)> {
         if cx.stopping {
             return None;
         }
         let target = self.targets.first_due().map(|(at, _)| (at, Timer::Dial));
-        let free = self.dials.next_learned_at(cx.now, cx.limits()).filter(|_| self.book.has_due());
-        let learned = free.and_then(|free| {
-            let due = self.book.first_due(self.room_later(cx, census))?;
-            Some((due.max(free), Timer::Dial))
+        let allowed_at = self.dials.next_learned_at(cx.now, cx.limits()).filter(|_| self.book.has_waiting());
+        let learned = allowed_at.and_then(|allowed_at| {
+            let due = self.book.first_due(self.eligible(cx, census))?;
+            Some((due.max(allowed_at), Timer::Dial))
         });
         let connect = self.dials.deadline().map(|at| (at, Timer::Connect));
-        let chore = self.upkeep.deadline(self.chores(cx, census)).map(|at| (at, Timer::Upkeep));
-        [target, learned, connect, chore].into_iter().flatten().min()
+        let needed = self.tasks_needed(cx, census);
+        let maintenance = self.maintenance.deadline(needed).map(|at| (at, Timer::Maintenance));
+        [target, learned, connect, maintenance].into_iter().flatten().min()
     }
 
-    /// How full each bounded thing is.
+    /// How full each bounded collection is.
     pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 5] {
         [
-            (Capacity::DegreeHigh, self.accepted_degree(census)),
+            (Capacity::DegreeHigh, self.count_expendable(census)),
             (Capacity::Dials, self.dials.learned()),
             (Capacity::Book, self.book.len()),
             (Capacity::BookPerSource, self.book.most_per_source()),
@@ -377,7 +231,7 @@ impl Mesh {
         &self.counts
     }
 
-    /// Addresses known, of these linked now, and of these being dialed.
+    /// The number of learned addresses, of those whose node is linked, and of those being dialed.
     pub(crate) fn book_sizes(&self) -> (usize, usize, usize) {
         (self.book.len(), self.book.linked(), self.dials.learned())
     }
@@ -388,42 +242,30 @@ impl Mesh {
         self.dials.of(None)
     }
 
-    /// Whether an address of a peer without a key may be dialed when it is due.
+    /// Whether an address of a peer without a key may be dialed once it is due.
     #[cfg(test)]
     pub(crate) fn has_room_for_keyless(&self, cx: &Cx, census: &impl Census) -> bool {
-        self.room_later(cx, census).keyless
+        self.eligible(cx, census).keyless
     }
 
-    /// Addresses of others than `node_id` that are worth a dial.
+    /// The number of fresh addresses without those of `node_id`.
     #[cfg(test)]
     pub(crate) fn worth_dialing(&self, node_id: NodeId) -> usize {
-        self.book.fresh_but(node_id)
+        self.book.fresh_except(node_id)
     }
 
-    /// Compares the indexes with what they are indexes of.
+    /// Whether the indexes agree with what they index.
     pub(crate) fn is_consistent(&self) -> bool {
         self.dials.is_consistent() && self.book.is_consistent()
     }
 }
 
-/// The peer that is linked by our own dial to this address.
-fn linked_by_dial_to(addr: SocketAddr, census: &impl Census) -> Option<NodeId> {
-    let dialed = |dialed: Option<Dialed>| dialed.is_some_and(|dialed| dialed.addr == addr);
-    census.links().find(|link| link.linked && dialed(link.dialed))?.node_id
-}
-
-/// Where a record says that its peer listens.
+/// Where the peer of a record listens. For an unspecified IP address, the one from which the source sees the peer (SPEC
+/// 2.5.3).
 fn address_of(record: &PeerRecord) -> Option<SocketAddr> {
     let mut addr = record.listen_addr?;
     if addr.ip().is_unspecified() {
         addr.set_ip(record.remote_addr?.ip());
     }
     Some(addr)
-}
-
-/// The attempt failed before there was a connection.
-impl From<DialError> for Attempt {
-    fn from(reason: DialError) -> Self {
-        Self::Failed(reason)
-    }
 }

@@ -1,4 +1,4 @@
-//! The addresses that the user gave: dialed until they are linked, and again when the link is lost.
+//! The addresses that the user gave. Each is dialed until its node is linked, and again when that link ends.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -7,18 +7,17 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
-use super::admission::Stock;
 use super::backoff::Backoff;
-use super::book::Leaving;
-use super::event::{Attempt, Event, TargetNews};
+use super::degree::Connectivity;
+use super::event::{Disconnect, Event, LinkFailure, TargetNotice};
 use crate::model::{Instant, Limits, NodeId, PeerAddr, TargetId, uniform};
 use crate::wire::ByeCode;
 
-/// All of them, in the order given.
+/// The targets: the addresses that the user gave, in the order in which they were given.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     list: Vec<Target>,
-    /// Those that wait, the most urgent first: an index.
+    /// The targets that wait to be dialed, by when they are due. An index of `list`.
     due: BTreeSet<(Instant, TargetId)>,
 }
 
@@ -27,62 +26,65 @@ struct Target {
     addr: PeerAddr,
     state: State,
     backoff: Backoff,
-    /// What the user was told since it was last linked.
-    told: Option<Told>,
+    /// The last failure that the user was notified of since the target was linked.
+    notified: Option<FailureKind>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waiting {
-        next: Instant,
+        dial_at: Instant,
     },
-    /// So many resolutions, dials and greetings are under way, the first since then.
+    /// A round of attempts is under way: resolutions, dials and handshakes.
     Trying {
-        open: usize,
+        attempts: usize,
         since: Instant,
     },
     Linked(NodeId),
+    /// The address leads to this node itself.
     Own,
 }
 
+/// What a failure is to the user: the next one of the same kind is no news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum FailureKind {
     Unreachable,
     NotAChatNode,
     TurnedAway,
 }
 
 impl Targets {
-    /// Adds an address, to be dialed now; one that is there already and waits is dialed now, too. False: no room.
+    /// Adds an address, which is due at once. An address that is there already and waits becomes due at once. False:
+    /// there are `mesh.targets` others.
     pub(super) fn add(&mut self, addr: PeerAddr, now: Instant, limits: &Limits) -> bool {
         if let Some(index) = self.list.iter().position(|target| target.addr == addr) {
             if matches!(self.list[index].state, State::Waiting { .. }) {
-                self.list[index].told = None;
-                self.set(TargetId(index), State::Waiting { next: now });
+                self.list[index].notified = None;
+                self.set_state(TargetId(index), State::Waiting { dial_at: now });
             }
             return true;
         }
         let room = self.list.len() < limits.mesh.targets;
         if room {
-            let state = State::Waiting { next: now };
-            self.list.push(Target { addr, state, backoff: Backoff::default(), told: None });
+            let state = State::Waiting { dial_at: now };
+            self.list.push(Target { addr, state, backoff: Backoff::default(), notified: None });
             self.due.insert((now, TargetId(self.list.len() - 1)));
         }
         room
     }
 
-    /// Whether the user gave this very address.
+    /// Whether the user gave this IP address and port.
     pub(super) fn contains(&self, addr: SocketAddr) -> bool {
         self.list.iter().any(|target| target.addr == PeerAddr::Ip(addr))
     }
 
-    /// Whether one of them has not answered yet, and has not failed to either.
-    pub(super) fn is_awaited(&self) -> bool {
+    /// Whether the first round of attempts of a target is still to come or under way (SPEC 5.3.9).
+    pub(super) fn has_first_attempt_open(&self) -> bool {
         let open = |state| matches!(state, State::Waiting { .. } | State::Trying { .. });
-        self.list.iter().any(|target| open(target.state) && target.backoff.is_fresh())
+        self.list.iter().any(|target| open(target.state) && target.backoff.is_reset())
     }
 
-    /// The one that is due first.
+    /// The target that is due first, and when.
     pub(super) fn first_due(&self) -> Option<(Instant, TargetId)> {
         self.due.first().copied()
     }
@@ -91,119 +93,121 @@ impl Targets {
         self.list[id.0].addr.clone()
     }
 
-    /// Attempts begin, this many at once.
-    pub(super) fn trying(&mut self, id: TargetId, more: usize, now: Instant) {
+    /// So many more attempts begin.
+    pub(super) fn begin_attempts(&mut self, id: TargetId, more: usize, now: Instant) {
         let state = match self.list[id.0].state {
-            State::Trying { open, since } => State::Trying { open: open + more, since },
-            State::Waiting { .. } => State::Trying { open: more, since: now },
+            State::Trying { attempts, since } => State::Trying { attempts: attempts + more, since },
+            State::Waiting { .. } => State::Trying { attempts: more, since: now },
             other => other,
         };
-        self.set(id, state);
+        self.set_state(id, state);
     }
 
-    /// One attempt ended without a link; after the last of them the target waits. What to tell the user.
-    pub(super) fn ended(
+    /// An attempt failed. After the last one of the round, the target waits, until `earliest` at least. Returns what the
+    /// user is notified of.
+    pub(super) fn attempt_failed(
         &mut self,
         id: TargetId,
-        attempt: Attempt,
-        stock: Stock,
-        now: Instant,
+        failure: LinkFailure,
+        connectivity: Connectivity,
+        earliest: Instant,
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<Event> {
-        let State::Trying { open, since } = self.list[id.0].state else { return None };
-        if open > 1 {
-            self.set(id, State::Trying { open: open - 1, since });
+        let State::Trying { attempts, since } = self.list[id.0].state else { return None };
+        if attempts > 1 {
+            self.set_state(id, State::Trying { attempts: attempts - 1, since });
             return None;
         }
-        let full = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
-        let delay =
-            self.list[id.0].backoff.next(random, limits.mesh.backoff_min, ceiling(full, stock, limits));
-        // Counted from the beginning of the round, so that it comes up every `backoff_user`, however long a dial takes.
-        self.set(id, State::Waiting { next: (since + delay).max(now) });
-        self.tell(id, attempt)
+        let full = matches!(failure, LinkFailure::TurnedAway(ByeCode::Full));
+        let ceiling = backoff_ceiling(full, connectivity, limits);
+        let delay = self.list[id.0].backoff.next(random, limits.mesh.backoff_min, ceiling);
+        // The delay counts from the start of the round, so that a round begins every `backoff_user` at the latest,
+        // however long a dial takes.
+        self.set_state(id, State::Waiting { dial_at: (since + delay).max(earliest) });
+        self.notify_once(id, failure)
     }
 
-    fn tell(&mut self, id: TargetId, attempt: Attempt) -> Option<Event> {
-        let Target { addr, told, .. } = &mut self.list[id.0];
-        let news = match attempt {
-            Attempt::Failed(_) => Told::Unreachable,
-            Attempt::NotAChatNode => Told::NotAChatNode,
-            Attempt::TurnedAway(_) => Told::TurnedAway,
+    /// A failure that the user is notified of, unless the last notice was of the same kind.
+    fn notify_once(&mut self, id: TargetId, failure: LinkFailure) -> Option<Event> {
+        let Target { addr, notified, .. } = &mut self.list[id.0];
+        let kind = match failure {
+            LinkFailure::Dial(_) => FailureKind::Unreachable,
+            LinkFailure::NotAChatNode => FailureKind::NotAChatNode,
+            LinkFailure::TurnedAway(_) => FailureKind::TurnedAway,
         };
-        let fresh = *told != Some(news);
-        *told = Some(news);
-        fresh.then(|| Event::Target { target: addr.clone(), news: TargetNews::Failed(attempt) })
+        let news = *notified != Some(kind);
+        *notified = Some(kind);
+        news.then(|| Event::Target { target: addr.clone(), notice: TargetNotice::Failed(failure) })
     }
 
-    /// This peer answers at the target, or listens there by its own word.
+    /// A dial of the target reached this node, which is linked.
     pub(super) fn linked(&mut self, id: TargetId, node_id: NodeId) {
         if self.list[id.0].state != State::Own {
-            self.list[id.0].told = None;
-            self.set(id, State::Linked(node_id));
+            self.list[id.0].notified = None;
+            self.set_state(id, State::Linked(node_id));
         }
     }
 
-    /// The target is this node. What to tell the user.
-    pub(super) fn own(&mut self, id: TargetId) -> Option<Event> {
-        let fresh = self.list[id.0].state != State::Own;
-        self.set(id, State::Own);
-        fresh.then(|| Event::Target { target: self.addr(id), news: TargetNews::IsSelf })
+    /// The target leads to this node itself. Returns what the user is notified of.
+    pub(super) fn set_own(&mut self, id: TargetId) -> Option<Event> {
+        let news = self.list[id.0].state != State::Own;
+        self.set_state(id, State::Own);
+        news.then(|| Event::Target { target: self.addr(id), notice: TargetNotice::IsSelf })
     }
 
-    /// Whether a dial of ours to one of them has reached this node, which is here.
+    /// Whether this linked peer was reached at a target.
     pub(super) fn is_linked(&self, node_id: NodeId) -> bool {
         self.list.iter().any(|target| target.state == State::Linked(node_id))
     }
 
-    /// A peer is gone: what was linked to it is dialed again.
-    pub(super) fn left(
+    /// A link ended. The targets where its peer was reached wait for their next dial.
+    pub(super) fn disconnected(
         &mut self,
-        node_id: NodeId,
-        leaving: Leaving,
-        stock: Stock,
+        gone: &Disconnect,
+        connectivity: Connectivity,
         random: &mut impl Rng,
         limits: &Limits,
     ) {
         for index in 0..self.list.len() {
             let target = &mut self.list[index];
-            if target.state == State::Linked(node_id) {
-                if leaving.lasted >= limits.mesh.backoff_reset && !leaving.full {
+            if target.state == State::Linked(gone.node_id) {
+                if gone.lasted >= limits.mesh.backoff_reset && !gone.full {
                     target.backoff.reset();
                 }
-                let ceiling = ceiling(leaving.full, stock, limits);
+                let ceiling = backoff_ceiling(gone.full, connectivity, limits);
                 let delay = target.backoff.next(random, limits.mesh.backoff_min, ceiling);
-                self.set(TargetId(index), State::Waiting { next: leaving.again + delay });
+                self.set_state(TargetId(index), State::Waiting { dial_at: gone.redial_after + delay });
             }
         }
     }
 
-    /// There are too few links: none waits for longer than that allows.
-    pub(super) fn hurry(&mut self, now: Instant, random: &mut impl Rng, limits: &Limits) {
+    /// The node has too few links. Targets that wait for longer than `mesh.backoff_user` are dialed sooner.
+    pub(super) fn shorten_waits(&mut self, now: Instant, random: &mut impl Rng, limits: &Limits) {
         for index in 0..self.list.len() {
-            if let State::Waiting { next } = self.list[index].state
-                && next > now + limits.mesh.backoff_user
+            if let State::Waiting { dial_at } = self.list[index].state
+                && dial_at > now + limits.mesh.backoff_user
             {
-                let next = now + uniform(random, limits.mesh.backoff_user);
-                self.set(TargetId(index), State::Waiting { next });
+                let dial_at = now + uniform(random, limits.mesh.backoff_user);
+                self.set_state(TargetId(index), State::Waiting { dial_at });
             }
         }
     }
 
-    fn set(&mut self, id: TargetId, state: State) {
+    fn set_state(&mut self, id: TargetId, state: State) {
         let target = &mut self.list[id.0];
-        if let State::Waiting { next } = target.state {
-            self.due.remove(&(next, id));
+        if let State::Waiting { dial_at } = target.state {
+            self.due.remove(&(dial_at, id));
         }
         target.state = state;
-        if let State::Waiting { next } = state {
-            self.due.insert((next, id));
+        if let State::Waiting { dial_at } = state {
+            self.due.insert((dial_at, id));
         }
     }
 }
 
-/// The longest wait for an address that the user gave. It is as for a learned one where the node there is full and we
-/// have links of our own enough: a node that all others were given has places for a few of them.
-fn ceiling(full: bool, stock: Stock, limits: &Limits) -> Duration {
-    if full && !stock.few_dialed { limits.mesh.backoff_max } else { limits.mesh.backoff_user }
+/// Where the backoff of a target stops (SPEC 5.11.4, 5.11.5). The longer ceiling applies where the node there is full and
+/// this node has enough outbound links: a node whose address was given to all others has slots for a few of them.
+fn backoff_ceiling(full: bool, connectivity: Connectivity, limits: &Limits) -> Duration {
+    if full && !connectivity.lacks_outbound { limits.mesh.backoff_max } else { limits.mesh.backoff_user }
 }

@@ -1,38 +1,39 @@
-//! What the mesh sees of the connections.
+//! What a machine sees of the connections, which another machine owns.
 
 use core::net::IpAddr;
 
 use super::{ConnId, Dialed, Instant, Limits, NodeId};
 
-/// One connection, for decisions about whom to hold.
+/// One connection, for decisions about which nodes to link with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkView {
     pub(crate) conn: ConnId,
     /// The other end.
     pub(crate) ip: IpAddr,
-    /// This node's own dial; none: the peer dialed.
+    /// What this node dialed. None: the connection is inbound.
     pub(crate) dialed: Option<Dialed>,
     /// The id that the peer's `JOIN` claims.
     pub(crate) node_id: Option<NodeId>,
-    /// Its `JOIN` says that it has a key.
-    pub(crate) says_key: bool,
-    /// It has proven its key.
+    /// The peer's `JOIN` has a key.
+    pub(crate) claims_key: bool,
+    /// The peer has proven its key.
     pub(crate) keyed: bool,
-    /// It may yet become a peer's link.
+    /// The handshake is not over.
     pub(crate) greeting: bool,
-    /// It is a peer's link now, since then.
+    /// The connection is a peer's link.
     pub(crate) linked: bool,
+    /// When it became a peer's link.
     pub(crate) linked_since: Option<Instant>,
-    /// How many links the peer has by its own word.
-    pub(crate) told_degree: usize,
+    /// How many links the peer says it has, by `JOIN` or `LINKS`.
+    pub(crate) advertised_degree: usize,
 }
 
-/// The connections and the peers linked.
+/// The connections and the linked peers.
 pub(crate) trait Census {
-    /// All connections, in the order of their numbers.
+    /// All connections, in ascending order of their ids.
     fn links(&self) -> impl Iterator<Item = LinkView>;
 
-    /// The active connections of the peers with a key, in the order of their ids.
+    /// The active link of each neighbour, in ascending order of the neighbours' ids.
     fn neighbours(&self) -> impl Iterator<Item = LinkView>;
 
     /// One connection.
@@ -41,14 +42,15 @@ pub(crate) trait Census {
     /// Whether this peer is linked.
     fn is_linked(&self, node_id: NodeId) -> bool;
 
-    /// How many peers with a key are linked.
+    /// The number of neighbours: linked peers with a key.
     fn degree(&self) -> usize;
 
-    /// Connection slots of peers that are taken: a version 1 peer may take two.
+    /// The number of connection slots in use. A version 1 peer may use two.
     fn slots_taken(&self) -> usize;
 
-    /// Whether one more link to a peer without a key, which costs nothing to be, leaves `kept` slots, one for each with a
-    /// key that there may be, and one for a newcomer that takes the place of another.
+    /// Whether there is a slot for one more link to a peer without a key. Such peers cost an attacker nothing, so they
+    /// leave free: `kept` slots, one slot for each peer with a key up to `degree_high`, and one for a newcomer that
+    /// replaces another peer (SPEC 5.2.2, 5.2.3).
     fn has_slot_for_keyless(&self, kept: usize, limits: &Limits) -> bool {
         let keyless = self.slots_taken() - self.degree();
         let keyed = limits.mesh.degree_high.max(self.degree());
@@ -56,24 +58,25 @@ pub(crate) trait Census {
     }
 }
 
-/// Who sent `PEERS`.
+/// The node that sent `PEERS`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Teller {
+pub(crate) struct PeersSource {
     pub(crate) conn: ConnId,
-    /// The peer, or a random id for a node that sends us elsewhere: it is no peer, and uses up no peer's share of the book.
+    /// The peer. For a node that turns this one away, it is a random id: that node is no peer, and uses up no peer's share
+    /// of the address book.
     pub(crate) node_id: NodeId,
     pub(crate) ip: IpAddr,
-    /// Whether we dialed it.
+    /// Whether this node dialed it.
     pub(crate) dialed: bool,
-    /// Whether it is the first `PEERS` there: it lists who is linked, a later one names newcomers.
+    /// Whether this is the first `PEERS` on the connection. That one lists linked peers; a later one names newcomers.
     pub(crate) first: bool,
 }
 
-/// Who sent a frame of the conversation.
+/// The neighbour that sent a frame of the conversation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sender {
     pub(crate) conn: ConnId,
     pub(crate) peer: NodeId,
-    /// It sends from beyond this machine, so that rates apply.
+    /// It is on another machine, so that rates apply.
     pub(crate) rated: bool,
 }

@@ -22,7 +22,7 @@ mod time;
 
 pub use addr::{PeerAddr, PeerAddrError};
 pub use capacity::Capacity;
-pub(crate) use census::{Census, LinkView, Sender, Teller};
+pub(crate) use census::{Census, LinkView, PeersSource, Sender};
 pub use config::Config;
 pub(crate) use cx::{Cx, Moment};
 pub(crate) use dial::Dialed;

@@ -24,13 +24,17 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
         Event::Resolve { dial, host, port } => Action::Resolve { dial, host, port },
         Event::Dial { dial, addr } => Action::Dial { dial, addr },
         Event::Cancel(dial) => Action::CancelDial { dial },
-        Event::Target { target, news } => Action::Notice(match news {
-            mesh::TargetNews::IsSelf => Notice::IsSelf { target },
-            mesh::TargetNews::Failed(mesh::Attempt::Failed(reason)) => Notice::Unreachable { target, reason },
-            mesh::TargetNews::Failed(mesh::Attempt::NotAChatNode) => Notice::NotAChatNode { target },
-            mesh::TargetNews::Failed(mesh::Attempt::TurnedAway(code)) => Notice::TurnedAway { target, code },
+        Event::Target { target, notice } => Action::Notice(match notice {
+            mesh::TargetNotice::IsSelf => Notice::IsSelf { target },
+            mesh::TargetNotice::Failed(mesh::LinkFailure::Dial(reason)) => {
+                Notice::Unreachable { target, reason }
+            }
+            mesh::TargetNotice::Failed(mesh::LinkFailure::NotAChatNode) => Notice::NotAChatNode { target },
+            mesh::TargetNotice::Failed(mesh::LinkFailure::TurnedAway(code)) => {
+                Notice::TurnedAway { target, code }
+            }
         }),
-        Event::Trim(_) | Event::TellPeers { .. } => return None,
+        Event::Trim(_) | Event::SendPeers { .. } => return None,
     })
 }
 
@@ -61,25 +65,25 @@ impl From<conns::Refusal> for CommandError {
     }
 }
 
-impl From<conns::Outcome> for mesh::Attempt {
+impl From<conns::Outcome> for mesh::LinkFailure {
     fn from(outcome: conns::Outcome) -> Self {
         match outcome {
-            conns::Outcome::Failed => Self::Failed(crate::model::DialError::Other),
+            conns::Outcome::Failed => Self::Dial(crate::model::DialError::Other),
             conns::Outcome::NotAChatNode => Self::NotAChatNode,
             conns::Outcome::TurnedAway(code) => Self::TurnedAway(code),
         }
     }
 }
 
-impl From<&conns::Lost> for mesh::Departure {
+impl From<&conns::Lost> for mesh::Disconnect {
     fn from(lost: &conns::Lost) -> Self {
         Self {
             node_id: lost.node_id,
             ip: lost.remote.ip(),
-            again: lost.again,
+            redial_after: lost.again,
             lasted: lost.lasted,
             full: lost.is_full(),
-            broke: lost.is_violation(),
+            violation: lost.is_violation(),
         }
     }
 }
@@ -158,7 +162,7 @@ impl From<mesh::Timer> for TimerKind {
     fn from(timer: mesh::Timer) -> Self {
         match timer {
             mesh::Timer::Dial => Self::Dial,
-            mesh::Timer::Upkeep => Self::Upkeep,
+            mesh::Timer::Maintenance => Self::Upkeep,
             mesh::Timer::Connect => Self::Connect,
         }
     }

@@ -1,15 +1,17 @@
-//! What can be seen of the book from outside.
+//! How full the book is, and whether its indexes are right.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use super::{Book, State};
-impl Book {
-    /// Addresses in it.
+use super::AddressBook;
+use super::entry::State;
+
+impl AddressBook {
+    /// The number of addresses.
     pub(in crate::mesh) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// The most of them that are from one source.
+    /// The number of addresses of the source that has most.
     pub(in crate::mesh) fn most_per_source(&self) -> usize {
         let mut sources = BTreeMap::<_, usize>::new();
         for source in self.entries.values().filter_map(|entry| entry.source) {
@@ -18,12 +20,12 @@ impl Book {
         sources.into_values().max().unwrap_or(0)
     }
 
-    /// Addresses in it that are linked now.
+    /// The number of addresses whose node is linked.
     pub(in crate::mesh) fn linked(&self) -> usize {
         self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_))).count()
     }
 
-    /// Compares the indexes with what they are indexes of.
+    /// Whether the indexes agree with what they index.
     pub(in crate::mesh) fn is_consistent(&self) -> bool {
         let waiting = self.entries.iter().filter_map(|(addr, entry)| entry.due(*addr));
         waiting.collect::<BTreeSet<_>>() == self.due

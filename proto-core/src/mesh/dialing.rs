@@ -1,0 +1,177 @@
+//! Dials: which one begins when, and what follows from how it ended (SPEC 5.3, 5.11).
+
+use core::net::SocketAddr;
+
+use super::Mesh;
+use super::book::Eligible;
+use super::dials::{Dial, DialStep};
+use super::event::{Event, LinkFailure};
+use crate::model::{
+    Census, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr, TargetId,
+};
+use crate::wire::ByeCode;
+
+impl Mesh {
+    /// Begins the dials that are due and allowed.
+    pub(crate) fn dial(&mut self, cx: &mut Cx, census: &impl Census) {
+        while !cx.stopping {
+            let eligible = self.eligible_now(cx, census);
+            let Some((step, target)) = self.pick(cx, eligible) else { return };
+            let limits = cx.limits();
+            let dial = match target {
+                None => match step {
+                    DialStep::Connect(addr) => self.dials.begin_learned(addr, cx.now, limits),
+                    DialStep::Resolve(_) => return,
+                },
+                Some(target) => {
+                    self.targets.begin_attempts(target, 1, cx.now);
+                    let dial = self.dials.begin_target(step.clone(), target, cx.now, limits);
+                    if let DialStep::Connect(addr) = step
+                        && let Some(node_id) = peer_reached_at(addr, census)
+                    {
+                        self.dials.finish(dial);
+                        self.targets.linked(target, node_id);
+                        continue;
+                    }
+                    dial
+                }
+            };
+            self.request(dial, step);
+        }
+    }
+
+    /// The next address that is due: a target, else an eligible learned address.
+    fn pick(&mut self, cx: &mut Cx, eligible: Eligible) -> Option<(DialStep, Option<TargetId>)> {
+        if let Some((_, target)) = self.targets.first_due().filter(|(at, _)| *at <= cx.now) {
+            let step = match self.targets.addr(target) {
+                PeerAddr::Ip(addr) => DialStep::Connect(addr),
+                host => DialStep::Resolve(host),
+            };
+            return Some((step, Some(target)));
+        }
+        if !self.dials.may_begin_learned(cx.now, cx.limits()) {
+            return None;
+        }
+        let addr = self.book.pick_due(cx.now, eligible, &mut cx.random)?;
+        self.book.dialing(addr);
+        Some((DialStep::Connect(addr), None))
+    }
+
+    /// Asks the driver for a resolution or a dial.
+    pub(super) fn request(&mut self, dial: DialId, step: DialStep) {
+        self.counts.dials += u64::from(matches!(step, DialStep::Connect(_)));
+        self.events.push_back(match step {
+            DialStep::Connect(addr) | DialStep::Resolve(PeerAddr::Ip(addr)) => Event::Dial { dial, addr },
+            DialStep::Resolve(PeerAddr::Host { host, port }) => Event::Resolve { dial, host, port },
+        });
+    }
+
+    /// A host name that the user gave was resolved. The first [`MAX_RESOLVED`] addresses are dialed at once; the first
+    /// that answers becomes the link.
+    pub(crate) fn resolved(&mut self, cx: &mut Cx, dial: DialId, addrs: &[SocketAddr], census: &impl Census) {
+        let Some(Dial { target: Some(target), .. }) = self.dials.finish(dial) else { return };
+        let addrs = &addrs[..addrs.len().min(MAX_RESOLVED)];
+        self.targets.begin_attempts(target, addrs.len(), cx.now);
+        for addr in addrs {
+            let step = DialStep::Connect(*addr);
+            let dial = self.dials.begin_target(step.clone(), target, cx.now, cx.limits());
+            self.request(dial, step);
+        }
+        // The resolution was an attempt of its own, which is over.
+        self.target_failed(cx, target, DialError::NotResolved.into(), cx.now, census);
+    }
+
+    /// A dial is connected. Returns where it leads. None: the dial was given up.
+    pub(crate) fn connected(&mut self, dial: DialId) -> Option<Dialed> {
+        match self.dials.finish(dial)? {
+            Dial { step: DialStep::Connect(addr), target, .. } => Some(Dialed { addr, target }),
+            Dial { step: DialStep::Resolve(_), .. } => None,
+        }
+    }
+
+    /// A resolution or a dial failed.
+    pub(crate) fn dial_failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
+        let Some(Dial { step, target, .. }) = self.dials.finish(dial) else { return };
+        self.counts.dials_failed += 1;
+        match (step, target) {
+            (_, Some(target)) => self.target_failed(cx, target, reason.into(), cx.now, census),
+            (DialStep::Connect(addr), None) => {
+                self.not_linked(cx, Dialed { addr, target: None }, reason.into(), cx.now, census);
+            }
+            (DialStep::Resolve(_), None) => {}
+        }
+    }
+
+    /// A dial brought no link. The next attempt comes at `earliest` or later.
+    pub(crate) fn not_linked(
+        &mut self,
+        cx: &mut Cx,
+        dialed: Dialed,
+        failure: LinkFailure,
+        earliest: Instant,
+        census: &impl Census,
+    ) {
+        match dialed.target {
+            Some(target) => self.target_failed(cx, target, failure, earliest, census),
+            None => {
+                let answered = matches!(failure, LinkFailure::TurnedAway(ByeCode::Full));
+                let Cx { random, config, .. } = cx;
+                let degree = census.degree();
+                self.book.failed(dialed.addr, answered, degree, earliest, random, &config.limits);
+            }
+        }
+    }
+
+    fn target_failed(
+        &mut self,
+        cx: &mut Cx,
+        target: TargetId,
+        failure: LinkFailure,
+        earliest: Instant,
+        census: &impl Census,
+    ) {
+        let connectivity = self.connectivity(cx, census);
+        let Cx { random, config, .. } = cx;
+        let limits = &config.limits;
+        let notice = self.targets.attempt_failed(target, failure, connectivity, earliest, random, limits);
+        self.events.extend(notice);
+    }
+
+    /// A dial reached this node, which is linked.
+    pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
+        match dialed.target {
+            Some(target) => self.targets.linked(target, node_id),
+            None => self.book.reached(dialed.addr, node_id, cx.now),
+        }
+    }
+
+    /// A dial reached this node itself.
+    pub(crate) fn reached_ourselves(&mut self, dialed: Dialed) {
+        match dialed.target {
+            Some(target) => self.events.extend(self.targets.set_own(target)),
+            None => self.book.set_own(dialed.addr),
+        }
+    }
+
+    /// Gives up the dials of this target. With `None`, all dials.
+    pub(crate) fn cancel(&mut self, target: Option<TargetId>) {
+        for dial in self.dials.of(target) {
+            self.dials.finish(dial);
+            self.events.push_back(Event::Cancel(dial));
+        }
+    }
+
+    /// Gives up the dials that have timed out, which have failed.
+    pub(crate) fn timeout(&mut self, cx: &mut Cx, census: &impl Census) {
+        while let Some(dial) = self.dials.timed_out(cx.now) {
+            self.events.push_back(Event::Cancel(dial));
+            self.dial_failed(cx, dial, DialError::TimedOut, census);
+        }
+    }
+}
+
+/// The linked peer that a dial of this address reached.
+fn peer_reached_at(addr: SocketAddr, census: &impl Census) -> Option<NodeId> {
+    let leads_there = |dialed: Option<Dialed>| dialed.is_some_and(|dialed| dialed.addr == addr);
+    census.links().find(|link| link.linked && leads_there(link.dialed))?.node_id
+}
