@@ -14,8 +14,8 @@ enum Class {
     Unusable,
 }
 
-/// Whether an address may be dialed that a peer at `source` advertises (SPEC 5.9). The port is 1024 or above. An address
-/// that is not global has the class of the source, or the source is on this machine.
+/// Whether an address may be dialed that a peer at `source` advertises (SPEC 5.9). The port is 1024 or above. An
+/// address that is not global has the class of the source, or the source is on this machine.
 pub(super) fn is_credible(source: IpAddr, addr: SocketAddr) -> bool {
     let source = class(source);
     let credible = match class(addr.ip()) {

@@ -34,8 +34,8 @@ pub(crate) enum Screening {
 }
 
 impl Mesh {
-    /// Decides about a newcomer whose handshake is done. `full_mesh`: as far as this node knows, all neighbours are linked
-    /// to each other and to no other node.
+    /// Decides about a newcomer whose handshake is done. `full_mesh`: as far as this node knows, all neighbours are
+    /// linked to each other and to no other node.
     pub(crate) fn receive(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         if self.is_banned(cx, conn, census) {
             return Verdict::Banned;
@@ -114,9 +114,9 @@ impl Mesh {
         self.expendable(census).count()
     }
 
-    /// Slots that are kept free of newcomers other than this one (SPEC 5.5.1): for the dials under way, and for the dials to
-    /// come while the node lacks outbound links and knows fresh addresses. So an attacker that dials in, however often,
-    /// cannot be the node's only company.
+    /// Slots that are kept free of newcomers other than this one (SPEC 5.5.1): for the dials under way, and for the
+    /// dials to come while the node lacks outbound links and knows fresh addresses. So an attacker that dials in,
+    /// however often, cannot be the node's only company.
     fn slots_kept(&self, cx: &Cx, newcomer: NodeId, census: &impl Census) -> usize {
         let is_another = |node_id: NodeId| node_id != newcomer && !census.is_linked(node_id);
         let dials = self.nodes_being_dialed().filter(|node_id| node_id.is_none_or(is_another)).count();
@@ -129,9 +129,9 @@ impl Mesh {
 
     /// The link that makes room for an inbound newcomer when all slots are taken (SPEC 5.4.2 to 5.4.5).
     ///
-    /// For a newcomer without links, and for any newcomer in a full mesh, it is the youngest expendable link. A full mesh
-    /// gains more from a link out of it. For a newcomer with few links, it is the youngest expendable link whose peer has
-    /// more links than it needs.
+    /// For a newcomer without links, and for any newcomer in a full mesh, it is the youngest expendable link. A full
+    /// mesh gains more from a link out of it. For a newcomer with few links, it is the youngest expendable link whose
+    /// peer has more links than it needs.
     fn link_to_replace(
         &self,
         cx: &Cx,
@@ -163,8 +163,8 @@ impl Mesh {
         links.max_by_key(|link| (link.linked_since, link.conn)).map(|link| link.conn)
     }
 
-    /// The links that may be closed for others: inbound ones to peers with a key that were not reached at an address that
-    /// the user gave (SPEC 5.4).
+    /// The links that may be closed for others: inbound ones to peers with a key that were not reached at an address
+    /// that the user gave (SPEC 5.4).
     fn expendable(&self, census: &impl Census) -> impl Iterator<Item = LinkView> {
         let inbound = census.neighbours().filter(|link| link.dialed.is_none());
         inbound.filter(|link| link.node_id.is_none_or(|node_id| !self.targets.is_linked(node_id)))

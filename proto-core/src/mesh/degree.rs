@@ -41,8 +41,8 @@ impl Mesh {
         debug_assert_eq!(outbound, count_outbound(census));
         let has_slot = census.slots_taken() + pending < limits.conns.slots;
         let degree = census.degree();
-        // Addresses of peers without a key do not count here: anybody can advertise any number of them, and they must not
-        // keep other addresses from being dialed.
+        // Addresses of peers without a key do not count here: anybody can advertise any number of them, and they must
+        // not keep other addresses from being dialed.
         let under_way = self.nodes_being_dialed().count() + in_handshake;
         let wanted = degree + under_way < self.degree_to_dial_for(degree, limits)
             || outbound + under_way < limits.mesh.degree_outbound;
@@ -58,7 +58,8 @@ impl Mesh {
         degree + self.book.fresh() > limits.mesh.degree_high
     }
 
-    /// The degree up to which learned addresses are dialed (SPEC 5.3.1). In a small network, that is a link to every node.
+    /// The degree up to which learned addresses are dialed (SPEC 5.3.1). In a small network, that is a link to every
+    /// node.
     fn degree_to_dial_for(&self, degree: usize, limits: &Limits) -> usize {
         if self.is_large_network(degree, limits) {
             limits.mesh.degree_target

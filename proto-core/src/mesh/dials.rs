@@ -42,8 +42,8 @@ impl Dials {
         }
     }
 
-    /// Whether a learned address may be dialed now. Ask before choosing an address: a choice draws random numbers, and a
-    /// choice that is not used would change what follows.
+    /// Whether a learned address may be dialed now. Ask before choosing an address: a choice draws random numbers, and
+    /// a choice that is not used would change what follows.
     pub(super) fn may_begin_learned(&self, now: Instant, limits: &Limits) -> bool {
         self.has_room(limits) && self.rate.next_at(now) <= now
     }

@@ -145,8 +145,8 @@ impl Mesh {
         }
     }
 
-    /// Dials an address where it is unknown if a node is there, whatever the degree (SPEC 5.7). So two parts of a network
-    /// that were separated find each other, even when both have links enough.
+    /// Dials an address where it is unknown if a node is there, whatever the degree (SPEC 5.7). So two parts of a
+    /// network that were separated find each other, even when both have links enough.
     fn explore(&mut self, cx: &mut Cx) {
         let Cx { now, random, config, .. } = cx;
         let limits = &config.limits;

@@ -40,8 +40,8 @@ use crate::wire::PeerRecord;
 pub(crate) use admission::{Screening, Verdict};
 pub(crate) use event::{Counts, Disconnect, Event, LinkFailure, TargetNotice};
 
-/// How long a linked node waits before it dials a newcomer, which most likely dials first: from this to twice this (SPEC
-/// 5.3.8).
+/// How long a linked node waits before it dials a newcomer, which most likely dials first: from this to twice this
+/// (SPEC 5.3.8).
 const NEWCOMER_DELAY: Duration = Duration::from_millis(250);
 
 /// The nodes that a node knows, and those that it links with.
@@ -118,8 +118,8 @@ impl Mesh {
         }
     }
 
-    /// Takes an advertised address into the address book, due at `dial_at`. False: it is no news, not credible, one that
-    /// the user gave, or beyond the limits.
+    /// Takes an advertised address into the address book, due at `dial_at`. False: it is no news, not credible, one
+    /// that the user gave, or beyond the limits.
     fn learn(
         &mut self,
         cx: &Cx,
@@ -149,8 +149,8 @@ impl Mesh {
         self.learning.remove(&conn);
     }
 
-    /// A sample of found addresses to send this newcomer. It is empty for a newcomer without a key, which is told linked
-    /// peers only.
+    /// A sample of found addresses to send this newcomer. It is empty for a newcomer without a key, which is told
+    /// linked peers only.
     pub(crate) fn sample_for(&self, cx: &mut Cx, newcomer: NodeId) -> Vec<(SocketAddr, NodeId)> {
         if !newcomer.is_of_key() {
             return Vec::new();

@@ -103,8 +103,8 @@ impl Targets {
         self.set_state(id, state);
     }
 
-    /// An attempt failed. After the last one of the round, the target waits, until `earliest` at least. Returns what the
-    /// user is notified of.
+    /// An attempt failed. After the last one of the round, the target waits, until `earliest` at least. Returns what
+    /// the user is notified of.
     pub(super) fn attempt_failed(
         &mut self,
         id: TargetId,
@@ -206,8 +206,8 @@ impl Targets {
     }
 }
 
-/// Where the backoff of a target stops (SPEC 5.11.4, 5.11.5). The longer ceiling applies where the node there is full and
-/// this node has enough outbound links: a node whose address was given to all others has slots for a few of them.
+/// Where the backoff of a target stops (SPEC 5.11.4, 5.11.5). The longer ceiling applies where the node there is full
+/// and this node has enough outbound links: a node whose address was given to all others has slots for a few of them.
 fn backoff_ceiling(full: bool, connectivity: Connectivity, limits: &Limits) -> Duration {
     if full && !connectivity.lacks_outbound { limits.mesh.backoff_max } else { limits.mesh.backoff_user }
 }

@@ -26,8 +26,8 @@ impl AddressBook {
     ///   be true.
     ///
     /// Of the advertised ones, those from peers that this node dialed come first. In three turns of four, an address
-    /// where a dial failed gives way to others. Chance decides the rest, so that nobody chooses this node's neighbours by
-    /// advertising addresses first.
+    /// where a dial failed gives way to others. Chance decides the rest, so that nobody chooses this node's neighbours
+    /// by advertising addresses first.
     pub(in crate::mesh) fn pick_due(
         &self,
         now: Instant,
@@ -44,7 +44,8 @@ impl AddressBook {
         let only_from_dialed = has_from_dialed || !eligible.from_inbound;
         let advertised = due(if only_from_dialed { Kind::FromDialed } else { Kind::FromInbound });
         let found = due(Kind::Found);
-        // Draw no random number where there is nothing to choose: a choice without a result must not change what follows.
+        // Draw no random number where there is nothing to choose: a choice without a result must not change what
+        // follows.
         if found.clone().chain(advertised.clone()).next().is_none() {
             return keyless;
         }
