@@ -1,4 +1,4 @@
-//! Lines to frames.
+//! Reading lines as frames.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -13,20 +13,24 @@ use super::{
 };
 use crate::model::{EntryId, MAX_NUMBER, Name, NodeId, Sealed, Signature};
 
-/// What a line is.
+/// What a line is, if it is not malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
     /// A frame.
     Frame(Frame<'a>),
-    /// Nothing: to be skipped, but a sign of life.
+    /// A blank line. It is skipped, but shows that the peer is alive (SPEC 1.1.3).
     Blank,
-    /// A frame of a type that nobody here knows, perhaps of a later version: to be skipped.
+    /// A frame of an unknown type, perhaps of a later version. It is skipped (SPEC 1.3.2).
     Unknown,
 }
 
-/// Reads a line that [`LineReader`](super::LineReader) cut: `TYPE|payload`, the type in capital letters.
+/// Reads a line from a [`LineReader`](super::LineReader) as a frame: `TYPE|payload` (SPEC section 11).
 ///
-/// Of `PEERS` the first `peers_read` entries are read, and what follows is passed over unseen.
+/// Of `PEERS`, the first `peers_read` entries are read, and the rest is ignored unseen. Signatures are read but not
+/// verified. The [module](super) has an example.
+///
+/// # Errors
+/// [`FrameError`], if the line is malformed: not UTF-8, or of a known type with a payload that cannot be read.
 #[inline]
 pub fn parse(line: Line<'_>, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
     let Line::Text(line) = line else {
@@ -34,11 +38,11 @@ pub fn parse(line: Line<'_>, peers_read: usize) -> Result<Parsed<'_>, FrameError
     };
     match line.strip_prefix("MSG|") {
         Some(text) => msg(text),
-        None => any(line, peers_read),
+        None => parse_any(line, peers_read),
     }
 }
 
-fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
+fn parse_any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
     let line = line.trim_end_matches('\r');
     let (kind, payload) = match line.split_once('|') {
         Some((kind, payload)) => (kind, Some(payload)),
@@ -65,7 +69,7 @@ fn any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
     Ok(Parsed::Frame(frame))
 }
 
-/// The text's last `\r`s belong to the line's end, so that every text that is read can be written.
+/// Reads `MSG`. Each `\r` at the end of the text belongs to the line's end (SPEC 1.1.2).
 fn msg(text: &str) -> Result<Parsed<'_>, FrameError> {
     match text.trim_end_matches('\r') {
         "" => Err(FrameError::NoPayload),
@@ -84,7 +88,7 @@ fn chat(payload: &str) -> Result<Sealed<'_>, FrameError> {
     Ok(Sealed { signature: Signature::new(signature).ok_or(FrameError::Base64)?, json })
 }
 
-/// Ids separated by `;`. More of them than a frame may have are malformed.
+/// Reads ids separated by `;`. More than `most` are malformed.
 fn ids<T>(payload: &str, most: usize, id: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, FrameError> {
     let mut ids = Vec::new();
     for text in payload.split(';') {
@@ -106,7 +110,7 @@ fn links(payload: &str) -> Result<Vec<NodeId>, FrameError> {
     })
 }
 
-/// The parent is optional: what stands behind it is for later versions.
+/// Reads `TREE`. The parent is optional, and what follows it is for later versions (SPEC 8.3.6).
 fn tree(payload: &str) -> Option<TreeClaim> {
     let mut fields = payload.split(';');
     let root = fields.next()?.parse().ok()?;
@@ -130,7 +134,8 @@ fn join(payload: &str) -> Result<Join, FrameError> {
     })
 }
 
-/// None where the object does not say `v`, or one before 2: then `nonce` and `links` mean nothing.
+/// Reads the members of version 2. None: the object has no `v`, or one below 2. Its other members are not looked at
+/// then.
 fn hello(object: &Object<'_>) -> Result<Option<Hello>, FrameError> {
     let Some(version) = number(&object.v)?.filter(|version| *version >= 2) else {
         return Ok(None);
@@ -146,8 +151,8 @@ fn hello(object: &Object<'_>) -> Result<Option<Hello>, FrameError> {
     }))
 }
 
-/// Values that follow each other, with any `;` and white space between: version 1 nodes leave a `;` inside a string
-/// as it is, so that the payload cannot be split first.
+/// Reads objects with any number of `;` and white space between them. The payload cannot be split at each `;` first,
+/// because version 1 nodes write a `;` inside a string as it is.
 fn peers(mut payload: &str, peers_read: usize) -> Result<Vec<PeerRecord>, FrameError> {
     let mut records = Vec::new();
     while records.len() < peers_read {
@@ -162,7 +167,8 @@ fn peers(mut payload: &str, peers_read: usize) -> Result<Vec<PeerRecord>, FrameE
     Ok(records)
 }
 
-/// An id or address that cannot be read is none: the other entries are still of use.
+/// Reads an entry of `PEERS`. An id or address that cannot be read counts as absent, so that the other entries are
+/// still of use (SPEC 2.3.4, 2.5.1).
 fn peer(object: &Object<'_>) -> Result<PeerRecord, FrameError> {
     Ok(PeerRecord {
         node_id: string(&object.node_id)?.and_then(|id| id.parse::<NodeId>().ok()),

@@ -1,4 +1,4 @@
-//! Frames to lines.
+//! Writing frames as lines.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,10 +13,21 @@ use super::{
 use crate::model::{write_display, write_string};
 
 impl Frame<'_> {
-    /// Appends the frame's line with its end.
+    /// Appends the frame's line to `out`, with its `\n`.
     ///
-    /// It is never longer than [`MAX_LINE`]: of `PEERS` the entries that do not fit are left out, the text of `BYE` is
-    /// cut. A line break in a text goes out as a space, so that no text can bring a frame of its own.
+    /// A text is never able to start a frame of its own: each `\n` in it is written as a space. What does not fit is
+    /// left out: entries of `PEERS` beyond a line of [`MAX_LINE`] bytes, ids beyond the most that a frame may have, and
+    /// the text of `BYE` beyond 200 bytes. The caller keeps `MSG`, `CHAT` and `SYNC` within a line:
+    /// [`ChatText`](crate::ChatText), [`Draft::fitting`](crate::Draft::fitting) and [`MAX_SYNC`](super::MAX_SYNC) do.
+    ///
+    /// ```
+    /// use proto_core::wire::{ByeCode, Frame, Token};
+    ///
+    /// let mut out = Vec::new();
+    /// Frame::Ping(Token::from_bits(7)).encode(&mut out);
+    /// Frame::Bye(ByeCode::Full, "no room").encode(&mut out);
+    /// assert_eq!(out, b"PING|00000000000000000000000000000007\nBYE|full|no room\n");
+    /// ```
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Join(join) => write_join(out, join),
@@ -43,7 +54,7 @@ impl Frame<'_> {
     }
 }
 
-/// Version 1 nodes expect all four keys.
+/// Writes `JOIN` with all four members of version 1, which version 1 nodes expect (SPEC 2.8.6).
 fn write_join(out: &mut Vec<u8>, join: &Join) {
     let Join { node_id, uname, listen_addr, remote_addr, hello } = join.clone();
     out.extend_from_slice(b"JOIN|{");
@@ -73,7 +84,7 @@ fn write_peers(out: &mut Vec<u8>, records: &[PeerRecord]) {
     }
 }
 
-/// The keys and values, without the braces.
+/// Writes the members of an object, without its braces.
 fn write_record(out: &mut Vec<u8>, record: &PeerRecord) {
     out.extend_from_slice(b"\"listen_addr\":");
     write_quoted(out, record.listen_addr);
@@ -88,7 +99,7 @@ fn write_record(out: &mut Vec<u8>, record: &PeerRecord) {
     write_quoted(out, record.remote_addr);
 }
 
-/// An id or address, which has nothing in it that JSON would escape.
+/// Writes an id or an address as a JSON string, or `null`. Neither has a character that JSON escapes.
 fn write_quoted(out: &mut Vec<u8>, value: Option<impl fmt::Display>) {
     match value {
         Some(value) => write_display(out, format_args!("\"{value}\"")),

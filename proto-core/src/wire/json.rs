@@ -1,4 +1,4 @@
-//! The one JSON object of the protocol, read.
+//! Reading the JSON object of `JOIN` and `PEERS`.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
@@ -6,9 +6,10 @@ use core::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// The object of `JOIN` and `PEERS`, its values not looked at yet.
+/// The object of `JOIN` and `PEERS`, before its values are checked.
 ///
-/// A key that is absent is null; keys that are not named here are read over; one that is named twice is an error.
+/// An absent member reads as `null`. Unknown members are ignored. A known member that stands twice is an error (SPEC
+/// 1.4.3).
 #[derive(Debug, Default)]
 pub(super) struct Object<'a> {
     pub(super) listen_addr: Value<'a>,
@@ -21,15 +22,15 @@ pub(super) struct Object<'a> {
     pub(super) key: Value<'a>,
 }
 
-/// A JSON value, as far as the protocol knows values.
+/// A JSON value of a kind that the protocol uses.
 #[derive(Debug, Default)]
 pub(super) enum Value<'a> {
     #[default]
     Null,
-    /// Not negative; without its fraction; clamped to what fits.
+    /// A number that is not negative, without its fraction. A larger one than fits reads as the largest that does.
     Number(u64),
     String(Cow<'a, str>),
-    /// Anything else.
+    /// Any other value.
     Other,
 }
 
@@ -96,8 +97,8 @@ impl<'de> Deserialize<'de> for Value<'de> {
     }
 }
 
-/// Goes down into arrays and objects itself: `serde_json` bounds the depth of what is visited (at 128), but not of what is
-/// skipped by `IgnoredAny`.
+/// Visits nested arrays and objects itself. `serde_json` bounds the depth of what is visited, to 128 (SPEC 1.4.6), but
+/// not the depth of what `IgnoredAny` skips.
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {

@@ -1,44 +1,44 @@
-//! A stream of bytes, cut into lines.
+//! Cutting a stream of bytes into lines.
 
 use alloc::vec::Vec;
 
 use memchr::memchr;
 
-/// Cuts the bytes of one connection into lines, however they arrive.
+/// Cuts the bytes of one connection into lines. How the bytes are split into chunks does not matter.
 ///
-/// A line ends with `\n`, or `\r\n`. Lines that lie whole in a chunk are lent from there; only what is left of it
-/// without an end is copied, and that never takes more than the limit.
+/// A line ends with `\n` or `\r\n`. A line that lies whole in a chunk is borrowed from it. Only the start of a line
+/// whose end has not come is copied, and that is always shorter than the limit. The [module](super) has an example.
 #[derive(Debug, Default)]
 pub struct LineReader {
-    /// The start of a line whose end has not come, or, where `lent`, the line returned last.
+    /// The start of a line whose end has not come. While `lent`, the line that was returned last.
     partial: Vec<u8>,
     lent: bool,
 }
 
-/// Bytes that came at once, and that a [`LineReader`] takes lines from.
+/// Bytes that came in one piece, from which a [`LineReader`] takes lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Chunk<'b> {
     bytes: &'b [u8],
-    /// A start of `bytes` that is known to be UTF-8: finding that out for many lines at once takes a quarter of the time.
+    /// A prefix of `bytes` that is known to be UTF-8. Checking many lines at once takes a quarter of the time.
     text: &'b str,
 }
 
-/// A line without its end.
+/// A line without its `\n` or `\r\n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// It is UTF-8.
+    /// A line that is UTF-8.
     Text(&'a str),
-    /// It is not.
+    /// A line that is not UTF-8.
     Bytes(&'a [u8]),
 }
 
-/// A line, its end counted in, is longer than the limit.
+/// A line with its end is longer than the limit: the error of [`LineReader::next_line`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line is too long")]
 pub struct LineTooLong;
 
 impl LineReader {
-    /// The most memory that is kept between lines, in bytes.
+    /// The most memory that is kept for the next partial line, in bytes.
     const KEPT: usize = 256;
 
     /// A reader that holds nothing.
@@ -46,11 +46,14 @@ impl LineReader {
         Self { partial: Vec::new(), lent: false }
     }
 
-    /// The next line, which `chunk` is then without.
+    /// Takes the next line from the front of `chunk`. `limit` is the most bytes of a line with its end.
     ///
-    /// None: all of `chunk` is taken, and what it ended with waits for more. Call until then, so that the memory of a
-    /// long line is given back. `limit` bytes without a `\n` among them are an error, the same however they were cut
-    /// into chunks; the stream has no lines any more after that, and nothing is held.
+    /// None: all of `chunk` is taken, and the start of a line at its end is kept. Call this until then, so that the
+    /// memory of a long line is freed.
+    ///
+    /// # Errors
+    /// [`LineTooLong`], if `limit` bytes have no `\n` among them, however they are split into chunks. The rest of the
+    /// stream cannot be cut into lines then, and nothing is kept.
     #[inline]
     pub fn next_line<'a, 'b: 'a>(
         &'a mut self,
@@ -70,12 +73,12 @@ impl LineReader {
         Some(Ok(Line::new(without_end(&self.partial))))
     }
 
-    /// How many bytes of an unfinished line are held. They take at most twice as much memory.
+    /// The bytes of a partial line that are kept. They take at most twice as much memory.
     pub fn buffered(&self) -> usize {
         if self.lent { 0 } else { self.partial.len() }
     }
 
-    /// Ends the loan of the last line.
+    /// Frees the line that was returned last.
     fn take_back(&mut self) {
         if !self.lent {
             return;
@@ -88,7 +91,7 @@ impl LineReader {
         }
     }
 
-    /// Keeps bytes that hold no end of a line, if there is room for them and for the end.
+    /// Keeps bytes without an end of a line, if there is room for them and for the end.
     fn hold<'a>(&mut self, bytes: &[u8], room: usize) -> Option<Result<Line<'a>, LineTooLong>> {
         if bytes.is_empty() {
             return None;
@@ -103,20 +106,20 @@ impl LineReader {
 }
 
 impl<'b> Chunk<'b> {
-    /// How many bytes are checked to be UTF-8 at once, where they are there.
+    /// How many bytes are checked to be UTF-8 at once, if there are so many.
     const BLOCK: usize = 4096;
 
-    /// All of these bytes, of which nothing is known yet.
+    /// A chunk of these bytes.
     pub const fn new(bytes: &'b [u8]) -> Self {
         Self { bytes, text: "" }
     }
 
-    /// What no line was taken from yet.
+    /// The bytes that were not taken yet.
     pub const fn rest(&self) -> &'b [u8] {
         self.bytes
     }
 
-    /// A line of `len` bytes with its end.
+    /// Takes a line of `len` bytes with its end.
     #[inline]
     fn take_line(&mut self, len: usize) -> Line<'b> {
         if self.text.len() < len {
@@ -134,7 +137,7 @@ impl<'b> Chunk<'b> {
         Line::Text(line.strip_suffix('\r').unwrap_or(line))
     }
 
-    /// The next `len` bytes, of which it does not matter whether they are UTF-8 for themselves.
+    /// Takes `len` bytes, without a check for UTF-8.
     fn take_bytes(&mut self, len: usize) -> &'b [u8] {
         let (bytes, rest) = self.bytes.split_at(len);
         *self = Self::new(rest);
@@ -147,12 +150,12 @@ impl<'b> Chunk<'b> {
 }
 
 impl<'a> Line<'a> {
-    /// The line of these bytes, which are without its end.
+    /// The line with these bytes, which do not include its end.
     pub fn new(bytes: &'a [u8]) -> Self {
         core::str::from_utf8(bytes).map_or(Self::Bytes(bytes), Self::Text)
     }
 
-    /// Its bytes.
+    /// The bytes of the line, without its end.
     pub const fn as_bytes(&self) -> &'a [u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -166,7 +169,7 @@ fn without_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// As much of the start of `bytes` as is UTF-8.
+/// The longest prefix of `bytes` that is UTF-8.
 fn utf8_prefix(bytes: &[u8]) -> &str {
     let valid = match core::str::from_utf8(bytes) {
         Ok(text) => return text,
@@ -181,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// All lines of `chunks`, fed one after the other, up to the first error.
+    /// The lines of `chunks`, which come one after the other, or the first error.
     fn lines(chunks: &[&[u8]], limit: usize) -> Result<Vec<Vec<u8>>, LineTooLong> {
         let mut reader = LineReader::new();
         let mut lines = Vec::new();
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_counts_the_end() {
+    fn the_limit_includes_the_end_of_the_line() {
         for end in ["\n", "\r\n"] {
             for (len, fits) in [(7, true), (8, true), (9, false)] {
                 let mut line = vec![b'x'; len - end.len()];
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_an_error_at_the_limit() {
+    fn bytes_without_an_end_are_an_error_from_the_limit_on() {
         assert_eq!(lines(&[b"1234567"], 8), Ok(vec![]));
         assert_eq!(lines(&[b"12345678"], 8), Err(LineTooLong));
         assert_eq!(lines(&[b"1234567", b"8"], 8), Err(LineTooLong));
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_limit_holds_for_what_is_held_already() {
+    fn a_lower_limit_applies_to_bytes_that_are_kept_already() {
         let mut reader = LineReader::new();
         assert_eq!(reader.next_line(&mut Chunk::new(b"12345678"), 100), None);
         assert_eq!(reader.next_line(&mut Chunk::new(b"\n"), 8), Some(Err(LineTooLong)));
@@ -238,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn one_line_that_is_not_utf8_spoils_no_other() {
-        // Long enough that every line falls, for some length, on the border of a block that is checked at once.
+    fn a_line_that_is_not_utf8_does_not_change_the_others() {
+        // The stream is long enough that lines of some length cross the end of a block that is checked at once.
         for len in 1..50 {
             let mut stream = Vec::new();
             let mut expected = Vec::new();
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_whole_in_the_chunk_are_not_copied() {
+    fn lines_that_lie_whole_in_a_chunk_are_not_copied() {
         let mut reader = LineReader::new();
         let mut chunk = Chunk::new(b"one\ntwo\n");
         while reader.next_line(&mut chunk, 100).is_some() {}
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_a_long_line_is_given_back() {
+    fn the_memory_of_a_long_line_is_freed() {
         let mut reader = LineReader::new();
         assert_eq!(reader.next_line(&mut Chunk::new(&[b'x'; 60_000]), 65_536), None);
         assert_eq!(reader.buffered(), 60_000);

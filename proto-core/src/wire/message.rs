@@ -1,4 +1,4 @@
-//! What frames mean: values that are always legal.
+//! Frames and the values in them.
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
 
-/// One frame, read or to be written.
+/// One frame: read by [`parse`](super::parse), written by [`Frame::encode`]. Texts and entries are borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// Who I am.
+    /// `JOIN`: who the sender is.
     Join(Join),
-    /// Peers that I know.
+    /// `PEERS`: nodes that the sender knows.
     Peers(Vec<PeerRecord>),
-    /// A chat message: one line, not empty, its last character not a `\r`.
+    /// `MSG`: a message of one line, for or from a peer without a key. It is not empty and does not end with `\r`.
     Msg(&'a str),
-    /// Are you there?
+    /// `PING`: asks for a `PONG` with the same token.
     Ping(Token),
-    /// I am: the token of the `PING`.
+    /// `PONG`: answers a `PING`, with its token.
     Pong(Token),
-    /// My last frame here, and why.
+    /// `BYE`: the sender's last frame on the connection, why, and a text for people of at most 200 bytes.
     Bye(ByeCode, &'a str),
-    /// The key in my `JOIN` is mine.
+    /// `PROOF`: the sender has the key in its `JOIN`.
     Proof(Signature),
-    /// Whom I am linked to now.
+    /// `LINKS`: the sender's neighbours, at most [`MAX_LINKS`](super::MAX_LINKS).
     Links(Vec<NodeId>),
-    /// An entry, as its author signed it.
+    /// `CHAT`: an entry, as its author signed it.
     Chat(Sealed<'a>),
-    /// I hold these entries.
+    /// `IHAVE`: the sender holds these entries, at most [`MAX_IHAVE`](super::MAX_IHAVE).
     Ihave(Vec<EntryId>),
-    /// Send these entries.
+    /// `GRAFT`: the sender asks for these entries, at most [`MAX_GRAFT`](super::MAX_GRAFT).
     Graft(Vec<EntryId>),
-    /// Where I stand in the eager tree.
+    /// `TREE`: the sender's position in the tree of a period.
     Tree(TreeClaim),
-    /// One message of a set reconciliation.
+    /// `SYNC`: one message of a set reconciliation, at most [`MAX_SYNC`](super::MAX_SYNC) bytes if this node sends it.
     Sync(Vec<u8>),
 }
 
-/// A frame of the conversation: peers that have proven their keys alone send these.
+/// A frame of the conversation. Only neighbours send these: peers that have proven their keys (SPEC 3.9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ChatFrame<'a> {
     Chat(Sealed<'a>),
@@ -50,108 +50,110 @@ pub(crate) enum ChatFrame<'a> {
     Sync(Vec<u8>),
 }
 
-/// The payload of `JOIN`.
+/// The payload of `JOIN` (SPEC 12.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Join {
     /// The sender's id.
     pub node_id: Option<NodeId>,
     /// The sender's name.
     pub uname: Option<Name>,
-    /// Where the sender listens; none where it says none, or none that is an IP address.
+    /// Where the sender listens. None: it does not say so, or does not say an IP address and a port.
     pub listen_addr: Option<SocketAddr>,
-    /// The receiver's address as the sender sees it, or its own; nobody relies on it.
+    /// An address of the connection. Implementations differ in what they put here, and nobody relies on it.
     pub remote_addr: Option<SocketAddr>,
-    /// What only version 2 says.
+    /// What only version 2 says. None: the sender speaks version 1.
     pub hello: Option<Hello>,
 }
 
-/// What `JOIN` says from version 2 on.
+/// What `JOIN` says from version 2 on (SPEC section 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// `v`: 2 or more.
+    /// `v`: the version, 2 or more.
     pub version: u32,
-    /// Fresh for each connection, so that a node recognises its own and two ends can tell which connections they share.
+    /// `nonce`: a token that is fresh for each connection. It shows a node that it dialed itself, and two nodes that
+    /// they have two connections.
     pub nonce: Token,
-    /// How many links the sender has; clamped to 65,535.
+    /// `links`: the number of the sender's neighbours. A larger number reads as 65,535.
     pub links: u16,
-    /// The sender's key, which `PROOF` proves.
+    /// `key`: the sender's key, which its `PROOF` then proves. None: the sender has no key.
     pub key: Option<PublicKey>,
 }
 
-/// The payload of `TREE`: where the sender stands in the eager tree, by its word.
+/// The payload of `TREE`, a tree advert: the sender's position in the tree of a period, by its own word (SPEC 8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeClaim {
     /// The root's key.
     pub root: PublicKey,
-    /// The period that it is the root of.
+    /// The period, in hours since the Unix epoch by default. At most 2^53 - 1.
     pub period: u64,
-    /// The root's sequence number.
+    /// The root's newest sequence number that the sender knows. At most 2^53 - 1.
     pub sequence: u64,
-    /// The root's signature over the three before.
+    /// The root's signature over its key, the period and the sequence number.
     pub signature: Signature,
-    /// Links from the root to the sender.
+    /// The sender's distance from the root, in links. A larger number reads as 65,535.
     pub distance: u16,
-    /// The sender's parent; none where the sender is the root, or has lost its parent.
+    /// The sender's parent. None: the sender is the root, or has lost its parent.
     pub parent: Option<NodeId>,
 }
 
-/// One entry of `PEERS`.
+/// One entry of `PEERS` (SPEC 12.2): a node that the sender knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerRecord {
-    /// The peer's id.
+    /// The node's id.
     pub node_id: Option<NodeId>,
-    /// The peer's name.
+    /// The node's name.
     pub uname: Option<Name>,
-    /// Where it listens.
+    /// Where the node listens.
     pub listen_addr: Option<SocketAddr>,
-    /// The other end of the teller's connection to it.
+    /// The other end of the sender's connection with the node.
     pub remote_addr: Option<SocketAddr>,
 }
 
-/// A token of 1 to 32 bytes of printable ASCII without space, `|` and `;`.
+/// A token: 1 to [`MAX`](Self::MAX) bytes of printable ASCII without space, `|` and `;` (SPEC section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Token(ArrayString<{ Token::MAX }>);
 
 impl Token {
-    /// The longest token, in bytes.
+    /// The length of the longest token, in bytes.
     pub const MAX: usize = 32;
 
-    /// The token with this text, if it is one.
+    /// The token with this text. None: it is empty, too long, or has an illegal character in it.
     pub fn new(text: &str) -> Option<Self> {
         let legal = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'|' | b';');
         let legal = !text.is_empty() && text.bytes().all(legal);
         ArrayString::from(text).ok().filter(|_| legal).map(Self)
     }
 
-    /// The token that writes `bits` as 32 hexadecimal digits.
+    /// The token of 128 bits: 32 hexadecimal digits in lower case.
     pub fn from_bits(bits: u128) -> Self {
         use core::fmt::Write;
         let mut text = ArrayString::new();
-        // 128 bits are 32 digits, which fit.
+        // The 32 digits of 128 bits always fit.
         let _ = write!(text, "{bits:032x}");
         Self(text)
     }
 
-    /// The text.
+    /// The token as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why a node says `BYE`. On the wire a word; an unknown one reads as [`Other`](Self::Other).
+/// The code of a `BYE`: why a node ends a connection (SPEC 18.2). On the wire it is a word. An unknown word reads as
+/// [`Other`](Self::Other).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ByeCode {
     /// `shutdown`: the node is stopping.
     Shutdown,
-    /// `duplicate`: another connection between the two stays.
+    /// `duplicate`: the two nodes keep another connection.
     Duplicate,
-    /// `full`: no room; the `PEERS` before it name others.
+    /// `full`: no connection slot is free. The `PEERS` before it names other nodes.
     Full,
     /// `self`: both ends are one node.
     SelfLink,
-    /// `refused`: the id in `JOIN` is another's.
+    /// `refused`: the `JOIN` or `PROOF` is not acceptable, or the peer is banned.
     Refused,
-    /// `violation`: a rule was broken.
+    /// `violation`: the peer broke a rule.
     Violation,
     /// Any other word.
     Other,
@@ -171,7 +173,7 @@ impl ByeCode {
         }
     }
 
-    /// The code of a word.
+    /// The code with this word on the wire. Words are compared byte by byte.
     pub fn from_word(word: &str) -> Self {
         let known =
             [Self::Shutdown, Self::Duplicate, Self::Full, Self::SelfLink, Self::Refused, Self::Violation];

@@ -40,7 +40,7 @@ fn named(uname: &str) -> PeerRecord {
 }
 
 #[test]
-fn types_are_matched_exactly() {
+fn types_are_compared_byte_by_byte() {
     for line in ["", "\r"] {
         assert_eq!(parse(Line::Text(line), 64), Ok(Parsed::Blank));
     }
@@ -50,7 +50,7 @@ fn types_are_matched_exactly() {
 }
 
 #[test]
-fn a_missing_payload_is_an_error_of_known_types() {
+fn a_known_type_without_a_payload_is_malformed() {
     for line in ["JOIN", "JOIN|", "PEERS", "MSG", "MSG|", "MSG|\r", "PING", "PING|", "PONG|", "BYE", "BYE|"] {
         assert_eq!(parse(Line::Text(line), 64), Err(FrameError::NoPayload), "{line:?}");
     }
@@ -58,7 +58,7 @@ fn a_missing_payload_is_an_error_of_known_types() {
 }
 
 #[test]
-fn what_is_not_utf8_is_an_error_of_every_type() {
+fn a_line_of_any_type_that_is_not_utf8_is_malformed() {
     for line in [&b"MSG|\xff"[..], b"JOIN|{\"uname\":\"\xc3\"}", b"WHAT|\xed\xa0\x80", b"\xff"] {
         assert_eq!(parse(Line::new(line), 64), Err(FrameError::NotUtf8));
     }
@@ -74,7 +74,7 @@ fn a_message_is_the_rest_of_the_line() {
 }
 
 #[test]
-fn tokens_are_checked() {
+fn a_token_has_at_most_32_printable_characters() {
     let longest = "t".repeat(Token::MAX);
     let token = Token::new(&longest).unwrap();
     assert_eq!(frame(&format!("PING|{longest}")), Ok(Frame::Ping(token)));
@@ -85,7 +85,7 @@ fn tokens_are_checked() {
 }
 
 #[test]
-fn bye_has_a_code_and_perhaps_a_text() {
+fn bye_has_a_code_and_an_optional_text() {
     let words = ["shutdown", "duplicate", "full", "self", "refused", "violation", "other"];
     for word in words {
         let code = ByeCode::from_word(word);
@@ -98,7 +98,7 @@ fn bye_has_a_code_and_perhaps_a_text() {
 }
 
 #[test]
-fn the_text_of_bye_is_cut_at_a_character() {
+fn the_text_of_bye_is_cut_at_the_end_of_a_character() {
     for (text, len) in
         [("x".repeat(199), 199), ("x".repeat(200), 200), ("x".repeat(201), 200), ("é".repeat(101), 200)]
     {
@@ -110,7 +110,7 @@ fn the_text_of_bye_is_cut_at_a_character() {
 }
 
 #[test]
-fn a_version_1_join_is_read_whatever_is_absent() {
+fn every_member_of_a_version_1_join_is_optional() {
     assert_eq!(join("{}"), Ok(Join::default()));
     let nulls = r#"{"listen_addr":null,"node_id":null,"uname":null,"remote_addr":null,"v":null}"#;
     assert_eq!(join(nulls), Ok(Join::default()));
@@ -128,7 +128,7 @@ fn a_version_1_join_is_read_whatever_is_absent() {
 }
 
 #[test]
-fn a_join_of_the_wrong_shape_is_an_error() {
+fn a_join_with_a_value_of_the_wrong_type_is_malformed() {
     let shapes = [
         "null",
         "[]",
@@ -154,11 +154,11 @@ fn a_join_of_the_wrong_shape_is_an_error() {
 }
 
 #[test]
-fn an_address_that_is_none_is_none() {
+fn a_text_that_is_not_an_address_counts_as_absent() {
     for text in ["localhost:8080", "127.0.0.1", "127.0.0.1:99999", "", "é"] {
         assert_eq!(join(&format!(r#"{{"listen_addr":"{text}"}}"#)), Ok(Join::default()), "{text}");
     }
-    // Leading zeros of a port are legal, so an address can be as long as it likes.
+    // Leading zeros of a port are legal, so an address can have any length.
     for (len, read) in [(MAX_ADDRESS - 1, true), (MAX_ADDRESS, true), (MAX_ADDRESS + 1, false)] {
         let text = format!("1.2.3.4:{:0>width$}", 80, width = len - 8);
         let join = join(&format!(r#"{{"listen_addr":"{text}"}}"#)).unwrap();
@@ -195,7 +195,7 @@ fn version_2_needs_a_nonce() {
 }
 
 #[test]
-fn join_says_every_key_that_version_1_knows() {
+fn join_is_written_with_every_member_of_version_1() {
     let nothing = r#"JOIN|{"listen_addr":null,"node_id":null,"uname":null,"remote_addr":null}"#;
     assert_eq!(encoded(&Frame::Join(Join::default())), format!("{nothing}\n"));
     let join = Join {
@@ -215,7 +215,7 @@ fn join_says_every_key_that_version_1_knows() {
 }
 
 #[test]
-fn peers_are_a_stream_of_values() {
+fn peers_are_objects_with_any_separators_between() {
     let expected = vec![named("a;b"), named("};{"), PeerRecord::default()];
     for payload in [
         r#"{"uname":"a;b"};{"uname":"};{"};{}"#,
@@ -229,7 +229,7 @@ fn peers_are_a_stream_of_values() {
 }
 
 #[test]
-fn an_entry_of_the_wrong_shape_spoils_the_frame_and_a_wrong_value_only_itself() {
+fn an_entry_of_the_wrong_type_makes_peers_malformed_and_a_wrong_value_counts_as_absent() {
     for payload in ["{};5", "{},{}", "{};{", "[]", "null", "x", r#"{"uname":1}"#] {
         assert_eq!(peers(payload, 64), Err(FrameError::Json), "{payload}");
     }
@@ -238,7 +238,7 @@ fn an_entry_of_the_wrong_shape_spoils_the_frame_and_a_wrong_value_only_itself() 
 }
 
 #[test]
-fn only_so_many_entries_are_read() {
+fn only_the_first_entries_of_peers_are_read() {
     for (there, read) in [(63, 63), (64, 64), (65, 64)] {
         assert_eq!(peers(&"{};".repeat(there), 64).unwrap().len(), read);
     }
@@ -248,7 +248,7 @@ fn only_so_many_entries_are_read() {
 }
 
 #[test]
-fn deep_json_is_an_error_wherever_it_stands() {
+fn deeply_nested_json_is_malformed_in_any_place() {
     let array = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let object = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
     for deep in [array, object] {
@@ -261,7 +261,7 @@ fn deep_json_is_an_error_wherever_it_stands() {
 }
 
 #[test]
-fn peers_that_do_not_fit_are_left_out() {
+fn entries_of_peers_that_do_not_fit_a_line_are_left_out() {
     let record = PeerRecord { uname: Name::cut(&"\u{1}".repeat(64)), ..PeerRecord::default() };
     let line = encoded(&Frame::Peers(vec![record; 1000]));
     assert!(line.len() <= MAX_LINE && line.len() > MAX_LINE - 1000);
