@@ -1,4 +1,4 @@
-//! An address that the user gives.
+//! Addresses that the user gives.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -8,25 +8,41 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An address that the user gives: an IP address or a name, and a port.
+/// An address that the user gives: an IP address or a host name, and a port.
 ///
-/// Written `127.0.0.1:8080`, `[::1]:8080` or `example.org:8080`.
+/// As text it is `IP:PORT`, `[IPv6]:PORT` or `HOST:PORT`. Serde uses that text, too.
+///
+/// ```
+/// use proto_core::{PeerAddr, PeerAddrError};
+///
+/// # fn main() -> Result<(), PeerAddrError> {
+/// let addr: PeerAddr = "[::1]:8080".parse()?;
+/// assert_eq!(addr, PeerAddr::Ip("[::1]:8080".parse().unwrap()));
+///
+/// let addr: PeerAddr = "Example.org:8080".parse()?;
+/// assert_eq!(addr, PeerAddr::Host { host: "example.org".into(), port: 8080 });
+/// assert_eq!(addr.to_string(), "example.org:8080");
+///
+/// assert_eq!("example.org".parse::<PeerAddr>(), Err(PeerAddrError::Port));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PeerAddr {
-    /// Dialed as it is.
+    /// An IP address and a port, dialed as they are.
     Ip(SocketAddr),
-    /// Resolved anew before each round of dials.
+    /// A host name and a port. The name is resolved again before each round of dials.
     Host {
-        /// Letters, digits, `-`, `_` and `.`, in lower case, at most 253 bytes.
+        /// The name in lower case: ASCII letters, digits, `-`, `_` and `.`, with at least one letter, 1 to 253 bytes.
         host: String,
-        /// Not zero.
+        /// The port, 1 to 65535.
         port: u16,
     },
 }
 
 impl PeerAddr {
-    /// The port.
+    /// The port, which is not zero in an address that was parsed.
     pub fn port(&self) -> u16 {
         match self {
             Self::Ip(addr) => addr.port(),
@@ -41,13 +57,13 @@ impl From<SocketAddr> for PeerAddr {
     }
 }
 
-/// The text is no address.
+/// Why a text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerAddrError {
-    /// There is no `:PORT` at its end, or the port is not a number from 1 to 65535.
+    /// The text does not end with `:PORT`, or the port is not a number from 1 to 65535 in digits.
     #[error("an address ends with a port from 1 to 65535, as in 127.0.0.1:8080")]
     Port,
-    /// What stands before the port is neither an IP address nor a name.
+    /// The part before the port is neither an IP address nor a host name. An IPv6 address needs brackets.
     #[error("an address is an IP address or a name, and a port, as in 127.0.0.1:8080 or [::1]:8080")]
     Host,
 }
@@ -55,6 +71,10 @@ pub enum PeerAddrError {
 impl FromStr for PeerAddr {
     type Err = PeerAddrError;
 
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// [`PeerAddrError`] says which part is wrong.
     fn from_str(text: &str) -> Result<Self, PeerAddrError> {
         let (host, port) = text.rsplit_once(':').ok_or(PeerAddrError::Port)?;
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
@@ -66,9 +86,9 @@ impl FromStr for PeerAddr {
             return Ok(Self::Ip(SocketAddr::new(ip, port)));
         }
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        // A name of digits and dots alone is an address with a slip in it, not a name.
-        let named = host.bytes().any(|byte| byte.is_ascii_alphabetic());
-        if !named || host.len() > 253 || !host.bytes().all(letter) {
+        // Digits and dots without a letter are a mistyped IP address, not a name.
+        let has_letter = host.bytes().any(|byte| byte.is_ascii_alphabetic());
+        if !has_letter || host.len() > 253 || !host.bytes().all(letter) {
             return Err(PeerAddrError::Host);
         }
         Ok(Self::Host { host: host.to_owned().to_ascii_lowercase(), port })
@@ -103,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_and_written() {
+    fn an_address_is_parsed_and_written_in_the_same_form() {
         for text in ["127.0.0.1:8080", "[::1]:8080", "example.org:1", "a_b:65535"] {
             assert_eq!(text.parse::<PeerAddr>().map(String::from).as_deref(), Ok(text));
         }

@@ -1,97 +1,100 @@
-//! What others can fill, and how far.
+//! What others can fill in a node, and the bound of each.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Limits, MAX_RESOLVED};
 
-/// A store that grows with what others send. Each has a [bound](Self::bound), at which the rule that its limit names
-/// applies ([`Limits`]); [`Node::stores`](crate::Node::stores) tells how much is in each. One that bears the name of a limit
-/// has that as its bound, or at least the greater part of it.
+/// A collection in a node that grows with what others send.
+///
+/// Each has a [bound](Self::bound). What happens at the bound stands at the limit of the same name in [`Limits`].
+/// [`Node::capacities`](crate::Node::capacities) tells how full each is. Where several collections of one kind exist,
+/// the fullest one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capacity {
-    /// Connections that the driver holds.
+    /// Connections that the driver holds, those that are being closed included.
     Connections,
-    /// Of them, those accepted whose greeting is not over.
+    /// Accepted connections whose handshake is not over.
     Pending,
-    /// Connections of peers that are here: a version 1 peer may have two.
+    /// Connection slots in use. A version 1 peer may use two.
     Slots,
-    /// Peers with a key that are here; the user's targets are dialed beyond the degree. A target whose addresses change may
-    /// bring more, within [`Held`](Self::Slots).
+    /// Linked peers with a key. Peers at addresses that the user gave are linked beyond `mesh.degree_high`. A host name
+    /// whose addresses change may bring more than the bound says, within [`Slots`](Self::Slots).
     PeersWithKey,
-    /// Bytes in the buffers of all connections.
+    /// Bytes in the buffers of all connections together.
     Buffers,
-    /// Bytes in the longest output queue; the last chunk may go over it.
+    /// Bytes in the longest output queue. Its last chunk may go beyond `conns.queue_hard`.
     QueueHard,
-    /// Bytes of the longest line that has no end yet.
+    /// Bytes of the longest line whose end has not come yet.
     Line,
-    /// Malformed frames that are held against one connection, at most.
+    /// Malformed frames on one connection within `conns.malformed_window`.
     Malformed,
-    /// Peers that one connection is to be asked about, at most: as many as there can be newcomers.
+    /// Newcomers that claim the id of one linked peer. There can be as many as there are pending connections.
     Probes,
 
-    /// Peers with a key that dialed us, but for those at addresses that the user gave.
+    /// Linked peers with a key that dialed this node, without those at addresses that the user gave.
     DegreeHigh,
     /// Learned addresses that are being dialed.
     Dials,
-    /// Addresses known.
+    /// Learned addresses in the address book.
     Book,
-    /// Of them, those from one source, at most.
+    /// Addresses in the address book from one source.
     BookPerSource,
-    /// Peers that were cut for breaking rules.
+    /// Banned peers.
     Banned,
 
-    /// Authors whose rate is watched: as many as those whose order is known.
+    /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
-    /// Reconciliations begun and not over.
+    /// Reconciliations that this node began and that are not over.
     Syncs,
-    /// Entries held.
+    /// Entries in the window.
     LogEntries,
-    /// Their bytes.
+    /// Bytes of the entries in the window.
     LogBytes,
-    /// Entries evicted that are remembered.
+    /// Ids of evicted entries that are remembered.
     Evicted,
-    /// Entries that wait for those before them.
+    /// Entries that wait for earlier ones of their author.
     Early,
-    /// Of one author, at most.
+    /// Entries of one author that wait for earlier ones.
     EarlyPerAuthor,
-    /// Entries that are dated too far ahead.
+    /// Entries that are held back because they are dated too far ahead.
     Parked,
-    /// Authors whose order is known.
+    /// Authors whose sequences are tracked.
     Authors,
-    /// Epochs of one author, at most.
+    /// Tracked epochs of one author.
     EpochsPerAuthor,
-    /// Gaps in one epoch, at most.
+    /// Known gaps in one epoch.
     GapsPerEpoch,
-    /// Ids of entries that came lately.
+    /// Ids of entries that came recently.
     Seen,
-    /// Entries announced that are not here.
+    /// Announced entries that have not come yet.
     Missing,
-    /// Of them, those that one neighbour announced first, at most.
+    /// Announced entries that have not come yet and that one neighbour announced first.
     MissingPerLink,
-    /// Announcers of one of them, at most.
+    /// Remembered announcers of one entry.
     Announcers,
-    /// Ids to be announced to one neighbour, at most.
+    /// Ids that wait to be announced to one neighbour.
     Announced,
-    /// Entries that reconciliations showed elsewhere.
+    /// Entries to ask for that reconciliations found at neighbours.
     Wanted,
-    /// Of them, those that one neighbour was asked for, at most.
+    /// Entries that one neighbour was asked for after a reconciliation.
     Asked,
 
-    /// Lines of version 1 peers that are known when they come again.
+    /// Remembered lines of peers without a key.
     V1Lines,
-    /// Of them, those that are yet to be brought in.
+    /// Lines of peers without a key that wait to be brought in.
     V1Waiting,
-    /// Their bytes.
+    /// Bytes of the lines that wait to be brought in.
     V1WaitingBytes,
-    /// Nodes that one version 1 peer is linked to, at most.
+    /// Nodes that one version 1 peer says it is linked to.
     V1Linked,
-    /// Version 1 peers that may yet see the end of a connection with us: as many as can be here.
+    /// Version 1 peers that are gone and may still see the end of a connection with this node. The bound is
+    /// `conns.slots`.
     V1Lost,
 }
 
 impl Capacity {
-    /// All of them, in the order in which [`Node::stores`](crate::Node::stores) names them.
+    /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
     pub const ALL: [Self; 37] = [
         Self::Connections,
         Self::Pending,
@@ -132,16 +135,16 @@ impl Capacity {
         Self::V1Lost,
     ];
 
-    /// The most that is in it, in what it counts.
+    /// The bound under these limits, in the unit of what it counts: items or bytes.
     pub fn bound(self, limits: &Limits) -> usize {
         limits.bound_of(self).unwrap_or_else(|| self.computed_bound(limits))
     }
 
-    /// The bound where it is not one limit alone.
+    /// The bound, where it is not that of one limit.
     fn computed_bound(self, limits: &Limits) -> usize {
         match self {
             Self::Connections => connections(limits),
-            Self::PeersWithKey => limits.mesh.degree_high.saturating_add(of_targets(limits)),
+            Self::PeersWithKey => limits.mesh.degree_high.saturating_add(target_addresses(limits)),
             Self::QueueHard => limits.conns.queue_hard.saturating_add(limits.conns.chunk),
             Self::Line => limits.wire.line,
             Self::Probes => limits.conns.pending,
@@ -149,24 +152,30 @@ impl Capacity {
             Self::Seen => limits.chat.seen.max(1),
             Self::Announcers => limits.chat.announcers.max(1),
             Self::V1Lost => limits.conns.slots,
-            // All others are bounded by one limit.
+            // One limit bounds each of the others.
             _ => usize::MAX,
         }
     }
 }
 
-/// Each of the user's targets may have so many addresses.
-fn of_targets(limits: &Limits) -> usize {
+/// The most addresses that the user's targets resolve to.
+fn target_addresses(limits: &Limits) -> usize {
     limits.mesh.targets.saturating_mul(MAX_RESOLVED)
 }
 
-/// Links that are being closed linger beside those that took their places, and dials of learned addresses greet while others
-/// begin.
+/// Up to `conns.slots` links, as many that are being closed while others took their slots, the pending connections, the
+/// dials under way, and dials of learned addresses that are in the handshake or being closed.
 fn connections(limits: &Limits) -> usize {
     let every = limits.mesh.dial_every.as_nanos().max(1);
     let begun = limits.conns.greeting.saturating_add(limits.conns.linger).as_nanos() / every;
     let begun = usize::try_from(begun).unwrap_or(usize::MAX).saturating_add(limits.mesh.dial_burst as usize);
-    [limits.conns.slots, limits.conns.slots, limits.conns.pending, of_targets(limits), limits.mesh.dials]
-        .into_iter()
-        .fold(begun, usize::saturating_add)
+    [
+        limits.conns.slots,
+        limits.conns.slots,
+        limits.conns.pending,
+        target_addresses(limits),
+        limits.mesh.dials,
+    ]
+    .into_iter()
+    .fold(begun, usize::saturating_add)
 }

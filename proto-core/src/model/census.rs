@@ -62,8 +62,8 @@ pub(crate) trait Census {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeersSource {
     pub(crate) conn: ConnId,
-    /// The peer. For a node that turns this one away, it is a random id: that node is no peer, and uses up no peer's share
-    /// of the address book.
+    /// The peer. For a node that turns this one away, it is a random id: that node is no peer, and uses up no peer's
+    /// share of the address book.
     pub(crate) node_id: NodeId,
     pub(crate) ip: IpAddr,
     /// Whether this node dialed it.

@@ -1,4 +1,4 @@
-//! Dials: where they lead, and how they fail.
+//! Dials: where one leads, and why one fails.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -7,31 +7,32 @@ use serde::{Deserialize, Serialize};
 
 use super::TargetId;
 
-/// A connection that this node dialed, or tried to.
+/// What this node dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dialed {
     pub(crate) addr: SocketAddr,
-    /// The address that the user gave and that led there. None: the address was learned from peers.
+    /// The address that the user gave and that resolved to `addr`. None: `addr` was learned from peers.
     pub(crate) target: Option<TargetId>,
 }
 
-/// How many addresses of one name are tried, in their order.
+/// The most addresses of one host name that are dialed, in the resolver's order. Further ones are ignored.
 pub const MAX_RESOLVED: usize = 16;
 
-/// Why a dial failed.
+/// Why a resolution or a dial failed, as the driver reports it by [`Input::DialFailed`](crate::Input::DialFailed). The
+/// node uses [`TimedOut`](Self::TimedOut) itself after [`MeshLimits::connect`](crate::MeshLimits::connect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DialError {
-    /// The name has no address, or the resolver did not answer.
+    /// The host name has no address, or the resolver did not answer.
     NotResolved,
-    /// Nobody listens there.
+    /// The connection was refused: nothing listens there.
     Refused,
-    /// No route to it, or the network is down.
+    /// There is no route to the address, or the network is down.
     Unreachable,
-    /// No answer in time.
+    /// The address did not answer in time.
     TimedOut,
-    /// No descriptor, port or memory was free here.
+    /// This machine had no file descriptor, port or memory left.
     NoResources,
-    /// Anything else.
+    /// Any other reason.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! Entries: what is said, signed once by who said it and relayed as it is.
+//! Entries: what is said in the conversation, signed by its author and relayed as signed bytes (SPEC section 7).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,22 +16,24 @@ use crate::model::{
     ChatText, Identity, Name, NodeId, PublicKey, Purpose, Signature, write_display, write_string,
 };
 
-/// What an entry is called: the SHA-256 of its JSON as sent. Written in unpadded base64url.
+/// The id of an entry: the SHA-256 of its JSON as sent (SPEC 7.1.2).
+///
+/// As text it is 43 characters of base64url without padding (RFC 4648 section 5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId([u8; 32]);
 
 impl EntryId {
-    /// The id with these bytes.
+    /// The id with these 32 bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The id with this text, if it is one.
+    /// The id with this text. None: the text is not 43 characters of base64url.
     pub fn new(text: &str) -> Option<Self> {
         crate::model::identity::decode(text).map(Self)
     }
 
-    /// Its 32 bytes.
+    /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -55,59 +57,64 @@ impl Serialize for EntryId {
     }
 }
 
-/// The place of an entry in the conversation: by time, then key, epoch and sequence number.
+/// The position of an entry in the conversation (SPEC 7.3). All nodes order entries by it: by time, then by key, epoch
+/// and sequence number. Two entries have the same position only if their author signed both with one sequence number (a
+/// fork).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// Milliseconds since the Unix epoch.
+    /// When it was said, in milliseconds since the Unix epoch, by its author's clock.
     pub at: u64,
     /// The author's key.
     pub key: PublicKey,
-    /// The author's run.
+    /// The author's epoch.
     pub epoch: u64,
-    /// The number in that run.
+    /// The sequence number in that epoch.
     pub seq: u64,
 }
 
-/// Who said to a version 1 node's peers what an entry brings into the network.
+/// The node without a key that said what an entry brings into the conversation (SPEC 10.4). The author of the entry
+/// says so; nothing proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Via {
-    /// The version 1 node.
+    /// The id of the node without a key.
     pub node_id: NodeId,
-    /// Its name.
+    /// The name of that node.
     #[serde(deserialize_with = "name")]
     pub uname: Name,
 }
 
-/// The largest number in an entry: what every JSON reader reads exactly (RFC 8259 section 6).
+/// The largest number in an entry: 2^53 - 1, the largest that every JSON reader reads exactly (RFC 8259 section 6).
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// The most version 1 ids that an entry names as told.
+/// The most ids in [`Draft::to`]. More are malformed.
 pub const MAX_TO: usize = 64;
 
-/// What an author says, before it is signed.
+/// What an entry says, before it is signed by [`Entry::sign`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft<'a> {
-    /// The author's run: a random number of 53 bits.
+    /// The author's epoch: a random number of at most [`MAX_NUMBER`]. A new one is drawn whenever it is uncertain which
+    /// `seq` was the last.
     pub epoch: u64,
-    /// The number in that run, from 0, without gaps.
+    /// The sequence number in that epoch: 0 for the first entry, and one more for each next one.
     pub seq: u64,
-    /// Hybrid logical clock (Kulkarni et al., OPODIS 2014) in milliseconds since the Unix epoch: grows with each `seq`.
+    /// When it was said, in milliseconds since the Unix epoch, by a hybrid logical clock (Kulkarni et al., OPODIS
+    /// 2014). It grows with each `seq`.
     pub at: u64,
     /// The author's name.
     pub uname: &'a Name,
-    /// What was said in one burst, at least one line.
+    /// The lines that were said together: at least one, and at most what [`fitting`](Self::fitting) says.
     pub texts: &'a [ChatText],
-    /// The version 1 peers that the author told itself, at most [`MAX_TO`].
+    /// The peers without a key to which the author sent the texts itself. Further ones than [`MAX_TO`] are left out.
     pub to: &'a [NodeId],
-    /// The version 1 peer whose words these are.
+    /// The peer without a key that said this. None: the author said it.
     pub via: Option<&'a Via>,
 }
 
 impl Draft<'_> {
-    /// The most bytes of a `CHAT` line without its texts.
+    /// The room in a `CHAT` line that is kept for all but the texts, in bytes.
     pub const OVERHEAD: usize = 4_096;
 
-    /// How many of these texts, each at most [`ChatText::MAX`] as JSON, fit one entry: at least one.
+    /// How many of these texts, from the first on, fit one entry. At least one, even if there are none.
     pub fn fitting(texts: &[ChatText]) -> usize {
         let mut room = crate::model::MAX_LINE - Self::OVERHEAD;
         let fit = texts.iter().take_while(|text| {
@@ -119,7 +126,7 @@ impl Draft<'_> {
         fit.count().max(1)
     }
 
-    /// The most bytes of `CHAT` lines that these texts take.
+    /// An upper bound of the bytes of the `CHAT` lines for these texts.
     pub(crate) fn most_bytes(texts: &[ChatText]) -> usize {
         texts.iter().map(|text| text.json_len() + 1).sum::<usize>() + Self::OVERHEAD
     }
@@ -151,12 +158,15 @@ impl Draft<'_> {
             out.push(b'}');
         }
         out.push(b'}');
-        // All that was written is UTF-8.
+        // Only UTF-8 was written.
         String::from_utf8(out).unwrap_or_default()
     }
 }
 
-/// A signed entry whose signature holds. Its bytes are those that its author signed.
+/// A signed entry whose signature holds. It keeps the bytes that its author signed.
+///
+/// [`Entry::sign`] makes one; [`Sealed::open`] reads and verifies one. Serde uses the text `SIGNATURE|JSON`, and
+/// verifies the signature on reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     id: EntryId,
@@ -166,7 +176,7 @@ pub struct Entry {
     author: NodeId,
 }
 
-/// The keys of an entry's JSON that are known here.
+/// The members of an entry's JSON that this version knows (SPEC 12.3).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Content {
     key: PublicKey,
@@ -182,18 +192,18 @@ struct Content {
     via: Option<Via>,
 }
 
-/// A name that is too long is cut: the bytes stay as they were signed.
+/// Reads a name, cut if it is too long. The signed bytes stay as they are.
 fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
     let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
     Name::cut(&text).ok_or_else(|| serde::de::Error::custom("a name is not empty"))
 }
 
-/// It is absent or an object: null is neither.
+/// Reads a member that is absent or an object. `null` is an error (SPEC 7.2.4).
 fn via<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Via>, D::Error> {
     object(deserializer).map(Some)
 }
 
-/// What is derived for a struct reads an array of its values, too, which other readers of JSON do not.
+/// Reads an object. A derived `Deserialize` would also read an array of the values, which other implementations refuse.
 fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -217,7 +227,25 @@ where
 }
 
 impl Entry {
-    /// Signs what was said.
+    /// Signs what was said. The caller keeps to what each field of [`Draft`] says: an entry that breaks it is malformed
+    /// to others.
+    ///
+    /// ```
+    /// use proto_core::{ChatText, Draft, Entry, Identity};
+    ///
+    /// let identity = Identity::from_secret(&[42; 32]);
+    /// let uname = "Alice".parse().unwrap();
+    /// let texts = [ChatText::new("hello").unwrap()];
+    /// let at = 1_700_000_000_000;
+    /// let draft = Draft { epoch: 17, seq: 0, at, uname: &uname, texts: &texts, to: &[], via: None };
+    /// let entry = Entry::sign(&identity, &draft);
+    /// assert_eq!(entry.author(), identity.node_id());
+    ///
+    /// // Others read the signed bytes and verify them.
+    /// let opened = entry.sealed().open().unwrap();
+    /// assert_eq!(opened, entry);
+    /// assert_eq!(opened.texts(), texts);
+    /// ```
     pub fn sign(identity: &Identity, draft: &Draft<'_>) -> Self {
         let json = draft.to_json(identity.key());
         let signature = identity.sign(Purpose::Entry, json.as_bytes());
@@ -234,63 +262,64 @@ impl Entry {
         Self { id: id_of(&json), signature, json, content, author: identity.node_id() }
     }
 
-    /// Its id.
+    /// The id.
     pub fn id(&self) -> EntryId {
         self.id
     }
 
-    /// Its author's key.
+    /// The author's key.
     pub fn key(&self) -> PublicKey {
         self.content.key
     }
 
-    /// Its author's id.
+    /// The author's id.
     pub fn author(&self) -> NodeId {
         self.author
     }
 
-    /// The author's run that it belongs to.
+    /// The author's epoch, at most [`MAX_NUMBER`].
     pub fn epoch(&self) -> u64 {
         self.content.epoch
     }
 
-    /// Its number in that run.
+    /// The sequence number in that epoch, at most [`MAX_NUMBER`].
     pub fn seq(&self) -> u64 {
         self.content.seq
     }
 
-    /// When it was said, by its author's hybrid logical clock: milliseconds since the Unix epoch.
+    /// When it was said, in milliseconds since the Unix epoch, by its author's hybrid logical clock. At most
+    /// [`MAX_NUMBER`].
     pub fn at(&self) -> u64 {
         self.content.at
     }
 
-    /// Its author's name.
+    /// The author's name.
     pub fn uname(&self) -> &Name {
         &self.content.uname
     }
 
-    /// What was said: at least one line.
+    /// The lines that were said: at least one.
     pub fn texts(&self) -> &[ChatText] {
         &self.content.texts
     }
 
-    /// The version 1 peers that its author told itself.
+    /// The peers without a key to which the author sent the texts itself: at most [`MAX_TO`].
     pub fn to(&self) -> &[NodeId] {
         &self.content.to
     }
 
-    /// The version 1 node whose words these are, by its author's word.
+    /// The node without a key that said this, by the author's word. None: the author said it.
     pub fn via(&self) -> Option<&Via> {
         self.content.via.as_ref()
     }
 
-    /// Its place in the conversation.
+    /// The position in the conversation.
     pub fn place(&self) -> Place {
         let Content { at, key, epoch, seq, .. } = self.content;
         Place { at, key, epoch, seq }
     }
 
-    /// The bytes that it takes here, about.
+    /// About how many bytes of memory it takes.
     pub fn size(&self) -> usize {
         let texts = self.content.texts.iter().map(|text| text.as_str().len() + size_of::<ChatText>());
         size_of::<Self>()
@@ -299,33 +328,36 @@ impl Entry {
             + self.content.to.len() * size_of::<NodeId>()
     }
 
-    /// It as it was signed, for the `CHAT` frame.
+    /// The signature and the signed bytes, for the `CHAT` frame.
     pub fn sealed(&self) -> Sealed<'_> {
         Sealed { signature: self.signature, json: &self.json }
     }
 }
 
-/// The payload of `CHAT` as it came: nobody has looked into it yet.
+/// The payload of `CHAT`: an entry that has not been read or verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sealed<'a> {
-    /// By its word, its author's.
+    /// The signature, which may not hold.
     pub signature: Signature,
-    /// What was signed.
+    /// The signed JSON, which may be malformed.
     pub json: &'a str,
 }
 
 impl Sealed<'_> {
-    /// Its id, which costs a hash only.
+    /// The id. This hashes the JSON and does not read it.
     pub fn id(&self) -> EntryId {
         id_of(self.json)
     }
 
-    /// Reads and verifies it, strictly.
+    /// Reads and verifies the entry (SPEC 7.2).
+    ///
+    /// # Errors
+    /// [`EntryError`], if the JSON is not that of an entry or the signature does not hold.
     pub fn open(&self) -> Result<Entry, EntryError> {
         self.open_as(self.id())
     }
 
-    /// The same where its id is known already.
+    /// The same, with an id that is known already, which saves a hash.
     pub(crate) fn open_as(&self, id: EntryId) -> Result<Entry, EntryError> {
         let content = read(self.json).map_err(|_| EntryError::Content)?;
         let numbers = [content.epoch, content.seq, content.at];
@@ -340,15 +372,15 @@ impl Sealed<'_> {
     }
 }
 
-/// Why what came as an entry is none.
+/// Why an entry is malformed.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
 )]
 pub enum EntryError {
-    /// Its JSON is not that of an entry, or has a value in it that no entry can have.
+    /// The JSON is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.7).
     #[error("its content is wrong")]
     Content,
-    /// Its signature is not its author's.
+    /// The signature does not hold for the author's key (SPEC 7.2.8).
     #[error("its signature does not hold")]
     Signature,
 }
@@ -363,13 +395,14 @@ fn id_of(json: &str) -> EntryId {
     EntryId(Sha256::digest(json.as_bytes()).into())
 }
 
-/// An entry is recorded as it is sent, and read back only if its signature holds.
+/// Writes the text `SIGNATURE|JSON`, as in `CHAT`.
 impl Serialize for Entry {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}|{}", self.signature, self.json))
     }
 }
 
+/// Reads the text `SIGNATURE|JSON`, and fails if the entry is malformed.
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;

@@ -1,76 +1,79 @@
-//! A map that knows in which order its keys came.
+//! A map in order of insertion.
 
 use alloc::collections::BTreeMap;
 
-/// A map that knows in which order its keys came.
+/// A map that keeps its keys in the order in which they were inserted.
 #[derive(Clone, Debug)]
 pub(crate) struct Fifo<K, V> {
-    places: BTreeMap<K, u64>,
+    /// The position of each key in `values`.
+    positions: BTreeMap<K, u64>,
     values: BTreeMap<u64, (K, V)>,
     next: u64,
 }
 
 impl<K, V> Default for Fifo<K, V> {
     fn default() -> Self {
-        Self { places: BTreeMap::new(), values: BTreeMap::new(), next: 0 }
+        Self { positions: BTreeMap::new(), values: BTreeMap::new(), next: 0 }
     }
 }
 
 impl<K: Ord + Copy, V> Fifo<K, V> {
-    /// Puts a key last that is not there, or gives one that is there another value in its place.
+    /// Appends a new key. A key that is there already keeps its position and gets the new value.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let place = *self.places.entry(key).or_insert(self.next);
+        let position = *self.positions.entry(key).or_insert(self.next);
         self.next += 1;
-        self.values.insert(place, (key, value));
+        self.values.insert(position, (key, value));
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        Some(&self.values.get(self.places.get(key)?)?.1)
+        Some(&self.values.get(self.positions.get(key)?)?.1)
     }
 
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.places.contains_key(key)
+        self.positions.contains_key(key)
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let place = self.places.remove(key)?;
-        self.values.remove(&place).map(|(_, value)| value)
+        let position = self.positions.remove(key)?;
+        self.values.remove(&position).map(|(_, value)| value)
     }
 
-    /// The key that came first.
+    /// The oldest key and its value.
     pub(crate) fn first(&self) -> Option<(&K, &V)> {
         self.values.first_key_value().map(|(_, (key, value))| (key, value))
     }
 
+    /// Removes the oldest key.
     pub(crate) fn pop_first(&mut self) -> Option<(K, V)> {
         let (_, (key, value)) = self.values.pop_first()?;
-        self.places.remove(&key);
+        self.positions.remove(&key);
         Some((key, value))
     }
 
+    /// Removes the newest key.
     pub(crate) fn pop_last(&mut self) -> Option<(K, V)> {
         let (_, (key, value)) = self.values.pop_last()?;
-        self.places.remove(&key);
+        self.positions.remove(&key);
         Some((key, value))
     }
 
-    /// In the order in which they came.
+    /// The keys, the oldest first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.values.values().map(|(key, _)| key)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.positions.is_empty()
     }
 
-    /// Compares the index with what it is an index of.
+    /// Whether the index agrees with what it indexes.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.places.len() == self.values.len()
-            && self.values.iter().all(|(place, (key, _))| self.places.get(key) == Some(place))
+        self.positions.len() == self.values.len()
+            && self.values.iter().all(|(position, (key, _))| self.positions.get(key) == Some(position))
     }
 }
 
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_out_in_the_order_in_which_they_came() {
+    fn keys_come_out_in_the_order_of_insertion() {
         let mut fifo = Fifo::default();
         for key in [3, 1, 2] {
             fifo.insert(key, key * 10);

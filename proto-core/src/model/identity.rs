@@ -1,4 +1,4 @@
-//! Who a node is: its key pair, and the id that follows from it.
+//! Key pairs, public keys, signatures, and the node ids that follow from keys.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -13,21 +13,37 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A node's id: a UUID, written in its hyphenated form.
+/// The id of a node: a UUID (RFC 9562).
 ///
-/// That of a node with a key is of version 8 and follows from the key ([`PublicKey::node_id`]), so that nobody else can
-/// claim it. Ids order as their 128 bits do; of two simultaneous dials the one from the lower id stays.
+/// The id of a node with a key has version 8 and follows from the key ([`PublicKey::node_id`]), so that nobody else can
+/// use it. Other ids are only claimed. Ids compare as numbers of 128 bits; the protocol breaks ties by this order (SPEC
+/// 4.4).
+///
+/// As text it is the hyphenated form in lower case. Parsing also accepts upper case, no hyphens, braces and
+/// `urn:uuid:`.
+///
+/// ```
+/// use proto_core::{Identity, NodeId};
+///
+/// let id: NodeId = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse()?;
+/// assert_eq!(id.to_string(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
+/// assert_eq!(id.short().to_string(), "67e55044");
+/// assert!(!id.is_of_key());
+///
+/// assert!(Identity::from_secret(&[42; 32]).node_id().is_of_key());
+/// # Ok::<(), proto_core::NodeIdError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(Uuid);
 
 impl NodeId {
-    /// The id with these 128 bits.
+    /// The id with these 128 bits, big-endian.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(Uuid::from_bytes(bytes))
     }
 
-    /// The 128 bits.
+    /// The 128 bits, big-endian.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -39,12 +55,14 @@ impl NodeId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
-    /// Whether it follows from a key: version 1 nodes name themselves by random ids (version 4).
+    /// Whether the id has the form of one that follows from a key: UUID version 8. Ids of nodes without a key are
+    /// random (version 4).
     pub fn is_of_key(&self) -> bool {
         self.0.get_version() == Some(uuid::Version::Custom)
     }
 
-    /// The first eight hexadecimal digits, to tell two peers of one name apart.
+    /// The first eight hexadecimal digits, for display. They tell apart two peers with one name, but an attacker can
+    /// search for a key whose id begins with the same digits.
     pub fn short(&self) -> impl fmt::Display + use<> {
         let start = self.0.as_fields().0;
         fmt::from_fn(move |f| write!(f, "{start:08x}"))
@@ -63,7 +81,7 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// The text is not a UUID.
+/// The text is not a UUID: the error of parsing a [`NodeId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a node id is a UUID, as 67e55044-10b1-426f-9247-bb680e5fe0c8")]
 pub struct NodeIdError;
@@ -71,12 +89,29 @@ pub struct NodeIdError;
 impl FromStr for NodeId {
     type Err = NodeIdError;
 
+    /// Parses a UUID.
+    ///
+    /// # Errors
+    /// [`NodeIdError`], if the text is not a UUID in one of the accepted forms.
     fn from_str(text: &str) -> Result<Self, NodeIdError> {
         Uuid::try_parse(text).map(Self).map_err(|_| NodeIdError)
     }
 }
 
-/// An Ed25519 key pair (RFC 8032) and the id that follows from it.
+/// A node's Ed25519 key pair (RFC 8032) and the id that follows from it (SPEC 3.6).
+///
+/// Whoever has the secret is the node: keep it private, and keep it for as long as the node should have this id. The
+/// secret is wiped from memory when the value is dropped, and `Debug` does not show it.
+///
+/// ```
+/// use proto_core::Identity;
+///
+/// // 32 bytes from a secure random source. The node has the same id whenever it starts with the same secret.
+/// let secret = [42; 32];
+/// let identity = Identity::from_secret(&secret);
+/// assert_eq!(identity.node_id(), identity.key().node_id());
+/// assert_eq!(identity.node_id(), Identity::from_secret(&secret).node_id());
+/// ```
 #[derive(Clone)]
 pub struct Identity {
     secret: SigningKey,
@@ -85,7 +120,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The key pair of this secret, which has to be random (RFC 8032 section 5.1.5) and to be kept.
+    /// The key pair of a secret of 32 bytes (RFC 8032 section 5.1.5). The bytes have to come from a secure random
+    /// source.
     pub fn from_secret(secret: &[u8; 32]) -> Self {
         let secret = SigningKey::from_bytes(secret);
         let key = PublicKey(secret.verifying_key().to_bytes());
@@ -97,35 +133,39 @@ impl Identity {
         self.key
     }
 
-    /// The id.
+    /// The id that follows from the public key.
     pub fn node_id(&self) -> NodeId {
         self.node_id
     }
 
-    /// Signs for one purpose; see [`PublicKey::verify`].
+    /// Signs a message for one purpose. [`PublicKey::verify`] checks it.
     pub(crate) fn sign(&self, purpose: Purpose, message: &[u8]) -> Signature {
-        Signature(self.secret.sign(&purpose.covered(message)).to_bytes())
+        Signature(self.secret.sign(&purpose.signed_bytes(message)).to_bytes())
     }
 }
 
-/// Without the secret.
+/// Shows the id, not the secret.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Identity").field(&self.node_id).finish()
     }
 }
 
-/// What a signature is for: no signature for one purpose holds for another.
+/// The purpose of a signature (SPEC 3.12.1). A signature for one purpose does not hold for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
+    /// A node proves its key to a peer.
     Proof,
+    /// An author signs an entry.
     Entry,
+    /// A root signs a sequence number.
     Tree,
 }
 
 impl Purpose {
-    /// What is signed: a domain string that no other begins with, and the message.
-    fn covered(self, message: &[u8]) -> Vec<u8> {
+    /// The bytes that are signed: the domain string of the purpose, a zero byte, and the message. No domain string is a
+    /// prefix of another.
+    fn signed_bytes(self, message: &[u8]) -> Vec<u8> {
         let domain: &[u8] = match self {
             Self::Proof => b"p2p-chat/2 proof\0",
             Self::Entry => b"p2p-chat/2 entry\0",
@@ -135,27 +175,32 @@ impl Purpose {
     }
 }
 
-/// An Ed25519 public key, written in unpadded base64url: the canonical encoding of a point that is not of small order.
+/// An Ed25519 public key (RFC 8032): the canonical encoding of a point that is not of small order (SPEC 3.6.5, 3.6.6).
+///
+/// As text it is 43 characters of base64url without padding (RFC 4648 section 5). Serde uses that text, too.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
-    /// The key with these bytes, if it is one.
+    /// The key with this encoding.
+    ///
+    /// # Errors
+    /// [`PublicKeyError`], if the bytes are not a point of the curve, not its canonical encoding, or of small order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError)?;
-        // A second encoding of one point would be a second identity of one node; for a point of small order anybody
-        // can sign (RFC 8032 section 8.9 and "Taming the many EdDSAs", SSR 2020).
+        // A second encoding of one point would be a second identity of one node. For a point of small order, anybody
+        // can sign ("Taming the many EdDSAs", SSR 2020).
         if is_canonical(bytes) && !key.is_weak() { Ok(Self(*bytes)) } else { Err(PublicKeyError) }
     }
 
-    /// Its 32 bytes.
+    /// The 32 bytes of its encoding.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
     /// The id of the node with this key: a UUID of version 8 (RFC 9562 section 5.8) from the SHA-256 of a domain
-    /// string and the key.
+    /// string and the key (SPEC 3.6.2).
     pub fn node_id(&self) -> NodeId {
         let hash = Sha256::new().chain_update(b"p2p-chat/2 node id\0").chain_update(self.0).finalize();
         let mut bytes = [0; 16];
@@ -163,11 +208,12 @@ impl PublicKey {
         NodeId(Uuid::new_v8(bytes))
     }
 
-    /// Whether the signature is this key's, for this purpose, over this message; strictly.
+    /// Whether this key made the signature for this purpose over this message. The check is strict: it accepts one
+    /// encoding of a signature only (SPEC 3.12).
     pub(crate) fn verify(&self, purpose: Purpose, message: &[u8], signature: &Signature) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         VerifyingKey::from_bytes(&self.0)
-            .is_ok_and(|key| key.verify_strict(&purpose.covered(message), &signature).is_ok())
+            .is_ok_and(|key| key.verify_strict(&purpose.signed_bytes(message), &signature).is_ok())
     }
 }
 
@@ -183,7 +229,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The text or the bytes are not a public key.
+/// The text or the bytes are not a [`PublicKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key is the 43 characters of base64url of an Ed25519 public key")]
 pub struct PublicKeyError;
@@ -191,6 +237,10 @@ pub struct PublicKeyError;
 impl FromStr for PublicKey {
     type Err = PublicKeyError;
 
+    /// Parses a key.
+    ///
+    /// # Errors
+    /// [`PublicKeyError`], if the text is not 43 characters of base64url, or its bytes are not a public key.
     fn from_str(text: &str) -> Result<Self, PublicKeyError> {
         Self::from_bytes(&decode(text).ok_or(PublicKeyError)?)
     }
@@ -210,17 +260,19 @@ impl From<PublicKey> for String {
     }
 }
 
-/// An Ed25519 signature, written in unpadded base64url. What it is worth only its verification says.
+/// An Ed25519 signature (RFC 8032) that may not have been verified: any 64 bytes.
+///
+/// As text it is 86 characters of base64url without padding (RFC 4648 section 5).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature([u8; 64]);
 
 impl Signature {
-    /// The signature with this text, if it is one.
+    /// The signature with this text. None: the text is not 86 characters of base64url.
     pub fn new(text: &str) -> Option<Self> {
         decode(text).map(Self)
     }
 
-    /// The signature with these bytes.
+    /// The signature with these 64 bytes.
     pub const fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)
     }
@@ -238,14 +290,15 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Whether the y coordinate is below 2^255 - 19. The other second encoding, a sign for x = 0, is that of points of small
-/// order.
+/// Whether the y coordinate is below 2^255 - 19. The only other non-canonical encodings have a sign for x = 0; they are
+/// of points of small order.
 fn is_canonical(bytes: &[u8; 32]) -> bool {
     let [lowest, middle @ .., highest] = bytes;
     *lowest < 0xed || highest & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
-/// Exactly `N` bytes from unpadded base64url (RFC 4648 section 5), whose last bits must be zero.
+/// Decodes exactly `N` bytes from base64url without padding (RFC 4648 section 5). None: the length is wrong, a
+/// character is illegal, or the unused last bits are not zero (SPEC 3.11.2).
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != (N * 4).div_ceil(3) {
         return None;
@@ -258,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_follows_from_the_key() {
+    fn a_node_id_follows_from_the_key() {
         let one = Identity::from_secret(&[1; 32]);
         let other = Identity::from_secret(&[2; 32]);
         assert_eq!(one.node_id(), one.key().node_id());
@@ -270,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_holds_for_its_purpose_key_and_message_alone() {
+    fn a_signature_holds_only_for_its_purpose_key_and_message() {
         let identity = Identity::from_secret(&[1; 32]);
         let signature = identity.sign(Purpose::Entry, b"hello");
         assert!(identity.key().verify(Purpose::Entry, b"hello", &signature));
@@ -280,17 +333,17 @@ mod tests {
     }
 
     #[test]
-    fn weak_keys_and_second_encodings_are_no_keys() {
+    fn points_of_small_order_and_non_canonical_encodings_are_refused() {
         let mut identity_point = [0; 32];
         identity_point[0] = 1;
-        // The encodings of points of small order, and one that names y = 2^255 - 1, which is y = 18.
+        // Encodings of points of small order, and one of y = 2^255 - 1, whose canonical form is y = 18.
         for bytes in [[0; 32], identity_point, [0xff; 32]] {
             assert_eq!(PublicKey::from_bytes(&bytes), Err(PublicKeyError), "{bytes:?}");
         }
     }
 
     #[test]
-    fn an_encoding_is_canonical_if_it_is_what_its_point_is_written_as() {
+    fn an_encoding_is_canonical_if_encoding_its_point_gives_it_again() {
         for low in 0..=u8::MAX {
             for high in [0x7f, 0xff, 0x7e, 0x00, 0x80] {
                 let mut bytes = [0xff; 32];
@@ -303,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_not_shown() {
+    fn debug_does_not_show_the_secret() {
         assert!(!alloc::format!("{:?}", Identity::from_secret(&[0x5a; 32])).contains("90"));
     }
 }

@@ -1,9 +1,10 @@
-//! Text as JSON.
+//! Writing JSON.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Writes `text` as a JSON string, with a `;` as `\u003b`: version 1 nodes split `PEERS` at every `;`.
+/// Appends `text` as a JSON string (RFC 8259). A `;` is written `\u003b`, because version 1 nodes split `PEERS` at
+/// every `;` (SPEC 1.5.2).
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
@@ -20,7 +21,7 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// How many bytes [`write_string`] writes.
+/// The number of bytes that [`write_string`] appends.
 pub(crate) fn json_len(text: &str) -> usize {
     let len = |byte| match byte {
         b'"' | b'\\' => 2,
@@ -30,7 +31,7 @@ pub(crate) fn json_len(text: &str) -> usize {
     2 + text.bytes().map(len).sum::<usize>()
 }
 
-/// Appends what is displayed.
+/// Appends the text of a value.
 pub(crate) fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
     struct Appender<'a>(&'a mut Vec<u8>);
 
@@ -41,7 +42,7 @@ pub(crate) fn write_display(out: &mut Vec<u8>, value: impl fmt::Display) {
         }
     }
 
-    // Appending to a vector does not fail.
+    // Appending to a vector cannot fail.
     let _ = fmt::write(&mut Appender(out), format_args!("{value}"));
 }
 
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_written_as_json_without_a_semicolon() {
+    fn a_string_is_valid_json_without_semicolons() {
         let every: String = (0..0x300).filter_map(char::from_u32).chain("😀;;".chars()).collect();
         let mut out = Vec::new();
         write_string(&mut out, &every);

@@ -1,4 +1,5 @@
-//! A node's limits: each is declared once, with its unit, its default, where that comes from, and what it has to keep to.
+//! A node's limits. Each is declared once, with its unit, its default, the origin of the default, and the rules that its
+//! value has to keep to.
 
 mod check;
 mod declare;
@@ -13,293 +14,347 @@ use declare::{Rule, declare};
 pub use check::ConfigError;
 pub use declare::{Limit, Origin, Value};
 
-/// The longest line, in bytes with its end (SPEC section 6).
+/// The longest line of the protocol, in bytes with its end (SPEC 1.2). [`WireLimits::line`] can be lower, not higher.
 pub const MAX_LINE: usize = 65_536;
 
-/// The most that [`ConnLimits::chunk`] may be, in bytes.
+/// The largest value of [`ConnLimits::chunk`], in bytes.
 pub const MAX_CHUNK: usize = 256 * 1024;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 declare! {
-    /// Of frames as they are read.
+    /// Limits of frames as they are read.
     wire: WireLimits {
-        /// A line with its end, in bytes; past it the peer is cut.
+        /// The longest line, in bytes with its end. A peer that sends a longer one is cut (SPEC 1.2.2).
         line: usize = MAX_LINE, "bytes", Spec, [within("MAX_LINE", |_| MAX_LINE), at_most(chat.log_bytes), within("conns.queue / 2", |limits| limits.conns.queue / 2)];
-        /// The same before the peer's `JOIN`.
+        /// The longest line before the peer's `JOIN`, in bytes with its end. A longer one cuts the peer (SPEC 1.2.3).
         line_before_join: usize = 4 * KIB, "bytes", Spec, [nonzero, at_most(wire.line)];
-        /// Entries of one `PEERS` frame that are read; the rest is passed over.
+        /// The most entries of one `PEERS` frame that are read. The rest is ignored (SPEC 2.7.1).
         peers_read: usize = 64, "entries", Spec, [];
     }
-    /// Of connections.
+    /// Limits of connections.
     conns: ConnLimits {
-        /// Malformed frames within [`malformed_window`](Self::malformed_window) that cut a peer.
+        /// Malformed frames from one peer within [`malformed_window`](Self::malformed_window). A peer that sends so
+        /// many is cut (SPEC 1.4.2).
         malformed: usize = 32, "frames", Spec, [nonzero] => Malformed;
-        /// See [`malformed`](Self::malformed).
+        /// The time over which [`malformed`](Self::malformed) counts.
         malformed_window: Duration = Duration::from_secs(10), "seconds", Spec, [];
-        /// Connections of peers that are here. Those of peers without a key, but for the user's, leave room for
-        /// [`degree_high`](MeshLimits::degree_high) with one and for a newcomer that takes the place of another: with
-        /// no more than that and [`slots_reserved`](Self::slots_reserved), none without a key that dials
-        /// in is let in.
+        /// Connection slots: the most connections of linked peers. When all are in use, a newcomer is turned away.
+        /// Peers without a key, unless the user gave their address, leave slots free: one for each peer with a key up
+        /// to [`degree_high`](MeshLimits::degree_high), and one for a newcomer that replaces another peer (SPEC 5.2.2).
+        /// If `slots` is no larger than those and [`slots_reserved`](Self::slots_reserved) together, no peer without a
+        /// key that dials in is admitted.
         slots: usize = 125, "connections", Spec, [nonzero] => Slots;
-        /// Of these, kept free for dials of our own.
+        /// Connection slots that peers without a key leave free when they dial in, in addition to those that
+        /// [`slots`](Self::slots) names (SPEC 5.2.3). They are for own dials.
         slots_reserved: usize = 8, "connections", Spec, [at_most(conns.slots)];
-        /// Connections that are not (yet, or any more) a peer's.
+        /// Inbound connections that are not a peer's link: not yet, or no longer. When one more is accepted, the oldest
+        /// silent one is dropped, else the oldest one.
         pending: usize = 128, "connections", Spec, [nonzero] => Pending;
-        /// A pending connection silent for so long makes room before others.
+        /// A pending connection counts as silent after so long without a byte. Silent ones are dropped first.
         pending_silent: Duration = Duration::from_secs(2), "seconds", Spec, [];
-        /// From the connection's opening to its first byte.
+        /// From the opening of a connection to its first byte. A connection that sends none by then is closed.
         first_byte: Duration = Duration::from_secs(5), "seconds", Spec, [at_most(conns.greeting)];
-        /// From the connection's opening to the peer's `JOIN`.
+        /// From the opening of a connection to the peer's `JOIN`, and its `PROOF` if it has a key. A connection that
+        /// takes longer is closed.
         greeting: Duration = Duration::from_secs(10), "seconds", Spec, [];
-        /// How long a listener waits for the first byte before it greets.
+        /// How long a listener waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.3).
         greet_after: Duration = Duration::from_millis(250), "seconds", Spec, [];
-        /// From the greetings to the first frame for a version 1 peer, which loses what comes sooner.
+        /// From the `JOIN`s of both sides to the first frame for a version 1 peer, which loses frames that come sooner
+        /// (SPEC 2.8.3).
         settle_v1: Duration = Duration::from_millis(100), "seconds", Guess, [];
-        /// Silence after which a peer is pinged, a version 1 peer sent a blank line.
+        /// A version 2 peer that is silent for so long is pinged (SPEC 3.3.1). A version 1 peer that was sent nothing
+        /// for so long is sent a blank line (SPEC 2.9.1).
         ping_idle: Duration = Duration::from_secs(15), "seconds", Spec, [nonzero, at_most(conns.dead)];
-        /// Silence after which a version 2 peer is dead.
+        /// A version 2 peer that is silent for so long is dropped (SPEC 3.3.2).
         dead: Duration = Duration::from_secs(45), "seconds", Spec, [at_most(conns.ping_answer)];
-        /// One that leaves a `PING` unanswered for so long is dead, whatever else comes.
-        ping_answer: Duration = Duration::from_secs(180), "seconds", Guess: "what a full queue takes on a link of 6 KB a second.", [];
-        /// How long a peer whose id a newcomer claims has to answer.
+        /// A peer that leaves a `PING` unanswered for so long is dropped, whatever else it sends (SPEC 3.3.3).
+        ping_answer: Duration = Duration::from_secs(180), "seconds", Guess: "the time that a full queue takes on a link of 6 KB a second", [];
+        /// How long a linked peer has to answer when a newcomer claims its id. Then the claim is decided (SPEC 4.3).
         probe: Duration = Duration::from_secs(3), "seconds", Spec, [];
-        /// How long a new link's frames wait for the `BYE` on the one that it replaces.
+        /// How long the frames on a link that replaces another one wait for the `BYE` on the old one. Then they are
+        /// handled (SPEC 4.6.2).
         handover: Duration = Duration::from_secs(1), "seconds", Spec, [];
-        /// From [`Action::Close`](crate::Action::Close) to [`Action::Abort`](crate::Action::Abort).
+        /// From [`Action::Close`](crate::Action::Close) to [`Action::Abort`](crate::Action::Abort), if the connection
+        /// has not ended by then. An address of a version 1 peer is dialed again after the same time (SPEC 2.10.5).
         linger: Duration = Duration::from_secs(1), "seconds", Guess, [];
-        /// Entries of one `PEERS` frame that are sent, and peers told of a newcomer.
+        /// The most entries of a `PEERS` that is sent, and the most peers that are told of one newcomer (SPEC 2.6).
+        /// Both are random samples.
         peers_sent: usize = 32, "peers", Spec, [];
-        /// Frames a second from one link that does not come from this machine.
+        /// Frames a second from one connection with another machine. Above it, the node stops reading from the
+        /// connection for a while.
         frames_per_second: u32 = 200, "frames a second", Spec, [nonzero];
-        /// Frames that may follow each other at once.
+        /// Frames from one connection that may come at once, before [`frames_per_second`](Self::frames_per_second)
+        /// applies.
         frames_burst: u32 = 1000, "frames", Spec, [nonzero];
-        /// Bytes a second from one link that does not come from this machine.
+        /// Bytes a second from one connection with another machine. Above it, the node stops reading from the
+        /// connection for a while.
         bytes_per_second: u32 = 256 * KIB as u32, "bytes a second", Spec, [nonzero];
-        /// Bytes that may follow each other at once.
+        /// Bytes from one connection that may come at once, before [`bytes_per_second`](Self::bytes_per_second)
+        /// applies.
         bytes_burst: u32 = MIB as u32, "bytes", Spec, [nonzero];
-        /// Bytes in one [`Action::SendFrame`](crate::Action::SendFrame).
-        chunk: usize = 64 * KIB, "bytes", Measured: "`fanout` bench; the contract's most is 256 KiB.", [nonzero, within("MAX_CHUNK", |_| MAX_CHUNK)];
-        /// An output queue is full from here, in bytes, until it is below half.
+        /// The most bytes of one [`Action::SendFrame`](crate::Action::SendFrame). A longer queue is sent in several.
+        chunk: usize = 64 * KIB, "bytes", Measured: "`fanout` bench; the contract allows at most 256 KiB", [nonzero, within("MAX_CHUNK", |_| MAX_CHUNK)];
+        /// An output queue with more bytes is full until it is below half of this. On a full link, entries are
+        /// announced, not pushed. While a full queue is waited for, [`Command::Say`](crate::Command::Say) is refused
+        /// with [`CommandError::Busy`](crate::CommandError::Busy).
         queue: usize = MIB, "bytes", Spec, [at_most(conns.queue_hard), at_most(conns.queues), at_most(conns.buffers)];
-        /// A full queue that took so many bytes in [`pace_window`](Self::pace_window) is waited for.
+        /// A full queue that sent so many bytes within [`pace_window`](Self::pace_window) is waited for. A slower one
+        /// is not, once [`patience`](Self::patience) has passed.
         pace: usize = 64 * KIB, "bytes", Spec, [];
-        /// See [`pace`](Self::pace).
+        /// The time over which [`pace`](Self::pace) counts.
         pace_window: Duration = Duration::from_millis(250), "seconds", Spec, [];
-        /// A queue that became full so short a time ago is waited for.
+        /// A full queue is waited for this long, at any pace.
         patience: Duration = Duration::from_secs(2), "seconds", Spec, [];
-        /// The most bytes in a queue that nobody waits for.
+        /// The most bytes in one output queue. A peer whose queue grows beyond it is dropped.
         queue_hard: usize = 8 * MIB, "bytes", Spec, [];
-        /// The most bytes in all queues while one of them is over [`queue`](Self::queue).
+        /// The most bytes in all buffers while an output queue is above [`queue`](Self::queue). Above it, the peers
+        /// with such queues are dropped.
         queues: usize = 16 * MIB, "bytes", Spec, [];
-        /// A link that takes nothing for so long is cut.
+        /// A peer that takes nothing of a chunk for so long is dropped.
         stalled: Duration = Duration::from_secs(10), "seconds", Spec, [];
-        /// Bytes in all buffers of the node; then the link with the longest queue is cut.
+        /// The most bytes in all buffers of the node. Above it, the connection with the longest output queue is
+        /// dropped.
         buffers: usize = 64 * MIB, "bytes", Spec, [] => Buffers;
     }
-    /// Of whom to know and whom to hold.
+    /// Limits of the address book, dials and links.
     mesh: MeshLimits {
-        /// For how long a peer with a key that was cut for breaking rules is not let in again.
+        /// How long a peer with a key is banned after it broke a rule. Then it is admitted again (SPEC 9.9).
         ban: Duration = Duration::from_secs(300), "seconds", Guess, [];
-        /// So many of them; who was cut first is let in again.
-        banned: usize = 1_024, "peers", Guess: "as many as the address book holds.", [] => Banned;
-        /// Links to peers with a key: with fewer, addresses where peers were found before are retried soon, and
-        /// full neighbours make room.
+        /// The most bans. With one more, the ban that began first is lifted.
+        banned: usize = 1_024, "peers", Guess: "as many as the address book holds", [] => Banned;
+        /// With fewer links to peers with a key, found addresses are retried sooner (SPEC 5.11.2), and nodes that have
+        /// more than [`degree_target`](Self::degree_target) make room for this one (SPEC 5.4.3).
         degree_low: usize = 6, "links", Spec, [nonzero, at_most(mesh.degree_target)];
-        /// Links to peers with a key that a node dials for in a large network.
+        /// In a large network, learned addresses are dialed up to so many links to peers with a key (SPEC 5.3.1). A
+        /// node with more closes one now and then (SPEC 5.6).
         degree_target: usize = 8, "links", Spec, [at_most(mesh.degree_high)];
-        /// The most links to peers with a key, but for those to addresses that the user gave: a network of so
-        /// many nodes and one is a full mesh.
+        /// The most links to peers with a key, apart from links to addresses that the user gave. Above it, newcomers
+        /// are turned away or replace another peer (SPEC 5.4, 5.5). A network of so many nodes and one is a full mesh.
         degree_high: usize = 12, "links", Spec, [within("conns.slots - conns.slots_reserved - 1", slots_for_keyed)] => DegreeHigh;
-        /// Of these, kept for dials of our own while there are addresses to dial.
+        /// Links that should be own dials. While a node has fewer, it keeps slots for them, as far as it knows
+        /// addresses to dial (SPEC 5.5.1).
         degree_outbound: usize = 4, "links", Guess, [at_most(mesh.degree_high)];
-        /// One link is closed to make room for a newcomer each so long, and one of too many.
+        /// At most one link in so long is closed to make room for a newcomer (SPEC 5.4.5), and one because there are
+        /// too many (SPEC 5.6.1).
         displace_every: Duration = Duration::from_secs(5), "seconds", Spec, [nonzero];
-        /// A link is not one of too many before it is so old.
+        /// A link that is younger is not closed because there are too many (SPEC 5.6.2).
         trim_age: Duration = Duration::from_secs(10), "seconds", Guess, [];
-        /// On average, an address of which it is not known whether anybody is there is dialed so often.
+        /// The average interval at which an address is dialed where it is unknown if a node is there (SPEC 5.7.1).
         explore_every: Duration = Duration::from_secs(30), "seconds", Guess, [nonzero];
-        /// On average, a neighbour is told some addresses so often.
+        /// The average interval at which a random neighbour is sent some addresses (SPEC 5.8.3).
         refresh_every: Duration = Duration::from_secs(60), "seconds", Guess, [nonzero];
-        /// How many these are.
+        /// The most addresses that a neighbour is sent then.
         refresh_peers: usize = 8, "addresses", Guess, [];
-        /// Learned addresses being dialed at once.
+        /// The most dials of learned addresses under way at once. Further ones wait.
         dials: usize = 4, "dials", Spec, [nonzero] => Dials;
-        /// Dials of learned addresses that may follow each other at once, and refill at `dial_every`.
+        /// Dials of learned addresses that may begin at once. Further ones wait for [`dial_every`](Self::dial_every).
         dial_burst: u32 = 8, "dials", Spec, [nonzero];
-        /// One more dial of a learned address each so long.
+        /// One more dial of a learned address is allowed each time so long has passed.
         dial_every: Duration = Duration::from_millis(500), "seconds", Spec, [];
-        /// From a dial to its connection.
+        /// From the start of a dial or a resolution to its end. One that takes longer has failed.
         connect: Duration = Duration::from_secs(5), "seconds", Spec, [];
-        /// The first backoff.
+        /// The first ceiling of a backoff (SPEC 5.11). It doubles with each failure.
         backoff_min: Duration = Duration::from_secs(1), "seconds", Spec, [nonzero, at_most(mesh.backoff_max), at_most(mesh.backoff_low), at_most(mesh.backoff_user)];
-        /// The longest backoff of a learned address.
+        /// The ceiling of the backoff of a learned address stops here (SPEC 5.11.1).
         backoff_max: Duration = Duration::from_secs(600), "seconds", Spec, [];
-        /// The longest backoff of an address where a peer was found before, while there are fewer links than
-        /// [`degree_low`](Self::degree_low).
+        /// The ceiling of the backoff of a found address stops here, while the degree is below
+        /// [`degree_low`](Self::degree_low) (SPEC 5.11.2).
         backoff_low: Duration = Duration::from_secs(30), "seconds", Guess, [];
-        /// The longest backoff of an address that the user gave, and of any while there is no link.
+        /// The ceiling of the backoff stops here for an address that the user gave, and for every address of a peer
+        /// with a key while there is no link to one (SPEC 5.11.3, 5.11.4).
         backoff_user: Duration = Duration::from_secs(8), "seconds", Spec, [];
-        /// A link that lasted so long takes the backoff of its address back to the start.
+        /// A link that lasted so long resets the backoff of its address (SPEC 5.11.6).
         backoff_reset: Duration = Duration::from_secs(30), "seconds", Spec, [];
-        /// Addresses that the user gives.
+        /// The most addresses that the user can give. One more is refused with
+        /// [`CommandError::TooManyTargets`](crate::CommandError::TooManyTargets).
         targets: usize = 64, "addresses", Guess, [nonzero];
-        /// New addresses taken from one link at once, and again as they refill.
+        /// New addresses that are learned from one connection at once. Further ones are passed over until
+        /// [`learn_every`](Self::learn_every).
         learn_burst: u32 = 64, "addresses", Spec, [nonzero];
-        /// One more new address from one link each so long.
+        /// One more new address is learned from a connection each time so long has passed.
         learn_every: Duration = Duration::from_secs(10), "seconds", Spec, [];
-        /// Addresses known.
+        /// The most addresses in the address book. With one more, the address with the most failed dials is forgotten,
+        /// unless it was found (SPEC 5.12.2). If there is none to forget, the new one is passed over.
         book: usize = 1024, "addresses", Spec, [] => Book;
-        /// Of these, learned from one source.
+        /// The most addresses in the address book from one source. Further ones are passed over.
         book_per_source: usize = 64, "addresses", Spec, [] => BookPerSource;
-        /// An address at which so many dials in a row failed, and none ever found anybody, is forgotten.
+        /// An address where no dial has ever found a node is forgotten after so many failed dials in a row (SPEC
+        /// 5.12.1).
         book_failures: u32 = 10, "dials", Guess, [nonzero];
-        /// An address at which a dial found somebody so long ago is no longer known to be alive.
+        /// An address where no dial has found a node for so long is no longer known to be alive, and may be explored
+        /// (SPEC 5.7.1).
         book_fresh: Duration = Duration::from_secs(60 * 60), "seconds", Guess, [];
-        /// An address at which a dial found somebody gives way to others so long after.
+        /// An address may be forgotten if its dials fail and no dial has found a node there for so long (SPEC 5.12).
         book_believed: Duration = Duration::from_secs(24 * 60 * 60), "seconds", Guess, [];
     }
-    /// Of the conversation.
+    /// Limits of the conversation.
     chat: ChatLimits {
-        /// Entries a second of one author's that come unasked from beyond this machine.
+        /// Entries a second of one author that come unasked from another machine. Above it, entries are dropped (SPEC
+        /// 7.5) and come by reconciliation later.
         entries_per_second: u32 = 5, "entries a second", Spec, [nonzero];
-        /// Entries of one author's that may follow each other at once.
+        /// Entries of one author that may come at once, before [`entries_per_second`](Self::entries_per_second)
+        /// applies.
         entries_burst: u32 = 30, "entries", Spec, [nonzero];
-        /// Entries held; the oldest goes first.
+        /// The most entries in the window. With one more, the oldest one is evicted (SPEC 9.5).
         log_entries: usize = 10_000, "entries", Spec, [nonzero] => LogEntries;
-        /// Their bytes; the oldest goes first.
+        /// The most bytes of entries in the window. Above it, the oldest entry is evicted (SPEC 9.5).
         log_bytes: usize = 16 * MIB, "bytes", Spec, [] => LogBytes;
-        /// Entries evicted whose ids are remembered; what is older than those forgotten is taken no more.
+        /// The most ids of evicted entries that are remembered. With one more, the oldest is forgotten, and no entry
+        /// older than it is accepted any more (SPEC 9.5).
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
-        /// How long an entry waits for those before it.
+        /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
-        /// Entries of one author that wait for others; above that the one with the highest number goes.
+        /// The most entries of one author that wait for earlier ones. With one more, the one with the highest `seq` is
+        /// dropped.
         early_per_author: usize = 64, "entries", Spec, [at_most(chat.early)] => EarlyPerAuthor;
-        /// Entries that wait for others; above that who holds most loses first.
+        /// The most entries that wait for earlier ones. With one more, the author with the most of them loses the one
+        /// with the highest `seq`.
         early: usize = 3000, "entries", Spec, [] => Early;
-        /// Authors whose order is known; the least recently heard goes first.
+        /// The most authors whose sequences are tracked. With one more, the least recently heard one is forgotten.
         authors: usize = 4096, "authors", Spec, [nonzero] => Authors;
-        /// Epochs of an author; the least recently heard goes first.
+        /// The most epochs of one author that are tracked. With one more, the least recently heard one is forgotten.
         epochs_per_author: usize = 4, "epochs", Spec, [nonzero] => EpochsPerAuthor;
-        /// Gaps in one epoch that are known as such; above that the lowest is forgotten.
+        /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;
-        /// How far ahead an entry may be dated before it is parked.
+        /// How far ahead of the wall clock an entry may be dated. One that is further ahead is held back (SPEC 9.4).
         clock_tolerance: Duration = Duration::from_secs(120), "seconds", Spec, [];
-        /// Entries parked; the one furthest ahead goes first.
+        /// The most entries that are held back because they are dated too far ahead. With one more, the one furthest
+        /// ahead is dropped.
         parked: usize = 1000, "entries", Spec, [] => Parked;
-        /// Reconciliations begun at once.
+        /// The most reconciliations that this node has begun and that are not over. Further neighbours wait.
         syncs: usize = 4, "reconciliations", Spec, [nonzero] => Syncs;
-        /// Messages sent in one reconciliation; then it is given up.
-        sync_rounds: usize = 32, "messages", Measured: "sets of 10,000 that share nothing take 12.", [nonzero];
-        /// From a message of a reconciliation to its answer.
+        /// The most messages that this node sends in one reconciliation. Then it is given up.
+        sync_rounds: usize = 32, "messages", Measured: "two sets of 10,000 entries that share nothing take 12", [nonzero];
+        /// From a message of a reconciliation to its answer. Without an answer by then, the reconciliation is given up.
         sync_timeout: Duration = Duration::from_secs(10), "seconds", Guess, [];
-        /// Reconciliations that we begin and a peer passes over, in a row, at which it is cut.
-        syncs_ignored: usize = 2, "reconciliations", Guess: "one may have been over the peer's rate.", [nonzero];
-        /// Messages of reconciliations that one link may send at once; more are not answered.
+        /// Reconciliations in a row that a neighbour ignores. A neighbour that ignores so many is cut (SPEC 9.8.5).
+        syncs_ignored: usize = 2, "reconciliations", Guess: "one of them may have exceeded the peer's rate limit", [nonzero];
+        /// Messages of reconciliations that one neighbour may send at once. Further ones are ignored until
+        /// [`sync_every`](Self::sync_every) (SPEC 9.8.2).
         sync_burst: u32 = 64, "messages", Guess, [nonzero];
-        /// One more of them each so long.
+        /// One more message of a reconciliation is answered each time so long has passed.
         sync_every: Duration = Duration::from_millis(250), "seconds", Guess, [];
-        /// For how long one node is the root of the eager tree. All nodes have to agree on it.
+        /// How long one node is the root of the tree. Then the next period begins (SPEC 8.1). It has to be the same at
+        /// all nodes.
         root_period: Duration = Duration::from_secs(3600), "seconds", Spec, [];
-        /// How far into a period its tree counts. All nodes have to agree on it.
+        /// How far into a period entries begin to take its tree (SPEC 8.4.9). It has to be the same at all nodes.
         root_turn: Duration = Duration::from_secs(120), "seconds", Spec, [at_most(chat.root_overlap)];
-        /// How long before a period its claims are heard, and how long its tree is kept after the next one's
-        /// counts, for nodes whose clocks differ.
-        root_overlap: Duration = Duration::from_secs(240), "seconds", Spec: "twice the clock tolerance.", [at_most(chat.root_period)];
-        /// A root signs a new sequence number each so long.
+        /// How long before a period its claims are accepted (SPEC 8.4.1), and how long its tree is kept after entries
+        /// take the next one. It allows for clocks that differ.
+        root_overlap: Duration = Duration::from_secs(240), "seconds", Spec: "twice the clock tolerance", [at_most(chat.root_period)];
+        /// The interval at which a root signs its next sequence number (SPEC 8.2.2).
         sequence_every: Duration = Duration::from_secs(10), "seconds", Spec, [nonzero, at_most(chat.root_lives)];
-        /// Newer sequence numbers of a root are taken at most one each so long.
+        /// The least time between two newer sequence numbers of one root. One that comes sooner is ignored (SPEC
+        /// 8.4.5).
         sequence_least: Duration = Duration::from_secs(5), "seconds", Spec, [at_most(chat.sequence_every)];
-        /// The most that a sequence number rises by.
+        /// The most that a sequence number may be above the newest one. A higher one is ignored (SPEC 8.4.4).
         sequence_rise: u64 = 16, "sequence numbers", Spec, [nonzero];
-        /// A root is it no more so long after its newest sequence number came.
+        /// A root expires this long after its newest sequence number (SPEC 8.4.8).
         root_lives: Duration = Duration::from_secs(30), "seconds", Spec, [];
-        /// The longest that a node waits for a better root before it claims the place.
+        /// The longest that a node waits for a better root. Then it claims to be the root itself (SPEC 8.2.1).
         root_wait: Duration = Duration::from_secs(3), "seconds", Guess, [];
-        /// Changes of a period's root that may follow each other at once.
-        roots_burst: u32 = 16, "changes", Guess: "as many records as 10,000 nodes that claim the place in random order set, and more.", [];
-        /// One more change of a period's root each so long.
+        /// Changes of a period's root that are accepted at once. Further claims are ignored until
+        /// [`roots_every`](Self::roots_every).
+        roots_burst: u32 = 16, "changes", Guess: "more than the changes of root when 10,000 nodes claim to be it in random order", [];
+        /// One more change of a period's root is accepted each time so long has passed.
         roots_every: Duration = Duration::from_secs(5), "seconds", Guess, [];
-        /// How long a parent may take to bring a sequence number that another neighbour has brought.
+        /// How long a parent may take to bring a sequence number that another neighbour has brought. Then it is
+        /// replaced (SPEC 8.5.4).
         tree_patience: Duration = Duration::from_secs(1), "seconds", Guess, [];
-        /// Changes of a place in the tree, but a new root or number, are told at most each so long.
+        /// The least time between two tree adverts without a new root or sequence number. A change waits until then
+        /// (SPEC 8.3.3).
         tree_told_every: Duration = Duration::from_millis(150), "seconds", Spec, [];
-        /// How long after the new parent the old one learns that it is it no more.
+        /// How long after the new parent the former parent is told of the change (SPEC 8.5.7). Until then both push
+        /// entries.
         tree_overlap: Duration = Duration::from_millis(200), "seconds", Guess, [];
-        /// Entries that had to be asked for from others that cost a parent its place; a neighbour that was
-        /// asked in vain so often in a row is not to be one either.
+        /// Entries within [`parent_failures_window`](Self::parent_failures_window) that a parent did not push and that
+        /// others had to be asked for. A parent that fails so often is replaced (SPEC 8.5.8). A neighbour that left so
+        /// many requests in a row unanswered does not become a parent.
         parent_failures: usize = 3, "entries", Spec, [];
-        /// Within so long.
+        /// The time over which [`parent_failures`](Self::parent_failures) counts.
         parent_failures_window: Duration = Duration::from_secs(30), "seconds", Spec, [];
-        /// A parent so young is not blamed.
+        /// A parent that became one more recently than this is not blamed for missing entries (SPEC 8.5.8).
         parent_settled: Duration = Duration::from_secs(2), "seconds", Spec, [];
-        /// How long a neighbour that failed as a parent is not to be one.
+        /// How long a neighbour that failed as a parent cannot be one again (SPEC 8.5.8).
         parent_barred: Duration = Duration::from_secs(60), "seconds", Spec, [];
-        /// `LINKS` at most one each so long.
+        /// The least time between two `LINKS` to one neighbour. A change waits until then (SPEC 8.10.2).
         links_every: Duration = Duration::from_secs(1), "seconds", Spec, [];
-        /// From an entry to its announcement.
+        /// From the arrival of an entry to its announcement by the lower of two ids (SPEC 8.8.2).
         announce_after: Duration = Duration::from_millis(100), "seconds", Spec, [];
-        /// How much longer the higher of two ids waits, which need not announce what the other does.
-        announce_courtesy: Duration = Duration::from_millis(50), "seconds", Measured: "`gossip::tests`, with latencies of 10 to 50 ms.", [];
-        /// Ids that wait to be announced to one neighbour; past it the oldest is left to reconciliation.
-        announced: usize = 4096, "entries", Guess, [nonzero] => Announced;
-        /// From the first announcement of an entry to the asking for it.
-        ask_after: Duration = Duration::from_millis(150), "seconds", Spec, [];
-        /// The same where no tree brings entries.
-        ask_after_alone: Duration = Duration::from_millis(50), "seconds", Guess: "how much later than others' a direct copy may come.", [];
-        /// From one announcer being asked to the next.
-        ask_again: Duration = Duration::from_millis(300), "seconds", Spec, [nonzero];
-        /// Times that an entry is asked for before it is given up until the next announcement or
+        /// How much later the higher of two ids announces an entry (SPEC 8.8.3). It need not announce what the lower
+        /// one has announced.
+        announce_courtesy: Duration = Duration::from_millis(50), "seconds", Measured: "`gossip::tests`, with latencies of 10 to 50 ms", [];
+        /// The most ids that wait to be announced to one neighbour. With one more, the oldest is left to
         /// reconciliation.
+        announced: usize = 4096, "entries", Guess, [nonzero] => Announced;
+        /// From the first announcement of an entry to the request for it, if the entry has not come by then (SPEC
+        /// 8.9.1).
+        ask_after: Duration = Duration::from_millis(150), "seconds", Spec, [];
+        /// The same, while the node is not attached in the tree (SPEC 8.9.2).
+        ask_after_alone: Duration = Duration::from_millis(50), "seconds", Guess: "how much later than an announcement a direct copy may come", [];
+        /// From the request for an entry to the request to the next announcer (SPEC 8.9.3).
+        ask_again: Duration = Duration::from_millis(300), "seconds", Spec, [nonzero];
+        /// The most requests for one entry. Then it is given up until it is announced again, or until a reconciliation.
         ask_tries: u32 = 16, "times", Guess, [];
-        /// Announcers remembered of an entry that is not here.
+        /// The most announcers of one entry that are remembered. With one more, the one that was asked most often is
+        /// forgotten.
         announcers: usize = 16, "neighbours", Guess, [];
-        /// Entries announced and not here; past it, who announced most loses the oldest.
+        /// The most announced entries that have not come. With one more, the neighbour that announced most of them
+        /// loses the oldest.
         missing: usize = 4096, "entries", Spec, [] => Missing;
-        /// Of these, first announced by one neighbour; the rest is asked for as after a reconciliation.
-        missing_per_link: usize = 512, "entries", Guess: "what one `IHAVE` takes.", [] => MissingPerLink;
-        /// Entries asked for at once from one neighbour after a reconciliation.
+        /// The most of these that one neighbour announced first. Further ones are asked for as after a reconciliation
+        /// (SPEC 9.7.5).
+        missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => MissingPerLink;
+        /// The most entries that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC
+        /// 9.7.5).
         asked: usize = 256, "entries", Spec, [nonzero] => Asked;
-        /// Entries asked for and to be asked for after reconciliations; the rest is left to the next one.
-        wanted: usize = 10_000, "entries", Guess: "as many as a log holds.", [] => Wanted;
-        /// How long an entry asked for after a reconciliation is waited for.
+        /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
+        wanted: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Wanted;
+        /// How long an entry that was asked for after a reconciliation is waited for. Then it is given up.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];
-        /// Ids of entries that came lately.
+        /// The most ids of recent entries that are remembered. With one more, the oldest is forgotten.
         seen: usize = 131_072, "entries", Spec, [];
-        /// How long they are kept where there is room.
+        /// How long the id of a recent entry is remembered.
         seen_for: Duration = Duration::from_secs(600), "seconds", Spec, [];
-        /// A reconciliation with a random neighbour each so long, about.
+        /// The average interval at which a reconciliation with a random neighbour begins (SPEC 9.6.3).
         reconcile_every: Duration = Duration::from_secs(30), "seconds", Spec, [nonzero];
-        /// With one neighbour at most one each so long.
+        /// The least time between two reconciliations with one neighbour. On a new link, the higher of two ids begins
+        /// after this time if the lower one has not (SPEC 9.6.2).
         reconcile_again: Duration = Duration::from_secs(2), "seconds", Guess, [];
     }
-    /// Of version 1 peers.
+    /// Limits for peers without a key.
     v1: V1Limits {
-        /// How long a version 1 peer's line waits for each node with a lower id that heard it, too.
+        /// How long a line of a peer without a key waits for each node with a lower id that heard it, too (SPEC
+        /// 10.4.2).
         step: Duration = Duration::from_secs(1), "seconds", Spec, [];
-        /// Lines are brought in together at points of time so far apart.
-        gather: Duration = Duration::from_millis(200), "seconds", Guess: "as many as an author may say entries.", [];
-        /// How far apart a line and an entry with it may be dated.
+        /// Lines that are due are brought in together at multiples of this (SPEC 10.4.4).
+        gather: Duration = Duration::from_millis(200), "seconds", Guess: "the interval at which one author may send entries", [];
+        /// A line and an entry that are dated further apart are not taken for the same words (SPEC 10.5.1).
         match_window: Duration = Duration::from_secs(60), "seconds", Spec, [];
-        /// Lines that are known when they come in again, by another way; the oldest note goes first.
+        /// The most lines of peers without a key that are recognised when they come again another way. With one more,
+        /// the oldest is forgotten.
         lines: usize = 4096, "lines", Guess, [] => V1Lines;
-        /// Lines that wait; what would wait longest is not brought in from here.
+        /// The most lines that wait to be brought in. With one more, the one that would wait longest is not brought in
+        /// by this node.
         waiting: usize = 1000, "lines", Guess, [] => V1Waiting;
-        /// Their bytes.
+        /// The most bytes of lines that wait to be brought in. Above it, the one that would wait longest is not brought
+        /// in by this node.
         waiting_bytes: usize = MIB, "bytes", Guess, [] => V1WaitingBytes;
-        /// Ids known of those that one version 1 peer is linked to; more are passed over.
+        /// The most ids that one peer without a key can name as linked to it. Further ones are ignored.
         linked: usize = 256, "peers", Guess, [] => V1Linked;
-        /// On average, a version 1 peer that says nothing of it is asked so often whom it is linked to.
+        /// The average time without its `PEERS` after which a version 1 peer is greeted again, so that it says which
+        /// nodes are linked to it (SPEC 2.11.6).
         greet_every: Duration = Duration::from_secs(600), "seconds", Guess, [nonzero];
-        /// Once or twice this after the node that tells it what others say is no longer linked to us, or after
-        /// it may have forgotten us, it is asked, and then at intervals twice as long each (SPEC 2.11).
-        greet_soon: Duration = Duration::from_secs(2), "seconds", Guess: "what a version 1 peer and the network need to see that a node is gone.", [nonzero];
+        /// The first pause of a series of greetings, after an event by which a version 1 peer may have forgotten this
+        /// node (SPEC 2.11.2): from once to twice this. Each further pause is twice as long.
+        greet_soon: Duration = Duration::from_secs(2), "seconds", Guess: "the time that a version 1 peer and the network need to see that a node is gone", [nonzero];
     }
 }
 
 impl Limits {
-    /// These limits with some changed.
+    /// These limits with some of them changed. The result is not checked: [`check`](Self::check) does that.
     ///
     /// ```
     /// use proto_core::Limits;
@@ -313,8 +368,8 @@ impl Limits {
     }
 }
 
-/// Connection slots that are left for peers with a key where as many others are linked as may be; one is for the newcomer that
-/// takes another's place.
+/// The connection slots that are left for peers with a key when peers without one use as many as they may. One is for a
+/// newcomer that replaces another peer.
 fn slots_for_keyed(limits: &Limits) -> usize {
     limits.conns.slots.saturating_sub(limits.conns.slots_reserved.saturating_add(1))
 }

@@ -1,4 +1,4 @@
-//! The name a user goes by.
+//! Display names.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -8,41 +8,60 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A display name: 1 to 64 bytes of UTF-8 without line breaks. Nothing makes it unique.
+/// A display name: 1 to [`MAX`](Self::MAX) bytes of UTF-8 without line breaks (SPEC 2.4).
+///
+/// Names are not unique: what tells two nodes apart is their [`NodeId`](crate::NodeId). A name from a peer may have
+/// control characters in it, and an application has to escape them before it shows the name. The user's own name is
+/// parsed, which is stricter. Cloning is cheap.
+///
+/// ```
+/// use proto_core::{Name, NameError};
+///
+/// // The user's name: trimmed, and refused if it is too long.
+/// let name: Name = " Alice ".parse()?;
+/// assert_eq!(name.as_str(), "Alice");
+/// assert_eq!("x".repeat(65).parse::<Name>(), Err(NameError::TooLong { len: 65 }));
+///
+/// // A peer's name: cut if it is too long.
+/// assert_eq!(Name::cut(&"x".repeat(65)).unwrap().as_str().len(), Name::MAX);
+/// assert_eq!(Name::cut(""), None);
+/// # Ok::<(), NameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(Arc<str>);
 
 impl Name {
-    /// The longest name, in bytes of UTF-8.
+    /// The length of the longest name, in bytes of UTF-8.
     pub const MAX: usize = 64;
 
-    /// What a peer calls itself: cut at a character where it is too long, none where nothing is left.
+    /// The name that a peer sent, cut before its first line break and to at most [`MAX`](Self::MAX) bytes, at the end
+    /// of a character. None: nothing is left.
     pub fn cut(text: &str) -> Option<Self> {
         let text = text.split(['\n', '\r']).next().unwrap_or_default();
         let end = text.floor_char_boundary(Self::MAX);
         (end > 0).then(|| Self(text[..end].into()))
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A name that the user cannot have.
+/// Why a text cannot be the user's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// There is nothing in it but white space.
+    /// The text is empty, or white space only.
     #[error("a name must not be empty")]
     Empty,
-    /// It is too long.
+    /// The text is longer than [`Name::MAX`].
     #[error("a name is at most {max} bytes long, this one is {len}", max = Name::MAX)]
     TooLong {
-        /// Its length in bytes.
+        /// The text's length, in bytes of UTF-8.
         len: usize,
     },
-    /// It has a line break or another control character in it.
+    /// The text has a line break or another control character in it.
     #[error("a name has no control characters in it")]
     Control,
 }
@@ -50,7 +69,10 @@ pub enum NameError {
 impl FromStr for Name {
     type Err = NameError;
 
-    /// A name as the user gives it; white space around it does not count.
+    /// Parses the user's name, without the white space around it.
+    ///
+    /// # Errors
+    /// [`NameError`], if the name is empty, longer than [`Name::MAX`], or has a control character in it.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let text = text.trim();
         match text.len() {
@@ -87,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_name_is_refused_to_the_user_and_cut_for_a_peer() {
+    fn a_name_that_is_too_long_is_refused_from_the_user_and_cut_from_a_peer() {
         for len in [Name::MAX - 1, Name::MAX] {
             assert!("x".repeat(len).parse::<Name>().is_ok());
         }

@@ -1,4 +1,4 @@
-//! A peer that is here.
+//! Linked peers.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -7,48 +7,48 @@ use serde::{Deserialize, Serialize};
 
 use super::{Name, NodeId, PublicKey};
 
-/// A peer that is here, as `GET /peers` shows it: nothing in it changes by itself.
+/// What is known of a linked peer. [`Action::UpdatePeer`](crate::Action::UpdatePeer) tells when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {
-    /// Its id; one of ours where a version 1 peer names none.
+    /// The peer's id. For a version 1 peer that names none, a random id that this node chose.
     pub node_id: NodeId,
-    /// Its name, or the start of its id where it has none.
+    /// The peer's name. For a peer that names none, the first eight hexadecimal digits of its id.
     pub uname: Name,
-    /// Where it listens, as far as that is known and an IP address.
+    /// Where the peer listens, by its own word. None: it does not say so, or does not say an IP address.
     pub listen_addr: Option<SocketAddr>,
-    /// The other end of its connection.
+    /// The other end of the peer's connection.
     pub remote_addr: SocketAddr,
-    /// Whether it speaks version 2.
+    /// The protocol version that the peer speaks.
     pub version: Version,
-    /// The key that it has shown to be its own; none: it speaks no entries.
+    /// The key that the peer has proven. None: it takes no part in the exchange of entries, and is sent `MSG` lines.
     pub key: Option<PublicKey>,
 }
 
-/// Which protocol a peer speaks.
+/// The protocol version that a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
-    /// `JOIN`, `PEERS` and `MSG` alone (SPEC section 2).
+    /// The peer's `JOIN` has no `"v"`, or one below 2: it knows `JOIN`, `PEERS` and `MSG` only (SPEC section 2).
     V1,
-    /// Its `JOIN` says `"v":2` or more (SPEC section 3).
+    /// The peer's `JOIN` has a `"v"` of 2 or more (SPEC section 3).
     V2,
 }
 
-/// Why a peer is no longer here.
+/// Why a peer is no longer linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaveReason {
-    /// It said `BYE`.
+    /// The peer sent `BYE`.
     Bye,
-    /// It is this node that leaves.
+    /// This node is shutting down.
     Stopping,
-    /// Its connection ended.
+    /// The connection ended.
     Closed,
-    /// Nothing came from it for too long.
+    /// The peer sent nothing, or left a `PING` unanswered, for too long (SPEC 3.3).
     Silent,
-    /// It took nothing, or too little, of what it was sent.
+    /// The peer did not take what it was sent, or took it too slowly.
     Slow,
-    /// It broke a rule.
+    /// The peer broke a rule.
     Violation,
-    /// We made room: all connections, or all memory, were in use.
+    /// This node made room: all connection slots, or all buffer memory, were in use.
     NoRoom,
 }
 
@@ -66,13 +66,13 @@ impl fmt::Display for LeaveReason {
     }
 }
 
-/// What is odd about an entry.
+/// What is unusual about an entry that is shown. More than one mark can be set (SPEC 18.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
-    /// Later ones of its author were shown before it.
+    /// Later entries of its author sequence were shown before it.
     pub late: bool,
-    /// Its author has signed another entry with the same number.
+    /// Its author has signed another entry with the same sequence number in the same epoch.
     pub forked: bool,
-    /// It says that it was said no later than the one before it.
+    /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
 }

@@ -1,42 +1,44 @@
-//! How often something may happen: a token bucket.
+//! Token buckets: how often something may happen.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
 
 use crate::model::Instant;
 
-/// A bucket of `burst` tokens that gains one each `every`. It may be overdrawn: then it is empty until the debt is paid.
+/// A token bucket. It holds at most `burst` tokens and gains one per `every`. It can be overdrawn; the debt is then
+/// repaid before there is a token again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TokenBucket {
     every: Duration,
     burst: u32,
-    /// When the bucket would be full if nothing more were taken.
+    /// When the bucket is full again, if nothing more is taken. This one time is the whole state (the "theoretical
+    /// arrival time" of the generic cell rate algorithm, ITU-T I.371).
     full_at: Instant,
 }
 
 impl TokenBucket {
-    /// A full bucket.
+    /// A full bucket. A `burst` of zero counts as one.
     pub(crate) fn new(every: Duration, burst: u32) -> Self {
         Self { every, burst: burst.max(1), full_at: Instant::ORIGIN }
     }
 
-    /// A bucket that gains `per_second` tokens a second.
+    /// A full bucket that gains `per_second` tokens a second. Zero counts as one.
     pub(crate) fn per_second(per_second: u32, burst: u32) -> Self {
         Self::new(Duration::from_secs(1) / per_second.max(1), burst)
     }
 
-    /// Takes `count` tokens, whether they are there or not.
+    /// Takes `count` tokens, overdrawing the bucket if needed.
     pub(crate) fn charge(&mut self, now: Instant, count: u32) {
         self.full_at = self.full_at.max(now) + self.every.saturating_mul(count);
     }
 
-    /// Gives tokens back.
+    /// Gives `count` tokens back.
     pub(crate) fn refund(&mut self, count: u32) {
         let full_at = self.full_at.since_origin().saturating_sub(self.every.saturating_mul(count));
         self.full_at = Instant::from_origin(full_at);
     }
 
-    /// Takes one token if it is there.
+    /// Takes one token. False: there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let free = self.next_at(now) <= now;
         if free {
@@ -45,7 +47,7 @@ impl TokenBucket {
         free
     }
 
-    /// When there is a whole token again: `now` or before, if there is one.
+    /// When there is a token: `now`, if there is one already.
     pub(crate) fn next_at(&self, now: Instant) -> Instant {
         let room = self.every.saturating_mul(self.burst - 1);
         let debt = self.full_at.since(now).saturating_sub(room);
@@ -53,11 +55,11 @@ impl TokenBucket {
     }
 }
 
-/// A bucket for each of many, of which at most so many are known: who has taken least lately is forgotten first.
+/// A token bucket for each key. The number of buckets is bounded: the one that is full first is forgotten first.
 #[derive(Debug)]
 pub(crate) struct TokenBuckets<K> {
     buckets: BTreeMap<K, TokenBucket>,
-    /// The keys by when their buckets are full: an index.
+    /// The keys by when their buckets are full. An index of `buckets`.
     full: BTreeSet<(Instant, K)>,
 }
 
@@ -70,7 +72,8 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         self.buckets.len()
     }
 
-    /// Takes one token of this one's, if it is there; `fresh` is the bucket of one that is not known.
+    /// Takes one token from the bucket of a key. False: there is none. A key without a bucket gets `fresh`; if there
+    /// are `most` buckets, another one is forgotten.
     pub(crate) fn take(&mut self, now: Instant, key: K, fresh: TokenBucket, most: usize) -> bool {
         let mut bucket = self.buckets.get(&key).copied().unwrap_or(fresh);
         let before = bucket.full_at;
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_then_one_each_interval() {
+    fn a_burst_is_free_and_then_one_token_per_interval() {
         let mut bucket = TokenBucket::new(Duration::from_millis(500), 8);
         let start = Instant::from_origin(Duration::from_secs(9));
         assert_eq!((0..10).filter(|_| bucket.take(start)).count(), 8);
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_is_paid_before_anything_is_free() {
+    fn a_debt_is_repaid_before_there_is_a_token() {
         let mut bucket = TokenBucket::per_second(200, 1000);
         bucket.charge(Instant::ORIGIN, 1200);
         let debt = Duration::from_millis(201 * 5);
@@ -114,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn each_has_its_bucket_and_the_fullest_makes_room() {
+    fn each_key_has_its_bucket_and_the_fullest_is_forgotten() {
         let mut buckets = TokenBuckets::new();
         let fresh = TokenBucket::new(Duration::from_secs(1), 2);
         let now = Instant::ORIGIN;
         assert!(buckets.take(now, 'a', fresh, 2) && buckets.take(now, 'a', fresh, 2));
         assert!(!buckets.take(now, 'a', fresh, 2));
         assert!(buckets.take(now, 'b', fresh, 2));
-        assert!(buckets.take(now, 'c', fresh, 2), "b makes room");
+        assert!(buckets.take(now, 'c', fresh, 2), "b is forgotten");
         assert!(!buckets.take(now, 'a', fresh, 2), "a is still known");
         assert!(buckets.take(now + Duration::from_secs(1), 'a', fresh, 2));
         assert_eq!((buckets.buckets.len(), buckets.full.len()), (2, 2));

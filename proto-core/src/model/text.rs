@@ -1,4 +1,4 @@
-//! A line that can be said.
+//! Texts of messages.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,17 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use super::{Draft, MAX_LINE, json_len};
 
-/// A line that can be said: not empty, without line breaks, and its entry fits a line of
-/// [`MAX_LINE`](crate::wire::MAX_LINE) bytes.
+/// One line of a message: not empty, without line breaks, and short enough for an entry (SPEC 7.2.6, 7.2.7).
+///
+/// It may have any other Unicode character in it, control characters included. An application has to make them harmless
+/// before it shows the text.
+///
+/// ```
+/// use proto_core::{ChatText, ChatTextError};
+///
+/// let text = ChatText::new("hello")?;
+/// assert_eq!(text.as_str(), "hello");
+///
+/// let lines = ChatText::lines("one\r\n\ntwo")?;
+/// assert_eq!(lines, [ChatText::new("one")?, ChatText::new("two")?]);
+///
+/// assert_eq!(ChatText::new("one\ntwo"), Err(ChatTextError::LineBreak));
+/// # Ok::<(), ChatTextError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ChatText(String);
 
 impl ChatText {
-    /// The longest text, in bytes of UTF-8 as in a JSON string: `"` and `\` take two, `;` and control characters six.
+    /// The length of the longest text: 61,437 bytes of UTF-8, counted as in a JSON string without its quotes. There `"`
+    /// and `\` take two bytes, `;` and control characters below U+0020 take six. The longest text just fits a `CHAT`
+    /// line of [`MAX_LINE`](crate::wire::MAX_LINE) bytes.
     pub const MAX: usize = MAX_LINE - Draft::OVERHEAD - "\"\",".len();
 
-    /// One line.
+    /// A text of one line.
+    ///
+    /// # Errors
+    /// [`ChatTextError`], if the text is empty, longer than [`MAX`](Self::MAX), or has a line break in it.
     pub fn new(text: impl Into<String>) -> Result<Self, ChatTextError> {
         let text = text.into();
         match json_len(&text) - 2 {
@@ -28,19 +48,22 @@ impl ChatText {
         }
     }
 
-    /// The lines of a text, each its own message; empty ones are left out. Fails as a whole.
+    /// The lines of a text, without the empty ones. A line ends at each `\n` and each `\r`.
+    ///
+    /// # Errors
+    /// [`ChatTextError::Empty`], if all lines are empty. [`ChatTextError::TooLong`], if any line is too long.
     pub fn lines(text: &str) -> Result<Vec<Self>, ChatTextError> {
         let lines = text.split(['\n', '\r']).filter(|line| !line.is_empty());
         let lines: Vec<_> = lines.map(Self::new).collect::<Result<_, _>>()?;
         if lines.is_empty() { Err(ChatTextError::Empty) } else { Ok(lines) }
     }
 
-    /// The text.
+    /// The text as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its length as a JSON string, quotes included.
+    /// The length of the text as a JSON string, in bytes, its two quotes included.
     pub fn json_len(&self) -> usize {
         json_len(&self.0)
     }
@@ -60,19 +83,19 @@ impl From<ChatText> for String {
     }
 }
 
-/// A text that cannot be said.
+/// Why a text cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChatTextError {
-    /// There is nothing in it.
+    /// The text is empty, or has empty lines only.
     #[error("a message must not be empty")]
     Empty,
-    /// Its frame does not fit a line. It is never cut or split.
+    /// The text, or one of its lines, is longer than [`ChatText::MAX`]. It is never cut or split.
     #[error("a message is at most {max} bytes long as JSON, this one is {len}", max = ChatText::MAX)]
     TooLong {
-        /// Its length in bytes as in a JSON string.
+        /// The length, in bytes as in a JSON string without its quotes.
         len: usize,
     },
-    /// It is more than one line.
+    /// The text has a line break in it.
     #[error("a message is one line")]
     LineBreak,
 }
@@ -82,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_text_fits_and_one_more_byte_does_not() {
+    fn the_longest_text_is_accepted_and_one_more_byte_is_not() {
         for len in [ChatText::MAX - 1, ChatText::MAX] {
             assert!(ChatText::new("x".repeat(len)).is_ok());
         }
@@ -91,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_of_every_kind_part_messages() {
+    fn a_text_is_split_at_every_kind_of_line_break() {
         let lines = ChatText::lines("\none\r\ntwo\rthree\n\n").unwrap();
         assert_eq!(lines.iter().map(ChatText::as_str).collect::<Vec<_>>(), ["one", "two", "three"]);
         assert_eq!(ChatText::lines("\r\n"), Err(ChatTextError::Empty));

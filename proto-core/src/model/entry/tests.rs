@@ -18,14 +18,14 @@ fn draft<'a>(uname: &'a Name, texts: &'a [ChatText]) -> Draft<'a> {
     Draft { epoch: 5, seq: 6, at: 7, uname, texts, to: &[], via: None }
 }
 
-/// The line of an entry.
+/// The `CHAT` line of an entry.
 fn line(entry: &Entry) -> String {
     let mut out = Vec::new();
     Frame::Chat(entry.sealed()).encode(&mut out);
     String::from_utf8(out).unwrap()
 }
 
-/// What comes out of a line.
+/// The entry in a `CHAT` line, verified.
 fn opened(line: &str) -> Result<Entry, EntryError> {
     match parse(Line::Text(line.trim_end_matches('\n')), 64) {
         Ok(Parsed::Frame(Frame::Chat(sealed))) => sealed.open(),
@@ -33,14 +33,14 @@ fn opened(line: &str) -> Result<Entry, EntryError> {
     }
 }
 
-/// JSON signed as it is.
+/// The entry with this JSON, signed and verified.
 fn signed(json: &str) -> Result<Entry, EntryError> {
     let signature = identity().sign(Purpose::Entry, json.as_bytes());
     Sealed { signature, json }.open()
 }
 
 #[test]
-fn what_is_signed_comes_out_on_the_other_side() {
+fn a_signed_entry_is_read_back_unchanged() {
     let name = "Zoë; \"x\"".parse().unwrap();
     let said = texts(&["one", "two; \\ \u{1} \u{2028}", "😀"]);
     let via = Via { node_id: NodeId::from_bytes([3; 16]), uname: "Old".parse().unwrap() };
@@ -58,7 +58,7 @@ fn what_is_signed_comes_out_on_the_other_side() {
 }
 
 #[test]
-fn a_changed_byte_is_a_false_signature_or_no_entry() {
+fn an_entry_with_a_changed_byte_is_malformed() {
     let name = "Zoe".parse().unwrap();
     let said = texts(&["hello"]);
     let entry = Entry::sign(&identity(), &draft(&name, &said));
@@ -80,7 +80,7 @@ fn a_changed_byte_is_a_false_signature_or_no_entry() {
 }
 
 #[test]
-fn unknown_keys_are_kept_and_long_names_cut() {
+fn unknown_members_are_kept_and_long_names_are_cut() {
     let key = identity().key();
     let name = "n".repeat(70);
     let json =
@@ -91,7 +91,7 @@ fn unknown_keys_are_kept_and_long_names_cut() {
 }
 
 #[test]
-fn what_no_entry_can_have_is_refused_though_it_is_signed() {
+fn values_out_of_range_are_malformed_even_if_they_are_signed() {
     let key = identity().key();
     let entry = |number: u64, texts: &str, more: &str| {
         format!(r#"{{"key":"{key}","epoch":1,"seq":{number},"at":1,"uname":"x","texts":[{texts}]{more}}}"#)
@@ -123,7 +123,7 @@ fn what_no_entry_can_have_is_refused_though_it_is_signed() {
 }
 
 #[test]
-fn the_longest_line_holds_what_fits_one_entry() {
+fn an_entry_of_as_many_texts_as_fit_is_no_longer_than_a_line() {
     let name: Name = ";".repeat(64).parse().unwrap();
     let via = Via { node_id: identity().node_id(), uname: name.clone() };
     let to = [identity().node_id(); MAX_TO];
@@ -140,13 +140,13 @@ fn the_longest_line_holds_what_fits_one_entry() {
         };
         let len = line(&Entry::sign(&identity(), &draft)).len();
         assert!(len <= MAX_LINE, "{len}");
-        assert!(fit == said.len() || len + 2_000 > MAX_LINE, "{fit} of them take {len}");
+        assert!(fit == said.len() || len + 2_000 > MAX_LINE, "{fit} texts take {len} bytes");
     }
     assert!(ChatText::new("x".repeat(ChatText::MAX + 1)).is_err());
 }
 
 #[test]
-fn an_array_is_no_object_and_null_no_value() {
+fn an_array_in_place_of_an_object_and_a_null_are_malformed() {
     let key = identity().key();
     let id = NodeId::from_bytes([3; 16]);
     let with = |via: &str| {
