@@ -1,6 +1,6 @@
 //! How many links a node wants, and so which learned addresses it may dial (SPEC 5.2, 5.3).
 //!
-//! Up to `degree_high` nodes and one are a full mesh. In a larger network, each node has from `degree_low` to
+//! A network of up to `degree_high` + 1 nodes is a full mesh. In a larger network, each node has from `degree_low` to
 //! `degree_high` links. Peers without a key do not count, and leave connection slots for peers with one.
 
 use super::Mesh;

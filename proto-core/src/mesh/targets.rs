@@ -93,7 +93,7 @@ impl Targets {
         self.list[id.0].addr.clone()
     }
 
-    /// So many more attempts begin.
+    /// Attempts begin, `more` of them at once.
     pub(super) fn begin_attempts(&mut self, id: TargetId, more: usize, now: Instant) {
         let state = match self.list[id.0].state {
             State::Trying { attempts, since } => State::Trying { attempts: attempts + more, since },

@@ -7,7 +7,7 @@ use rand_core::SeedableRng;
 
 use crate::model::{Identity, Instant, NodeId};
 
-/// The instant so many milliseconds after the origin.
+/// The instant this many milliseconds after the origin.
 pub(super) fn at(millis: u64) -> Instant {
     Instant::from_origin(Duration::from_millis(millis))
 }

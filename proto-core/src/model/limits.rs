@@ -1,5 +1,5 @@
-//! A node's limits. Each is declared once, with its unit, its default, the origin of the default, and the rules that its
-//! value has to keep to.
+//! A node's limits. Each is declared once, with its unit, its default, the origin of the default, and the rules that
+//! its value has to keep to.
 
 mod check;
 mod declare;
@@ -35,7 +35,7 @@ declare! {
     }
     /// Limits of connections.
     conns: ConnLimits {
-        /// Malformed frames from one peer within [`malformed_window`](Self::malformed_window). A peer that sends so
+        /// Malformed frames from one peer within [`malformed_window`](Self::malformed_window). A peer that sends this
         /// many is cut (SPEC 1.4.2).
         malformed: usize = 32, "frames", Spec, [nonzero] => Malformed;
         /// The time over which [`malformed`](Self::malformed) counts.
@@ -49,10 +49,10 @@ declare! {
         /// Connection slots that peers without a key leave free when they dial in, in addition to those that
         /// [`slots`](Self::slots) names (SPEC 5.2.3). They are for own dials.
         slots_reserved: usize = 8, "connections", Spec, [at_most(conns.slots)];
-        /// Inbound connections that are not a peer's link: not yet, or no longer. When one more is accepted, the oldest
-        /// silent one is dropped, else the oldest one.
+        /// The most inbound connections that are not a peer's link: not yet, or no longer. When one more is accepted,
+        /// the oldest silent one is dropped, else the oldest one.
         pending: usize = 128, "connections", Spec, [nonzero] => Pending;
-        /// A pending connection counts as silent after so long without a byte. Silent ones are dropped first.
+        /// A pending connection counts as silent after this long without a byte. Silent ones are dropped first.
         pending_silent: Duration = Duration::from_secs(2), "seconds", Spec, [];
         /// From the opening of a connection to its first byte. A connection that sends none by then is closed.
         first_byte: Duration = Duration::from_secs(5), "seconds", Spec, [at_most(conns.greeting)];
@@ -64,12 +64,12 @@ declare! {
         /// From the `JOIN`s of both sides to the first frame for a version 1 peer, which loses frames that come sooner
         /// (SPEC 2.8.3).
         settle_v1: Duration = Duration::from_millis(100), "seconds", Guess, [];
-        /// A version 2 peer that is silent for so long is pinged (SPEC 3.3.1). A version 1 peer that was sent nothing
-        /// for so long is sent a blank line (SPEC 2.9.1).
+        /// A version 2 peer that is silent for this long is pinged (SPEC 3.3.1). A version 1 peer that was sent nothing
+        /// for this long is sent a blank line (SPEC 2.9.1).
         ping_idle: Duration = Duration::from_secs(15), "seconds", Spec, [nonzero, at_most(conns.dead)];
-        /// A version 2 peer that is silent for so long is dropped (SPEC 3.3.2).
+        /// A version 2 peer that is silent for this long is dropped (SPEC 3.3.2).
         dead: Duration = Duration::from_secs(45), "seconds", Spec, [at_most(conns.ping_answer)];
-        /// A peer that leaves a `PING` unanswered for so long is dropped, whatever else it sends (SPEC 3.3.3).
+        /// A peer that leaves a `PING` unanswered for this long is dropped, whatever else it sends (SPEC 3.3.3).
         ping_answer: Duration = Duration::from_secs(180), "seconds", Guess: "the time that a full queue takes on a link of 6 KB a second", [];
         /// How long a linked peer has to answer when a newcomer claims its id. Then the claim is decided (SPEC 4.3).
         probe: Duration = Duration::from_secs(3), "seconds", Spec, [];
@@ -100,7 +100,7 @@ declare! {
         /// announced, not pushed. While a full queue is waited for, [`Command::Say`](crate::Command::Say) is refused
         /// with [`CommandError::Busy`](crate::CommandError::Busy).
         queue: usize = MIB, "bytes", Spec, [at_most(conns.queue_hard), at_most(conns.queues), at_most(conns.buffers)];
-        /// A full queue that sent so many bytes within [`pace_window`](Self::pace_window) is waited for. A slower one
+        /// A full queue that sent this many bytes within [`pace_window`](Self::pace_window) is waited for. A slower one
         /// is not, once [`patience`](Self::patience) has passed.
         pace: usize = 64 * KIB, "bytes", Spec, [];
         /// The time over which [`pace`](Self::pace) counts.
@@ -112,7 +112,7 @@ declare! {
         /// The most bytes in all buffers while an output queue is above [`queue`](Self::queue). Above it, the peers
         /// with such queues are dropped.
         queues: usize = 16 * MIB, "bytes", Spec, [];
-        /// A peer that takes nothing of a chunk for so long is dropped.
+        /// A peer that takes nothing of a chunk for this long is dropped.
         stalled: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// The most bytes in all buffers of the node. Above it, the connection with the longest output queue is
         /// dropped.
@@ -127,17 +127,18 @@ declare! {
         /// With fewer links to peers with a key, found addresses are retried sooner (SPEC 5.11.2), and nodes that have
         /// more than [`degree_target`](Self::degree_target) make room for this one (SPEC 5.4.3).
         degree_low: usize = 6, "links", Spec, [nonzero, at_most(mesh.degree_target)];
-        /// In a large network, learned addresses are dialed up to so many links to peers with a key (SPEC 5.3.1). A
+        /// In a large network, learned addresses are dialed up to this many links to peers with a key (SPEC 5.3.1). A
         /// node with more closes one now and then (SPEC 5.6).
         degree_target: usize = 8, "links", Spec, [at_most(mesh.degree_high)];
         /// The most links to peers with a key, apart from links to addresses that the user gave. Above it, newcomers
-        /// are turned away or replace another peer (SPEC 5.4, 5.5). A network of so many nodes and one is a full mesh.
+        /// are turned away or replace another peer (SPEC 5.4, 5.5). A network of one node more is
+        /// a full mesh.
         degree_high: usize = 12, "links", Spec, [within("conns.slots - conns.slots_reserved - 1", slots_for_keyed)] => DegreeHigh;
         /// Links that should be own dials. While a node has fewer, it keeps slots for them, as far as it knows
         /// addresses to dial (SPEC 5.5.1).
         degree_outbound: usize = 4, "links", Guess, [at_most(mesh.degree_high)];
-        /// At most one link in so long is closed to make room for a newcomer (SPEC 5.4.5), and one because there are
-        /// too many (SPEC 5.6.1).
+        /// The least time between two links that are closed to make room for newcomers (SPEC 5.4.5), and between two
+        /// that are closed because there are too many (SPEC 5.6.1).
         displace_every: Duration = Duration::from_secs(5), "seconds", Spec, [nonzero];
         /// A link that is younger is not closed because there are too many (SPEC 5.6.2).
         trim_age: Duration = Duration::from_secs(10), "seconds", Guess, [];
@@ -151,7 +152,7 @@ declare! {
         dials: usize = 4, "dials", Spec, [nonzero] => Dials;
         /// Dials of learned addresses that may begin at once. Further ones wait for [`dial_every`](Self::dial_every).
         dial_burst: u32 = 8, "dials", Spec, [nonzero];
-        /// One more dial of a learned address is allowed each time so long has passed.
+        /// The interval at which one more dial of a learned address is allowed.
         dial_every: Duration = Duration::from_millis(500), "seconds", Spec, [];
         /// From the start of a dial or a resolution to its end. One that takes longer has failed.
         connect: Duration = Duration::from_secs(5), "seconds", Spec, [];
@@ -165,7 +166,7 @@ declare! {
         /// The ceiling of the backoff stops here for an address that the user gave, and for every address of a peer
         /// with a key while there is no link to one (SPEC 5.11.3, 5.11.4).
         backoff_user: Duration = Duration::from_secs(8), "seconds", Spec, [];
-        /// A link that lasted so long resets the backoff of its address (SPEC 5.11.6).
+        /// A link that lasted this long resets the backoff of its address (SPEC 5.11.6).
         backoff_reset: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// The most addresses that the user can give. One more is refused with
         /// [`CommandError::TooManyTargets`](crate::CommandError::TooManyTargets).
@@ -173,20 +174,21 @@ declare! {
         /// New addresses that are learned from one connection at once. Further ones are passed over until
         /// [`learn_every`](Self::learn_every).
         learn_burst: u32 = 64, "addresses", Spec, [nonzero];
-        /// One more new address is learned from a connection each time so long has passed.
+        /// The interval at which one more new address is learned from a connection.
         learn_every: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// The most addresses in the address book. With one more, the address with the most failed dials is forgotten,
         /// unless it was found (SPEC 5.12.2). If there is none to forget, the new one is passed over.
         book: usize = 1024, "addresses", Spec, [] => Book;
         /// The most addresses in the address book from one source. Further ones are passed over.
         book_per_source: usize = 64, "addresses", Spec, [] => BookPerSource;
-        /// An address where no dial has ever found a node is forgotten after so many failed dials in a row (SPEC
+        /// An address where no dial has ever found a node is forgotten after this many failed dials in a row (SPEC
         /// 5.12.1).
         book_failures: u32 = 10, "dials", Guess, [nonzero];
-        /// An address where no dial has found a node for so long is no longer known to be alive, and may be explored
+        /// An address where no dial has found a node for this long is no longer known to be alive, and may be explored
         /// (SPEC 5.7.1).
         book_fresh: Duration = Duration::from_secs(60 * 60), "seconds", Guess, [];
-        /// An address may be forgotten if its dials fail and no dial has found a node there for so long (SPEC 5.12).
+        /// A found address stays in the address book until no dial has found a node there for this long. Then it may be
+        /// forgotten (SPEC 5.12).
         book_believed: Duration = Duration::from_secs(24 * 60 * 60), "seconds", Guess, [];
     }
     /// Limits of the conversation.
@@ -229,12 +231,12 @@ declare! {
         sync_rounds: usize = 32, "messages", Measured: "two sets of 10,000 entries that share nothing take 12", [nonzero];
         /// From a message of a reconciliation to its answer. Without an answer by then, the reconciliation is given up.
         sync_timeout: Duration = Duration::from_secs(10), "seconds", Guess, [];
-        /// Reconciliations in a row that a neighbour ignores. A neighbour that ignores so many is cut (SPEC 9.8.5).
+        /// Reconciliations in a row that a neighbour ignores. A neighbour that ignores this many is cut (SPEC 9.8.5).
         syncs_ignored: usize = 2, "reconciliations", Guess: "one of them may have exceeded the peer's rate limit", [nonzero];
         /// Messages of reconciliations that one neighbour may send at once. Further ones are ignored until
         /// [`sync_every`](Self::sync_every) (SPEC 9.8.2).
         sync_burst: u32 = 64, "messages", Guess, [nonzero];
-        /// One more message of a reconciliation is answered each time so long has passed.
+        /// The interval at which one more message of a reconciliation is answered.
         sync_every: Duration = Duration::from_millis(250), "seconds", Guess, [];
         /// How long one node is the root of the tree. Then the next period begins (SPEC 8.1). It has to be the same at
         /// all nodes.
@@ -258,7 +260,7 @@ declare! {
         /// Changes of a period's root that are accepted at once. Further claims are ignored until
         /// [`roots_every`](Self::roots_every).
         roots_burst: u32 = 16, "changes", Guess: "more than the changes of root when 10,000 nodes claim to be it in random order", [];
-        /// One more change of a period's root is accepted each time so long has passed.
+        /// The interval at which one more change of a period's root is accepted.
         roots_every: Duration = Duration::from_secs(5), "seconds", Guess, [];
         /// How long a parent may take to bring a sequence number that another neighbour has brought. Then it is
         /// replaced (SPEC 8.5.4).
@@ -270,8 +272,8 @@ declare! {
         /// entries.
         tree_overlap: Duration = Duration::from_millis(200), "seconds", Guess, [];
         /// Entries within [`parent_failures_window`](Self::parent_failures_window) that a parent did not push and that
-        /// others had to be asked for. A parent that fails so often is replaced (SPEC 8.5.8). A neighbour that left so
-        /// many requests in a row unanswered does not become a parent.
+        /// others had to be asked for. A parent that fails this often is replaced (SPEC 8.5.8). A neighbour
+        /// that left this many requests in a row unanswered does not become a parent.
         parent_failures: usize = 3, "entries", Spec, [];
         /// The time over which [`parent_failures`](Self::parent_failures) counts.
         parent_failures_window: Duration = Duration::from_secs(30), "seconds", Spec, [];
@@ -331,7 +333,7 @@ declare! {
         step: Duration = Duration::from_secs(1), "seconds", Spec, [];
         /// Lines that are due are brought in together at multiples of this (SPEC 10.4.4).
         gather: Duration = Duration::from_millis(200), "seconds", Guess: "the interval at which one author may send entries", [];
-        /// A line and an entry that are dated further apart are not taken for the same words (SPEC 10.5.1).
+        /// A line and an entry that are further apart in time are not taken for the same words (SPEC 10.5.1).
         match_window: Duration = Duration::from_secs(60), "seconds", Spec, [];
         /// The most lines of peers without a key that are recognised when they come again another way. With one more,
         /// the oldest is forgotten.

@@ -106,7 +106,7 @@ impl LineReader {
 }
 
 impl<'b> Chunk<'b> {
-    /// How many bytes are checked to be UTF-8 at once, if there are so many.
+    /// How many bytes are checked to be UTF-8 at once, if there are that many.
     const BLOCK: usize = 4096;
 
     /// A chunk of these bytes.
