@@ -16,7 +16,7 @@ use proto_core::{Config, Identity, Name, PeerAddr};
 use crate::api::{self, ApiLimits};
 use crate::hub::{self, Feed};
 use crate::options::Options;
-use crate::runtime::Runtime;
+use crate::runtime::{AppRuntime, Runtime};
 use crate::terminal::{GiveBack, Quit, Terminal};
 use crate::{DataDir, Handle, net, new_identity, node};
 
@@ -75,7 +75,7 @@ impl App {
     }
 
     /// Runs the node until it is told to end, by a signal or by its user.
-    pub async fn run<R: Runtime>(self, runtime: R) -> Result<(), AppError> {
+    pub async fn run<R: AppRuntime>(self, runtime: R) -> Result<(), AppError> {
         let give_back = self.terminal.give_back();
         let mut interrupted = pin!(async {
             runtime
@@ -101,7 +101,7 @@ impl App {
         Ok(())
     }
 
-    async fn start<R: Runtime>(self, runtime: &R) -> Result<Running, AppError> {
+    async fn start<R: AppRuntime>(self, runtime: &R) -> Result<Running, AppError> {
         let Self { options, listener, api, mut terminal, identity, data } = self;
         options.warnings().for_each(|warning| terminal.notice(&warning));
         let advertised = match &options.advertise {

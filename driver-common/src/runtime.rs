@@ -1,4 +1,4 @@
-//! What a node needs of an async runtime: tasks, a timer, sockets, names and signals.
+//! What a node needs of an async runtime: tasks, a timer, sockets and names. The program needs a little more.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -13,10 +13,6 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     type Stream: Stream;
     /// A TCP listener.
     type Listener: Listener<Stream = Self::Stream>;
-    /// A TCP connection as hyper reads and writes it.
-    type HttpIo: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static;
-    /// The timer as hyper uses it.
-    type HttpTimer: hyper::rt::Timer + Send + Sync + 'static;
 
     /// Runs a task to its end, in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
@@ -32,6 +28,15 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// The addresses of a name, of both families.
     fn resolve(&self, host: String, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+/// What the program needs of a runtime beyond what its node does: signals, and what hyper works with.
+#[cfg(feature = "app")]
+pub trait AppRuntime: Runtime {
+    /// A TCP connection as hyper reads and writes it.
+    type HttpIo: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static;
+    /// The timer as hyper uses it.
+    type HttpTimer: hyper::rt::Timer + Send + Sync + 'static;
 
     /// Waits for SIGINT or SIGTERM. From its first poll on, these no longer end the process by themselves.
     fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send;

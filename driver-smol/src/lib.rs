@@ -26,6 +26,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "app")]
+mod app;
 mod runtime;
 
 use std::net::SocketAddr;

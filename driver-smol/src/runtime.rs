@@ -10,11 +10,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use async_signal::{Signal, Signals};
 use driver_common::runtime::{Listener, Runtime, Stream};
-use smol::stream::StreamExt;
 use smol::{Async, Executor, Timer};
-use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 /// smol's sockets and timers, with tasks on any executor.
 #[derive(Clone)]
@@ -51,8 +48,6 @@ impl fmt::Debug for Smol {
 impl Runtime for Smol {
     type Stream = SmolStream;
     type Listener = SmolListener;
-    type HttpIo = FuturesIo<Async<TcpStream>>;
-    type HttpTimer = SmolTimer;
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         (self.spawner)(Box::pin(task));
@@ -73,24 +68,11 @@ impl Runtime for Smol {
     async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
         smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
     }
-
-    async fn interrupted(&self) -> io::Result<()> {
-        let mut signals = Signals::new([Signal::Int, Signal::Term])?;
-        signals.next().await.transpose().map(drop)
-    }
-
-    fn http_io(&self, stream: SmolStream) -> FuturesIo<Async<TcpStream>> {
-        FuturesIo::new(stream.0)
-    }
-
-    fn http_timer(&self) -> SmolTimer {
-        SmolTimer::new()
-    }
 }
 
 /// A TCP connection on smol.
 #[derive(Debug)]
-pub struct SmolStream(Async<TcpStream>);
+pub struct SmolStream(pub(crate) Async<TcpStream>);
 
 impl AsFd for SmolStream {
     fn as_fd(&self) -> BorrowedFd<'_> {

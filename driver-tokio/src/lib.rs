@@ -25,6 +25,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "app")]
+mod app;
 mod runtime;
 
 use std::io;

@@ -64,7 +64,7 @@ use self::seats::{Seats, Tickets};
 use self::timer::SharedTimer;
 use crate::Handle;
 use crate::hub::Feed;
-use crate::runtime::{Listener, Runtime};
+use crate::runtime::{AppRuntime, Listener};
 
 /// After a connection could not be accepted, most likely for want of descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
@@ -85,7 +85,7 @@ struct Api {
 /// Serves the API on this listener until the hub ends, and then until the WebSockets are closed, a second at most.
 ///
 /// Connections run as tasks of their own. When this is dropped, those that are no WebSockets end too.
-pub async fn serve<R: Runtime>(
+pub async fn serve<R: AppRuntime>(
     runtime: R,
     listener: R::Listener,
     handle: Handle,
@@ -104,7 +104,7 @@ pub async fn serve<R: Runtime>(
     or(closed, timer.sleep(GOODBYE)).await;
 }
 
-async fn accept<R: Runtime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
+async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
     let mut seats = Seats::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
     loop {
         let (stream, remote) = match listener.accept().await {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use driver_common::api::{self, ApiLimits};
 use driver_common::hub::{self, Feed};
-use driver_common::runtime::Runtime;
+use driver_common::runtime::{AppRuntime, Runtime};
 use driver_common::{Handle, Origin, net, new_identity};
 use driver_smol::Smol;
 use driver_tokio::Tokio;
@@ -55,7 +55,7 @@ impl Node {
         }
     }
 
-    fn on<R: Runtime>(runtime: &R, uname: &str, peers: Vec<PeerAddr>, limits: ApiLimits) -> Self {
+    fn on<R: AppRuntime>(runtime: &R, uname: &str, peers: Vec<PeerAddr>, limits: ApiLimits) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config::new(uname.parse().unwrap());
         let (listener, identity) = (net::listen(any).unwrap(), new_identity().unwrap());
