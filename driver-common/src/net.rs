@@ -15,8 +15,11 @@ const BACKLOG: i32 = 1024;
 const PROBE_IDLE: Duration = Duration::from_secs(15);
 /// The next probe, when the last was not answered.
 const PROBE_EVERY: Duration = Duration::from_secs(10);
-/// What was sent or probed and not acknowledged for so long ends the connection. A version 1 peer cannot be pinged:
-/// it is sent a blank line after 15 s of silence, and so is found dead in 45 s.
+/// The kernel ends an idle connection after this many unanswered probes. Linux ignores it, since [`UNACKNOWLEDGED`] is set.
+const PROBES: u32 = 3;
+/// Linux ends a connection whose data or probes stay unacknowledged for this long. A version 1 peer cannot be pinged: it
+/// is sent a blank line after 15 s of silence, so it is found dead in 45 s.
+#[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A non-blocking listener on this address, which a node that ran a moment ago may have had.
@@ -53,14 +56,25 @@ pub(crate) fn connected(socket: &impl AsFd) -> io::Result<()> {
 /// Sets what a connection between nodes needs. A system that refuses one of these still has a connection.
 pub(crate) fn tune(socket: &impl AsFd) {
     let socket = SockRef::from(socket);
-    let probes = TcpKeepalive::new().with_time(PROBE_IDLE).with_interval(PROBE_EVERY);
+    let probes = TcpKeepalive::new().with_time(PROBE_IDLE).with_interval(PROBE_EVERY).with_retries(PROBES);
     let result = socket
         .set_tcp_nodelay(true)
         .and_then(|()| socket.set_tcp_keepalive(&probes))
-        .and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
+        .and_then(|()| limit_unacknowledged(&socket));
     if let Err(error) = result {
         tracing::debug!(%error, "a socket option was refused");
     }
+}
+
+#[cfg(target_os = "linux")]
+fn limit_unacknowledged(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+}
+
+/// Other systems have no such option: there, how long data is sent again and again is the system's to decide.
+#[cfg(not(target_os = "linux"))]
+fn limit_unacknowledged(_: &Socket) -> io::Result<()> {
+    Ok(())
 }
 
 /// Ends the sending side.
