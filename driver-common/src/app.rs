@@ -1,24 +1,27 @@
 //! The whole node as the binaries run it: the task that owns it, the API, the terminal, signals and the exit code.
 
+mod exit;
+mod resources;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
-use std::process::{self, ExitCode};
-use std::thread;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use async_channel::Receiver;
 use futures_lite::future::or;
 use proto_core::{Config, Identity, Name, PeerAddr};
 
+use self::exit::Deadline;
 use crate::api::{self, ApiLimits};
 use crate::hub::{self, Feed};
 use crate::options::Options;
-use crate::runtime::{AppRuntime, Runtime};
-use crate::terminal::{GiveBack, Quit, Terminal};
-use crate::{DataDir, Handle, net, new_identity, node};
+use crate::runtime::AppRuntime;
+use crate::terminal::{Quit, Terminal};
+use crate::{DataDir, Handle, net, new_identity, node, resolve};
 
 /// A node that has its ports and is about to run.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>)
 
 impl App {
     fn open(options: Options) -> Result<Self, AppError> {
+        resources::check_descriptors()?;
+        resources::check_thread()?;
         let terminal = Terminal::open().map_err(AppError::new)?;
         terminal.show_logs(&options.log);
         let listener = listen(options.bind, "--port")?;
@@ -76,7 +81,8 @@ impl App {
 
     /// Runs the node until it is told to end, by a signal or by its user.
     pub async fn run<R: AppRuntime>(self, runtime: R) -> Result<(), AppError> {
-        let give_back = self.terminal.give_back();
+        let deadline =
+            Deadline::new(self.terminal.give_back()).map_err(|error| resources::no_thread(&error))?;
         let mut interrupted = pin!(async {
             runtime
                 .interrupted()
@@ -96,7 +102,7 @@ impl App {
             Ok(())
         };
         or(or(interrupted, left), gone).await?;
-        exit_after(GRACE, give_back)?;
+        deadline.arm(GRACE);
         running.stop().await;
         Ok(())
     }
@@ -105,7 +111,7 @@ impl App {
         let Self { options, listener, api, mut terminal, identity, data } = self;
         options.warnings().for_each(|warning| terminal.notice(&warning));
         let advertised = match &options.advertise {
-            Some(addr) => Some(resolve(runtime, addr).await?),
+            Some(addr) => Some(resolve_advertised(addr).await?),
             None => None,
         };
         let config = Config {
@@ -183,12 +189,12 @@ fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
     })
 }
 
-async fn resolve<R: Runtime>(runtime: &R, addr: &PeerAddr) -> Result<SocketAddr, AppError> {
+async fn resolve_advertised(addr: &PeerAddr) -> Result<SocketAddr, AppError> {
     let (host, port) = match addr {
         PeerAddr::Ip(addr) => return Ok(*addr),
         PeerAddr::Host { host, port } => (host.clone(), *port),
     };
-    let addrs = runtime.resolve(host, port).await.unwrap_or_default();
+    let addrs = resolve::resolve(host, port).await.unwrap_or_default();
     addrs.first().copied().ok_or_else(|| AppError(format!("--advertise {addr}: the name cannot be resolved")))
 }
 
@@ -197,14 +203,4 @@ fn greeting(uname: &Name, addr: SocketAddr, api: Option<&TcpListener>) -> Result
     let api = api.map(TcpListener::local_addr).transpose().map_err(AppError::new)?;
     let page = api.map(|api| format!("; page and API on http://{api}")).unwrap_or_default();
     Ok(format!("{uname} listens on {addr}{page}"))
-}
-
-/// Ends the process then, if it has not ended by itself.
-fn exit_after(limit: Duration, give_back: GiveBack) -> Result<(), AppError> {
-    let guard = thread::Builder::new().name("exit".to_owned()).spawn(move || {
-        thread::sleep(limit);
-        give_back.now();
-        process::exit(0);
-    });
-    guard.map(drop).map_err(AppError::new)
 }

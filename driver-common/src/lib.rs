@@ -14,6 +14,7 @@ pub mod net;
 mod node;
 #[cfg(feature = "app")]
 pub mod options;
+mod resolve;
 pub mod runtime;
 #[cfg(feature = "app")]
 pub mod terminal;

@@ -1,4 +1,4 @@
-//! What a node needs of an async runtime: tasks, a timer, sockets and names. The program needs a little more.
+//! What a node needs of an async runtime: tasks, a timer and sockets. The program needs a little more.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -25,9 +25,6 @@ pub trait Runtime: Clone + Send + Sync + 'static {
 
     /// Takes over a listener that is non-blocking.
     fn listener(&self, socket: TcpListener) -> io::Result<Self::Listener>;
-
-    /// The addresses of a name, of both families.
-    fn resolve(&self, host: String, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 }
 
 /// What the program needs of a runtime beyond what its node does: signals, and what hyper works with.

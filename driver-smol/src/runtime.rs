@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -63,10 +63,6 @@ impl Runtime for Smol {
 
     fn listener(&self, socket: TcpListener) -> io::Result<SmolListener> {
         Async::new_nonblocking(socket).map(SmolListener)
-    }
-
-    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
     }
 }
 

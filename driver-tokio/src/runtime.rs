@@ -51,10 +51,6 @@ impl Runtime for Tokio {
         let _entered = self.handle.enter();
         TcpListener::from_std(socket).map(TokioListener)
     }
-
-    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
-    }
 }
 
 /// A TCP connection on Tokio.

@@ -12,6 +12,7 @@ use proto_core::DialId;
 
 use super::ready::{Bell, ReadyList, Source};
 use crate::net;
+use crate::resolve::resolve;
 use crate::runtime::{Runtime, Stream};
 
 /// How many there are is the core's to decide.
@@ -36,8 +37,7 @@ impl<R: Runtime> Dials<R> {
     }
 
     pub(super) fn resolve(&mut self, dial: DialId, host: String, port: u16, list: &Arc<ReadyList>) {
-        let runtime = self.runtime.clone();
-        self.start(dial, list, async move { Outcome::Resolved(runtime.resolve(host, port).await) });
+        self.start(dial, list, async move { Outcome::Resolved(resolve(host, port).await) });
     }
 
     pub(super) fn dial(&mut self, dial: DialId, addr: SocketAddr, list: &Arc<ReadyList>) {
