@@ -17,7 +17,7 @@ use proto_core::{Config, Identity, Name, PeerAddr};
 
 use self::exit::Deadline;
 use crate::api::{self, ApiLimits};
-use crate::hub::{self, Feed};
+use crate::broadcast::{self, Feed};
 use crate::options::Options;
 use crate::runtime::AppRuntime;
 use crate::terminal::{Quit, Terminal};
@@ -82,7 +82,7 @@ impl App {
     /// Runs the node until it is told to end, by a signal or by its user.
     pub async fn run<R: AppRuntime>(self, runtime: R) -> Result<(), AppError> {
         let deadline =
-            Deadline::new(self.terminal.give_back()).map_err(|error| resources::no_thread(&error))?;
+            Deadline::new(self.terminal.restore()).map_err(|error| resources::no_thread(&error))?;
         let mut interrupted = pin!(async {
             runtime
                 .interrupted()
@@ -121,9 +121,9 @@ impl App {
         };
         let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
         terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
-        let (sink, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
-        let (hub, feed) = hub::hub();
-        runtime.spawn(hub.run(node.events, sink));
+        let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        let (broadcast, feed) = broadcast::channel();
+        runtime.spawn(broadcast.run(node.events, printer));
         let (serving, api_ended) = async_channel::bounded(1);
         if let Some(listener) = api {
             let listener = runtime.listener(listener).map_err(AppError::new)?;
@@ -166,7 +166,7 @@ fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<
             .and_then(|data| data.identity().map(|identity| (identity, Some(data))));
         match kept {
             Ok(kept) => return Ok(kept),
-            Err(error) if error.is_want_of_place() => terminal.notice(&format!(
+            Err(error) if error.is_storage_unavailable() => terminal.notice(&format!(
                 "this node's key cannot be kept, so it has a new one for this run alone: {error}"
             )),
             Err(error) => return Err(AppError::new(error)),

@@ -34,33 +34,33 @@ impl Clock {
 ///
 /// To be asked whenever the node's task wakes: what it does between two wake-ups knows no other time.
 #[derive(Debug)]
-pub(crate) struct WallWatch {
-    /// How far the origin of monotonic time is from the Unix epoch, as it was told last.
-    told: Duration,
+pub(crate) struct WallClockMonitor {
+    /// How far the origin of monotonic time is from the Unix epoch, as it was reported last.
+    reported: Duration,
 }
 
-/// A difference that is told.
+/// A difference that is reported.
 const MOVED: Duration = Duration::from_millis(500);
 
-impl WallWatch {
+impl WallClockMonitor {
     /// What time it is, in milliseconds since the Unix epoch, and what tells when that moves.
     pub(crate) fn start(now: proto_core::Instant) -> (Self, u64) {
         Self::at(now, unix_time())
     }
 
     /// What time it is, if that moved.
-    pub(crate) fn look(&mut self, now: proto_core::Instant) -> Option<u64> {
+    pub(crate) fn check(&mut self, now: proto_core::Instant) -> Option<u64> {
         self.compare(now, unix_time())
     }
 
     fn at(now: proto_core::Instant, unix: Duration) -> (Self, u64) {
-        let told = unix.saturating_sub(now.since_origin());
-        (Self { told }, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        let reported = unix.saturating_sub(now.since_origin());
+        (Self { reported }, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn compare(&mut self, now: proto_core::Instant, unix: Duration) -> Option<u64> {
         let (new, unix_ms) = Self::at(now, unix);
-        let moved = self.told.abs_diff(new.told) > MOVED;
+        let moved = self.reported.abs_diff(new.reported) > MOVED;
         moved.then(|| {
             *self = new;
             unix_ms
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn the_wall_clock_is_told_at_first_and_when_it_moved_by_more_than_half_a_second() {
         let instant = |millis| proto_core::Instant::from_origin(Duration::from_millis(millis));
-        let (mut watch, told) = WallWatch::at(instant(0), Duration::from_millis(1_000_000));
-        assert_eq!(told, 1_000_000);
+        let (mut watch, reported) = WallClockMonitor::at(instant(0), Duration::from_millis(1_000_000));
+        assert_eq!(reported, 1_000_000);
         let mut at = |monotonic, unix| watch.compare(instant(monotonic), Duration::from_millis(unix));
         assert_eq!(at(60_000, 1_060_000), None);
         assert_eq!(at(60_000, 1_060_500), None, "it drifts");

@@ -41,7 +41,7 @@ pub enum DataError {
     },
     /// It is never written over.
     #[error("{} is not the file of an Ed25519 key: move it away, by which this node gets a new one", file.display())]
-    NotAKey {
+    InvalidKey {
         /// The key's file.
         file: PathBuf,
     },
@@ -50,7 +50,7 @@ pub enum DataError {
         "{}: {error}: this node's key is kept there and cannot be had: mend that, or name another folder with --data-dir",
         path.display()
     )]
-    OutOfReach {
+    Inaccessible {
         /// The key's file, or what its folder cannot be used without.
         path: PathBuf,
         /// Why.
@@ -75,7 +75,7 @@ impl DataError {
     }
 
     /// Whether nothing is kept and there is no place to keep it at, rather than something wrong with what is kept.
-    pub fn is_want_of_place(&self) -> bool {
+    pub fn is_storage_unavailable(&self) -> bool {
         matches!(self, Self::NoHome | Self::Io { .. })
     }
 }
@@ -91,8 +91,8 @@ impl DataDir {
         let lock = folder.join("lock");
         let unusable = |error| {
             let path = lock.clone();
-            if key::may_be_in(&folder) {
-                DataError::OutOfReach { path, error }
+            if key::may_exist_in(&folder) {
+                DataError::Inaccessible { path, error }
             } else {
                 DataError::Io { path, error }
             }
@@ -108,7 +108,7 @@ impl DataDir {
 
     /// The key pair that is kept here; the first time, a new one.
     pub fn identity(&self) -> Result<Identity, DataError> {
-        key::load_or_make(&self.folder)
+        key::load_or_create(&self.folder)
     }
 }
 
@@ -147,13 +147,13 @@ mod tests {
         let file = base.path().join("file");
         fs::write(&file, "").unwrap();
         let error = DataDir::open(Some(&file), 1).unwrap_err();
-        assert!(error.is_want_of_place() && error.to_string().contains("/file/1"), "{error}");
+        assert!(error.is_storage_unavailable() && error.to_string().contains("/file/1"), "{error}");
         let data = DataDir::open(Some(base.path()), 1).unwrap();
-        assert!(!DataDir::open(Some(base.path()), 1).unwrap_err().is_want_of_place());
+        assert!(!DataDir::open(Some(base.path()), 1).unwrap_err().is_storage_unavailable());
         let key = data.folder.join("key.pem");
         fs::write(&key, "").unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(!data.identity().unwrap_err().is_want_of_place());
+        assert!(!data.identity().unwrap_err().is_storage_unavailable());
     }
 
     #[test]
@@ -162,9 +162,9 @@ mod tests {
         let folder = base.path().join("1");
         fs::create_dir_all(folder.join("lock")).unwrap();
         let open = || DataDir::open(Some(base.path()), 1).unwrap_err();
-        assert!(open().is_want_of_place(), "{}", open());
+        assert!(open().is_storage_unavailable(), "{}", open());
         fs::write(folder.join("key.pem"), "").unwrap();
         let error = open();
-        assert!(!error.is_want_of_place() && error.to_string().contains("/1/lock: "), "{error}");
+        assert!(!error.is_storage_unavailable() && error.to_string().contains("/1/lock: "), "{error}");
     }
 }

@@ -4,12 +4,14 @@
 pub mod api;
 #[cfg(feature = "app")]
 pub mod app;
+#[cfg(feature = "app")]
+pub mod broadcast;
 mod clock;
 mod data;
 mod event;
 mod handle;
 #[cfg(feature = "app")]
-pub mod hub;
+mod messages;
 pub mod net;
 mod node;
 #[cfg(feature = "app")]
@@ -18,8 +20,6 @@ mod resolve;
 pub mod runtime;
 #[cfg(feature = "app")]
 pub mod terminal;
-#[cfg(feature = "app")]
-mod words;
 
 pub use clock::Clock;
 pub use data::{DataDir, DataError, new_identity};

@@ -44,7 +44,7 @@ mod metrics;
 mod page;
 mod reply;
 mod route;
-mod seats;
+mod slots;
 mod status;
 mod timer;
 mod websocket;
@@ -60,10 +60,10 @@ use hyper::rt::Timer;
 use socket2::SockRef;
 
 pub use self::limits::ApiLimits;
-use self::seats::{Seats, Tickets};
+use self::slots::{ConnectionSlots, WebSocketPermits};
 use self::timer::SharedTimer;
 use crate::Handle;
-use crate::hub::Feed;
+use crate::broadcast::Feed;
 use crate::runtime::{AppRuntime, Listener};
 
 /// After a connection could not be accepted, most likely for want of descriptors.
@@ -77,12 +77,12 @@ struct Api {
     feed: Feed,
     limits: ApiLimits,
     timer: SharedTimer,
-    tickets: Tickets,
+    permits: WebSocketPermits,
     /// Held by every connection; the receiver is told of nothing but the last one's end.
     open: Sender<Infallible>,
 }
 
-/// Serves the API on this listener until the hub ends, and then until the WebSockets are closed, a second at most.
+/// Serves the API on this listener until the broadcast ends, and then until the WebSockets are closed, a second at most.
 ///
 /// Connections run as tasks of their own. When this is dropped, those that are no WebSockets end too.
 pub async fn serve<R: AppRuntime>(
@@ -94,8 +94,8 @@ pub async fn serve<R: AppRuntime>(
 ) {
     let timer = SharedTimer::new(runtime.http_timer());
     let (open, all_closed) = async_channel::bounded(1);
-    let tickets = Tickets::new(limits.sockets);
-    let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), tickets, open });
+    let permits = WebSocketPermits::new(limits.sockets);
+    let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), permits, open });
     or(accept(&runtime, listener, api), feed.ended()).await;
     let closed = async {
         // Nothing is ever sent.
@@ -105,7 +105,7 @@ pub async fn serve<R: AppRuntime>(
 }
 
 async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
-    let mut seats = Seats::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
+    let mut slots = ConnectionSlots::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
     loop {
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -116,10 +116,10 @@ async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>
             }
         };
         let Some(local) = local_address(&stream) else { continue };
-        let seat = seats.take().await;
+        let slot = slots.acquire().await;
         tracing::trace!(%remote, "an API connection");
         let io = runtime.http_io(stream);
-        runtime.spawn(connection::run(api.clone(), io, local, seat));
+        runtime.spawn(connection::run(api.clone(), io, local, slot));
     }
 }
 

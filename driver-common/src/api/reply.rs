@@ -14,13 +14,13 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::seats::Answering;
-use crate::hub::json::to_json;
+use super::slots::PendingAnswer;
+use crate::broadcast::json::to_json;
 
-/// An answer's body. It keeps its connection's seat until it is handed over.
+/// An answer's body. It keeps its connection's slot until it is handed over.
 pub(super) struct Reply {
     bytes: Full<Bytes>,
-    answering: Option<Answering>,
+    pending: Option<PendingAnswer>,
 }
 
 /// What browsers may do with an answer: show it as what it says it is, let it load nothing but the page's own files,
@@ -42,7 +42,7 @@ pub(super) fn reply(
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<Reply> {
-    let body = Reply { bytes: Full::new(body.into()), answering: None };
+    let body = Reply { bytes: Full::new(body.into()), pending: None };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -82,12 +82,12 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Response<Reply> {
 impl Reply {
     /// No body.
     pub(super) fn empty() -> Self {
-        Self { bytes: Full::default(), answering: None }
+        Self { bytes: Full::default(), pending: None }
     }
 
     /// Until this is handed over, the connection has a request that is not answered.
-    pub(super) fn hold(&mut self, answering: Answering) {
-        self.answering = Some(answering);
+    pub(super) fn hold(&mut self, pending: PendingAnswer) {
+        self.pending = Some(pending);
     }
 }
 

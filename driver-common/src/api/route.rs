@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::body::{self, BodyError};
 use super::guard::{self, Refusal};
 use super::reply::{Reply, error, json, method_not_allowed, reply};
-use super::seats::Marker;
+use super::slots::RequestMarker;
 use super::websocket::{self, Upgrade};
 use super::{Api, metrics, page, status};
-use crate::hub::json::{peers, to_json};
+use crate::broadcast::json::{peers, to_json};
 use crate::{Me, Origin, RequestError, SayError};
 
 /// Answers the requests of one connection.
@@ -25,7 +25,7 @@ pub(super) struct Route {
     pub(super) api: Arc<Api>,
     /// The address that the connection came in at.
     pub(super) local: SocketAddr,
-    pub(super) marker: Marker,
+    pub(super) marker: RequestMarker,
     /// Where an accepted WebSocket goes; there is at most one per connection.
     pub(super) upgrades: Sender<Upgrade>,
 }
@@ -59,7 +59,7 @@ impl Route {
     }
 
     async fn view(&self, path: &str) -> Response<Reply> {
-        let answering = self.marker.complete();
+        let pending = self.marker.complete();
         let mut response = match path {
             "/messages" => json(self.api.feed.messages()),
             "/metrics" => self.api.handle.status().await.map_or_else(failed, scraped),
@@ -70,7 +70,7 @@ impl Route {
             "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             _ => self.api.handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
         };
-        response.body_mut().hold(answering);
+        response.body_mut().hold(pending);
         response
     }
 
@@ -78,7 +78,7 @@ impl Route {
         let limits = &self.api.limits;
         let wants_json = accepts_json(request.headers());
         let body = body::read(request, limits.body, limits.body_time, &self.api.timer).await;
-        let answering = self.marker.complete();
+        let pending = self.marker.complete();
         let mut response = match body {
             Ok(body) => self.say(&body, wants_json).await,
             Err(BodyError::TooLarge) => {
@@ -88,7 +88,7 @@ impl Route {
             Err(BodyError::TooSlow) => error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
             Err(BodyError::Broken) => error(StatusCode::BAD_REQUEST, "the body is broken"),
         };
-        response.body_mut().hold(answering);
+        response.body_mut().hold(pending);
         response
     }
 

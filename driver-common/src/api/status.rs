@@ -8,8 +8,8 @@ use proto_core::{
 };
 use serde::Serialize;
 
-use crate::hub::json::{Peer, to_json};
-use crate::words;
+use crate::broadcast::json::{Peer, to_json};
+use crate::messages;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -58,7 +58,7 @@ pub(super) fn render(status: &Status) -> String {
         gaps: &status.gaps,
         stores: &status.stores,
         stats: &status.stats,
-        notices: words::concerns(status),
+        notices: messages::problems(status),
     })
 }
 

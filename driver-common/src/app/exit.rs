@@ -4,19 +4,19 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 use std::{io, process, thread};
 
-use crate::terminal::GiveBack;
+use crate::terminal::Restore;
 
 /// Ends the process some time after it was armed. Its thread exists from the start: at the end there may be none to be had.
 pub(super) struct Deadline(SyncSender<Duration>);
 
 impl Deadline {
-    pub(super) fn new(give_back: GiveBack) -> io::Result<Self> {
+    pub(super) fn new(restore: Restore) -> io::Result<Self> {
         let (arm, armed) = sync_channel::<Duration>(1);
         thread::Builder::new().name("exit".to_owned()).spawn(move || {
             // An error: it was dropped and never armed.
             let Ok(limit) = armed.recv() else { return };
             thread::sleep(limit);
-            give_back.now();
+            restore.now();
             process::exit(0);
         })?;
         Ok(Self(arm))

@@ -17,13 +17,13 @@ impl<R: Runtime> NodeTask<R> {
     /// Ready when there is a call to take.
     pub(super) fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut called = false;
-        if self.request.is_none() && !self.orphaned {
+        if self.request.is_none() && !self.handles_dropped {
             match self.requests.as_mut().poll_next(cx) {
                 Poll::Ready(Some(request)) => self.request = Some(request),
-                Poll::Ready(None) => self.orphaned = true,
+                Poll::Ready(None) => self.handles_dropped = true,
                 Poll::Pending => {}
             }
-            called |= self.request.is_some() || self.orphaned;
+            called |= self.request.is_some() || self.handles_dropped;
         }
         if self.say.is_none()
             && let Poll::Ready(Some(say)) = self.says.as_mut().poll_next(cx)
@@ -35,7 +35,7 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     pub(super) fn take_calls(&mut self) {
-        if self.orphaned {
+        if self.handles_dropped {
             self.stop();
         }
         for _ in 0..CALLS {
@@ -57,7 +57,7 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     fn can_say(&self) -> bool {
-        !self.busy && self.outbox.takes_said()
+        !self.busy && self.events.accepts_own()
     }
 
     // Whoever asked may have gone in the meantime: then the answer is for nobody.
@@ -99,13 +99,13 @@ impl<R: Runtime> NodeTask<R> {
             let _ = say.reply.try_send(Err(SayError::Busy));
             return;
         }
-        if let Err((say, error)) = self.command_say(say) {
+        if let Err((say, error)) = self.say_now(say) {
             let _ = say.reply.try_send(Err(error.into()));
         }
     }
 
     fn say(&mut self, say: Say) {
-        match self.command_say(say) {
+        match self.say_now(say) {
             Ok(()) => {}
             Err((say, CommandError::Busy)) => {
                 self.busy = true;
@@ -117,14 +117,14 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    fn command_say(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
+    fn say_now(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
         let entries = match self.node.command(self.now, Command::Say(say.texts.clone())) {
             Ok(Outcome::Said(entries)) => entries,
             Ok(Outcome::Done) => Vec::new(),
             Err(error) => return Err((say, error)),
         };
         let _ = say.reply.try_send(Ok(entries.clone()));
-        self.outbox.push(Event::Said { entries, origin: say.origin });
+        self.events.push(Event::Said { entries, origin: say.origin });
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl<R: Runtime> NodeTask<R> {
         // It is refused only by a node that is stopping.
         let _ = self.node.command(self.now, Command::Shutdown);
         self.stopping = Some(Vec::new());
-        self.door = None;
+        self.acceptor = None;
         self.say = None;
         self.busy = false;
     }

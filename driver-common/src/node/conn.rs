@@ -3,13 +3,13 @@
 use std::io;
 use std::task::Poll;
 
-use super::ready::Bell;
+use super::ready::ReadyHandle;
 use crate::net;
 use crate::runtime::Stream;
 
 pub(super) struct Conn<S> {
     stream: S,
-    bell: Bell,
+    ready: ReadyHandle,
     /// The last frame, of which `sent` bytes are with the operating system; empty when all are.
     frame: Vec<u8>,
     sent: usize,
@@ -55,12 +55,12 @@ pub(super) enum Read {
 }
 
 impl<S: Stream> Conn<S> {
-    pub(super) fn new(stream: S, bell: Bell) -> Self {
+    pub(super) fn new(stream: S, ready: ReadyHandle) -> Self {
         net::tune(&stream);
-        bell.ring();
+        ready.mark_ready();
         Self {
             stream,
-            bell,
+            ready,
             frame: Vec::new(),
             sent: 0,
             broken: false,
@@ -71,13 +71,13 @@ impl<S: Stream> Conn<S> {
     }
 
     /// Has the connection served again.
-    pub(super) fn ring(&self) {
-        self.bell.ring();
+    pub(super) fn mark_ready(&self) {
+        self.ready.mark_ready();
     }
 
     /// To be called first when it is served.
-    pub(super) fn heard(&self) {
-        self.bell.heard();
+    pub(super) fn clear_ready(&self) {
+        self.ready.clear_ready();
     }
 
     /// Takes a frame and writes what fits at once.
@@ -107,7 +107,7 @@ impl<S: Stream> Conn<S> {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.stream.poll_writable(&mut self.bell.context()) {
+                    match self.stream.poll_writable(&mut self.ready.context()) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => self.broken = true,
                         Poll::Pending => return Sent::Part,
@@ -119,7 +119,7 @@ impl<S: Stream> Conn<S> {
         self.frame = Vec::new();
         if self.broken {
             // Its end, if that is all there is left to read, is to be noticed at once.
-            self.ring();
+            self.mark_ready();
             return Sent::Nothing;
         }
         Sent::All
@@ -138,19 +138,19 @@ impl<S: Stream> Conn<S> {
         match self.stream.try_read(buffer) {
             Ok(0) => Read::End,
             Ok(count) => {
-                self.ring();
+                self.mark_ready();
                 if self.is_open() { Read::Bytes(count) } else { Read::Discarded(count) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match self.stream.poll_readable(&mut self.bell.context()) {
-                    Poll::Ready(Ok(())) => self.ring(),
+                match self.stream.poll_readable(&mut self.ready.context()) {
+                    Poll::Ready(Ok(())) => self.mark_ready(),
                     Poll::Ready(Err(_)) => return Read::End,
                     Poll::Pending => {}
                 }
                 Read::Nothing
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.ring();
+                self.mark_ready();
                 Read::Nothing
             }
             Err(_) => Read::End,
@@ -161,7 +161,7 @@ impl<S: Stream> Conn<S> {
     pub(super) fn close(&mut self) {
         if self.is_open() {
             self.phase = Phase::Flushing;
-            self.ring();
+            self.mark_ready();
         }
     }
 

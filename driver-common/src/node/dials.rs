@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use proto_core::DialId;
 
-use super::ready::{Bell, ReadyList, Source};
+use super::ready::{ReadyHandle, ReadyList, Source};
 use crate::net;
 use crate::resolve::resolve;
 use crate::runtime::{Runtime, Stream};
@@ -22,7 +22,7 @@ pub(super) struct Dials<R: Runtime> {
 }
 
 struct Attempt<S> {
-    bell: Bell,
+    ready: ReadyHandle,
     future: Pin<Box<dyn Future<Output = Outcome<S>> + Send>>,
 }
 
@@ -52,8 +52,8 @@ impl<R: Runtime> Dials<R> {
     /// Gets on with an attempt; what comes of it comes once.
     pub(super) fn poll(&mut self, dial: DialId) -> Option<Outcome<R::Stream>> {
         let attempt = self.attempts.get_mut(&dial)?;
-        attempt.bell.heard();
-        let Poll::Ready(outcome) = attempt.future.as_mut().poll(&mut attempt.bell.context()) else {
+        attempt.ready.clear_ready();
+        let Poll::Ready(outcome) = attempt.future.as_mut().poll(&mut attempt.ready.context()) else {
             return None;
         };
         self.attempts.remove(&dial);
@@ -66,9 +66,9 @@ impl<R: Runtime> Dials<R> {
         list: &Arc<ReadyList>,
         future: impl Future<Output = Outcome<R::Stream>> + Send + 'static,
     ) {
-        let bell = Bell::new(Source::Dial(dial), list);
-        bell.ring();
-        self.attempts.insert(dial, Attempt { bell, future: Box::pin(future) });
+        let ready = ReadyHandle::new(Source::Dial(dial), list);
+        ready.mark_ready();
+        self.attempts.insert(dial, Attempt { ready, future: Box::pin(future) });
     }
 }
 

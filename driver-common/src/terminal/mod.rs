@@ -5,16 +5,16 @@
 //! error.
 
 mod commands;
-mod entry;
+mod input;
 mod lines;
 mod output;
 mod piped;
+mod printer;
 mod prompt;
 mod render;
-mod sink;
+mod speaker;
 mod stdio;
 mod visible;
-mod voice;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -29,12 +29,12 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use self::output::{Bounds, Output};
-use self::prompt::{Editing, Gate};
+pub use self::printer::EventPrinter;
+use self::prompt::{Gate, LineEditor};
 use self::render::Style;
-pub use self::sink::Sink;
+use self::speaker::{SharedName, Speaker};
 use self::stdio::{Stderr, Stdout};
 use self::visible::visible;
-use self::voice::{Common, Voice};
 use crate::Handle;
 
 /// The terminal or the standard streams of this process, which nobody else may use meanwhile. There is one.
@@ -43,9 +43,9 @@ use crate::Handle;
 /// takes it within half a second, and the terminal is given back as it was.
 pub struct Terminal {
     /// Where what others say goes.
-    said: Output,
+    messages: Output,
     /// Where everything else goes.
-    aside: Output,
+    notices: Output,
     /// Where logs go.
     logs: Output,
     style: Style,
@@ -56,12 +56,12 @@ pub struct Terminal {
 
 struct Interactive {
     /// Until the prompt starts.
-    editing: Option<Editing>,
-    borrowed: Arc<Borrowed>,
+    editor: Option<LineEditor>,
+    saved: Arc<SavedTerminal>,
 }
 
 /// The terminal, to be given back.
-struct Borrowed {
+struct SavedTerminal {
     gate: Arc<Gate>,
     /// As it was found.
     found: Termios,
@@ -76,13 +76,13 @@ impl fmt::Debug for Terminal {
 
 /// Gives the terminal back as it was, where the process ends without dropping [`Terminal`].
 #[derive(Clone)]
-pub struct GiveBack(Option<Arc<Borrowed>>);
+pub struct Restore(Option<Arc<SavedTerminal>>);
 
-impl GiveBack {
+impl Restore {
     /// From now on nothing is edited. Doing it twice does no harm.
     pub fn now(&self) {
-        if let Some(borrowed) = &self.0 {
-            borrowed.give_back();
+        if let Some(saved) = &self.0 {
+            saved.restore();
         }
     }
 }
@@ -110,15 +110,15 @@ impl Terminal {
             return Ok(terminal);
         }
         let style = if on_terminal { Style::Plain } else { Style::Bare };
-        let aside = Output::new(Stderr, Bounds::default(), None)?;
-        let said = Output::new(Stdout, Bounds::default(), Some(aside.clone()))?;
-        Ok(Self::new(said, aside.clone(), aside, style, None))
+        let notices = Output::new(Stderr, Bounds::default(), None)?;
+        let messages = Output::new(Stdout, Bounds::default(), Some(notices.clone()))?;
+        Ok(Self::new(messages, notices.clone(), notices, style, None))
     }
 
     /// None on a terminal that line editing does not know.
     fn open_interactive() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
-        let (Ok(found), Ok((editing, screen))) = (tcgetattr(stdin), prompt::open()) else {
+        let (Ok(found), Ok((editor, screen))) = (tcgetattr(stdin), prompt::open()) else {
             return Ok(None);
         };
         let screen = Output::new(screen, Bounds::default(), None)?;
@@ -127,19 +127,19 @@ impl Terminal {
         } else {
             Output::new(Stderr, Bounds::default(), None)?
         };
-        let borrowed = Arc::new(Borrowed { gate: editing.gate(), found });
-        let interactive = Interactive { borrowed, editing: Some(editing) };
+        let saved = Arc::new(SavedTerminal { gate: editor.gate(), found });
+        let interactive = Interactive { saved, editor: Some(editor) };
         Ok(Some(Self::new(screen.clone(), screen, logs, Style::of_terminal(), Some(interactive))))
     }
 
     fn new(
-        said: Output,
-        aside: Output,
+        messages: Output,
+        notices: Output,
         logs: Output,
         style: Style,
         interactive: Option<Interactive>,
     ) -> Self {
-        Self { said, aside, logs, style, interactive, quit: async_channel::bounded(1) }
+        Self { messages, notices, logs, style, interactive, quit: async_channel::bounded(1) }
     }
 
     /// Sends this process's logs to where they disturb nothing. The filter is one that [`EnvFilter`] reads.
@@ -153,53 +153,62 @@ impl Terminal {
     }
 
     /// What gives the terminal back when [`Terminal`] cannot be dropped.
-    pub fn give_back(&self) -> GiveBack {
-        GiveBack(self.interactive.as_ref().map(|interactive| interactive.borrowed.clone()))
+    pub fn restore(&self) -> Restore {
+        Restore(self.interactive.as_ref().map(|interactive| interactive.saved.clone()))
     }
 
     /// Tells the user something, in one line: on the terminal, or on standard error.
     pub fn notice(&self, text: &str) {
         let mut line = String::new();
         self.style.push_notice(&mut line, &visible(text));
-        self.aside.offer(&line);
+        self.notices.offer(&line);
     }
 
     /// Begins to read what the user says, and gives what prints a node's events and what tells that the user wants to
     /// leave. Called once.
-    pub fn start(&mut self, handle: Handle, uname: Name) -> io::Result<(Sink, Quit)> {
-        let common = Common::new(uname);
-        let voice = Voice { handle, common: common.clone(), notices: self.aside.clone(), style: self.style };
+    pub fn start(&mut self, handle: Handle, uname: Name) -> io::Result<(EventPrinter, Quit)> {
+        let shared_name = SharedName::new(uname);
+        let speaker = Speaker {
+            handle,
+            shared_name: shared_name.clone(),
+            notices: self.notices.clone(),
+            style: self.style,
+        };
         let interactive = self.interactive.is_some();
         match &mut self.interactive {
-            None => piped::start(voice)?,
+            None => piped::start(speaker)?,
             Some(interactive) => {
-                if let Some(editing) = interactive.editing.take() {
-                    editing.start(self.quit.0.clone(), move |entry| voice.carry_out(entry))?;
+                if let Some(editor) = interactive.editor.take() {
+                    editor.start(self.quit.0.clone(), move |input| speaker.run(input))?;
                 }
             }
         }
-        let sink =
-            Sink::new(common, self.said.clone(), (!interactive).then(|| self.aside.clone()), self.style);
-        Ok((sink, Quit(self.quit.1.clone())))
+        let printer = EventPrinter::new(
+            shared_name,
+            self.messages.clone(),
+            (!interactive).then(|| self.notices.clone()),
+            self.style,
+        );
+        Ok((printer, Quit(self.quit.1.clone())))
     }
 }
 
 /// How long the end of the process waits for outputs that move.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const FLUSH_TIME: Duration = Duration::from_millis(500);
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let end = Instant::now() + LAST_WORDS;
-        for output in [&self.said, &self.aside, &self.logs] {
+        let end = Instant::now() + FLUSH_TIME;
+        for output in [&self.messages, &self.notices, &self.logs] {
             output.flush(end);
         }
-        self.give_back().now();
+        self.restore().now();
     }
 }
 
-impl Borrowed {
+impl SavedTerminal {
     /// Rustyline cannot be interrupted: while it waits for a key, the terminal is as it needs it.
-    fn give_back(&self) {
+    fn restore(&self) {
         const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
         let edited = self.gate.close();
         let stdin = rustix::stdio::stdin();
@@ -218,7 +227,7 @@ impl Borrowed {
                 let _ = done.send(());
             };
             if thread::Builder::new().spawn(last).is_ok() {
-                let _ = end.recv_timeout(Bounds::default().patience);
+                let _ = end.recv_timeout(Bounds::default().stall_time);
             }
         }
     }

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 pub(crate) struct Bounds {
     /// Bytes that wait, those being written included.
     pub(crate) capacity: usize,
-    /// An output that took nothing for so long does not move.
-    pub(crate) patience: Duration,
+    /// An output that takes nothing for this long has stalled.
+    pub(crate) stall_time: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { capacity: 1024 * 1024, patience: Duration::from_millis(250) }
+        Self { capacity: 1024 * 1024, stall_time: Duration::from_millis(250) }
     }
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Output(Arc<Shared>);
 struct Shared {
     bounds: Bounds,
     /// Where the line about lost lines goes; none: into the lines themselves, where they are missing.
-    aside: Option<Output>,
+    loss_report: Option<Output>,
     state: Mutex<State>,
     /// There is something to write.
     filled: Condvar,
@@ -48,7 +48,7 @@ struct State {
     /// Bytes that the writing thread took out of `waiting` and the device has not taken yet.
     writing: usize,
     /// When the device last took something, or was first given something to take.
-    moved_at: Option<Instant>,
+    progressed_at: Option<Instant>,
     /// Lines lost since it last moved.
     lost: u64,
     closed: bool,
@@ -60,11 +60,11 @@ impl Output {
     pub(crate) fn new(
         device: impl Write + Send + 'static,
         bounds: Bounds,
-        aside: Option<Self>,
+        loss_report: Option<Self>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             bounds,
-            aside,
+            loss_report,
             state: Mutex::default(),
             filled: Condvar::new(),
             moved: Condvar::new(),
@@ -91,12 +91,12 @@ impl Output {
         state.lose(rest);
     }
 
-    /// Waits until the device took everything or does not move, and no longer than until `end`.
+    /// Waits until the device took everything or has stalled, and no longer than until `end`.
     pub(crate) fn flush(&self, end: Instant) {
         let mut state = self.0.lock();
         while state.len() > 0 && !state.closed {
-            let stands_at = state.moved_at.map_or(end, |at| at + self.0.bounds.patience);
-            let left = stands_at.min(end).saturating_duration_since(Instant::now());
+            let stalled_at = state.progressed_at.map_or(end, |at| at + self.0.bounds.stall_time);
+            let left = stalled_at.min(end).saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
@@ -131,8 +131,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stands_still(&self, state: &State) -> bool {
-        state.moved_at.is_some_and(|at| at.elapsed() >= self.bounds.patience)
+    fn is_stalled(&self, state: &State) -> bool {
+        state.progressed_at.is_some_and(|at| at.elapsed() >= self.bounds.stall_time)
     }
 
     /// Takes as many whole lines as there is room for and gives the rest back.
@@ -157,7 +157,7 @@ impl Shared {
         };
         if end > 0 {
             if state.len() == 0 {
-                state.moved_at = Some(Instant::now());
+                state.progressed_at = Some(Instant::now());
             }
             state.waiting.extend_from_slice(&lines.as_bytes()[..end]);
             self.filled.notify_one();
@@ -168,7 +168,7 @@ impl Shared {
     fn poll_write(&self, rest: &mut &str, context: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         *rest = self.accept(&mut state, rest);
-        if !rest.is_empty() && self.stands_still(&state) {
+        if !rest.is_empty() && self.is_stalled(&state) {
             state.lose(rest);
             *rest = "";
         }
@@ -209,7 +209,7 @@ impl Shared {
                 Ok(taken) => {
                     chunk.adapt(began.elapsed());
                     bytes = &bytes[taken..];
-                    self.took(taken);
+                    self.written(taken);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if may_take_more_later(error.kind()) => thread::sleep(RETRY),
@@ -219,16 +219,16 @@ impl Shared {
         Ok(())
     }
 
-    fn took(&self, bytes: usize) {
+    fn written(&self, bytes: usize) {
         let mut state = self.lock();
         state.writing -= bytes;
-        state.moved_at = Some(Instant::now());
+        state.progressed_at = Some(Instant::now());
         let lost = std::mem::take(&mut state.lost);
         if lost > 0 {
             let lines = if lost == 1 { "line" } else { "lines" };
             let line = format!("… {lost} {lines} not shown\n");
-            match &self.aside {
-                Some(aside) => aside.offer(&line),
+            match &self.loss_report {
+                Some(loss_report) => loss_report.offer(&line),
                 None => state.waiting.extend_from_slice(line.as_bytes()),
             }
         }
@@ -252,8 +252,8 @@ impl Shared {
     fn watch(&self) {
         let mut state = self.lock();
         while !state.closed {
-            let left = match (state.waiters.is_empty(), state.moved_at) {
-                (false, Some(at)) => Some(self.bounds.patience.saturating_sub(at.elapsed())),
+            let left = match (state.waiters.is_empty(), state.progressed_at) {
+                (false, Some(at)) => Some(self.bounds.stall_time.saturating_sub(at.elapsed())),
                 _ => None,
             };
             if left == Some(Duration::ZERO) {
@@ -286,8 +286,8 @@ impl Chunk {
     const MIN: usize = 1024;
     const MAX: usize = 16 * 1024;
 
-    fn adapt(&mut self, took: Duration) {
-        self.0 = match took.as_millis() {
+    fn adapt(&mut self, elapsed: Duration) {
+        self.0 = match elapsed.as_millis() {
             0..=4 => (2 * self.0).min(Self::MAX),
             5..=49 => self.0,
             50.. => Self::MIN,

@@ -21,12 +21,12 @@ use rustyline::{
     ExternalPrinter, Helper, KeyEvent, Movement, RepeatCount,
 };
 
-use super::entry::Entry;
+use super::input::UserInput;
 use super::stdio::Stdout;
 
 /// An editor on the terminal that standard input and output are.
-pub(crate) struct Editing {
-    editor: Editor<Above, MemHistory>,
+pub(crate) struct LineEditor {
+    editor: Editor<LinesAbove, MemHistory>,
     gate: Arc<Gate>,
 }
 
@@ -36,8 +36,8 @@ const PROMPT: &str = "> ";
 const HISTORY: usize = 1000;
 
 /// An editor and a device that prints above the edited line. Fails where the terminal cannot do it.
-pub(crate) fn open() -> rustyline::Result<(Editing, Screen<impl ExternalPrinter + Send + 'static>)> {
-    // Colours are asked for to be asked for the prompt: see `Above`.
+pub(crate) fn open() -> rustyline::Result<(LineEditor, Screen<impl ExternalPrinter + Send + 'static>)> {
+    // Colours are asked for to be asked for the prompt: see `LinesAbove`.
     let config = Config::builder().color_mode(ColorMode::Forced).auto_add_history(true);
     let config = config.max_history_size(HISTORY)?.build();
     let history = MemHistory::with_config(&config);
@@ -45,27 +45,27 @@ pub(crate) fn open() -> rustyline::Result<(Editing, Screen<impl ExternalPrinter 
     editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearOrLeave)));
     let printer = editor.create_external_printer()?;
     let gate = Arc::new(Gate::default());
-    editor.set_helper(Some(Above(gate.clone())));
+    editor.set_helper(Some(LinesAbove(gate.clone())));
     let screen = Screen { printer, gate: gate.clone(), unfinished: Vec::new() };
-    Ok((Editing { editor, gate }, screen))
+    Ok((LineEditor { editor, gate }, screen))
 }
 
-impl Editing {
+impl LineEditor {
     pub(crate) fn gate(&self) -> Arc<Gate> {
         self.gate.clone()
     }
 
-    /// Reads entries and hands them to `carry_out`, one ahead at most, until the user wants to leave; then tells
+    /// Reads entries and hands them to `handle`, one ahead at most, until the user wants to leave; then tells
     /// `quit`. Both run on threads of their own.
     pub(crate) fn start(
         self,
         quit: Sender<()>,
-        mut carry_out: impl FnMut(Entry) + Send + 'static,
+        mut handle: impl FnMut(UserInput) + Send + 'static,
     ) -> io::Result<()> {
-        let (entered, entries) = async_channel::bounded(1);
-        thread::Builder::new().name("entries".to_owned()).spawn(move || {
-            while let Ok(entry) = entries.recv_blocking() {
-                carry_out(entry);
+        let (entered, inputs) = async_channel::bounded(1);
+        thread::Builder::new().name("commands".to_owned()).spawn(move || {
+            while let Ok(input) = inputs.recv_blocking() {
+                handle(input);
             }
         })?;
         thread::Builder::new().name("prompt".to_owned()).spawn(move || {
@@ -79,15 +79,15 @@ impl Editing {
     }
 
     /// True when the user wants to leave, false when the terminal is gone.
-    fn read(mut self, entered: &Sender<Entry>) -> bool {
+    fn read(mut self, entered: &Sender<UserInput>) -> bool {
         self.gate.begin();
         let leaves = loop {
             let entered_line = self.editor.readline(PROMPT);
-            self.gate.drew();
+            self.gate.drawing_done();
             match entered_line {
-                Ok(line) => match Entry::parse(&line) {
-                    Entry::Nothing => {}
-                    Entry::Quit => break true,
+                Ok(line) => match UserInput::parse(&line) {
+                    UserInput::Nothing => {}
+                    UserInput::Quit => break true,
                     entry => {
                         if entered.send_blocking(entry).is_err() {
                             break false;
@@ -120,9 +120,9 @@ impl ConditionalEventHandler for ClearOrLeave {
 
 /// Puts what is to be printed in front of the prompt. Rustyline asks for the prompt once each time it draws, after it
 /// has gone to where the old one began; the rest of what it draws is placed relative to the prompt's end.
-struct Above(Arc<Gate>);
+struct LinesAbove(Arc<Gate>);
 
-impl Highlighter for Above {
+impl Highlighter for LinesAbove {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         match self.0.drawing() {
             lines if lines.is_empty() => Cow::Borrowed(prompt),
@@ -131,16 +131,16 @@ impl Highlighter for Above {
     }
 }
 
-impl Completer for Above {
+impl Completer for LinesAbove {
     type Candidate = String;
 }
 
-impl Hinter for Above {
+impl Hinter for LinesAbove {
     type Hint = String;
 }
 
-impl Validator for Above {}
-impl Helper for Above {}
+impl Validator for LinesAbove {}
+impl Helper for LinesAbove {}
 
 /// Where lines wait for who may write to the terminal.
 #[derive(Default)]
@@ -154,7 +154,7 @@ struct State {
     stage: Stage,
     /// To be drawn by rustyline.
     lines: String,
-    /// How often rustyline drew, or was done with drawing.
+    /// How often rustyline drew, or finished drawing.
     drawn: u64,
     /// The screen writes, and rustyline must not begin.
     written: bool,
@@ -196,7 +196,7 @@ impl Gate {
         std::mem::take(&mut state.lines)
     }
 
-    fn drew(&self) {
+    fn drawing_done(&self) {
         self.lock().drawn += 1;
         self.changed.notify_all();
     }

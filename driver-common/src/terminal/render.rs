@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proto_core::{LeaveReason, LinkRole, LinkState, Marks, Message, Name, NodeId, Notice, PeerInfo, Status};
 
 use super::visible::{push_visible, visible};
-use crate::words;
+use crate::messages;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ impl Style {
     }
 
     /// Something said, as the terminal shows it: the name, and behind it what is to be known of it.
-    pub(crate) fn push_said(self, out: &mut String, speaker: &Speaker, text: &str) {
-        let Speaker { node_id, name, own, caveat } = speaker;
+    pub(crate) fn push_said(self, out: &mut String, author: &Author, text: &str) {
+        let Author { node_id, name, own, caveat } = author;
         let short_id = node_id.short().to_string();
         let you = own.then_some("you");
         let facts: Vec<_> = [Some(&*short_id), you, caveat.as_deref()].into_iter().flatten().collect();
@@ -57,7 +57,7 @@ impl Style {
 }
 
 /// Who said something, as the terminal shows it. Everything in it must be visible already.
-pub(crate) struct Speaker {
+pub(crate) struct Author {
     pub(crate) node_id: NodeId,
     pub(crate) name: String,
     /// Whether it is the user of this node.
@@ -82,15 +82,15 @@ pub(crate) struct Roster {
     /// The names of the peers that are here, as they are shown.
     peers: BTreeMap<NodeId, String>,
     /// Who spoke under each name; none: more than one did.
-    heard: BTreeMap<String, Option<NodeId>>,
+    authors: BTreeMap<String, Option<NodeId>>,
 }
 
 /// Names of speakers that are remembered. One more, and all are forgotten.
-const HEARD: usize = 4_096;
+const AUTHORS: usize = 4_096;
 
 impl Roster {
     pub(crate) fn new(own: &Name) -> Self {
-        Self { own: shown(own), peers: BTreeMap::new(), heard: BTreeMap::new() }
+        Self { own: shown(own), peers: BTreeMap::new(), authors: BTreeMap::new() }
     }
 
     pub(crate) fn rename_own(&mut self, own: &Name) {
@@ -104,7 +104,7 @@ impl Roster {
 
     pub(crate) fn forget(&mut self, peer: &PeerInfo) {
         if let Some(name) = self.peers.remove(&peer.node_id) {
-            self.heard.remove(&name);
+            self.authors.remove(&name);
         }
     }
 
@@ -119,16 +119,16 @@ impl Roster {
     }
 
     /// Notes who speaks, linked or far away, and gives the name.
-    pub(crate) fn hear(&mut self, node_id: NodeId, uname: &Name) -> String {
+    pub(crate) fn note_author(&mut self, node_id: NodeId, uname: &Name) -> String {
         let name = shown(uname);
-        match self.heard.get_mut(&name) {
+        match self.authors.get_mut(&name) {
             Some(Some(before)) if *before == node_id => {}
             Some(before) => *before = None,
             None => {
-                if self.heard.len() >= HEARD {
-                    self.heard.clear();
+                if self.authors.len() >= AUTHORS {
+                    self.authors.clear();
                 }
-                self.heard.insert(name.clone(), Some(node_id));
+                self.authors.insert(name.clone(), Some(node_id));
             }
         }
         name
@@ -137,7 +137,7 @@ impl Roster {
     fn short_id(&self, node_id: NodeId, name: &str) -> Option<String> {
         let others = self.peers.iter().filter(|(id, _)| **id != node_id).map(|(_, name)| name);
         let shared = others.chain([&self.own]).any(|other| other == name)
-            || self.heard.get(name).is_some_and(|speaker| *speaker != Some(node_id));
+            || self.authors.get(name).is_some_and(|author| *author != Some(node_id));
         (shared || is_misleading(name)).then(|| node_id.short().to_string())
     }
 }
@@ -174,7 +174,7 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
         counted(entries.authors, "author", "authors"),
         counted(book.known, "address", "addresses"),
     ));
-    lines.extend(words::concerns(status).iter().map(|concern| visible(concern)));
+    lines.extend(messages::problems(status).iter().map(|problem| visible(problem)));
     for link in links {
         let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
         let queued = if link.queued > 0 { format!(", {} bytes wait", link.queued) } else { String::new() };
@@ -213,7 +213,7 @@ fn counted(count: usize, one: &str, more: &str) -> String {
 
 /// A notice of the node.
 pub(crate) fn notice(notice: &Notice) -> String {
-    visible(&words::notice(notice))
+    visible(&messages::notice(notice))
 }
 
 /// What is to be known of a message before it is believed: none where its author signed it and it came in order.
@@ -293,8 +293,8 @@ mod tests {
         let (one, other) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
         let said = |style: Style, node_id| {
             let mut out = String::new();
-            let speaker = Speaker { node_id, name: "Alice".to_owned(), own: false, caveat: None };
-            style.push_said(&mut out, &speaker, "a\x1bb\nc");
+            let author = Author { node_id, name: "Alice".to_owned(), own: false, caveat: None };
+            style.push_said(&mut out, &author, "a\x1bb\nc");
             out
         };
         assert_eq!(said(Style::Plain, one), "Alice (01010101): a␛b␊c\n");
@@ -308,15 +308,15 @@ mod tests {
 
     #[test]
     fn what_is_not_the_name_stands_dim_behind_it() {
-        let speaker = Speaker {
+        let author = Author {
             node_id: NodeId::from_bytes([1; 16]),
             name: "Alice".to_owned(),
             own: true,
             caveat: Some("late".to_owned()),
         };
         let (mut plain, mut coloured) = (String::new(), String::new());
-        Style::Plain.push_said(&mut plain, &speaker, "hi");
-        Style::Coloured.push_said(&mut coloured, &speaker, "hi");
+        Style::Plain.push_said(&mut plain, &author, "hi");
+        Style::Coloured.push_said(&mut coloured, &author, "hi");
         assert_eq!(plain, "Alice (01010101, you, late): hi\n");
         assert!(coloured == "\x1b[1mAlice\x1b[0m\x1b[2m (01010101, you, late)\x1b[0m: hi\n", "{coloured:?}");
     }
@@ -345,16 +345,16 @@ mod tests {
         let (one, other, bob) =
             (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]), Name::cut("Bob").unwrap());
         for _ in 0..2 {
-            assert_eq!(roster.hear(one, &bob), "Bob");
+            assert_eq!(roster.note_author(one, &bob), "Bob");
             assert_eq!(roster.label(&peer(1, "Bob")), "Bob");
         }
-        roster.hear(other, &bob);
+        roster.note_author(other, &bob);
         assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
-        roster.hear(one, &bob);
+        roster.note_author(one, &bob);
         assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
-        for number in 0..2 * HEARD {
-            roster.hear(one, &Name::cut(&format!("name {number}")).unwrap());
-            assert!(roster.heard.len() <= HEARD);
+        for number in 0..2 * AUTHORS {
+            roster.note_author(one, &Name::cut(&format!("name {number}")).unwrap());
+            assert!(roster.authors.len() <= AUTHORS);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use driver_common::api::{self, ApiLimits};
-use driver_common::hub::{self, Feed};
+use driver_common::broadcast::{self, Feed};
 use driver_common::runtime::{AppRuntime, Runtime};
 use driver_common::{Handle, Origin, net, new_identity};
 use driver_smol::Smol;
@@ -60,8 +60,8 @@ impl Node {
         let config = Config::new(uname.parse().unwrap());
         let (listener, identity) = (net::listen(any).unwrap(), new_identity().unwrap());
         let node = driver_common::start(runtime, listener, identity, config, peers).unwrap();
-        let (hub, feed) = hub::hub();
-        runtime.spawn(hub.run(node.events, ()));
+        let (broadcast, feed) = broadcast::channel();
+        runtime.spawn(broadcast.run(node.events, ()));
         let listener = net::listen(any).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
@@ -69,19 +69,19 @@ impl Node {
         Self { handle: node.handle, addr: node.local_addr, api, feed }
     }
 
-    /// An API whose node has stopped, though its hub has not.
-    pub(crate) fn start_stopped() -> (Self, hub::Hub) {
+    /// An API whose node has stopped, though its broadcast has not.
+    pub(crate) fn start_stopped() -> (Self, broadcast::Broadcast) {
         let _entered = tokio().enter();
         let runtime = Tokio::current().unwrap();
         let node = Self::on(&runtime, "Alice", vec![], ApiLimits::default());
         block_on(node.handle.shutdown());
-        let (hub, feed) = hub::hub();
+        let (broadcast, feed) = broadcast::channel();
         let listener = net::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
         let limits = ApiLimits::default();
         runtime.spawn(api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), limits));
-        (Self { handle: node.handle.clone(), addr: node.addr, api, feed }, hub)
+        (Self { handle: node.handle.clone(), addr: node.addr, api, feed }, broadcast)
     }
 
     /// Says something as a user at a terminal.

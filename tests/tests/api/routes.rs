@@ -242,13 +242,13 @@ fn while_the_peers_are_slow_it_is_told_when_to_try_again() {
 
 #[test]
 fn a_node_that_has_stopped_says_so() {
-    let (node, hub) = Node::start_stopped();
+    let (node, broadcast) = Node::start_stopped();
     for path in ["/peers", "/me", "/metrics", "/status"] {
         expect_error(&node.get(path), 503);
     }
     expect_error(&node.send("x"), 503);
     assert_eq!(node.get("/").status, 200);
-    drop(hub);
+    drop(broadcast);
     block_on(node.feed.ended());
 }
 

@@ -10,7 +10,7 @@ export class Composer {
   #send = document.getElementById("send");
   #problem = document.getElementById("problem");
   #node;
-  #here = false;
+  #connected = false;
   #sending = false;
 
   constructor(node) {
@@ -30,16 +30,16 @@ export class Composer {
   }
 
   /** Whether there is a node to say it. */
-  set here(here) {
-    this.#here = here;
-    if (here) this.#problem.textContent = "";
-    this.#form.classList.toggle("off", !here);
+  set connected(connected) {
+    this.#connected = connected;
+    if (connected) this.#problem.textContent = "";
+    this.#form.classList.toggle("off", !connected);
     this.#update();
   }
 
   async #submit() {
     const text = this.#box.value;
-    if (!this.#here || this.#sending || !text.trim()) return;
+    if (!this.#connected || this.#sending || !text.trim()) return;
     this.#sending = true;
     this.#box.readOnly = true;
     this.#problem.textContent = "";
@@ -47,8 +47,8 @@ export class Composer {
     try {
       await this.#say(text);
       this.#box.value = "";
-    } catch (unsaid) {
-      this.#problem.textContent = unsaid.message;
+    } catch (error) {
+      this.#problem.textContent = error.message;
     }
     this.#sending = false;
     this.#box.readOnly = false;
@@ -60,8 +60,8 @@ export class Composer {
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#node.say(text);
-      } catch (unsaid) {
-        if (!unsaid.passing || !this.#here || tries === TRIES) throw unsaid;
+      } catch (error) {
+        if (!error.temporary || !this.#connected || tries === TRIES) throw error;
         this.#problem.textContent = "The others are slow to take it. Trying again…";
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
@@ -69,7 +69,7 @@ export class Composer {
   }
 
   #update() {
-    this.#send.disabled = !this.#here || this.#sending || !this.#box.value.trim();
+    this.#send.disabled = !this.#connected || this.#sending || !this.#box.value.trim();
     // Where the browser cannot size the box by its text itself.
     this.#box.style.height = "auto";
     const { scrollHeight, offsetHeight, clientHeight } = this.#box;

@@ -9,9 +9,9 @@ import { bytes, who } from "./text.js";
 
 const status = document.getElementById("status");
 const statusText = document.getElementById("status-text");
-const gone = document.getElementById("gone");
-const goneWhat = document.getElementById("gone-what");
-const goneText = document.getElementById("gone-text");
+const disconnected = document.getElementById("disconnected");
+const disconnectedTitle = document.getElementById("disconnected-title");
+const disconnectedText = document.getElementById("disconnected-text");
 const toggle = document.getElementById("people-toggle");
 
 const node = new ChatNode();
@@ -25,7 +25,7 @@ let newest = 0;
 /** Messages that came while nobody looked. */
 let unseen = 0;
 
-node.addEventListener("here", ({ detail }) => {
+node.addEventListener("connected", ({ detail }) => {
   const restarted = me && (me.node_id !== detail.me.node_id || me.started !== detail.me.started);
   const ids = detail.messages.map(({ id }) => id);
   const missed = me && !restarted && ids.length > 0 && Math.min(...ids) > newest + 1;
@@ -36,18 +36,18 @@ node.addEventListener("here", ({ detail }) => {
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
   newest = Math.max(newest, ...ids);
   for (const text of detail.notices) log.notice([sentence(text)]);
-  show("here", "Connected");
+  show("connected", "Connected");
 });
 
-node.addEventListener("gone", ({ detail: { wait, full } }) => {
-  goneWhat.textContent = full ? "The node has no room for another page." : "The node is gone.";
-  goneText.textContent =
+node.addEventListener("disconnected", ({ detail: { wait, full } }) => {
+  disconnectedTitle.textContent = full ? "The node has no room for another page." : "The node is gone.";
+  disconnectedText.textContent =
     wait < 1_500 ? "Trying to reach it…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text stays where it is.`;
-  show("gone", full ? "No room" : "Node gone");
+  show("disconnected", full ? "No room" : "Node gone");
 });
 
 /** One for each kind of event; kinds that are not here do not concern the page. */
-const HAPPENINGS = {
+const HANDLERS = {
   MessageReceived: (said, event) => heard({ ...event, ...said, own: false }),
   MessageSent(said, event) {
     // What was said before a restart may have been said under another name.
@@ -72,9 +72,9 @@ const HAPPENINGS = {
   },
 };
 
-node.addEventListener("happened", ({ detail: event }) => {
-  const kind = Object.keys(HAPPENINGS).find((kind) => kind in event);
-  if (kind) HAPPENINGS[kind](event[kind], event);
+node.addEventListener("event", ({ detail: event }) => {
+  const kind = Object.keys(HANDLERS).find((kind) => kind in event);
+  if (kind) HANDLERS[kind](event[kind], event);
 });
 
 function named(nodeId, name) {
@@ -109,15 +109,15 @@ function showMessage({ from, content, at: came, id, node_id, own, entry }) {
 function show(state, text) {
   status.dataset.state = state;
   statusText.textContent = text;
-  gone.hidden = state !== "gone";
-  document.body.classList.toggle("node-gone", state === "gone");
-  composer.here = state === "here";
+  disconnected.hidden = state !== "disconnected";
+  document.body.classList.toggle("disconnected", state === "disconnected");
+  composer.connected = state === "connected";
   showTitle();
 }
 
 function showTitle() {
   const name = me ? `${me.uname} · Chat` : "Chat";
-  const mark = unseen > 0 ? `(${unseen}) ` : gone.hidden ? "" : "⚠ ";
+  const mark = unseen > 0 ? `(${unseen}) ` : disconnected.hidden ? "" : "⚠ ";
   document.title = mark + name;
 }
 

@@ -6,9 +6,9 @@ const LOAD_TIME = 10_000;
 
 /**
  * Keeps a connection to the node. Dispatches:
- * - "here", with what is known at that moment: `me`, `peers`, `messages`, `notices`
- * - "happened", for each event after that
- * - "gone", with `wait`, the milliseconds until the next attempt, and `full`: it is there but has no WebSocket left
+ * - "connected", with what is known at that moment: `me`, `peers`, `messages`, `notices`
+ * - "event", for each event after that
+ * - "disconnected", with `wait`, the milliseconds until the next attempt, and `full`: it is there but has no WebSocket left
  */
 export class ChatNode extends EventTarget {
   #socket = null;
@@ -31,8 +31,8 @@ export class ChatNode extends EventTarget {
         const [me, peers, messages, { notices }] = await Promise.all(lists);
         if (socket !== this.#socket) return;
         this.#failures = 0;
-        this.#dispatch("here", { me, peers, messages, notices });
-        for (const event of waiting) this.#dispatch("happened", event);
+        this.#dispatch("connected", { me, peers, messages, notices });
+        for (const event of waiting) this.#dispatch("event", event);
         waiting = null;
       } catch {
         socket.close();
@@ -41,7 +41,7 @@ export class ChatNode extends EventTarget {
     socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
       if (waiting) waiting.push(event);
-      else this.#dispatch("happened", event);
+      else this.#dispatch("event", event);
     };
     socket.onclose = async () => {
       const full = !opened && (await load("/me").then(() => true, () => false));
@@ -50,21 +50,21 @@ export class ChatNode extends EventTarget {
       const wait = Math.min(RETRY_MAX, RETRY_MIN * 2 ** this.#failures) * (0.5 + Math.random() / 2);
       this.#failures += 1;
       this.#timer = setTimeout(() => this.connect(), wait);
-      this.#dispatch("gone", { wait, full });
+      this.#dispatch("disconnected", { wait, full });
     };
   }
 
-  /** Says a text; throws an `Unsaid`. */
+  /** Says a text; throws an `SendError`. */
   async say(msg) {
     let response;
     try {
       response = await fetch("/send", { method: "POST", body: JSON.stringify({ msg }) });
     } catch {
-      throw new Unsaid("The node cannot be reached. Your message is still here.", true);
+      throw new SendError("The node cannot be reached. Your message is still here.", true);
     }
     if (response.ok) return;
     const { error } = await response.json().catch(() => ({ error: response.statusText }));
-    throw new Unsaid(`Not sent: ${error}.`, response.status === 503);
+    throw new SendError(`Not sent: ${error}.`, response.status === 503);
   }
 
   #dispatch(type, detail) {
@@ -73,10 +73,10 @@ export class ChatNode extends EventTarget {
 }
 
 /** Why something was not said, and whether that may pass. */
-export class Unsaid extends Error {
-  constructor(message, passing) {
+export class SendError extends Error {
+  constructor(message, temporary) {
     super(message);
-    this.passing = passing;
+    this.temporary = temporary;
   }
 }
 

@@ -20,9 +20,9 @@ use self::socket::Socket;
 use super::Api;
 use super::guard::only;
 use super::reply::{Reply, error};
-use super::seats::Ticket;
+use super::slots::WebSocketPermit;
 use crate::Origin;
-use crate::hub::Subscription;
+use crate::broadcast::Subscription;
 
 /// A WebSocket that is about to open.
 pub(super) struct Upgrade {
@@ -30,7 +30,7 @@ pub(super) struct Upgrade {
     origin: Origin,
     /// Taken before the client is told, so that it misses nothing from then on.
     events: Subscription,
-    ticket: Ticket,
+    permit: WebSocketPermit,
 }
 
 /// Answers the opening handshake (RFC 6455, 4.2).
@@ -43,7 +43,7 @@ pub(super) fn upgrade(
         Ok(accept) => accept,
         Err(response) => return *response,
     };
-    let Some(ticket) = api.tickets.take() else {
+    let Some(permit) = api.permits.acquire() else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "as many WebSockets as there may be are open");
     };
     let origin = Origin::fresh();
@@ -51,7 +51,7 @@ pub(super) fn upgrade(
         return error(StatusCode::SERVICE_UNAVAILABLE, "the node has stopped");
     };
     let upgraded = hyper::upgrade::on(&mut request);
-    if upgrades.try_send(Upgrade { upgraded, origin, events, ticket }).is_err() {
+    if upgrades.try_send(Upgrade { upgraded, origin, events, permit }).is_err() {
         return error(StatusCode::BAD_REQUEST, "this connection is a WebSocket already");
     }
     let mut response = Response::new(Reply::empty());
@@ -66,7 +66,7 @@ pub(super) fn upgrade(
 
 /// Runs the WebSocket to its end.
 pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
-    let Upgrade { upgraded, origin, events, ticket } = upgrade;
+    let Upgrade { upgraded, origin, events, permit } = upgrade;
     let result = match upgraded.await {
         Ok(io) => Socket::new(io, origin, events, api.clone()).run().await,
         Err(error) => Err(std::io::Error::other(error)),
@@ -74,7 +74,7 @@ pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
     if let Err(error) = result {
         tracing::debug!(%error, "a WebSocket failed");
     }
-    drop(ticket);
+    drop(permit);
 }
 
 /// The answer to the client's key, or what is wrong with its request.

@@ -13,7 +13,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::pipe::Pipe;
 use crate::api::ApiLimits;
-use crate::hub::json;
+use crate::broadcast::json;
 
 /// While more than this waits to be written, nothing is read and no event is taken.
 const HIGH_WATER: usize = 64 * 1024;
@@ -33,8 +33,8 @@ pub(super) struct Session {
     /// Few: no more are read while there are two.
     requests: VecDeque<Request>,
     phase: Phase,
-    heard: Instant,
-    pinged: Instant,
+    last_received: Instant,
+    last_ping: Instant,
     ping: Duration,
     dead: Duration,
     closing: Duration,
@@ -48,7 +48,7 @@ enum Phase {
         until: Instant,
     },
     /// Nothing that comes can be understood any more; it is dropped, so that the client gets to read why.
-    Deaf {
+    Discarding {
         until: Instant,
     },
     /// Done, once all is written.
@@ -70,8 +70,8 @@ impl Session {
             pipe: Pipe::default(),
             requests: VecDeque::new(),
             phase: Phase::Open,
-            heard: now,
-            pinged: now,
+            last_received: now,
+            last_ping: now,
             ping: limits.ping,
             dead: limits.dead,
             closing: limits.closing,
@@ -80,7 +80,7 @@ impl Session {
 
     /// Bytes came from the client.
     pub(super) fn received(&mut self, bytes: &[u8], now: Instant) {
-        self.heard = now;
+        self.last_received = now;
         if matches!(self.phase, Phase::Open | Phase::Closing { .. }) {
             self.pipe.incoming.extend_from_slice(bytes);
             self.read(now);
@@ -131,7 +131,7 @@ impl Session {
     pub(super) fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Open => self.requests.is_empty() && self.has_room(),
-            Phase::Closing { .. } | Phase::Deaf { .. } => true,
+            Phase::Closing { .. } | Phase::Discarding { .. } => true,
             Phase::Ended { .. } => false,
         }
     }
@@ -153,8 +153,8 @@ impl Session {
     /// When to call [`timeout`](Self::timeout).
     pub(super) fn deadline(&self) -> Instant {
         match self.phase {
-            Phase::Open => self.next_ping().min(self.heard + self.dead),
-            Phase::Closing { until } | Phase::Deaf { until } | Phase::Ended { until } => until,
+            Phase::Open => self.next_ping().min(self.last_received + self.dead),
+            Phase::Closing { until } | Phase::Discarding { until } | Phase::Ended { until } => until,
         }
     }
 
@@ -163,19 +163,19 @@ impl Session {
         if self.phase != Phase::Open {
             return now < self.deadline();
         }
-        if now >= self.heard + self.dead {
+        if now >= self.last_received + self.dead {
             return false;
         }
         if now >= self.next_ping() {
-            self.pinged = now;
+            self.last_ping = now;
             self.write(Message::Ping(Bytes::new()));
         }
         true
     }
 
     /// The client could not be heard until now: its silence counts from here.
-    pub(super) fn listened(&mut self, now: Instant) {
-        self.heard = now;
+    pub(super) fn reset_silence(&mut self, now: Instant) {
+        self.last_received = now;
     }
 
     fn has_room(&self) -> bool {
@@ -183,7 +183,7 @@ impl Session {
     }
 
     fn next_ping(&self) -> Instant {
-        self.heard.max(self.pinged) + self.ping
+        self.last_received.max(self.last_ping) + self.ping
     }
 
     /// Reads messages until two requests wait, so that texts that came together are said together.
@@ -239,7 +239,7 @@ impl Session {
         };
         tracing::debug!(%error, "a WebSocket client broke the protocol");
         self.requests.clear();
-        self.phase = Phase::Deaf { until: now + self.closing };
+        self.phase = Phase::Discarding { until: now + self.closing };
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // It fails only where a close frame is queued already.
         let _ = self.context.close(&mut self.pipe, Some(frame));

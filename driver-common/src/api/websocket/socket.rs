@@ -1,4 +1,4 @@
-//! Drives a session: its socket, the hub's events, its requests to the node, and time.
+//! Drives a session: its socket, the broadcast's events, its requests to the node, and time.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::session::{Request, Session};
 use crate::api::Api;
-use crate::hub::{Next, Subscription, json};
+use crate::broadcast::{Next, Subscription, json};
 use crate::{Origin, RequestError, SayError};
 
 /// Read at once.
@@ -27,7 +27,7 @@ pub(super) struct Socket {
     session: Session,
     events: Subscription,
     job: Option<Job>,
-    alarm: Pin<Box<dyn Sleep>>,
+    timer: Pin<Box<dyn Sleep>>,
     armed: Instant,
     origin: Origin,
     api: Arc<Api>,
@@ -40,8 +40,8 @@ impl Socket {
     pub(super) fn new(io: Upgraded, origin: Origin, events: Subscription, api: Arc<Api>) -> Self {
         let session = Session::new(&api.limits, api.timer.now());
         let armed = session.deadline();
-        let alarm = api.timer.sleep_until(armed);
-        Self { io, session, events, job: None, alarm, armed, origin, api }
+        let timer = api.timer.sleep_until(armed);
+        Self { io, session, events, job: None, timer, armed, origin, api }
     }
 
     /// Runs it to its end. An error is the connection's.
@@ -66,7 +66,7 @@ impl Socket {
             if self.session.has_ended() && self.session.output().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if let Poll::Ready(alive) = self.poll_alarm(cx) {
+            if let Poll::Ready(alive) = self.poll_timer(cx) {
                 if !alive {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
@@ -88,7 +88,7 @@ impl Socket {
         let Some(job) = &mut self.job else { return false };
         let Poll::Ready(answer) = job.as_mut().poll(cx) else { return false };
         self.job = None;
-        self.session.listened(now);
+        self.session.reset_silence(now);
         if let Some(answer) = answer {
             self.session.send(answer.into());
         }
@@ -115,7 +115,7 @@ impl Socket {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         while self.session.is_open() {
-            let Poll::Ready(next) = self.events.outbox().poll_next(cx, self.session.wants_events()) else {
+            let Poll::Ready(next) = self.events.queue().poll_next(cx, self.session.wants_events()) else {
                 break;
             };
             moved = true;
@@ -159,18 +159,18 @@ impl Socket {
     }
 
     /// Ready when the session's deadline passed; false when that was the last.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         // While the node has not answered, the client is not read and so cannot be found dead.
         if self.job.is_some() && self.session.is_open() {
             return Poll::Pending;
         }
         let deadline = self.session.deadline();
         if mem::replace(&mut self.armed, deadline) != deadline {
-            self.api.timer.reset(&mut self.alarm, deadline);
+            self.api.timer.reset(&mut self.timer, deadline);
         }
         let now = self.api.timer.now();
         if now < deadline {
-            ready!(self.alarm.as_mut().poll(cx));
+            ready!(self.timer.as_mut().poll(cx));
         }
         Poll::Ready(self.session.timeout(self.api.timer.now().max(deadline)))
     }

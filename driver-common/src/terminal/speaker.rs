@@ -10,12 +10,12 @@ use crate::{Handle, Origin, SayError};
 
 /// What the sides of a terminal know of each other.
 #[derive(Debug)]
-pub(crate) struct Common {
+pub(crate) struct SharedName {
     /// The name of this node's user.
     uname: Mutex<Name>,
 }
 
-impl Common {
+impl SharedName {
     pub(crate) fn new(uname: Name) -> Arc<Self> {
         Arc::new(Self { uname: Mutex::new(uname) })
     }
@@ -31,15 +31,15 @@ impl Common {
 
 /// Speaks for the user, from a thread of its own.
 #[derive(Clone)]
-pub(crate) struct Voice {
+pub(crate) struct Speaker {
     pub(crate) handle: Handle,
-    pub(crate) common: Arc<Common>,
+    pub(crate) shared_name: Arc<SharedName>,
     /// Where the user is told things.
     pub(crate) notices: Output,
     pub(crate) style: Style,
 }
 
-impl Voice {
+impl Speaker {
     /// Says it, waiting while the peers take what is said more slowly than it is said. False: the node is gone.
     pub(crate) async fn say(&self, mut texts: Vec<ChatText>) -> bool {
         while !texts.is_empty() {
@@ -57,14 +57,14 @@ impl Voice {
             Ok(_) => true,
             Err(SayError::Stopped) => false,
             Err(error @ (SayError::Busy | SayError::TooMuch)) => {
-                self.tell(&format!("not said: {error}"));
+                self.notify(&format!("not said: {error}"));
                 true
             }
         }
     }
 
     /// Prints a notice, which must be visible already.
-    pub(crate) fn tell(&self, notice: &str) {
+    pub(crate) fn notify(&self, notice: &str) {
         let mut line = String::new();
         self.style.push_notice(&mut line, notice);
         self.notices.offer(&line);

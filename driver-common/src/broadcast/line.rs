@@ -16,14 +16,14 @@ pub(super) struct Line<'a> {
     /// Who said it at this node just now.
     pub(super) origin: Option<Origin>,
     /// None: it was in no entry.
-    pub(super) facts: Option<Arc<Facts>>,
+    pub(super) entry_info: Option<Arc<EntryInfo>>,
     /// Which line of its entry it is, from 0.
     pub(super) part: usize,
 }
 
 /// What is known of the entry that a line was in.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Facts {
+pub(crate) struct EntryInfo {
     id: EntryId,
     author: NodeId,
     /// Its author's name.
@@ -45,14 +45,14 @@ pub(super) type Order = (u64, Option<(PublicKey, u64, u64)>);
 
 impl Line<'_> {
     /// Its place, where it came at that time.
-    pub(super) fn order(&self, came: u64) -> Order {
-        self.facts
-            .as_ref()
-            .map_or((came, None), |facts| (facts.at, Some((facts.key, facts.epoch, facts.seq))))
+    pub(super) fn order(&self, received_at: u64) -> Order {
+        self.entry_info.as_ref().map_or((received_at, None), |entry_info| {
+            (entry_info.at, Some((entry_info.key, entry_info.epoch, entry_info.seq)))
+        })
     }
 }
 
-impl Facts {
+impl EntryInfo {
     fn new(entry: &Entry, marks: Marks) -> Arc<Self> {
         Arc::new(Self {
             id: entry.id(),
@@ -77,7 +77,7 @@ impl Facts {
 
     /// What is known of this entry once the other is here: its author signed both under one number.
     pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
-        let number = |facts: &Self| (facts.key, facts.epoch, facts.seq);
+        let number = |entry_info: &Self| (entry_info.key, entry_info.epoch, entry_info.seq);
         let fork = other.marks.forked && !self.marks.forked;
         (fork && number(self) == number(other) && self.id != other.id)
             .then(|| Self { marks: Marks { forked: true, ..self.marks }, ..self.clone() })
@@ -110,13 +110,13 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
         _ => None,
     };
     let heard = message.into_iter().flat_map(|(message, node_id)| {
-        let (from, facts) = (message.uname(), Facts::of(message));
+        let (from, entry_info) = (message.uname(), EntryInfo::of(message));
         message.texts().enumerate().map(move |(part, content)| Line {
             from,
             content,
             node_id,
             origin: None,
-            facts: facts.clone(),
+            entry_info: entry_info.clone(),
             part,
         })
     });
@@ -126,13 +126,13 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
     };
     let said = said.into_iter().flat_map(|(entries, origin)| {
         entries.iter().flat_map(move |entry| {
-            let facts = Facts::new(entry, Marks::default());
+            let entry_info = EntryInfo::new(entry, Marks::default());
             entry.texts().iter().enumerate().map(move |(part, text)| Line {
                 from: entry.uname(),
                 content: text.as_str(),
                 node_id: None,
                 origin: Some(origin),
-                facts: Some(facts.clone()),
+                entry_info: Some(entry_info.clone()),
                 part,
             })
         })

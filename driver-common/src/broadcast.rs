@@ -3,7 +3,7 @@
 mod history;
 pub(crate) mod json;
 mod line;
-mod outbox;
+mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use async_channel::{Receiver, Sender};
 use tungstenite::Utf8Bytes;
 
 use self::history::History;
-pub(crate) use self::outbox::{Next, Outbox};
+pub(crate) use self::queue::{Next, SubscriberQueue};
 use crate::clock::unix_time;
 use crate::{Event, Origin};
 
@@ -31,7 +31,7 @@ impl Printer for () {
 /// It waits for the printer, and for a WebSocket only until that had its turn to send: one whose client does not read
 /// is cut at its bound.
 #[derive(Debug)]
-pub struct Hub {
+pub struct Broadcast {
     shared: Arc<Shared>,
     /// Dropped when the hub ends.
     _running: Sender<()>,
@@ -52,61 +52,61 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     history: History,
-    listeners: Vec<Listener>,
+    subscribers: Vec<Subscriber>,
     ended: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Listener {
+struct Subscriber {
     /// Is not told what it said itself.
     origin: Origin,
-    outbox: Arc<Outbox>,
+    queue: Arc<SubscriberQueue>,
 }
 
-/// What one listener is told; dropping it ends that.
+/// What one subscriber is told; dropping it ends that.
 #[derive(Debug)]
 pub(crate) struct Subscription {
-    outbox: Arc<Outbox>,
+    queue: Arc<SubscriberQueue>,
 }
 
 /// A hub and the way to listen to it.
-pub fn hub() -> (Hub, Feed) {
-    let state = State { history: History::new(unix_micros()), listeners: Vec::new(), ended: false };
+pub fn channel() -> (Broadcast, Feed) {
+    let state = State { history: History::new(unix_micros()), subscribers: Vec::new(), ended: false };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
     let (running, ended) = async_channel::bounded(1);
-    (Hub { shared: shared.clone(), _running: running }, Feed { shared, ended })
+    (Broadcast { shared: shared.clone(), _running: running }, Feed { shared, ended })
 }
 
-impl Hub {
+impl Broadcast {
     /// Hands on what comes until the node is gone.
     pub async fn run(self, events: Receiver<Vec<Event>>, mut printer: impl Printer) {
         while let Ok(batch) = events.recv().await {
             let at = unix_micros() / 1000;
             let first_id = self.shared.state().history.record(&batch, at);
-            self.tell(&batch, at, first_id).await;
+            self.send(&batch, at, first_id).await;
             printer.print(batch).await;
         }
     }
 
-    async fn tell(&self, batch: &[Event], at: u64, mut id: u64) {
-        let listeners = self.shared.state().listeners.clone();
-        if listeners.is_empty() {
+    async fn send(&self, batch: &[Event], at: u64, mut id: u64) {
+        let subscribers = self.shared.state().subscribers.clone();
+        if subscribers.is_empty() {
             return;
         }
         for event in batch {
             match event {
-                Event::Joined(peer) => tell_all(&listeners, None, || json::joined(peer, at)).await,
-                Event::Updated(peer) => tell_all(&listeners, None, || json::updated(peer, at)).await,
+                Event::Joined(peer) => send_to_all(&subscribers, None, || json::joined(peer, at)).await,
+                Event::Updated(peer) => send_to_all(&subscribers, None, || json::updated(peer, at)).await,
                 Event::Left { peer, reason } => {
-                    tell_all(&listeners, None, || json::left(peer, *reason, at)).await;
+                    send_to_all(&subscribers, None, || json::left(peer, *reason, at)).await;
                 }
                 Event::Message(_) | Event::Recalled(_) | Event::Said { .. } => {
                     for line in line::lines(event) {
-                        tell_all(&listeners, line.origin, || json::line(&line, at, id)).await;
+                        send_to_all(&subscribers, line.origin, || json::line(&line, at, id)).await;
                         id += 1;
                     }
                 }
-                Event::Notice(notice) => tell_all(&listeners, None, || json::notice(notice, at)).await,
+                Event::Notice(notice) => send_to_all(&subscribers, None, || json::notice(notice, at)).await,
                 Event::Report { .. } => {}
             }
         }
@@ -114,27 +114,27 @@ impl Hub {
 }
 
 /// Renders the event once, and only if anybody is told.
-async fn tell_all(listeners: &[Listener], speaker: Option<Origin>, render: impl FnOnce() -> String) {
-    let is_told = |listener: &Listener| Some(listener.origin) != speaker;
-    if !listeners.iter().any(is_told) {
+async fn send_to_all(subscribers: &[Subscriber], except: Option<Origin>, render: impl FnOnce() -> String) {
+    let wants = |subscriber: &Subscriber| Some(subscriber.origin) != except;
+    if !subscribers.iter().any(wants) {
         return;
     }
     let text = Utf8Bytes::from(render());
-    for listener in listeners {
-        if !is_told(listener) {
+    for subscriber in subscribers {
+        if !wants(subscriber) {
             continue;
         }
-        listener.outbox.turn_taken().await;
-        listener.outbox.push(text.clone());
+        subscriber.queue.wait_for_turn().await;
+        subscriber.queue.push(text.clone());
     }
 }
 
-impl Drop for Hub {
+impl Drop for Broadcast {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.ended = true;
-        for listener in state.listeners.drain(..) {
-            listener.outbox.finish();
+        for subscriber in state.subscribers.drain(..) {
+            subscriber.queue.finish();
         }
     }
 }
@@ -148,10 +148,10 @@ impl Feed {
         if state.ended {
             return None;
         }
-        let outbox = Arc::new(Outbox::new(limit));
-        state.listeners.retain(|listener| !listener.outbox.is_abandoned());
-        state.listeners.push(Listener { origin, outbox: outbox.clone() });
-        Some(Subscription { outbox })
+        let queue = Arc::new(SubscriberQueue::new(limit));
+        state.subscribers.retain(|subscriber| !subscriber.queue.is_abandoned());
+        state.subscribers.push(Subscriber { origin, queue: queue.clone() });
+        Some(Subscription { queue })
     }
 
     /// What was said lately, in the order of the conversation, as a JSON array.
@@ -168,14 +168,14 @@ impl Feed {
 }
 
 impl Subscription {
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
+    pub(crate) fn queue(&self) -> &SubscriberQueue {
+        &self.queue
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.outbox.abandon();
+        self.queue.abandon();
     }
 }
 

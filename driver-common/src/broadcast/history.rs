@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto_core::{Name, NodeId};
 
-use super::line::{self, Facts, Line, Order};
+use super::line::{self, EntryInfo, Line, Order};
 use crate::Event;
 
 /// The most lines kept.
@@ -15,7 +15,7 @@ const BYTES: usize = 256 * 1024;
 
 /// One line that was said.
 #[derive(Clone, Debug)]
-pub(super) struct Past {
+pub(super) struct HistoryLine {
     pub(super) id: u64,
     /// When this node learned of it: Unix time in milliseconds.
     pub(super) at: u64,
@@ -23,7 +23,7 @@ pub(super) struct Past {
     pub(super) node_id: Option<NodeId>,
     pub(super) from: Name,
     pub(super) content: Box<str>,
-    pub(super) facts: Option<Arc<Facts>>,
+    pub(super) entry_info: Option<Arc<EntryInfo>>,
     /// Which line of its entry it is.
     pub(super) part: usize,
     order: Order,
@@ -31,7 +31,7 @@ pub(super) struct Past {
 
 #[derive(Debug)]
 pub(super) struct History {
-    lines: VecDeque<Arc<Past>>,
+    lines: VecDeque<Arc<HistoryLine>>,
     bytes: usize,
     next_id: u64,
 }
@@ -65,16 +65,18 @@ impl History {
     }
 
     /// Of a fork only the version that came later is known as one when it comes.
-    fn mark_forks(&mut self, later: &Facts) {
+    fn mark_forks(&mut self, later: &EntryInfo) {
         for line in &mut self.lines {
-            if let Some(facts) = line.facts.as_ref().and_then(|facts| facts.forked_by(later)) {
-                Arc::make_mut(line).facts = Some(Arc::new(facts));
+            if let Some(entry_info) =
+                line.entry_info.as_ref().and_then(|entry_info| entry_info.forked_by(later))
+            {
+                Arc::make_mut(line).entry_info = Some(Arc::new(entry_info));
             }
         }
     }
 
     /// In the order of the conversation.
-    pub(super) fn recent(&self) -> Vec<Arc<Past>> {
+    pub(super) fn recent(&self) -> Vec<Arc<HistoryLine>> {
         let mut recent: Vec<_> = self.lines.iter().cloned().collect();
         recent.sort_by_key(|line| (line.order, line.part, line.id));
         recent
@@ -82,17 +84,17 @@ impl History {
 
     fn push(&mut self, id: u64, at: u64, line: Line<'_>) {
         self.bytes += line.content.len();
-        if let Some(facts) = &line.facts {
-            self.mark_forks(facts);
+        if let Some(entry_info) = &line.entry_info {
+            self.mark_forks(entry_info);
         }
-        self.lines.push_back(Arc::new(Past {
+        self.lines.push_back(Arc::new(HistoryLine {
             id,
             at,
             node_id: line.node_id,
             from: line.from.clone(),
             content: line.content.into(),
             order: line.order(at),
-            facts: line.facts,
+            entry_info: line.entry_info,
             part: line.part,
         }));
         while self.lines.len() > LINES || self.bytes > BYTES {
@@ -166,7 +168,9 @@ mod tests {
         let before = [heard(2, 7, "one", false), heard(3, 7, "another's", false), heard(2, 8, "two", false)];
         history.record(&before, 1);
         history.record(&[heard(2, 7, "one, as others have it", true)], 1);
-        let forked = |line: &Arc<Past>| line.facts.as_ref().is_some_and(|facts| facts.is_forked());
+        let forked = |line: &Arc<HistoryLine>| {
+            line.entry_info.as_ref().is_some_and(|entry_info| entry_info.is_forked())
+        };
         let marked: Vec<_> =
             history.recent().iter().map(|line| (line.content.to_string(), forked(line))).collect();
         let expected =

@@ -24,7 +24,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
 }
 
 /// What is wrong with a node in this state: that nobody hears it, its clock, what it is missing.
-pub(crate) fn concerns(status: &Status) -> Vec<String> {
+pub(crate) fn problems(status: &Status) -> Vec<String> {
     let alone = status.links.is_empty().then_some(Notice::Alone);
     let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
     let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
@@ -95,9 +95,9 @@ mod tests {
         let config = Config::new("Alice".parse().unwrap());
         let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
         let alone = "nobody is linked: what you say reaches no one until somebody comes";
-        assert_eq!(concerns(&node.status()), [alone]);
+        assert_eq!(problems(&node.status()), [alone]);
         let linked = Status { links: vec![link(&node)], ..node.status() };
-        assert_eq!(concerns(&linked), [""; 0]);
+        assert_eq!(problems(&linked), [""; 0]);
         let gap =
             |from, to| GapStatus { node_id: node.id(), uname: "Bob".parse().unwrap(), epoch: 1, from, to };
         let status = Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..linked };
@@ -106,7 +106,7 @@ mod tests {
             "1 message of Bob is missing",
             "3 messages of Bob are missing",
         ];
-        assert_eq!(concerns(&status), words);
+        assert_eq!(problems(&status), words);
     }
 
     #[test]

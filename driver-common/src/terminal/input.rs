@@ -4,7 +4,7 @@ use proto_core::{ChatText, Name, PeerAddr};
 
 /// What an entry means.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum UserInput {
     Nothing,
     Say(Vec<ChatText>),
     Peers,
@@ -13,8 +13,8 @@ pub(crate) enum Entry {
     Nick(Name),
     Help,
     Quit,
-    /// Nothing is done but to tell the user this.
-    Wrong(String),
+    /// Not a command or a text; the user is told why.
+    Invalid(String),
 }
 
 /// The lines that `/help` prints.
@@ -28,7 +28,7 @@ pub(crate) const HELP: &[&str] = &[
     "//TEXT              say a text that begins with a slash",
 ];
 
-impl Entry {
+impl UserInput {
     /// Reads what was entered at once. Of several lines, as from a paste, each is text, whatever it begins with.
     pub(crate) fn parse(entered: &str) -> Self {
         let entered = entered.trim_end_matches(['\n', '\r']);
@@ -51,7 +51,7 @@ impl Entry {
             Ok(texts) => {
                 Self::Say(texts.into_iter().filter(|text| !text.as_str().trim().is_empty()).collect())
             }
-            Err(error) => Self::Wrong(format!("not said: {error}")),
+            Err(error) => Self::Invalid(format!("not said: {error}")),
         }
     }
 
@@ -61,16 +61,16 @@ impl Entry {
             ("status", "") => Self::Status,
             ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
-            ("peers" | "status" | "help" | "quit", _) => Self::Wrong(format!("/{name} stands alone")),
+            ("peers" | "status" | "help" | "quit", _) => Self::Invalid(format!("/{name} stands alone")),
             ("connect", addr) => match addr.parse() {
                 Ok(addr) => Self::Connect(addr),
-                Err(error) => Self::Wrong(format!("/connect HOST:PORT: {error}")),
+                Err(error) => Self::Invalid(format!("/connect HOST:PORT: {error}")),
             },
             ("nick", name) => match name.parse() {
                 Ok(name) => Self::Nick(name),
-                Err(error) => Self::Wrong(format!("/nick NAME: {error}")),
+                Err(error) => Self::Invalid(format!("/nick NAME: {error}")),
             },
-            _ => Self::Wrong(format!("there is no command /{name}: see /help, or begin with // to say it")),
+            _ => Self::Invalid(format!("there is no command /{name}: see /help, or begin with // to say it")),
         }
     }
 }
@@ -79,47 +79,47 @@ impl Entry {
 mod tests {
     use super::*;
 
-    fn say(texts: &[&str]) -> Entry {
-        Entry::Say(texts.iter().map(|text| ChatText::new(*text).unwrap()).collect())
+    fn say(texts: &[&str]) -> UserInput {
+        UserInput::Say(texts.iter().map(|text| ChatText::new(*text).unwrap()).collect())
     }
 
     fn wrong(entered: &str) -> String {
-        match Entry::parse(entered) {
-            Entry::Wrong(text) => text,
+        match UserInput::parse(entered) {
+            UserInput::Invalid(text) => text,
             other => panic!("{entered:?}: {other:?}"),
         }
     }
 
     #[test]
     fn text_is_said_as_it_is() {
-        assert_eq!(Entry::parse("hello / world "), say(&["hello / world "]));
-        assert_eq!(Entry::parse(" /quit"), say(&[" /quit"]));
-        assert_eq!(Entry::parse("//quit"), say(&["/quit"]));
-        assert_eq!(Entry::parse("///"), say(&["//"]));
+        assert_eq!(UserInput::parse("hello / world "), say(&["hello / world "]));
+        assert_eq!(UserInput::parse(" /quit"), say(&[" /quit"]));
+        assert_eq!(UserInput::parse("//quit"), say(&["/quit"]));
+        assert_eq!(UserInput::parse("///"), say(&["//"]));
     }
 
     #[test]
     fn nothing_is_nothing() {
         for entered in ["", " ", "\n", " \r\n\t"] {
-            assert_eq!(Entry::parse(entered), Entry::Nothing, "{entered:?}");
+            assert_eq!(UserInput::parse(entered), UserInput::Nothing, "{entered:?}");
         }
     }
 
     #[test]
     fn a_paste_is_text_line_by_line() {
-        assert_eq!(Entry::parse("one\n\n \n/two\r\nthree\n"), say(&["one", "/two", "three"]));
-        assert_eq!(Entry::parse("/quit\n/quit"), say(&["/quit", "/quit"]));
-        assert_eq!(Entry::parse("/quit\n"), Entry::Quit);
+        assert_eq!(UserInput::parse("one\n\n \n/two\r\nthree\n"), say(&["one", "/two", "three"]));
+        assert_eq!(UserInput::parse("/quit\n/quit"), say(&["/quit", "/quit"]));
+        assert_eq!(UserInput::parse("/quit\n"), UserInput::Quit);
     }
 
     #[test]
     fn commands() {
-        assert_eq!(Entry::parse("/peers"), Entry::Peers);
-        assert_eq!(Entry::parse("/status"), Entry::Status);
-        assert_eq!(Entry::parse("/help "), Entry::Help);
-        assert_eq!(Entry::parse("/quit"), Entry::Quit);
-        assert_eq!(Entry::parse("/connect  [::1]:80 "), Entry::Connect("[::1]:80".parse().unwrap()));
-        assert_eq!(Entry::parse("/nick Zoë Z"), Entry::Nick("Zoë Z".parse().unwrap()));
+        assert_eq!(UserInput::parse("/peers"), UserInput::Peers);
+        assert_eq!(UserInput::parse("/status"), UserInput::Status);
+        assert_eq!(UserInput::parse("/help "), UserInput::Help);
+        assert_eq!(UserInput::parse("/quit"), UserInput::Quit);
+        assert_eq!(UserInput::parse("/connect  [::1]:80 "), UserInput::Connect("[::1]:80".parse().unwrap()));
+        assert_eq!(UserInput::parse("/nick Zoë Z"), UserInput::Nick("Zoë Z".parse().unwrap()));
     }
 
     #[test]

@@ -12,23 +12,23 @@ use hyper::rt::Timer;
 use super::timer::SharedTimer;
 
 /// The connections held, as the accepting task sees them.
-pub(super) struct Seats {
+pub(super) struct ConnectionSlots {
     limit: usize,
     answer_time: Duration,
     timer: SharedTimer,
-    taken: Vec<(Arc<Place>, Sender<Infallible>)>,
-    /// Wakes the accepting task when a place changes.
+    held: Vec<(Arc<SlotState>, Sender<Infallible>)>,
+    /// Wakes the accepting task when a slot changes.
     changes: (Sender<()>, Receiver<()>),
 }
 
-/// One connection's place. It is free again when this is dropped.
-pub(super) struct Seat {
-    place: Arc<Place>,
+/// One connection's slot. It is free again when this is dropped.
+pub(super) struct ConnectionSlot {
+    state: Arc<SlotState>,
     evicted: Receiver<Infallible>,
 }
 
-/// What both sides know of a place.
-struct Place {
+/// What both sides know of a slot.
+struct SlotState {
     epoch: Instant,
     timer: SharedTimer,
     phase: AtomicU8,
@@ -42,31 +42,31 @@ const WAITING: u8 = 0;
 /// There is, and its answer is not with hyper yet.
 const ANSWERING: u8 = 1;
 /// The connection is gone, or has become a WebSocket.
-const LEFT: u8 = 2;
+const CLOSED: u8 = 2;
 
-impl Seats {
+impl ConnectionSlots {
     pub(super) fn new(limit: usize, answer_time: Duration, timer: SharedTimer) -> Self {
-        Self { limit, answer_time, timer, taken: Vec::new(), changes: async_channel::bounded(1) }
+        Self { limit, answer_time, timer, held: Vec::new(), changes: async_channel::bounded(1) }
     }
 
-    /// A seat for a connection. Where all are taken, the connection that has been without a complete request for
+    /// A slot for a connection. Where all are held, the connection that has been without a complete request for
     /// longest loses its own; where all have one, this waits.
-    pub(super) async fn take(&mut self) -> Seat {
+    pub(super) async fn acquire(&mut self) -> ConnectionSlot {
         loop {
-            self.taken.retain(|(place, _)| place.phase() != LEFT);
-            if self.taken.len() < self.limit {
-                return self.seat();
+            self.held.retain(|(state, _)| state.phase() != CLOSED);
+            if self.held.len() < self.limit {
+                return self.slot();
             }
             let oldest = |phase| {
-                let places = self.taken.iter().enumerate().filter(|(_, (place, _))| place.phase() == phase);
-                places.min_by_key(|(_, (place, _))| place.since()).map(|(index, _)| index)
+                let slots = self.held.iter().enumerate().filter(|(_, (state, _))| state.phase() == phase);
+                slots.min_by_key(|(_, (state, _))| state.since()).map(|(index, _)| index)
             };
             if let Some(index) = oldest(WAITING) {
                 self.evict(index);
                 continue;
             }
             let deadline =
-                oldest(ANSWERING).map(|index| (index, self.taken[index].0.since() + self.answer_time));
+                oldest(ANSWERING).map(|index| (index, self.held[index].0.since() + self.answer_time));
             match deadline {
                 Some((index, deadline)) if deadline <= self.timer.now() => self.evict(index),
                 Some((_, deadline)) => self.changed(deadline).await,
@@ -75,23 +75,23 @@ impl Seats {
         }
     }
 
-    fn seat(&mut self) -> Seat {
+    fn slot(&mut self) -> ConnectionSlot {
         let (evict, evicted) = async_channel::bounded(1);
-        let place = Arc::new(Place {
+        let state = Arc::new(SlotState {
             epoch: self.timer.now(),
             timer: self.timer.clone(),
             phase: AtomicU8::new(WAITING),
             since: AtomicU64::new(0),
             changes: self.changes.0.clone(),
         });
-        self.taken.push((place.clone(), evict));
-        Seat { place, evicted }
+        self.held.push((state.clone(), evict));
+        ConnectionSlot { state, evicted }
     }
 
     /// Its connection is told by the end of the channel.
     fn evict(&mut self, index: usize) {
-        let (place, _) = self.taken.remove(index);
-        tracing::debug!(phase = place.phase(), "an HTTP connection made room");
+        let (state, _) = self.held.remove(index);
+        tracing::debug!(phase = state.phase(), "an HTTP connection made room");
     }
 
     async fn changed(&self, deadline: Instant) {
@@ -103,7 +103,7 @@ impl Seats {
     }
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// Waits until the connection has to make room.
     pub(super) async fn evicted(&self) {
         // Nothing is ever sent.
@@ -111,38 +111,38 @@ impl Seat {
     }
 
     /// For the connection's service.
-    pub(super) fn marker(&self) -> Marker {
-        Marker(self.place.clone())
+    pub(super) fn marker(&self) -> RequestMarker {
+        RequestMarker(self.state.clone())
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.place.set(LEFT);
+        self.state.set(CLOSED);
     }
 }
 
 /// Marks when a connection has a complete request.
 #[derive(Clone)]
-pub(super) struct Marker(Arc<Place>);
+pub(super) struct RequestMarker(Arc<SlotState>);
 
 /// From a complete request to the end of its answer.
-pub(super) struct Answering(Arc<Place>);
+pub(super) struct PendingAnswer(Arc<SlotState>);
 
-impl Marker {
-    pub(super) fn complete(&self) -> Answering {
+impl RequestMarker {
+    pub(super) fn complete(&self) -> PendingAnswer {
         self.0.set(ANSWERING);
-        Answering(self.0.clone())
+        PendingAnswer(self.0.clone())
     }
 }
 
-impl Drop for Answering {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         self.0.set(WAITING);
     }
 }
 
-impl Place {
+impl SlotState {
     fn phase(&self) -> u8 {
         self.phase.load(Ordering::Acquire)
     }
@@ -157,7 +157,7 @@ impl Place {
         // Once it has left, it does not come back.
         let _ = self
             .phase
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| (was != LEFT).then_some(phase));
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| (was != CLOSED).then_some(phase));
         // A full channel wakes as well.
         let _ = self.changes.try_send(());
     }
@@ -165,27 +165,27 @@ impl Place {
 
 /// So many WebSockets and no more.
 #[derive(Clone)]
-pub(super) struct Tickets {
+pub(super) struct WebSocketPermits {
     limit: usize,
     out: Arc<AtomicUsize>,
 }
 
 /// One WebSocket's; dropping it gives it back.
-pub(super) struct Ticket(Arc<AtomicUsize>);
+pub(super) struct WebSocketPermit(Arc<AtomicUsize>);
 
-impl Tickets {
+impl WebSocketPermits {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, out: Arc::default() }
     }
 
-    pub(super) fn take(&self) -> Option<Ticket> {
+    pub(super) fn acquire(&self) -> Option<WebSocketPermit> {
         let more = |out| (out < self.limit).then_some(out + 1);
         self.out.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        Some(Ticket(self.out.clone()))
+        Some(WebSocketPermit(self.out.clone()))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for WebSocketPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

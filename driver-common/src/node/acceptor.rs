@@ -7,83 +7,83 @@ use std::time::Duration;
 
 use proto_core::Instant;
 
-use super::ready::{Bell, ReadyList, Source};
+use super::ready::{ReadyHandle, ReadyList, Source};
 use crate::net;
 use crate::runtime::Listener;
 
-pub(super) struct Door<L> {
+pub(super) struct Acceptor<L> {
     listener: L,
-    bell: Bell,
-    resting_until: Option<Instant>,
+    ready: ReadyHandle,
+    paused_until: Option<Instant>,
     /// When the user was last told that there is no room.
     warned_at: Option<Instant>,
 }
 
-/// What came to the door.
-pub(super) enum Knock<S> {
-    Guest(S, SocketAddr),
+/// What came to the acceptor.
+pub(super) enum Accepted<S> {
+    Connection(S, SocketAddr),
     /// One that is gone already.
-    Gone,
-    Nobody,
+    Failed,
+    Nothing,
 }
 
 /// How long the listener rests when there is no descriptor free. What wakes it can come sooner than one is.
-const REST: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The user is not told of it more often: room comes and goes.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
-impl<L: Listener> Door<L> {
+impl<L: Listener> Acceptor<L> {
     pub(super) fn new(listener: L, list: &Arc<ReadyList>) -> Self {
-        let bell = Bell::new(Source::Door, list);
-        bell.ring();
-        Self { listener, bell, resting_until: None, warned_at: None }
+        let ready = ReadyHandle::new(Source::Acceptor, list);
+        ready.mark_ready();
+        Self { listener, ready, paused_until: None, warned_at: None }
     }
 
     /// To be called first when it is served.
-    pub(super) fn heard(&self) {
-        self.bell.heard();
+    pub(super) fn clear_ready(&self) {
+        self.ready.clear_ready();
     }
 
     /// Has it served again.
-    pub(super) fn ring(&self) {
-        self.bell.ring();
+    pub(super) fn mark_ready(&self) {
+        self.ready.mark_ready();
     }
 
     /// When it is to be served again by itself.
-    pub(super) fn resting_until(&self) -> Option<Instant> {
-        self.resting_until
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
     }
 
     /// Ends the rest when it is over.
     pub(super) fn handle_time(&mut self, now: Instant) {
-        if self.resting_until.is_some_and(|until| until <= now) {
-            self.resting_until = None;
-            self.ring();
+        if self.paused_until.is_some_and(|until| until <= now) {
+            self.paused_until = None;
+            self.mark_ready();
         }
     }
 
-    pub(super) fn accept(&mut self, now: Instant) -> Knock<L::Stream> {
-        if self.resting_until.is_some() {
-            return Knock::Nobody;
+    pub(super) fn accept(&mut self, now: Instant) -> Accepted<L::Stream> {
+        if self.paused_until.is_some() {
+            return Accepted::Nothing;
         }
-        match self.listener.poll_accept(&mut self.bell.context()) {
-            Poll::Pending => Knock::Nobody,
+        match self.listener.poll_accept(&mut self.ready.context()) {
+            Poll::Pending => Accepted::Nothing,
             Poll::Ready(Ok((stream, remote))) => {
                 // What an IPv6 listener shows of an IPv4 peer is not what others know it by.
-                Knock::Guest(stream, SocketAddr::new(remote.ip().to_canonical(), remote.port()))
+                Accepted::Connection(stream, SocketAddr::new(remote.ip().to_canonical(), remote.port()))
             }
             Poll::Ready(Err(error)) if net::no_resources(&error) => {
                 if self.warned_at.is_none_or(|at| now.since(at) >= WARN_EVERY) {
                     tracing::warn!(%error, "no more connections can be accepted for now");
                     self.warned_at = Some(now);
                 }
-                self.resting_until = Some(now + REST);
-                Knock::Nobody
+                self.paused_until = Some(now + PAUSE);
+                Accepted::Nothing
             }
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "a connection ended before it was accepted");
-                Knock::Gone
+                Accepted::Failed
             }
         }
     }

@@ -7,23 +7,23 @@ use std::sync::Arc;
 use proto_core::{LeaveReason, LinkState, LinkStatus, Name, NodeId, Notice, PeerInfo, PublicKey, Version};
 use serde::Serialize;
 
-use super::history::Past;
-use super::line::{Facts, Line};
-use crate::words;
+use super::history::HistoryLine;
+use super::line::{EntryInfo, Line};
+use crate::messages;
 
 /// An event: the key that clients know and, beside it, what more there is to say.
 #[derive(Serialize)]
 struct Event<'a> {
     #[serde(flatten)]
-    what: What<'a>,
+    kind: Kind<'a>,
     /// When this node learned of it: Unix time in milliseconds.
     at: u64,
     #[serde(flatten)]
-    more: More<'a>,
+    extra: Extra<'a>,
 }
 
 #[derive(Serialize)]
-enum What<'a> {
+enum Kind<'a> {
     MessageReceived(Text<'a>),
     MessageSent(Text<'a>),
     PeerJoined(Peer<'a>),
@@ -41,7 +41,7 @@ struct Text<'a> {
 /// What stands beside an event's key.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum More<'a> {
+enum Extra<'a> {
     None {},
     Line {
         /// The line's number; later ones have higher ones.
@@ -66,14 +66,14 @@ struct Source<'a> {
     /// By who said it.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    entry: Option<Place<'a>>,
+    entry: Option<EntryPart<'a>>,
 }
 
 /// An entry, and which of its lines this is.
 #[derive(Serialize)]
-struct Place<'a> {
+struct EntryPart<'a> {
     #[serde(flatten)]
-    facts: &'a Facts,
+    entry_info: &'a EntryInfo,
     part: usize,
 }
 
@@ -105,27 +105,27 @@ struct Message<'a> {
 /// A line that was heard or said.
 pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
     let text = Text { from: line.from, content: line.content };
-    let what = if line.node_id.is_some() { What::MessageReceived(text) } else { What::MessageSent(text) };
-    let source = Source::new(line.facts.as_deref(), line.part);
-    to_json(&Event { what, at, more: More::Line { id, node_id: line.node_id, source } })
+    let kind = if line.node_id.is_some() { Kind::MessageReceived(text) } else { Kind::MessageSent(text) };
+    let source = Source::new(line.entry_info.as_deref(), line.part);
+    to_json(&Event { kind, at, extra: Extra::Line { id, node_id: line.node_id, source } })
 }
 
 pub(super) fn joined(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { what: What::PeerJoined(peer.into()), at, more: More::None {} })
+    to_json(&Event { kind: Kind::PeerJoined(peer.into()), at, extra: Extra::None {} })
 }
 
 pub(super) fn updated(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { what: What::PeerUpdated(peer.into()), at, more: More::None {} })
+    to_json(&Event { kind: Kind::PeerUpdated(peer.into()), at, extra: Extra::None {} })
 }
 
 pub(super) fn left(peer: &PeerInfo, reason: LeaveReason, at: u64) -> String {
-    let more = More::Left { uname: &peer.uname, reason };
-    to_json(&Event { what: What::PeerDisconnected(peer.node_id), at, more })
+    let extra = Extra::Left { uname: &peer.uname, reason };
+    to_json(&Event { kind: Kind::PeerDisconnected(peer.node_id), at, extra })
 }
 
 pub(super) fn notice(notice: &Notice, at: u64) -> String {
-    let more = More::Notice { text: words::notice(notice) };
-    to_json(&Event { what: What::Notice(notice), at, more })
+    let extra = Extra::Notice { text: messages::notice(notice) };
+    to_json(&Event { kind: Kind::Notice(notice), at, extra })
 }
 
 /// A socket's own request failed.
@@ -143,14 +143,14 @@ pub(crate) fn peers(links: &[LinkStatus]) -> String {
 }
 
 /// The array of `GET /messages`.
-pub(super) fn messages(lines: &[Arc<Past>]) -> String {
-    to_json(&lines.iter().map(|line| Message::from(Borrow::<Past>::borrow(line))).collect::<Vec<_>>())
+pub(super) fn messages(lines: &[Arc<HistoryLine>]) -> String {
+    to_json(&lines.iter().map(|line| Message::from(Borrow::<HistoryLine>::borrow(line))).collect::<Vec<_>>())
 }
 
 impl<'a> Source<'a> {
-    fn new(facts: Option<&'a Facts>, part: usize) -> Self {
-        let signed = facts.is_some_and(Facts::is_signed);
-        Self { signed, entry: facts.map(|facts| Place { facts, part }) }
+    fn new(entry_info: Option<&'a EntryInfo>, part: usize) -> Self {
+        let signed = entry_info.is_some_and(EntryInfo::is_signed);
+        Self { signed, entry: entry_info.map(|entry_info| EntryPart { entry_info, part }) }
     }
 }
 
@@ -177,15 +177,15 @@ impl<'a> Peer<'a> {
     }
 }
 
-impl<'a> From<&'a Past> for Message<'a> {
-    fn from(line: &'a Past) -> Self {
+impl<'a> From<&'a HistoryLine> for Message<'a> {
+    fn from(line: &'a HistoryLine) -> Self {
         Self {
             text: Text { from: &line.from, content: &line.content },
             at: line.at,
             id: line.id,
             node_id: line.node_id,
             own: line.node_id.is_none(),
-            source: Source::new(line.facts.as_deref(), line.part),
+            source: Source::new(line.entry_info.as_deref(), line.part),
         }
     }
 }
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_an_entry_stands_beside_the_key() {
-        let facts = |entry: &Entry, more: &str, marks: [bool; 3]| {
+        let entry_info = |entry: &Entry, more: &str, marks: [bool; 3]| {
             format!(
                 r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"part":0}}"#,
                 entry.id(),
@@ -291,7 +291,7 @@ mod tests {
         };
         let signed = entry(None);
         let said = Happened::Said { entries: vec![signed.clone()], origin: Origin::TERMINAL };
-        let beside = facts(&signed, r#""signed":true"#, [false; 3]);
+        let beside = entry_info(&signed, r#""signed":true"#, [false; 3]);
         let sent = format!(
             r#"{{"MessageSent":{{"from":"Bob","content":"hi"}},"at":5,"id":6,"signed":true,{beside}}}"#
         );
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(line_of(&Happened::Recalled(recalled)), sent);
 
         let marks = Marks { late: true, forked: false, backdated: true };
-        let beside = facts(&signed, r#""signed":true"#, [true, false, true]);
+        let beside = entry_info(&signed, r#""signed":true"#, [true, false, true]);
         let author = signed.author();
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: signed, marks })),
@@ -312,7 +312,7 @@ mod tests {
         let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: "Old".parse().unwrap() };
         let brought = entry(Some(&via));
         let more = format!(r#""signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
-        let beside = facts(&brought, &more, [false; 3]);
+        let beside = entry_info(&brought, &more, [false; 3]);
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: brought, marks: Marks::default() })),
             format!(
