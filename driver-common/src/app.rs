@@ -84,10 +84,7 @@ impl App {
         let deadline =
             Deadline::new(self.terminal.restore()).map_err(|error| resources::no_thread(&error))?;
         let mut interrupted = pin!(async {
-            runtime
-                .interrupted()
-                .await
-                .map_err(|error| AppError(format!("signals cannot be awaited: {error}")))
+            runtime.interrupted().await.map_err(|error| AppError(format!("cannot wait for signals: {error}")))
         });
         let started = async { self.start(&runtime).await.map(Some) };
         let Some(running) = or(async { interrupted.as_mut().await.map(|()| None) }, started).await? else {
@@ -95,7 +92,7 @@ impl App {
         };
         let gone = async {
             running.feed.ended().await;
-            Err(AppError("the node has stopped by itself".to_owned()))
+            Err(AppError("the node stopped unexpectedly".to_owned()))
         };
         let left = async {
             running.quit.asked().await;
@@ -167,7 +164,7 @@ fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<
         match kept {
             Ok(kept) => return Ok(kept),
             Err(error) if error.is_storage_unavailable() => terminal.notice(&format!(
-                "this node's key cannot be kept, so it has a new one for this run alone: {error}"
+                "this node's key cannot be stored, so it uses a new one for this run only: {error}"
             )),
             Err(error) => return Err(AppError::new(error)),
         }
@@ -179,11 +176,11 @@ fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
     net::listen(addr).map_err(|error| {
         let port = addr.port();
         AppError(match error.kind() {
-            io::ErrorKind::AddrInUse => format!("port {port} is taken: name another with {flag}"),
+            io::ErrorKind::AddrInUse => format!("port {port} is already in use: choose another with {flag}"),
             io::ErrorKind::AddrNotAvailable => {
                 format!("--bind {}: this machine has no such address", addr.ip())
             }
-            io::ErrorKind::PermissionDenied => format!("port {port} is not for you to listen on: {error}"),
+            io::ErrorKind::PermissionDenied => format!("no permission to listen on port {port}: {error}"),
             _ => format!("cannot listen on {addr}: {error}"),
         })
     })

@@ -23,14 +23,14 @@ pub struct DataDir {
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// Two nodes of one key would be taken for one.
-    #[error("{} is in use by a node that runs: name another folder with --data-dir", folder.display())]
+    #[error("{} is in use by another node: choose another folder with --data-dir", folder.display())]
     InUse {
         /// The folder.
         folder: PathBuf,
     },
     /// Whoever read the key can speak in this node's name.
     #[error(
-        "{} can be read by others (mode {mode:o}): remove it, by which this node gets a new key, or chmod 600 it",
+        "{} can be read by other users (mode {mode:o}): run chmod 600 on it, or delete it to get a new key",
         file.display()
     )]
     Exposed {
@@ -40,14 +40,14 @@ pub enum DataError {
         mode: u32,
     },
     /// It is never written over.
-    #[error("{} is not the file of an Ed25519 key: move it away, by which this node gets a new one", file.display())]
+    #[error("{} is not an Ed25519 key file: move it away to get a new key", file.display())]
     InvalidKey {
         /// The key's file.
         file: PathBuf,
     },
     /// A node that went on without its key would be another one.
     #[error(
-        "{}: {error}: this node's key is kept there and cannot be had: mend that, or name another folder with --data-dir",
+        "{}: {error}: this node's key is stored there and cannot be read: fix that, or choose another folder with --data-dir",
         path.display()
     )]
     Inaccessible {
@@ -57,7 +57,7 @@ pub enum DataError {
         error: io::Error,
     },
     /// The platform says no place.
-    #[error("there is no home folder")]
+    #[error("no home folder was found")]
     NoHome,
     /// The operating system refuses it.
     #[error("{}: {error}", path.display())]

@@ -50,10 +50,10 @@ pub struct Me {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SayError {
     /// A peer takes what is said, but more slowly than it is said.
-    #[error("the peers take what is said more slowly than it is said: try again later")]
+    #[error("the peers receive messages more slowly than they are sent: try again later")]
     Busy,
     /// It is more than fits half an output queue: no waiting would help.
-    #[error("that is too much to be said at once")]
+    #[error("that is too much to send at once")]
     TooMuch,
     /// The node is shutting down or gone.
     #[error("the node has stopped")]

@@ -9,16 +9,18 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
         Notice::ClockOff { ahead_ms } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
-            format!("your clock is {} {which} those of the others", duration(ahead_ms.unsigned_abs()))
+            format!("your clock is {} {which} the other nodes' clocks", duration(ahead_ms.unsigned_abs()))
         }
-        Notice::Alone => "nobody is linked: what you say reaches no one until somebody comes".to_owned(),
+        Notice::Alone => {
+            "you are connected to nobody: no one sees your messages until a peer connects".to_owned()
+        }
         Notice::Unreachable { target, reason } => {
-            format!("{target} cannot be reached yet ({reason}): trying on")
+            format!("cannot reach {target} ({reason}); retrying")
         }
-        Notice::NotAChatNode { target } => format!("what answers at {target} is no chat node: trying on"),
-        Notice::IsSelf { target } => format!("{target} is this node itself: not dialed again"),
+        Notice::NotAChatNode { target } => format!("{target} is not a chat node; retrying"),
+        Notice::IsSelf { target } => format!("{target} is this node itself; it is not dialed again"),
         Notice::TurnedAway { target, code } => {
-            format!("{target} and this node do not link ({}): trying on", turned_away(*code))
+            format!("no link with {target} ({}); retrying", turned_away(*code))
         }
     }
 }
@@ -33,20 +35,20 @@ pub(crate) fn problems(status: &Status) -> Vec<String> {
 
 fn missing(count: u64, uname: &Name) -> String {
     match count {
-        1 => format!("1 message of {uname} is missing"),
-        _ => format!("{count} messages of {uname} are missing"),
+        1 => format!("1 message from {uname} is missing"),
+        _ => format!("{count} messages from {uname} are missing"),
     }
 }
 
 fn turned_away(code: ByeCode) -> &'static str {
     match code {
-        ByeCode::Shutdown => "it is stopping",
-        ByeCode::Duplicate => "another connection between the two stays",
-        ByeCode::Full => "there is no room",
-        ByeCode::SelfLink => "both ends are one node",
-        ByeCode::Refused => "an id is claimed twice",
-        ByeCode::Violation => "a rule was broken",
-        ByeCode::Other => "the connection ended",
+        ByeCode::Shutdown => "it is shutting down",
+        ByeCode::Duplicate => "another connection to it is kept",
+        ByeCode::Full => "no room for another link",
+        ByeCode::SelfLink => "it is this node itself",
+        ByeCode::Refused => "two nodes claim one id",
+        ByeCode::Violation => "protocol violation",
+        ByeCode::Other => "the connection was closed",
     }
 }
 
@@ -94,7 +96,7 @@ mod tests {
     fn what_is_wrong_with_a_node_is_told_in_words() {
         let config = Config::new("Alice".parse().unwrap());
         let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
-        let alone = "nobody is linked: what you say reaches no one until somebody comes";
+        let alone = "you are connected to nobody: no one sees your messages until a peer connects";
         assert_eq!(problems(&node.status()), [alone]);
         let linked = Status { links: vec![link(&node)], ..node.status() };
         assert_eq!(problems(&linked), [""; 0]);
@@ -102,9 +104,9 @@ mod tests {
             |from, to| GapStatus { node_id: node.id(), uname: "Bob".parse().unwrap(), epoch: 1, from, to };
         let status = Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..linked };
         let words = [
-            "your clock is 3 min behind those of the others",
-            "1 message of Bob is missing",
-            "3 messages of Bob are missing",
+            "your clock is 3 min behind the other nodes' clocks",
+            "1 message from Bob is missing",
+            "3 messages from Bob are missing",
         ];
         assert_eq!(problems(&status), words);
     }
@@ -112,11 +114,11 @@ mod tests {
     #[test]
     fn clocks_are_compared_in_units_of_people() {
         for (ahead_ms, words) in [
-            (-2_999, "your clock is 2 s behind those of the others"),
-            (119_000, "your clock is 119 s ahead of those of the others"),
-            (300_000, "your clock is 5 min ahead of those of the others"),
-            (-7_200_000, "your clock is 2 h behind those of the others"),
-            (i64::MIN, "your clock is 106751991167 days behind those of the others"),
+            (-2_999, "your clock is 2 s behind the other nodes' clocks"),
+            (119_000, "your clock is 119 s ahead of the other nodes' clocks"),
+            (300_000, "your clock is 5 min ahead of the other nodes' clocks"),
+            (-7_200_000, "your clock is 2 h behind the other nodes' clocks"),
+            (i64::MIN, "your clock is 106751991167 days behind the other nodes' clocks"),
         ] {
             assert_eq!(notice(&Notice::ClockOff { ahead_ms }), words);
         }

@@ -62,7 +62,7 @@ pub(crate) fn tune(socket: &impl AsFd) {
         .and_then(|()| socket.set_tcp_keepalive(&probes))
         .and_then(|()| limit_unacknowledged(&socket));
     if let Err(error) = result {
-        tracing::debug!(%error, "a socket option was refused");
+        tracing::debug!(%error, "a socket option was rejected");
     }
 }
 

@@ -65,7 +65,7 @@ impl Options {
             (false, None, port) => Some(port.checked_add(API_PORT_OFFSET).ok_or_else(|| {
                 format!(
                     "the API's port would be {port} + {API_PORT_OFFSET}, which is above 65535: \
-                     name one with --api-port, or do without by --no-api"
+                     choose one with --api-port, or turn the API off with --no-api"
                 )
             })?),
         };
@@ -104,7 +104,7 @@ impl Options {
         let ip = self.bind.ip();
         let open = (!ip.is_loopback()).then(|| {
             format!(
-                "--bind {ip}: nothing is encrypted yet: whoever reaches this port can listen in and join in"
+                "--bind {ip}: connections are not encrypted yet: anyone who can reach this port can read and join the chat"
             )
         });
         open.into_iter()
@@ -168,15 +168,15 @@ fn where_given(command: &clap::Command, args: &[OsString], flag: &str) -> String
 #[derive(Parser)]
 #[command(
     version,
-    about = "A node of a peer-to-peer chat network: what you type is said to everybody who is linked to it",
+    about = "A node of a peer-to-peer chat network: what you type is sent to everybody in the network",
     long_about = None,
 )]
 struct Flags {
-    /// Port to listen on for peers; 0 takes any free one
+    /// Port to listen on for peers; 0 picks any free port
     #[arg(long, env = "CHAT_PORT", default_value_t = DEFAULT_PORT, value_parser = port)]
     port: u16,
 
-    /// Peer to dial until it is linked; any number, one each --peer or separated by commas
+    /// Peer to connect to and stay connected to; repeat the flag or separate several by commas
     #[arg(
         long = "peer",
         value_name = "HOST:PORT",
@@ -186,7 +186,7 @@ struct Flags {
     )]
     peers: Vec<PeerAddr>,
 
-    /// Name to go by, at most 64 bytes long [default: your login name]
+    /// Your name in the chat, at most 64 bytes [default: your login name]
     #[arg(long, value_name = "NAME", env = "CHAT_UNAME", value_parser = uname)]
     uname: Option<Name>,
 
@@ -200,32 +200,32 @@ struct Flags {
     )]
     bind: IpAddr,
 
-    /// Port of the API and the page on 127.0.0.1; 0 takes any free one [default: --port + 100]
+    /// Port of the API and the web page on 127.0.0.1; 0 picks any free port [default: --port + 100]
     #[arg(long, value_name = "PORT", env = "CHAT_API_PORT", value_parser = port)]
     api_port: Option<u16>,
 
-    /// Go without API and page
+    /// Turn off the API and the web page
     #[arg(long, env = "CHAT_NO_API", action = ArgAction::SetTrue, value_parser = switch)]
     no_api: bool,
 
-    /// Where peers are told to dial this node, if not where it listens
+    /// Address that peers are told to connect to, if it is not the one listened on
     #[arg(long, value_name = "HOST:PORT", env = "CHAT_ADVERTISE", value_parser = advertise)]
     advertise: Option<PeerAddr>,
 
-    /// Where the node's key is kept, in a folder named after the port, for this node alone; with port 0 it is kept
-    /// nowhere, unless this is given: then in the folder 0 [default: the platform's folder for such data]
+    /// Folder for this node's key, in a subfolder named after the port. With port 0 the key is stored only if this
+    /// flag is given, in the subfolder 0 [default: the platform's data folder]
     #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
     data_dir: Option<PathBuf>,
 
-    /// Links that the node looks for in a large network; it may have half as many more [default: 8]
+    /// Number of links to aim for in a large network; a node has up to half as many more [default: 8]
     #[arg(long, value_name = "LINKS", env = "CHAT_DEGREE", value_parser = degree)]
     degree: Option<usize>,
 
-    /// Log more: -v what happens, -vv how, -vvv everything; RUST_LOG, if set, decides instead
+    /// Log more: -v information, -vv debugging, -vvv everything; RUST_LOG takes precedence if it is set
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count, value_parser = count)]
     verbose: u8,
 
-    /// Log less: -q errors alone, -qq nothing
+    /// Log less: -q errors only, -qq nothing
     #[arg(short, long, env = "CHAT_QUIET", action = ArgAction::Count, value_parser = count)]
     quiet: u8,
 }
@@ -236,11 +236,11 @@ fn command(binary: &'static str) -> clap::Command {
   {binary} --uname Alice
           listen on 127.0.0.1:{DEFAULT_PORT}; page and API on http://127.0.0.1:{api}
   {binary} --port 8081 --peer 127.0.0.1:{DEFAULT_PORT} --uname Bob
-          a second node on the same machine, linked to the first
+          a second node on the same machine, connected to the first
   {binary} --bind 0.0.0.0 --advertise chat.example.org:{DEFAULT_PORT}
-          be reachable by others, under a name of your own
+          accept connections from other machines, under a name of your own
   CHAT_PORT=0 CHAT_PEER=10.0.0.1:8080,10.0.0.2:8080 {binary} < lines.txt
-          settings from the environment; say what is in a file",
+          settings from the environment; send the lines of a file",
         api = DEFAULT_PORT + API_PORT_OFFSET,
     );
     let set_but_empty =
@@ -256,7 +256,7 @@ fn command(binary: &'static str) -> clap::Command {
 fn port(text: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535, or 0 for any free one"))
+    port.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535, or 0 for any free port"))
 }
 
 fn ip_addr(text: &str) -> Result<IpAddr, String> {
@@ -271,14 +271,14 @@ fn peer_addr(text: &str) -> Result<PeerAddr, String> {
 fn advertise(text: &str) -> Result<PeerAddr, String> {
     match peer_addr(text)? {
         PeerAddr::Ip(addr) if addr.ip().is_unspecified() || addr.ip().is_multicast() => {
-            Err(format!("{text:?}: nobody can dial that address"))
+            Err(format!("{text:?}: no peer can connect to that address"))
         }
         addr => Ok(addr),
     }
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("\"\" is no folder".to_owned()) } else { Ok(text.into()) }
+    if text.is_empty() { Err("the folder name is empty".to_owned()) } else { Ok(text.into()) }
 }
 
 /// The most links that a node may be told to look for.

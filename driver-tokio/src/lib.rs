@@ -11,7 +11,7 @@
 //!     while let Ok(events) = node.events.recv().await {
 //!         for event in events {
 //!             match event {
-//!                 Event::Joined(peer) => println!("{} is here", peer.uname),
+//!                 Event::Joined(peer) => println!("{} joined", peer.uname),
 //!                 Event::Message(message) => {
 //!                     let echo = |text| ChatText::new(format!("{} said {text}", message.uname()));
 //!                     let echoes = message.texts().map(echo).collect::<Result<_, _>>()?;

@@ -198,7 +198,7 @@ fn the_page_tells_what_is_odd() {
     let bob = Launch::new(Driver::Tokio, "Bob").start();
     browser.open(&format!("http://{}/", bob.api()));
     expect_connected(&browser, &["Bob"], SOON);
-    expect_notice(&browser, "Nobody is linked: what you say reaches no one until somebody comes");
+    expect_notice(&browser, "You are connected to nobody: no one sees your messages until a peer connects");
 
     let eve = Signer::join(bob.addr(), "Eve");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -206,9 +206,9 @@ fn the_page_tells_what_is_odd() {
     let at = now - 185_000;
     eve.say(0, at, "zero");
     expect_marked(&browser, "zero", &[]);
-    expect_notice(&browser, "Your clock is 3 min ahead of those of the others");
+    expect_notice(&browser, "Your clock is 3 min ahead of the other nodes' clocks");
     eve.say(2, at + 2, "two");
-    expect_notice(&browser, "1 message of Eve is missing");
+    expect_notice(&browser, "1 message from Eve is missing");
     expect_marked(&browser, "two", &[]);
     eve.say(1, at + 1, "one");
     expect_marked(&browser, "one", &["late"]);

@@ -19,7 +19,7 @@
 //! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
 //! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
 //! {"PeerDisconnected": "NODE-ID", "at": 1767225600000, "uname": "Robert", "reason": "Bye"}
-//! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages of Bob are missing"}
+//! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages from Bob are missing"}
 //! {"Error": "what was wrong with this socket's own text"}
 //! ```
 //!
@@ -110,7 +110,7 @@ async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "an API connection could not be accepted");
+                tracing::warn!(%error, "cannot accept an API connection");
                 api.timer.sleep(ACCEPT_AGAIN).await;
                 continue;
             }
@@ -127,7 +127,7 @@ async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>
 fn local_address(stream: &impl std::os::fd::AsFd) -> Option<SocketAddr> {
     let socket = SockRef::from(stream);
     if let Err(error) = socket.set_tcp_nodelay(true) {
-        tracing::debug!(%error, "a socket option was refused");
+        tracing::debug!(%error, "a socket option was rejected");
     }
     socket.local_addr().ok()?.as_socket()
 }

@@ -74,7 +74,7 @@ pub(super) fn error(status: StatusCode, text: &str) -> Response<Reply> {
 
 /// The path knows other methods only.
 pub(super) fn method_not_allowed(allow: &'static str) -> Response<Reply> {
-    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this path does not know that method");
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this path does not support that method");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }

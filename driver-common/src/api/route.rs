@@ -53,7 +53,7 @@ impl Route {
                     response
                 }
                 Some(_) => method_not_allowed("GET, HEAD"),
-                None => error(StatusCode::NOT_FOUND, "there is nothing at this path"),
+                None => error(StatusCode::NOT_FOUND, "there is no such path"),
             },
         }
     }
@@ -82,11 +82,11 @@ impl Route {
         let mut response = match body {
             Ok(body) => self.say(&body, wants_json).await,
             Err(BodyError::TooLarge) => {
-                let text = format!("a body is at most {} bytes long", limits.body);
+                let text = format!("a body must be at most {} bytes", limits.body);
                 error(StatusCode::PAYLOAD_TOO_LARGE, &text)
             }
-            Err(BodyError::TooSlow) => error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
-            Err(BodyError::Broken) => error(StatusCode::BAD_REQUEST, "the body is broken"),
+            Err(BodyError::TooSlow) => error(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+            Err(BodyError::Broken) => error(StatusCode::BAD_REQUEST, "the body is malformed"),
         };
         response.body_mut().hold(pending);
         response
@@ -104,7 +104,7 @@ impl Route {
             }
             Ok(Err(refused)) => return error(StatusCode::BAD_REQUEST, &refused.to_string()),
             Err(invalid) => {
-                let text = format!("a JSON object {{\"msg\": TEXT}} is wanted: {invalid}");
+                let text = format!("expected a JSON object {{\"msg\": TEXT}}: {invalid}");
                 return error(StatusCode::BAD_REQUEST, &text);
             }
         };
@@ -121,9 +121,9 @@ impl Route {
 
 fn refused(refusal: Refusal) -> Response<Reply> {
     match refusal {
-        Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request names one host"),
-        Refusal::ForeignHost => error(StatusCode::FORBIDDEN, "this host is not served here"),
-        Refusal::ForeignOrigin => error(StatusCode::FORBIDDEN, "pages of other sites have no access"),
+        Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request needs exactly one Host header"),
+        Refusal::ForeignHost => error(StatusCode::FORBIDDEN, "the Host header names another host"),
+        Refusal::ForeignOrigin => error(StatusCode::FORBIDDEN, "pages of other sites may not use this API"),
     }
 }
 
@@ -159,7 +159,7 @@ fn said_json(entries: &[Arc<Entry>]) -> String {
 fn scraped(status: Status) -> Response<Reply> {
     match metrics::render(status) {
         Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
-        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the figures cannot be written"),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded"),
     }
 }
 

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(
             notice(&gap, 5),
             format!(
-                r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages of Bob are missing"}}"#
+                r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages from Bob are missing"}}"#
             )
         );
     }

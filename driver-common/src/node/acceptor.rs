@@ -75,7 +75,7 @@ impl<L: Listener> Acceptor<L> {
             }
             Poll::Ready(Err(error)) if net::no_resources(&error) => {
                 if self.warned_at.is_none_or(|at| now.since(at) >= WARN_EVERY) {
-                    tracing::warn!(%error, "no more connections can be accepted for now");
+                    tracing::warn!(%error, "cannot accept more connections for now");
                     self.warned_at = Some(now);
                 }
                 self.paused_until = Some(now + PAUSE);

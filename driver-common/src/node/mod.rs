@@ -154,7 +154,7 @@ struct NodeTask<R: Runtime> {
 
 impl<R: Runtime> NodeTask<R> {
     async fn run(mut self) {
-        tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node runs");
+        tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node started");
         loop {
             self.now = self.clock.now();
             self.check_wall_clock();
@@ -197,7 +197,7 @@ impl<R: Runtime> NodeTask<R> {
     /// Before anything else in a turn: nothing is dated by a clock that moved.
     fn check_wall_clock(&mut self) {
         if let Some(unix_ms) = self.wall.check(self.now) {
-            tracing::debug!("the wall clock moved");
+            tracing::debug!("the wall clock was changed");
             self.node.handle_input(self.now, Input::WallClock { unix_ms });
         }
     }
@@ -209,7 +209,7 @@ impl<R: Runtime> NodeTask<R> {
         if let Some((at, kind)) = self.node.poll_timeout()
             && at <= self.now
         {
-            tracing::trace!(?kind, "a deadline came");
+            tracing::trace!(?kind, "a deadline passed");
             self.node.handle_input(self.now, Input::Timeout);
         }
     }

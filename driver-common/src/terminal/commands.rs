@@ -24,9 +24,8 @@ impl Speaker {
             UserInput::Status => block_on(self.handle.status()).map(|status| {
                 render::status(&status).iter().for_each(|line| self.notify(line));
             }),
-            UserInput::Connect(addr) => {
-                block_on(self.handle.connect(addr.clone())).map(|()| self.notify(&format!("dialing {addr}")))
-            }
+            UserInput::Connect(addr) => block_on(self.handle.connect(addr.clone()))
+                .map(|()| self.notify(&format!("connecting to {addr}"))),
             UserInput::Nick(name) => block_on(self.handle.rename(name.clone())).map(|()| {
                 self.notify(&format!("you are now {}", visible(name.as_str())));
                 self.shared_name.rename(name);
@@ -48,9 +47,9 @@ impl Speaker {
 
     fn list(&self, links: &[LinkStatus]) {
         self.notify(&match links.len() {
-            0 => "nobody else is here".to_owned(),
-            1 => "1 peer is here:".to_owned(),
-            count => format!("{count} peers are here:"),
+            0 => "no peers are connected".to_owned(),
+            1 => "1 peer is connected:".to_owned(),
+            count => format!("{count} peers are connected:"),
         });
         for LinkStatus { peer, state, .. } in links {
             let addr = peer.listen_addr.unwrap_or(peer.remote_addr);

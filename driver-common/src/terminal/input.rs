@@ -19,13 +19,13 @@ pub(crate) enum UserInput {
 
 /// The lines that `/help` prints.
 pub(crate) const HELP: &[&str] = &[
-    "what you type and enter is said to everybody in the network; pasted lines are one message each",
-    "/peers              who is linked to you",
-    "/status             how this node is doing",
-    "/connect HOST:PORT  dial a peer until it is linked",
-    "/nick NAME          go by another name",
-    "/quit               leave (^D and ^C too)",
-    "//TEXT              say a text that begins with a slash",
+    "Type a message and press Enter to send it to everybody. Each line of a pasted text is a message.",
+    "/peers              list the connected peers",
+    "/status             show the state of this node",
+    "/connect HOST:PORT  connect to a peer and stay connected",
+    "/nick NAME          change your name",
+    "/quit               leave (or press Ctrl-D or Ctrl-C)",
+    "//TEXT              send a text that starts with a slash",
 ];
 
 impl UserInput {
@@ -51,7 +51,7 @@ impl UserInput {
             Ok(texts) => {
                 Self::Say(texts.into_iter().filter(|text| !text.as_str().trim().is_empty()).collect())
             }
-            Err(error) => Self::Invalid(format!("not said: {error}")),
+            Err(error) => Self::Invalid(format!("not sent: {error}")),
         }
     }
 
@@ -61,7 +61,7 @@ impl UserInput {
             ("status", "") => Self::Status,
             ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
-            ("peers" | "status" | "help" | "quit", _) => Self::Invalid(format!("/{name} stands alone")),
+            ("peers" | "status" | "help" | "quit", _) => Self::Invalid(format!("/{name} takes no argument")),
             ("connect", addr) => match addr.parse() {
                 Ok(addr) => Self::Connect(addr),
                 Err(error) => Self::Invalid(format!("/connect HOST:PORT: {error}")),
@@ -70,7 +70,9 @@ impl UserInput {
                 Ok(name) => Self::Nick(name),
                 Err(error) => Self::Invalid(format!("/nick NAME: {error}")),
             },
-            _ => Self::Invalid(format!("there is no command /{name}: see /help, or begin with // to say it")),
+            _ => Self::Invalid(format!(
+                "unknown command /{name}: see /help, or start with // to send it as text"
+            )),
         }
     }
 }
@@ -124,12 +126,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_told() {
-        assert_eq!(wrong("/foo bar"), "there is no command /foo: see /help, or begin with // to say it");
-        assert_eq!(wrong("/quit now"), "/quit stands alone");
+        assert_eq!(wrong("/foo bar"), "unknown command /foo: see /help, or start with // to send it as text");
+        assert_eq!(wrong("/quit now"), "/quit takes no argument");
         assert!(wrong("/connect").starts_with("/connect HOST:PORT: "));
         assert!(wrong("/connect x").starts_with("/connect HOST:PORT: "));
         assert_eq!(wrong("/nick"), "/nick NAME: a name must not be empty");
         assert!(wrong(&format!("/nick {}", "x".repeat(65))).contains("at most 64 bytes"));
-        assert!(wrong(&"x".repeat(ChatText::MAX + 1)).starts_with("not said: a message is at most"));
+        assert!(wrong(&"x".repeat(ChatText::MAX + 1)).starts_with("not sent: a message is at most"));
     }
 }

@@ -217,7 +217,7 @@ impl SavedTerminal {
             return;
         }
         if let Err(error) = tcsetattr(stdin, OptionalActions::Now, &self.found) {
-            tracing::debug!(%error, "the terminal cannot be given back");
+            tracing::debug!(%error, "cannot restore the terminal");
         }
         if edited {
             // On a thread: a terminal that is stopped takes any time.

@@ -43,7 +43,7 @@ fn say_all(mut input: impl Read, speaker: &Speaker) {
                 continue;
             }
             Err(error) => {
-                speaker.notify(&format!("standard input cannot be read any more: {error}"));
+                speaker.notify(&format!("standard input can no longer be read: {error}"));
                 0
             }
         };
@@ -53,7 +53,7 @@ fn say_all(mut input: impl Read, speaker: &Speaker) {
             lines.push(&buffer[..read], &mut texts, &mut bad);
         }
         for BadLine { number, error } in bad {
-            speaker.notify(&format!("line {number} is not said: {error}"));
+            speaker.notify(&format!("line {number} was not sent: {error}"));
         }
         if !texts.is_empty() && !block_on(speaker.say(texts)) || read == 0 {
             return;

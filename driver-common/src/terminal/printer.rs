@@ -228,7 +228,7 @@ mod tests {
         );
         assert_eq!(
             aside(),
-            "* Alice is here\n* B␛ob is here\n* Alice (03030303) is here\n* B␛ob is now Rob\n\
+            "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
              * Alice (01010101) left (the connection ended)\n"
         );
     }
@@ -243,8 +243,8 @@ mod tests {
         assert_eq!(
             shown(),
             format!(
-                "* Alice is here\n* B␛ob is here\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
-                 * Alice (03030303) is here\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
+                "* Alice joined\n* B␛ob joined\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (03030303) joined\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
                  Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
                  Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
                  Alice (03030303, unsigned): alone\n"

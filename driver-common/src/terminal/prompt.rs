@@ -97,7 +97,7 @@ impl LineEditor {
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => break true,
                 Err(ReadlineError::Signal(_)) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the terminal cannot be read any more");
+                    tracing::warn!(%error, "the terminal can no longer be read");
                     break false;
                 }
             }

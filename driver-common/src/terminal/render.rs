@@ -153,7 +153,7 @@ fn is_misleading(name: &str) -> bool {
 }
 
 pub(crate) fn joined(label: &str) -> String {
-    format!("{label} is here")
+    format!("{label} joined")
 }
 
 pub(crate) fn left(label: &str, reason: LeaveReason) -> String {
@@ -169,7 +169,7 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
     let Status { node_id, uname, links, entries, book, .. } = status;
     let mut lines = vec![format!("{node_id}  {}", visible(uname.as_str()))];
     lines.push(format!(
-        "{} held of {}, {} of the network known",
+        "{} from {} stored, {} known",
         counted(entries.held, "entry", "entries"),
         counted(entries.authors, "author", "authors"),
         counted(book.known, "address", "addresses"),
@@ -177,7 +177,7 @@ pub(crate) fn status(status: &Status) -> Vec<String> {
     lines.extend(messages::problems(status).iter().map(|problem| visible(problem)));
     for link in links {
         let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
-        let queued = if link.queued > 0 { format!(", {} bytes wait", link.queued) } else { String::new() };
+        let queued = if link.queued > 0 { format!(", {} bytes queued", link.queued) } else { String::new() };
         let (id, name) = (link.peer.node_id.short(), visible(link.peer.uname.as_str()));
         lines.push(format!(
             "  {id}  {}  {name}: {}, {round_trip}{queued}{}",
@@ -193,8 +193,8 @@ fn role(role: LinkRole) -> &'static str {
     match role {
         LinkRole::Parent => "parent",
         LinkRole::Child => "child",
-        LinkRole::Announce => "announced to",
-        LinkRole::Lines => "lines alone",
+        LinkRole::Announce => "announcements only",
+        LinkRole::Lines => "version 1 lines",
     }
 }
 
@@ -202,8 +202,8 @@ fn role(role: LinkRole) -> &'static str {
 pub(crate) fn state(state: LinkState) -> &'static str {
     match state {
         LinkState::Linked => "",
-        LinkState::Silent => ", does not answer",
-        LinkState::Slow => ", takes little",
+        LinkState::Silent => ", not responding",
+        LinkState::Slow => ", slow",
     }
 }
 
@@ -223,7 +223,7 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
         Message::Line { .. } => caveats.push("unsigned".to_owned()),
         Message::Entry { entry, marks } => {
             if entry.via().is_some() {
-                caveats.push(format!("unsigned, by way of {}", visible(entry.uname().as_str().trim())));
+                caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
             let Marks { late, forked, backdated } = *marks;
             let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
@@ -336,7 +336,7 @@ mod tests {
         let all = Marks { late: true, forked: true, backdated: true };
         assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
         let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: Name::cut("Old").unwrap() };
-        assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, by way of Bob"));
+        assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
     }
 
     #[test]

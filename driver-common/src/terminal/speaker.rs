@@ -57,7 +57,7 @@ impl Speaker {
             Ok(_) => true,
             Err(SayError::Stopped) => false,
             Err(error @ (SayError::Busy | SayError::TooMuch)) => {
-                self.notify(&format!("not said: {error}"));
+                self.notify(&format!("not sent: {error}"));
                 true
             }
         }

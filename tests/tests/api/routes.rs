@@ -328,7 +328,7 @@ fn the_status_tells_how_the_node_is_doing() {
         assert_eq!(status["notices"], json!([]));
         drop(bob);
         alice.expect_peers(0);
-        let alone = "nobody is linked: what you say reaches no one until somebody comes";
+        let alone = "you are connected to nobody: no one sees your messages until a peer connects";
         assert_eq!(alice.get("/status").json()["notices"], json!([alone]));
         assert!(status["book"]["known"].is_u64() && status["tree"].is_object(), "{status}");
     }

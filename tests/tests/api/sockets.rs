@@ -92,7 +92,7 @@ fn what_the_user_should_know_sockets_are_told_too() {
         block_on(node.handle.connect(nobody.parse().unwrap())).unwrap();
         let (notice, event) = socket.expect("Notice");
         assert_eq!(notice["Unreachable"]["reason"], "Refused");
-        assert!(event["text"].as_str().unwrap().starts_with(&format!("{nobody} cannot be reached yet")));
+        assert!(event["text"].as_str().unwrap().starts_with(&format!("cannot reach {nobody} (")));
     }
 }
 

@@ -62,7 +62,7 @@ export class Composer {
         return await this.#node.say(text);
       } catch (error) {
         if (!error.temporary || !this.#connected || tries === TRIES) throw error;
-        this.#problem.textContent = "The others are slow to take it. Trying again…";
+        this.#problem.textContent = "Your peers are slow to receive messages. Trying again…";
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
     }

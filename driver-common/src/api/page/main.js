@@ -31,7 +31,7 @@ node.addEventListener("connected", ({ detail }) => {
   const missed = me && !restarted && ids.length > 0 && Math.min(...ids) > newest + 1;
   me = detail.me;
   people.replace(me, detail.peers);
-  if (restarted) log.notice(["The node was started again."]);
+  if (restarted) log.notice(["The node was restarted."]);
   if (missed) log.notice(["Some messages are missing here."]);
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
   newest = Math.max(newest, ...ids);
@@ -40,10 +40,10 @@ node.addEventListener("connected", ({ detail }) => {
 });
 
 node.addEventListener("disconnected", ({ detail: { wait, full } }) => {
-  disconnectedTitle.textContent = full ? "The node has no room for another page." : "The node is gone.";
+  disconnectedTitle.textContent = full ? "The node has too many pages open." : "Disconnected from the node.";
   disconnectedText.textContent =
-    wait < 1_500 ? "Trying to reach it…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text stays where it is.`;
-  show("disconnected", full ? "No room" : "Node gone");
+    wait < 1_500 ? "Reconnecting…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text is kept.`;
+  show("disconnected", full ? "Too many pages" : "Disconnected");
 });
 
 /** One for each kind of event; kinds that are not here do not concern the page. */
@@ -60,7 +60,7 @@ const HANDLERS = {
   },
   Notice: (_, { text, at }) => log.notice([sentence(text)], at),
   PeerJoined(peer, { at }) {
-    if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " is here"], at);
+    if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " joined"], at);
   },
   PeerUpdated(peer, { at }) {
     const known = people.put(peer);
@@ -68,7 +68,7 @@ const HANDLERS = {
     log.notice([named(peer.node_id, known.uname), " is now ", named(peer.node_id, peer.uname)], at);
   },
   PeerDisconnected(nodeId, { at, uname }) {
-    if (people.remove(nodeId)) log.notice([named(nodeId, uname), " has left"], at);
+    if (people.remove(nodeId)) log.notice([named(nodeId, uname), " left"], at);
   },
 };
 

@@ -60,7 +60,7 @@ export class ChatNode extends EventTarget {
     try {
       response = await fetch("/send", { method: "POST", body: JSON.stringify({ msg }) });
     } catch {
-      throw new SendError("The node cannot be reached. Your message is still here.", true);
+      throw new SendError("The node cannot be reached. Your message is kept.", true);
     }
     if (response.ok) return;
     const { error } = await response.json().catch(() => ({ error: response.statusText }));

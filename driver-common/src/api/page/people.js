@@ -52,7 +52,7 @@ export class People {
     this.#list.replaceChildren(this.#entry(this.#me, true), ...peers.map((peer) => this.#entry(peer, false)));
     const count = peers.length + 1;
     this.#count.textContent = count;
-    this.#title.textContent = `Here now (${count})`;
+    this.#title.textContent = `Online (${count})`;
     this.#alone.hidden = peers.length > 0;
   }
 

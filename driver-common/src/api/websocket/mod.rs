@@ -44,7 +44,7 @@ pub(super) fn upgrade(
         Err(response) => return *response,
     };
     let Some(permit) = api.permits.acquire() else {
-        return error(StatusCode::SERVICE_UNAVAILABLE, "as many WebSockets as there may be are open");
+        return error(StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets are open");
     };
     let origin = Origin::fresh();
     let Some(events) = api.feed.subscribe(origin, api.limits.queue) else {
@@ -52,7 +52,7 @@ pub(super) fn upgrade(
     };
     let upgraded = hyper::upgrade::on(&mut request);
     if upgrades.try_send(Upgrade { upgraded, origin, events, permit }).is_err() {
-        return error(StatusCode::BAD_REQUEST, "this connection is a WebSocket already");
+        return error(StatusCode::BAD_REQUEST, "this connection is already a WebSocket");
     }
     let mut response = Response::new(Reply::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -80,18 +80,18 @@ pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
 /// The answer to the client's key, or what is wrong with its request.
 fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Response<Reply>>> {
     if version != Version::HTTP_11 || !has_token(headers, &UPGRADE, "websocket") {
-        return Err(upgrade_required("this path is for WebSockets"));
+        return Err(upgrade_required("this path is for WebSockets only"));
     }
     if !has_token(headers, &CONNECTION, "upgrade") {
-        return Err(Box::new(error(StatusCode::BAD_REQUEST, "the header Connection does not say Upgrade")));
+        return Err(Box::new(error(StatusCode::BAD_REQUEST, "the Connection header does not list Upgrade")));
     }
     if only(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(upgrade_required("only version 13 of the WebSocket protocol is spoken here"));
+        return Err(upgrade_required("only version 13 of the WebSocket protocol is supported"));
     }
     let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
     let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
     accept.ok_or_else(|| {
-        Box::new(error(StatusCode::BAD_REQUEST, "the header Sec-WebSocket-Key is not 16 bytes in Base64"))
+        Box::new(error(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not 16 bytes in Base64"))
     })
 }
 

@@ -193,7 +193,7 @@ impl Session {
                 Ok(_) if self.phase != Phase::Open => {}
                 Ok(Message::Text(text)) => self.text(text.as_str()),
                 Ok(Message::Binary(_)) => {
-                    self.close(CloseCode::Unsupported, "only texts are understood", now);
+                    self.close(CloseCode::Unsupported, "only text messages are supported", now);
                 }
                 Ok(Message::Close(_)) => self.phase = Phase::Closing { until: now + self.closing },
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
@@ -234,8 +234,8 @@ impl Session {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => {
                 (CloseCode::Size, "the message is too long")
             }
-            Error::Utf8(_) => (CloseCode::Invalid, "a text is UTF-8"),
-            _ => (CloseCode::Protocol, "this breaks RFC 6455"),
+            Error::Utf8(_) => (CloseCode::Invalid, "a text message must be UTF-8"),
+            _ => (CloseCode::Protocol, "protocol error (RFC 6455)"),
         };
         tracing::debug!(%error, "a WebSocket client broke the protocol");
         self.requests.clear();
