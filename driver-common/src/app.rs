@@ -1,4 +1,4 @@
-//! The whole node as the binaries run it: the task that owns it, the API, the terminal, signals and the exit code.
+//! The program: it combines the node, the API, the terminal, signals and the exit code.
 
 mod exit;
 mod resources;
@@ -23,7 +23,7 @@ use crate::runtime::AppRuntime;
 use crate::terminal::{Quit, Terminal};
 use crate::{DataDir, Handle, net, new_identity, node, resolve};
 
-/// A node that has its ports and is about to run.
+/// A node that has its ports and is ready to run.
 #[derive(Debug)]
 pub struct App {
     options: Options,
@@ -31,26 +31,26 @@ pub struct App {
     api: Option<TcpListener>,
     terminal: Terminal,
     identity: Identity,
-    /// Locked as long as the node runs; none where its key is kept nowhere.
+    /// Locked while the node runs. `None` if its key is not stored.
     data: Option<DataDir>,
 }
 
-/// Why there is no node, or no more: one line.
+/// Why the program ends with an error, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct AppError(String);
 
 impl AppError {
-    /// An error in these words.
+    /// An error with this text.
     pub fn new(line: impl fmt::Display) -> Self {
         Self(line.to_string())
     }
 }
 
-/// After the end was asked for, the process ends within so long, whatever hangs: a peer, a client, standard output.
+/// After a request to stop, the process ends within this time, even if a peer, a client or standard output hangs.
 const GRACE: Duration = Duration::from_millis(1800);
 
-/// What a binary of this name does: reads the command line, and has `run` run the node on a runtime.
+/// The main function of a binary: reads the command line and calls `run` to run the node on a runtime.
 pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>) -> ExitCode {
     let options = match Options::from_process(binary) {
         Ok(options) => options,
@@ -59,7 +59,7 @@ pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>)
     match App::open(options).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell where standard error is closed.
+            // It fails if standard error is closed. Then there is nowhere to report it.
             let _ = writeln!(io::stderr(), "{binary}: {error}");
             ExitCode::FAILURE
         }
@@ -79,7 +79,7 @@ impl App {
         Ok(Self { options, listener, api, terminal, identity, data })
     }
 
-    /// Runs the node until it is told to end, by a signal or by its user.
+    /// Runs the node until a signal or the user stops it.
     pub async fn run<R: AppRuntime>(self, runtime: R) -> Result<(), AppError> {
         let deadline =
             Deadline::new(self.terminal.restore()).map_err(|error| resources::no_thread(&error))?;
@@ -135,14 +135,14 @@ impl App {
     }
 }
 
-/// A node with all that belongs to it.
+/// A running node and everything that belongs to it.
 struct Running {
     handle: Handle,
     feed: Feed,
-    /// Closed when the API has ended; nothing ever comes.
+    /// Closed when the API has ended. It carries no messages.
     api_ended: Receiver<Infallible>,
     quit: Quit,
-    /// Given back when everything is printed.
+    /// Dropped last, which restores the terminal after everything is printed.
     _terminal: Terminal,
     _data: Option<DataDir>,
 }
@@ -155,14 +155,14 @@ impl Running {
     }
 }
 
-/// The key pair that is kept for this port; where no place is to be had for it, one for this run.
+/// The key stored for this port. If there is no place to store one, a new key for this run.
 fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<DataDir>), AppError> {
     let base = options.data_dir.as_deref();
     if base.is_some() || options.bind.port() != 0 {
-        let kept = DataDir::open(base, options.bind.port())
+        let stored = DataDir::open(base, options.bind.port())
             .and_then(|data| data.identity().map(|identity| (identity, Some(data))));
-        match kept {
-            Ok(kept) => return Ok(kept),
+        match stored {
+            Ok(stored) => return Ok(stored),
             Err(error) if error.is_storage_unavailable() => terminal.notice(&format!(
                 "this node's key cannot be stored, so it uses a new one for this run only: {error}"
             )),
@@ -195,7 +195,7 @@ async fn resolve_advertised(addr: &PeerAddr) -> Result<SocketAddr, AppError> {
     addrs.first().copied().ok_or_else(|| AppError(format!("--advertise {addr}: the name cannot be resolved")))
 }
 
-/// Where the node is to be found.
+/// The line that tells the user where the node listens.
 fn greeting(uname: &Name, addr: SocketAddr, api: Option<&TcpListener>) -> Result<String, AppError> {
     let api = api.map(TcpListener::local_addr).transpose().map_err(AppError::new)?;
     let page = api.map(|api| format!("; page and API on http://{api}")).unwrap_or_default();

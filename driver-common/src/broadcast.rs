@@ -1,4 +1,4 @@
-//! Hands what happened to everybody here who wants to know: the WebSockets and the printer.
+//! Distributes events to the WebSockets and the printer.
 
 mod history;
 pub(crate) mod json;
@@ -15,9 +15,9 @@ pub(crate) use self::queue::{Next, SubscriberQueue};
 use crate::clock::unix_time;
 use crate::{Event, Origin};
 
-/// Where the hub brings the batches last, and waits until they are taken.
+/// Receives each batch last. The broadcast waits for it.
 pub trait Printer: Send {
-    /// Takes a batch. While it does not return, no further batch is fetched and the node reads its links no further.
+    /// Takes a batch. Until this returns, no further batch is fetched, and the node stops reading from its links.
     fn print(&mut self, batch: Vec<Event>) -> impl Future<Output = ()> + Send;
 }
 
@@ -26,18 +26,18 @@ impl Printer for () {
     async fn print(&mut self, _: Vec<Event>) {}
 }
 
-/// The task between the node and those who listen to it.
+/// The task that distributes the events of a node.
 ///
-/// It waits for the printer, and for a WebSocket only until that had its turn to send: one whose client does not read
-/// is cut at its bound.
+/// It waits for the printer. It waits for a WebSocket only until that had a chance to send. A WebSocket whose client
+/// does not read is closed when its queue is full.
 #[derive(Debug)]
 pub struct Broadcast {
     shared: Arc<Shared>,
-    /// Dropped when the hub ends.
+    /// Dropped when the broadcast ends.
     _running: Sender<()>,
 }
 
-/// The hub as those who listen see it; clones are of the same hub.
+/// Subscribes to a broadcast. Clones belong to the same broadcast.
 #[derive(Clone, Debug)]
 pub struct Feed {
     shared: Arc<Shared>,
@@ -58,18 +58,18 @@ struct State {
 
 #[derive(Clone, Debug)]
 struct Subscriber {
-    /// Is not told what it said itself.
+    /// Its own messages are not sent back to it.
     origin: Origin,
     queue: Arc<SubscriberQueue>,
 }
 
-/// What one subscriber is told; dropping it ends that.
+/// A subscription. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     queue: Arc<SubscriberQueue>,
 }
 
-/// A hub and the way to listen to it.
+/// Creates a broadcast and the feed to subscribe to.
 pub fn channel() -> (Broadcast, Feed) {
     let state = State { history: History::new(unix_micros()), subscribers: Vec::new(), ended: false };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
@@ -78,7 +78,7 @@ pub fn channel() -> (Broadcast, Feed) {
 }
 
 impl Broadcast {
-    /// Hands on what comes until the node is gone.
+    /// Distributes events until the node has stopped.
     pub async fn run(self, events: Receiver<Vec<Event>>, mut printer: impl Printer) {
         while let Ok(batch) = events.recv().await {
             let at = unix_micros() / 1000;
@@ -113,7 +113,7 @@ impl Broadcast {
     }
 }
 
-/// Renders the event once, and only if anybody is told.
+/// Renders the event once, and only if there is a subscriber for it.
 async fn send_to_all(subscribers: &[Subscriber], except: Option<Origin>, render: impl FnOnce() -> String) {
     let wants = |subscriber: &Subscriber| Some(subscriber.origin) != except;
     if !subscribers.iter().any(wants) {
@@ -140,9 +140,9 @@ impl Drop for Broadcast {
 }
 
 impl Feed {
-    /// From now on, `origin` is told everything but what it says itself; `limit` bytes may wait for it.
+    /// Subscribes to all events except the messages that `origin` sends itself. At most `limit` bytes may be queued.
     ///
-    /// None when the hub has ended.
+    /// Returns `None` if the broadcast has ended.
     pub(crate) fn subscribe(&self, origin: Origin, limit: usize) -> Option<Subscription> {
         let mut state = self.shared.state();
         if state.ended {
@@ -154,15 +154,15 @@ impl Feed {
         Some(Subscription { queue })
     }
 
-    /// What was said lately, in the order of the conversation, as a JSON array.
+    /// The recent messages, in the order of the conversation, as a JSON array.
     pub(crate) fn messages(&self) -> String {
         let recent = self.shared.state().history.recent();
         json::messages(&recent)
     }
 
-    /// Waits for the hub's end: the node is gone then.
+    /// Waits until the broadcast ends, which means that the node has stopped.
     pub async fn ended(&self) {
-        // Nothing is ever sent.
+        // The channel carries no messages.
         let _ = self.ended.recv().await;
     }
 }

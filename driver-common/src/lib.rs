@@ -1,4 +1,5 @@
-//! What a node shows and keeps, on any runtime.
+//! A node on any async runtime: the task that owns it, its handle and its events. With the feature `app`, also the
+//! program: command line, terminal, HTTP API, page and metrics.
 
 #[cfg(feature = "app")]
 pub mod api;

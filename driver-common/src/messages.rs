@@ -1,9 +1,9 @@
-//! What a node tells its user, in words, for the terminal, the page and logs.
+//! The texts of notices, for the terminal, the page and logs.
 
 use proto_core::wire::ByeCode;
 use proto_core::{Name, Notice, Status};
 
-/// The words for a notice. Names in it are as peers gave them: the reader tames their control characters.
+/// The text of a notice. It contains names as peers sent them, so the caller has to escape control characters.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
@@ -25,7 +25,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
     }
 }
 
-/// What is wrong with a node in this state: that nobody hears it, its clock, what it is missing.
+/// The problems of a node in this state: no peers, a wrong clock, missing messages.
 pub(crate) fn problems(status: &Status) -> Vec<String> {
     let alone = status.links.is_empty().then_some(Notice::Alone);
     let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
@@ -52,7 +52,7 @@ fn turned_away(code: ByeCode) -> &'static str {
     }
 }
 
-/// So many milliseconds, in the unit that people would use.
+/// A duration in the unit that people would use.
 fn duration(millis: u64) -> String {
     match millis / 1000 {
         seconds @ ..120 => format!("{seconds} s"),

@@ -1,4 +1,4 @@
-//! The command line: one definition for every driver's binary, and what it comes to.
+//! The command line, shared by the drivers' binaries.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,38 +13,38 @@ use tracing_subscriber::EnvFilter;
 /// The default of `--port`.
 pub const DEFAULT_PORT: u16 = 8080;
 
-/// The API's port is so much above the node's own, unless told otherwise.
+/// The API's default port is the node's port plus this.
 pub const API_PORT_OFFSET: u16 = 100;
 
-/// What a node was asked to be, checked as far as that goes without opening anything.
+/// The checked options of a node. Nothing has been opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Where to listen for peers; port 0 is any free one.
+    /// The address to listen on for peers. Port 0 means any free port.
     pub bind: SocketAddr,
     /// Peers to dial until they are linked.
     pub peers: Vec<PeerAddr>,
-    /// The name the user goes by.
+    /// The user's name.
     pub uname: Name,
-    /// The API's port on 127.0.0.1, 0 for any free one; none without an API.
+    /// The API's port on 127.0.0.1; 0 means any free port. `None` turns the API off.
     pub api_port: Option<u16>,
-    /// Where peers are told to dial, instead of the address listened on. A name is to be resolved first.
+    /// The address that peers are told to dial, if it differs from the one listened on. A host name is resolved first.
     pub advertise: Option<PeerAddr>,
-    /// Where the node's key is kept, in a folder of the port's name; none where the platform wants such data.
+    /// The parent of the data folder, which is named after the port. `None` means the platform's data folder.
     pub data_dir: Option<PathBuf>,
-    /// How many links the node looks for; none for the protocol's own choice.
+    /// The number of links to aim for. `None` means the protocol's default.
     pub degree: Option<usize>,
-    /// What is logged, as [`EnvFilter`] reads it.
+    /// The log filter in the syntax of [`EnvFilter`].
     pub log: String,
 }
 
 impl Options {
-    /// Reads the command line and the environment of this process for a binary of this name. Where there is no
-    /// node to start, everything has been printed and the process is to end with the given code.
+    /// Reads the command line and the environment of this process for a binary of this name. If no node is to be
+    /// started, prints why and returns the exit code.
     pub fn from_process(binary: &'static str) -> Result<Self, ExitCode> {
         Self::read(binary, std::env::args_os()).map_err(|exit| exit.print())
     }
 
-    /// Reads a command line, whose first part is the program's path, and the environment.
+    /// Reads a command line, including the program name, and the environment.
     pub fn read(binary: &'static str, args: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
         let args: Vec<_> = args.into_iter().collect();
         let command = command(binary);
@@ -84,7 +84,7 @@ impl Options {
         })
     }
 
-    /// The protocol's limits as the user wants them.
+    /// The protocol's limits with the user's choices.
     pub fn limits(&self) -> Limits {
         let limits = Limits::default();
         match self.degree {
@@ -99,7 +99,7 @@ impl Options {
         }
     }
 
-    /// What the user should think about before going on, one line each.
+    /// Warnings to show before the node starts, one line each.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let ip = self.bind.ip();
         let open = (!ip.is_loopback()).then(|| {
@@ -111,12 +111,12 @@ impl Options {
     }
 }
 
-/// Why there is no node to start.
+/// Why no node is started.
 #[derive(Debug)]
 pub enum Exit {
     /// The user asked for the help or the version.
     Shown(clap::Error),
-    /// The command line or environment is wrong: one line.
+    /// The command line or the environment is invalid: one line.
     Error(String),
 }
 
@@ -139,11 +139,11 @@ impl Exit {
         Self::Error(format!("{binary}: {line}"))
     }
 
-    /// Prints it where it belongs and gives the code to end with.
+    /// Prints the text and returns the exit code.
     pub fn print(&self) -> ExitCode {
         match self {
             Self::Shown(text) => {
-                // Nobody is left to tell where standard output is closed.
+                // It fails if standard output is closed. Then there is nowhere to report it.
                 let _ = text.print();
                 ExitCode::SUCCESS
             }
@@ -155,7 +155,7 @@ impl Exit {
     }
 }
 
-/// The flag as the user wrote it, or the environment variable where it came from there.
+/// The flag if the user wrote it, otherwise the environment variable that the value came from.
 fn where_given(command: &clap::Command, args: &[OsString], flag: &str) -> String {
     let written = args.iter().any(|arg| arg.to_string_lossy().starts_with(flag));
     let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
@@ -281,7 +281,7 @@ fn folder(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the folder name is empty".to_owned()) } else { Ok(text.into()) }
 }
 
-/// The most links that a node may be told to look for.
+/// The largest accepted degree.
 const MAX_DEGREE: usize = 64;
 
 fn degree(text: &str) -> Result<usize, String> {
@@ -305,7 +305,7 @@ fn count(text: &str) -> Result<u8, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number from 0 to 255"))
 }
 
-/// The login name, made a legal name.
+/// The login name, turned into a legal name.
 fn login_name() -> Name {
     let login = whoami::fallible::username().unwrap_or_default();
     let printable: String = login.chars().filter(|char| !char.is_control()).collect();

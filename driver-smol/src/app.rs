@@ -1,4 +1,4 @@
-//! smol, as the program needs it.
+//! The additional interface that the program needs, on smol.
 
 use std::io;
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! smol, as a node needs it.
+//! smol's sockets and timers, with any executor.
 
 use std::fmt;
 use std::future::Future;
@@ -13,27 +13,27 @@ use std::time::Instant;
 use driver_common::runtime::{Listener, Runtime, Stream};
 use smol::{Async, Executor, Timer};
 
-/// smol's sockets and timers, with tasks on any executor.
+/// smol's sockets and timers. Tasks run on any executor.
 #[derive(Clone)]
 pub struct Smol {
     spawner: Arc<dyn Fn(Task) + Send + Sync>,
 }
 
-/// What an executor is given to run to its end.
+/// A task that an executor runs to its end.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Smol {
-    /// Tasks run on smol's global executor, which has threads of its own.
+    /// Runs tasks on smol's global executor, which has its own threads.
     pub fn global() -> Self {
         Self::with_spawner(|task| smol::spawn(task).detach())
     }
 
-    /// Tasks run on this executor, for as long as somebody runs it.
+    /// Runs tasks on this executor. Somebody has to run the executor.
     pub fn on(executor: Arc<Executor<'static>>) -> Self {
         Self::with_spawner(move |task| executor.spawn(task).detach())
     }
 
-    /// Tasks are handed to `spawn`, which puts them on whatever executor there is.
+    /// Passes tasks to `spawn`, which runs them on any executor.
     pub fn with_spawner(spawn: impl Fn(Task) + Send + Sync + 'static) -> Self {
         Self { spawner: Arc::new(spawn) }
     }

@@ -1,4 +1,4 @@
-//! Tokio, as the program needs it.
+//! The additional interface that the program needs, on Tokio.
 
 use std::io;
 

@@ -38,8 +38,8 @@ pub use driver_common::{
 pub use proto_core::{ChatText, Config, Entry, Identity, Message, Name, PeerAddr};
 pub use runtime::{Tokio, TokioListener, TokioStream};
 
-/// Starts a node on the runtime that the caller runs in: it listens on `bind`, port 0 being any free one, and dials each
-/// of `peers` until it is linked. Its identity is that of [`new_identity`], or one kept by [`DataDir`].
+/// Starts a node on the current runtime. It listens on `bind`, where port 0 means any free port, and dials each of
+/// `peers` until it is linked. Its identity comes from [`new_identity`] or from a [`DataDir`].
 pub fn start(
     bind: SocketAddr,
     identity: Identity,

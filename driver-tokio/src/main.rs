@@ -1,4 +1,4 @@
-//! The node on Tokio: one thread runs everything but the terminal.
+//! The node on Tokio. One thread runs everything except terminal I/O and name resolution.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Tokio, as a node needs it.
+//! The Tokio runtime.
 
 use std::future::Future;
 use std::io;
@@ -11,19 +11,19 @@ use driver_common::runtime::{Listener, Runtime, Stream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Handle, TryCurrentError};
 
-/// Tokio, of either flavour, with its I/O and time drivers enabled.
+/// A Tokio runtime of either flavour. Its I/O and time drivers have to be enabled.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: Handle,
 }
 
 impl Tokio {
-    /// The runtime behind this handle.
+    /// The runtime of this handle.
     pub fn new(handle: Handle) -> Self {
         Self { handle }
     }
 
-    /// The runtime that the caller runs in.
+    /// The current runtime.
     pub fn current() -> Result<Self, TryCurrentError> {
         Handle::try_current().map(Self::new)
     }

@@ -1,4 +1,4 @@
-//! One HTTP connection, from its opening to its end or its becoming a WebSocket.
+//! One HTTP connection, until it ends or becomes a WebSocket.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use super::route::Route;
 use super::slots::ConnectionSlot;
 use super::websocket;
 
-/// Room for a header and as much of what follows it; hyper wants 8 KiB at least.
+/// Room for a header and for as much data after it. hyper requires at least 8 KiB.
 const MIN_BUFFER: usize = 16 * 1024;
 
 pub(super) async fn run<I>(api: Arc<Api>, io: I, local: SocketAddr, slot: ConnectionSlot)

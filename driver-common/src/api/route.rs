@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Routes requests and answers them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::{Me, Origin, RequestError, SayError};
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) api: Arc<Api>,
-    /// The address that the connection came in at.
+    /// The local address of the connection.
     pub(super) local: SocketAddr,
     pub(super) marker: RequestMarker,
-    /// Where an accepted WebSocket goes; there is at most one per connection.
+    /// Receives an accepted WebSocket, at most one per connection.
     pub(super) upgrades: Sender<Upgrade>,
 }
 
@@ -147,9 +147,9 @@ fn me_json(me: &Me) -> String {
 fn said_json(entries: &[Arc<Entry>]) -> String {
     #[derive(Serialize)]
     struct Sent {
-        /// Of the entries that the lines are in, in order.
+        /// The ids of the entries that contain the lines, in order.
         ids: Vec<EntryId>,
-        /// How many lines.
+        /// The number of lines.
         texts: usize,
     }
     let ids = entries.iter().map(|entry| entry.id()).collect();
@@ -163,8 +163,8 @@ fn scraped(status: Status) -> Response<Reply> {
     }
 }
 
-/// Whether the client names JSON among the types that it accepts (RFC 9110, 12.5.1). One that accepts anything knows
-/// the plain answer.
+/// Whether the client lists JSON among the types that it accepts (RFC 9110, 12.5.1). A client that accepts anything
+/// gets plain text.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| {
@@ -174,7 +174,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A weight of nothing: `q=0`, with up to three zeros behind a point.
+/// A weight of zero: `q=0`, with up to three zeros after the decimal point.
 fn is_refusal(parameter: &str) -> bool {
     let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
     weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)

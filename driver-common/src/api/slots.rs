@@ -1,4 +1,4 @@
-//! Which connections are held, and which makes room for the next.
+//! Limits the number of connections, and decides which one is closed to make room.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hyper::rt::Timer;
 
 use super::timer::SharedTimer;
 
-/// The connections held, as the accepting task sees them.
+/// The open connections, as the accepting task sees them.
 pub(super) struct ConnectionSlots {
     limit: usize,
     answer_time: Duration,
@@ -21,13 +21,13 @@ pub(super) struct ConnectionSlots {
     changes: (Sender<()>, Receiver<()>),
 }
 
-/// One connection's slot. It is free again when this is dropped.
+/// A connection's slot. Dropping it releases it.
 pub(super) struct ConnectionSlot {
     state: Arc<SlotState>,
     evicted: Receiver<Infallible>,
 }
 
-/// What both sides know of a slot.
+/// The state shared by the connection and the accepting task.
 struct SlotState {
     epoch: Instant,
     timer: SharedTimer,
@@ -39,9 +39,9 @@ struct SlotState {
 
 /// There is no complete request.
 const WAITING: u8 = 0;
-/// There is, and its answer is not with hyper yet.
+/// There is a complete request, and hyper does not have the answer yet.
 const ANSWERING: u8 = 1;
-/// The connection is gone, or has become a WebSocket.
+/// The connection has ended, or has become a WebSocket.
 const CLOSED: u8 = 2;
 
 impl ConnectionSlots {
@@ -49,8 +49,8 @@ impl ConnectionSlots {
         Self { limit, answer_time, timer, held: Vec::new(), changes: async_channel::bounded(1) }
     }
 
-    /// A slot for a connection. Where all are held, the connection that has been without a complete request for
-    /// longest loses its own; where all have one, this waits.
+    /// Acquires a slot. If none is free, closes the connection that has waited longest without a complete request. If
+    /// all have one, waits.
     pub(super) async fn acquire(&mut self) -> ConnectionSlot {
         loop {
             self.held.retain(|(state, _)| state.phase() != CLOSED);
@@ -88,7 +88,7 @@ impl ConnectionSlots {
         ConnectionSlot { state, evicted }
     }
 
-    /// Its connection is told by the end of the channel.
+    /// The connection sees that its channel is closed.
     fn evict(&mut self, index: usize) {
         let (state, _) = self.held.remove(index);
         tracing::debug!(phase = state.phase(), "an HTTP connection made room");
@@ -96,7 +96,7 @@ impl ConnectionSlots {
 
     async fn changed(&self, deadline: Instant) {
         let changed = async {
-            // Both ends are ours, so it cannot fail.
+            // It cannot fail: both ends of the channel are here.
             let _ = self.changes.1.recv().await;
         };
         or(changed, self.timer.sleep_until(deadline)).await;
@@ -106,7 +106,7 @@ impl ConnectionSlots {
 impl ConnectionSlot {
     /// Waits until the connection has to make room.
     pub(super) async fn evicted(&self) {
-        // Nothing is ever sent.
+        // The channel carries no messages.
         let _ = self.evicted.recv().await;
     }
 
@@ -126,7 +126,7 @@ impl Drop for ConnectionSlot {
 #[derive(Clone)]
 pub(super) struct RequestMarker(Arc<SlotState>);
 
-/// From a complete request to the end of its answer.
+/// Exists from a complete request to the end of its answer.
 pub(super) struct PendingAnswer(Arc<SlotState>);
 
 impl RequestMarker {
@@ -154,23 +154,23 @@ impl SlotState {
     fn set(&self, phase: u8) {
         let since = self.timer.now().saturating_duration_since(self.epoch).as_micros();
         self.since.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Release);
-        // Once it has left, it does not come back.
+        // A closed slot stays closed.
         let _ = self
             .phase
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| (was != CLOSED).then_some(phase));
-        // A full channel wakes as well.
+        // If the channel is full, the task will wake anyway.
         let _ = self.changes.try_send(());
     }
 }
 
-/// So many WebSockets and no more.
+/// Limits the number of WebSockets.
 #[derive(Clone)]
 pub(super) struct WebSocketPermits {
     limit: usize,
     out: Arc<AtomicUsize>,
 }
 
-/// One WebSocket's; dropping it gives it back.
+/// The permit of one WebSocket. Dropping it releases it.
 pub(super) struct WebSocketPermit(Arc<AtomicUsize>);
 
 impl WebSocketPermits {

@@ -17,7 +17,7 @@ struct Shown<'a> {
     key: PublicKey,
     uname: &'a Name,
     listen_addr: Option<SocketAddr>,
-    /// By which this clock is ahead of the others', where it is off.
+    /// How far this clock is ahead of the others. `None` if it is right.
     clock_ahead_ms: Option<i64>,
     links: Vec<Link<'a>>,
     pending: usize,
@@ -27,14 +27,14 @@ struct Shown<'a> {
     gaps: &'a [GapStatus],
     stores: &'a [StoreStatus],
     stats: &'a Stats,
-    /// What is wrong, in words.
+    /// The current problems, as text.
     notices: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Link<'a> {
     conn: ConnId,
-    /// As `GET /peers` shows it.
+    /// As in `GET /peers`.
     #[serde(flatten)]
     peer: Peer<'a>,
     dialed: bool,

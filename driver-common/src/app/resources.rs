@@ -1,5 +1,5 @@
-//! What a node needs of the operating system at its start. It is checked first, since not every runtime returns an error
-//! where something is missing.
+//! Checks at the start that the operating system provides what a node needs. Some runtimes panic instead of returning
+//! an error.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -7,10 +7,11 @@ use std::thread;
 
 use super::AppError;
 
-/// File descriptors that a node needs beside its standard streams: about a dozen of its own, and some for connections.
+/// The number of file descriptors that a node needs besides its standard streams: about a dozen of its own and some for
+/// connections.
 const DESCRIPTORS: usize = 32;
 
-/// Fails where there are too few file descriptors.
+/// Checks that enough file descriptors are free.
 pub(super) fn check_descriptors() -> Result<(), AppError> {
     let mut open = Vec::with_capacity(DESCRIPTORS);
     while open.len() < DESCRIPTORS {
@@ -27,13 +28,13 @@ pub(super) fn check_descriptors() -> Result<(), AppError> {
     Ok(())
 }
 
-/// Fails where one more thread cannot be started.
+/// Checks that one more thread can be started.
 pub(super) fn check_thread() -> Result<(), AppError> {
     let thread = thread::Builder::new().spawn(|| ()).map_err(|error| no_thread(&error))?;
     thread.join().map_err(|_| AppError("a thread panicked".to_owned()))
 }
 
-/// Why there is no node: a thread that it needs cannot be started.
+/// The error of a node that cannot start a thread.
 pub(super) fn no_thread(error: &io::Error) -> AppError {
     AppError(format!("no thread can be started: {error} (see ulimit -u)"))
 }

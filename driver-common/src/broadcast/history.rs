@@ -1,4 +1,4 @@
-//! What was said lately, for a page that is opened or loaded anew.
+//! The recent messages, for a page that is opened or reloaded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use proto_core::{Name, NodeId};
 use super::line::{self, EntryInfo, Line, Order};
 use crate::Event;
 
-/// The most lines kept.
+/// The maximum number of stored lines.
 const LINES: usize = 200;
-/// The most bytes of text kept.
+/// The maximum number of stored bytes of text.
 const BYTES: usize = 256 * 1024;
 
-/// One line that was said.
+/// A line of a message.
 #[derive(Clone, Debug)]
 pub(super) struct HistoryLine {
     pub(super) id: u64,
-    /// When this node learned of it: Unix time in milliseconds.
+    /// When this node received or sent it: Unix time in milliseconds.
     pub(super) at: u64,
-    /// None: it was said here.
+    /// `None` if this node sent it.
     pub(super) node_id: Option<NodeId>,
     pub(super) from: Name,
     pub(super) content: Box<str>,
     pub(super) entry_info: Option<Arc<EntryInfo>>,
-    /// Which line of its entry it is.
+    /// The index of the line in its entry.
     pub(super) part: usize,
     order: Order,
 }
@@ -37,17 +37,17 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Lines are numbered from `first_id`. With a clock's time here, numbers grow over restarts too.
+    /// Lines are numbered from `first_id`. If that is the current time, numbers also increase across restarts.
     pub(super) fn new(first_id: u64) -> Self {
         Self { lines: VecDeque::new(), bytes: 0, next_id: first_id }
     }
 
-    /// Numbers the batch's lines, keeps the latest, and tells the first one's number.
+    /// Numbers the batch's lines, stores the latest ones and returns the first number.
     pub(super) fn record(&mut self, batch: &[Event], at: u64) -> u64 {
         let first_id = self.next_id;
         let count: usize = batch.iter().map(line::count).sum();
         self.next_id += count as u64;
-        // Of a large batch only the end is copied.
+        // Only the end of a large batch is copied.
         let mut skip = count.saturating_sub(LINES);
         let mut id = first_id;
         for event in batch {
@@ -64,7 +64,7 @@ impl History {
         first_id
     }
 
-    /// Of a fork only the version that came later is known as one when it comes.
+    /// When the later version of a fork arrives, the earlier version has to be marked, too.
     fn mark_forks(&mut self, later: &EntryInfo) {
         for line in &mut self.lines {
             if let Some(entry_info) =
@@ -75,7 +75,7 @@ impl History {
         }
     }
 
-    /// In the order of the conversation.
+    /// The lines in the order of the conversation.
     pub(super) fn recent(&self) -> Vec<Arc<HistoryLine>> {
         let mut recent: Vec<_> = self.lines.iter().cloned().collect();
         recent.sort_by_key(|line| (line.order, line.part, line.id));
@@ -120,7 +120,7 @@ mod tests {
         Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
     }
 
-    /// Said at a time after all before it.
+    /// Each call uses a later time.
     fn said(texts: impl IntoIterator<Item = String>) -> Event {
         static AT: AtomicU64 = AtomicU64::new(1000);
         let entry = entry(1, AT.fetch_add(1, Ordering::Relaxed), texts);
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((kept.len(), kept[0].clone()), (200, (1001, "1".into())));
         assert_eq!(kept[199], (1200, "b".into()));
 
-        // A batch far above the bound.
+        // A batch far above the limit.
         let batch = [said((0..150).map(|n| format!("x{n}"))), said((0..150).map(|n| format!("y{n}")))];
         assert_eq!(history.record(&batch, 3), 1201);
         let kept = contents(&history);

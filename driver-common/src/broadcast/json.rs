@@ -1,4 +1,4 @@
-//! The JSON that clients get: events, peers and messages.
+//! The JSON for clients: events, peers and messages.
 
 use std::borrow::Borrow;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::history::HistoryLine;
 use super::line::{EntryInfo, Line};
 use crate::messages;
 
-/// An event: the key that clients know and, beside it, what more there is to say.
+/// An event: one key that names its kind, with further keys beside it.
 #[derive(Serialize)]
 struct Event<'a> {
     #[serde(flatten)]
@@ -38,13 +38,13 @@ struct Text<'a> {
     content: &'a str,
 }
 
-/// What stands beside an event's key.
+/// The keys beside the kind.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Extra<'a> {
     None {},
     Line {
-        /// The line's number; later ones have higher ones.
+        /// The line's number. Later lines have higher numbers.
         id: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         node_id: Option<NodeId>,
@@ -60,16 +60,16 @@ enum Extra<'a> {
     },
 }
 
-/// Whether somebody vouches for a line.
+/// Whether the message is signed, and by which entry.
 #[derive(Serialize)]
 struct Source<'a> {
-    /// By who said it.
+    /// Whether its author signed it.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<EntryPart<'a>>,
 }
 
-/// An entry, and which of its lines this is.
+/// An entry and the index of the line in it.
 #[derive(Serialize)]
 struct EntryPart<'a> {
     #[serde(flatten)]
@@ -95,14 +95,14 @@ struct Message<'a> {
     text: Text<'a>,
     at: u64,
     id: u64,
-    /// Null where it was said here.
+    /// Null if this node sent it.
     node_id: Option<NodeId>,
     own: bool,
     #[serde(flatten)]
     source: Source<'a>,
 }
 
-/// A line that was heard or said.
+/// A line of a message that was received or sent.
 pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
     let text = Text { from: line.from, content: line.content };
     let kind = if line.node_id.is_some() { Kind::MessageReceived(text) } else { Kind::MessageSent(text) };
@@ -128,7 +128,7 @@ pub(super) fn notice(notice: &Notice, at: u64) -> String {
     to_json(&Event { kind: Kind::Notice(notice), at, extra })
 }
 
-/// A socket's own request failed.
+/// The error of a request on a WebSocket.
 pub(crate) fn error(text: &str) -> String {
     #[derive(Serialize)]
     enum Failed<'a> {
@@ -164,14 +164,14 @@ impl<'a> From<&'a PeerInfo> for Peer<'a> {
             uname,
             key: *key,
             version: number(*version),
-            // As of when it came, or came under another name.
+            // An event describes a peer that has just linked or changed its name.
             state: LinkState::Linked,
         }
     }
 }
 
 impl<'a> Peer<'a> {
-    /// With how its link does.
+    /// With the state of its link.
     pub(crate) fn of(link: &'a LinkStatus) -> Self {
         Self { state: link.state, ..(&*link.peer).into() }
     }
@@ -198,7 +198,7 @@ pub(crate) fn number(version: Version) -> u8 {
     }
 }
 
-/// JSON as text.
+/// Serializes a value.
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("these types have string keys only and cannot fail")
 }

@@ -1,4 +1,4 @@
-//! One line that was said, and what is known of it.
+//! A line of a message, with information about its entry.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::{Event, Origin};
 pub(super) struct Line<'a> {
     pub(super) from: &'a Name,
     pub(super) content: &'a str,
-    /// None: it was said at this node.
+    /// `None` if this node sent it.
     pub(super) node_id: Option<NodeId>,
-    /// Who said it at this node just now.
+    /// Who sent it at this node just now.
     pub(super) origin: Option<Origin>,
-    /// None: it was in no entry.
+    /// `None` if it was not in an entry.
     pub(super) entry_info: Option<Arc<EntryInfo>>,
-    /// Which line of its entry it is, from 0.
+    /// The index of the line in its entry.
     pub(super) part: usize,
 }
 
-/// What is known of the entry that a line was in.
+/// Information about an entry.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct EntryInfo {
     id: EntryId,
@@ -32,7 +32,8 @@ pub(crate) struct EntryInfo {
     epoch: u64,
     seq: u64,
     at: u64,
-    /// Whether who said it has signed it: what a node without a key says is signed by who brings it.
+    /// Whether the author of the text signed it. Text from a peer without a key is signed by the node that passes it
+    /// on.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<Via>,
@@ -40,11 +41,12 @@ pub(crate) struct EntryInfo {
     marks: Marks,
 }
 
-/// A line's place in the conversation: by time, key, epoch and number; the time of one in no entry is when it came.
+/// A line's place in the conversation: time, key, epoch and sequence number. For a line without an entry, the time when
+/// it was received.
 pub(super) type Order = (u64, Option<(PublicKey, u64, u64)>);
 
 impl Line<'_> {
-    /// Its place, where it came at that time.
+    /// The place of a line that was received at this time.
     pub(super) fn order(&self, received_at: u64) -> Order {
         self.entry_info.as_ref().map_or((received_at, None), |entry_info| {
             (entry_info.at, Some((entry_info.key, entry_info.epoch, entry_info.seq)))
@@ -75,7 +77,7 @@ impl EntryInfo {
         }
     }
 
-    /// What is known of this entry once the other is here: its author signed both under one number.
+    /// The updated information if the other entry is a fork of this one: both have the same author and number.
     pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
         let number = |entry_info: &Self| (entry_info.key, entry_info.epoch, entry_info.seq);
         let fork = other.marks.forked && !self.marks.forked;
@@ -93,7 +95,7 @@ impl EntryInfo {
     }
 }
 
-/// How many lines an event has.
+/// The number of lines of an event.
 pub(super) fn count(event: &Event) -> usize {
     match event {
         Event::Message(message) | Event::Recalled(message) => message.texts().count(),

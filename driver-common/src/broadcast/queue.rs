@@ -1,4 +1,4 @@
-//! A channel from the hub to one subscriber, bounded in bytes.
+//! The queue of one subscriber, bounded in bytes.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tungstenite::Utf8Bytes;
 
-/// Texts that wait for one subscriber. What does not fit ends it.
+/// Texts for one subscriber. The queue ends when a text does not fit.
 #[derive(Debug)]
 pub(crate) struct SubscriberQueue {
     limit: usize,
@@ -20,7 +20,7 @@ struct Inner {
     texts: VecDeque<Utf8Bytes>,
     bytes: usize,
     end: Option<End>,
-    /// The subscriber cannot take more for now, though it had its turn.
+    /// The subscriber cannot take more for now, although it had the chance.
     blocked: bool,
     subscriber: Option<Waker>,
     sender: Option<Waker>,
@@ -28,15 +28,15 @@ struct Inner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// What waits is still to be delivered, then that is all.
+    /// The queued texts are still delivered.
     Finished,
-    /// It was too much; what waited is dropped.
+    /// The limit was exceeded. The queued texts are dropped.
     Overflowed,
-    /// Nobody listens any more.
+    /// The subscriber is gone.
     Abandoned,
 }
 
-/// What [`SubscriberQueue::poll_next`] yields.
+/// The result of [`SubscriberQueue::poll_next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Text(Utf8Bytes),
@@ -45,12 +45,12 @@ pub(crate) enum Next {
 }
 
 impl SubscriberQueue {
-    /// At most `limit` bytes wait, bookkeeping included.
+    /// At most `limit` bytes are queued, including bookkeeping.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, inner: Mutex::default() }
     }
 
-    /// Appends; past the limit everything is dropped and the queue overflows.
+    /// Appends a text. If the limit is exceeded, the queue drops everything and ends.
     pub(super) fn push(&self, text: Utf8Bytes) {
         let mut inner = self.inner();
         if inner.end.is_some() {
@@ -65,14 +65,14 @@ impl SubscriberQueue {
         wake(&mut inner.subscriber);
     }
 
-    /// Nothing more comes.
+    /// Ends the queue after the queued texts.
     pub(super) fn finish(&self) {
         let mut inner = self.inner();
         inner.end.get_or_insert(End::Finished);
         wake(&mut inner.subscriber);
     }
 
-    /// Waits while it is half full and the subscriber has not had its turn.
+    /// Waits while the queue is half full and the subscriber had no chance to take more.
     pub(super) async fn wait_for_turn(&self) {
         poll_fn(|cx| {
             let mut inner = self.inner();
@@ -89,7 +89,7 @@ impl SubscriberQueue {
         self.inner().end == Some(End::Abandoned)
     }
 
-    /// The next text, if the subscriber has room for it; that it is over, at once.
+    /// The next text if the subscriber has room for it. The end is reported without waiting for room.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>, room: bool) -> Poll<Next> {
         let mut inner = self.inner();
         match inner.end {
@@ -122,7 +122,7 @@ impl SubscriberQueue {
 }
 
 impl Inner {
-    /// Ends it and drops what waits.
+    /// Ends the queue and drops the queued texts.
     fn end(&mut self, end: End) {
         self.end = Some(end);
         self.texts = VecDeque::new();

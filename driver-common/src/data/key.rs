@@ -11,12 +11,12 @@ use proto_core::Identity;
 
 use super::DataError;
 
-/// A key pair that nobody had before.
+/// Creates a new key pair.
 pub fn new_identity() -> io::Result<Identity> {
     random_secret().map(|secret| Identity::from_secret(&secret))
 }
 
-/// The key pair in this folder, which is locked; the first time, a new one.
+/// Loads the key pair from this locked folder, or creates one if there is none.
 pub(super) fn load_or_create(folder: &Path) -> Result<Identity, DataError> {
     let file = folder.join(NAME);
     let secret = if may_exist_in(folder) {
@@ -29,7 +29,7 @@ pub(super) fn load_or_create(folder: &Path) -> Result<Identity, DataError> {
     Ok(Identity::from_secret(&secret))
 }
 
-/// Whether there is a key in this folder, be it out of reach, or no telling that there is none.
+/// Whether the folder may contain a key. It is false only if the system says that there is no such file.
 pub(super) fn may_exist_in(folder: &Path) -> bool {
     let found = folder.join(NAME).symlink_metadata();
     found.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
@@ -53,10 +53,10 @@ fn read(file: &Path) -> Result<[u8; 32], DataError> {
     decode(&bytes).ok_or_else(|| DataError::InvalidKey { file: file.to_owned() })
 }
 
-/// After a crash at any moment there is the whole file or none.
+/// Writes the file atomically: after a crash it is either complete or missing.
 fn write(folder: &Path, file: &Path, secret: &[u8; 32]) -> io::Result<()> {
     let draft = folder.join("key.pem.new");
-    // Left there by a crash.
+    // A crash may have left one.
     if let Err(error) = fs::remove_file(&draft)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -71,14 +71,14 @@ fn write(folder: &Path, file: &Path, secret: &[u8; 32]) -> io::Result<()> {
 
 const NAME: &str = "key.pem";
 
-/// Far more than such a file has.
+/// Far above the size of a key file.
 const MAX_FILE: u64 = 4096;
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// What stands before the secret in DER: a sequence of 46 bytes, version 0, the algorithm (1.3.101.112), and twice that
-/// an octet string follows.
+/// The DER encoding before the secret: a sequence of 46 bytes, version 0, the algorithm (1.3.101.112), and two octet
+/// string headers.
 const DER_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 fn encode(secret: &[u8; 32]) -> String {
@@ -144,7 +144,7 @@ mod tests {
             assert!(!file.is_file());
         };
         refused(|file| DirBuilder::new().mode(0o700).create(file).unwrap());
-        // On a disk that is not mounted, say.
+        // As on a disk that is not mounted.
         refused(|file| symlink("/nowhere/key.pem", file).unwrap());
         refused(|file| symlink(file, file).unwrap());
     }

@@ -1,4 +1,4 @@
-//! The listener: lets connections in, and rests when this machine has no room for more.
+//! Accepts connections, and pauses when this machine has no room for more.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ pub(super) struct Acceptor<L> {
     listener: L,
     ready: ReadyHandle,
     paused_until: Option<Instant>,
-    /// When the user was last told that there is no room.
+    /// When the user was last warned.
     warned_at: Option<Instant>,
 }
 
-/// What came to the acceptor.
+/// The result of accepting.
 pub(super) enum Accepted<S> {
     Connection(S, SocketAddr),
-    /// One that is gone already.
+    /// The connection ended before it was accepted.
     Failed,
     Nothing,
 }
 
-/// How long the listener rests when there is no descriptor free. What wakes it can come sooner than one is.
+/// How long to pause when no descriptor is free. The socket may report readiness earlier than that.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The user is not told of it more often: room comes and goes.
+/// The minimum time between two warnings.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 impl<L: Listener> Acceptor<L> {
@@ -40,22 +40,22 @@ impl<L: Listener> Acceptor<L> {
         Self { listener, ready, paused_until: None, warned_at: None }
     }
 
-    /// To be called first when it is served.
+    /// Call this before serving the source.
     pub(super) fn clear_ready(&self) {
         self.ready.clear_ready();
     }
 
-    /// Has it served again.
+    /// Schedules the source to be served again.
     pub(super) fn mark_ready(&self) {
         self.ready.mark_ready();
     }
 
-    /// When it is to be served again by itself.
+    /// When the pause ends.
     pub(super) fn paused_until(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// Ends the rest when it is over.
+    /// Ends the pause when its time has come.
     pub(super) fn handle_time(&mut self, now: Instant) {
         if self.paused_until.is_some_and(|until| until <= now) {
             self.paused_until = None;
@@ -70,7 +70,7 @@ impl<L: Listener> Acceptor<L> {
         match self.listener.poll_accept(&mut self.ready.context()) {
             Poll::Pending => Accepted::Nothing,
             Poll::Ready(Ok((stream, remote))) => {
-                // What an IPv6 listener shows of an IPv4 peer is not what others know it by.
+                // An IPv6 listener shows an IPv4 peer by a mapped address, which other peers do not use.
                 Accepted::Connection(stream, SocketAddr::new(remote.ip().to_canonical(), remote.port()))
             }
             Poll::Ready(Err(error)) if net::no_resources(&error) => {

@@ -1,4 +1,4 @@
-//! What the program asks of its node.
+//! Handles the calls from the node's handles.
 
 use std::task::{Context, Poll};
 
@@ -10,11 +10,11 @@ use crate::handle::{Request, Say};
 use crate::runtime::Runtime;
 use crate::{Event, Me, SayError};
 
-/// Calls taken in a turn.
+/// The maximum number of calls handled in a turn.
 const CALLS: usize = 64;
 
 impl<R: Runtime> NodeTask<R> {
-    /// Ready when there is a call to take.
+    /// Ready when there is a call to handle.
     pub(super) fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut called = false;
         if self.request.is_none() && !self.handles_dropped {
@@ -48,7 +48,7 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    /// The next that can be said now.
+    /// The next message that can be sent now.
     fn next_say(&mut self) -> Option<Say> {
         if !self.can_say() {
             return None;
@@ -60,7 +60,7 @@ impl<R: Runtime> NodeTask<R> {
         !self.busy && self.events.accepts_own()
     }
 
-    // Whoever asked may have gone in the meantime: then the answer is for nobody.
+    // Replies fail if the caller has gone, which is ignored.
     fn answer(&mut self, request: Request) {
         match request {
             Request::TrySay(say) => self.try_say(say),
@@ -82,7 +82,7 @@ impl<R: Runtime> NodeTask<R> {
                 });
             }
             Request::Status { reply } => {
-                // Who is silent shows by the time that has passed.
+                // Updates the state of silent links before it is reported.
                 self.node.handle_input(self.now, Input::Timeout);
                 let _ = reply.try_send(Box::new(self.node.status()));
             }
@@ -94,7 +94,7 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     fn try_say(&mut self, say: Say) {
-        // What has waited for longer is said first.
+        // Messages that wait are sent first.
         if !self.can_say() || self.say.is_some() || !self.says.is_empty() {
             let _ = say.reply.try_send(Err(SayError::Busy));
             return;
@@ -132,7 +132,7 @@ impl<R: Runtime> NodeTask<R> {
         if self.stopping.is_some() {
             return;
         }
-        // It is refused only by a node that is stopping.
+        // It fails only if the node is already stopping.
         let _ = self.node.command(self.now, Command::Shutdown);
         self.stopping = Some(Vec::new());
         self.acceptor = None;

@@ -1,4 +1,4 @@
-//! One connection: what is on its way out, and whether it is read.
+//! One connection: the frame being sent, and whether the connection is read.
 
 use std::io;
 use std::task::Poll;
@@ -10,24 +10,24 @@ use crate::runtime::Stream;
 pub(super) struct Conn<S> {
     stream: S,
     ready: ReadyHandle,
-    /// The last frame, of which `sent` bytes are with the operating system; empty when all are.
+    /// The current frame, of which `sent` bytes were written. Empty if all were.
     frame: Vec<u8>,
     sent: usize,
-    /// Writing failed. What the peer sent before can still be read.
+    /// Writing failed. Data that the peer sent before can still be read.
     broken: bool,
     phase: Phase,
-    /// The node wants no more of it for now.
+    /// The node has paused reading.
     pub(super) paused: bool,
-    /// It is to be read, but the node's user is behind.
+    /// Reading is delayed because the node's user is behind.
     pub(super) held_back: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// To be closed once the frame is out.
+    /// The sending side is shut down once the frame is written.
     Flushing,
-    /// The sending side has ended; the peer's end is waited for.
+    /// The sending side is shut down. The connection ends with the peer's end of stream.
     Draining,
 }
 
@@ -35,22 +35,22 @@ enum Phase {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     All,
-    /// The connection is served again when more fits.
+    /// The rest is written when the socket is writable again.
     Part,
-    /// None was out, or it cannot be sent.
+    /// There was no frame, or it cannot be sent.
     Nothing,
 }
 
-/// What came in.
+/// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// So many bytes. There may be more: the connection is served again.
+    /// This many bytes. There may be more, so the connection is served again.
     Bytes(usize),
-    /// So many bytes that nobody wants any more.
+    /// This many bytes, which are discarded.
     Discarded(usize),
     /// Nothing for now.
     Nothing,
-    /// The end, good or bad.
+    /// The end of the stream, or an error.
     End,
 }
 
@@ -70,24 +70,24 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Has the connection served again.
+    /// Schedules the connection to be served again.
     pub(super) fn mark_ready(&self) {
         self.ready.mark_ready();
     }
 
-    /// To be called first when it is served.
+    /// Call this before serving the connection.
     pub(super) fn clear_ready(&self) {
         self.ready.clear_ready();
     }
 
-    /// Takes a frame and writes what fits at once.
+    /// Takes a frame and writes as much as fits.
     pub(super) fn send(&mut self, frame: Vec<u8>) -> Sent {
         debug_assert!(self.frame.is_empty(), "one frame is out at a time");
         (self.frame, self.sent) = (frame, 0);
         self.write()
     }
 
-    /// Writes on, and ends the sending side once that is asked for and everything is out.
+    /// Continues to write. Shuts down the sending side if that was requested and everything is written.
     pub(super) fn write(&mut self) -> Sent {
         let sent = self.write_frame();
         if self.phase == Phase::Flushing && self.frame.is_empty() {
@@ -118,14 +118,14 @@ impl<S: Stream> Conn<S> {
         }
         self.frame = Vec::new();
         if self.broken {
-            // Its end, if that is all there is left to read, is to be noticed at once.
+            // The end of the stream may be all that is left to read. It is noticed at once.
             self.mark_ready();
             return Sent::Nothing;
         }
         Sent::All
     }
 
-    /// Whether the node still wants what comes.
+    /// Whether the node still reads from the connection.
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
@@ -157,7 +157,7 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// From here on the frame that is out is written, then the sending side ends, and what comes is discarded.
+    /// Writes the rest of the current frame, then shuts down the sending side. Received data is discarded from now on.
     pub(super) fn close(&mut self) {
         if self.is_open() {
             self.phase = Phase::Flushing;
@@ -165,7 +165,7 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Drops the connection and what it has not sent.
+    /// Drops the connection and its unsent data.
     pub(super) fn abort(self) {
         net::discard_unsent(&self.stream);
     }

@@ -15,7 +15,7 @@ use crate::net;
 use crate::resolve::resolve;
 use crate::runtime::{Runtime, Stream};
 
-/// How many there are is the core's to decide.
+/// The core limits their number.
 pub(super) struct Dials<R: Runtime> {
     runtime: R,
     attempts: BTreeMap<DialId, Attempt<R::Stream>>,
@@ -49,7 +49,7 @@ impl<R: Runtime> Dials<R> {
         self.attempts.remove(&dial);
     }
 
-    /// Gets on with an attempt; what comes of it comes once.
+    /// Polls an attempt. Its outcome is returned once.
     pub(super) fn poll(&mut self, dial: DialId) -> Option<Outcome<R::Stream>> {
         let attempt = self.attempts.get_mut(&dial)?;
         attempt.ready.clear_ready();

@@ -1,4 +1,4 @@
-//! Events on their way to the node's user, in batches.
+//! Sends events to the node's user, in batches.
 
 use std::future::Future;
 use std::mem;
@@ -9,19 +9,19 @@ use async_channel::{Receiver, Sender, TrySendError};
 
 use crate::Event;
 
-/// Batches that wait for the user beside the one being gathered.
+/// The number of batches that wait for the user, in addition to the one being filled.
 const BATCHES: usize = 4;
 
-/// Bytes said here that may wait in a batch; then saying waits too.
+/// The maximum number of bytes of own messages in a batch. When it is reached, sending waits.
 const OWN_BYTES: usize = 1024 * 1024;
 
 pub(super) struct EventQueue {
     sender: Sender<Vec<Event>>,
     batch: Vec<Event>,
-    /// How long the last batch was: the next is likely so, too.
+    /// The length of the last batch, as an estimate for the next.
     expected: usize,
     own_bytes: usize,
-    /// A batch that found no room.
+    /// A batch that is waiting for room.
     blocked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -41,17 +41,17 @@ impl EventQueue {
         self.batch.push(event);
     }
 
-    /// Whether the user is behind: nothing that makes events without end is to be done then.
+    /// Whether the user is behind. Then the node does nothing that creates an unlimited number of events.
     pub(super) fn is_blocked(&self) -> bool {
         self.blocked.is_some()
     }
 
-    /// Whether what is said here may make more events.
+    /// Whether own messages may add more events.
     pub(super) fn accepts_own(&self) -> bool {
         self.own_bytes < OWN_BYTES
     }
 
-    /// Hands the batch over, or keeps it until the user has taken another. Nobody is told what nobody listens to.
+    /// Sends the batch, or keeps it until there is room. If the user has dropped the receiver, the events are dropped.
     pub(super) fn flush(&mut self) {
         if self.is_blocked() || self.batch.is_empty() {
             return;
@@ -63,14 +63,14 @@ impl EventQueue {
             Err(TrySendError::Full(batch)) => {
                 let sender = self.sender.clone();
                 self.blocked = Some(Box::pin(async move {
-                    // Fails where nobody listens any more.
+                    // It fails if the receiver was dropped.
                     let _ = sender.send(batch).await;
                 }));
             }
         }
     }
 
-    /// Ready when the batch that was blocked is no more.
+    /// Ready when the waiting batch was sent.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(blocked) = &mut self.blocked else { return Poll::Pending };
         ready!(blocked.as_mut().poll(cx));

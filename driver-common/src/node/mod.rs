@@ -1,8 +1,8 @@
-//! The task that owns the node: carries inputs to it and carries its actions out.
+//! The task that owns the node: it feeds inputs to the node and performs its actions.
 //!
-//! Nothing in here waits for one peer. A turn takes local calls first, then a bounded share of what the sockets have,
-//! and hands the user one batch of events. Sockets and dials that may get on list themselves (`ready`), so a turn looks
-//! at no other and an idle connection costs neither a task nor a buffer.
+//! It never waits for a single peer. Each turn handles local calls first, then a bounded amount of socket work, and
+//! then sends one batch of events. Sockets and dials that are ready list themselves (see `ready`), so an idle
+//! connection costs neither a task nor a buffer.
 
 mod acceptor;
 mod calls;
@@ -36,15 +36,15 @@ use crate::handle::{self, Request, Say};
 use crate::runtime::Runtime;
 use crate::{Clock, Event, Handle};
 
-/// A node that runs.
+/// A running node.
 #[derive(Debug)]
 pub struct Started {
-    /// To speak to it. It runs until [`Handle::shutdown`], or until the last clone of this is dropped.
+    /// Its handle. The node runs until [`Handle::shutdown`], or until the last handle is dropped.
     pub handle: Handle,
-    /// What it tells, in batches; ends when the node does.
+    /// Its events, in batches. The channel closes when the node has stopped.
     ///
-    /// To be received from all the time: while batches wait, peers are read no further, and a peer that is not read for
-    /// long counts as gone. Dropped, it holds nothing up.
+    /// Receive from it all the time: while batches wait, the node stops reading from its peers, and a peer that is not
+    /// read for long is treated as gone. Dropping the receiver is fine.
     pub events: Receiver<Vec<Event>>,
     /// Where it listens.
     pub local_addr: SocketAddr,
@@ -53,16 +53,16 @@ pub struct Started {
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting that no node can work with.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Starts a node on a listener of [`net::listen`](crate::net::listen), and has it dial `peers` until each is linked. Where the config says
-/// no address to be dialed at, the listener's own is told to peers. No two nodes have one identity.
+/// Starts a node on a listener of [`net::listen`](crate::net::listen), and dials `peers` until each is linked. If the
+/// config names no address, peers are told the listener's own. No two running nodes may share an identity.
 pub fn start<R: Runtime>(
     runtime: &R,
     listener: TcpListener,
@@ -118,7 +118,7 @@ struct NodeTask<R: Runtime> {
     runtime: R,
     clock: Clock,
     wall: WallClockMonitor,
-    /// Unix time in milliseconds.
+    /// When the node started: Unix time in milliseconds.
     started: u64,
     /// The time of this turn.
     now: Instant,
@@ -131,9 +131,9 @@ struct NodeTask<R: Runtime> {
     conns: BTreeMap<ConnId, Conn<R::Stream>>,
     next_conn: u64,
     ready_list: Arc<ReadyList>,
-    /// Taken from the list, and not served yet.
+    /// Sources taken from the list and not served yet.
     queue: VecDeque<Source>,
-    /// Would be read, were the user not behind.
+    /// Connections that are not read because the user is behind.
     held_back: Vec<ConnId>,
     buffer: Box<[u8]>,
 
@@ -141,13 +141,13 @@ struct NodeTask<R: Runtime> {
     requests: Pin<Box<Receiver<Request>>>,
     /// The call that ended the last wait.
     request: Option<Request>,
-    /// Every handle is gone: nobody can ask for anything any more.
+    /// All handles were dropped, so no further call can come.
     handles_dropped: bool,
-    /// What is to be said next; while it has to wait, nothing else is said.
+    /// The next message to send. Until it is sent, no later one is.
     say: Option<Say>,
-    /// The node said so, and has not said that it is ready again.
+    /// The node reported that it is busy, and has not reported that it is ready again.
     busy: bool,
-    /// Dropped at the end, by which those who asked for it see it.
+    /// Dropped at the end, which answers the callers.
     stopping: Option<Vec<Sender<()>>>,
     events: EventQueue,
 }
@@ -166,14 +166,14 @@ impl<R: Runtime> NodeTask<R> {
             if self.stopping.is_some() && self.conns.is_empty() {
                 break;
             }
-            // Whoever received the events, and every other task, has a turn between two of ours.
+            // Lets the receiver of the events and all other tasks run between two turns.
             future::yield_now().await;
             poll_fn(|cx| self.poll_work(cx)).await;
         }
         tracing::debug!("the node has stopped");
     }
 
-    /// Ready when there is something to do.
+    /// Ready when there is work.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut work = !self.queue.is_empty() || self.ready_list.poll(cx).is_ready();
         if self.events.poll(cx).is_ready() {
@@ -194,7 +194,7 @@ impl<R: Runtime> NodeTask<R> {
         node.into_iter().chain(acceptor).min()
     }
 
-    /// Before anything else in a turn: nothing is dated by a clock that moved.
+    /// Runs first in each turn, so that nothing is dated by an outdated clock.
     fn check_wall_clock(&mut self) {
         if let Some(unix_ms) = self.wall.check(self.now) {
             tracing::debug!("the wall clock was changed");

@@ -1,4 +1,4 @@
-//! Which sockets and dials may get on: their wakers say so to the node's task.
+//! The list of sockets and dials that are ready. Their wakers add them and wake the task.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use proto_core::{ConnId, DialId};
 
-/// What the node's task looks after.
+/// Something that the node's task serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Acceptor,
@@ -15,7 +15,7 @@ pub(super) enum Source {
     Conn(ConnId),
 }
 
-/// The sources that may get on, each listed once. The lock is held for a push or a swap, nothing else.
+/// The ready sources, each listed once. The lock is held only for a push or a drain.
 #[derive(Default)]
 pub(super) struct ReadyList {
     inner: Mutex<Inner>,
@@ -28,12 +28,12 @@ struct Inner {
 }
 
 impl ReadyList {
-    /// Moves what is listed to the end of `queue`.
+    /// Moves the listed sources to the end of `queue`.
     pub(super) fn take(&self, queue: &mut VecDeque<Source>) {
         queue.extend(self.lock().sources.drain(..));
     }
 
-    /// Ready when something is listed.
+    /// Ready when a source is listed.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
         if !inner.sources.is_empty() {
@@ -55,12 +55,12 @@ impl ReadyList {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No panic can happen under the lock.
+        // No code panics while it holds the lock.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One source's way onto the list.
+/// Lists one source.
 pub(super) struct ReadyHandle {
     listing: Arc<Listing>,
     waker: Waker,
@@ -78,17 +78,17 @@ impl ReadyHandle {
         Self { waker: Arc::clone(&listing).into(), listing }
     }
 
-    /// Lists the source, unless it is.
+    /// Lists the source, unless it is already listed.
     pub(super) fn mark_ready(&self) {
         self.waker.wake_by_ref();
     }
 
-    /// To be called when the source was taken from the list, before it is looked at: what happens later lists it anew.
+    /// Call this after taking the source from the list and before serving it. Later events then list it again.
     pub(super) fn clear_ready(&self) {
         self.listing.listed.swap(false, Ordering::AcqRel);
     }
 
-    /// To poll the source with.
+    /// The context to poll the source with.
     pub(super) fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
     }

@@ -1,4 +1,4 @@
-//! What the sockets have for the node, and what the node has for them.
+//! Carries data and actions between the sockets and the node.
 
 use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason};
 
@@ -10,23 +10,23 @@ use super::ready::{ReadyHandle, Source};
 use crate::runtime::Runtime;
 use crate::{Event, net};
 
-/// Bytes read from a connection at once.
+/// The maximum number of bytes read from a connection at once.
 const READ: usize = 64 * 1024;
 
-/// Sources served in a turn, and bytes read from all of them: about a millisecond's work.
+/// The maximum number of sources served, and of bytes read, in a turn: about a millisecond of work.
 const SERVED: usize = 64;
 const READ_IN_TURN: usize = 4 * READ;
 
-/// Connections accepted one after the other.
+/// The maximum number of connections accepted in a row.
 const ACCEPTED: usize = 16;
 
-/// Where every connection is read into.
+/// The buffer that all connections are read into.
 pub(super) fn buffer() -> Box<[u8]> {
     vec![0; READ].into()
 }
 
 impl<R: Runtime> NodeTask<R> {
-    /// Serves what is ready, within a turn's bounds, in turn.
+    /// Serves the ready sources in order, within the limits of a turn.
     pub(super) fn serve(&mut self) {
         self.ready_list.take(&mut self.queue);
         let mut read = 0;
@@ -44,7 +44,7 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    /// The user is behind no more.
+    /// Resumes reading, as the user is no longer behind.
     pub(super) fn resume_reading(&mut self) {
         for id in self.held_back.drain(..) {
             if let Some(conn) = self.conns.get_mut(&id) {
@@ -108,7 +108,7 @@ impl<R: Runtime> NodeTask<R> {
         id
     }
 
-    /// Writes on and reads once; tells how many bytes it read.
+    /// Continues to write and reads once. Returns the number of bytes read.
     fn serve_conn(&mut self, id: ConnId) -> usize {
         let Some(conn) = self.conns.get_mut(&id) else { return 0 };
         conn.clear_ready();
@@ -144,7 +144,7 @@ impl<R: Runtime> NodeTask<R> {
         Some(conn)
     }
 
-    /// Carries out all that the node wants done.
+    /// Performs all pending actions of the node.
     pub(super) fn perform_actions(&mut self) {
         while let Some(action) = self.node.poll_action() {
             self.perform(action);
@@ -189,10 +189,10 @@ impl<R: Runtime> NodeTask<R> {
             }
             Action::RegisterPeer(peer) => self.events.push(Event::Joined(peer)),
             Action::UpdatePeer(peer) => self.events.push(Event::Updated(peer)),
-            // It is this node that leaves: its events end, and its user knows why.
+            // This node is stopping. Its user knows why its events end.
             Action::UnregisterPeer { reason: LeaveReason::Stopping, .. } => {}
             Action::UnregisterPeer { peer, reason } => self.events.push(Event::Left { peer, reason }),
-            // Nobody else can sign in this node's name.
+            // Only this node can sign in its own name.
             Action::Deliver(message) if message.is_signed() && message.node_id() == self.node.id() => {
                 self.events.push(Event::Recalled(message));
             }

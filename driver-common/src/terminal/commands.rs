@@ -1,4 +1,4 @@
-//! Carries out what was entered at the prompt.
+//! Executes what the user entered at the prompt.
 
 use futures_lite::future::block_on;
 use proto_core::{LinkStatus, Version};
@@ -10,13 +10,13 @@ use super::visible::visible;
 use crate::RequestError;
 
 impl Speaker {
-    /// Does it and tells the user what came of it.
+    /// Executes the input and shows the result.
     pub(crate) fn run(&self, input: UserInput) {
         let result = match input {
-            // The prompt leaves by itself.
+            // The prompt itself handles the end.
             UserInput::Nothing | UserInput::Quit => Ok(()),
             UserInput::Say(texts) => {
-                // That the node is gone shows by itself: the process ends.
+                // If the node has stopped, the process ends anyway.
                 block_on(self.say(texts));
                 Ok(())
             }

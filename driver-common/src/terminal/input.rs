@@ -1,8 +1,8 @@
-//! What the user enters at the prompt: a command, or something to say.
+//! Parses what the user enters at the prompt: a command or a text.
 
 use proto_core::{ChatText, Name, PeerAddr};
 
-/// What an entry means.
+/// What the user entered.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UserInput {
     Nothing,
@@ -13,7 +13,7 @@ pub(crate) enum UserInput {
     Nick(Name),
     Help,
     Quit,
-    /// Not a command or a text; the user is told why.
+    /// Invalid input, with the reason.
     Invalid(String),
 }
 
@@ -29,7 +29,8 @@ pub(crate) const HELP: &[&str] = &[
 ];
 
 impl UserInput {
-    /// Reads what was entered at once. Of several lines, as from a paste, each is text, whatever it begins with.
+    /// Parses one input. If it has several lines, as from a paste, every line is text, even one that starts with a
+    /// slash.
     pub(crate) fn parse(entered: &str) -> Self {
         let entered = entered.trim_end_matches(['\n', '\r']);
         let command = entered.strip_prefix('/').filter(|rest| !rest.contains(['\n', '\r']));

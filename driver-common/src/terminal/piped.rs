@@ -1,4 +1,4 @@
-//! Standard input where there is no prompt: every line is said as it is.
+//! Standard input without a prompt: every line is sent as it is.
 
 use std::io::{self, ErrorKind, Read};
 use std::thread;
@@ -9,19 +9,19 @@ use futures_lite::future::block_on;
 use super::lines::{BadLine, Lines};
 use super::speaker::Speaker;
 
-/// Bytes read at once; the lines among them are said in one call.
+/// The maximum number of bytes read at once. Their lines are sent in one call.
 const READ: usize = 64 * 1024;
 
-/// How long an input that was made non-blocking is left alone when it has nothing.
+/// The pause before reading again from a non-blocking input that has no data.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Says what comes from standard input until it ends, which changes nothing else.
+/// Starts to send the lines of standard input. The node keeps running when the input ends.
 pub(crate) fn start(speaker: Speaker) -> io::Result<()> {
     thread::Builder::new().name("stdin".to_owned()).spawn(move || say_all(Stdin, &speaker))?;
     Ok(())
 }
 
-/// Unbuffered: [`say_all`] has a buffer.
+/// Unbuffered, since [`say_all`] has its own buffer.
 struct Stdin;
 
 impl Read for Stdin {

@@ -11,20 +11,21 @@ use super::visible::push_visible;
 use crate::broadcast::Printer;
 use crate::{Event, Origin};
 
-/// Prints a node's events, as fast as the output goes.
+/// Prints events as fast as the output takes them.
 pub struct EventPrinter {
     shared_name: Arc<SharedName>,
     roster: Roster,
     style: Style,
     messages: Output,
-    /// Where notices go; none: among what is said, and what is said here elsewhere is shown too.
+    /// Where notices go. `None`: to the same output as messages, which then also shows messages that were sent through
+    /// the API.
     notices: Option<Output>,
-    /// Lines not yet handed over.
+    /// Lines not queued yet.
     lines: String,
 }
 
 impl Printer for EventPrinter {
-    /// Waits while the output is full and moves.
+    /// Waits while the output is full and makes progress.
     async fn print(&mut self, events: Vec<Event>) {
         self.roster.rename_own(&self.shared_name.uname());
         for event in events {
@@ -37,7 +38,7 @@ impl Printer for EventPrinter {
     }
 }
 
-/// Lines are handed over in parts of about so many bytes.
+/// Lines are queued in parts of about this many bytes.
 const PART: usize = 64 * 1024;
 
 impl EventPrinter {
@@ -71,7 +72,7 @@ impl EventPrinter {
                     self.print_own(entry.author(), entry.uname(), texts);
                 }
             }
-            // Standard output has what others say; who typed at the terminal saw it.
+            // Standard output shows only messages of others. A user at the terminal has seen what was typed.
             Event::Recalled(_) | Event::Said { .. } => {}
             Event::Joined(peer) => {
                 self.roster.note(&peer);

@@ -1,4 +1,4 @@
-//! What happened, in words: one line each, with nothing in it that a terminal would obey.
+//! Renders events as single lines without terminal control characters.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,9 +11,9 @@ use crate::messages;
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// To a program: names and texts alone.
+    /// For programs: names and texts only.
     Bare,
-    /// To a user without colours.
+    /// For users, without colours.
     Plain,
     Coloured,
 }
@@ -27,7 +27,7 @@ impl Style {
         }
     }
 
-    /// Something said, as the terminal shows it: the name, and behind it what is to be known of it.
+    /// Appends a message for the terminal: the name, with details in brackets.
     pub(crate) fn push_said(self, out: &mut String, author: &Author, text: &str) {
         let Author { node_id, name, own, caveat } = author;
         let short_id = node_id.short().to_string();
@@ -47,7 +47,7 @@ impl Style {
         out.push('\n');
     }
 
-    /// A line about the conversation, not of it. Everything in it must be visible already.
+    /// Appends a notice. It must not contain control characters.
     pub(crate) fn push_notice(self, out: &mut String, notice: &str) {
         match self {
             Self::Bare | Self::Plain => out.extend(["* ", notice, "\n"]),
@@ -56,16 +56,16 @@ impl Style {
     }
 }
 
-/// Who said something, as the terminal shows it. Everything in it must be visible already.
+/// The author of a message. It must not contain control characters.
 pub(crate) struct Author {
     pub(crate) node_id: NodeId,
     pub(crate) name: String,
-    /// Whether it is the user of this node.
+    /// Whether it is this node's user.
     pub(crate) own: bool,
     pub(crate) caveat: Option<String>,
 }
 
-/// Bold, in one of the six colours that can be read on light and on dark; a peer keeps its own.
+/// One of six bold colours that are readable on light and dark backgrounds. It depends on the node id only.
 fn colour(id: NodeId) -> &'static str {
     const COLOURS: [&str; 6] =
         ["\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1;35m", "\x1b[1;36m"];
@@ -74,18 +74,18 @@ fn colour(id: NodeId) -> &'static str {
     COLOURS[(hasher.finish() % COLOURS.len() as u64) as usize]
 }
 
-/// Who is here or was heard, and how each is called so that no two are called the same.
+/// The linked peers and recent authors, with names that tell them apart.
 #[derive(Debug)]
 pub(crate) struct Roster {
-    /// The name of this node's user, as it is shown.
+    /// The displayed name of this node's user.
     own: String,
-    /// The names of the peers that are here, as they are shown.
+    /// The displayed names of the linked peers.
     peers: BTreeMap<NodeId, String>,
-    /// Who spoke under each name; none: more than one did.
+    /// The author who used each name. `None` if there was more than one.
     authors: BTreeMap<String, Option<NodeId>>,
 }
 
-/// Names of speakers that are remembered. One more, and all are forgotten.
+/// The maximum number of stored author names. When it is reached, all are forgotten.
 const AUTHORS: usize = 4_096;
 
 impl Roster {
@@ -97,7 +97,7 @@ impl Roster {
         self.own = shown(own);
     }
 
-    /// Notes a peer and gives its name until now.
+    /// Stores a peer and returns its previous name.
     pub(crate) fn note(&mut self, peer: &PeerInfo) -> Option<String> {
         self.peers.insert(peer.node_id, shown(&peer.uname))
     }
@@ -108,8 +108,8 @@ impl Roster {
         }
     }
 
-    /// The peer's name; with the start of its id where somebody else goes by that name too, or where the name alone
-    /// could be taken for something else.
+    /// The peer's name. The start of its id is added if somebody else has the same name, or if the name could be
+    /// mistaken for other output.
     pub(crate) fn label(&self, peer: &PeerInfo) -> String {
         let name = shown(&peer.uname);
         match self.short_id(peer.node_id, &name) {
@@ -118,7 +118,7 @@ impl Roster {
         }
     }
 
-    /// Notes who speaks, linked or far away, and gives the name.
+    /// Stores the author of a message, linked or not, and returns the displayed name.
     pub(crate) fn note_author(&mut self, node_id: NodeId, uname: &Name) -> String {
         let name = shown(uname);
         match self.authors.get_mut(&name) {
@@ -142,12 +142,12 @@ impl Roster {
     }
 }
 
-/// Space around a name is not seen, so it makes no difference.
+/// Surrounding space is removed, since it is invisible.
 pub(crate) fn shown(name: &Name) -> String {
     visible(name.as_str().trim())
 }
 
-/// Whether a name looks like a name with an id, like a name and what was said, or like a notice.
+/// Whether a name looks like a name with an id, like a message, or like a notice.
 fn is_misleading(name: &str) -> bool {
     name.is_empty() || name.ends_with(')') || name.contains(':') || name.starts_with('*')
 }
@@ -164,7 +164,7 @@ pub(crate) fn renamed(before: &str, label: &str) -> String {
     format!("{before} is now {label}")
 }
 
-/// How a node is doing, a line each.
+/// The state of a node, one line each.
 pub(crate) fn status(status: &Status) -> Vec<String> {
     let Status { node_id, uname, links, entries, book, .. } = status;
     let mut lines = vec![format!("{node_id}  {}", visible(uname.as_str()))];
@@ -198,7 +198,7 @@ fn role(role: LinkRole) -> &'static str {
     }
 }
 
-/// What is wrong with a link.
+/// The problem of a link, if there is one.
 pub(crate) fn state(state: LinkState) -> &'static str {
     match state {
         LinkState::Linked => "",
@@ -216,7 +216,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
     visible(&messages::notice(notice))
 }
 
-/// What is to be known of a message before it is believed: none where its author signed it and it came in order.
+/// What the user should know before believing a message. `None` if its author signed it and it arrived in order.
 pub(crate) fn caveat(message: &Message) -> Option<String> {
     let mut caveats = Vec::new();
     match message {

@@ -1,4 +1,4 @@
-//! The user's side of the conversation: says what was typed or piped, and tells the user what came of it.
+//! Sends the user's input and shows the results.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use super::output::Output;
 use super::render::Style;
 use crate::{Handle, Origin, SayError};
 
-/// What the sides of a terminal know of each other.
+/// The name of this node's user, shared by input and output.
 #[derive(Debug)]
 pub(crate) struct SharedName {
-    /// The name of this node's user.
+    /// The user's name.
     uname: Mutex<Name>,
 }
 
@@ -29,18 +29,18 @@ impl SharedName {
     }
 }
 
-/// Speaks for the user, from a thread of its own.
+/// Sends messages for the user, on its own thread.
 #[derive(Clone)]
 pub(crate) struct Speaker {
     pub(crate) handle: Handle,
     pub(crate) shared_name: Arc<SharedName>,
-    /// Where the user is told things.
+    /// Where notices go.
     pub(crate) notices: Output,
     pub(crate) style: Style,
 }
 
 impl Speaker {
-    /// Says it, waiting while the peers take what is said more slowly than it is said. False: the node is gone.
+    /// Sends texts. Waits while the peers receive more slowly. Returns false if the node has stopped.
     pub(crate) async fn say(&self, mut texts: Vec<ChatText>) -> bool {
         while !texts.is_empty() {
             let rest = texts.split_off(part(&texts));
@@ -63,7 +63,7 @@ impl Speaker {
         }
     }
 
-    /// Prints a notice, which must be visible already.
+    /// Shows a notice, which must not contain control characters.
     pub(crate) fn notify(&self, notice: &str) {
         let mut line = String::new();
         self.style.push_notice(&mut line, notice);
@@ -71,7 +71,7 @@ impl Speaker {
     }
 }
 
-/// How many of these texts are said in one call: what fits well into half an output queue, and one at least.
+/// The number of texts to send in one call: as many as fit well into half an output queue, and at least one.
 fn part(texts: &[ChatText]) -> usize {
     const BYTES: usize = 256 * 1024;
     const COMMA: usize = 1;

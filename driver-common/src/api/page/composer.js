@@ -1,6 +1,6 @@
-// The box to write in. What was written leaves it only when it was said.
+// The message box. It keeps its text until the text was sent.
 
-/** How often what the node cannot take yet is tried, and how long after each other. */
+/** How often to try to send while the node is busy, and the pause between two attempts, in milliseconds. */
 const TRIES = 10;
 const PAUSE = 1_000;
 
@@ -20,7 +20,7 @@ export class Composer {
       this.#submit();
     });
     this.#box.addEventListener("keydown", (event) => {
-      // While an input method composes, Enter belongs to it.
+      // Enter confirms the composition of an input method.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.#submit();
@@ -29,7 +29,7 @@ export class Composer {
     if (matchMedia("(pointer: fine)").matches) this.#box.focus();
   }
 
-  /** Whether there is a node to say it. */
+  /** Whether the page is connected to its node. */
   set connected(connected) {
     this.#connected = connected;
     if (connected) this.#problem.textContent = "";
@@ -45,7 +45,7 @@ export class Composer {
     this.#problem.textContent = "";
     this.#update();
     try {
-      await this.#say(text);
+      await this.#sendText(text);
       this.#box.value = "";
     } catch (error) {
       this.#problem.textContent = error.message;
@@ -56,7 +56,7 @@ export class Composer {
     this.#box.focus();
   }
 
-  async #say(text) {
+  async #sendText(text) {
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#node.say(text);
@@ -70,7 +70,7 @@ export class Composer {
 
   #update() {
     this.#send.disabled = !this.#connected || this.#sending || !this.#box.value.trim();
-    // Where the browser cannot size the box by its text itself.
+    // For browsers that cannot size the box by its text.
     this.#box.style.height = "auto";
     const { scrollHeight, offsetHeight, clientHeight } = this.#box;
     this.#box.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;

@@ -1,4 +1,4 @@
-// Ties the parts together: what happens at the node, and what the page shows of it.
+// Connects the parts: events of the node update the page.
 
 import { Composer } from "./composer.js";
 import { Log } from "./log.js";
@@ -20,9 +20,9 @@ const log = new Log();
 const composer = new Composer(node);
 
 let me = null;
-/** The number of the newest message shown. */
+/** The id of the newest message shown. */
 let newest = 0;
-/** Messages that came while nobody looked. */
+/** The number of messages received while the page was hidden. */
 let unseen = 0;
 
 node.addEventListener("connected", ({ detail }) => {
@@ -46,17 +46,17 @@ node.addEventListener("disconnected", ({ detail: { wait, full } }) => {
   show("disconnected", full ? "Too many pages" : "Disconnected");
 });
 
-/** One for each kind of event; kinds that are not here do not concern the page. */
+/** One handler for each kind of event. Other kinds are ignored. */
 const HANDLERS = {
-  MessageReceived: (said, event) => heard({ ...event, ...said, own: false }),
+  MessageReceived: (said, event) => receive({ ...event, ...said, own: false }),
   MessageSent(said, event) {
-    // What was said before a restart may have been said under another name.
+    // A message sent before a restart may have another name.
     const now = !event.entry || event.entry.at >= me.started;
     if (now && said.from !== me.uname) {
       me = { ...me, uname: said.from };
       people.rename(said.from);
     }
-    heard({ ...event, ...said, own: true });
+    receive({ ...event, ...said, own: true });
   },
   Notice: (_, { text, at }) => log.notice([sentence(text)], at),
   PeerJoined(peer, { at }) {
@@ -85,8 +85,8 @@ function sentence(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-function heard(message) {
-  // It came both ways, in the list and as an event.
+function receive(message) {
+  // It is in the loaded list, too.
   if (message.id <= newest) return;
   newest = message.id;
   showMessage(message);
@@ -94,13 +94,13 @@ function heard(message) {
 
 function showMessage({ from, content, at: came, id, node_id, own, entry }) {
   const nodeId = own ? me.node_id : node_id;
-  // What is in no entry has its place by when it came.
+  // A message without an entry is ordered by the time of its arrival.
   const at = entry?.at ?? came;
   const place = entry ? [at, bytes(entry.key), entry.epoch, entry.seq, entry.part] : [at, "", id];
   const key = entry && `${entry.id} ${entry.part}`;
   const number = entry && `${entry.key} ${entry.epoch} ${entry.seq}`;
   const shown = log.message({ nodeId, from, content, at, own, place, key, number, marks: own ? [] : marks(entry) });
-  // Of a fork only the version that comes later is known as one when it comes.
+  // When the later version of a fork arrives, the earlier version has to be marked, too.
   if (shown && entry?.forked) log.mark(number, FORKED);
   if (shown && document.hidden && !own) unseen += 1;
   showTitle();

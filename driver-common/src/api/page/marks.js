@@ -1,11 +1,11 @@
-// What is to be known of a message before it is believed.
+// Marks that the user should see before believing a message.
 
 import { shortId } from "./text.js";
 
-/** What its author signed under the number of another message. */
+/** The mark of messages of one author with the same number. */
 export const FORKED = { word: "forked", title: "Its author signed two messages with the same number." };
 
-/** The marks of a message in this entry, or in none: each a word, and a title that tells what it means. */
+/** The marks of a message with this entry, or without one. Each has a word and a title that explains it. */
 export function marks(entry) {
   const found = [];
   if (!entry) {

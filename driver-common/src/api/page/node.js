@@ -1,27 +1,27 @@
-// The node, as long as it is there: one WebSocket for what happens, requests for the rest.
+// The connection to the node: a WebSocket for events, and HTTP requests for everything else.
 
 const RETRY_MIN = 500;
 const RETRY_MAX = 5_000;
 const LOAD_TIME = 10_000;
 
 /**
- * Keeps a connection to the node. Dispatches:
- * - "connected", with what is known at that moment: `me`, `peers`, `messages`, `notices`
- * - "event", for each event after that
- * - "disconnected", with `wait`, the milliseconds until the next attempt, and `full`: it is there but has no WebSocket left
+ * Stays connected to the node. Dispatches:
+ * - "connected", with the current state: `me`, `peers`, `messages`, `notices`
+ * - "event", for each later event
+ * - "disconnected", with `wait`, the milliseconds until the next attempt, and `full`, whether the node has no WebSocket left
  */
 export class ChatNode extends EventTarget {
   #socket = null;
   #timer = 0;
   #failures = 0;
 
-  /** Connects, now. */
+  /** Connects at once. */
   connect() {
     clearTimeout(this.#timer);
     if (this.#socket) return;
     const socket = new WebSocket(`ws://${location.host}/ws`);
     this.#socket = socket;
-    // What happens before the lists are loaded waits for them.
+    // Events that arrive before the lists are loaded.
     let waiting = [];
     let opened = false;
     socket.onopen = async () => {
@@ -46,7 +46,7 @@ export class ChatNode extends EventTarget {
     socket.onclose = async () => {
       const full = !opened && (await load("/me").then(() => true, () => false));
       this.#socket = null;
-      // Many pages that lost one node do not all come back at one moment.
+      // A random factor, so that many pages do not reconnect at the same moment.
       const wait = Math.min(RETRY_MAX, RETRY_MIN * 2 ** this.#failures) * (0.5 + Math.random() / 2);
       this.#failures += 1;
       this.#timer = setTimeout(() => this.connect(), wait);
@@ -54,7 +54,7 @@ export class ChatNode extends EventTarget {
     };
   }
 
-  /** Says a text; throws an `SendError`. */
+  /** Sends a text, or throws a `SendError`. */
   async say(msg) {
     let response;
     try {
@@ -72,7 +72,7 @@ export class ChatNode extends EventTarget {
   }
 }
 
-/** Why something was not said, and whether that may pass. */
+/** Why a text was not sent, and whether the cause is temporary. */
 export class SendError extends Error {
   constructor(message, temporary) {
     super(message);

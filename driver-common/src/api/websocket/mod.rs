@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455): the opening handshake, and what runs after it.
+//! WebSockets (RFC 6455): the opening handshake, and running the connection.
 
 mod pipe;
 mod session;
@@ -28,7 +28,7 @@ use crate::broadcast::Subscription;
 pub(super) struct Upgrade {
     upgraded: OnUpgrade,
     origin: Origin,
-    /// Taken before the client is told, so that it misses nothing from then on.
+    /// Subscribed before the client gets its answer, so that it misses no event.
     events: Subscription,
     permit: WebSocketPermit,
 }
@@ -64,7 +64,7 @@ pub(super) fn upgrade(
     response
 }
 
-/// Runs the WebSocket to its end.
+/// Runs the WebSocket until it ends.
 pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
     let Upgrade { upgraded, origin, events, permit } = upgrade;
     let result = match upgraded.await {
@@ -77,7 +77,7 @@ pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
     drop(permit);
 }
 
-/// The answer to the client's key, or what is wrong with its request.
+/// The answer to the client's key, or an error.
 fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Response<Reply>>> {
     if version != Version::HTTP_11 || !has_token(headers, &UPGRADE, "websocket") {
         return Err(upgrade_required("this path is for WebSockets only"));
@@ -105,13 +105,13 @@ fn upgrade_required(text: &str) -> Box<Response<Reply>> {
     Box::new(response)
 }
 
-/// Whether the header lists this token, in any case.
+/// Whether the header lists this token, ignoring case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
-/// 16 bytes in Base64: 22 digits, of which the last holds two bits, and `==`.
+/// Whether this is 16 bytes in Base64: 22 digits, of which the last holds two bits, and `==`.
 fn is_key(key: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let Some(digits) = key.strip_suffix("==") else { return false };

@@ -1,4 +1,4 @@
-//! Drives a session: its socket, the broadcast's events, its requests to the node, and time.
+//! Connects a session with its socket, the events, the node and the timer.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use crate::api::Api;
 use crate::broadcast::{Next, Subscription, json};
 use crate::{Origin, RequestError, SayError};
 
-/// Read at once.
+/// The maximum number of bytes read at once.
 const CHUNK: usize = 16 * 1024;
-/// Rounds before other tasks get their turn.
+/// The number of rounds before other tasks get a turn.
 const BUDGET: usize = 32;
 
-/// A session and all that it works with.
+/// A session and everything that it works with.
 pub(super) struct Socket {
     io: Upgraded,
     session: Session,
@@ -33,7 +33,7 @@ pub(super) struct Socket {
     api: Arc<Api>,
 }
 
-/// A request on its way; yields what to tell the client.
+/// A request in progress. It returns the answer for the client.
 type Job = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 impl Socket {
@@ -44,14 +44,14 @@ impl Socket {
         Self { io, session, events, job: None, timer, armed, origin, api }
     }
 
-    /// Runs it to its end. An error is the connection's.
+    /// Runs it until it ends. An error is one of the connection.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         poll_fn(|cx| self.poll(cx, &mut chunk)).await?;
         poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await
     }
 
-    /// Ready when nothing is left to do.
+    /// Ready when the session has ended.
     fn poll(&mut self, cx: &mut Context<'_>, chunk: &mut [u8]) -> Poll<io::Result<()>> {
         for _ in 0..BUDGET {
             let mut moved = self.poll_job(cx);
@@ -158,9 +158,9 @@ impl Socket {
         Ok(moved)
     }
 
-    /// Ready when the session's deadline passed; false when that was the last.
+    /// Ready when the deadline of the session has passed. False if the connection is to be dropped.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        // While the node has not answered, the client is not read and so cannot be found dead.
+        // While the node has not answered, the client is not read, so its silence means nothing.
         if self.job.is_some() && self.session.is_open() {
             return Poll::Pending;
         }

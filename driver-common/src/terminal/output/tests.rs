@@ -1,18 +1,18 @@
 use super::*;
 use futures_lite::future::block_on;
 
-/// A device that takes what it is allowed to, and waits for leave otherwise.
+/// A device that takes a limited number of bytes, and blocks beyond that.
 #[derive(Clone, Default)]
 struct Device(Arc<(Mutex<Inner>, Condvar)>);
 
 #[derive(Default)]
 struct Inner {
     taken: Vec<u8>,
-    /// Bytes that it may still take.
+    /// The number of bytes that it may still take.
     leave: usize,
     error: Option<ErrorKind>,
     errors: usize,
-    /// How long it takes over a write.
+    /// How long a write takes.
     delay: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Device {
         self.0.1.notify_all();
     }
 
-    /// Waits until this much was taken.
+    /// Waits until this many bytes were taken.
     fn taken(&self, bytes: usize) -> String {
         let mut inner = self.0.0.lock().unwrap();
         while inner.taken.len() < bytes {
@@ -124,8 +124,8 @@ fn a_device_that_stands_still_loses_lines_and_tells_where() {
 #[test]
 fn lost_lines_are_told_aside_where_the_output_is_for_machines() {
     let (device, loss_report) = (Device::default(), Device::open());
-    let told = Output::new(loss_report.clone(), Bounds::default(), None).unwrap();
-    let output = Output::new(device.clone(), bounds(LINE), Some(told)).unwrap();
+    let report = Output::new(loss_report.clone(), Bounds::default(), None).unwrap();
+    let output = Output::new(device.clone(), bounds(LINE), Some(report)).unwrap();
     block_on(output.write(&lines(2)));
     device.allow(1);
     let expected = "… 1 line not shown\n";
