@@ -21,6 +21,7 @@ pub struct DataDir {
 
 /// Why a node's data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// Another node uses the folder. Two nodes with one key would be taken for one.
     #[error("{} is in use by another node: choose another folder with --data-dir", folder.display())]

@@ -9,12 +9,14 @@ use crate::Origin;
 
 /// Something that happened in the network or was sent by this node. Events come in batches, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A peer is linked: from now on it receives messages.
     Joined(Arc<PeerInfo>),
     /// A linked peer changed its name or address.
     Updated(Arc<PeerInfo>),
     /// A peer is no longer linked.
+    #[non_exhaustive]
     Left {
         /// Its last known state.
         peer: Arc<PeerInfo>,
@@ -26,6 +28,7 @@ pub enum Event {
     /// A message that this node sent in an earlier run came back from the network.
     Recalled(Message),
     /// This node sent messages, which are on their way to everybody.
+    #[non_exhaustive]
     Said {
         /// The entries that contain them, in order.
         entries: Vec<Arc<Entry>>,
@@ -35,6 +38,7 @@ pub enum Event {
     /// Something that the user should know.
     Notice(Notice),
     /// A peer violated the protocol and the node handled it. This is for logs.
+    #[non_exhaustive]
     Report {
         /// The peer's address.
         remote: SocketAddr,

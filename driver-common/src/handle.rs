@@ -33,6 +33,7 @@ impl Origin {
 
 /// Information about the node itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Me {
     /// Its id.
     pub node_id: NodeId,
@@ -48,6 +49,7 @@ pub struct Me {
 
 /// Why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SayError {
     /// A peer receives messages more slowly than they are sent.
     #[error("the peers receive messages more slowly than they are sent: try again later")]
@@ -62,6 +64,7 @@ pub enum SayError {
 
 /// Why a request was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// The user already asked for the maximum number of addresses to dial.
     #[error("too many peers to dial")]

@@ -18,6 +18,7 @@ pub const API_PORT_OFFSET: u16 = 100;
 
 /// The checked options of a node. Nothing has been opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// The address to listen on for peers. Port 0 means any free port.
     pub bind: SocketAddr,
@@ -113,6 +114,7 @@ impl Options {
 
 /// Why no node is started.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Exit {
     /// The user asked for the help or the version.
     Shown(clap::Error),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// The limits of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ApiLimits {
     /// Connections that are not WebSockets. A further connection replaces the oldest one without a complete request.
     pub connections: usize,

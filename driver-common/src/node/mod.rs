@@ -38,6 +38,7 @@ use crate::{Clock, Event, Handle};
 
 /// A running node.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Started {
     /// Its handle. The node runs until [`Handle::shutdown`], or until the last handle is dropped.
     pub handle: Handle,
@@ -52,6 +53,7 @@ pub struct Started {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A setting is invalid.
     #[error(transparent)]

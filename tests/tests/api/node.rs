@@ -31,6 +31,13 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio().block_on(future)
 }
 
+/// The default limits with these changes.
+pub(crate) fn limits(change: impl FnOnce(&mut ApiLimits)) -> ApiLimits {
+    let mut limits = ApiLimits::default();
+    change(&mut limits);
+    limits
+}
+
 /// A node that runs until it is dropped.
 pub(crate) struct Node {
     pub(crate) handle: Handle,
