@@ -1,30 +1,32 @@
-//! What a node tells its user, in words, for the terminal, the page and logs.
+//! The texts of notices, for the terminal, the page and logs.
 
 use proto_core::wire::ByeCode;
 use proto_core::{Name, Notice, Status};
 
-/// The words for a notice. Names in it are as peers gave them: the reader tames their control characters.
+/// The text of a notice. It contains names as peers sent them, so the caller has to escape control characters.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
         Notice::ClockOff { ahead_ms } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
-            format!("your clock is {} {which} those of the others", duration(ahead_ms.unsigned_abs()))
+            format!("your clock is {} {which} the other nodes' clocks", duration(ahead_ms.unsigned_abs()))
         }
-        Notice::Alone => "nobody is linked: what you say reaches no one until somebody comes".to_owned(),
+        Notice::Alone => {
+            "you are connected to nobody: no one sees your messages until a peer connects".to_owned()
+        }
         Notice::Unreachable { target, reason } => {
-            format!("{target} cannot be reached yet ({reason}): trying on")
+            format!("cannot reach {target} ({reason}); retrying")
         }
-        Notice::NotAChatNode { target } => format!("what answers at {target} is no chat node: trying on"),
-        Notice::IsSelf { target } => format!("{target} is this node itself: not dialed again"),
+        Notice::NotAChatNode { target } => format!("{target} is not a chat node; retrying"),
+        Notice::IsSelf { target } => format!("{target} is this node itself; it is not dialed again"),
         Notice::TurnedAway { target, code } => {
-            format!("{target} and this node do not link ({}): trying on", turned_away(*code))
+            format!("no link with {target} ({}); retrying", turned_away(*code))
         }
     }
 }
 
-/// What is wrong with a node in this state: that nobody hears it, its clock, what it is missing.
-pub(crate) fn concerns(status: &Status) -> Vec<String> {
+/// The problems of a node in this state: no peers, a wrong clock, missing messages.
+pub(crate) fn problems(status: &Status) -> Vec<String> {
     let alone = status.links.is_empty().then_some(Notice::Alone);
     let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
     let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
@@ -33,24 +35,24 @@ pub(crate) fn concerns(status: &Status) -> Vec<String> {
 
 fn missing(count: u64, uname: &Name) -> String {
     match count {
-        1 => format!("1 message of {uname} is missing"),
-        _ => format!("{count} messages of {uname} are missing"),
+        1 => format!("1 message from {uname} is missing"),
+        _ => format!("{count} messages from {uname} are missing"),
     }
 }
 
 fn turned_away(code: ByeCode) -> &'static str {
     match code {
-        ByeCode::Shutdown => "it is stopping",
-        ByeCode::Duplicate => "another connection between the two stays",
-        ByeCode::Full => "there is no room",
-        ByeCode::SelfLink => "both ends are one node",
-        ByeCode::Refused => "an id is claimed twice",
-        ByeCode::Violation => "a rule was broken",
-        ByeCode::Other => "the connection ended",
+        ByeCode::Shutdown => "it is shutting down",
+        ByeCode::Duplicate => "another connection to it is kept",
+        ByeCode::Full => "no room for another link",
+        ByeCode::SelfLink => "it is this node itself",
+        ByeCode::Refused => "two nodes claim one id",
+        ByeCode::Violation => "protocol violation",
+        ByeCode::Other => "the connection was closed",
     }
 }
 
-/// So many milliseconds, in the unit that people would use.
+/// A duration in the unit that people would use.
 fn duration(millis: u64) -> String {
     match millis / 1000 {
         seconds @ ..120 => format!("{seconds} s"),
@@ -94,29 +96,29 @@ mod tests {
     fn what_is_wrong_with_a_node_is_told_in_words() {
         let config = Config::new("Alice".parse().unwrap());
         let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
-        let alone = "nobody is linked: what you say reaches no one until somebody comes";
-        assert_eq!(concerns(&node.status()), [alone]);
+        let alone = "you are connected to nobody: no one sees your messages until a peer connects";
+        assert_eq!(problems(&node.status()), [alone]);
         let linked = Status { links: vec![link(&node)], ..node.status() };
-        assert_eq!(concerns(&linked), [""; 0]);
+        assert_eq!(problems(&linked), [""; 0]);
         let gap =
             |from, to| GapStatus { node_id: node.id(), uname: "Bob".parse().unwrap(), epoch: 1, from, to };
         let status = Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..linked };
         let words = [
-            "your clock is 3 min behind those of the others",
-            "1 message of Bob is missing",
-            "3 messages of Bob are missing",
+            "your clock is 3 min behind the other nodes' clocks",
+            "1 message from Bob is missing",
+            "3 messages from Bob are missing",
         ];
-        assert_eq!(concerns(&status), words);
+        assert_eq!(problems(&status), words);
     }
 
     #[test]
     fn clocks_are_compared_in_units_of_people() {
         for (ahead_ms, words) in [
-            (-2_999, "your clock is 2 s behind those of the others"),
-            (119_000, "your clock is 119 s ahead of those of the others"),
-            (300_000, "your clock is 5 min ahead of those of the others"),
-            (-7_200_000, "your clock is 2 h behind those of the others"),
-            (i64::MIN, "your clock is 106751991167 days behind those of the others"),
+            (-2_999, "your clock is 2 s behind the other nodes' clocks"),
+            (119_000, "your clock is 119 s ahead of the other nodes' clocks"),
+            (300_000, "your clock is 5 min ahead of the other nodes' clocks"),
+            (-7_200_000, "your clock is 2 h behind the other nodes' clocks"),
+            (i64::MIN, "your clock is 106751991167 days behind the other nodes' clocks"),
         ] {
             assert_eq!(notice(&Notice::ClockOff { ahead_ms }), words);
         }

@@ -1,4 +1,4 @@
-//! The JSON that clients get: events, peers and messages.
+//! The JSON for clients: events, peers and messages.
 
 use std::borrow::Borrow;
 use std::net::SocketAddr;
@@ -7,23 +7,23 @@ use std::sync::Arc;
 use proto_core::{LeaveReason, LinkState, LinkStatus, Name, NodeId, Notice, PeerInfo, PublicKey, Version};
 use serde::Serialize;
 
-use super::history::Past;
-use super::line::{Facts, Line};
-use crate::words;
+use super::history::HistoryLine;
+use super::line::{EntryInfo, Line};
+use crate::messages;
 
-/// An event: the key that clients know and, beside it, what more there is to say.
+/// An event: one key that names its kind, with further keys beside it.
 #[derive(Serialize)]
 struct Event<'a> {
     #[serde(flatten)]
-    what: What<'a>,
+    kind: Kind<'a>,
     /// When this node learned of it: Unix time in milliseconds.
     at: u64,
     #[serde(flatten)]
-    more: More<'a>,
+    extra: Extra<'a>,
 }
 
 #[derive(Serialize)]
-enum What<'a> {
+enum Kind<'a> {
     MessageReceived(Text<'a>),
     MessageSent(Text<'a>),
     PeerJoined(Peer<'a>),
@@ -38,13 +38,13 @@ struct Text<'a> {
     content: &'a str,
 }
 
-/// What stands beside an event's key.
+/// The keys beside the kind.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum More<'a> {
+enum Extra<'a> {
     None {},
     Line {
-        /// The line's number; later ones have higher ones.
+        /// The line's number. Later lines have higher numbers.
         id: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         node_id: Option<NodeId>,
@@ -60,20 +60,20 @@ enum More<'a> {
     },
 }
 
-/// Whether somebody vouches for a line.
+/// Whether the message is signed, and by which entry.
 #[derive(Serialize)]
 struct Source<'a> {
-    /// By who said it.
+    /// Whether its author signed it.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    entry: Option<Place<'a>>,
+    entry: Option<EntryPart<'a>>,
 }
 
-/// An entry, and which of its lines this is.
+/// An entry and the index of the line in it.
 #[derive(Serialize)]
-struct Place<'a> {
+struct EntryPart<'a> {
     #[serde(flatten)]
-    facts: &'a Facts,
+    entry_info: &'a EntryInfo,
     part: usize,
 }
 
@@ -95,40 +95,40 @@ struct Message<'a> {
     text: Text<'a>,
     at: u64,
     id: u64,
-    /// Null where it was said here.
+    /// Null if this node sent it.
     node_id: Option<NodeId>,
     own: bool,
     #[serde(flatten)]
     source: Source<'a>,
 }
 
-/// A line that was heard or said.
+/// A line of a message that was received or sent.
 pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
     let text = Text { from: line.from, content: line.content };
-    let what = if line.node_id.is_some() { What::MessageReceived(text) } else { What::MessageSent(text) };
-    let source = Source::new(line.facts.as_deref(), line.part);
-    to_json(&Event { what, at, more: More::Line { id, node_id: line.node_id, source } })
+    let kind = if line.node_id.is_some() { Kind::MessageReceived(text) } else { Kind::MessageSent(text) };
+    let source = Source::new(line.entry_info.as_deref(), line.part);
+    to_json(&Event { kind, at, extra: Extra::Line { id, node_id: line.node_id, source } })
 }
 
 pub(super) fn joined(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { what: What::PeerJoined(peer.into()), at, more: More::None {} })
+    to_json(&Event { kind: Kind::PeerJoined(peer.into()), at, extra: Extra::None {} })
 }
 
 pub(super) fn updated(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { what: What::PeerUpdated(peer.into()), at, more: More::None {} })
+    to_json(&Event { kind: Kind::PeerUpdated(peer.into()), at, extra: Extra::None {} })
 }
 
 pub(super) fn left(peer: &PeerInfo, reason: LeaveReason, at: u64) -> String {
-    let more = More::Left { uname: &peer.uname, reason };
-    to_json(&Event { what: What::PeerDisconnected(peer.node_id), at, more })
+    let extra = Extra::Left { uname: &peer.uname, reason };
+    to_json(&Event { kind: Kind::PeerDisconnected(peer.node_id), at, extra })
 }
 
 pub(super) fn notice(notice: &Notice, at: u64) -> String {
-    let more = More::Notice { text: words::notice(notice) };
-    to_json(&Event { what: What::Notice(notice), at, more })
+    let extra = Extra::Notice { text: messages::notice(notice) };
+    to_json(&Event { kind: Kind::Notice(notice), at, extra })
 }
 
-/// A socket's own request failed.
+/// The error of a request on a WebSocket.
 pub(crate) fn error(text: &str) -> String {
     #[derive(Serialize)]
     enum Failed<'a> {
@@ -143,14 +143,14 @@ pub(crate) fn peers(links: &[LinkStatus]) -> String {
 }
 
 /// The array of `GET /messages`.
-pub(super) fn messages(lines: &[Arc<Past>]) -> String {
-    to_json(&lines.iter().map(|line| Message::from(Borrow::<Past>::borrow(line))).collect::<Vec<_>>())
+pub(super) fn messages(lines: &[Arc<HistoryLine>]) -> String {
+    to_json(&lines.iter().map(|line| Message::from(Borrow::<HistoryLine>::borrow(line))).collect::<Vec<_>>())
 }
 
 impl<'a> Source<'a> {
-    fn new(facts: Option<&'a Facts>, part: usize) -> Self {
-        let signed = facts.is_some_and(Facts::is_signed);
-        Self { signed, entry: facts.map(|facts| Place { facts, part }) }
+    fn new(entry_info: Option<&'a EntryInfo>, part: usize) -> Self {
+        let signed = entry_info.is_some_and(EntryInfo::is_signed);
+        Self { signed, entry: entry_info.map(|entry_info| EntryPart { entry_info, part }) }
     }
 }
 
@@ -164,28 +164,28 @@ impl<'a> From<&'a PeerInfo> for Peer<'a> {
             uname,
             key: *key,
             version: number(*version),
-            // As of when it came, or came under another name.
+            // An event describes a peer that has just linked or changed its name.
             state: LinkState::Linked,
         }
     }
 }
 
 impl<'a> Peer<'a> {
-    /// With how its link does.
+    /// With the state of its link.
     pub(crate) fn of(link: &'a LinkStatus) -> Self {
         Self { state: link.state, ..(&*link.peer).into() }
     }
 }
 
-impl<'a> From<&'a Past> for Message<'a> {
-    fn from(line: &'a Past) -> Self {
+impl<'a> From<&'a HistoryLine> for Message<'a> {
+    fn from(line: &'a HistoryLine) -> Self {
         Self {
             text: Text { from: &line.from, content: &line.content },
             at: line.at,
             id: line.id,
             node_id: line.node_id,
             own: line.node_id.is_none(),
-            source: Source::new(line.facts.as_deref(), line.part),
+            source: Source::new(line.entry_info.as_deref(), line.part),
         }
     }
 }
@@ -198,7 +198,7 @@ pub(crate) fn number(version: Version) -> u8 {
     }
 }
 
-/// JSON as text.
+/// Serializes a value.
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("these types have string keys only and cannot fail")
 }
@@ -271,14 +271,14 @@ mod tests {
         assert_eq!(
             notice(&gap, 5),
             format!(
-                r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages of Bob are missing"}}"#
+                r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages from Bob are missing"}}"#
             )
         );
     }
 
     #[test]
     fn what_is_known_of_an_entry_stands_beside_the_key() {
-        let facts = |entry: &Entry, more: &str, marks: [bool; 3]| {
+        let entry_info = |entry: &Entry, more: &str, marks: [bool; 3]| {
             format!(
                 r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"part":0}}"#,
                 entry.id(),
@@ -291,7 +291,7 @@ mod tests {
         };
         let signed = entry(None);
         let said = Happened::Said { entries: vec![signed.clone()], origin: Origin::TERMINAL };
-        let beside = facts(&signed, r#""signed":true"#, [false; 3]);
+        let beside = entry_info(&signed, r#""signed":true"#, [false; 3]);
         let sent = format!(
             r#"{{"MessageSent":{{"from":"Bob","content":"hi"}},"at":5,"id":6,"signed":true,{beside}}}"#
         );
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(line_of(&Happened::Recalled(recalled)), sent);
 
         let marks = Marks { late: true, forked: false, backdated: true };
-        let beside = facts(&signed, r#""signed":true"#, [true, false, true]);
+        let beside = entry_info(&signed, r#""signed":true"#, [true, false, true]);
         let author = signed.author();
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: signed, marks })),
@@ -312,7 +312,7 @@ mod tests {
         let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: "Old".parse().unwrap() };
         let brought = entry(Some(&via));
         let more = format!(r#""signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
-        let beside = facts(&brought, &more, [false; 3]);
+        let beside = entry_info(&brought, &more, [false; 3]);
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: brought, marks: Marks::default() })),
             format!(

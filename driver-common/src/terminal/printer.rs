@@ -5,30 +5,31 @@ use std::sync::Arc;
 use proto_core::{ChatText, Message, Name, NodeId};
 
 use super::output::Output;
-use super::render::{self, Roster, Speaker, Style};
+use super::render::{self, Author, Roster, Style};
+use super::speaker::SharedName;
 use super::visible::push_visible;
-use super::voice::Common;
-use crate::hub::Printer;
+use crate::broadcast::Printer;
 use crate::{Event, Origin};
 
-/// Prints a node's events, as fast as the output goes.
-pub struct Sink {
-    common: Arc<Common>,
+/// Prints events as fast as the output takes them.
+pub struct EventPrinter {
+    shared_name: Arc<SharedName>,
     roster: Roster,
     style: Style,
-    said: Output,
-    /// Where notices go; none: among what is said, and what is said here elsewhere is shown too.
-    aside: Option<Output>,
-    /// Lines not yet handed over.
+    messages: Output,
+    /// Where notices go. `None`: to the same output as messages, which then also shows messages that were sent through
+    /// the API.
+    notices: Option<Output>,
+    /// Lines not queued yet.
     lines: String,
 }
 
-impl Printer for Sink {
-    /// Waits while the output is full and moves.
+impl Printer for EventPrinter {
+    /// Waits while the output is full and makes progress.
     async fn print(&mut self, events: Vec<Event>) {
-        self.roster.rename_own(&self.common.uname());
+        self.roster.rename_own(&self.shared_name.uname());
         for event in events {
-            self.take(event);
+            self.print_event(event);
             if self.lines.len() >= PART {
                 self.hand_over().await;
             }
@@ -37,36 +38,41 @@ impl Printer for Sink {
     }
 }
 
-/// Lines are handed over in parts of about so many bytes.
+/// Lines are queued in parts of about this many bytes.
 const PART: usize = 64 * 1024;
 
-impl Sink {
-    pub(crate) fn new(common: Arc<Common>, said: Output, aside: Option<Output>, style: Style) -> Self {
-        let roster = Roster::new(&common.uname());
-        Self { common, roster, style, said, aside, lines: String::new() }
+impl EventPrinter {
+    pub(crate) fn new(
+        shared_name: Arc<SharedName>,
+        messages: Output,
+        notices: Option<Output>,
+        style: Style,
+    ) -> Self {
+        let roster = Roster::new(&shared_name.uname());
+        Self { shared_name, roster, style, messages, notices, lines: String::new() }
     }
 
     async fn hand_over(&mut self) {
         if !self.lines.is_empty() {
-            self.said.write(&self.lines).await;
+            self.messages.write(&self.lines).await;
             self.lines.clear();
         }
     }
 
-    fn take(&mut self, event: Event) {
+    fn print_event(&mut self, event: Event) {
         match event {
-            Event::Message(message) if self.style == Style::Bare => self.take_piped(&message),
-            Event::Message(message) => self.take_message(&message),
-            Event::Recalled(message) if self.aside.is_none() => {
-                self.take_own(message.node_id(), message.uname(), message.texts());
+            Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
+            Event::Message(message) => self.print_message(&message),
+            Event::Recalled(message) if self.notices.is_none() => {
+                self.print_own(message.node_id(), message.uname(), message.texts());
             }
-            Event::Said { entries, origin } if self.aside.is_none() && origin != Origin::TERMINAL => {
+            Event::Said { entries, origin } if self.notices.is_none() && origin != Origin::TERMINAL => {
                 for entry in entries {
                     let texts = entry.texts().iter().map(ChatText::as_str);
-                    self.take_own(entry.author(), entry.uname(), texts);
+                    self.print_own(entry.author(), entry.uname(), texts);
                 }
             }
-            // Standard output has what others say; who typed at the terminal saw it.
+            // Standard output shows only messages of others. A user at the terminal has seen what was typed.
             Event::Recalled(_) | Event::Said { .. } => {}
             Event::Joined(peer) => {
                 self.roster.note(&peer);
@@ -92,7 +98,7 @@ impl Sink {
         }
     }
 
-    fn take_piped(&mut self, message: &Message) {
+    fn print_piped(&mut self, message: &Message) {
         for text in message.texts() {
             push_visible(&mut self.lines, message.uname().as_str());
             self.lines.push_str(": ");
@@ -101,25 +107,25 @@ impl Sink {
         }
     }
 
-    fn take_message(&mut self, message: &Message) {
+    fn print_message(&mut self, message: &Message) {
         let node_id = message.node_id();
-        let name = self.roster.hear(node_id, message.uname());
-        let speaker = Speaker { node_id, name, own: false, caveat: render::caveat(message) };
-        message.texts().for_each(|text| self.style.push_said(&mut self.lines, &speaker, text));
+        let name = self.roster.note_author(node_id, message.uname());
+        let author = Author { node_id, name, own: false, caveat: render::caveat(message) };
+        message.texts().for_each(|text| self.style.push_said(&mut self.lines, &author, text));
     }
 
-    fn take_own<'a>(&mut self, node_id: NodeId, uname: &Name, texts: impl Iterator<Item = &'a str>) {
-        let speaker = Speaker { node_id, name: render::shown(uname), own: true, caveat: None };
-        texts.for_each(|text| self.style.push_said(&mut self.lines, &speaker, text));
+    fn print_own<'a>(&mut self, node_id: NodeId, uname: &Name, texts: impl Iterator<Item = &'a str>) {
+        let author = Author { node_id, name: render::shown(uname), own: true, caveat: None };
+        texts.for_each(|text| self.style.push_said(&mut self.lines, &author, text));
     }
 
     fn notice(&mut self, text: &str) {
-        match &self.aside {
+        match &self.notices {
             None => self.style.push_notice(&mut self.lines, text),
-            Some(aside) => {
+            Some(notices) => {
                 let mut line = String::new();
                 self.style.push_notice(&mut line, text);
-                aside.offer(&line);
+                notices.offer(&line);
             }
         }
     }
@@ -214,16 +220,16 @@ mod tests {
     #[test]
     fn standard_output_has_what_others_say_and_nothing_else() {
         let ((out, said), (err, aside)) = (output(), output());
-        let common = Common::new(Name::cut("Me").unwrap());
-        let mut sink = Sink::new(common, out, Some(err), Style::Bare);
-        block_on(sink.print(events()));
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, out, Some(err), Style::Bare);
+        block_on(printer.print(events()));
         assert_eq!(
             said(),
             "Alice: hi␍\nAlice: me too\nRob: new name\nZoe: from afar\nZoe: more\nAlice: alone\n"
         );
         assert_eq!(
             aside(),
-            "* Alice is here\n* B␛ob is here\n* Alice (03030303) is here\n* B␛ob is now Rob\n\
+            "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
              * Alice (01010101) left (the connection ended)\n"
         );
     }
@@ -231,15 +237,15 @@ mod tests {
     #[test]
     fn a_terminal_has_everything_in_its_order() {
         let (screen, shown) = output();
-        let common = Common::new(Name::cut("Me").unwrap());
-        let mut sink = Sink::new(common, screen, None, Style::Plain);
-        block_on(sink.print(events()));
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        block_on(printer.print(events()));
         let id = Identity::from_secret(&[1; 32]).node_id().short();
         assert_eq!(
             shown(),
             format!(
-                "* Alice is here\n* B␛ob is here\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
-                 * Alice (03030303) is here\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
+                "* Alice joined\n* B␛ob joined\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (03030303) joined\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
                  Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
                  Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
                  Alice (03030303, unsigned): alone\n"
@@ -250,11 +256,11 @@ mod tests {
     #[test]
     fn a_batch_of_any_size_comes_whole() {
         let (out, said) = output();
-        let common = Common::new(Name::cut("Me").unwrap());
-        let mut sink = Sink::new(common, out.clone(), Some(out), Style::Bare);
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, out.clone(), Some(out), Style::Bare);
         let alice = peer(1, "Alice");
         let texts: Vec<_> = (0..50_000).map(|number| format!("text {number:050}")).collect();
-        block_on(sink.print(texts.iter().map(|text| message(&alice, text)).collect()));
+        block_on(printer.print(texts.iter().map(|text| message(&alice, text)).collect()));
         let expected: String = texts.iter().map(|text| format!("Alice: {text}\n")).collect();
         assert!(said() == expected);
     }

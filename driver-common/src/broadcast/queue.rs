@@ -1,4 +1,4 @@
-//! A channel from the hub to one listener, bounded in bytes.
+//! The queue of one subscriber, bounded in bytes.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use tungstenite::Utf8Bytes;
 
-/// Texts that wait for one listener. What does not fit ends it.
+/// Texts for one subscriber. The queue ends when a text does not fit.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct SubscriberQueue {
     limit: usize,
     inner: Mutex<Inner>,
 }
@@ -20,23 +20,23 @@ struct Inner {
     texts: VecDeque<Utf8Bytes>,
     bytes: usize,
     end: Option<End>,
-    /// The listener cannot take more for now, though it had its turn.
+    /// The subscriber cannot take more for now, although it had the chance.
     blocked: bool,
-    listener: Option<Waker>,
-    hub: Option<Waker>,
+    subscriber: Option<Waker>,
+    sender: Option<Waker>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// What waits is still to be delivered, then that is all.
+    /// The queued texts are still delivered.
     Finished,
-    /// It was too much; what waited is dropped.
+    /// The limit was exceeded. The queued texts are dropped.
     Overflowed,
-    /// Nobody listens any more.
+    /// The subscriber is gone.
     Abandoned,
 }
 
-/// What [`Outbox::poll_next`] yields.
+/// The result of [`SubscriberQueue::poll_next`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Text(Utf8Bytes),
@@ -44,13 +44,13 @@ pub(crate) enum Next {
     Overflowed,
 }
 
-impl Outbox {
-    /// At most `limit` bytes wait, bookkeeping included.
+impl SubscriberQueue {
+    /// At most `limit` bytes are queued, including bookkeeping.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, inner: Mutex::default() }
     }
 
-    /// Appends; past the limit everything is dropped and the outbox overflows.
+    /// Appends a text. If the limit is exceeded, the queue drops everything and ends.
     pub(super) fn push(&self, text: Utf8Bytes) {
         let mut inner = self.inner();
         if inner.end.is_some() {
@@ -62,24 +62,24 @@ impl Outbox {
         } else {
             inner.texts.push_back(text);
         }
-        wake(&mut inner.listener);
+        wake(&mut inner.subscriber);
     }
 
-    /// Nothing more comes.
+    /// Ends the queue after the queued texts.
     pub(super) fn finish(&self) {
         let mut inner = self.inner();
         inner.end.get_or_insert(End::Finished);
-        wake(&mut inner.listener);
+        wake(&mut inner.subscriber);
     }
 
-    /// Waits while it is half full and the listener has not had its turn.
-    pub(super) async fn turn_taken(&self) {
+    /// Waits while the queue is half full and the subscriber had no chance to take more.
+    pub(super) async fn wait_for_turn(&self) {
         poll_fn(|cx| {
             let mut inner = self.inner();
             if inner.end.is_some() || inner.blocked || inner.bytes <= self.limit / 2 {
                 return Poll::Ready(());
             }
-            inner.hub = Some(cx.waker().clone());
+            inner.sender = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -89,7 +89,7 @@ impl Outbox {
         self.inner().end == Some(End::Abandoned)
     }
 
-    /// The next text, if the listener has room for it; that it is over, at once.
+    /// The next text if the subscriber has room for it. The end is reported without waiting for room.
     pub(crate) fn poll_next(&self, cx: &mut Context<'_>, room: bool) -> Poll<Next> {
         let mut inner = self.inner();
         match inner.end {
@@ -101,14 +101,14 @@ impl Outbox {
         if let Some(text) = room.then(|| inner.texts.pop_front()).flatten() {
             inner.bytes -= cost(&text);
             if inner.bytes <= self.limit / 2 {
-                wake(&mut inner.hub);
+                wake(&mut inner.sender);
             }
             return Poll::Ready(Next::Text(text));
         }
         if inner.blocked {
-            wake(&mut inner.hub);
+            wake(&mut inner.sender);
         }
-        inner.listener = Some(cx.waker().clone());
+        inner.subscriber = Some(cx.waker().clone());
         Poll::Pending
     }
 
@@ -122,12 +122,12 @@ impl Outbox {
 }
 
 impl Inner {
-    /// Ends it and drops what waits.
+    /// Ends the queue and drops the queued texts.
     fn end(&mut self, end: End) {
         self.end = Some(end);
         self.texts = VecDeque::new();
         self.bytes = 0;
-        wake(&mut self.hub);
+        wake(&mut self.sender);
     }
 }
 
@@ -151,55 +151,55 @@ mod tests {
         "x".repeat(bytes - size_of::<Utf8Bytes>()).into()
     }
 
-    fn next(outbox: &Outbox, room: bool) -> Poll<Next> {
-        outbox.poll_next(&mut Context::from_waker(Waker::noop()), room)
+    fn next(queue: &SubscriberQueue, room: bool) -> Poll<Next> {
+        queue.poll_next(&mut Context::from_waker(Waker::noop()), room)
     }
 
-    fn turn_taken(outbox: &Outbox) -> bool {
-        pin!(outbox.turn_taken()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    fn wait_for_turn(queue: &SubscriberQueue) -> bool {
+        pin!(queue.wait_for_turn()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]
     fn overflows_past_its_limit_and_not_before() {
         for (last, overflows) in [(499, false), (500, false), (501, true)] {
-            let outbox = Outbox::new(1000);
-            outbox.push(text(500));
-            outbox.push(text(last));
-            assert_eq!(next(&outbox, false) == Poll::Ready(Next::Overflowed), overflows, "{last}");
-            assert_eq!(next(&outbox, true) == Poll::Ready(Next::Text(text(500))), !overflows, "{last}");
+            let queue = SubscriberQueue::new(1000);
+            queue.push(text(500));
+            queue.push(text(last));
+            assert_eq!(next(&queue, false) == Poll::Ready(Next::Overflowed), overflows, "{last}");
+            assert_eq!(next(&queue, true) == Poll::Ready(Next::Text(text(500))), !overflows, "{last}");
         }
     }
 
     #[test]
     fn what_is_delivered_makes_room() {
-        let outbox = Outbox::new(1000);
+        let queue = SubscriberQueue::new(1000);
         for _ in 0..10 {
-            outbox.push(text(600));
-            assert_eq!(next(&outbox, true), Poll::Ready(Next::Text(text(600))));
-            assert_eq!(next(&outbox, true), Poll::Pending);
+            queue.push(text(600));
+            assert_eq!(next(&queue, true), Poll::Ready(Next::Text(text(600))));
+            assert_eq!(next(&queue, true), Poll::Pending);
         }
     }
 
     #[test]
     fn what_waits_is_delivered_before_the_end() {
-        let outbox = Outbox::new(1000);
-        outbox.push(text(100));
-        outbox.finish();
-        outbox.push(text(200));
-        assert_eq!(next(&outbox, true), Poll::Ready(Next::Text(text(100))));
-        assert_eq!(next(&outbox, true), Poll::Ready(Next::Finished));
+        let queue = SubscriberQueue::new(1000);
+        queue.push(text(100));
+        queue.finish();
+        queue.push(text(200));
+        assert_eq!(next(&queue, true), Poll::Ready(Next::Text(text(100))));
+        assert_eq!(next(&queue, true), Poll::Ready(Next::Finished));
     }
 
     #[test]
     fn the_hub_waits_for_a_listener_that_can_take_more_and_for_no_other() {
-        let outbox = Outbox::new(1000);
-        outbox.push(text(500));
-        assert!(turn_taken(&outbox));
-        outbox.push(text(100));
-        assert!(!turn_taken(&outbox));
-        assert_eq!(next(&outbox, false), Poll::Pending);
-        assert!(turn_taken(&outbox), "it is blocked");
-        assert_eq!(next(&outbox, true), Poll::Ready(Next::Text(text(500))));
-        assert!(turn_taken(&outbox), "it has room");
+        let queue = SubscriberQueue::new(1000);
+        queue.push(text(500));
+        assert!(wait_for_turn(&queue));
+        queue.push(text(100));
+        assert!(!wait_for_turn(&queue));
+        assert_eq!(next(&queue, false), Poll::Pending);
+        assert!(wait_for_turn(&queue), "it is blocked");
+        assert_eq!(next(&queue, true), Poll::Ready(Next::Text(text(500))));
+        assert!(wait_for_turn(&queue), "it has room");
     }
 }

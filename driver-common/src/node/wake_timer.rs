@@ -1,4 +1,4 @@
-//! The timer that wakes the node's task. It may ring early; whether a deadline has come, the task's clock decides.
+//! The timer that wakes the node's task. It may fire early: the task compares its clock with the deadline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,15 +8,15 @@ use std::time::Instant;
 use crate::runtime::Runtime;
 
 #[derive(Default)]
-pub(super) struct Alarm {
+pub(super) struct WakeTimer {
     set: Option<(Instant, Sleep)>,
 }
 
 type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl Alarm {
-    /// Ready at `at` or before. Most deadlines are put off again and again: one that is set stays set, unless a sooner
-    /// one is asked for.
+impl WakeTimer {
+    /// Ready at `at` or before. Most deadlines are postponed again and again, so a set timer is replaced only by an
+    /// earlier one.
     pub(super) fn poll<R: Runtime>(&mut self, runtime: &R, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let set = match &mut self.set {
             Some((when, sleep)) if *when <= at => sleep,

@@ -1,4 +1,4 @@
-//! One line that was said, and what is known of it.
+//! A line of a message, with information about its entry.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::{Event, Origin};
 pub(super) struct Line<'a> {
     pub(super) from: &'a Name,
     pub(super) content: &'a str,
-    /// None: it was said at this node.
+    /// `None` if this node sent it.
     pub(super) node_id: Option<NodeId>,
-    /// Who said it at this node just now.
+    /// Who sent it at this node just now.
     pub(super) origin: Option<Origin>,
-    /// None: it was in no entry.
-    pub(super) facts: Option<Arc<Facts>>,
-    /// Which line of its entry it is, from 0.
+    /// `None` if it was not in an entry.
+    pub(super) entry_info: Option<Arc<EntryInfo>>,
+    /// The index of the line in its entry.
     pub(super) part: usize,
 }
 
-/// What is known of the entry that a line was in.
+/// Information about an entry.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Facts {
+pub(crate) struct EntryInfo {
     id: EntryId,
     author: NodeId,
     /// Its author's name.
@@ -32,7 +32,8 @@ pub(crate) struct Facts {
     epoch: u64,
     seq: u64,
     at: u64,
-    /// Whether who said it has signed it: what a node without a key says is signed by who brings it.
+    /// Whether the author of the text signed it. Text from a peer without a key is signed by the node that passes it
+    /// on.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<Via>,
@@ -40,19 +41,20 @@ pub(crate) struct Facts {
     marks: Marks,
 }
 
-/// A line's place in the conversation: by time, key, epoch and number; the time of one in no entry is when it came.
+/// A line's place in the conversation: time, key, epoch and sequence number. For a line without an entry, the time when
+/// it was received.
 pub(super) type Order = (u64, Option<(PublicKey, u64, u64)>);
 
 impl Line<'_> {
-    /// Its place, where it came at that time.
-    pub(super) fn order(&self, came: u64) -> Order {
-        self.facts
-            .as_ref()
-            .map_or((came, None), |facts| (facts.at, Some((facts.key, facts.epoch, facts.seq))))
+    /// The place of a line that was received at this time.
+    pub(super) fn order(&self, received_at: u64) -> Order {
+        self.entry_info.as_ref().map_or((received_at, None), |entry_info| {
+            (entry_info.at, Some((entry_info.key, entry_info.epoch, entry_info.seq)))
+        })
     }
 }
 
-impl Facts {
+impl EntryInfo {
     fn new(entry: &Entry, marks: Marks) -> Arc<Self> {
         Arc::new(Self {
             id: entry.id(),
@@ -75,9 +77,9 @@ impl Facts {
         }
     }
 
-    /// What is known of this entry once the other is here: its author signed both under one number.
+    /// The updated information if the other entry is a fork of this one: both have the same author and number.
     pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
-        let number = |facts: &Self| (facts.key, facts.epoch, facts.seq);
+        let number = |entry_info: &Self| (entry_info.key, entry_info.epoch, entry_info.seq);
         let fork = other.marks.forked && !self.marks.forked;
         (fork && number(self) == number(other) && self.id != other.id)
             .then(|| Self { marks: Marks { forked: true, ..self.marks }, ..self.clone() })
@@ -93,7 +95,7 @@ impl Facts {
     }
 }
 
-/// How many lines an event has.
+/// The number of lines of an event.
 pub(super) fn count(event: &Event) -> usize {
     match event {
         Event::Message(message) | Event::Recalled(message) => message.texts().count(),
@@ -110,13 +112,13 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
         _ => None,
     };
     let heard = message.into_iter().flat_map(|(message, node_id)| {
-        let (from, facts) = (message.uname(), Facts::of(message));
+        let (from, entry_info) = (message.uname(), EntryInfo::of(message));
         message.texts().enumerate().map(move |(part, content)| Line {
             from,
             content,
             node_id,
             origin: None,
-            facts: facts.clone(),
+            entry_info: entry_info.clone(),
             part,
         })
     });
@@ -126,13 +128,13 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
     };
     let said = said.into_iter().flat_map(|(entries, origin)| {
         entries.iter().flat_map(move |entry| {
-            let facts = Facts::new(entry, Marks::default());
+            let entry_info = EntryInfo::new(entry, Marks::default());
             entry.texts().iter().enumerate().map(move |(part, text)| Line {
                 from: entry.uname(),
                 content: text.as_str(),
                 node_id: None,
                 origin: Some(origin),
-                facts: Some(facts.clone()),
+                entry_info: Some(entry_info.clone()),
                 part,
             })
         })

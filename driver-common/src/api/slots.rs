@@ -1,4 +1,4 @@
-//! Which connections are held, and which makes room for the next.
+//! Limits the number of connections, and decides which one is closed to make room.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use hyper::rt::Timer;
 
 use super::timer::SharedTimer;
 
-/// The connections held, as the accepting task sees them.
-pub(super) struct Seats {
+/// The open connections, as the accepting task sees them.
+pub(super) struct ConnectionSlots {
     limit: usize,
     answer_time: Duration,
     timer: SharedTimer,
-    taken: Vec<(Arc<Place>, Sender<Infallible>)>,
-    /// Wakes the accepting task when a place changes.
+    held: Vec<(Arc<SlotState>, Sender<Infallible>)>,
+    /// Wakes the accepting task when a slot changes.
     changes: (Sender<()>, Receiver<()>),
 }
 
-/// One connection's place. It is free again when this is dropped.
-pub(super) struct Seat {
-    place: Arc<Place>,
+/// A connection's slot. Dropping it releases it.
+pub(super) struct ConnectionSlot {
+    state: Arc<SlotState>,
     evicted: Receiver<Infallible>,
 }
 
-/// What both sides know of a place.
-struct Place {
+/// The state shared by the connection and the accepting task.
+struct SlotState {
     epoch: Instant,
     timer: SharedTimer,
     phase: AtomicU8,
@@ -39,34 +39,34 @@ struct Place {
 
 /// There is no complete request.
 const WAITING: u8 = 0;
-/// There is, and its answer is not with hyper yet.
+/// There is a complete request, and hyper does not have the answer yet.
 const ANSWERING: u8 = 1;
-/// The connection is gone, or has become a WebSocket.
-const LEFT: u8 = 2;
+/// The connection has ended, or has become a WebSocket.
+const CLOSED: u8 = 2;
 
-impl Seats {
+impl ConnectionSlots {
     pub(super) fn new(limit: usize, answer_time: Duration, timer: SharedTimer) -> Self {
-        Self { limit, answer_time, timer, taken: Vec::new(), changes: async_channel::bounded(1) }
+        Self { limit, answer_time, timer, held: Vec::new(), changes: async_channel::bounded(1) }
     }
 
-    /// A seat for a connection. Where all are taken, the connection that has been without a complete request for
-    /// longest loses its own; where all have one, this waits.
-    pub(super) async fn take(&mut self) -> Seat {
+    /// Acquires a slot. If none is free, closes the connection that has waited longest without a complete request. If
+    /// all have one, waits.
+    pub(super) async fn acquire(&mut self) -> ConnectionSlot {
         loop {
-            self.taken.retain(|(place, _)| place.phase() != LEFT);
-            if self.taken.len() < self.limit {
-                return self.seat();
+            self.held.retain(|(state, _)| state.phase() != CLOSED);
+            if self.held.len() < self.limit {
+                return self.slot();
             }
             let oldest = |phase| {
-                let places = self.taken.iter().enumerate().filter(|(_, (place, _))| place.phase() == phase);
-                places.min_by_key(|(_, (place, _))| place.since()).map(|(index, _)| index)
+                let slots = self.held.iter().enumerate().filter(|(_, (state, _))| state.phase() == phase);
+                slots.min_by_key(|(_, (state, _))| state.since()).map(|(index, _)| index)
             };
             if let Some(index) = oldest(WAITING) {
                 self.evict(index);
                 continue;
             }
             let deadline =
-                oldest(ANSWERING).map(|index| (index, self.taken[index].0.since() + self.answer_time));
+                oldest(ANSWERING).map(|index| (index, self.held[index].0.since() + self.answer_time));
             match deadline {
                 Some((index, deadline)) if deadline <= self.timer.now() => self.evict(index),
                 Some((_, deadline)) => self.changed(deadline).await,
@@ -75,74 +75,74 @@ impl Seats {
         }
     }
 
-    fn seat(&mut self) -> Seat {
+    fn slot(&mut self) -> ConnectionSlot {
         let (evict, evicted) = async_channel::bounded(1);
-        let place = Arc::new(Place {
+        let state = Arc::new(SlotState {
             epoch: self.timer.now(),
             timer: self.timer.clone(),
             phase: AtomicU8::new(WAITING),
             since: AtomicU64::new(0),
             changes: self.changes.0.clone(),
         });
-        self.taken.push((place.clone(), evict));
-        Seat { place, evicted }
+        self.held.push((state.clone(), evict));
+        ConnectionSlot { state, evicted }
     }
 
-    /// Its connection is told by the end of the channel.
+    /// The connection sees that its channel is closed.
     fn evict(&mut self, index: usize) {
-        let (place, _) = self.taken.remove(index);
-        tracing::debug!(phase = place.phase(), "an HTTP connection made room");
+        let (state, _) = self.held.remove(index);
+        tracing::debug!(phase = state.phase(), "an HTTP connection made room");
     }
 
     async fn changed(&self, deadline: Instant) {
         let changed = async {
-            // Both ends are ours, so it cannot fail.
+            // It cannot fail: both ends of the channel are here.
             let _ = self.changes.1.recv().await;
         };
         or(changed, self.timer.sleep_until(deadline)).await;
     }
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// Waits until the connection has to make room.
     pub(super) async fn evicted(&self) {
-        // Nothing is ever sent.
+        // The channel carries no messages.
         let _ = self.evicted.recv().await;
     }
 
     /// For the connection's service.
-    pub(super) fn marker(&self) -> Marker {
-        Marker(self.place.clone())
+    pub(super) fn marker(&self) -> RequestMarker {
+        RequestMarker(self.state.clone())
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.place.set(LEFT);
+        self.state.set(CLOSED);
     }
 }
 
 /// Marks when a connection has a complete request.
 #[derive(Clone)]
-pub(super) struct Marker(Arc<Place>);
+pub(super) struct RequestMarker(Arc<SlotState>);
 
-/// From a complete request to the end of its answer.
-pub(super) struct Answering(Arc<Place>);
+/// Exists from a complete request to the end of its answer.
+pub(super) struct PendingAnswer(Arc<SlotState>);
 
-impl Marker {
-    pub(super) fn complete(&self) -> Answering {
+impl RequestMarker {
+    pub(super) fn complete(&self) -> PendingAnswer {
         self.0.set(ANSWERING);
-        Answering(self.0.clone())
+        PendingAnswer(self.0.clone())
     }
 }
 
-impl Drop for Answering {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         self.0.set(WAITING);
     }
 }
 
-impl Place {
+impl SlotState {
     fn phase(&self) -> u8 {
         self.phase.load(Ordering::Acquire)
     }
@@ -154,38 +154,38 @@ impl Place {
     fn set(&self, phase: u8) {
         let since = self.timer.now().saturating_duration_since(self.epoch).as_micros();
         self.since.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Release);
-        // Once it has left, it does not come back.
+        // A closed slot stays closed.
         let _ = self
             .phase
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| (was != LEFT).then_some(phase));
-        // A full channel wakes as well.
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| (was != CLOSED).then_some(phase));
+        // If the channel is full, the task will wake anyway.
         let _ = self.changes.try_send(());
     }
 }
 
-/// So many WebSockets and no more.
+/// Limits the number of WebSockets.
 #[derive(Clone)]
-pub(super) struct Tickets {
+pub(super) struct WebSocketPermits {
     limit: usize,
     out: Arc<AtomicUsize>,
 }
 
-/// One WebSocket's; dropping it gives it back.
-pub(super) struct Ticket(Arc<AtomicUsize>);
+/// The permit of one WebSocket. Dropping it releases it.
+pub(super) struct WebSocketPermit(Arc<AtomicUsize>);
 
-impl Tickets {
+impl WebSocketPermits {
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, out: Arc::default() }
     }
 
-    pub(super) fn take(&self) -> Option<Ticket> {
+    pub(super) fn acquire(&self) -> Option<WebSocketPermit> {
         let more = |out| (out < self.limit).then_some(out + 1);
         self.out.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
-        Some(Ticket(self.out.clone()))
+        Some(WebSocketPermit(self.out.clone()))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for WebSocketPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

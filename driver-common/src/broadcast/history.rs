@@ -1,53 +1,53 @@
-//! What was said lately, for a page that is opened or loaded anew.
+//! The recent messages, for a page that is opened or reloaded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use proto_core::{Name, NodeId};
 
-use super::line::{self, Facts, Line, Order};
+use super::line::{self, EntryInfo, Line, Order};
 use crate::Event;
 
-/// The most lines kept.
+/// The maximum number of stored lines.
 const LINES: usize = 200;
-/// The most bytes of text kept.
+/// The maximum number of stored bytes of text.
 const BYTES: usize = 256 * 1024;
 
-/// One line that was said.
+/// A line of a message.
 #[derive(Clone, Debug)]
-pub(super) struct Past {
+pub(super) struct HistoryLine {
     pub(super) id: u64,
-    /// When this node learned of it: Unix time in milliseconds.
+    /// When this node received or sent it: Unix time in milliseconds.
     pub(super) at: u64,
-    /// None: it was said here.
+    /// `None` if this node sent it.
     pub(super) node_id: Option<NodeId>,
     pub(super) from: Name,
     pub(super) content: Box<str>,
-    pub(super) facts: Option<Arc<Facts>>,
-    /// Which line of its entry it is.
+    pub(super) entry_info: Option<Arc<EntryInfo>>,
+    /// The index of the line in its entry.
     pub(super) part: usize,
     order: Order,
 }
 
 #[derive(Debug)]
 pub(super) struct History {
-    lines: VecDeque<Arc<Past>>,
+    lines: VecDeque<Arc<HistoryLine>>,
     bytes: usize,
     next_id: u64,
 }
 
 impl History {
-    /// Lines are numbered from `first_id`. With a clock's time here, numbers grow over restarts too.
+    /// Lines are numbered from `first_id`. If that is the current time, numbers also increase across restarts.
     pub(super) fn new(first_id: u64) -> Self {
         Self { lines: VecDeque::new(), bytes: 0, next_id: first_id }
     }
 
-    /// Numbers the batch's lines, keeps the latest, and tells the first one's number.
+    /// Numbers the batch's lines, stores the latest ones and returns the first number.
     pub(super) fn record(&mut self, batch: &[Event], at: u64) -> u64 {
         let first_id = self.next_id;
         let count: usize = batch.iter().map(line::count).sum();
         self.next_id += count as u64;
-        // Of a large batch only the end is copied.
+        // Only the end of a large batch is copied.
         let mut skip = count.saturating_sub(LINES);
         let mut id = first_id;
         for event in batch {
@@ -64,17 +64,19 @@ impl History {
         first_id
     }
 
-    /// Of a fork only the version that came later is known as one when it comes.
-    fn mark_forks(&mut self, later: &Facts) {
+    /// When the later version of a fork arrives, the earlier version has to be marked, too.
+    fn mark_forks(&mut self, later: &EntryInfo) {
         for line in &mut self.lines {
-            if let Some(facts) = line.facts.as_ref().and_then(|facts| facts.forked_by(later)) {
-                Arc::make_mut(line).facts = Some(Arc::new(facts));
+            if let Some(entry_info) =
+                line.entry_info.as_ref().and_then(|entry_info| entry_info.forked_by(later))
+            {
+                Arc::make_mut(line).entry_info = Some(Arc::new(entry_info));
             }
         }
     }
 
-    /// In the order of the conversation.
-    pub(super) fn recent(&self) -> Vec<Arc<Past>> {
+    /// The lines in the order of the conversation.
+    pub(super) fn recent(&self) -> Vec<Arc<HistoryLine>> {
         let mut recent: Vec<_> = self.lines.iter().cloned().collect();
         recent.sort_by_key(|line| (line.order, line.part, line.id));
         recent
@@ -82,17 +84,17 @@ impl History {
 
     fn push(&mut self, id: u64, at: u64, line: Line<'_>) {
         self.bytes += line.content.len();
-        if let Some(facts) = &line.facts {
-            self.mark_forks(facts);
+        if let Some(entry_info) = &line.entry_info {
+            self.mark_forks(entry_info);
         }
-        self.lines.push_back(Arc::new(Past {
+        self.lines.push_back(Arc::new(HistoryLine {
             id,
             at,
             node_id: line.node_id,
             from: line.from.clone(),
             content: line.content.into(),
             order: line.order(at),
-            facts: line.facts,
+            entry_info: line.entry_info,
             part: line.part,
         }));
         while self.lines.len() > LINES || self.bytes > BYTES {
@@ -118,7 +120,7 @@ mod tests {
         Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
     }
 
-    /// Said at a time after all before it.
+    /// Each call uses a later time.
     fn said(texts: impl IntoIterator<Item = String>) -> Event {
         static AT: AtomicU64 = AtomicU64::new(1000);
         let entry = entry(1, AT.fetch_add(1, Ordering::Relaxed), texts);
@@ -139,7 +141,7 @@ mod tests {
         assert_eq!((kept.len(), kept[0].clone()), (200, (1001, "1".into())));
         assert_eq!(kept[199], (1200, "b".into()));
 
-        // A batch far above the bound.
+        // A batch far above the limit.
         let batch = [said((0..150).map(|n| format!("x{n}"))), said((0..150).map(|n| format!("y{n}")))];
         assert_eq!(history.record(&batch, 3), 1201);
         let kept = contents(&history);
@@ -166,7 +168,9 @@ mod tests {
         let before = [heard(2, 7, "one", false), heard(3, 7, "another's", false), heard(2, 8, "two", false)];
         history.record(&before, 1);
         history.record(&[heard(2, 7, "one, as others have it", true)], 1);
-        let forked = |line: &Arc<Past>| line.facts.as_ref().is_some_and(|facts| facts.is_forked());
+        let forked = |line: &Arc<HistoryLine>| {
+            line.entry_info.as_ref().is_some_and(|entry_info| entry_info.is_forked())
+        };
         let marked: Vec<_> =
             history.recent().iter().map(|line| (line.content.to_string(), forked(line))).collect();
         let expected =

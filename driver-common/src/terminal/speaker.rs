@@ -1,4 +1,4 @@
-//! The user's side of the conversation: says what was typed or piped, and tells the user what came of it.
+//! Sends the user's input and shows the results.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,14 +8,14 @@ use super::output::Output;
 use super::render::Style;
 use crate::{Handle, Origin, SayError};
 
-/// What the sides of a terminal know of each other.
+/// The name of this node's user, shared by input and output.
 #[derive(Debug)]
-pub(crate) struct Common {
-    /// The name of this node's user.
+pub(crate) struct SharedName {
+    /// The user's name.
     uname: Mutex<Name>,
 }
 
-impl Common {
+impl SharedName {
     pub(crate) fn new(uname: Name) -> Arc<Self> {
         Arc::new(Self { uname: Mutex::new(uname) })
     }
@@ -29,18 +29,18 @@ impl Common {
     }
 }
 
-/// Speaks for the user, from a thread of its own.
+/// Sends messages for the user, on its own thread.
 #[derive(Clone)]
-pub(crate) struct Voice {
+pub(crate) struct Speaker {
     pub(crate) handle: Handle,
-    pub(crate) common: Arc<Common>,
-    /// Where the user is told things.
+    pub(crate) shared_name: Arc<SharedName>,
+    /// Where notices go.
     pub(crate) notices: Output,
     pub(crate) style: Style,
 }
 
-impl Voice {
-    /// Says it, waiting while the peers take what is said more slowly than it is said. False: the node is gone.
+impl Speaker {
+    /// Sends texts. Waits while the peers receive more slowly. Returns false if the node has stopped.
     pub(crate) async fn say(&self, mut texts: Vec<ChatText>) -> bool {
         while !texts.is_empty() {
             let rest = texts.split_off(part(&texts));
@@ -57,21 +57,21 @@ impl Voice {
             Ok(_) => true,
             Err(SayError::Stopped) => false,
             Err(error @ (SayError::Busy | SayError::TooMuch)) => {
-                self.tell(&format!("not said: {error}"));
+                self.notify(&format!("not sent: {error}"));
                 true
             }
         }
     }
 
-    /// Prints a notice, which must be visible already.
-    pub(crate) fn tell(&self, notice: &str) {
+    /// Shows a notice, which must not contain control characters.
+    pub(crate) fn notify(&self, notice: &str) {
         let mut line = String::new();
         self.style.push_notice(&mut line, notice);
         self.notices.offer(&line);
     }
 }
 
-/// How many of these texts are said in one call: what fits well into half an output queue, and one at least.
+/// The number of texts to send in one call: as many as fit well into half an output queue, and at least one.
 fn part(texts: &[ChatText]) -> usize {
     const BYTES: usize = 256 * 1024;
     const COMMA: usize = 1;
