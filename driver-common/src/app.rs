@@ -111,11 +111,11 @@ impl App {
             Some(addr) => Some(resolve_advertised(addr).await?),
             None => None,
         };
-        let config = Config {
-            listen_addr: advertised,
-            limits: options.limits(),
-            ..Config::new(options.uname.clone())
-        };
+        let config = Config::builder(options.uname.clone())
+            .listen_addr(advertised)
+            .limits(|limits| *limits = options.limits())
+            .build()
+            .map_err(AppError::new)?;
         let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
         terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
         let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;

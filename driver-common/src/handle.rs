@@ -174,7 +174,7 @@ impl From<CommandError> for SayError {
         match error {
             CommandError::Busy => Self::Busy,
             CommandError::TooMuch => Self::TooMuch,
-            CommandError::TooManyTargets | CommandError::ShuttingDown => Self::Stopped,
+            _ => Self::Stopped,
         }
     }
 }
@@ -183,7 +183,7 @@ impl From<CommandError> for RequestError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::TooManyTargets => Self::TooManyTargets,
-            CommandError::Busy | CommandError::TooMuch | CommandError::ShuttingDown => Self::Stopped,
+            _ => Self::Stopped,
         }
     }
 }

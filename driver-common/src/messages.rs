@@ -22,6 +22,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::TurnedAway { target, code } => {
             format!("no link with {target} ({}); retrying", turned_away(*code))
         }
+        other => format!("{other:?}"),
     }
 }
 
@@ -48,7 +49,7 @@ fn turned_away(code: ByeCode) -> &'static str {
         ByeCode::SelfLink => "it is this node itself",
         ByeCode::Refused => "two nodes claim one id",
         ByeCode::Violation => "protocol violation",
-        ByeCode::Other => "the connection was closed",
+        _ => "the connection was closed",
     }
 }
 
@@ -66,43 +67,27 @@ fn duration(millis: u64) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use proto_core::{
-        Config, ConnId, GapStatus, Identity, Instant, LinkRole, LinkState, LinkStatus, Node, PeerInfo,
-        Version,
-    };
+    use proto_core::{Config, ConnId, GapStatus, Identity, Instant, LinkStatus, Node, PeerInfo};
 
     use super::*;
 
     fn link(node: &Node) -> LinkStatus {
-        LinkStatus {
-            conn: ConnId(1),
-            peer: Arc::new(PeerInfo {
-                node_id: node.id(),
-                uname: "Bob".parse().unwrap(),
-                listen_addr: None,
-                remote_addr: "127.0.0.1:9".parse().unwrap(),
-                version: Version::V2,
-                key: None,
-            }),
-            state: LinkState::Linked,
-            dialed: false,
-            round_trip: None,
-            queued: 0,
-            role: LinkRole::Lines,
-        }
+        let addr = "127.0.0.1:9".parse().unwrap();
+        LinkStatus::new(ConnId(1), Arc::new(PeerInfo::new(node.id(), "Bob".parse().unwrap(), addr)))
     }
 
     #[test]
     fn what_is_wrong_with_a_node_is_told_in_words() {
         let config = Config::new("Alice".parse().unwrap());
-        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
+        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN);
         let alone = "you are connected to nobody: no one sees your messages until a peer connects";
         assert_eq!(problems(&node.status()), [alone]);
-        let linked = Status { links: vec![link(&node)], ..node.status() };
+        let mut linked = node.status();
+        linked.links = vec![link(&node)];
         assert_eq!(problems(&linked), [""; 0]);
-        let gap =
-            |from, to| GapStatus { node_id: node.id(), uname: "Bob".parse().unwrap(), epoch: 1, from, to };
-        let status = Status { clock_ahead_ms: Some(-180_000), gaps: vec![gap(0, 1), gap(5, 8)], ..linked };
+        let gap = |from, to| GapStatus::new(node.id(), "Bob".parse().unwrap(), 1, from, to);
+        let mut status = linked;
+        (status.clock_ahead_ms, status.gaps) = (Some(-180_000), vec![gap(0, 1), gap(5, 8)]);
         let words = [
             "your clock is 3 min behind the other nodes' clocks",
             "1 message from Bob is missing",

@@ -116,7 +116,7 @@ mod tests {
     fn entry(author: u8, at: u64, texts: impl IntoIterator<Item = String>) -> Arc<Entry> {
         let texts: Vec<_> = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
         let uname = "Alice".parse().unwrap();
-        let draft = Draft { epoch: 1, seq: at, at, uname: &uname, texts: &texts, to: &[], via: None };
+        let draft = Draft::new(1, at, at, &uname, &texts);
         Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
     }
 
@@ -162,7 +162,9 @@ mod tests {
     fn both_versions_of_a_fork_are_marked_and_nothing_else() {
         let heard = |author, at, text: &str, forked| {
             let entry = entry(author, at, [text.to_owned()]);
-            Event::Message(Message::Entry { entry, marks: Marks { forked, ..Marks::default() } })
+            let mut marks = Marks::default();
+            marks.forked = forked;
+            Event::Message(Message::Entry { entry, marks })
         };
         let mut history = History::new(0);
         let before = [heard(2, 7, "one", false), heard(3, 7, "another's", false), heard(2, 8, "two", false)];

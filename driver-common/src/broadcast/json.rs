@@ -156,7 +156,7 @@ impl<'a> Source<'a> {
 
 impl<'a> From<&'a PeerInfo> for Peer<'a> {
     fn from(peer: &'a PeerInfo) -> Self {
-        let PeerInfo { remote_addr, listen_addr, node_id, uname, version, key } = peer;
+        let PeerInfo { remote_addr, listen_addr, node_id, uname, version, key, .. } = peer;
         Self {
             remote_addr: *remote_addr,
             listen_addr: *listen_addr,
@@ -194,7 +194,7 @@ impl<'a> From<&'a HistoryLine> for Message<'a> {
 pub(crate) fn number(version: Version) -> u8 {
     match version {
         Version::V1 => 1,
-        Version::V2 => 2,
+        _ => 2,
     }
 }
 
@@ -212,26 +212,14 @@ mod tests {
     use crate::{Event as Happened, Origin};
 
     fn bob() -> Arc<PeerInfo> {
-        Arc::new(PeerInfo {
-            node_id: NodeId::from_bytes([7; 16]),
-            uname: "Bob".parse().unwrap(),
-            listen_addr: None,
-            remote_addr: "127.0.0.1:9".parse().unwrap(),
-            version: Version::V1,
-            key: None,
-        })
+        let (node_id, addr) = (NodeId::from_bytes([7; 16]), "127.0.0.1:9".parse().unwrap());
+        Arc::new(PeerInfo::new(node_id, "Bob".parse().unwrap(), addr))
     }
 
     fn linked(peer: Arc<PeerInfo>) -> LinkStatus {
-        LinkStatus {
-            conn: ConnId(1),
-            peer,
-            state: LinkState::Slow,
-            dialed: false,
-            round_trip: None,
-            queued: 0,
-            role: proto_core::LinkRole::Lines,
-        }
+        let mut link = LinkStatus::new(ConnId(1), peer);
+        link.state = LinkState::Slow;
+        link
     }
 
     const ID: &str = "07070707-0707-0707-0707-070707070707";
@@ -242,7 +230,11 @@ mod tests {
 
     fn entry(via: Option<&Via>) -> Arc<Entry> {
         let (uname, texts) = ("Bob".parse().unwrap(), [ChatText::new("hi").unwrap()]);
-        let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via };
+        let draft = {
+            let mut draft = Draft::new(1, 2, 3, &uname, &texts);
+            (draft.to, draft.via) = (&[], via);
+            draft
+        };
         Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
     }
 
@@ -299,7 +291,8 @@ mod tests {
         let recalled = Said::Entry { entry: signed.clone(), marks: Marks::default() };
         assert_eq!(line_of(&Happened::Recalled(recalled)), sent);
 
-        let marks = Marks { late: true, forked: false, backdated: true };
+        let mut marks = Marks::default();
+        (marks.late, marks.backdated) = (true, true);
         let beside = entry_info(&signed, r#""signed":true"#, [true, false, true]);
         let author = signed.author();
         assert_eq!(
@@ -309,7 +302,7 @@ mod tests {
             )
         );
 
-        let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: "Old".parse().unwrap() };
+        let via = Via::new(NodeId::from_bytes([7; 16]), "Old".parse().unwrap());
         let brought = entry(Some(&via));
         let more = format!(r#""signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
         let beside = entry_info(&brought, &more, [false; 3]);

@@ -72,8 +72,8 @@ impl EntryInfo {
 
     fn of(message: &Message) -> Option<Arc<Self>> {
         match message {
-            Message::Line { .. } => None,
             Message::Entry { entry, marks } => Some(Self::new(entry, *marks)),
+            _ => None,
         }
     }
 
@@ -81,8 +81,11 @@ impl EntryInfo {
     pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
         let number = |entry_info: &Self| (entry_info.key, entry_info.epoch, entry_info.seq);
         let fork = other.marks.forked && !self.marks.forked;
-        (fork && number(self) == number(other) && self.id != other.id)
-            .then(|| Self { marks: Marks { forked: true, ..self.marks }, ..self.clone() })
+        (fork && number(self) == number(other) && self.id != other.id).then(|| {
+            let mut forked = self.clone();
+            forked.marks.forked = true;
+            forked
+        })
     }
 
     #[cfg(test)]

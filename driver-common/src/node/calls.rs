@@ -120,7 +120,7 @@ impl<R: Runtime> NodeTask<R> {
     fn say_now(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
         let entries = match self.node.command(self.now, Command::Say(say.texts.clone())) {
             Ok(Outcome::Said(entries)) => entries,
-            Ok(Outcome::Done) => Vec::new(),
+            Ok(_) => Vec::new(),
             Err(error) => return Err((say, error)),
         };
         let _ = say.reply.try_send(Ok(entries.clone()));

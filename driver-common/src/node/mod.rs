@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
-use proto_core::{Command, Config, ConfigError, ConnId, Identity, Input, Instant, Node, PeerAddr};
+use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerAddr};
 
 use self::acceptor::Acceptor;
 use self::conn::Conn;
@@ -55,9 +55,6 @@ pub struct Started {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A setting is invalid.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// The operating system refused an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -69,17 +66,18 @@ pub fn start<R: Runtime>(
     runtime: &R,
     listener: TcpListener,
     identity: Identity,
-    mut config: Config,
+    config: Config,
     peers: Vec<PeerAddr>,
 ) -> Result<Started, StartError> {
     let local_addr = listener.local_addr()?;
-    let listen_addr = *config.listen_addr.get_or_insert(local_addr);
+    let listen_addr = config.listen_addr().unwrap_or(local_addr);
+    let config = config.with_listen_addr(listen_addr);
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
-    let mut node = Node::new(config, identity, seed, clock.now())?;
+    let mut node = Node::new(config, identity, seed, clock.now());
     let (wall, unix_ms) = WallClockMonitor::start(clock.now());
-    node.handle_input(clock.now(), Input::WallClock { unix_ms });
+    node.handle_input(clock.now(), Input::wall_clock(unix_ms));
     for peer in peers {
         node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
     }
@@ -200,7 +198,7 @@ impl<R: Runtime> NodeTask<R> {
     fn check_wall_clock(&mut self) {
         if let Some(unix_ms) = self.wall.check(self.now) {
             tracing::debug!("the wall clock was changed");
-            self.node.handle_input(self.now, Input::WallClock { unix_ms });
+            self.node.handle_input(self.now, Input::wall_clock(unix_ms));
         }
     }
 

@@ -55,8 +55,8 @@ impl Speaker {
             let addr = peer.listen_addr.unwrap_or(peer.remote_addr);
             let version = match (peer.version, peer.key) {
                 (Version::V1, _) => "  (version 1, unsigned)",
-                (Version::V2, None) => "  (unsigned)",
-                (Version::V2, Some(_)) => "",
+                (_, None) => "  (unsigned)",
+                (_, Some(_)) => "",
             };
             let (id, name) = (peer.node_id.short(), visible(peer.uname.as_str()));
             self.notify(&format!("  {id}  {addr}  {name}{version}{}", render::state(*state)));

@@ -168,14 +168,10 @@ mod tests {
     }
 
     fn peer(number: u8, uname: &str) -> Arc<PeerInfo> {
-        Arc::new(PeerInfo {
-            node_id: NodeId::from_bytes([number; 16]),
-            uname: Name::cut(uname).unwrap(),
-            listen_addr: None,
-            remote_addr: "127.0.0.1:9".parse().unwrap(),
-            version: Version::V2,
-            key: None,
-        })
+        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
+        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
+        peer.version = Version::V2;
+        Arc::new(peer)
     }
 
     fn message(peer: &Arc<PeerInfo>, text: &str) -> Event {
@@ -185,7 +181,7 @@ mod tests {
     fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
         let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
         let uname = Name::cut(uname).unwrap();
-        let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via: None };
+        let draft = Draft::new(1, 2, 3, &uname, &texts);
         Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
     }
 
@@ -194,7 +190,9 @@ mod tests {
     }
 
     fn heard(texts: &[&str]) -> Message {
-        Message::Entry { entry: entry("Zoe", texts), marks: Marks { late: true, ..Marks::default() } }
+        let mut marks = Marks::default();
+        marks.late = true;
+        Message::Entry { entry: entry("Zoe", texts), marks }
     }
 
     fn events() -> Vec<Event> {

@@ -195,6 +195,7 @@ fn role(role: LinkRole) -> &'static str {
         LinkRole::Child => "child",
         LinkRole::Announce => "announcements only",
         LinkRole::Lines => "version 1 lines",
+        _ => "other",
     }
 }
 
@@ -204,6 +205,7 @@ pub(crate) fn state(state: LinkState) -> &'static str {
         LinkState::Linked => "",
         LinkState::Silent => ", not responding",
         LinkState::Slow => ", slow",
+        _ => ", unknown state",
     }
 }
 
@@ -225,10 +227,11 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated } = *marks;
+            let Marks { late, forked, backdated, .. } = *marks;
             let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
         }
+        _ => caveats.push("of an unknown kind".to_owned()),
     }
     (!caveats.is_empty()).then(|| caveats.join(", "))
 }
@@ -243,14 +246,10 @@ mod tests {
     use super::*;
 
     fn peer(number: u8, uname: &str) -> PeerInfo {
-        PeerInfo {
-            node_id: NodeId::from_bytes([number; 16]),
-            uname: Name::cut(uname).unwrap(),
-            listen_addr: None,
-            remote_addr: "127.0.0.1:9".parse().unwrap(),
-            version: Version::V2,
-            key: None,
-        }
+        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
+        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
+        peer.version = Version::V2;
+        peer
     }
 
     #[test]
@@ -326,16 +325,21 @@ mod tests {
         let entry = |via: Option<&Via>, marks| {
             let (uname, texts) = ("Bo\x1bb".parse(), [ChatText::new("hi").unwrap()]);
             let uname = uname.unwrap_or_else(|_| Name::cut("Bob").unwrap());
-            let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via };
+            let draft = {
+                let mut draft = Draft::new(1, 2, 3, &uname, &texts);
+                (draft.to, draft.via) = (&[], via);
+                draft
+            };
             let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
             caveat(&Message::Entry { entry, marks })
         };
         let line = Message::Line { peer: Arc::new(peer(1, "Alice")), text: "hi".to_owned() };
         assert_eq!(caveat(&line).as_deref(), Some("unsigned"));
         assert_eq!(entry(None, Marks::default()), None);
-        let all = Marks { late: true, forked: true, backdated: true };
+        let mut all = Marks::default();
+        (all.late, all.forked, all.backdated) = (true, true, true);
         assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
-        let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: Name::cut("Old").unwrap() };
+        let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
         assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
     }
 

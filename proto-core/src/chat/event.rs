@@ -38,10 +38,19 @@ pub(crate) enum Fault {
     SyncsIgnored,
 }
 
+impl Fault {
+    /// Whether it costs the link, and not only the frame.
+    pub(crate) fn is_severe(self) -> bool {
+        self == Self::SyncsIgnored
+    }
+}
+
 /// What the conversation counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) said: u64,
+    /// Texts of entries that the log has shown.
+    pub(crate) shown: u64,
     pub(crate) signed: u64,
     pub(crate) entries: u64,
     pub(crate) entries_again: u64,

@@ -22,7 +22,7 @@ use gossip::Gossip;
 use log::{Log, LogEvent, Reconciler};
 use skew::Skew;
 
-use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, TokenBuckets};
+use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
@@ -97,9 +97,11 @@ impl Chat {
         self.events.pop_front()
     }
 
-    /// A peer with a key is linked.
-    pub(crate) fn linked(&mut self, cx: &Cx, peer: NodeId) {
-        self.gossip.linked(cx.moment(), peer);
+    /// A peer is linked: a neighbour if it has a key.
+    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo) {
+        if peer.key.is_some() {
+            self.gossip.linked(cx.moment(), peer.node_id);
+        }
     }
 
     /// A peer is linked no more.
@@ -118,16 +120,14 @@ impl Chat {
         self.reconciler.ended(conn);
     }
 
-    /// An entry that was to be pushed to this neighbour was not, for its link is full: it is told of it, and catches up by
+    /// An entry was pushed to so many neighbours, and not to those whose links are `full`: these are told of it, and catch up by
     /// reconciliation.
-    pub(crate) fn not_pushed(&mut self, cx: &Cx, peer: NodeId, id: EntryId) {
-        self.counts.entries_not_pushed += 1;
-        self.gossip.dropped_for(cx.moment(), peer, id);
-    }
-
-    /// An entry was pushed.
-    pub(crate) fn pushed(&mut self) {
-        self.counts.entries_sent += 1;
+    pub(crate) fn pushed(&mut self, cx: &Cx, id: EntryId, sent: u64, full: Vec<NodeId>) {
+        self.counts.entries_sent += sent;
+        for peer in full {
+            self.counts.entries_not_pushed += 1;
+            self.gossip.dropped_for(cx.moment(), peer, id);
+        }
     }
 
     /// Whether all neighbours are linked to each other, and to nobody else, as far as their `LINKS` show.
@@ -142,6 +142,9 @@ impl Chat {
 
     /// When there is something to do next, and what.
     pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Timer)> {
+        if cx.stopping {
+            return None;
+        }
         let moment = cx.moment();
         let log = self.log.deadline(moment.now, moment.wall, moment.limits);
         let log = log.into_iter().chain(self.reconciler.deadline()).min().map(|at| (at, Timer::Log));
@@ -197,7 +200,10 @@ impl Chat {
     fn show(&mut self, cx: &Cx, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
-                LogEvent::Show { entry, marks } => self.events.push_back(Event::Show { entry, marks }),
+                LogEvent::Show { entry, marks } => {
+                    self.counts.shown += entry.texts().len() as u64;
+                    self.events.push_back(Event::Show { entry, marks });
+                }
                 LogEvent::Gap { node_id, uname, missing } => {
                     self.counts.gaps += 1;
                     self.events.push_back(Event::Gap { node_id, uname, missing });

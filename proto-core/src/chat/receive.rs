@@ -132,11 +132,11 @@ impl Chat {
     }
 
     /// `PONG` came. A peer that ignores one reconciliation after the other takes the place of a neighbour and is none.
-    pub(crate) fn answered(&mut self, cx: &Cx, conn: ConnId, peer: Option<NodeId>, token: Token) {
+    pub(crate) fn answered(&mut self, cx: &Cx, conn: ConnId, peer: NodeId, token: Token) {
         let Some(ignored) = self.reconciler.ponged(conn, token) else { return };
         if ignored >= cx.limits().chat.syncs_ignored {
             self.broke(conn, Fault::SyncsIgnored);
-        } else if let Some(peer) = peer {
+        } else {
             self.gossip.flag(cx.moment(), peer);
         }
     }

@@ -2,11 +2,12 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo};
-use crate::wire::{ByeCode, FrameError, Token};
+use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, Stage, Teller};
+use crate::wire::{ByeCode, FrameError, PeerRecord, Token};
 
 /// Something that follows, for others to act on, in order.
 #[derive(Clone, Debug)]
@@ -17,17 +18,15 @@ pub(crate) enum Event {
     PauseReading(ConnId),
     /// The driver is to read from the connection again.
     ResumeReading(ConnId),
+    /// There is room for this connection, which was accepted.
+    Room { conn: ConnId, remote: SocketAddr },
     /// What was refused as busy can be said now.
     Ready,
     /// A peer broke a rule on this connection.
     Broke { conn: ConnId, remote: SocketAddr, breach: Breach },
 
-    /// A newcomer says that it has a key and has not proven it: it may be refused, or sent elsewhere, before it does.
-    SaysKey(ConnId),
-    /// A newcomer is who it says it is, as far as that can be known.
-    Introduced(ConnId),
-    /// There is no slot for the newcomer: it is to be sent elsewhere.
-    NoSlot(ConnId),
+    /// It is to be decided what becomes of this newcomer, or of this peer's link.
+    Decide { conn: ConnId, stage: Stage },
     /// A link is now this peer's.
     Linked { peer: Arc<PeerInfo>, dialed: Option<Dialed> },
     /// A peer is linked that was not; `named`: it names its id itself.
@@ -40,9 +39,11 @@ pub(crate) enum Event {
     OwnAddress(Dialed),
 
     /// A peer without a key said something.
-    Line { from: NodeId, text: String },
-    /// `PONG` came, with the token of the `PING` that was awaited.
-    Answered { conn: ConnId, token: Token },
+    Line { peer: Arc<PeerInfo>, text: String },
+    /// `PONG` came from this peer, with the token of the `PING` that was awaited.
+    Answered { conn: ConnId, peer: NodeId, token: Token },
+    /// `PEERS` came, and the word of who sent it counts.
+    PeersTold { teller: Teller, records: Vec<PeerRecord> },
     /// What was under way on the connection `before` moved to `after`, or is lost: the peer, which has a key, is written to
     /// there now.
     Moved { peer: NodeId, before: ConnId, after: ConnId },
@@ -50,6 +51,8 @@ pub(crate) enum Event {
     MayForget(NodeId),
     /// This version 1 peer is to be greeted again.
     GreetAgain(NodeId),
+    /// It is to be greeted again at this time.
+    GreetLater { peer: NodeId, until: Instant },
 
     /// Nothing is exchanged on the connection any more.
     Ended(ConnId),
@@ -59,8 +62,6 @@ pub(crate) enum Event {
     Lost(Lost),
     /// The link of a peer that did not answer ended; this newcomer had claimed the peer's id.
     HolderEnded(ConnId),
-    /// Nobody has the id any more that this newcomer claims.
-    Unclaimed(ConnId),
 }
 
 /// How a dial ended that did not become a peer's link.

@@ -8,7 +8,7 @@ use super::closing::Ending;
 use super::link::{Link, Phase};
 use super::{Breach, Conns, Event, encode};
 use crate::model::{
-    ConnId, Cx, Identity, Instant, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Version,
+    ConnId, Cx, Identity, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Stage, Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
@@ -28,8 +28,8 @@ impl Conns {
     fn join_frame(&self, cx: &Cx, conn: ConnId) -> Option<Vec<u8>> {
         let join = Join {
             node_id: Some(cx.identity.node_id()),
-            uname: Some(cx.config.uname.clone()),
-            listen_addr: cx.config.listen_addr,
+            uname: Some(cx.config.uname().clone()),
+            listen_addr: cx.config.listen_addr(),
             remote_addr: None,
             hello: Some(Hello {
                 version: 2,
@@ -59,8 +59,8 @@ impl Conns {
             return self.refuse(cx, conn, Breach::ClaimsOurId);
         }
         match key {
-            Some(key) if key.node_id() == node_id => self.events.push_back(Event::SaysKey(conn)),
-            None if !node_id.is_of_key() => self.events.push_back(Event::Introduced(conn)),
+            Some(key) if key.node_id() == node_id => self.decide(conn, Stage::SaysKey),
+            None if !node_id.is_of_key() => self.decide(conn, Stage::Introduced),
             _ => self.refuse(cx, conn, Breach::NotItsKeysId),
         }
     }
@@ -89,12 +89,18 @@ impl Conns {
             return self.refuse(cx, conn, Breach::FalseProof);
         }
         peer.proven = true;
-        self.events.push_back(Event::Introduced(conn));
+        self.decide(conn, Stage::Introduced);
     }
 
     /// The newcomer on this connection is linked from now on. It is told of peers, among them those `found` elsewhere, and
-    /// some of those linked are told of it.
-    pub(crate) fn welcome(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+    /// some of those linked are told of it. The link `in_place_of`, if there is one, is closed for it.
+    pub(crate) fn welcome(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        found: Vec<(SocketAddr, NodeId)>,
+        in_place_of: Option<ConnId>,
+    ) {
         let Some(link) = self.table.get(conn) else { return };
         let Some(info) = link.info() else { return };
         let named = link.peer.as_ref().is_some_and(|peer| peer.named);
@@ -111,6 +117,14 @@ impl Conns {
             self.ping(cx, conn, token);
         }
         self.release(cx, conn);
+        if let Some(other) = in_place_of {
+            self.decide(other, Stage::Displaced);
+        }
+    }
+
+    /// Asks what becomes of a connection.
+    pub(super) fn decide(&mut self, conn: ConnId, stage: Stage) {
+        self.events.push_back(Event::Decide { conn, stage });
     }
 
     /// This connection is now the peer's.
@@ -188,16 +202,15 @@ impl Conns {
     }
 
     /// Says `JOIN` to a version 1 peer again, and `PEERS` a moment behind it: a `MSG` that is the first line after a `JOIN` is
-    /// lost. If something waits behind another `JOIN` already, nothing is said, and it is to be greeted at the time returned.
-    pub(crate) fn greet_again(&mut self, cx: &mut Cx, node_id: NodeId) -> Option<Instant> {
-        let conn = self.active(node_id)?;
+    /// lost. If something waits behind another `JOIN` already, nothing is said now.
+    pub(crate) fn greet_again(&mut self, cx: &mut Cx, peer: NodeId) {
+        let Some(conn) = self.active(peer) else { return };
         if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate()) {
-            return Some(until);
+            return self.events.push_back(Event::GreetLater { peer, until });
         }
-        let frame = self.join_frame(cx, conn)?;
+        let Some(frame) = self.join_frame(cx, conn) else { return };
         self.push(cx, conn, &frame);
         self.tell_sample(cx, conn, Vec::new());
-        None
     }
 
     /// Answers a `JOIN` with `PEERS`: a sample of those linked and of those `found` elsewhere. A version 1 peer gets it a moment
@@ -256,7 +269,8 @@ impl Conns {
             return;
         }
         let frame = encode(&Frame::Peers([record(newcomer)].into()));
-        let sample = self.roster.sample(cx.config.limits.conns.peers_sent, newcomer.node_id, &mut cx.random);
+        let sample =
+            self.roster.sample(cx.config.limits().conns.peers_sent, newcomer.node_id, &mut cx.random);
         let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
         for conn in conns {
             self.push(cx, conn, &frame);

@@ -23,7 +23,7 @@ use link::{Link, LinkEvent, Timer};
 use roster::Roster;
 use table::Table;
 
-use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, Sender, Teller, Version};
+use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PublicKey, Sender, Teller, Version};
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
 pub(crate) use event::{Breach, Counts, Event, Health, Lost, Outcome, Refusal};
@@ -41,6 +41,8 @@ pub(crate) struct Conns {
     busy: bool,
     /// The user was told that nobody hears what is said.
     alone_notified: bool,
+    /// Links that are to be cut, since their queues have outgrown their bounds.
+    outgrown: VecDeque<ConnId>,
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -50,8 +52,6 @@ pub(crate) struct Conns {
 pub(crate) enum Incoming<'a> {
     /// Something for the connections themselves, to be given to [`Conns::take`].
     Own(Own),
-    /// Peers that the peer knows.
-    Peers(Vec<PeerRecord>),
     /// A frame of the conversation.
     Chat(Sender, ChatFrame<'a>),
 }
@@ -75,29 +75,44 @@ impl Conns {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn contains(&self, conn: ConnId) -> bool {
         self.table.contains(conn)
     }
 
-    /// The id that the `JOIN` on this connection claims.
-    pub(crate) fn claimed_id(&self, conn: ConnId) -> Option<NodeId> {
-        self.table.get(conn).and_then(Link::node_id)
+    /// The listener accepted a connection; `key`: it is sealed, and the peer has proven that.
+    pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, key: Option<PublicKey>) {
+        self.counts.accepted += 1;
+        if cx.stopping || key.is_some() {
+            return self.events.push_back(Event::Abort(conn));
+        }
+        self.make_room_for_pending(cx);
+        self.events.push_back(Event::Room { conn, remote });
     }
 
-    /// The listener accepted a connection.
-    pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
+    /// There is room for a connection that was accepted.
+    pub(crate) fn take_in(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
         self.open(cx, conn, remote, None);
     }
 
-    /// A dial of ours is connected.
-    pub(crate) fn connected(&mut self, cx: &mut Cx, conn: ConnId, dialed: Dialed) {
+    /// A dial is connected; `dialed`: where to, if the node waits for it.
+    pub(crate) fn connected(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        dialed: Option<Dialed>,
+        key: Option<PublicKey>,
+    ) {
+        let Some(dialed) = dialed.filter(|_| !self.table.contains(conn)) else {
+            return self.events.push_back(Event::Abort(conn));
+        };
+        if key.is_some() {
+            self.events.push_back(Event::Abort(conn));
+            let outcome = Outcome::Failed;
+            return self.events.push_back(Event::NotLinked { dialed, outcome, again: cx.now });
+        }
         self.open(cx, conn, dialed.addr, Some(dialed));
         self.greet(cx, conn);
-    }
-
-    /// A connection that nobody waits for.
-    pub(crate) fn refuse_connection(&mut self, conn: ConnId) {
-        self.events.push_back(Event::Abort(conn));
     }
 
     fn open(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, dialed: Option<Dialed>) {
@@ -126,7 +141,6 @@ impl Conns {
         let (peer, rated) = (link.node_id(), link.is_rated());
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
             LinkEvent::Own(own) => Incoming::Own(own),
-            LinkEvent::Peers(records) => Incoming::Peers(records),
             LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, rated }, frame),
         })
     }
@@ -142,6 +156,7 @@ impl Conns {
             Own::Ponged(token) => self.ponged(cx, conn, token),
             Own::Bye(code) => self.bye(cx, conn, code),
             Own::Proof(signature) => self.proven(cx, conn, &signature),
+            Own::Peers(records) => self.peers_told(cx, conn, records),
             Own::Broke(breach) => {
                 self.counts.malformed += u64::from(matches!(breach, Breach::Malformed(_)));
                 self.report(conn, breach);
@@ -153,23 +168,22 @@ impl Conns {
         }
     }
 
-    /// Counts a broken rule of the conversation; where the connection comes from or leads to.
+    /// A frame of the conversation broke a rule. Where the connection comes from or leads to.
     pub(crate) fn count_fault(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.counts.violations += 1;
         self.table.get(conn).map(|link| link.remote)
     }
 
-    /// A frame of the conversation broke a rule: it counts as malformed, for nobody relays such a thing unseen.
-    pub(crate) fn broke(&mut self, cx: &mut Cx, conn: ConnId) {
+    /// What a frame that broke a rule costs: the link where that is `severe`; else it counts as malformed, for nobody relays such a
+    /// thing unseen.
+    pub(crate) fn punish(&mut self, cx: &mut Cx, conn: ConnId, severe: bool) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        if link.malformed.is_one_too_many(cx.now, cx.limits()) {
+        if !severe {
+            if !link.malformed.is_one_too_many(cx.now, cx.limits()) {
+                return;
+            }
             self.report(conn, Breach::TooManyMalformed);
-            self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
         }
-    }
-
-    /// The peer on this connection broke a rule that costs the link.
-    pub(crate) fn cut(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
     }
 
@@ -180,8 +194,14 @@ impl Conns {
         }
     }
 
-    /// `PEERS` came. Who sent it, if its word counts.
-    pub(crate) fn teller(&mut self, cx: &mut Cx, conn: ConnId) -> Option<Teller> {
+    /// `PEERS` came.
+    fn peers_told(&mut self, cx: &mut Cx, conn: ConnId, records: Vec<PeerRecord>) {
+        let teller = self.teller(cx, conn);
+        self.events.extend(teller.map(|teller| Event::PeersTold { teller, records }));
+    }
+
+    /// Who sent `PEERS`, if its word counts.
+    fn teller(&mut self, cx: &mut Cx, conn: ConnId) -> Option<Teller> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
         let node_id = match (link.phase, link.node_id()) {
@@ -194,11 +214,19 @@ impl Conns {
     }
 
     /// Says a `PING` with this token: at once, or after the `PONG` that is awaited.
-    pub(crate) fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
+    fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
         if let Some(link) = self.table.get_mut(conn) {
             link.probe(token, cx.limits());
         }
         self.send_ping(cx, conn);
+    }
+
+    /// Queues a frame on a connection, and a `PING` with this token right behind it.
+    pub(crate) fn send_with(&mut self, cx: &Cx, conn: ConnId, frame: &Frame<'_>, ping: Option<Token>) {
+        self.send(cx, conn, frame);
+        if let Some(token) = ping {
+            self.ping(cx, conn, token);
+        }
     }
 
     /// Queues a frame on a connection.
@@ -206,15 +234,27 @@ impl Conns {
         self.push(cx, conn, &encode(frame));
     }
 
-    /// Queues whole frames for a peer, where it is written to.
-    pub(crate) fn send_to(&mut self, cx: &Cx, peer: NodeId, frames: &[u8]) {
-        if let Some(conn) = self.active(peer) {
-            self.push(cx, conn, frames);
-        }
+    /// Queues whole frames for each of these peers, where it is written to.
+    pub(crate) fn send_to_peers(&mut self, cx: &Cx, peers: &[NodeId], frames: &[u8]) {
+        let conns: Vec<_> = peers.iter().filter_map(|peer| self.active(*peer)).collect();
+        self.send_to_all(cx, &conns, frames);
     }
 
-    /// Queues an entry for a peer, unless its link is full; whether it did. None: there is no such peer.
-    pub(crate) fn push_entry(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
+    /// Queues the line of an entry for these peers. To how many it goes, and whose links are full.
+    pub(crate) fn push_entry(&mut self, cx: &Cx, peers: Vec<NodeId>, line: &[u8]) -> (u64, Vec<NodeId>) {
+        let (mut pushed, mut full) = (0, Vec::new());
+        for peer in peers {
+            match self.push_entry_to(cx, peer, line) {
+                Some(true) => pushed += 1,
+                Some(false) => full.push(peer),
+                None => {}
+            }
+        }
+        (pushed, full)
+    }
+
+    /// Whether the entry was queued for the peer: not if its link is full. None: there is no such peer.
+    fn push_entry_to(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
         let conn = self.active(peer)?;
         let full = |link: &Link| link.queue.bytes() + frame.len() > cx.limits().conns.queue;
         let room = self.table.get(conn).is_some_and(|link| !full(link));
@@ -246,9 +286,10 @@ impl Conns {
         self.table.refresh(cx.limits());
     }
 
-    /// When [`timeout`](Self::timeout) is due, and what for.
-    pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, LinkTimer)> {
-        self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, timer))
+    /// When [`timeout`](Self::timeout) or [`say_ready`](Self::say_ready) is due, and what for.
+    pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Option<LinkTimer>)> {
+        let link = self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, Some(timer)));
+        link.into_iter().chain(self.pace_deadline(cx).map(|at| (at, None))).min()
     }
 
     /// Does what is due first; whether anything was. Called until nothing is.
@@ -305,7 +346,7 @@ impl Conns {
         if let Some(hold) = &mut link.hold {
             hold.push(text);
         } else if let Some(from) = link.node_id() {
-            self.events.push_back(Event::Line { from, text });
+            self.deliver_all(from, [text].into());
         }
     }
 
@@ -317,9 +358,11 @@ impl Conns {
     }
 
     fn ponged(&mut self, cx: &Cx, conn: ConnId, token: Token) {
-        if self.table.get_mut(conn).is_some_and(|link| link.pong(cx.now, token)) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let peer = link.node_id().filter(|_| link.pong(cx.now, token));
+        if let Some(peer) = peer {
             self.send_ping(cx, conn);
-            self.events.push_back(Event::Answered { conn, token });
+            self.events.push_back(Event::Answered { conn, peer, token });
         }
     }
 

@@ -16,6 +16,17 @@ pub(crate) enum Output {
     Close(ConnId),
 }
 
+/// Who hears what the user says.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    /// Nobody does, and the user is to be told: once until somebody does.
+    pub(crate) newly_alone: bool,
+    /// The peers without a key, in the order of their ids.
+    pub(crate) keyless: Vec<NodeId>,
+    /// Where each of these is written to.
+    pub(crate) conns: Vec<ConnId>,
+}
+
 impl Conns {
     /// The next chunk or close of a link that has one.
     pub(crate) fn next_output(&mut self, cx: &Cx) -> Option<Output> {
@@ -41,7 +52,7 @@ impl Conns {
     }
 
     /// Whether what the user says can be queued for all peers: `lines` bytes for those without a key, `entries` for the others.
-    pub(crate) fn reserve(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<(), Refusal> {
+    pub(crate) fn reserve(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<Audience, Refusal> {
         let limits = cx.limits();
         if lines.max(entries) > limits.conns.queue / 2 {
             return Err(Refusal::TooMuch);
@@ -57,23 +68,15 @@ impl Conns {
             self.busy = true;
             return Err(Refusal::Busy);
         }
-        Ok(())
-    }
-
-    /// Whether nobody hears what the user says, and the user is to be told: once until somebody does.
-    pub(crate) fn is_newly_alone(&mut self) -> bool {
-        self.roster.len() == 0 && !core::mem::replace(&mut self.alone_notified, true)
-    }
-
-    /// The peers without a key, in the order of their ids, and where each is written to.
-    pub(crate) fn keyless(&self) -> impl Iterator<Item = (NodeId, ConnId)> {
         let keyless = self.roster.iter().filter(|peer| peer.info.key.is_none());
-        keyless.map(|peer| (peer.info.node_id, peer.active))
+        let (keyless, conns) = keyless.map(|peer| (peer.info.node_id, peer.active)).unzip();
+        let newly_alone = self.roster.len() == 0 && !core::mem::replace(&mut self.alone_notified, true);
+        Ok(Audience { newly_alone, keyless, conns })
     }
 
-    /// Queues whole frames on a connection.
-    pub(crate) fn send_frames(&mut self, cx: &Cx, conn: ConnId, frames: &[u8]) {
-        self.push(cx, conn, frames);
+    /// Queues whole frames on each of these connections.
+    pub(crate) fn send_to_all(&mut self, cx: &Cx, conns: &[ConnId], frames: &[u8]) {
+        conns.iter().for_each(|conn| self.push(cx, *conn, frames));
     }
 
     /// Says that what had to wait need wait no longer.
@@ -93,7 +96,7 @@ impl Conns {
     }
 
     /// When the next full link is waited for no longer.
-    pub(crate) fn pace_deadline(&self, cx: &Cx) -> Option<Instant> {
+    pub(super) fn pace_deadline(&self, cx: &Cx) -> Option<Instant> {
         if !self.busy {
             return None;
         }
@@ -114,27 +117,27 @@ impl Conns {
         }
     }
 
-    /// Links whose queues have outgrown their bounds: each is to be cut.
-    pub(crate) fn outgrown(&mut self, cx: &Cx) -> Vec<ConnId> {
+    /// Notes the links whose queues have outgrown their bounds. [`enforce_bounds`](Self::enforce_bounds) cuts each of them.
+    pub(crate) fn note_outgrown(&mut self, cx: &Cx) {
         self.refresh(cx);
         let (limits, all) = (cx.limits(), self.table.buffered());
         if all <= limits.conns.queue {
-            return Vec::new();
+            return;
         }
         let over = |link: &Link| {
             let bytes = link.queue.bytes();
             bytes > limits.conns.queue && (bytes > limits.conns.queue_hard || all > limits.conns.queues)
         };
-        self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect()
+        self.outgrown = self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect();
     }
 
-    /// Cuts a link whose queue has outgrown its bounds.
-    pub(crate) fn cut_outgrown(&mut self, cx: &mut Cx, conn: ConnId) {
-        self.cut_slow(cx, conn, LeaveReason::Slow);
-    }
-
-    /// Cuts the link with the longest buffers if those of all are too long together; whether one was cut.
-    pub(crate) fn make_room_in_buffers(&mut self, cx: &mut Cx) -> bool {
+    /// Cuts a link that was noted, or else the one with the longest buffers if those of all are too long together; whether one
+    /// was cut. Called until none is.
+    pub(crate) fn enforce_bounds(&mut self, cx: &mut Cx) -> bool {
+        if let Some(conn) = self.outgrown.pop_front() {
+            self.cut_slow(cx, conn, LeaveReason::Slow);
+            return true;
+        }
         self.refresh(cx);
         if self.table.buffered() <= cx.limits().conns.buffers {
             return false;
@@ -153,15 +156,13 @@ impl Conns {
         self.end(cx, conn, Ending::Abort, reason);
     }
 
-    /// Lets a pending connection make room for a new one if there are too many: the oldest that is silent, else the oldest.
-    /// Whether one did. More than one may have to: links that are being closed are pending again.
-    pub(crate) fn make_room_for_pending(&mut self, cx: &mut Cx) -> bool {
-        let surplus = self.surplus_pending(cx);
-        if let Some(conn) = surplus {
+    /// Lets pending connections make room for a new one if there are too many: the oldest that is silent, else the oldest. More
+    /// than one may have to: links that are being closed are pending again.
+    pub(super) fn make_room_for_pending(&mut self, cx: &mut Cx) {
+        while let Some(conn) = self.surplus_pending(cx) {
             self.counts.evicted += 1;
             self.end(cx, conn, Ending::Abort, LeaveReason::NoRoom);
         }
-        surplus.is_some()
     }
 
     fn surplus_pending(&self, cx: &Cx) -> Option<ConnId> {
@@ -173,10 +174,5 @@ impl Conns {
         let oldest =
             pending.min_by_key(|(conn, link)| (!link.is_silent(cx.now, limits), link.opened(), *conn));
         oldest.map(|(conn, _)| conn)
-    }
-
-    /// Counts a connection that was accepted.
-    pub(crate) fn count_accepted(&mut self) {
-        self.counts.accepted += 1;
     }
 }

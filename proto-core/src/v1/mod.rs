@@ -2,9 +2,8 @@
 //! which of the nodes linked to it tells it what others said, and which of them brings in what it says.
 //!
 //! - [`V1::heard`] says of each of its lines whether to show it; what [`V1::next_due`] gives is then to be said as `via` entries.
-//! - [`V1::shows`] says of an entry whether to show it, and [`V1::tell`] whom to tell it in lines. Where
-//!   [`V1::concerns`] does not hold, neither has anything to say. What the node's own user says, the node says to all such
-//!   peers itself, and names them in the entry's `to`.
+//! - [`V1::entry`] says of an entry whether to show it and whom to tell it in lines. What the node's own user says, the node
+//!   says to all such peers itself, and names them in the entry's `to`.
 //! - [`V1::due_greetings`] names those to whom `JOIN` is to be said again.
 //!
 //! `at` is the node's wall clock, in milliseconds as in entries.
@@ -40,9 +39,22 @@ pub(crate) struct V1 {
     counts: Counts,
 }
 
+/// What becomes of an entry.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    /// The peers without a key to tell it, and the frames for them.
+    pub(crate) lines: Option<(Vec<NodeId>, Vec<u8>)>,
+    /// Whether to show it: not if it is what a version 1 peer said, and that was heard from it or in another entry.
+    pub(crate) shown: bool,
+}
+
 /// What is counted of version 1 peers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
+    /// Their lines that were shown.
+    pub(crate) shown: u64,
+    /// Their lines that came in entries and had been shown before.
+    pub(crate) again: u64,
     /// Lines that they were told of what others said.
     pub(crate) told_in_lines: u64,
     /// Lines of theirs that were brought in from here.
@@ -92,7 +104,7 @@ impl V1 {
         }
         if info.version == Version::V1 {
             let Cx { now, random, config, .. } = cx;
-            self.greetings.came(*now, info.node_id, random, &config.limits);
+            self.greetings.came(*now, info.node_id, random, config.limits());
         }
     }
 
@@ -108,7 +120,7 @@ impl V1 {
             // Version 1 peers to whom it spoke may name it still.
             let Cx { now, random, config, .. } = cx;
             for peer in self.told_by(node_id) {
-                self.greetings.ask_soon(*now, peer, random, &config.limits);
+                self.greetings.ask_soon(*now, peer, random, config.limits());
             }
         }
         if left {
@@ -124,7 +136,7 @@ impl V1 {
         let ids = records.iter().filter_map(|record| record.node_id);
         self.links_named(info.node_id, ids, info.version == Version::V1, cx.time(), cx.limits());
         let Cx { now, random, config, .. } = cx;
-        self.greetings.heard(*now, info.node_id, random, &config.limits);
+        self.greetings.heard(*now, info.node_id, random, config.limits());
     }
 
     /// `all`: it names all whom it is linked to.
@@ -175,7 +187,7 @@ impl V1 {
     /// A version 1 peer may be yet to see the end of another connection with us: it forgets us then.
     pub(crate) fn may_forget(&mut self, cx: &mut Cx, peer: NodeId) {
         let Cx { now, random, config, .. } = cx;
-        self.greetings.forgets(*now, peer, random, &config.limits);
+        self.greetings.forgets(*now, peer, random, config.limits());
     }
 
     /// The peer is to be greeted at that time, whatever it says until then.
@@ -186,13 +198,15 @@ impl V1 {
     /// The version 1 peers that are to be greeted now: they may have forgotten us, or have not said for long whom they are linked to.
     pub(crate) fn due_greetings(&mut self, cx: &mut Cx) -> Vec<NodeId> {
         let Cx { now, random, config, .. } = cx;
-        core::iter::from_fn(|| self.greetings.next_due(*now, random, &config.limits)).collect()
+        core::iter::from_fn(|| self.greetings.next_due(*now, random, config.limits())).collect()
     }
 
     /// A line came from a peer without a key. Whether to show it: others may have brought it in already.
     pub(crate) fn heard(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
         let who = Via { node_id: info.node_id, uname: info.uname.clone() };
-        self.line_heard(cx.now, cx.time(), who, text, cx.limits())
+        let shown = self.line_heard(cx.now, cx.time(), who, text, cx.limits());
+        self.counts.shown += u64::from(shown);
+        shown
     }
 
     fn line_heard(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
@@ -208,14 +222,15 @@ impl V1 {
         heard.show
     }
 
-    /// Whether an entry is of any concern to version 1 peers or their words.
-    pub(crate) fn concerns(&self, entry: &Entry) -> bool {
-        entry.via().is_some() || !self.peers.is_empty()
-    }
-
-    /// Whether to show an entry: not if it is what a version 1 peer said, and that was heard from it or in another entry.
-    pub(crate) fn shows(&mut self, cx: &Cx, entry: &Entry) -> bool {
-        self.shows_at(cx.now, entry, cx.limits())
+    /// The log shows an entry. Where it is not a version 1 peer's words and no such peer is linked, nothing is done.
+    pub(crate) fn entry(&mut self, cx: &Cx, entry: &Entry) -> Reception {
+        if entry.via().is_none() && self.peers.is_empty() {
+            return Reception { lines: None, shown: true };
+        }
+        let lines = self.tell(entry);
+        let shown = self.shows_at(cx.now, entry, cx.limits());
+        self.counts.again += if shown { 0 } else { entry.texts().len() as u64 };
+        Reception { lines, shown }
     }
 
     fn shows_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
@@ -251,7 +266,14 @@ impl V1 {
     }
 
     /// When [`next_due`](Self::next_due) or [`due_greetings`](Self::due_greetings) have something.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self, cx: &Cx) -> Option<Instant> {
+        if cx.stopping {
+            return None;
+        }
+        self.next_at()
+    }
+
+    fn next_at(&self) -> Option<Instant> {
         self.utterances.deadline().into_iter().chain(self.greetings.deadline()).min()
     }
 

@@ -91,7 +91,7 @@ fn a_node_is_held_to_its_bounds() {
 
 fn gap() -> GapStatus {
     let node_id = NodeId::from_bytes([1; 16]);
-    GapStatus { node_id, uname: "Alice".parse().unwrap(), epoch: 0, from: 1, to: 2 }
+    GapStatus::new(node_id, "Alice".parse().unwrap(), 0, 1, 2)
 }
 
 #[test]

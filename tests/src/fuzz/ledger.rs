@@ -81,7 +81,7 @@ impl Ledger {
         Self {
             id: node.id(),
             key: node.key(),
-            limits: node.config().limits.clone(),
+            limits: node.config().limits().clone(),
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             cancelled: Vec::new(),
@@ -207,6 +207,7 @@ impl Ledger {
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
             Action::Report { .. } | Action::Notice(_) => {}
+            other => panic!("nobody knows {other:?}"),
         }
     }
 
@@ -289,6 +290,7 @@ impl Conn {
             Frame::Tree(claim) => self.tree = Some(*claim),
             Frame::Sync(bytes) => self.sync = Some(bytes.clone()),
             Frame::Proof(_) | Frame::Chat(_) | Frame::Links(_) | Frame::Ihave(_) | Frame::Graft(_) => {}
+            other => panic!("a node sends {other:?}"),
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
         let may_be_told = match (&frame, self.version2()) {
@@ -357,5 +359,6 @@ fn word(frame: &Parsed<'_>) -> &'static str {
             Some(2) => "SYNC to answer",
             _ => "SYNC to begin later",
         },
+        other => panic!("a node sends {other:?}"),
     }
 }

@@ -230,6 +230,7 @@ impl Checker {
                         );
                     }
                 }
+                other => panic!("the checker does not know {other:?}"),
             }
         }
     }

@@ -193,17 +193,18 @@ impl Host {
         if !memory && self.runs > 0 {
             self.secret = self.dice.secret();
         }
-        let mut config = Config::new(self.uname.clone());
-        config.listen_addr = Some(self.addr);
-        config.limits = self.limits.clone();
+        let config = Config::builder(self.uname.clone())
+            .listen_addr(self.addr)
+            .limits(|limits| limits.clone_from(&self.limits))
+            .build()
+            .expect("legal limits");
         let seed = self.dice.secret();
         self.origin = now;
         self.stands_since = None;
         self.started = now;
         self.runs += 1;
-        let mut node =
-            Node::new(config.clone(), self.identity(), seed, Instant::ORIGIN).expect("legal limits");
-        node.handle_input(Instant::ORIGIN, Input::WallClock { unix_ms: self.clock.unix_ms(now) });
+        let mut node = Node::new(config.clone(), self.identity(), seed, Instant::ORIGIN);
+        node.handle_input(Instant::ORIGIN, Input::wall_clock(self.clock.unix_ms(now)));
         (config, seed, node)
     }
 }

@@ -14,8 +14,6 @@ use crate::wire::{self, ByeCode, ChatFrame, Chunk, Frame, Join, Parsed, PeerReco
 pub(crate) enum LinkEvent<'a> {
     /// Something for the connections themselves.
     Own(Own),
-    /// Peers that the peer knows.
-    Peers(Vec<PeerRecord>),
     /// A frame of the conversation, from a peer that has proven its key.
     Chat(ChatFrame<'a>),
 }
@@ -36,6 +34,8 @@ pub(crate) enum Own {
     Ponged(Token),
     Bye(ByeCode),
     Proof(Signature),
+    /// Peers that the peer knows.
+    Peers(Vec<PeerRecord>),
     /// A rule was broken that costs only the frame.
     Broke(Breach),
     /// A rule was broken that costs the link.
@@ -107,7 +107,7 @@ fn classify<'a>(frame: Frame<'a>, peer: Option<&Introduction>) -> LinkEvent<'a> 
         (_, None) => Own::Broke(Breach::BeforeJoin),
         (Frame::Proof(signature), Some(_)) if unproven => Own::Proof(signature),
         // A node without room sends us on before either side proves anything.
-        (Frame::Peers(records), Some(_)) => return LinkEvent::Peers(records),
+        (Frame::Peers(records), Some(_)) => Own::Peers(records),
         (Frame::Bye(code, _), Some(Version::V2)) => Own::Bye(code),
         _ if unproven => Own::Broke(Breach::BeforeProof),
         (Frame::Chat(sealed), Some(_)) => return chat(ChatFrame::Chat(sealed)),

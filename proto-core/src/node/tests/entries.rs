@@ -58,10 +58,10 @@ fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
         sent(&actions).matches("SYNC|").count() == limits.chat.syncs_ignored
             && solo.node.peers().count() == 0
     );
-    solo.input(Input::Closed { conn: ConnId(1) });
+    solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 0));
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     solo.now = solo.now + limits.mesh.ban;
     keyed_on(&mut solo, 3);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 1));
@@ -76,7 +76,7 @@ fn who_answers_nothing_may_be_slow_for_three_minutes() {
     assert_eq!(solo.node.peers().count(), 1);
     live(&mut solo, Duration::from_secs(2), |_| None);
     assert_eq!((solo.node.peers().count(), solo.node.stats().silent), (0, 1));
-    solo.input(Input::Closed { conn: ConnId(1) });
+    solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
     assert_eq!(solo.node.peers().count(), 1, "that breaks no rule");
 }
@@ -98,7 +98,7 @@ fn who_answers_every_other_reconciliation_stays() {
 
 #[test]
 fn an_answer_that_comes_after_all_patience_is_one() {
-    let mut solo = solo_with(|config| config.limits.chat.sync_timeout = Duration::from_millis(100));
+    let mut solo = solo_with(|limits| limits.chat.sync_timeout = Duration::from_millis(100));
     keyed(&mut solo);
     for _ in 0..4 {
         // All that is asked waits, and is answered in its order, long after we gave it up.
@@ -124,8 +124,8 @@ fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
 #[test]
 fn what_is_missing_before_an_entry_that_falls_due_is_asked_for_at_once() {
     const NOW: u64 = 1_700_000_000_000;
-    let mut solo = solo_with(|config| config.limits.chat.reconcile_every = Duration::from_secs(3600));
-    solo.input(Input::WallClock { unix_ms: NOW });
+    let mut solo = solo_with(|limits| limits.chat.reconcile_every = Duration::from_secs(3600));
+    solo.input(Input::wall_clock(NOW));
     let identity = keyed(&mut solo);
     live(&mut solo, Duration::from_secs(5), |_| None);
     let ahead = Limits::default().chat.clock_tolerance + Duration::from_secs(60);

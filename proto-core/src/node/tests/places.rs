@@ -29,15 +29,14 @@ fn keyless_peers(numbers: impl Iterator<Item = u64>) -> String {
 }
 
 fn over(solo: &Solo) -> Option<String> {
-    let limits = &solo.node.config().limits;
+    let limits = solo.node.config().limits();
     let over = solo.node.capacities().find(|(capacity, holds)| *holds > capacity.bound(limits));
     over.map(|(capacity, holds)| format!("{capacity:?} holds {holds}, above {}", capacity.bound(limits)))
 }
 
 /// Few places, all but `reserved` of them for who comes first.
 fn few(held: usize, reserved: usize) -> Solo {
-    solo_with(|config| {
-        let limits = &mut config.limits;
+    solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -77,7 +76,7 @@ fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_f
                 None => told.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action)),
             }
         };
-        solo.input(Input::Connected { dial: dial.0, conn: ConnId(n) });
+        solo.input(Input::connected(dial.0, ConnId(n)));
         told.extend(solo.receive(n, &join_v1(dial.1)));
     }
     assert_eq!(solo.node.peers().count(), held - degree_high - 1);
@@ -90,8 +89,7 @@ fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_f
 
 #[test]
 fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
-    let mut solo = solo_with(|config| {
-        let limits = &mut config.limits;
+    let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -105,10 +103,10 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
     let mut actions = solo.receive(101, &keyless_peers(1..=60));
     actions.extend(solo.live(SECOND));
     let begun: Vec<_> = (1..=60).filter_map(|n| solo.dial_to(&actions, n)).collect();
-    assert_eq!(begun.len(), solo.node.config().limits.mesh.dials);
+    assert_eq!(begun.len(), solo.node.config().limits().mesh.dials);
     // Nobody answers at any of them; one after the other is given up, and the next begun.
     for dial in begun.into_iter().skip(1) {
-        solo.input(Input::DialFailed { dial, reason: DialError::Other });
+        solo.input(Input::dial_failed(dial, DialError::Other));
         solo.live(SECOND);
     }
     let mut dialed = false;
@@ -122,8 +120,7 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
 
 #[test]
 fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_being_dialed_or_let_in() {
-    let mut solo = solo_with(|config| {
-        let limits = &mut config.limits;
+    let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -137,7 +134,7 @@ fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_bein
     for round in 0..25 {
         for n in 1..=60 {
             if let Some(dial) = solo.dial_to(&actions, n) {
-                solo.input(Input::Connected { dial, conn: ConnId(n) });
+                solo.input(Input::connected(dial, ConnId(n)));
                 solo.introduce(n, 3);
             }
         }
@@ -200,7 +197,7 @@ fn the_second_link_of_a_version_1_peer_takes_a_place() {
         // It dials us before it answers.
         solo.accept(n);
         solo.receive(n, &join_v1(n));
-        solo.input(Input::Connected { dial, conn: ConnId(100 + n) });
+        solo.input(Input::connected(dial, ConnId(100 + n)));
         solo.receive(100 + n, &join_v1(n));
         assert_eq!(over(&solo), None);
     }
@@ -216,10 +213,10 @@ fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
         Action::Resolve { dial, .. } => Some(dial),
         _ => None,
     });
-    let actions = solo.input(Input::Resolved { dial: resolve.unwrap(), addrs: (1..=5).map(addr).collect() });
+    let actions = solo.input(Input::resolved(resolve.unwrap(), (1..=5).map(addr).collect()));
     let dials: Vec<_> = (1..=5).map(|n| solo.dial_to(&actions, n).unwrap()).collect();
     for (n, dial) in (1..).zip(dials) {
-        solo.input(Input::Connected { dial, conn: ConnId(n) });
+        solo.input(Input::connected(dial, ConnId(n)));
     }
     for n in 1..=5 {
         solo.introduce(n, 3);
@@ -238,7 +235,7 @@ fn no_limit_is_too_large_for_a_bound() {
         |limits| limits.conns.greeting = Duration::MAX,
     ];
     for change in huge {
-        let solo = solo_with(|config| change(&mut config.limits));
+        let solo = solo_with(change);
         assert!(solo.node.status().capacities.iter().all(|fill| fill.holds <= fill.bound));
     }
     assert!(Limits::default().with(|limits| limits.conns.slots_reserved = usize::MAX).check().is_err());

@@ -34,7 +34,7 @@ impl Run {
         let Some(host) = self.dice.pick(&live).copied() else { return true };
         let said = match self.world.say(host, "the last words") {
             Ok(proto_core::Outcome::Said(entries)) => entries,
-            Ok(proto_core::Outcome::Done) | Err(_) => Vec::new(),
+            Ok(_) | Err(_) => Vec::new(),
         };
         let speaker = self.dice.pick(&before.keys().copied().collect::<Vec<_>>()).copied();
         if let Some(speaker) = speaker {

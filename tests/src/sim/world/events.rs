@@ -24,7 +24,7 @@ impl World {
             Event::Arrive { conn } => self.arrive(conn),
             Event::Flushed { conn } => {
                 if let Some(index) = self.net.host(conn) {
-                    self.input(index, Input::Flushed { conn });
+                    self.input(index, Input::flushed(conn));
                 }
             }
             Event::GiveUp { conn } => self.closed(conn, false),
@@ -43,7 +43,7 @@ impl World {
                 let stood = state.stands_since.take().map_or(0, |since| self.now - since);
                 state.origin += stood;
                 let unix_ms = state.clock.unix_ms(self.now);
-                self.input(host, Input::WallClock { unix_ms });
+                self.input(host, Input::wall_clock(unix_ms));
             }
         }
     }
@@ -91,7 +91,7 @@ impl World {
                     }
                     match self.hosts[index as usize].machine {
                         Machine::Actor(_) => self.tell(index, Happening::Received(conn, &bytes[range])),
-                        _ => self.input(index, Input::Received { conn, bytes: &bytes[range] }),
+                        _ => self.input(index, Input::received(conn, &bytes[range])),
                     }
                 }
             }
@@ -104,7 +104,7 @@ impl World {
         self.forget(index, conn, word);
         match self.hosts[index as usize].machine {
             Machine::Actor(_) => self.tell(index, Happening::Closed(conn)),
-            _ => self.input(index, Input::Closed { conn }),
+            _ => self.input(index, Input::closed(conn)),
         }
     }
 
@@ -165,7 +165,7 @@ impl World {
         let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + slot as u16 % 20_000);
         match self.hosts[target as usize].machine {
             Machine::Actor(_) => self.tell(target, Happening::Accepted(far)),
-            _ => self.input(target, Input::Accepted { conn: far, remote }),
+            _ => self.input(target, Input::accepted(far, remote)),
         }
     }
 
@@ -183,8 +183,8 @@ impl World {
             return;
         }
         match (result, dial) {
-            (Ok(conn), Some(dial)) => self.input(index, Input::Connected { dial, conn }),
-            (Err(reason), Some(dial)) => self.input(index, Input::DialFailed { dial, reason }),
+            (Ok(conn), Some(dial)) => self.input(index, Input::connected(dial, conn)),
+            (Err(reason), Some(dial)) => self.input(index, Input::dial_failed(dial, reason)),
             (Ok(conn), None) => self.tell(index, Happening::Connected(conn, to)),
             (Err(_), None) => self.tell(index, Happening::Refused(to)),
         }
@@ -223,10 +223,10 @@ impl World {
             match prompt {
                 // Nothing is reported of a connection that is over.
                 Prompt::Flushed(conn) if self.net.host(conn).is_none() => {}
-                Prompt::Flushed(conn) => _ = self.tell_node(index, Input::Flushed { conn }),
-                Prompt::Closed(conn) => _ = self.tell_node(index, Input::Closed { conn }),
+                Prompt::Flushed(conn) => _ = self.tell_node(index, Input::flushed(conn)),
+                Prompt::Closed(conn) => _ = self.tell_node(index, Input::closed(conn)),
                 Prompt::Unresolved(dial) => {
-                    let input = Input::DialFailed { dial, reason: DialError::NotResolved };
+                    let input = Input::dial_failed(dial, DialError::NotResolved);
                     self.tell_node(index, input);
                 }
             }
@@ -274,7 +274,7 @@ impl World {
     fn carry_out(&mut self, index: HostId, action: Action) {
         match action {
             Action::SendFrame { conn, bytes } => self.send(index, conn, bytes),
-            Action::Dial { dial, addr } => self.dial(index, Some(dial), addr),
+            Action::Dial { dial, addr, .. } => self.dial(index, Some(dial), addr),
             Action::Resolve { dial, .. } => self.prompt.push_back(Prompt::Unresolved(dial)),
             Action::PauseReading { conn } => self.net.pause(&mut self.queue, self.now, conn, true),
             Action::ResumeReading { conn } => self.net.pause(&mut self.queue, self.now, conn, false),
@@ -292,6 +292,7 @@ impl World {
             | Action::Ready
             | Action::Report { .. }
             | Action::Notice(_) => {}
+            other => panic!("the simulator does not know {other:?}"),
         }
     }
 
