@@ -129,7 +129,7 @@ impl Node {
 
     /// The name its user goes by.
     pub fn uname(&self) -> &Name {
-        &self.cx.config.uname()
+        self.cx.config.uname()
     }
 
     /// Its settings, with the name as it is now.
@@ -278,9 +278,7 @@ impl Node {
         while let Some(event) = self.mesh.next_event() {
             match event {
                 mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
-                mesh::Event::TellPeers(to, count, found) => {
-                    self.conns.tell_peers(&mut self.cx, to, count, found)
-                }
+                mesh::Event::Tell(to, count, found) => self.conns.tell_peers(&mut self.cx, to, count, found),
                 other => self.actions.extend(convert::request(other)),
             }
         }

@@ -30,7 +30,7 @@ impl Chat {
                 epoch: self.epoch,
                 seq: self.seq,
                 at: self.clock.next(cx),
-                uname: &cx.config.uname(),
+                uname: cx.config.uname(),
                 texts,
                 to: told,
                 via,

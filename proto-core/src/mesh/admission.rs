@@ -356,7 +356,7 @@ impl Mesh {
         let Some(conn) = neighbours.get(index) else { return };
         let count = cx.config.limits().mesh.refresh_peers;
         let found = self.book.sample(count, &mut cx.random);
-        self.events.push_back(Event::TellPeers(*conn, count, found));
+        self.events.push_back(Event::Tell(*conn, count, found));
     }
 }
 

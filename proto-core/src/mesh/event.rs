@@ -21,7 +21,7 @@ pub(crate) enum Event {
     /// There is one link too many: this one is to be closed.
     Trim(ConnId),
     /// A peer is to be told of at most so many peers, among them those found elsewhere.
-    TellPeers(ConnId, usize, Vec<(SocketAddr, NodeId)>),
+    Tell(ConnId, usize, Vec<(SocketAddr, NodeId)>),
 }
 
 /// How an attempt to link what is at an address ended.

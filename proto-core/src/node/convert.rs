@@ -38,7 +38,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
             mesh::TargetNews::Failed(mesh::Attempt::NotAChatNode) => Notice::NotAChatNode { target },
             mesh::TargetNews::Failed(mesh::Attempt::TurnedAway(code)) => Notice::TurnedAway { target, code },
         }),
-        Event::Trim(_) | Event::TellPeers(..) => return None,
+        Event::Trim(_) | Event::Tell(..) => return None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Action, ChatText, Command, Config, ConnId, DialError, DialId, Identity, Input, Instant, Node,
+    Action, ChatText, Command, Config, ConnId, DialError, DialId, Identity, Input, Instant, Node, Seal,
 };
 
 /// A node's end of a connection.
@@ -153,7 +153,7 @@ impl Chain {
     fn carry_out(&mut self, index: usize) {
         while let Some(action) = self.nodes[index].poll_action() {
             match action {
-                Action::Dial { dial, addr, .. } => self.dial(index, dial, addr),
+                Action::Dial { dial, addr, seal: Seal::Clear } => self.dial(index, dial, addr),
                 Action::SendFrame { conn, bytes } => {
                     if let Some((other, conn)) = self.ends.get(&(index, conn)) {
                         self.waiting.push_back((*other, Event::Received(*conn, bytes)));
@@ -167,7 +167,17 @@ impl Chain {
                         self.waiting.push_back((index, Event::Closed(conn)));
                     }
                 }
-                _ => {}
+                Action::Resolve { .. }
+                | Action::CancelDial { .. }
+                | Action::PauseReading { .. }
+                | Action::ResumeReading { .. }
+                | Action::RegisterPeer(_)
+                | Action::UnregisterPeer { .. }
+                | Action::Deliver(_)
+                | Action::Ready
+                | Action::Report { .. }
+                | Action::Notice(_) => {}
+                other => panic!("unknown action: {other:?}"),
             }
         }
     }

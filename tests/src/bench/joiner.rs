@@ -7,11 +7,8 @@ use proto_core::wire::{Frame, Hello, Join, PeerRecord, Token};
 
 /// The `JOIN` of the version 2 peer with this number, which can be dialed, or so it says.
 pub fn join(number: u32) -> Vec<u8> {
-    let mut join = Join::default();
-    (join.node_id, join.uname, join.listen_addr) = {
-        let record = record(number);
-        (record.node_id, record.uname, record.listen_addr)
-    };
+    let (record, mut join) = (record(number), Join::default());
+    (join.node_id, join.uname, join.listen_addr) = (record.node_id, record.uname, record.listen_addr);
     join.hello = Some(Hello::new(Token::from_bits(u128::from(number))));
     encode(&Frame::Join(join))
 }

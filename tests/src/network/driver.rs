@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, Instant, Node};
+use proto_core::{Action, ConnId, DialError, DialId, Input, Instant, Node, Seal};
 use rand_core::Rng;
 
 use super::{Event, Network, Wire};
@@ -156,7 +156,7 @@ impl Network {
             Action::Resolve { dial, .. } => {
                 self.schedule(now, Event::DialFailed { dial, host: index, reason: DialError::NotResolved });
             }
-            Action::Dial { dial, addr, .. } => {
+            Action::Dial { dial, addr, seal: Seal::Clear } => {
                 self.hosts[index].dialed.push((now, addr));
                 let at = now + self.delay();
                 self.schedule(at, Event::Knock { dial, from: index, to: addr });
@@ -196,7 +196,7 @@ impl Network {
                     self.end_at(other, at);
                 }
             }
-            other => panic!("the network does not know {other:?}"),
+            other => panic!("unknown action: {other:?}"),
         }
     }
 

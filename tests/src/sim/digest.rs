@@ -140,7 +140,7 @@ impl Record {
                 self.number(entries.len() as u64);
                 entries.iter().for_each(|entry| self.bytes(entry.id().as_bytes()));
             }
-            Ok(other) => panic!("{other:?} has no code in a digest"),
+            Ok(other) => panic!("unknown outcome: {other:?}"),
             Err(error) => {
                 self.text("refused");
                 self.text(match error {
@@ -148,7 +148,7 @@ impl Record {
                     CommandError::TooMuch => "too-much",
                     CommandError::TooManyTargets => "too-many-targets",
                     CommandError::ShuttingDown => "shutting-down",
-                    other => panic!("{other:?} has no code in a digest"),
+                    other => panic!("unknown command error: {other:?}"),
                 });
             }
         }
@@ -163,7 +163,7 @@ impl Record {
                 self.number(u64::from(*port));
             }
             Action::Dial { dial, addr, seal } => {
-                assert_eq!(*seal, Seal::Clear, "a sealed dial has no code yet");
+                assert_eq!(*seal, Seal::Clear, "a sealed dial has no code");
                 self.text("dial");
                 self.number(number_of(*dial));
                 self.addr(*addr);
@@ -210,7 +210,7 @@ impl Record {
                 self.text("notice");
                 self.notice(notice);
             }
-            other => panic!("{other:?} has no code in a digest"),
+            other => panic!("unknown action: {other:?}"),
         }
     }
 
@@ -229,7 +229,7 @@ impl Record {
         self.number(match version {
             Version::V1 => 1,
             Version::V2 => 2,
-            other => panic!("{other:?} has no code in a digest"),
+            other => panic!("unknown version: {other:?}"),
         });
         self.flag(key.is_some());
         key.iter().for_each(|key| self.bytes(key.as_bytes()));
@@ -248,7 +248,7 @@ impl Record {
                 let Marks { late, forked, backdated, .. } = *marks;
                 [late, forked, backdated].into_iter().for_each(|mark| self.flag(mark));
             }
-            other => panic!("{other:?} has no code in a digest"),
+            other => panic!("unknown message: {other:?}"),
         }
     }
 
@@ -301,7 +301,7 @@ impl Record {
                 self.target(target);
                 self.text(bye_code(*code));
             }
-            other => panic!("{other:?} has no code in a digest"),
+            other => panic!("unknown notice: {other:?}"),
         }
     }
 }
@@ -315,7 +315,7 @@ fn leave_code(reason: LeaveReason) -> &'static str {
         LeaveReason::Slow => "slow",
         LeaveReason::Violation => "violation",
         LeaveReason::NoRoom => "no-room",
-        other => panic!("{other:?} has no code in a digest"),
+        other => panic!("unknown leave reason: {other:?}"),
     }
 }
 
@@ -327,7 +327,7 @@ fn dial_code(error: DialError) -> &'static str {
         DialError::TimedOut => "timed-out",
         DialError::NoResources => "no-resources",
         DialError::Other => "other",
-        error => panic!("{error:?} has no code in a digest"),
+        other => panic!("unknown dial error: {other:?}"),
     }
 }
 
@@ -340,7 +340,7 @@ fn bye_code(code: ByeCode) -> &'static str {
         ByeCode::Refused => "refused",
         ByeCode::Violation => "violation",
         ByeCode::Other => "other",
-        unknown => panic!("{unknown:?} has no code in a digest"),
+        other => panic!("unknown BYE code: {other:?}"),
     }
 }
 
@@ -363,7 +363,7 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::Sync => ("sync", ""),
         Violation::SyncPassedOver => ("sync-passed-over", ""),
         Violation::SecondId => ("second-id", ""),
-        other => panic!("{other:?} has no code in a digest"),
+        other => panic!("unknown violation: {other:?}"),
     }
 }
 
@@ -378,7 +378,7 @@ fn frame_code(error: FrameError) -> &'static str {
         FrameError::Base64 => "base64",
         FrameError::TooMany => "too-many",
         FrameError::Tree => "tree",
-        other => panic!("{other:?} has no code in a digest"),
+        other => panic!("unknown frame error: {other:?}"),
     }
 }
 

@@ -133,14 +133,6 @@ impl Host {
         }
     }
 
-    /// Whether what runs here tells that host's node what it tells its peers where it has not said who it is.
-    pub(super) fn is_unknown_to(&self, host: &Self) -> bool {
-        let (Machine::Actor(actor), Machine::Node(node)) = (&self.machine, &host.machine) else {
-            return false;
-        };
-        actor.is_unknown_to(node.id())
-    }
-
     /// How often actors did here what they are for.
     pub fn acts(&self) -> u64 {
         let acts = if let Machine::Actor(actor) = &self.machine { actor.acts() } else { 0 };

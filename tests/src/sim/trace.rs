@@ -71,7 +71,8 @@ impl Recorder {
 fn said(result: &Result<Outcome, CommandError>) -> Result<Vec<String>, CommandError> {
     match result {
         Ok(Outcome::Said(entries)) => Ok(entries.iter().map(|entry| entry.id().to_string()).collect()),
-        Ok(_) => Ok(Vec::new()),
+        Ok(Outcome::Done) => Ok(Vec::new()),
+        Ok(other) => panic!("unknown outcome: {other:?}"),
         Err(error) => Err(*error),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn reads(bytes: &[u8], mut joined: bool) -> Vec<Value> {
             Ok(Parsed::Blank) => json!("blank"),
             Ok(Parsed::Unknown) => json!("unknown"),
             Ok(Parsed::Frame(frame)) => of_frame(&frame),
-            Ok(other) => panic!("no form for {other:?}"),
+            Ok(other) => panic!("unknown frame: {other:?}"),
             Err(error) => json!({"error": error}),
         });
     }
@@ -51,7 +51,7 @@ fn of_frame(frame: &Frame<'_>) -> Value {
         Frame::Graft(ids) => json!({"GRAFT": ids}),
         Frame::Tree(claim) => json!({"TREE": of_claim(claim)}),
         Frame::Sync(bytes) => json!({"SYNC": to_hex(bytes)}),
-        other => panic!("no form for {other:?}"),
+        other => panic!("unknown frame: {other:?}"),
     }
 }
 

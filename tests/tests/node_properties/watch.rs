@@ -8,7 +8,7 @@ use std::time::Duration;
 use proto_core::wire::{Frame, Line, Parsed, Token, parse};
 use proto_core::{
     Action, ChatText, Command, Config, ConnId, DialError, EntryId, Identity, Input, Instant, Limits, Message,
-    Node, NodeId, PeerAddr, PeerInfo,
+    Node, NodeId, PeerAddr, PeerInfo, Seal,
 };
 use tests::bounds;
 use tests::fuzz::peers;
@@ -298,7 +298,7 @@ impl Watch {
     fn carry_out(&mut self, action: &Action) {
         match action {
             Action::Resolve { dial, .. } => self.dials.push((*dial, None)),
-            Action::Dial { dial, addr, .. } => {
+            Action::Dial { dial, addr, seal: Seal::Clear } => {
                 // The other end of a connection that we dialed is what we dialed.
                 let held = self.peers.values().find(|peer| peer.remote_addr == *addr);
                 assert!(held.is_none() || self.resolved.contains(addr), "{held:?} is dialed again");
@@ -343,12 +343,12 @@ impl Watch {
                         assert_ne!(entry.key(), self.node.key(), "its own words are shown");
                         assert!(self.shown.insert(entry.id()), "shown twice");
                     }
-                    other => panic!("nobody knows {other:?}"),
+                    other => panic!("unknown message: {other:?}"),
                 }
                 assert!(message.texts().all(|text| !text.is_empty() && !text.contains('\n')));
             }
             Action::Ready | Action::Report { .. } | Action::Notice(_) => {}
-            other => panic!("nobody knows {other:?}"),
+            other => panic!("unknown action: {other:?}"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, Node};
+use proto_core::{Action, ConnId, DialError, DialId, Input, Node, Seal};
 
 use super::{DIAL_TIMEOUT, Dialing, Probes, Prompt, World};
 use crate::sim::actor::{Happening, Lines, Todo};
@@ -80,6 +80,7 @@ impl World {
 
     fn arrive(&mut self, conn: ConnId) {
         while let Some(index) = self.net.host(conn) {
+            let sent = self.net.next_sent(conn);
             let Some(arrival) = self.net.take(&mut self.queue, self.now, conn) else { return };
             match arrival {
                 Arrival::End => return self.closed(conn, true),
@@ -91,7 +92,15 @@ impl World {
                     }
                     match self.hosts[index as usize].machine {
                         Machine::Actor(_) => self.tell(index, Happening::Received(conn, &bytes[range])),
-                        _ => self.input(index, Input::received(conn, &bytes[range])),
+                        _ => {
+                            if let (Some(check), Some(from)) =
+                                (&mut self.probes.check, self.net.peer(conn).zip(sent))
+                                && bytes.ends_with(b"\n")
+                            {
+                                check.node_reads(index, self.now, conn, from, &bytes);
+                            }
+                            self.input(index, Input::received(conn, &bytes[range]));
+                        }
                     }
                 }
             }
@@ -274,7 +283,7 @@ impl World {
     fn carry_out(&mut self, index: HostId, action: Action) {
         match action {
             Action::SendFrame { conn, bytes } => self.send(index, conn, bytes),
-            Action::Dial { dial, addr, .. } => self.dial(index, Some(dial), addr),
+            Action::Dial { dial, addr, seal: Seal::Clear } => self.dial(index, Some(dial), addr),
             Action::Resolve { dial, .. } => self.prompt.push_back(Prompt::Unresolved(dial)),
             Action::PauseReading { conn } => self.net.pause(&mut self.queue, self.now, conn, true),
             Action::ResumeReading { conn } => self.net.pause(&mut self.queue, self.now, conn, false),
@@ -292,7 +301,7 @@ impl World {
             | Action::Ready
             | Action::Report { .. }
             | Action::Notice(_) => {}
-            other => panic!("the simulator does not know {other:?}"),
+            other => panic!("unknown action: {other:?}"),
         }
     }
 
@@ -305,13 +314,15 @@ impl World {
             bytes = out;
         }
         let peer = self.net.peer(conn);
-        let unknown = peer.is_some_and(|peer| self.hosts[peer as usize].is_unknown_to(self.host(index)));
-        let speaks = || bytes.windows(4).any(|word| word == b"MSG|");
-        // What a node did not know while it was behind decides what it tells later, too.
-        let teller = matches!(self.hosts[index as usize].machine, Machine::Node(_));
-        let unaware = teller && (self.net.is_behind(conn, self.now, BEHIND) || (unknown && speaks()));
-        if let (Some(check), Some(peer), true) = (&mut self.probes.check, peer, unaware) {
-            check.speaks_unaware(peer);
+        if let Some(check) = &mut self.probes.check {
+            if matches!(self.hosts[index as usize].machine, Machine::Actor(_)) {
+                check.actor_sends(index, self.now, &bytes, self.net.other(conn));
+            } else if let Some(peer) = peer
+                && self.net.is_behind(conn, self.now, BEHIND)
+            {
+                // What a node did not know while it was behind decides what it tells later, too.
+                check.speaks_unaware(peer);
+            }
         }
         let answers = peer.is_some_and(|peer| self.hosts[peer as usize].is_up());
         let sent = self.net.send(&mut self.queue, self.now, conn, bytes, answers);
@@ -345,6 +356,7 @@ impl World {
     /// Tells an actor what happens, and does what it asks for.
     pub(super) fn tell(&mut self, index: HostId, what: Happening<'_>) {
         let mut todo = Vec::new();
+        let from = if let Happening::Received(conn, _) = what { self.net.peer(conn) } else { None };
         let Machine::Actor(actor) = &mut self.hosts[index as usize].machine else { return };
         actor.happen(self.now, what, &mut todo);
         let mut printed = actor.printed();
@@ -352,7 +364,7 @@ impl World {
             tamper.printed(index, &mut printed);
         }
         if let Some(check) = &mut self.probes.check {
-            printed.iter().for_each(|line| check.printed(index, self.now, line));
+            printed.iter().for_each(|line| check.printed(index, self.now, from, line));
         }
         for todo in todo {
             match todo {
