@@ -1,5 +1,6 @@
 //! Helpers of the tests: nothing here is for use elsewhere.
 
+pub mod api_listing;
 pub mod bench;
 pub mod binary;
 pub mod bounds;
