@@ -6,6 +6,7 @@ pub mod binary;
 pub mod bounds;
 pub mod fuzz;
 pub mod http;
+pub mod imports;
 pub mod journal;
 pub mod network;
 pub mod ports;
