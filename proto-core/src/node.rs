@@ -239,7 +239,7 @@ impl Node {
     fn keep_up(&mut self) {
         self.mesh.dial(&mut self.cx, &self.conns);
         self.route();
-        while self.mesh.keep_up(&mut self.cx, &self.conns, |peer| self.chat.is_near_another(peer)) {
+        while self.mesh.keep_up(&mut self.cx, &self.conns, |peer| self.chat.has_mutual_neighbour(peer)) {
             self.route();
         }
     }
@@ -435,7 +435,7 @@ impl Node {
             }
             Event::Answered { conn, token } => {
                 let peer = self.conns.claimed_id(conn);
-                self.chat.answered(&self.cx, conn, peer, token);
+                self.chat.pong_received(&self.cx, conn, peer, token);
             }
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),

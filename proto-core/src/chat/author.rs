@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::gossip::{Arrival, Item};
+use super::gossip::{Arrival, EntryMeta};
 use super::{Chat, Event, encode};
 use crate::model::{ChatText, Cx, Draft, Entry, NodeId, Via};
 use crate::wire::Frame;
@@ -38,9 +38,9 @@ impl Chat {
             let entry = Arc::new(Entry::sign(&cx.identity, &draft));
             self.seq += 1;
             self.counts.signed += 1;
-            self.log.own(cx.now, entry.clone(), cx.limits());
-            let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
-            let arrival = self.gossip.remember(cx.moment(), None, entry.id());
+            self.log.take_own(cx.now, entry.clone(), cx.limits());
+            let item = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
+            let arrival = self.gossip.arrived(cx.moment(), None, entry.id());
             self.spread(cx, &entry, item, &arrival);
             entries.push(entry);
         }
@@ -49,7 +49,7 @@ impl Chat {
     }
 
     /// Sends an entry to those that it is pushed to; the others are told of it.
-    pub(super) fn spread(&mut self, cx: &Cx, entry: &Arc<Entry>, item: Item, arrival: &Arrival) {
+    pub(super) fn spread(&mut self, cx: &Cx, entry: &Arc<Entry>, item: EntryMeta, arrival: &Arrival) {
         let peers = self.gossip.spread(cx.moment(), item, arrival);
         self.push(peers, entry);
     }

@@ -110,7 +110,7 @@ impl Chat {
     /// A neighbour is written to on another connection from now on: what was on its way on the old one may be lost.
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
-        self.gossip.flag(cx.moment(), peer);
+        self.gossip.sync_with(cx.moment(), peer);
     }
 
     /// Nothing is exchanged on this connection any more.
@@ -122,7 +122,7 @@ impl Chat {
     /// reconciliation.
     pub(crate) fn not_pushed(&mut self, cx: &Cx, peer: NodeId, id: EntryId) {
         self.counts.entries_not_pushed += 1;
-        self.gossip.dropped_for(cx.moment(), peer, id);
+        self.gossip.push_failed(cx.moment(), peer, id);
     }
 
     /// An entry was pushed.
@@ -136,8 +136,8 @@ impl Chat {
     }
 
     /// Whether what the peer says reaches us by another neighbour, too, as far as their `LINKS` show.
-    pub(crate) fn is_near_another(&self, peer: NodeId) -> bool {
-        self.gossip.is_near_another(peer)
+    pub(crate) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
+        self.gossip.has_mutual_neighbour(peer)
     }
 
     /// When there is something to do next, and what.
@@ -169,14 +169,14 @@ impl Chat {
     ) -> Option<Output> {
         while let Some(peer) = self.due_for_sync(cx) {
             let Some(conn) = active(peer) else { continue };
-            let witness = Token::from_bits(cx.random_bits());
-            match self.reconciler.begin(cx.now, conn, witness, &self.log, cx.limits()) {
+            let ping = Token::from_bits(cx.random_bits());
+            match self.reconciler.begin(cx.now, conn, ping, &self.log, cx.limits()) {
                 Some(opening) => {
                     self.counts.syncs += 1;
-                    return Some(Output { conn, frame: Frame::Sync(opening), ping: Some(witness) });
+                    return Some(Output { conn, frame: Frame::Sync(opening), ping: Some(ping) });
                 }
                 // Another is under way there, or enough are elsewhere: later.
-                None => self.gossip.flag(cx.moment(), peer),
+                None => self.gossip.sync_with(cx.moment(), peer),
             }
         }
         while let Some((peer, frame)) = self.gossip.next_frame(cx.moment()) {
@@ -202,11 +202,11 @@ impl Chat {
                     self.counts.gaps += 1;
                     self.events.push_back(Event::Gap { node_id, uname, missing });
                 }
-                LogEvent::AskFor { .. } => match from {
-                    Some(peer) => self.gossip.flag(cx.moment(), peer),
-                    None => self.gossip.look_around(cx.moment()),
+                LogEvent::Reconcile { .. } => match from {
+                    Some(peer) => self.gossip.sync_with(cx.moment(), peer),
+                    None => self.gossip.sync_with_any(cx.moment()),
                 },
-                LogEvent::Forgot { id } => {
+                LogEvent::Deferred { id } => {
                     self.counts.entries_put_off += 1;
                     self.gossip.forget(&id);
                 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::gossip::Item;
+use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::{Chat, Event, FalseClaim, Fault};
 use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
@@ -16,27 +16,27 @@ impl Chat {
     /// A frame came.
     pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
         match frame {
-            ChatFrame::Chat(sealed) => self.chat(cx, from, &sealed),
-            ChatFrame::Links(ids) => self.gossip.links_told(from.peer, &ids),
-            ChatFrame::Ihave(ids) => self.announced(cx, from.peer, &ids),
-            ChatFrame::Graft(ids) => self.grafted(from.peer, &ids),
-            ChatFrame::Tree(claim) => self.tree_told(cx, from, &claim),
-            ChatFrame::Sync(bytes) => self.synced(cx, from, &bytes),
+            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed),
+            ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
+            ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
+            ChatFrame::Graft(ids) => self.graft_received(from.peer, &ids),
+            ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
+            ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
     }
 
     /// `CHAT` came.
-    fn chat(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
+    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
         let Sender { conn, peer, rated } = from;
         let id = sealed.id();
-        let asked = self.gossip.is_asked(peer, &id);
+        let asked = self.gossip.is_requested(peer, &id);
         if asked {
             let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
             self.events.push_back(Event::Asked { conn, bytes });
         }
         if self.log.contains(&id) || self.gossip.has_seen(&id) {
             self.counts.entries_again += 1;
-            return self.gossip.came_again(peer, &id);
+            return self.gossip.duplicate(peer, &id);
         }
         let entry = match sealed.open_as(id) {
             Ok(entry) => Arc::new(entry),
@@ -75,12 +75,12 @@ impl Chat {
         let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
         if taken == Taken::Full {
             self.counts.entries_dropped += 1;
-            return self.gossip.came_again(from, &entry.id());
+            return self.gossip.duplicate(from, &entry.id());
         }
-        let arrival = self.gossip.remember(cx.moment(), Some(from), entry.id());
+        let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
         if matches!(taken, Taken::New | Taken::Parked) {
             self.counts.entries += 1;
-            let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
+            let item = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
             self.spread(cx, entry, item, &arrival);
         } else {
             self.counts.entries_dropped += 1;
@@ -89,13 +89,13 @@ impl Chat {
     }
 
     /// `IHAVE` came: the peer holds these.
-    fn announced(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
+    fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         let Self { gossip, log, .. } = self;
-        gossip.announced(cx.moment(), peer, ids, |id| log.contains(id));
+        gossip.ihave_received(cx.moment(), peer, ids, |id| log.contains(id));
     }
 
     /// `GRAFT` came: the peer asks for these.
-    fn grafted(&mut self, peer: NodeId, ids: &[EntryId]) {
+    fn graft_received(&mut self, peer: NodeId, ids: &[EntryId]) {
         for id in ids {
             if let Some(entry) = self.log.get(id).cloned() {
                 self.push([peer].into(), &entry);
@@ -104,21 +104,21 @@ impl Chat {
     }
 
     /// `TREE` came: where the peer stands in the tree.
-    fn tree_told(&mut self, cx: &Cx, from: Sender, claim: &TreeClaim) {
-        if let Err(FalseClaim) = self.gossip.tree_told(cx.moment(), from.peer, claim) {
+    fn tree_received(&mut self, cx: &Cx, from: Sender, claim: &TreeClaim) {
+        if let Err(FalseClaim) = self.gossip.tree_received(cx.moment(), from.peer, claim) {
             self.broke(from.conn, Fault::Tree);
         }
     }
 
     /// `SYNC` came: one message of a reconciliation.
-    fn synced(&mut self, cx: &Cx, from: Sender, bytes: &[u8]) {
+    fn sync_received(&mut self, cx: &Cx, from: Sender, bytes: &[u8]) {
         let Sender { conn, peer, .. } = from;
         let step = match self.reconciler.message(cx.now, conn, bytes, &self.log, cx.limits()) {
             Ok(step) => step,
             Err(_) => return self.broke(conn, Fault::Sync),
         };
-        if step.served {
-            self.gossip.met(peer, cx.now);
+        if step.peer_began {
+            self.gossip.peer_began_sync(peer, cx.now);
         }
         if let Some(reply) = step.reply {
             self.events.push_back(Event::Reply { conn, frame: Frame::Sync(reply) });
@@ -128,16 +128,16 @@ impl Chat {
         }
         let Self { gossip, .. } = self;
         let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
-        self.gossip.want(cx.moment(), peer, need);
+        self.gossip.fetch_synced(cx.moment(), peer, need);
     }
 
     /// `PONG` came. A peer that ignores one reconciliation after the other takes the place of a neighbour and is none.
-    pub(crate) fn answered(&mut self, cx: &Cx, conn: ConnId, peer: Option<NodeId>, token: Token) {
-        let Some(ignored) = self.reconciler.ponged(conn, token) else { return };
+    pub(crate) fn pong_received(&mut self, cx: &Cx, conn: ConnId, peer: Option<NodeId>, token: Token) {
+        let Some(ignored) = self.reconciler.pong_received(conn, token) else { return };
         if ignored >= cx.limits().chat.syncs_ignored {
             self.broke(conn, Fault::SyncsIgnored);
         } else if let Some(peer) = peer {
-            self.gossip.flag(cx.moment(), peer);
+            self.gossip.sync_with(cx.moment(), peer);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use alloc::sync::Arc;
 
-use super::gossip::{Lost as GossipLost, Role, Standing};
-use super::log::{Gap, Lost as LogLost};
+use super::gossip::{GossipLost, Role, Standing};
+use super::log::{Gap, LogLost};
 use super::{Chat, Counts};
 use crate::model::{Capacity, Cx, Entry, NodeId};
 
@@ -72,7 +72,7 @@ impl Chat {
     }
 
     pub(crate) fn sizes(&self) -> Sizes {
-        let super::log::Sizes { held, bytes, early, parked, authors } = self.log.sizes();
+        let super::log::LogSizes { held, bytes, early, parked, authors } = self.log.sizes();
         let (seen, awaited) = (self.gossip.seen(), self.gossip.awaited());
         Sizes { held, bytes, early, parked, authors, seen, awaited }
     }

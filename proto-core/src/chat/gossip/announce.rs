@@ -68,7 +68,7 @@ impl Announcements {
     }
 
     /// The next ids that are due, as many as one `IHAVE` takes.
-    pub(super) fn next_due(&mut self, now: Instant) -> Option<(NodeId, Vec<EntryId>)> {
+    pub(super) fn next_batch(&mut self, now: Instant) -> Option<(NodeId, Vec<EntryId>)> {
         let (&to, batch) = self.batches.iter_mut().find(|(_, batch)| batch.due <= now)?;
         let ids = core::iter::from_fn(|| batch.ids.pop_first()).map(|(id, ())| id).take(MAX_IHAVE).collect();
         if batch.ids.is_empty() {
@@ -110,8 +110,8 @@ mod tests {
         assert!(waiting.add(at(60), peer(1), id(2), AFTER, &limits));
         assert!(waiting.add(at(60), peer(1), id(3), AFTER, &limits));
         waiting.cancel(peer(1), &id(2));
-        assert_eq!((waiting.deadline(), waiting.next_due(at(99))), (Some(at(100)), None));
-        assert_eq!(waiting.next_due(at(100)), Some((peer(1), vec![id(1), id(3)])));
+        assert_eq!((waiting.deadline(), waiting.next_batch(at(99))), (Some(at(100)), None));
+        assert_eq!(waiting.next_batch(at(100)), Some((peer(1), vec![id(1), id(3)])));
         assert_eq!(waiting.deadline(), None);
         assert!(waiting.add(at(200), peer(1), id(4), AFTER, &limits));
         assert!(waiting.add(at(201), peer(1), id(5), Duration::ZERO, &limits));
@@ -132,9 +132,9 @@ mod tests {
             assert_eq!(waiting.deadline(), Some(if full { at(7) } else { at(107) }), "{n}");
         }
         assert!(!waiting.add(at(7), peer(1), id(most), AFTER, &limits));
-        let (_, first) = waiting.next_due(at(7)).unwrap();
+        let (_, first) = waiting.next_batch(at(7)).unwrap();
         assert_eq!((first.len(), first[0]), (MAX_IHAVE, id(1)));
-        assert_eq!(waiting.next_due(at(7)), Some((peer(1), vec![id(most - 1), id(most)])));
+        assert_eq!(waiting.next_batch(at(7)), Some((peer(1), vec![id(most - 1), id(most)])));
         assert!(waiting.is_consistent());
     }
 }

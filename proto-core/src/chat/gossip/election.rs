@@ -23,7 +23,7 @@ pub(super) struct Election {
     retired: Fifo<PublicKey, u64>,
     changes: TokenBucket,
     /// Claims that were passed over because there had been too many changes.
-    passed_over: u64,
+    rate_limited: u64,
     /// When we claim the place unless a better one does before, or, as the root, when we sign the next number.
     claim_at: Option<Instant>,
 }
@@ -36,14 +36,14 @@ pub(super) struct Root {
     pub(super) key: PublicKey,
     pub(super) node_id: NodeId,
     pub(super) rank: Rank,
-    pub(super) newest: Signed,
+    pub(super) newest: SignedSequence,
     /// When `newest` first came.
     pub(super) newest_at: Instant,
 }
 
 /// A sequence number and the root's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Signed {
+pub(super) struct SignedSequence {
     pub(super) sequence: u64,
     pub(super) signature: Signature,
 }
@@ -57,7 +57,7 @@ impl Election {
             root: None,
             retired: Fifo::default(),
             changes: TokenBucket::new(limits.chat.roots_every, limits.chat.roots_burst),
-            passed_over: 0,
+            rate_limited: 0,
             claim_at: None,
         }
     }
@@ -67,8 +67,8 @@ impl Election {
     }
 
     /// Claims that were passed over because there had been too many changes.
-    pub(super) fn passed_over(&self) -> u64 {
-        self.passed_over
+    pub(super) fn rate_limited(&self) -> u64 {
+        self.rate_limited
     }
 
     pub(super) fn is_root(&self) -> bool {
@@ -85,9 +85,9 @@ impl Election {
     ) -> Result<bool, FalseClaim> {
         let Moment { now, limits, .. } = moment;
         if claim.root == self.key {
-            return self.hear_of_ourselves(now, claim).map(|()| false);
+            return self.resume_from(now, claim).map(|()| false);
         }
-        let signed = Signed { sequence: claim.sequence, signature: claim.signature };
+        let signed = SignedSequence { sequence: claim.sequence, signature: claim.signature };
         if let Some(root) = self.root.as_mut().filter(|root| root.key == claim.root) {
             let rise = claim.sequence.saturating_sub(root.newest.sequence);
             let believed = (1..=limits.chat.sequence_rise).contains(&rise)
@@ -107,7 +107,7 @@ impl Election {
             return Ok(false);
         }
         if self.changes.next_at(now) > now {
-            self.passed_over += 1;
+            self.rate_limited += 1;
             return Ok(false);
         }
         verify(claim)?;
@@ -119,8 +119,8 @@ impl Election {
     }
 
     /// Others still hold a claim of ours, newer than we know of, from before a restart: we go on from there, at once.
-    fn hear_of_ourselves(&mut self, now: Instant, claim: &TreeClaim) -> Result<(), FalseClaim> {
-        if self.known_of_ourselves() >= Some(claim.sequence) {
+    fn resume_from(&mut self, now: Instant, claim: &TreeClaim) -> Result<(), FalseClaim> {
+        if self.newest_of_ours() >= Some(claim.sequence) {
             return Ok(());
         }
         verify(claim)?;
@@ -131,7 +131,7 @@ impl Election {
         Ok(())
     }
 
-    fn known_of_ourselves(&self) -> Option<u64> {
+    fn newest_of_ours(&self) -> Option<u64> {
         let current = self.root.as_ref().filter(|root| root.key == self.key).map(|root| root.newest.sequence);
         current.max(self.retired.get(&self.key).copied())
     }
@@ -147,16 +147,16 @@ impl Election {
     }
 
     /// There is nobody to have a tree with.
-    pub(super) fn alone(&mut self) {
+    pub(super) fn stand_down(&mut self) {
         self.retire();
         self.claim_at = None;
     }
 
-    /// When [`timeout`](Self::timeout) has something to do; `standing` says whether we may become the root.
-    pub(super) fn deadline(&self, standing: bool, limits: &Limits) -> Option<Instant> {
+    /// When [`timeout`](Self::timeout) has something to do; `eligible` says whether we may become the root.
+    pub(super) fn deadline(&self, eligible: bool, limits: &Limits) -> Option<Instant> {
         match &self.root {
             Some(root) if root.key != self.key => Some(root.newest_at + limits.chat.root_lives),
-            _ => standing.then(|| self.claim_at.unwrap_or(Instant::ORIGIN)),
+            _ => eligible.then(|| self.claim_at.unwrap_or(Instant::ORIGIN)),
         }
     }
 
@@ -165,7 +165,7 @@ impl Election {
     pub(super) fn timeout(
         &mut self,
         moment: Moment<'_>,
-        standing: bool,
+        eligible: bool,
         identity: &Identity,
         random: &mut impl Rng,
     ) -> bool {
@@ -176,12 +176,12 @@ impl Election {
         if changed {
             self.retire();
         }
-        if !standing || self.root.is_some() && !self.is_root() {
+        if !eligible || self.root.is_some() && !self.is_root() {
             return changed;
         }
         let at = match self.claim_at {
             Some(at) => at,
-            None => now + self.rank_wait(random, limits),
+            None => now + self.claim_delay(random, limits),
         };
         self.claim_at = Some(at);
         if at <= now {
@@ -192,7 +192,7 @@ impl Election {
     }
 
     /// Better ranks wait less, so that few claim the place before the one that will have it.
-    fn rank_wait(&self, random: &mut impl Rng, limits: &Limits) -> core::time::Duration {
+    fn claim_delay(&self, random: &mut impl Rng, limits: &Limits) -> core::time::Duration {
         const STEPS: u32 = 15;
         let zeros = self.rank.iter().take_while(|byte| **byte == 0).count() as u32 * 8
             + self.rank.iter().find(|byte| **byte != 0).map_or(0, |byte| byte.leading_zeros());
@@ -203,14 +203,14 @@ impl Election {
     /// We are the root: another sequence number. It follows the clock, so that it goes on after a restart.
     fn sign(&mut self, moment: Moment<'_>, identity: &Identity) {
         let Moment { now, wall, limits } = moment;
-        let known = self.known_of_ourselves();
+        let known = self.newest_of_ours();
         let lately =
             self.root.as_ref().is_some_and(|root| now.since(root.newest_at) < limits.chat.root_lives);
         let next = known.map_or(0, |known| known.saturating_add(1));
         let most = if lately { next.saturating_add(limits.chat.sequence_rise - 1) } else { u64::MAX };
         let sequence = sequence_at(self.period, wall, limits).clamp(next, most.max(next));
-        let message = covered(self.key, self.period, sequence);
-        let newest = Signed { sequence, signature: identity.sign(Purpose::Tree, &message) };
+        let message = signed_bytes(self.key, self.period, sequence);
+        let newest = SignedSequence { sequence, signature: identity.sign(Purpose::Tree, &message) };
         let node_id = identity.node_id();
         self.root = Some(Root { key: self.key, node_id, rank: self.rank, newest, newest_at: now });
         self.claim_at = Some(now + limits.chat.sequence_every);
@@ -235,7 +235,7 @@ pub(super) fn rank(period: u64, key: PublicKey) -> Rank {
 }
 
 /// What a root signs.
-pub(super) fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
+pub(super) fn signed_bytes(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
     let mut message = [0; 48];
     message[..32].copy_from_slice(root.as_bytes());
     message[32..40].copy_from_slice(&period.to_be_bytes());
@@ -244,7 +244,7 @@ pub(super) fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
 }
 
 fn verify(claim: &TreeClaim) -> Result<(), FalseClaim> {
-    let message = covered(claim.root, claim.period, claim.sequence);
+    let message = signed_bytes(claim.root, claim.period, claim.sequence);
     let holds = claim.root.verify(Purpose::Tree, &message, &claim.signature);
     if holds { Ok(()) } else { Err(FalseClaim) }
 }

@@ -4,20 +4,20 @@
 //! bridges do (IEEE 802.1D), with sequence numbers from the root against stale claims. Where there is no tree, or a
 //! broken one, announcements carry the conversation: the tree is an optimisation, never a condition.
 
+mod advert;
 mod announce;
 mod election;
+mod fetch_announced;
+mod fetch_synced;
 mod neighbours;
-mod place;
-mod repair;
+mod position;
 mod seen;
-mod sync;
-mod telling;
+mod sync_schedule;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod trees;
 mod views;
-mod wanted;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -30,14 +30,14 @@ use crate::model::{ChatLimits, EntryId, Identity, Instant, Moment, NodeId, Publi
 use crate::wire::{Frame, MAX_GRAFT, TreeClaim};
 
 use announce::Announcements;
+use fetch_announced::AnnouncedFetch;
+use fetch_synced::SyncFetch;
 use neighbours::Neighbours;
-use repair::Missing;
 use seen::Seen;
-use sync::Reconciliations;
+use sync_schedule::SyncSchedule;
 use trees::Trees;
-use wanted::Wanted;
 
-pub(crate) use views::{Lost, Role, Standing};
+pub(crate) use views::{GossipLost, Role, Standing};
 
 /// How entries spread among the neighbours: the peers with a key that are here, by their ids.
 ///
@@ -49,17 +49,17 @@ pub(crate) struct Gossip {
     trees: Trees,
     seen: Seen,
     announcements: Announcements,
-    missing: Missing,
-    wanted: Wanted,
+    announced_fetch: AnnouncedFetch,
+    sync_fetch: SyncFetch,
     /// Entries to ask each neighbour for, which `missing` has chosen.
-    to_ask: BTreeMap<NodeId, VecDeque<EntryId>>,
-    reconciliations: Reconciliations,
+    grafts: BTreeMap<NodeId, VecDeque<EntryId>>,
+    syncs: SyncSchedule,
     announcements_dropped: u64,
 }
 
 /// What spreads.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
+pub(crate) struct EntryMeta {
     pub(crate) id: EntryId,
     /// When it was said, by its author.
     pub(crate) at: u64,
@@ -76,7 +76,7 @@ pub(crate) struct Arrival {
     /// It was asked for because it had been announced.
     grafted: bool,
     /// It was asked for because a reconciliation showed it.
-    wanted: bool,
+    synced: bool,
 }
 
 impl Gossip {
@@ -87,10 +87,10 @@ impl Gossip {
             trees: Trees::new(me, key),
             seen: Seen::default(),
             announcements: Announcements::default(),
-            missing: Missing::default(),
-            wanted: Wanted::default(),
-            to_ask: BTreeMap::new(),
-            reconciliations: Reconciliations::default(),
+            announced_fetch: AnnouncedFetch::default(),
+            sync_fetch: SyncFetch::default(),
+            grafts: BTreeMap::new(),
+            syncs: SyncSchedule::default(),
             announcements_dropped: 0,
         }
     }
@@ -103,7 +103,7 @@ impl Gossip {
         self.neighbours.linked(peer);
         self.trees.linked(moment.now, peer);
         let begin = self.neighbours.me() < peer;
-        self.reconciliations.linked(moment.now, peer, begin, moment.limits);
+        self.syncs.linked(moment.now, peer, begin, moment.limits);
     }
 
     /// It is here no more.
@@ -114,17 +114,17 @@ impl Gossip {
         self.neighbours.unlinked(peer);
         self.trees.unlinked(moment, peer);
         self.announcements.unlinked(peer);
-        self.missing.unlinked(peer);
-        if self.wanted.unlinked(peer) {
-            self.reconciliations.soon(moment.now, moment.limits);
+        self.announced_fetch.unlinked(peer);
+        if self.sync_fetch.unlinked(peer) {
+            self.syncs.request_any(moment.now, moment.limits);
         }
-        self.to_ask.remove(&peer);
-        self.reconciliations.unlinked(peer);
+        self.grafts.remove(&peer);
+        self.syncs.unlinked(peer);
     }
 
     /// Whether what the peer says reaches us by another neighbour, too, as far as their `LINKS` show.
-    pub(crate) fn is_near_another(&self, peer: NodeId) -> bool {
-        self.neighbours.is_near_another(peer)
+    pub(crate) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
+        self.neighbours.has_mutual_neighbour(peer)
     }
 
     /// Whether all neighbours are linked to each other, and to nobody else, as far as their `LINKS` show.
@@ -133,22 +133,22 @@ impl Gossip {
     }
 
     /// `LINKS` came.
-    pub(crate) fn links_told(&mut self, from: NodeId, links: &[NodeId]) {
-        self.neighbours.told(from, links);
+    pub(crate) fn links_received(&mut self, from: NodeId, links: &[NodeId]) {
+        self.neighbours.links_received(from, links);
     }
 
     /// `TREE` came.
-    pub(crate) fn tree_told(
+    pub(crate) fn tree_received(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
         claim: &TreeClaim,
     ) -> Result<(), FalseClaim> {
-        self.trees.told(moment, from, claim, &self.neighbours)
+        self.trees.receive(moment, from, claim, &self.neighbours)
     }
 
     /// `IHAVE` came; `have` says whether an entry is held here.
-    pub(crate) fn announced(
+    pub(crate) fn ihave_received(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
@@ -166,18 +166,23 @@ impl Gossip {
         for id in ids {
             if self.seen.contains(id) || have(id) {
                 self.announcements.cancel(from, id);
-            } else if !self.missing.announced(now, from, *id, after, limits) {
+            } else if !self.announced_fetch.add(now, from, *id, after, limits) {
                 more.push(*id);
             }
         }
         // So many are not on their way along the tree.
-        self.wanted.want(now, from, more, limits);
+        self.sync_fetch.add(now, from, more, limits);
     }
 
     /// These entries are wanted from this neighbour, in this order: a reconciliation showed that it holds them.
-    pub(crate) fn want(&mut self, moment: Moment<'_>, from: NodeId, ids: impl IntoIterator<Item = EntryId>) {
+    pub(crate) fn fetch_synced(
+        &mut self,
+        moment: Moment<'_>,
+        from: NodeId,
+        ids: impl IntoIterator<Item = EntryId>,
+    ) {
         if self.neighbours.contains(from) {
-            self.wanted.want(moment.now, from, ids, moment.limits);
+            self.sync_fetch.add(moment.now, from, ids, moment.limits);
         }
     }
 
@@ -192,32 +197,32 @@ impl Gossip {
     }
 
     /// Whether this neighbour was asked for the entry, so that no rate is charged for it.
-    pub(crate) fn is_asked(&self, from: NodeId, id: &EntryId) -> bool {
-        self.missing.is_asked(from, id) || self.wanted.is_asked(from, id)
+    pub(crate) fn is_requested(&self, from: NodeId, id: &EntryId) -> bool {
+        self.announced_fetch.is_requested(from, id) || self.sync_fetch.is_requested(from, id)
     }
 
     /// An entry came that is here already.
-    pub(crate) fn came_again(&mut self, from: NodeId, id: &EntryId) {
+    pub(crate) fn duplicate(&mut self, from: NodeId, id: &EntryId) {
         self.announcements.cancel(from, id);
-        self.forget_missing(Some(from), id);
+        self.complete_fetch(Some(from), id);
     }
 
     /// An entry came, or was said here, and its signature holds. It is asked for no more.
-    pub(crate) fn remember(&mut self, moment: Moment<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
+    pub(crate) fn arrived(&mut self, moment: Moment<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
         self.seen.remember(moment.now, id, moment.limits);
-        self.forget_missing(from, &id)
+        self.complete_fetch(from, &id)
     }
 
-    fn forget_missing(&mut self, from: Option<NodeId>, id: &EntryId) -> Arrival {
-        let wanted = self.wanted.found(id);
-        let found = self.missing.found(from, id);
-        Arrival { holders: found.announcers, grafted: found.asked, wanted }
+    fn complete_fetch(&mut self, from: Option<NodeId>, id: &EntryId) -> Arrival {
+        let synced = self.sync_fetch.complete(id);
+        let completed = self.announced_fetch.complete(from, id);
+        Arrival { holders: completed.announcers, grafted: completed.asked, synced }
     }
 
     /// An entry that was not here is to spread: whom to push it to, in the order of their ids. To others it is announced.
-    pub(crate) fn spread(&mut self, moment: Moment<'_>, item: Item, arrival: &Arrival) -> Vec<NodeId> {
-        self.blame(moment, item, arrival);
-        let pushed = if arrival.wanted { BTreeSet::new() } else { self.eager(moment, item) };
+    pub(crate) fn spread(&mut self, moment: Moment<'_>, item: EntryMeta, arrival: &Arrival) -> Vec<NodeId> {
+        self.blame_parent(moment, item, arrival);
+        let pushed = if arrival.synced { BTreeSet::new() } else { self.eager_peers(moment, item) };
         let knows = |peer: &NodeId| {
             *peer == item.author || Some(*peer) == item.from || arrival.holders.contains(peer)
         };
@@ -233,22 +238,22 @@ impl Gossip {
 
     /// Whether what was said then, or now, is pushed to us unless something is wrong.
     fn is_attached(&self, moment: Moment<'_>, at: Option<u64>) -> bool {
-        self.trees.of(moment, at).is_some_and(tree::Tree::is_attached)
+        self.trees.tree_for(moment, at).is_some_and(tree::Tree::is_attached)
     }
 
     /// A parent that did not bring what others had.
-    fn blame(&mut self, moment: Moment<'_>, item: Item, arrival: &Arrival) {
-        let parent = self.trees.of(moment, Some(item.at)).and_then(tree::Tree::parent);
+    fn blame_parent(&mut self, moment: Moment<'_>, item: EntryMeta, arrival: &Arrival) {
+        let parent = self.trees.tree_for(moment, Some(item.at)).and_then(tree::Tree::parent);
         let by_parent = |peer: NodeId| item.from == Some(peer) || arrival.holders.contains(&peer);
         if arrival.grafted && parent.is_some_and(|parent| !by_parent(parent)) {
-            self.trees.failed(moment, item.at);
+            self.trees.parent_failed(moment, item.at);
         }
     }
 
     /// Whom an entry is pushed to, whether they have it or not.
-    fn eager(&self, moment: Moment<'_>, item: Item) -> BTreeSet<NodeId> {
+    fn eager_peers(&self, moment: Moment<'_>, item: EntryMeta) -> BTreeSet<NodeId> {
         let full_mesh = self.neighbours.is_full_mesh();
-        let tree = self.trees.of(moment, Some(item.at));
+        let tree = self.trees.tree_for(moment, Some(item.at));
         let along_tree = tree.into_iter().flat_map(|tree| tree.children().chain(tree.parent()));
         if item.from.is_some() {
             // In a full mesh the author has pushed it to everybody.
@@ -273,30 +278,30 @@ impl Gossip {
         let Moment { now, limits, .. } = moment;
         if self.neighbours.contains(to) && !self.announcements.add(now, to, id, after, limits) {
             self.announcements_dropped += 1;
-            self.reconciliations.flag(now, to, limits);
+            self.syncs.request(now, to, limits);
         }
     }
 
     /// An entry that was to be pushed to this neighbour was not, for its queue is full: it is announced, and whatever
     /// else gets lost is found by reconciliation.
-    pub(crate) fn dropped_for(&mut self, moment: Moment<'_>, to: NodeId, id: EntryId) {
+    pub(crate) fn push_failed(&mut self, moment: Moment<'_>, to: NodeId, id: EntryId) {
         self.announce(moment, to, id, self.announce_after(moment, to));
-        self.flag(moment, to);
+        self.sync_with(moment, to);
     }
 
     /// This neighbour began a reconciliation.
-    pub(crate) fn met(&mut self, peer: NodeId, now: Instant) {
-        self.reconciliations.met(now, peer);
+    pub(crate) fn peer_began_sync(&mut self, peer: NodeId, now: Instant) {
+        self.syncs.peer_began(now, peer);
     }
 
     /// Something may be missing here that this neighbour has, or the other way round.
-    pub(crate) fn flag(&mut self, moment: Moment<'_>, peer: NodeId) {
-        self.reconciliations.flag(moment.now, peer, moment.limits);
+    pub(crate) fn sync_with(&mut self, moment: Moment<'_>, peer: NodeId) {
+        self.syncs.request(moment.now, peer, moment.limits);
     }
 
     /// Something may be missing here that any neighbour may have.
-    pub(crate) fn look_around(&mut self, moment: Moment<'_>) {
-        self.reconciliations.soon(moment.now, moment.limits);
+    pub(crate) fn sync_with_any(&mut self, moment: Moment<'_>) {
+        self.syncs.request_any(moment.now, moment.limits);
     }
 
     /// When [`timeout`](Self::timeout) is due.
@@ -309,9 +314,9 @@ impl Gossip {
             (self.neighbours.deadline(limits), Timer::Links),
             (self.trees.deadline(moment), Timer::Tree),
             (self.announcements.deadline(), Timer::Announce),
-            (self.missing.deadline(), Timer::Graft),
-            (self.wanted.deadline(limits), Timer::Graft),
-            (self.reconciliations.deadline(), Timer::Reconcile),
+            (self.announced_fetch.deadline(), Timer::Graft),
+            (self.sync_fetch.deadline(limits), Timer::Graft),
+            (self.syncs.deadline(), Timer::Reconcile),
         ];
         kinds.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
@@ -323,35 +328,35 @@ impl Gossip {
             return;
         }
         self.trees.timeout(moment, &self.neighbours, identity, random);
-        while let Some((peer, id)) = self.missing.next_due(now, limits) {
-            self.to_ask.entry(peer).or_default().push_back(id);
+        while let Some((peer, id)) = self.announced_fetch.next_request(now, limits) {
+            self.grafts.entry(peer).or_default().push_back(id);
         }
-        if self.wanted.give_up(now, limits) {
-            self.reconciliations.soon(now, limits);
+        if self.sync_fetch.expire(now, limits) {
+            self.syncs.request_any(now, limits);
         }
-        while let Some(peer) = self.missing.next_unanswering() {
-            self.trees.shun(moment, peer);
+        while let Some(peer) = self.announced_fetch.next_unresponsive() {
+            self.trees.bar_parent(moment, peer);
         }
     }
 
     /// The next neighbour with whom to reconcile.
     pub(crate) fn due_for_sync(&mut self, moment: Moment<'_>, random: &mut impl Rng) -> Option<NodeId> {
-        self.reconciliations.next_due(moment.now, random, moment.limits)
+        self.syncs.next_due(moment.now, random, moment.limits)
     }
 
     /// The next frame to send, and to whom.
     pub(crate) fn next_frame(&mut self, moment: Moment<'_>) -> Option<(NodeId, Frame<'static>)> {
         let Moment { now, limits, .. } = moment;
-        if let Some((peer, claim)) = self.trees.next_to_tell(moment) {
+        if let Some((peer, claim)) = self.trees.next_advert(moment) {
             return Some((peer, Frame::Tree(claim)));
         }
-        if let Some((peer, links)) = self.neighbours.next_to_tell(now, limits) {
+        if let Some((peer, links)) = self.neighbours.next_links(now, limits) {
             return Some((peer, Frame::Links(links)));
         }
-        if let Some((peer, ids)) = self.announcements.next_due(now) {
+        if let Some((peer, ids)) = self.announcements.next_batch(now) {
             return Some((peer, Frame::Ihave(ids)));
         }
-        if let Some(mut asked) = self.to_ask.first_entry() {
+        if let Some(mut asked) = self.grafts.first_entry() {
             let peer = *asked.key();
             let ids = asked.get_mut();
             let batch = ids.drain(..ids.len().min(MAX_GRAFT)).collect();
@@ -360,6 +365,6 @@ impl Gossip {
             }
             return Some((peer, Frame::Graft(batch)));
         }
-        self.wanted.next_due(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
+        self.sync_fetch.next_graft(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
     }
 }

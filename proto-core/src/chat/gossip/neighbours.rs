@@ -11,20 +11,20 @@ use crate::wire::MAX_LINKS;
 pub(super) struct Neighbours {
     me: NodeId,
     peers: BTreeMap<NodeId, Neighbour>,
-    /// Neighbours whose circle is ours: an index of `peers`.
-    of_our_circle: usize,
+    /// Neighbours whose neighbourhood is ours: an index of `peers`.
+    same_neighbourhoods: usize,
     /// When we said `LINKS` last, to all.
-    told_at: Option<Instant>,
+    sent_at: Option<Instant>,
     /// Our links have changed since then.
     changed: bool,
-    to_tell: BTreeSet<NodeId>,
+    recipients: BTreeSet<NodeId>,
 }
 
 #[derive(Debug, Default)]
 struct Neighbour {
     links: BTreeSet<NodeId>,
     /// It and its links are us and our links.
-    of_our_circle: bool,
+    same_neighbourhood: bool,
 }
 
 impl Neighbours {
@@ -32,10 +32,10 @@ impl Neighbours {
         Self {
             me,
             peers: BTreeMap::new(),
-            of_our_circle: 0,
-            told_at: None,
+            same_neighbourhoods: 0,
+            sent_at: None,
             changed: false,
-            to_tell: BTreeSet::new(),
+            recipients: BTreeSet::new(),
         }
     }
 
@@ -46,7 +46,7 @@ impl Neighbours {
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.peers.remove(&peer);
-        self.to_tell.remove(&peer);
+        self.recipients.remove(&peer);
         self.links_changed();
     }
 
@@ -60,7 +60,7 @@ impl Neighbours {
     }
 
     /// The neighbour says whom it is linked to.
-    pub(super) fn told(&mut self, peer: NodeId, links: &[NodeId]) {
+    pub(super) fn links_received(&mut self, peer: NodeId, links: &[NodeId]) {
         let Some(neighbour) = self.peers.get_mut(&peer) else { return };
         neighbour.links = links.iter().copied().filter(|id| *id != peer).take(MAX_LINKS).collect();
         self.compare(peer);
@@ -70,26 +70,26 @@ impl Neighbours {
     fn compare(&mut self, peer: NodeId) {
         let Some(neighbour) = self.peers.get(&peer) else { return };
         let links = &neighbour.links;
-        // Without the two, the circle of each is its links.
+        // Without the two, the neighbourhood of each is its links.
         let same = links.len() == self.peers.len()
             && links.contains(&self.me)
             && self.peers.keys().all(|id| *id == peer || links.contains(id));
         if let Some(neighbour) = self.peers.get_mut(&peer) {
-            neighbour.of_our_circle = same;
+            neighbour.same_neighbourhood = same;
         }
     }
 
     fn count(&mut self) {
-        self.of_our_circle = self.peers.values().filter(|peer| peer.of_our_circle).count();
+        self.same_neighbourhoods = self.peers.values().filter(|peer| peer.same_neighbourhood).count();
     }
 
     /// Whether all whom we know to be here are linked to each other.
     pub(super) fn is_full_mesh(&self) -> bool {
-        self.of_our_circle == self.peers.len()
+        self.same_neighbourhoods == self.peers.len()
     }
 
     /// Whether the neighbour says that it is linked to another of ours.
-    pub(super) fn is_near_another(&self, peer: NodeId) -> bool {
+    pub(super) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
         let links = self.peers.get(&peer).map(|neighbour| &neighbour.links);
         links.is_some_and(|links| links.iter().any(|id| *id != peer && self.peers.contains_key(id)))
     }
@@ -113,32 +113,32 @@ impl Neighbours {
 
     /// When `LINKS` is due.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        if !self.to_tell.is_empty() {
+        if !self.recipients.is_empty() {
             return Some(Instant::ORIGIN);
         }
-        let after = self.told_at.map_or(Instant::ORIGIN, |at| at + limits.chat.links_every);
+        let after = self.sent_at.map_or(Instant::ORIGIN, |at| at + limits.chat.links_every);
         (self.changed && !self.peers.is_empty()).then_some(after)
     }
 
     /// The next `LINKS` to send.
-    pub(super) fn next_to_tell(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<NodeId>)> {
-        if self.to_tell.is_empty() && self.deadline(limits)? <= now {
+    pub(super) fn next_links(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<NodeId>)> {
+        if self.recipients.is_empty() && self.deadline(limits)? <= now {
             self.changed = false;
-            self.told_at = Some(now);
-            self.to_tell = self.peers.keys().copied().collect();
+            self.sent_at = Some(now);
+            self.recipients = self.peers.keys().copied().collect();
         }
-        let peer = self.to_tell.pop_first()?;
+        let peer = self.recipients.pop_first()?;
         Some((peer, self.peers.keys().copied().take(MAX_LINKS).collect()))
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let circle =
+        let neighbourhood =
             |of: NodeId, links: &mut dyn Iterator<Item = NodeId>| links.chain([of]).collect::<BTreeSet<_>>();
-        let ours = circle(self.me, &mut self.peers.keys().copied());
-        self.to_tell.iter().all(|peer| self.peers.contains_key(peer))
-            && self.of_our_circle == self.peers.values().filter(|peer| peer.of_our_circle).count()
+        let ours = neighbourhood(self.me, &mut self.peers.keys().copied());
+        self.recipients.iter().all(|peer| self.peers.contains_key(peer))
+            && self.same_neighbourhoods == self.peers.values().filter(|peer| peer.same_neighbourhood).count()
             && self.peers.iter().all(|(id, peer)| {
-                peer.of_our_circle == (circle(*id, &mut peer.links.iter().copied()) == ours)
+                peer.same_neighbourhood == (neighbourhood(*id, &mut peer.links.iter().copied()) == ours)
             })
     }
 }
@@ -163,17 +163,17 @@ mod tests {
         assert!(neighbours.is_full_mesh(), "one alone");
         neighbours.linked(id(1));
         neighbours.linked(id(2));
-        neighbours.told(id(1), &[id(0), id(2)]);
+        neighbours.links_received(id(1), &[id(0), id(2)]);
         assert!(!neighbours.is_full_mesh(), "nothing is known of the second");
-        neighbours.told(id(2), &[id(0), id(1), id(2)]);
+        neighbours.links_received(id(2), &[id(0), id(1), id(2)]);
         assert!(neighbours.is_full_mesh(), "one that names itself says no more by it");
-        neighbours.told(id(2), &[id(0), id(1), id(3)]);
+        neighbours.links_received(id(2), &[id(0), id(1), id(3)]);
         assert!(!neighbours.is_full_mesh(), "it knows somebody else");
-        neighbours.told(id(2), &[id(0)]);
+        neighbours.links_received(id(2), &[id(0)]);
         assert!(!neighbours.is_full_mesh(), "two neighbours are not linked");
         neighbours.unlinked(id(2));
         assert!(!neighbours.is_full_mesh(), "the other still has a third");
-        neighbours.told(id(1), &[id(0)]);
+        neighbours.links_received(id(1), &[id(0)]);
         assert!(neighbours.is_full_mesh() && neighbours.is_consistent());
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let limits = Limits::default();
         let mut neighbours = Neighbours::new(id(0));
         let told = |neighbours: &mut Neighbours, now| {
-            core::iter::from_fn(|| neighbours.next_to_tell(now, &limits)).collect::<Vec<_>>()
+            core::iter::from_fn(|| neighbours.next_links(now, &limits)).collect::<Vec<_>>()
         };
         assert_eq!(neighbours.deadline(&limits), None);
         neighbours.linked(id(1));

@@ -10,10 +10,10 @@ use crate::model::{EntryId, Instant, Limits};
 pub(super) struct Seen {
     /// Each with when it came.
     ids: BTreeMap<EntryId, Instant>,
-    /// The oldest first; what stands there with another time than in `ids` was forgotten since.
+    /// The oldest first; what stands there with another time than in `ids` was evicted since.
     order: VecDeque<(Instant, EntryId)>,
-    /// How many were forgotten for want of room.
-    forgotten: u64,
+    /// How many were evicted for want of room.
+    evicted: u64,
 }
 
 impl Seen {
@@ -25,7 +25,7 @@ impl Seen {
         self.ids.contains_key(id)
     }
 
-    /// Remembers an id. Those that are too old are forgotten, and the oldest where there is no room.
+    /// Remembers an id. Those that are too old are evicted, and the oldest where there is no room.
     pub(super) fn remember(&mut self, now: Instant, id: EntryId, limits: &Limits) {
         while let Some((at, oldest)) = self.order.front().copied()
             && (now.since(at) > limits.chat.seen_for || self.order.len() >= limits.chat.seen)
@@ -33,7 +33,7 @@ impl Seen {
             self.order.pop_front();
             if self.ids.get(&oldest) == Some(&at) {
                 self.ids.remove(&oldest);
-                self.forgotten += u64::from(now.since(at) <= limits.chat.seen_for);
+                self.evicted += u64::from(now.since(at) <= limits.chat.seen_for);
             }
         }
         if let Entry::Vacant(vacant) = self.ids.entry(id) {
@@ -42,9 +42,9 @@ impl Seen {
         }
     }
 
-    /// How many were forgotten for want of room.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// How many were evicted for want of room.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// It may come again.
@@ -76,17 +76,17 @@ mod tests {
             seen.remember(Instant::ORIGIN, id(n), &limits);
         }
         assert!((0..3).all(|n| seen.contains(&id(n))));
-        assert_eq!(seen.forgotten(), 0);
+        assert_eq!(seen.evicted(), 0);
         let later = Instant::ORIGIN + limits.chat.seen_for;
         seen.remember(later, id(3), &limits);
         assert_eq!((0..4).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(), [false, true, true, true]);
-        assert_eq!(seen.forgotten(), 1);
+        assert_eq!(seen.evicted(), 1);
         seen.remember(later + Duration::from_nanos(1), id(4), &limits);
         assert_eq!(
             (0..5).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(),
             [false, false, false, true, true]
         );
-        assert_eq!(seen.forgotten(), 1, "the others were too old");
+        assert_eq!(seen.evicted(), 1, "the others were too old");
         assert!(seen.is_consistent());
     }
 }

@@ -7,7 +7,7 @@ use rand_core::Rng;
 
 use super::election::millis;
 use super::neighbours::Neighbours;
-use super::tree::{Shunned, Tree};
+use super::tree::{BarredParents, Tree};
 use crate::chat::FalseClaim;
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, PublicKey};
 use crate::wire::TreeClaim;
@@ -22,14 +22,14 @@ pub(super) struct Trees {
     key: PublicKey,
     trees: BTreeMap<u64, Tree>,
     /// At most as many as links are held.
-    shunned: Shunned,
+    barred: BarredParents,
     /// Claims to be the root that were passed over because there had been too many, in trees that are no more.
-    passed_over: u64,
+    rate_limited: u64,
 }
 
 impl Trees {
     pub(super) fn new(me: NodeId, key: PublicKey) -> Self {
-        Self { me, key, trees: BTreeMap::new(), shunned: Shunned::new(), passed_over: 0 }
+        Self { me, key, trees: BTreeMap::new(), barred: BarredParents::new(), rate_limited: 0 }
     }
 
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
@@ -40,29 +40,29 @@ impl Trees {
 
     pub(super) fn unlinked(&mut self, moment: Moment<'_>, peer: NodeId) {
         for tree in self.trees.values_mut() {
-            tree.unlinked(moment, peer, &self.shunned);
+            tree.unlinked(moment, peer, &self.barred);
         }
     }
 
     /// A neighbour says where it stands.
-    pub(super) fn told(
+    pub(super) fn receive(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
         claim: &TreeClaim,
         neighbours: &Neighbours,
     ) -> Result<(), FalseClaim> {
-        if !periods(moment, Reach::Heard).contains(&claim.period) {
+        if !periods(moment, Horizon::Heard).contains(&claim.period) {
             return Ok(());
         }
-        self.of_period(claim.period, neighbours, moment.limits);
+        self.ensure(claim.period, neighbours, moment.limits);
         match self.trees.get_mut(&claim.period) {
-            Some(tree) => tree.told(moment, from, claim, &self.shunned),
+            Some(tree) => tree.receive(moment, from, claim, &self.barred),
             None => Ok(()),
         }
     }
 
-    fn of_period(&mut self, period: u64, neighbours: &Neighbours, limits: &Limits) {
+    fn ensure(&mut self, period: u64, neighbours: &Neighbours, limits: &Limits) {
         let new = || Tree::new(self.me, self.key, period, neighbours.ids(), limits);
         self.trees.entry(period).or_insert_with(new);
     }
@@ -76,28 +76,28 @@ impl Trees {
         random: &mut impl Rng,
     ) {
         let Moment { now, limits, .. } = moment;
-        self.shunned.retain(|_, until| *until > now);
-        let heard = periods(moment, Reach::Heard);
-        let passed_over = self.passed_over();
+        self.barred.retain(|_, until| *until > now);
+        let heard = periods(moment, Horizon::Heard);
+        let rate_limited = self.rate_limited();
         self.trees.retain(|period, _| heard.contains(period));
-        self.passed_over = passed_over - self.trees.values().map(Tree::passed_over).sum::<u64>();
-        let ours = periods(moment, Reach::Ours);
+        self.rate_limited = rate_limited - self.trees.values().map(Tree::rate_limited).sum::<u64>();
+        let ours = periods(moment, Horizon::Own);
         for period in ours {
-            self.of_period(period, neighbours, limits);
+            self.ensure(period, neighbours, limits);
         }
         for (period, tree) in &mut self.trees {
-            tree.timeout(moment, ours.contains(period), identity, random, &self.shunned);
+            tree.timeout(moment, ours.contains(period), identity, random, &self.barred);
         }
     }
 
     /// Claims to be the root that were passed over because there had been too many.
-    pub(super) fn passed_over(&self) -> u64 {
-        self.passed_over + self.trees.values().map(Tree::passed_over).sum::<u64>()
+    pub(super) fn rate_limited(&self) -> u64 {
+        self.rate_limited + self.trees.values().map(Tree::rate_limited).sum::<u64>()
     }
 
-    /// When [`timeout`](Self::timeout) or [`next_to_tell`](Self::next_to_tell) has something to do.
+    /// When [`timeout`](Self::timeout) or [`next_advert`](Self::next_advert) has something to do.
     pub(super) fn deadline(&self, moment: Moment<'_>) -> Option<Instant> {
-        let ours = periods(moment, Reach::Ours);
+        let ours = periods(moment, Horizon::Own);
         if ours.iter().any(|period| !self.trees.contains_key(period)) {
             return Some(moment.now);
         }
@@ -106,12 +106,12 @@ impl Trees {
     }
 
     /// The next `TREE` to send.
-    pub(super) fn next_to_tell(&mut self, moment: Moment<'_>) -> Option<(NodeId, TreeClaim)> {
-        self.trees.values_mut().find_map(|tree| tree.next_to_tell(moment))
+    pub(super) fn next_advert(&mut self, moment: Moment<'_>) -> Option<(NodeId, TreeClaim)> {
+        self.trees.values_mut().find_map(|tree| tree.next_advert(moment))
     }
 
     /// The tree for an entry that was said at this time, or now.
-    pub(super) fn of(&self, moment: Moment<'_>, at: Option<u64>) -> Option<&Tree> {
+    pub(super) fn tree_for(&self, moment: Moment<'_>, at: Option<u64>) -> Option<&Tree> {
         self.trees.get(&self.period_of(moment, at)?)
     }
 
@@ -126,21 +126,23 @@ impl Trees {
     }
 
     /// An entry said at this time came from another neighbour than the parent, upon our asking.
-    pub(super) fn failed(&mut self, moment: Moment<'_>, at: u64) {
+    pub(super) fn parent_failed(&mut self, moment: Moment<'_>, at: u64) {
         let Some(period) = self.period_of(moment, Some(at)) else { return };
-        let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.failed(moment)) else { return };
-        self.shun(moment, parent);
+        let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.parent_failed(moment)) else {
+            return;
+        };
+        self.bar_parent(moment, parent);
     }
 
     /// This neighbour is not to be a parent for a while.
-    pub(super) fn shun(&mut self, moment: Moment<'_>, peer: NodeId) {
-        if self.shunned.len() >= moment.limits.conns.slots {
-            let first = self.shunned.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
-            first.map(|peer| self.shunned.remove(&peer));
+    pub(super) fn bar_parent(&mut self, moment: Moment<'_>, peer: NodeId) {
+        if self.barred.len() >= moment.limits.conns.slots {
+            let first = self.barred.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
+            first.map(|peer| self.barred.remove(&peer));
         }
-        self.shunned.insert(peer, moment.now + moment.limits.chat.parent_barred);
+        self.barred.insert(peer, moment.now + moment.limits.chat.parent_barred);
         for tree in self.trees.values_mut() {
-            tree.choose(moment, &self.shunned);
+            tree.choose_position(moment, &self.barred);
         }
     }
 
@@ -150,7 +152,7 @@ impl Trees {
     }
 
     #[cfg(test)]
-    pub(super) fn of_exactly(&self, period: u64) -> Option<&Tree> {
+    pub(super) fn of_period(&self, period: u64) -> Option<&Tree> {
         self.trees.get(&period)
     }
 
@@ -161,20 +163,20 @@ impl Trees {
 
 /// Which periods are meant.
 #[derive(Clone, Copy)]
-enum Reach {
+enum Horizon {
     /// Those whose root we may be: from so long before that even by a fast clock nothing takes the tree yet.
-    Ours,
+    Own,
     /// Those whose claims we hear: a neighbour's clock may be ahead.
     Heard,
 }
 
 /// The periods around now, each once or more. Without a wall clock there is the first alone.
-fn periods(moment: Moment<'_>, reach: Reach) -> [u64; 3] {
+fn periods(moment: Moment<'_>, horizon: Horizon) -> [u64; 3] {
     let Moment { wall, limits, .. } = moment;
     let wall = wall.unwrap_or(0);
-    let ahead = match reach {
-        Reach::Ours => limits.chat.root_turn,
-        Reach::Heard => limits.chat.root_overlap,
+    let ahead = match horizon {
+        Horizon::Own => limits.chat.root_turn,
+        Horizon::Heard => limits.chat.root_overlap,
     };
     let ahead = wall.saturating_add(millis(ahead));
     [wall.saturating_sub(kept(limits)), wall, ahead].map(|time| time / millis(limits.chat.root_period))

@@ -8,7 +8,7 @@ use crate::model::{Moment, NodeId};
 
 /// What was lost so far, for want of room or because it came too fast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
+pub(crate) struct GossipLost {
     /// Ids of entries seen.
     pub(crate) ids: u64,
     pub(crate) announcements: u64,
@@ -48,35 +48,35 @@ impl Gossip {
 
     /// Entries that are known to be elsewhere.
     pub(crate) fn awaited(&self) -> usize {
-        self.missing.len() + self.wanted.len()
+        self.announced_fetch.len() + self.sync_fetch.len()
     }
 
     /// How much is in each bounded thing.
     pub(crate) fn capacities(&self) -> [(Capacity, usize); 7] {
         [
             (Capacity::Seen, self.seen.len()),
-            (Capacity::Missing, self.missing.len()),
-            (Capacity::MissingPerLink, self.missing.most_per_link()),
-            (Capacity::Announcers, self.missing.most_announcers()),
+            (Capacity::Missing, self.announced_fetch.len()),
+            (Capacity::MissingPerLink, self.announced_fetch.most_per_link()),
+            (Capacity::Announcers, self.announced_fetch.most_announcers()),
             (Capacity::Announced, self.announcements.most()),
-            (Capacity::Wanted, self.wanted.len()),
-            (Capacity::Asked, self.wanted.most_asked()),
+            (Capacity::Wanted, self.sync_fetch.len()),
+            (Capacity::Asked, self.sync_fetch.most_asked()),
         ]
     }
 
     /// What was lost so far.
-    pub(crate) fn lost(&self) -> Lost {
-        Lost {
-            ids: self.seen.forgotten(),
+    pub(crate) fn lost(&self) -> GossipLost {
+        GossipLost {
+            ids: self.seen.evicted(),
             announcements: self.announcements_dropped,
-            asks: self.missing.dropped() + self.wanted.dropped(),
-            roots: self.trees.passed_over(),
+            asks: self.announced_fetch.dropped() + self.sync_fetch.dropped(),
+            roots: self.trees.rate_limited(),
         }
     }
 
     /// Where we stand in the tree that counts now.
     pub(crate) fn standing(&self, moment: Moment<'_>) -> Standing {
-        let Some(tree) = self.trees.of(moment, None) else { return Standing::default() };
+        let Some(tree) = self.trees.tree_for(moment, None) else { return Standing::default() };
         Standing {
             root: tree.root(),
             distance: tree.distance(),
@@ -87,7 +87,7 @@ impl Gossip {
 
     /// What this neighbour is in the tree that counts now.
     pub(crate) fn role(&self, moment: Moment<'_>, peer: NodeId) -> Role {
-        let Some(tree) = self.trees.of(moment, None) else { return Role::Announce };
+        let Some(tree) = self.trees.tree_for(moment, None) else { return Role::Announce };
         if tree.parent() == Some(peer) {
             Role::Parent
         } else if tree.children().any(|child| child == peer) {
@@ -99,13 +99,13 @@ impl Gossip {
 
     /// Compares the indexes with what they are indexes of.
     pub(crate) fn is_consistent(&self) -> bool {
-        let here = |peer: &NodeId| self.neighbours.contains(*peer);
+        let linked = |peer: &NodeId| self.neighbours.contains(*peer);
         self.neighbours.is_consistent()
             && self.trees.is_consistent()
             && self.seen.is_consistent()
             && self.announcements.is_consistent()
-            && self.missing.is_consistent()
-            && self.wanted.is_consistent()
-            && self.to_ask.keys().all(here)
+            && self.announced_fetch.is_consistent()
+            && self.sync_fetch.is_consistent()
+            && self.grafts.keys().all(linked)
     }
 }

@@ -1,14 +1,14 @@
 //! What is said in the network, held here: the order of each author's entries, and what is missing in it.
 
 mod authors;
+mod ignored;
 mod parked;
 #[cfg(test)]
 mod properties;
 mod reconcile;
-mod run;
+mod sequence;
 #[cfg(test)]
 mod tests;
-mod unanswered;
 mod window;
 
 use alloc::collections::VecDeque;
@@ -20,7 +20,7 @@ use authors::Authors;
 pub(crate) use authors::Gap;
 use parked::Parked;
 pub(crate) use reconcile::Reconciler;
-use run::{Effect, Forgotten};
+use sequence::{EvictedState, SequenceEvent};
 use window::Window;
 
 use crate::model::Capacity;
@@ -36,7 +36,7 @@ pub(crate) struct Log {
     authors: Authors,
     parked: Parked,
     events: VecDeque<LogEvent>,
-    lost: Lost,
+    lost: LogLost,
 }
 
 /// What became of an entry.
@@ -63,14 +63,14 @@ pub(crate) enum LogEvent {
     Gap { node_id: NodeId, uname: Name, missing: u64 },
     /// Entries of this author are missing since just now, or had to make room and have it now: whoever sent the entry
     /// taken may have them, or anybody.
-    AskFor { key: PublicKey },
+    Reconcile { key: PublicKey },
     /// An entry taken earlier had to make room. It can be taken again: forget that it was seen.
-    Forgot { id: EntryId },
+    Deferred { id: EntryId },
 }
 
 /// How much is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sizes {
+pub(crate) struct LogSizes {
     /// Entries in the window.
     pub(crate) held: usize,
     /// Their bytes.
@@ -85,7 +85,7 @@ pub(crate) struct Sizes {
 
 /// What was lost so far, for want of room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
+pub(crate) struct LogLost {
     /// Entries evicted from the window.
     pub(crate) evicted: u64,
     /// Of them, those that are remembered no longer.
@@ -107,15 +107,15 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
-        if self.window.is_gone(&entry) {
+        if self.window.may_be_evicted(&entry) {
             return Taken::Dropped;
         }
-        if wall.is_some_and(|wall| entry.at() > latest(wall, limits)) {
+        if wall.is_some_and(|wall| entry.at() > latest_allowed(wall, limits)) {
             let id = entry.id();
             return match self.parked.insert(entry, limits) {
                 Some(out) if out == id => Taken::Full,
                 out => {
-                    self.events.extend(out.map(|id| LogEvent::Forgot { id }));
+                    self.events.extend(out.map(|id| LogEvent::Deferred { id }));
                     Taken::Parked
                 }
             };
@@ -124,7 +124,7 @@ impl Log {
     }
 
     /// Takes an entry of our own, which is not shown.
-    pub(crate) fn own(&mut self, now: Instant, entry: Arc<Entry>, limits: &Limits) -> Taken {
+    pub(crate) fn take_own(&mut self, now: Instant, entry: Arc<Entry>, limits: &Limits) -> Taken {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
@@ -151,12 +151,12 @@ impl Log {
         self.window.iter()
     }
 
-    pub(crate) fn lost(&self) -> Lost {
+    pub(crate) fn lost(&self) -> LogLost {
         self.lost
     }
 
-    pub(crate) fn sizes(&self) -> Sizes {
-        Sizes {
+    pub(crate) fn sizes(&self) -> LogSizes {
+        LogSizes {
             held: self.window.len(),
             bytes: self.window.bytes(),
             early: self.authors.early(),
@@ -167,7 +167,7 @@ impl Log {
 
     /// How much is in each bounded thing.
     pub(crate) fn capacities(&self) -> [(Capacity, usize); 9] {
-        let Sizes { held, bytes, early, parked, authors } = self.sizes();
+        let LogSizes { held, bytes, early, parked, authors } = self.sizes();
         [
             (Capacity::LogEntries, held),
             (Capacity::LogBytes, bytes),
@@ -188,25 +188,24 @@ impl Log {
 
     /// When [`timeout`](Self::timeout) is due. A new wall-clock time changes it.
     pub(crate) fn deadline(&self, now: Instant, wall: Option<u64>, limits: &Limits) -> Option<Instant> {
-        let hole = self.authors.open_since().map(|since| since + limits.chat.hold_back);
-        let due = self
-            .parked
-            .next_at()
-            .zip(wall)
-            .map(|(at, wall)| now + Duration::from_millis(at.saturating_sub(latest(wall, limits))));
+        let hole = self.authors.waiting_since().map(|since| since + limits.chat.hold_back);
+        let due =
+            self.parked.next_at().zip(wall).map(|(at, wall)| {
+                now + Duration::from_millis(at.saturating_sub(latest_allowed(wall, limits)))
+            });
         hole.into_iter().chain(due).min()
     }
 
     /// Time passed, or the wall clock was set.
     pub(crate) fn timeout(&mut self, now: Instant, wall: Option<u64>, limits: &Limits) {
-        let mut effects = Vec::new();
-        self.authors.give_up_overdue(now, limits, &mut effects);
-        self.emit(effects, None);
+        let mut events = Vec::new();
+        self.authors.release_overdue(now, limits, &mut events);
+        self.emit(events, None);
         let Some(wall) = wall else { return };
-        while let Some(entry) = self.parked.pop_due(latest(wall, limits)) {
+        while let Some(entry) = self.parked.pop_due(latest_allowed(wall, limits)) {
             let id = entry.id();
             if self.admit(now, entry, true, limits) == Taken::Full {
-                self.events.push_back(LogEvent::Forgot { id });
+                self.events.push_back(LogEvent::Deferred { id });
             }
         }
     }
@@ -223,54 +222,54 @@ impl Log {
     fn admit(&mut self, now: Instant, entry: Arc<Entry>, show: bool, limits: &Limits) -> Taken {
         let (key, id) = (entry.key(), entry.id());
         let versions = self.window.versions(key, entry.epoch(), entry.seq());
-        if versions >= window::VERSIONS || self.window.is_gone(&entry) {
+        if versions >= window::VERSIONS || self.window.may_be_evicted(&entry) {
             return Taken::Dropped;
         }
-        let mut effects = Vec::new();
-        self.authors.take(now, &entry, &self.window, limits, &mut effects);
+        let mut events = Vec::new();
+        self.authors.take(now, &entry, &self.window, limits, &mut events);
         if !show {
-            self.authors.release(&entry, limits, &mut effects);
+            self.authors.release(&entry, limits, &mut events);
         }
         self.window.insert(entry);
         let mut taken = Taken::New;
-        for dropped in self.authors.bound_early(key, limits, &mut effects) {
+        for dropped in self.authors.bound_early(key, limits, &mut events) {
             self.window.remove(&dropped);
             if dropped.id() == id {
                 taken = Taken::Full;
             } else {
-                self.events.push_back(LogEvent::Forgot { id: dropped.id() });
+                self.events.push_back(LogEvent::Deferred { id: dropped.id() });
             }
         }
-        while let Some(oldest) = self.window.surplus(limits).cloned() {
-            self.authors.release(&oldest, limits, &mut effects);
-            self.emit(core::mem::take(&mut effects), Some(id).filter(|_| !show));
+        while let Some(oldest) = self.window.oldest_over_limit(limits).cloned() {
+            self.authors.release(&oldest, limits, &mut events);
+            self.emit(core::mem::take(&mut events), Some(id).filter(|_| !show));
             self.lost.ids += self.window.evict_oldest(limits);
             self.lost.evicted += 1;
         }
-        self.emit(effects, Some(id).filter(|_| !show));
+        self.emit(events, Some(id).filter(|_| !show));
         taken
     }
 
-    /// Makes events of effects; `quiet` is not shown.
-    fn emit(&mut self, effects: Vec<Effect>, quiet: Option<EntryId>) {
-        for effect in effects {
-            self.events.push_back(match effect {
-                Effect::Show { entry, .. } if quiet == Some(entry.id()) => continue,
-                Effect::Show { entry, late, forked } => {
+    /// Makes events of events; `quiet` is not shown.
+    fn emit(&mut self, events: Vec<SequenceEvent>, quiet: Option<EntryId>) {
+        for event in events {
+            self.events.push_back(match event {
+                SequenceEvent::Show { entry, .. } if quiet == Some(entry.id()) => continue,
+                SequenceEvent::Show { entry, late, forked } => {
                     let backdated = self.window.is_backdated(&entry);
                     LogEvent::Show { entry, marks: Marks { late, forked, backdated } }
                 }
-                Effect::Gap { entry, from, to } => LogEvent::Gap {
+                SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
                     node_id: entry.author(),
                     uname: entry.uname().clone(),
                     missing: to - from,
                 },
-                Effect::Ask(key) => LogEvent::AskFor { key },
-                Effect::Forgot(what) => {
+                SequenceEvent::Reconcile(key) => LogEvent::Reconcile { key },
+                SequenceEvent::Evicted(what) => {
                     *match what {
-                        Forgotten::Author => &mut self.lost.authors,
-                        Forgotten::Epoch => &mut self.lost.epochs,
-                        Forgotten::Gap => &mut self.lost.gaps,
+                        EvictedState::Author => &mut self.lost.authors,
+                        EvictedState::Epoch => &mut self.lost.epochs,
+                        EvictedState::Gap => &mut self.lost.gaps,
                     } += 1;
                     continue;
                 }
@@ -280,6 +279,6 @@ impl Log {
 }
 
 /// The latest time that an entry may be dated.
-fn latest(wall: u64, limits: &Limits) -> u64 {
+fn latest_allowed(wall: u64, limits: &Limits) -> u64 {
     wall.saturating_add(u64::try_from(limits.chat.clock_tolerance.as_millis()).unwrap_or(u64::MAX))
 }

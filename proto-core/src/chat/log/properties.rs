@@ -4,7 +4,7 @@ use alloc::vec;
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-use super::tests::{Author, Desk, EPOCH};
+use super::tests::{Author, EPOCH, TestLog};
 use super::*;
 use crate::model::ConnId;
 
@@ -25,9 +25,9 @@ fn ops(authors: usize, epochs: u64, seqs: u64, versions: u64) -> impl Strategy<V
 }
 
 /// All the entries there are: signing takes longer than all else.
-struct Universe(BTreeMap<(usize, u64, u64, u64), Arc<Entry>>);
+struct EntryPool(BTreeMap<(usize, u64, u64, u64), Arc<Entry>>);
 
-impl Universe {
+impl EntryPool {
     /// Times grow with the number, whatever the version, as those of an author who does not lie do.
     fn new(authors: usize, epochs: u64, seqs: u64, versions: u64) -> Self {
         let mut all = BTreeMap::new();
@@ -56,7 +56,7 @@ fn config(cases: u32) -> ProptestConfig {
 
 /// The rules of one author's order, as slowly as can be.
 #[derive(Default)]
-struct Model {
+struct ReferenceModel {
     taken: Vec<Arc<Entry>>,
     shown: Vec<Arc<Entry>>,
     waiting: Vec<(Duration, Arc<Entry>)>,
@@ -69,7 +69,7 @@ enum Said {
     Gap { missing: u64 },
 }
 
-impl Model {
+impl ReferenceModel {
     fn next(&self) -> Option<u64> {
         self.shown.iter().map(|entry| entry.seq() + 1).max()
     }
@@ -124,7 +124,7 @@ fn said(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Said>> {
                 (entry.author(), Said::Show { id: entry.id(), late, forked })
             }
             LogEvent::Gap { node_id, missing, .. } => (node_id, Said::Gap { missing }),
-            LogEvent::AskFor { .. } | LogEvent::Forgot { .. } => continue,
+            LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } => continue,
         };
         said.entry(author).or_default().push(what);
     }
@@ -133,21 +133,21 @@ fn said(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Said>> {
 
 #[test]
 fn without_bounds_it_says_what_the_slow_model_says() {
-    let universe = Universe::new(3, 1, 10, 3);
+    let pool = EntryPool::new(3, 1, 10, 3);
     proptest!(config(256), |(ops in ops(3, 1, 10, 3))| {
-        let mut desk = Desk::new(|_| ());
-        let mut models: BTreeMap<NodeId, Model> = BTreeMap::new();
+        let mut node = TestLog::new(|_| ());
+        let mut models: BTreeMap<NodeId, ReferenceModel> = BTreeMap::new();
         let mut now = Duration::ZERO;
         for op in ops {
             match op {
                 Op::Take { author, epoch, seq, version } => {
-                    let entry = universe.get(author, epoch, seq, version);
+                    let entry = pool.get(author, epoch, seq, version);
                     let model = models.entry(entry.author()).or_default();
-                    prop_assert_eq!(desk.take(entry), model.take(now, entry));
+                    prop_assert_eq!(node.take(entry), model.take(now, entry));
                 }
                 Op::Pass { millis } => {
                     now += Duration::from_millis(millis);
-                    desk.pass(Duration::from_millis(millis));
+                    node.pass(Duration::from_millis(millis));
                     models.values_mut().for_each(|model| model.pass(now));
                 }
             }
@@ -155,7 +155,7 @@ fn without_bounds_it_says_what_the_slow_model_says() {
                 .map(|(author, model)| (*author, core::mem::take(&mut model.said)))
                 .filter(|(_, said)| !said.is_empty())
                 .collect();
-            prop_assert_eq!(said(desk.events()), expected);
+            prop_assert_eq!(said(node.events()), expected);
         }
     });
 }
@@ -168,8 +168,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn check(&mut self, desk: &mut Desk) -> Result<(), TestCaseError> {
-        for event in desk.events() {
+    fn check(&mut self, node: &mut TestLog) -> Result<(), TestCaseError> {
+        for event in node.events() {
             let LogEvent::Show { entry, marks } = event else { continue };
             prop_assert!(self.ids.insert(entry.id()), "shown twice");
             let run = self.by_run.entry((entry.key(), entry.epoch())).or_default();
@@ -194,52 +194,52 @@ fn tight(limits: &mut Limits) {
 
 #[test]
 fn within_its_bounds_it_shows_each_entry_once_and_none_out_of_order_unmarked() {
-    let universe = Universe::new(3, 3, 12, 3);
+    let pool = EntryPool::new(3, 3, 12, 3);
     // The clock begins where only some of the entries are due.
     let start = 1_090_000 - 120_000;
     proptest!(config(512), |(ops in ops(3, 3, 12, 3), with_clock: bool)| {
-        let mut desk = Desk::new(tight);
-        desk.set_wall(with_clock.then_some(start));
+        let mut node = TestLog::new(tight);
+        node.set_wall(with_clock.then_some(start));
         let mut shown = Shown::default();
         let mut accepted = BTreeSet::new();
-        let (mut parked, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+        let (mut parked, mut deferred) = (BTreeSet::new(), BTreeSet::new());
         for op in ops {
             match op {
                 Op::Take { author, epoch, seq, version } => {
-                    let entry = universe.get(author, epoch, seq, version);
-                    match desk.take(entry) {
+                    let entry = pool.get(author, epoch, seq, version);
+                    match node.take(entry) {
                         Taken::New => {
-                            let again = forgotten.remove(&entry.id());
+                            let again = deferred.remove(&entry.id());
                             prop_assert!(accepted.insert(entry.id()) || again);
                             parked.remove(&entry.id());
                         }
-                        Taken::Parked => prop_assert!(parked.insert(entry.id()) || forgotten.remove(&entry.id())),
+                        Taken::Parked => prop_assert!(parked.insert(entry.id()) || deferred.remove(&entry.id())),
                         Taken::Known => prop_assert!(accepted.contains(&entry.id()) || parked.contains(&entry.id())),
                         Taken::Dropped | Taken::Full => {}
                     }
                 }
-                Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
+                Op::Pass { millis } => node.pass(Duration::from_millis(millis)),
             }
-            let sizes = desk.log.sizes();
-            prop_assert!(sizes.held <= desk.limits.chat.log_entries && sizes.early <= desk.limits.chat.early);
-            prop_assert!(sizes.authors <= desk.limits.chat.authors && sizes.parked <= desk.limits.chat.parked);
-            forgotten.extend(desk.peek_forgotten());
-            shown.check(&mut desk)?;
+            let sizes = node.log.sizes();
+            prop_assert!(sizes.held <= node.limits.chat.log_entries && sizes.early <= node.limits.chat.early);
+            prop_assert!(sizes.authors <= node.limits.chat.authors && sizes.parked <= node.limits.chat.parked);
+            deferred.extend(node.peek_deferred());
+            shown.check(&mut node)?;
         }
         // Nothing that was accepted waits for ever.
-        desk.set_wall(Some(u64::MAX));
-        desk.pass(Duration::ZERO);
-        desk.pass(Duration::from_secs(3));
-        forgotten.extend(desk.peek_forgotten());
-        shown.check(&mut desk)?;
-        let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !forgotten.contains(id)).collect();
+        node.set_wall(Some(u64::MAX));
+        node.pass(Duration::ZERO);
+        node.pass(Duration::from_secs(3));
+        deferred.extend(node.peek_deferred());
+        shown.check(&mut node)?;
+        let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !deferred.contains(id)).collect();
         prop_assert_eq!(silent, vec![] as Vec<&EntryId>);
-        prop_assert_eq!((desk.log.sizes().early, desk.log.sizes().parked), (0, 0));
+        prop_assert_eq!((node.log.sizes().early, node.log.sizes().parked), (0, 0));
     });
 }
 
 /// One side finds out what it lacks and what the other lacks, and both get it. Whether anything differed.
-fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
+fn reconcile(one: &mut TestLog, other: &mut TestLog) -> bool {
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let link = ConnId(1);
     let mut next = ours.begin(Instant::ORIGIN, link, crate::wire::Token::from_bits(1), &one.log, &one.limits);
@@ -247,7 +247,7 @@ fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
     while let Some(message) = next {
         let step = theirs.message(Instant::ORIGIN, link, &message, &other.log, &other.limits).unwrap();
         let step = ours.message(Instant::ORIGIN, link, &step.reply.unwrap(), &one.log, &one.limits).unwrap();
-        let give = |from: &Desk, ids: &[EntryId], to: &mut Desk| {
+        let give = |from: &TestLog, ids: &[EntryId], to: &mut TestLog| {
             for id in ids {
                 // It may have been evicted meanwhile.
                 if let Some(entry) = from.log.get(id).cloned() {
@@ -265,37 +265,37 @@ fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
 
 #[test]
 fn two_logs_that_reconcile_to_the_end_hold_and_show_the_same() {
-    let universe = Universe::new(3, 2, 12, 2);
+    let pool = EntryPool::new(3, 2, 12, 2);
     let both = || (ops(3, 2, 12, 2), ops(3, 2, 12, 2), 20_usize..150, 20_usize..150);
     proptest!(config(128), |((for_one, for_other, small, large) in both())| {
-        let mut desks = [(for_one, small), (for_other, large)].map(|(ops, log_entries)| {
-            let mut desk = Desk::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (log_entries, log_entries / 4));
+        let mut nodes = [(for_one, small), (for_other, large)].map(|(ops, log_entries)| {
+            let mut node = TestLog::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (log_entries, log_entries / 4));
             for op in ops {
                 match op {
                     Op::Take { author, epoch, seq, version } => {
-                        desk.take(universe.get(author, epoch, seq, version));
+                        node.take(pool.get(author, epoch, seq, version));
                     }
-                    Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
+                    Op::Pass { millis } => node.pass(Duration::from_millis(millis)),
                 }
             }
-            desk
+            node
         });
-        let [one, other] = &mut desks;
+        let [one, other] = &mut nodes;
         let mut rounds = 0;
         while reconcile(one, other) {
             rounds += 1;
             prop_assert!(rounds < 20, "it does not end");
         }
-        let since = one.log.window.whole_since().max(other.log.window.whole_since());
-        let held = |desk: &Desk| desk.log.window.since(since).collect::<Vec<_>>();
+        let since = one.log.window.complete_since().max(other.log.window.complete_since());
+        let held = |node: &TestLog| node.log.window.from_time(since).collect::<Vec<_>>();
         prop_assert_eq!(held(one), held(other));
-        let shown = desks.map(|mut desk| {
-            desk.pass(Duration::from_secs(3));
+        let shown = nodes.map(|mut node| {
+            node.pass(Duration::from_secs(3));
             let id = |event| match event {
                 LogEvent::Show { entry, .. } if entry.at() >= since => Some(entry.id()),
                 _ => None,
             };
-            desk.events().into_iter().filter_map(id).collect::<BTreeSet<_>>()
+            node.events().into_iter().filter_map(id).collect::<BTreeSet<_>>()
         });
         prop_assert_eq!(&shown[0], &shown[1]);
     });

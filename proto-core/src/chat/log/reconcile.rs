@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 
 use super::Log;
-use super::unanswered::Unanswered;
+use super::ignored::IgnoredSyncs;
 use crate::model::{ConnId, EntryId, Instant, Limits, TokenBucket};
 use crate::wire::Token;
 
@@ -25,7 +25,7 @@ enum Tag {
     /// The first one of who begins. If the other side is whole only from a later time on, it answers [`Later`](Tag::Later).
     Begin = 0,
     /// A later one of who began, to be answered for that time come what may.
-    GoOn = 1,
+    Continue = 1,
     /// The answer to either.
     Answer = 2,
     /// No answer: begin again from this time on.
@@ -33,18 +33,18 @@ enum Tag {
 }
 
 impl Tag {
-    const ALL: [Self; 4] = [Self::Begin, Self::GoOn, Self::Answer, Self::Later];
+    const ALL: [Self; 4] = [Self::Begin, Self::Continue, Self::Answer, Self::Later];
 }
 
 /// The reconciliations on all links.
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
-    own: BTreeMap<ConnId, Session>,
-    unanswered: Unanswered,
+    sessions: BTreeMap<ConnId, Session>,
+    ignored: IgnoredSyncs,
     /// How much each link may ask for.
-    asking: BTreeMap<ConnId, TokenBucket>,
+    rates: BTreeMap<ConnId, TokenBucket>,
     /// What was last served, since one message is seldom the only one.
-    served: Option<Snapshot>,
+    cached: Option<Snapshot>,
     given_up: u64,
     refused: u64,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Step {
     /// What is there and not here, oldest first as far as that is known.
     pub(crate) need: Vec<EntryId>,
     /// The peer began it, or goes on with it.
-    pub(crate) served: bool,
+    pub(crate) peer_began: bool,
 }
 
 /// A peer's message that is none.
@@ -91,23 +91,23 @@ impl From<negentropy::Error> for SyncError {
 }
 
 impl Reconciler {
-    /// Begins a reconciliation on this link; right behind its message a `PING` with the token `witness` is to be sent.
+    /// Begins a reconciliation on this link; right behind its message a `PING` with the token `ping` is to be sent.
     /// None: one is under way there, or too many are elsewhere.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
         conn: ConnId,
-        witness: Token,
+        ping: Token,
         log: &Log,
         limits: &Limits,
     ) -> Option<Vec<u8>> {
-        if self.own.contains_key(&conn) || self.own.len() >= limits.chat.syncs {
+        if self.sessions.contains_key(&conn) || self.sessions.len() >= limits.chat.syncs {
             return None;
         }
-        let snapshot = Snapshot::of(log, log.window.whole_since()).ok()?;
+        let snapshot = Snapshot::of(log, log.window.complete_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
-        self.own.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
-        self.unanswered.began(conn, witness);
+        self.sessions.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
+        self.ignored.began(conn, ping);
         Some(message)
     }
 
@@ -122,66 +122,66 @@ impl Reconciler {
     ) -> Result<Step, SyncError> {
         let (tag, since, message) = read(bytes)?;
         match tag {
-            Tag::Begin | Tag::GoOn => {
+            Tag::Begin | Tag::Continue => {
                 let bucket = || TokenBucket::new(limits.chat.sync_every, limits.chat.sync_burst);
-                if !self.asking.entry(conn).or_insert_with(bucket).take(now) {
+                if !self.rates.entry(conn).or_insert_with(bucket).take(now) {
                     self.refused += 1;
                     return Ok(Step::default());
                 }
                 let reply = self.serve(tag, since, message, log)?;
-                Ok(Step { reply: Some(reply), served: true, ..Step::default() })
+                Ok(Step { reply: Some(reply), peer_began: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
-                let own = self.own.get(&conn);
-                let step = match own.map(|session| session.snapshot.is_answered_by(tag, since)) {
+                let session = self.sessions.get(&conn);
+                let step = match session.map(|session| session.snapshot.is_answered_by(tag, since)) {
                     Some(true) => self.answered(now, conn, (tag, since, message), log, limits)?,
                     // To an opening before this one, of which it says nothing.
                     Some(false) => return Ok(Step::default()),
                     // It comes too late, but it comes.
                     None => Step::default(),
                 };
-                self.unanswered.answered(conn);
+                self.ignored.answered(conn);
                 Ok(step)
             }
         }
     }
 
     /// `PONG` came. If a reconciliation that we began was passed over before it: how many were now, in a row.
-    pub(crate) fn ponged(&mut self, conn: ConnId, token: Token) -> Option<usize> {
-        let passed_over = self.unanswered.ponged(conn, token)?;
-        self.own.remove(&conn);
-        Some(passed_over)
+    pub(crate) fn pong_received(&mut self, conn: ConnId, token: Token) -> Option<usize> {
+        let ignored = self.ignored.pong_received(conn, token)?;
+        self.sessions.remove(&conn);
+        Some(ignored)
     }
 
     /// The peer's link is now `after`, and what is under way on `before` is lost with it.
     pub(crate) fn moved(&mut self, before: ConnId, after: ConnId) {
-        self.own.remove(&before);
-        self.asking.remove(&before);
-        self.unanswered.moved(before, after);
+        self.sessions.remove(&before);
+        self.rates.remove(&before);
+        self.ignored.moved(before, after);
     }
 
     /// The link is gone.
     pub(crate) fn ended(&mut self, conn: ConnId) {
-        self.own.remove(&conn);
-        self.unanswered.answered(conn);
-        self.asking.remove(&conn);
+        self.sessions.remove(&conn);
+        self.ignored.answered(conn);
+        self.rates.remove(&conn);
     }
 
     /// When [`timeout`](Self::timeout) is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.own.values().map(|session| session.until).min()
+        self.sessions.values().map(|session| session.until).min()
     }
 
     /// Gives up reconciliations whose answer is not here in time.
     pub(crate) fn timeout(&mut self, now: Instant) {
-        let before = self.own.len();
-        self.own.retain(|_, session| session.until > now);
-        self.given_up += (before - self.own.len()) as u64;
+        let before = self.sessions.len();
+        self.sessions.retain(|_, session| session.until > now);
+        self.given_up += (before - self.sessions.len()) as u64;
     }
 
     /// Reconciliations that we began and that are not over.
     pub(crate) fn begun(&self) -> usize {
-        self.own.len()
+        self.sessions.len()
     }
 
     /// Reconciliations that were given up so far.
@@ -195,14 +195,14 @@ impl Reconciler {
     }
 
     fn serve(&mut self, tag: Tag, since: u64, message: &[u8], log: &Log) -> Result<Vec<u8>, SyncError> {
-        let ours = log.window.whole_since();
+        let ours = log.window.complete_since();
         if tag == Tag::Begin && since < ours {
             return Ok(write(Tag::Later, ours, &[]));
         }
-        let served = self.served.take().filter(|served| served.is_of(log, since));
+        let served = self.cached.take().filter(|served| served.is_of(log, since));
         let served = served.map_or_else(|| Snapshot::of(log, since), Ok)?;
         let reply = Negentropy::borrowed(&served.ids, MAX_MESSAGE)?.reconcile(message)?;
-        self.served = Some(served);
+        self.cached = Some(served);
         Ok(write(Tag::Answer, since, &reply))
     }
 
@@ -215,10 +215,10 @@ impl Reconciler {
         limits: &Limits,
     ) -> Result<Step, SyncError> {
         let mut step = Step::default();
-        let Some(mut session) = self.own.remove(&conn) else { return Ok(step) };
+        let Some(mut session) = self.sessions.remove(&conn) else { return Ok(step) };
         if tag == Tag::Later {
             session.snapshot = Snapshot::of(log, since)?;
-            step.reply = Some(session.snapshot.first_message(Tag::GoOn)?);
+            step.reply = Some(session.snapshot.first_message(Tag::Continue)?);
         } else {
             session.snapshot.compare(message, log, &mut step)?;
         }
@@ -229,7 +229,7 @@ impl Reconciler {
         }
         if step.reply.is_some() {
             session.until = now + limits.chat.sync_timeout;
-            self.own.insert(conn, session);
+            self.sessions.insert(conn, session);
         }
         Ok(step)
     }
@@ -238,7 +238,7 @@ impl Reconciler {
 impl Snapshot {
     fn of(log: &Log, since: u64) -> Result<Self, negentropy::Error> {
         let mut ids = NegentropyStorageVector::new();
-        for (at, id) in log.window.since(since) {
+        for (at, id) in log.window.from_time(since) {
             ids.insert(at, Id::from_byte_array(*id.as_bytes()))?;
         }
         ids.seal()?;
@@ -265,7 +265,7 @@ impl Snapshot {
         side.set_initiator();
         let (mut have, mut need) = (Vec::new(), Vec::new());
         let next = side.reconcile_with_ids(message, &mut have, &mut need)?;
-        step.reply = next.map(|next| write(Tag::GoOn, self.since, &next));
+        step.reply = next.map(|next| write(Tag::Continue, self.since, &next));
         let id = |id: Id| EntryId::from_bytes(id.to_bytes());
         step.have = have.into_iter().map(id).filter(|id| log.window.contains(id)).collect();
         let need: BTreeSet<EntryId> = need.into_iter().map(id).filter(|id| !log.contains(id)).collect();

@@ -6,7 +6,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use super::super::Gossip;
-use super::super::election::{covered, rank};
+use super::super::election::{rank, signed_bytes};
 use crate::chat::FalseClaim;
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, Purpose, Signature};
 use crate::wire::{Frame, TreeClaim};
@@ -66,7 +66,7 @@ impl Bench {
 
     fn told(&mut self, from: usize, claim: &TreeClaim) -> Result<(), FalseClaim> {
         let moment = self.moment();
-        self.gossip.tree_told(moment, self.id(from), claim)
+        self.gossip.tree_received(moment, self.id(from), claim)
     }
 
     /// The neighbour with this index says that it is the root.
@@ -93,7 +93,7 @@ impl Bench {
 }
 
 fn claim_in(period: u64, root: &Identity, sequence: u64, distance: u16) -> TreeClaim {
-    let message = covered(root.key(), period, sequence);
+    let message = signed_bytes(root.key(), period, sequence);
     let signature = root.sign(Purpose::Tree, &message);
     TreeClaim { root: root.key(), period, sequence, signature, distance, parent: None }
 }
@@ -255,7 +255,7 @@ impl Bench {
     /// Entries that the parent should have brought came from others.
     fn fail(&mut self, times: usize) {
         let moment = self.moment();
-        (0..times).for_each(|_| self.gossip.trees.failed(moment, moment.wall.unwrap()));
+        (0..times).for_each(|_| self.gossip.trees.parent_failed(moment, moment.wall.unwrap()));
     }
 }
 
@@ -288,8 +288,8 @@ fn a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settl
 
 #[test]
 fn a_parent_that_was_given_up_is_none_for_a_while() {
-    let shunned = Limits::default().chat.parent_barred;
-    for (time, back) in [(shunned - NANO, false), (shunned, true)] {
+    let barred = Limits::default().chat.parent_barred;
+    for (time, back) in [(barred - NANO, false), (barred, true)] {
         let (mut bench, mut sequence) = (bench_with_parent(), 1);
         bench.live(secs(5), &mut sequence);
         bench.fail(3);
@@ -312,8 +312,8 @@ fn when_an_entry_was_said_decides_which_periods_tree_it_takes() {
     let turn = (PERIOD + 1) * 3_600_000 + bench.limits.chat.root_turn.as_millis() as u64;
     for (at, period) in [(turn - 1, PERIOD), (turn, PERIOD + 1), (turn + 1, PERIOD + 1)] {
         let trees = &bench.gossip.trees;
-        let taken = trees.of(bench.moment(), Some(at)).unwrap();
-        assert!(core::ptr::eq(taken, trees.of_exactly(period).unwrap()), "{at}");
+        let taken = trees.tree_for(bench.moment(), Some(at)).unwrap();
+        assert!(core::ptr::eq(taken, trees.of_period(period).unwrap()), "{at}");
     }
 }
 

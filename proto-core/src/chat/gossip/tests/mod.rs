@@ -1,3 +1,3 @@
 mod claims;
 mod network;
-mod whole;
+mod scenarios;

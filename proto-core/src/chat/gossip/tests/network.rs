@@ -7,7 +7,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::super::tree::Tree;
-use super::super::{Arrival, Gossip, Item, Standing};
+use super::super::{Arrival, EntryMeta, Gossip, Standing};
 use crate::model::{EntryId, Identity, Instant, Limits, Moment, NodeId, below, uniform};
 use crate::wire::{Frame, MAX_IHAVE};
 
@@ -283,10 +283,10 @@ impl Network {
 
     fn spread(&mut self, from: Option<NodeId>, by: NodeId, entry: Entry) {
         let pushed = self.with(by, |member, moment| {
-            let arrival: Arrival = member.gossip.remember(moment, from, entry.id);
+            let arrival: Arrival = member.gossip.arrived(moment, from, entry.id);
             member.held.insert(entry.id, entry);
             let Entry { id, at, author, .. } = entry;
-            let pushed = member.gossip.spread(moment, Item { id, at, author, from }, &arrival);
+            let pushed = member.gossip.spread(moment, EntryMeta { id, at, author, from }, &arrival);
             if member.withholds { Vec::new() } else { pushed }
         });
         for to in pushed.into_iter().flatten() {
@@ -314,11 +314,11 @@ impl Network {
                     let held = &member.held;
                     match frame {
                         Frame::Tree(claim) => {
-                            member.gossip.tree_told(moment, from, &claim).expect("an honest claim");
+                            member.gossip.tree_received(moment, from, &claim).expect("an honest claim");
                         }
-                        Frame::Links(links) => member.gossip.links_told(from, &links),
+                        Frame::Links(links) => member.gossip.links_received(from, &links),
                         Frame::Ihave(ids) => {
-                            member.gossip.announced(moment, from, &ids, |id| held.contains_key(id));
+                            member.gossip.ihave_received(moment, from, &ids, |id| held.contains_key(id));
                         }
                         frame => panic!("{frame:?}"),
                     }
@@ -335,7 +335,7 @@ impl Network {
         cost.copies += 1;
         let member = self.members.get_mut(&to).unwrap();
         if member.held.contains_key(&entry.id) {
-            member.gossip.came_again(from, &entry.id);
+            member.gossip.duplicate(from, &entry.id);
             return self.drain(to);
         }
         cost.reached += 1;
@@ -353,7 +353,7 @@ impl Network {
             return self.send(to, from, Message::Held(ours, false));
         }
         let theirs_alone = theirs.difference(&ours).copied();
-        self.with(to, |member, moment| member.gossip.want(moment, from, theirs_alone));
+        self.with(to, |member, moment| member.gossip.fetch_synced(moment, from, theirs_alone));
         let ours_alone: Vec<_> = ours.difference(theirs).copied().collect();
         for ids in ours_alone.chunks(MAX_IHAVE) {
             self.send(to, from, Message::Frame(Frame::Ihave(ids.to_vec())));
@@ -365,9 +365,9 @@ impl Network {
         for period in self.members[&start].gossip.trees.periods() {
             let mut way = Vec::from([start]);
             let mut here = start;
-            while let Some(tree) = self.members[&here].gossip.trees.of_exactly(period) {
+            while let Some(tree) = self.members[&here].gossip.trees.of_period(period) {
                 let Some(next) = tree.parent().filter(|next| self.members.contains_key(next)) else { break };
-                let of_next = self.members[&next].gossip.trees.of_exactly(period);
+                let of_next = self.members[&next].gossip.trees.of_period(period);
                 if of_next.and_then(Tree::root) != tree.root() {
                     break;
                 }

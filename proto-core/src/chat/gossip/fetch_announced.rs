@@ -8,22 +8,22 @@ use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 
 /// Entries that were announced and are not here.
 #[derive(Debug, Default)]
-pub(super) struct Missing {
-    entries: BTreeMap<EntryId, Entry>,
+pub(super) struct AnnouncedFetch {
+    entries: BTreeMap<EntryId, PendingEntry>,
     /// When the next announcer of each is asked: an index of `entries`.
     due: BTreeSet<(Instant, EntryId)>,
     /// What each neighbour announced first, in order: an index of `entries`.
-    first_heard: BTreeMap<NodeId, Fifo<EntryId, ()>>,
+    first_announced: BTreeMap<NodeId, Fifo<EntryId, ()>>,
     /// How often in a row each neighbour was asked in vain.
-    in_vain: BTreeMap<NodeId, usize>,
+    unanswered: BTreeMap<NodeId, usize>,
     /// Neighbours that were asked in vain once too often.
-    unanswering: BTreeSet<NodeId>,
+    unresponsive: BTreeSet<NodeId>,
     /// How many had to make room.
     dropped: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct PendingEntry {
     /// Who announced it first, whether still a neighbour or not: its share of the room is used.
     first: NodeId,
     announcers: Vec<Announcer>,
@@ -41,20 +41,20 @@ struct Announcer {
 
 /// What was known of an entry when it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Completed {
     pub(super) announcers: Vec<NodeId>,
     /// Who brought it had been asked for it.
     pub(super) asked: bool,
 }
 
-impl Missing {
+impl AnnouncedFetch {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// The most that one neighbour announced first.
     pub(super) fn most_per_link(&self) -> usize {
-        self.first_heard.values().map(Fifo::len).max().unwrap_or(0)
+        self.first_announced.values().map(Fifo::len).max().unwrap_or(0)
     }
 
     /// The most announcers of one entry.
@@ -65,7 +65,7 @@ impl Missing {
     /// A neighbour announced an entry that is not here; the first announcer is asked `after` from now. False: it has
     /// announced too many already.
     #[must_use]
-    pub(super) fn announced(
+    pub(super) fn add(
         &mut self,
         now: Instant,
         peer: NodeId,
@@ -78,7 +78,7 @@ impl Missing {
             return true;
         }
         let share = limits.chat.missing_per_link.min(limits.chat.missing);
-        if self.first_heard.get(&peer).map_or(0, Fifo::len) >= share {
+        if self.first_announced.get(&peer).map_or(0, Fifo::len) >= share {
             return false;
         }
         if self.entries.len() >= limits.chat.missing {
@@ -86,15 +86,15 @@ impl Missing {
         }
         let at = now + after;
         let announcers = Vec::from([Announcer { peer, asked: 0 }]);
-        self.entries.insert(id, Entry { first: peer, announcers, asked: None, tries: 0, at });
+        self.entries.insert(id, PendingEntry { first: peer, announcers, asked: None, tries: 0, at });
         self.due.insert((at, id));
-        self.first_heard.entry(peer).or_default().insert(id, ());
+        self.first_announced.entry(peer).or_default().insert(id, ());
         true
     }
 
     /// Nobody's announcements push out all of another's: who announced most loses the oldest.
     fn make_room(&mut self) {
-        let most = self.first_heard.values().max_by_key(|ids| ids.len());
+        let most = self.first_announced.values().max_by_key(|ids| ids.len());
         if let Some(oldest) = most.and_then(|ids| ids.first().map(|(id, ())| *id)) {
             self.remove(&oldest);
             self.dropped += 1;
@@ -106,37 +106,37 @@ impl Missing {
         self.dropped
     }
 
-    fn remove(&mut self, id: &EntryId) -> Option<Entry> {
+    fn remove(&mut self, id: &EntryId) -> Option<PendingEntry> {
         let entry = self.entries.remove(id)?;
         self.due.remove(&(entry.at, *id));
-        if let Some(ids) = self.first_heard.get_mut(&entry.first) {
+        if let Some(ids) = self.first_announced.get_mut(&entry.first) {
             ids.remove(id);
             if ids.is_empty() {
-                self.first_heard.remove(&entry.first);
+                self.first_announced.remove(&entry.first);
             }
         }
         Some(entry)
     }
 
     /// Whether this neighbour was asked for the entry.
-    pub(super) fn is_asked(&self, peer: NodeId, id: &EntryId) -> bool {
+    pub(super) fn is_requested(&self, peer: NodeId, id: &EntryId) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.was_asked(peer))
     }
 
     /// The entry came from this neighbour, or is no longer wanted.
-    pub(super) fn found(&mut self, from: Option<NodeId>, id: &EntryId) -> Found {
-        let Some(entry) = self.remove(id) else { return Found::default() };
+    pub(super) fn complete(&mut self, from: Option<NodeId>, id: &EntryId) -> Completed {
+        let Some(entry) = self.remove(id) else { return Completed::default() };
         let asked = from.filter(|from| entry.was_asked(*from));
         if let Some(from) = asked {
-            self.in_vain.remove(&from);
+            self.unanswered.remove(&from);
         }
         let announcers = entry.announcers.iter().map(|announcer| announcer.peer).collect();
-        Found { announcers, asked: asked.is_some() }
+        Completed { announcers, asked: asked.is_some() }
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
-        self.in_vain.remove(&peer);
-        self.unanswering.remove(&peer);
+        self.unanswered.remove(&peer);
+        self.unresponsive.remove(&peer);
         for entry in self.entries.values_mut() {
             entry.announcers.retain(|announcer| announcer.peer != peer);
         }
@@ -148,25 +148,25 @@ impl Missing {
     }
 
     /// The next entry that is due, and whom to ask for it.
-    pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, EntryId)> {
+    pub(super) fn next_request(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, EntryId)> {
         while let Some((at, id)) = self.due.first().copied()
             && at <= now
         {
             let entry = self.entries.get_mut(&id)?;
             let here = |peer: &NodeId| entry.announcers.iter().any(|announcer| announcer.peer == *peer);
             if let Some(asked) = entry.asked.filter(here) {
-                let in_vain = self.in_vain.entry(asked).or_default();
-                *in_vain = in_vain.saturating_add(1);
-                if in_vain.is_multiple_of(limits.chat.parent_failures.max(1)) {
-                    self.unanswering.insert(asked);
+                let unanswered = self.unanswered.entry(asked).or_default();
+                *unanswered = unanswered.saturating_add(1);
+                if unanswered.is_multiple_of(limits.chat.parent_failures.max(1)) {
+                    self.unresponsive.insert(asked);
                 }
             }
-            let in_vain = |peer: &NodeId| self.in_vain.get(peer).copied().unwrap_or(0);
+            let unanswered = |peer: &NodeId| self.unanswered.get(peer).copied().unwrap_or(0);
             // Who was asked less often for this one, then who answered better, then who announced first.
             let next = entry
                 .announcers
                 .iter_mut()
-                .min_by_key(|announcer| (announcer.asked, in_vain(&announcer.peer)));
+                .min_by_key(|announcer| (announcer.asked, unanswered(&announcer.peer)));
             let Some(next) = next.filter(|_| entry.tries < limits.chat.ask_tries) else {
                 self.remove(&id);
                 continue;
@@ -184,22 +184,22 @@ impl Missing {
     }
 
     /// The next neighbour that was asked in vain so often that it is no good as a parent.
-    pub(super) fn next_unanswering(&mut self) -> Option<NodeId> {
-        self.unanswering.pop_first()
+    pub(super) fn next_unresponsive(&mut self) -> Option<NodeId> {
+        self.unresponsive.pop_first()
     }
 
     pub(super) fn is_consistent(&self) -> bool {
         let due = self.entries.iter().map(|(id, entry)| (entry.at, *id)).collect::<BTreeSet<_>>();
         let first = |id: &EntryId, peer| self.entries.get(id).is_some_and(|entry| entry.first == peer);
         due == self.due
-            && self.first_heard.values().map(Fifo::len).sum::<usize>() == self.entries.len()
-            && self.first_heard.iter().all(|(peer, ids)| {
+            && self.first_announced.values().map(Fifo::len).sum::<usize>() == self.entries.len()
+            && self.first_announced.iter().all(|(peer, ids)| {
                 !ids.is_empty() && ids.is_consistent() && ids.keys().all(|id| first(id, *peer))
             })
     }
 }
 
-impl Entry {
+impl PendingEntry {
     /// One more announcer. Where there is no room it takes the place of the one that was asked most.
     fn add(&mut self, peer: NodeId, limits: &Limits) {
         if self.announcers.iter().any(|announcer| announcer.peer == peer) {
@@ -241,43 +241,43 @@ mod tests {
     #[test]
     fn the_first_announcer_is_asked_first_and_then_the_others_in_turn() {
         let limits = Limits::default().with(|limits| limits.chat.ask_tries = 4);
-        let mut missing = Missing::default();
+        let mut fetch = AnnouncedFetch::default();
         for n in 1..4 {
-            assert!(missing.announced(at(u64::from(n)), peer(n), id(9), after(), &limits));
+            assert!(fetch.add(at(u64::from(n)), peer(n), id(9), after(), &limits));
         }
         let mut asked = Vec::new();
-        while let Some(now) = missing.deadline() {
-            let next = missing.next_due(now, &limits);
+        while let Some(now) = fetch.deadline() {
+            let next = fetch.next_request(now, &limits);
             asked.push((now.since_origin().as_millis(), next.map(|(peer, _)| peer)));
         }
         let turns = [(151, Some(1)), (451, Some(2)), (751, Some(3)), (1051, Some(1)), (1351, None)];
         assert_eq!(asked, turns.map(|(at, n)| (at, n.map(peer))));
-        assert_eq!(missing.entries.len(), 0, "it is given up");
-        assert!(missing.is_consistent());
+        assert_eq!(fetch.entries.len(), 0, "it is given up");
+        assert!(fetch.is_consistent());
     }
 
     #[test]
     fn who_was_asked_in_vain_is_asked_after_others() {
         let limits = Limits::default();
-        let mut missing = Missing::default();
+        let mut fetch = AnnouncedFetch::default();
         for n in [1, 2] {
-            assert!(missing.announced(at(0), peer(n), id(1), after(), &limits));
+            assert!(fetch.add(at(0), peer(n), id(1), after(), &limits));
         }
-        assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
-        assert_eq!(missing.next_due(at(450), &limits), Some((peer(2), id(1))));
-        assert!(missing.announced(at(460), peer(3), id(1), after(), &limits));
-        assert!(missing.is_asked(peer(1), &id(1)), "its answer may be late");
-        assert!(missing.is_asked(peer(2), &id(1)) && !missing.is_asked(peer(3), &id(1)));
-        let found = missing.found(Some(peer(2)), &id(1));
-        assert_eq!(found, Found { announcers: [1, 2, 3].map(peer).to_vec(), asked: true });
+        assert_eq!(fetch.next_request(at(150), &limits), Some((peer(1), id(1))));
+        assert_eq!(fetch.next_request(at(450), &limits), Some((peer(2), id(1))));
+        assert!(fetch.add(at(460), peer(3), id(1), after(), &limits));
+        assert!(fetch.is_requested(peer(1), &id(1)), "its answer may be late");
+        assert!(fetch.is_requested(peer(2), &id(1)) && !fetch.is_requested(peer(3), &id(1)));
+        let found = fetch.complete(Some(peer(2)), &id(1));
+        assert_eq!(found, Completed { announcers: [1, 2, 3].map(peer).to_vec(), asked: true });
         for n in [1, 2] {
-            assert!(missing.announced(at(500), peer(n), id(2), after(), &limits));
+            assert!(fetch.add(at(500), peer(n), id(2), after(), &limits));
         }
-        assert_eq!(missing.next_due(at(650), &limits), Some((peer(2), id(2))));
-        missing.unlinked(peer(2));
-        assert_eq!(missing.next_due(at(950), &limits), Some((peer(1), id(2))));
-        missing.unlinked(peer(1));
-        assert_eq!((missing.next_due(at(1250), &limits), missing.entries.len()), (None, 0));
+        assert_eq!(fetch.next_request(at(650), &limits), Some((peer(2), id(2))));
+        fetch.unlinked(peer(2));
+        assert_eq!(fetch.next_request(at(950), &limits), Some((peer(1), id(2))));
+        fetch.unlinked(peer(1));
+        assert_eq!((fetch.next_request(at(1250), &limits), fetch.entries.len()), (None, 0));
     }
 
     #[test]
@@ -286,33 +286,33 @@ mod tests {
             limits.chat.missing = 6;
             limits.chat.missing_per_link = 4;
         });
-        let mut missing = Missing::default();
-        let mut announced = |n, k| missing.announced(at(0), peer(n), id(k), after(), &limits);
-        assert!(announced(1, 1));
-        assert!((10..14).all(|k| announced(2, k)));
-        assert!(!announced(2, 14), "its share");
-        assert!(announced(2, 1), "another announcer");
-        assert!(announced(3, 20));
-        assert_eq!((missing.entries.len(), missing.dropped()), (6, 0));
-        assert!(missing.announced(at(0), peer(3), id(21), after(), &limits));
-        assert_eq!(missing.dropped(), 1);
-        assert_eq!((missing.entries.len(), missing.entries.contains_key(&id(10))), (6, false));
-        assert!(missing.entries.contains_key(&id(1)) && missing.is_consistent());
+        let mut fetch = AnnouncedFetch::default();
+        let mut add = |n, k| fetch.add(at(0), peer(n), id(k), after(), &limits);
+        assert!(add(1, 1));
+        assert!((10..14).all(|k| add(2, k)));
+        assert!(!add(2, 14), "its share");
+        assert!(add(2, 1), "another announcer");
+        assert!(add(3, 20));
+        assert_eq!((fetch.entries.len(), fetch.dropped()), (6, 0));
+        assert!(fetch.add(at(0), peer(3), id(21), after(), &limits));
+        assert_eq!(fetch.dropped(), 1);
+        assert_eq!((fetch.entries.len(), fetch.entries.contains_key(&id(10))), (6, false));
+        assert!(fetch.entries.contains_key(&id(1)) && fetch.is_consistent());
     }
 
     #[test]
     fn only_so_many_announcers_are_remembered_and_fresh_ones_before_asked_ones() {
         let limits = Limits::default().with(|limits| limits.chat.announcers = 2);
-        let mut missing = Missing::default();
+        let mut fetch = AnnouncedFetch::default();
         for n in [1, 1, 2, 3] {
-            assert!(missing.announced(at(0), peer(n), id(1), after(), &limits));
+            assert!(fetch.add(at(0), peer(n), id(1), after(), &limits));
         }
-        assert_eq!(missing.next_due(at(150), &limits), Some((peer(1), id(1))));
-        assert!(missing.announced(at(160), peer(3), id(1), after(), &limits));
-        assert_eq!(missing.found(None, &id(1)).announcers, [peer(2), peer(3)]);
+        assert_eq!(fetch.next_request(at(150), &limits), Some((peer(1), id(1))));
+        assert!(fetch.add(at(160), peer(3), id(1), after(), &limits));
+        assert_eq!(fetch.complete(None, &id(1)).announcers, [peer(2), peer(3)]);
         for n in [1, 1, 2, 3] {
-            assert!(missing.announced(at(200), peer(n), id(1), after(), &limits));
+            assert!(fetch.add(at(200), peer(n), id(1), after(), &limits));
         }
-        assert_eq!(missing.found(None, &id(1)).announcers, [peer(1), peer(2)]);
+        assert_eq!(fetch.complete(None, &id(1)).announcers, [peer(1), peer(2)]);
     }
 }

@@ -8,8 +8,8 @@ use crate::model::{Instant, Limits, NodeId, below, uniform};
 
 /// With whom a reconciliation is due.
 #[derive(Debug, Default)]
-pub(super) struct Reconciliations {
-    neighbours: BTreeMap<NodeId, Neighbour>,
+pub(super) struct SyncSchedule {
+    neighbours: BTreeMap<NodeId, Turn>,
     /// When one with a random neighbour is due.
     random_at: Option<Instant>,
     /// When the last one was.
@@ -17,16 +17,16 @@ pub(super) struct Reconciliations {
 }
 
 #[derive(Debug, Default)]
-struct Neighbour {
+struct Turn {
     due: Option<Instant>,
     last: Option<Instant>,
 }
 
-impl Reconciliations {
+impl SyncSchedule {
     /// A new link: one side begins; the other does if that one has not after a while.
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId, begin: bool, limits: &Limits) {
         let due = if begin { now } else { now + limits.chat.reconcile_again };
-        self.neighbours.insert(peer, Neighbour { due: Some(due), last: None });
+        self.neighbours.insert(peer, Turn { due: Some(due), last: None });
         self.random_at.get_or_insert(now + limits.chat.reconcile_every);
     }
 
@@ -38,14 +38,14 @@ impl Reconciliations {
     }
 
     /// The neighbour began one: on a new link that is enough.
-    pub(super) fn met(&mut self, now: Instant, peer: NodeId) {
+    pub(super) fn peer_began(&mut self, now: Instant, peer: NodeId) {
         if let Some(neighbour) = self.neighbours.get_mut(&peer).filter(|neighbour| neighbour.last.is_none()) {
-            *neighbour = Neighbour { due: None, last: Some(now) };
+            *neighbour = Turn { due: None, last: Some(now) };
         }
     }
 
     /// Something may be missing on one of the two sides.
-    pub(super) fn flag(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
+    pub(super) fn request(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
         if let Some(neighbour) = self.neighbours.get_mut(&peer) {
             let free = neighbour.last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
             neighbour.due.get_or_insert(free);
@@ -53,7 +53,7 @@ impl Reconciliations {
     }
 
     /// Something is missing that one neighbour did not bring: another may.
-    pub(super) fn soon(&mut self, now: Instant, limits: &Limits) {
+    pub(super) fn request_any(&mut self, now: Instant, limits: &Limits) {
         let free = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
         self.random_at = self.random_at.map(|at| at.min(free));
     }
@@ -79,9 +79,9 @@ impl Reconciliations {
                 neighbour.due = Some(now);
             }
         }
-        let due = |neighbour: &Neighbour| neighbour.due.is_some_and(|at| at <= now);
+        let due = |neighbour: &Turn| neighbour.due.is_some_and(|at| at <= now);
         let (peer, neighbour) = self.neighbours.iter_mut().find(|(_, neighbour)| due(neighbour))?;
-        *neighbour = Neighbour { due: None, last: Some(now) };
+        *neighbour = Turn { due: None, last: Some(now) };
         Some(*peer)
     }
 }
@@ -108,16 +108,16 @@ mod tests {
     fn a_new_link_at_once_and_a_flagged_one_after_a_while() {
         let limits = Limits::default();
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = Reconciliations::default();
+        let mut due = SyncSchedule::default();
         assert_eq!(due.deadline(), None);
         due.linked(at(0), peer(1), true, &limits);
         due.linked(at(0), peer(2), false, &limits);
         assert_eq!(due.next_due(at(0), &mut random, &limits), Some(peer(1)));
         assert_eq!(due.next_due(at(0), &mut random, &limits), None);
-        due.met(at(1), peer(2));
-        due.flag(at(1), peer(1), &limits);
-        due.flag(at(1), peer(2), &limits);
-        due.flag(at(1), peer(3), &limits);
+        due.peer_began(at(1), peer(2));
+        due.request(at(1), peer(1), &limits);
+        due.request(at(1), peer(2), &limits);
+        due.request(at(1), peer(3), &limits);
         assert_eq!(due.next_due(at(1999), &mut random, &limits), None);
         assert_eq!(due.deadline(), Some(at(2000)));
         assert_eq!(due.next_due(at(2000), &mut random, &limits), Some(peer(1)));
@@ -132,14 +132,14 @@ mod tests {
     fn on_a_new_link_the_other_side_begins_if_the_one_that_should_does_not() {
         let limits = Limits::default();
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = Reconciliations::default();
+        let mut due = SyncSchedule::default();
         due.linked(at(0), peer(1), false, &limits);
         due.linked(at(0), peer(2), false, &limits);
-        due.met(at(1000), peer(2));
+        due.peer_began(at(1000), peer(2));
         assert_eq!(due.next_due(at(1999), &mut random, &limits), None);
         assert_eq!(due.next_due(at(2000), &mut random, &limits), Some(peer(1)));
-        due.flag(at(2000), peer(1), &limits);
-        due.met(at(2001), peer(1));
+        due.request(at(2000), peer(1), &limits);
+        due.peer_began(at(2001), peer(1));
         assert_eq!(due.next_due(at(4000), &mut random, &limits), Some(peer(1)), "there was a reason");
         assert_eq!(due.next_due(at(4000), &mut random, &limits), None);
     }
@@ -148,14 +148,14 @@ mod tests {
     fn what_one_did_not_bring_is_looked_for_soon_and_not_too_often() {
         let limits = Limits::default();
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = Reconciliations::default();
-        due.soon(at(0), &limits);
+        let mut due = SyncSchedule::default();
+        due.request_any(at(0), &limits);
         assert_eq!(due.deadline(), None, "there is nobody");
         due.linked(at(0), peer(1), false, &limits);
-        due.met(at(1), peer(1));
-        due.soon(at(5), &limits);
+        due.peer_began(at(1), peer(1));
+        due.request_any(at(5), &limits);
         assert_eq!(due.next_due(at(5), &mut random, &limits), Some(peer(1)));
-        due.soon(at(6), &limits);
+        due.request_any(at(6), &limits);
         assert_eq!(due.deadline(), Some(at(2005)));
     }
 
@@ -163,10 +163,10 @@ mod tests {
     fn every_neighbour_has_its_turn() {
         let limits = Limits::default();
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = Reconciliations::default();
+        let mut due = SyncSchedule::default();
         for n in 0..4 {
             due.linked(at(0), peer(n), false, &limits);
-            due.met(at(0), peer(n));
+            due.peer_began(at(0), peer(n));
         }
         let mut met = BTreeSet::new();
         let mut now = at(0);

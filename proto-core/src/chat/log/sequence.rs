@@ -11,7 +11,7 @@ use crate::model::{Entry, Instant, Limits, PublicKey};
 
 /// What was shown of an epoch, what is missing in it, and what waits for that.
 #[derive(Debug, Default)]
-pub(super) struct Run {
+pub(super) struct AuthorSequence {
     /// The number that is shown next. None: it is not known where the epoch begins here.
     next: Option<u64>,
     /// Nothing below this number is known to be missing or not.
@@ -32,7 +32,7 @@ struct Early {
 
 /// What follows from an entry or from time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum SequenceEvent {
     Show {
         entry: Arc<Entry>,
         late: bool,
@@ -45,20 +45,20 @@ pub(super) enum Effect {
         to: u64,
     },
     /// Entries of this author are to be asked for: some are missing since just now, or had to make room.
-    Ask(PublicKey),
+    Reconcile(PublicKey),
     /// This is no longer known, for want of room.
-    Forgot(Forgotten),
+    Evicted(EvictedState),
 }
 
 /// What can be forgotten of an author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Forgotten {
+pub(super) enum EvictedState {
     Author,
     Epoch,
     Gap,
 }
 
-impl Run {
+impl AuthorSequence {
     /// A run of which everything below `next` may have been shown.
     pub(super) fn starting_at(next: Option<u64>) -> Self {
         Self { next, base: next.unwrap_or(0), ..Self::default() }
@@ -70,7 +70,7 @@ impl Run {
     }
 
     /// Whether it waits for the entry that it begins with here.
-    pub(super) fn is_unsettled(&self) -> bool {
+    pub(super) fn is_start_unknown(&self) -> bool {
         self.next.is_none()
     }
 
@@ -80,7 +80,7 @@ impl Run {
     }
 
     /// Since when something is missing that is waited for.
-    pub(super) fn open_since(&self) -> Option<Instant> {
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.early.values().map(|early| early.since).min()
     }
 
@@ -97,62 +97,62 @@ impl Run {
         entry: Arc<Entry>,
         forked: bool,
         limits: &Limits,
-        effects: &mut Vec<Effect>,
+        events: &mut Vec<SequenceEvent>,
     ) {
         let seq = entry.seq();
         match self.next {
             None if seq == 0 => {
                 self.next = Some(0);
-                self.show_next(entry, effects);
+                self.show_next(entry, events);
             }
-            Some(next) if seq == next => self.show_next(entry, effects),
+            Some(next) if seq == next => self.show_next(entry, events),
             Some(next) if seq < next => {
-                let filled = seq < self.base || self.fill(seq, limits, effects);
-                effects.push(Effect::Show { entry, late: seq + 1 < next, forked: forked || !filled });
+                let filled = seq < self.base || self.fill_gap(seq, limits, events);
+                events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked: forked || !filled });
             }
-            _ => self.hold(now, entry, effects),
+            _ => self.hold_back(now, entry, events),
         }
     }
 
-    fn show_next(&mut self, entry: Arc<Entry>, effects: &mut Vec<Effect>) {
+    fn show_next(&mut self, entry: Arc<Entry>, events: &mut Vec<SequenceEvent>) {
         self.next = Some(entry.seq().saturating_add(1));
         let key = entry.key();
-        effects.push(Effect::Show { entry, late: false, forked: false });
-        self.show_following(effects);
-        self.ask_again(key, effects);
+        events.push(SequenceEvent::Show { entry, late: false, forked: false });
+        self.show_following(events);
+        self.request_dropped(key, events);
     }
 
     /// Shows what was held back for nothing but what has come now.
-    fn show_following(&mut self, effects: &mut Vec<Effect>) {
+    fn show_following(&mut self, events: &mut Vec<SequenceEvent>) {
         while let Some(early) = self.next.and_then(|next| self.early.remove(&next)) {
             self.next = self.next.map(|next| next.saturating_add(1));
             let shown = early.versions.into_iter().enumerate();
-            effects.extend(shown.map(|(n, entry)| Effect::Show { entry, late: false, forked: n > 0 }));
+            events.extend(shown.map(|(n, entry)| SequenceEvent::Show { entry, late: false, forked: n > 0 }));
         }
     }
 
     /// What had to make room has room now.
-    fn ask_again(&mut self, key: PublicKey, effects: &mut Vec<Effect>) {
+    fn request_dropped(&mut self, key: PublicKey, events: &mut Vec<SequenceEvent>) {
         if self.early.is_empty() && core::mem::take(&mut self.dropped) {
-            effects.push(Effect::Ask(key));
+            events.push(SequenceEvent::Reconcile(key));
         }
     }
 
-    fn hold(&mut self, now: Instant, entry: Arc<Entry>, effects: &mut Vec<Effect>) {
+    fn hold_back(&mut self, now: Instant, entry: Arc<Entry>, events: &mut Vec<SequenceEvent>) {
         let seq = entry.seq();
         let last = self.early.last_key_value().map(|(last, _)| *last);
         // Below the last one the hole is an old one, right behind it there is none.
         let opens = last.is_none_or(|last| self.next.is_some() && seq > last.saturating_add(1));
         let early = self.early.entry(seq).or_insert_with(|| Early { since: now, versions: ArrayVec::new() });
         if opens {
-            effects.push(Effect::Ask(entry.key()));
+            events.push(SequenceEvent::Reconcile(entry.key()));
         }
         // The caller takes no more versions than are kept.
         let _ = early.versions.try_push(entry);
     }
 
     /// Whether `seq` was missing, which it is no longer.
-    fn fill(&mut self, seq: u64, limits: &Limits, effects: &mut Vec<Effect>) -> bool {
+    fn fill_gap(&mut self, seq: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) -> bool {
         let Some((&from, &to)) = self.gaps.range(..=seq).next_back().filter(|(_, to)| **to > seq) else {
             return false;
         };
@@ -163,52 +163,52 @@ impl Run {
         if seq + 1 < to {
             self.gaps.insert(seq + 1, to);
         }
-        self.bound_gaps(limits, effects);
+        self.bound_gaps(limits, events);
         true
     }
 
     /// Where there are too many gaps, the lowest is no longer known to be one.
-    fn bound_gaps(&mut self, limits: &Limits, effects: &mut Vec<Effect>) {
+    fn bound_gaps(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while self.gaps.len() > limits.chat.gaps_per_epoch {
             let Some((_, to)) = self.gaps.pop_first() else { return };
             self.base = to;
-            effects.push(Effect::Forgot(Forgotten::Gap));
+            events.push(SequenceEvent::Evicted(EvictedState::Gap));
         }
     }
 
     /// Gives up the holes that have been open for too long.
-    pub(super) fn give_up_overdue(&mut self, now: Instant, limits: &Limits, effects: &mut Vec<Effect>) {
+    pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         let is_overdue = |early: &Early| early.since + limits.chat.hold_back <= now;
         let overdue = self.early.iter().rev().find(|(_, early)| is_overdue(early));
         if let Some((&seq, _)) = overdue {
-            self.give_up_below(seq, limits, effects);
+            self.release_up_to(seq, limits, events);
         }
     }
 
     /// Shows what is held back up to `seq`, and what follows it, whatever is missing.
-    pub(super) fn give_up_below(&mut self, seq: u64, limits: &Limits, effects: &mut Vec<Effect>) {
+    pub(super) fn release_up_to(&mut self, seq: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while let Some((&lowest, early)) = self.early.first_key_value()
             && lowest <= seq
         {
             let Some(entry) = early.versions.first().cloned() else { return };
             let key = entry.key();
             if let Some(next) = self.next {
-                effects.push(Effect::Gap { entry, from: next, to: lowest });
+                events.push(SequenceEvent::Gap { entry, from: next, to: lowest });
                 self.gaps.insert(next, lowest);
-                self.bound_gaps(limits, effects);
+                self.bound_gaps(limits, events);
             } else {
                 self.base = lowest;
             }
             self.next = Some(lowest);
-            self.show_following(effects);
-            self.ask_again(key, effects);
+            self.show_following(events);
+            self.request_dropped(key, events);
         }
     }
 
     /// Lets the epoch begin with the lowest entry that is held back.
-    pub(super) fn settle(&mut self, limits: &Limits, effects: &mut Vec<Effect>) {
+    pub(super) fn start_at_lowest(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         if let Some((&lowest, _)) = self.early.first_key_value() {
-            self.give_up_below(lowest, limits, effects);
+            self.release_up_to(lowest, limits, events);
         }
     }
 
@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Whether an entry that was taken is held back, or counts as shown.
-    pub(super) fn knows(&self, entry: &Entry) -> bool {
+    pub(super) fn accounts_for(&self, entry: &Entry) -> bool {
         let seq = entry.seq();
         let missing = self.gaps.range(..=seq).next_back().is_some_and(|(_, to)| *to > seq);
         self.holds(entry) || self.next.is_some_and(|next| seq < next) && !missing

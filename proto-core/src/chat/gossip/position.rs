@@ -1,18 +1,18 @@
-//! A node's place in a tree, and which place it takes next.
+//! A node's position in a tree, and which position it takes next.
 
-use super::election::{Root, Signed};
+use super::election::{Root, SignedSequence};
 use crate::model::{Instant, Limits, NodeId, PublicKey};
 
-/// A node's place in the tree below a root.
+/// A node's position in the tree below a root.
 ///
-/// A newer sequence number is a better place, and of two places with one number the one at the smaller distance. Below
-/// one root a place only gets better, and a parent's is better than its child's when it is taken. So no node is ever
+/// A newer sequence number is a better position, and of two places with one number the one at the smaller distance. Below
+/// one root a position only gets better, and a parent's is better than its child's when it is taken. So no node is ever
 /// below its own child: there are no loops (as in DSDV, SIGCOMM 1994; the feasibility condition of Babel, RFC 8966
 /// section 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct TreePosition {
     pub(super) root: PublicKey,
-    pub(super) signed: Signed,
+    pub(super) signed: SignedSequence,
     pub(super) distance: u16,
     /// None: we are the root, or have lost our parent.
     pub(super) parent: Option<NodeId>,
@@ -20,7 +20,7 @@ pub(super) struct Place {
     pub(super) since: Instant,
 }
 
-/// A neighbour below the same root that may be a parent, and its place by its word.
+/// A neighbour below the same root that may be a parent, and its position by its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) peer: NodeId,
@@ -30,26 +30,26 @@ pub(super) struct Candidate {
     pub(super) attached: bool,
 }
 
-/// Which place a node takes.
+/// Which position a node takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    pub(super) place: Option<Place>,
+    pub(super) position: Option<TreePosition>,
     /// A newer sequence number came by another than the parent, which has until then to bring it, too.
     pub(super) wait_until: Option<Instant>,
 }
 
-impl Place {
+impl TreePosition {
     pub(super) fn of_root(root: &Root, since: Instant) -> Self {
         Self { root: root.key, signed: root.newest, distance: 0, parent: None, since }
     }
 
-    /// Whether the place of this candidate is better.
-    fn is_below(&self, candidate: &Candidate) -> bool {
+    /// Whether the position of this candidate is better.
+    fn is_worse_than(&self, candidate: &Candidate) -> bool {
         let (ours, theirs) = (self.signed.sequence, candidate.sequence);
         theirs > ours || theirs == ours && candidate.distance < self.distance
     }
 
-    fn join(&mut self, now: Instant, signed: Signed, candidate: &Candidate) {
+    fn join(&mut self, now: Instant, signed: SignedSequence, candidate: &Candidate) {
         if self.parent != Some(candidate.peer) {
             self.parent = Some(candidate.peer);
             self.since = now;
@@ -59,11 +59,11 @@ impl Place {
     }
 }
 
-/// The next place of a node that has this one below this root.
+/// The next position of a node that has this one below this root.
 pub(super) fn choose(
     now: Instant,
     root: &Root,
-    place: Option<Place>,
+    position: Option<TreePosition>,
     candidates: &[Candidate],
     limits: &Limits,
 ) -> Choice {
@@ -71,51 +71,56 @@ pub(super) fn choose(
     let of_newest = candidates.iter().filter(|candidate| candidate.sequence == newest.sequence);
     let best_of_newest =
         of_newest.min_by_key(|candidate| (!candidate.attached, candidate.distance, candidate.peer));
-    let Some(mut place) = place else {
-        let nowhere = Place { root: root.key, signed: newest, distance: u16::MAX, parent: None, since: now };
-        let place = best_of_newest.map(|best| {
-            let mut place = nowhere;
-            place.join(now, newest, best);
-            place
+    let Some(mut position) = position else {
+        let nowhere =
+            TreePosition { root: root.key, signed: newest, distance: u16::MAX, parent: None, since: now };
+        let position = best_of_newest.map(|best| {
+            let mut position = nowhere;
+            position.join(now, newest, best);
+            position
         });
-        return Choice { place, wait_until: None };
+        return Choice { position, wait_until: None };
     };
     let is_parent =
-        |candidate: &&Candidate| place.parent == Some(candidate.peer) && place.is_below(candidate);
+        |candidate: &&Candidate| position.parent == Some(candidate.peer) && position.is_worse_than(candidate);
     let parent = candidates.iter().find(is_parent);
     let mut wait_until = None;
-    if newest.sequence > place.signed.sequence {
+    if newest.sequence > position.signed.sequence {
         let until = root.newest_at + limits.chat.tree_patience;
         match (parent, best_of_newest) {
             // A number comes along the tree, or else by the fastest way, which need not be the shortest.
-            (Some(parent), _) if parent.sequence == newest.sequence => place.join(now, newest, parent),
+            (Some(parent), _) if parent.sequence == newest.sequence => position.join(now, newest, parent),
             (Some(parent), Some(_)) if parent.attached && now < until => wait_until = Some(until),
-            (_, Some(best)) => place.join(now, newest, best),
+            (_, Some(best)) => position.join(now, newest, best),
             (_, None) => {}
         }
     }
-    improve(now, &mut place, candidates);
-    Choice { place: Some(place), wait_until }
+    improve(now, &mut position, candidates);
+    Choice { position: Some(position), wait_until }
 }
 
 /// Among the places with the same sequence number there may be a better one.
-fn improve(now: Instant, place: &mut Place, candidates: &[Candidate]) {
+fn improve(now: Instant, position: &mut TreePosition, candidates: &[Candidate]) {
     let is_parent =
-        |candidate: &&Candidate| place.parent == Some(candidate.peer) && place.is_below(candidate);
+        |candidate: &&Candidate| position.parent == Some(candidate.peer) && position.is_worse_than(candidate);
     let parent = candidates.iter().find(is_parent).copied();
     match &parent {
-        Some(parent) if parent.sequence == place.signed.sequence => place.join(now, place.signed, parent),
+        Some(parent) if parent.sequence == position.signed.sequence => {
+            position.join(now, position.signed, parent)
+        }
         Some(_) => {}
-        None => place.parent = None,
+        None => position.parent = None,
     }
     let better = candidates.iter().filter(|candidate| {
-        candidate.attached && candidate.sequence == place.signed.sequence && place.is_below(candidate)
+        candidate.attached
+            && candidate.sequence == position.signed.sequence
+            && position.is_worse_than(candidate)
     });
     let Some(best) = better.min_by_key(|candidate| (candidate.distance, candidate.peer)) else { return };
     let stay =
-        parent.is_some_and(|parent| parent.attached && best.distance.saturating_add(1) >= place.distance);
+        parent.is_some_and(|parent| parent.attached && best.distance.saturating_add(1) >= position.distance);
     if !stay {
-        place.join(now, place.signed, best);
+        position.join(now, position.signed, best);
     }
 }
 
@@ -134,8 +139,8 @@ mod tests {
         Instant::from_origin(Duration::from_millis(millis))
     }
 
-    fn signed(sequence: u64) -> Signed {
-        Signed { sequence, signature: Signature::from_bytes([0; 64]) }
+    fn signed(sequence: u64) -> SignedSequence {
+        SignedSequence { sequence, signature: Signature::from_bytes([0; 64]) }
     }
 
     fn candidate(n: u8, sequence: u64, distance: u16) -> Candidate {
@@ -147,8 +152,8 @@ mod tests {
         Root { key, node_id: key.node_id(), rank: [0; 32], newest: signed(sequence), newest_at: at(1000) }
     }
 
-    fn place(sequence: u64, distance: u16, parent: Option<u8>) -> Place {
-        Place {
+    fn position(sequence: u64, distance: u16, parent: Option<u8>) -> TreePosition {
+        TreePosition {
             root: root(0).key,
             signed: signed(sequence),
             distance,
@@ -157,15 +162,15 @@ mod tests {
         }
     }
 
-    /// The sequence number, the distance and the parent of the next place.
+    /// The sequence number, the distance and the parent of the next position.
     fn next(
         now: u64,
         newest: u64,
-        place: Option<Place>,
+        position: Option<TreePosition>,
         candidates: &[Candidate],
     ) -> Option<(u64, u16, Option<NodeId>)> {
-        let choice = choose(at(now), &root(newest), place, candidates, &Limits::default());
-        choice.place.map(|place| (place.signed.sequence, place.distance, place.parent))
+        let choice = choose(at(now), &root(newest), position, candidates, &Limits::default());
+        choice.position.map(|position| (position.signed.sequence, position.distance, position.parent))
     }
 
     #[test]
@@ -179,9 +184,9 @@ mod tests {
     fn a_new_number_comes_from_the_parent_or_after_a_while_from_another() {
         let patience = Limits::default().chat.tree_patience.as_millis() as u64;
         let mut around = [candidate(1, 7, 2), candidate(2, 8, 4), candidate(3, 8, 3)];
-        let here = Some(place(7, 3, Some(1)));
+        let here = Some(position(7, 3, Some(1)));
         let choice = choose(at(1100), &root(8), here, &around, &Limits::default());
-        assert_eq!(choice, Choice { place: here, wait_until: Some(at(1000 + patience)) });
+        assert_eq!(choice, Choice { position: here, wait_until: Some(at(1000 + patience)) });
         assert_eq!(next(999 + patience, 8, here, &around), Some((7, 3, Some(peer(1)))));
         assert_eq!(next(1000 + patience, 8, here, &around), Some((8, 4, Some(peer(3)))));
         around[0].sequence = 8;
@@ -192,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_shorter_way_is_taken_and_an_equal_one_is_not() {
-        let here = Some(place(7, 4, Some(5)));
+        let here = Some(position(7, 4, Some(5)));
         let parent = candidate(5, 7, 3);
         assert_eq!(next(1000, 7, here, &[parent, candidate(1, 7, 3)]), Some((7, 4, Some(peer(5)))));
         assert_eq!(next(1000, 7, here, &[parent, candidate(1, 7, 2)]), Some((7, 3, Some(peer(1)))));
@@ -201,7 +206,7 @@ mod tests {
 
     #[test]
     fn without_a_parent_only_who_is_nearer_to_the_root_becomes_one() {
-        let orphan = Some(place(7, 3, Some(5)));
+        let orphan = Some(position(7, 3, Some(5)));
         assert_eq!(next(1000, 7, orphan, &[]), Some((7, 3, None)));
         // One at our own distance may be below us.
         assert_eq!(next(1000, 7, orphan, &[candidate(1, 7, 3), candidate(2, 6, 0)]), Some((7, 3, None)));
