@@ -1,23 +1,24 @@
-//! When neighbours are told where we stand in a tree.
+//! When tree adverts are sent, and to whom.
 
 use alloc::collections::BTreeMap;
 
 use crate::model::{Instant, Moment, NodeId};
 use crate::wire::TreeClaim;
 
-/// When neighbours are told where we stand in one tree: a new sequence number at once, other changes after a moment.
+/// The schedule of one tree's adverts. A new root or sequence number is advertised at once, any other change
+/// after a short interval.
 #[derive(Debug, Default)]
 pub(super) struct AdvertSchedule {
-    /// What all were told last, and when.
+    /// The last advert to all neighbours, and when it was made.
     last: Option<(TreeClaim, Instant)>,
-    /// When all are told what has changed since.
+    /// When the next advert to all neighbours is due.
     all_due: Option<Instant>,
-    /// Who is told next, and when.
+    /// The neighbours to which an advert is to be sent, and when.
     recipients: BTreeMap<NodeId, Instant>,
 }
 
 impl AdvertSchedule {
-    /// A neighbour is new.
+    /// A new neighbour gets an advert at once.
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
         self.recipients.insert(peer, now);
     }
@@ -26,7 +27,8 @@ impl AdvertSchedule {
         self.recipients.remove(&peer);
     }
 
-    /// This is where we stand now.
+    /// Schedules an advert to all neighbours, if this claim differs from the last one. None: there is no
+    /// tree.
     pub(super) fn update(&mut self, moment: Moment<'_>, claim: Option<&TreeClaim>) {
         let Moment { now, limits, .. } = moment;
         let Some(claim) = claim else {
@@ -34,8 +36,8 @@ impl AdvertSchedule {
             return;
         };
         let due = match &self.last {
-            Some((told, _)) if told == claim => return self.all_due = None,
-            Some((told, at)) if (told.root, told.sequence) == (claim.root, claim.sequence) => {
+            Some((last, _)) if last == claim => return self.all_due = None,
+            Some((last, at)) if (last.root, last.sequence) == (claim.root, claim.sequence) => {
                 *at + limits.chat.tree_told_every
             }
             _ => now,
@@ -47,12 +49,12 @@ impl AdvertSchedule {
         self.recipients.values().copied().chain(self.all_due).min()
     }
 
-    /// Who is to be told.
+    /// The neighbours to which an advert is to be sent.
     pub(super) fn recipients(&self) -> impl Iterator<Item = NodeId> {
         self.recipients.keys().copied()
     }
 
-    /// The next neighbour to be told.
+    /// The next neighbour to which `claim` is to be sent now.
     pub(super) fn next_recipient(
         &mut self,
         moment: Moment<'_>,
@@ -62,12 +64,13 @@ impl AdvertSchedule {
         let Moment { now, limits, .. } = moment;
         if self.all_due.is_some_and(|at| at <= now) {
             self.all_due = None;
-            let before = self.last.and_then(|(told, _)| told.parent).filter(|_| claim.parent.is_some());
+            let parent_before =
+                self.last.and_then(|(last, _)| last.parent).filter(|_| claim.parent.is_some());
             self.last = Some((*claim, now));
             for peer in neighbours {
-                // The new parent is taken before the old one is let go.
-                let let_go = before == Some(peer) && claim.parent != before;
-                self.recipients.insert(peer, if let_go { now + limits.chat.tree_overlap } else { now });
+                // The new parent is grafted before the old one is pruned.
+                let pruned = parent_before == Some(peer) && claim.parent != parent_before;
+                self.recipients.insert(peer, if pruned { now + limits.chat.tree_overlap } else { now });
             }
         }
         let (&peer, _) = self.recipients.iter().find(|(_, at)| **at <= now)?;
@@ -78,14 +81,9 @@ impl AdvertSchedule {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
+    use crate::chat::testing::{moment, peer};
     use crate::model::{Identity, Limits, Signature};
-
-    fn peer(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
 
     fn claim(sequence: u64, distance: u16, parent: u8) -> TreeClaim {
         let root = Identity::from_secret(&[1; 32]).key();
@@ -93,7 +91,7 @@ mod tests {
         TreeClaim { root, period: 0, sequence, signature, distance, parent: Some(peer(parent)) }
     }
 
-    /// Whom it is told at this time, of the neighbours 1 to 3.
+    /// The neighbours, of 1 to 3, that get an advert at this time.
     fn recipients(
         adverts: &mut AdvertSchedule,
         millis: u64,
@@ -105,12 +103,8 @@ mod tests {
             .collect()
     }
 
-    fn moment(millis: u64, limits: &Limits) -> Moment<'_> {
-        Moment { now: Instant::from_origin(Duration::from_millis(millis)), wall: None, limits }
-    }
-
     #[test]
-    fn a_new_number_is_told_at_once_and_another_place_after_a_moment() {
+    fn a_new_sequence_number_is_advertised_at_once_and_another_position_after_an_interval() {
         let limits = Limits::default();
         let mut adverts = AdvertSchedule::default();
         let all = [1, 2, 3].map(peer);
@@ -126,7 +120,7 @@ mod tests {
         assert_eq!(recipients(&mut adverts, 160, &newer, &limits), all);
         adverts.update(moment(170, &limits), Some(&nearer));
         adverts.update(moment(180, &limits), Some(&newer));
-        assert_eq!(adverts.deadline(), None, "back where it was");
+        assert_eq!(adverts.deadline(), None, "nothing differs from the last advert");
         adverts.linked(moment(190, &limits).now, peer(2));
         assert_eq!(recipients(&mut adverts, 190, &newer, &limits), [peer(2)]);
         adverts.update(moment(200, &limits), Some(&nearer));
@@ -135,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_parent_learns_last_that_it_is_it_no_more() {
+    fn the_former_parent_is_pruned_last() {
         let limits = Limits::default();
         let mut adverts = AdvertSchedule::default();
         let before = claim(7, 3, 1);

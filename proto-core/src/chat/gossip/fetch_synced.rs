@@ -1,4 +1,7 @@
-//! What a reconciliation showed to be elsewhere: asked for in turn, so much at a time.
+//! Requests after a reconciliation: entries that a neighbour holds and this node lacks, a bounded number at a
+//! time.
+//!
+//! Each entry is requested from one neighbour. One that does not come is left to the next reconciliation.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -6,23 +9,23 @@ use alloc::vec::Vec;
 use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 use crate::wire::MAX_GRAFT;
 
-/// Entries that a neighbour holds and we lack, by its side of a reconciliation.
+/// The entries to request after reconciliations, in a queue for each neighbour.
 #[derive(Debug, Default)]
 pub(super) struct SyncFetch {
     queues: BTreeMap<NodeId, PeerQueue>,
-    /// From whom each is wanted: an index of `queues`.
+    /// From whom each entry is requested. An index of `queues`.
     source: BTreeMap<EntryId, NodeId>,
-    /// How many were left to the next reconciliation for want of room.
+    /// How many entries were left to the next reconciliation for want of room.
     dropped: u64,
 }
 
 #[derive(Debug, Default)]
 struct PeerQueue {
-    /// When each may be asked for.
+    /// Entries to request, each with the earliest time for that.
     queued: Fifo<EntryId, Instant>,
-    /// When each was asked for.
-    asked: Fifo<EntryId, Instant>,
-    /// Something that had been asked for came, since something did not.
+    /// Entries requested, each with the time of that.
+    requested: Fifo<EntryId, Instant>,
+    /// A requested entry came since one last expired.
     progress: bool,
 }
 
@@ -31,14 +34,16 @@ impl SyncFetch {
         self.source.len()
     }
 
-    /// The most that one neighbour was asked for.
-    pub(super) fn most_asked(&self) -> usize {
-        self.queues.values().map(|queue| queue.asked.len()).max().unwrap_or(0)
+    /// The most entries requested from one neighbour.
+    pub(super) fn most_requested(&self) -> usize {
+        self.queues.values().map(|queue| queue.requested.len()).max().unwrap_or(0)
     }
 
-    /// These are wanted from that neighbour, the first first. What is wanted from another already stays with that one;
-    /// what there is no room for is left to the next reconciliation, except that whoever holds most makes room for one
-    /// who holds less. They are asked for after a moment: what is being said just now comes by itself.
+    /// Queues entries to request from a neighbour, in this order.
+    ///
+    /// An entry that is queued for another neighbour stays there. At the bound, the neighbour with the
+    /// longest queue makes room for one with a shorter queue, and other entries are dropped. Requests wait
+    /// for a short time, since entries that are spreading just now come by themselves.
     pub(super) fn add(
         &mut self,
         now: Instant,
@@ -63,149 +68,137 @@ impl SyncFetch {
         }
     }
 
-    /// Whether there was somebody who held more than this one will, and has given up the last.
+    /// Drops the last entry of the longest queue, if that stays longer than this neighbour's will be.
     fn make_room(&mut self, peer: NodeId) -> bool {
-        let held = self.queues.get(&peer).map_or(0, |queue| queue.queued.len());
-        let most = self.queues.iter_mut().max_by_key(|(_, queue)| queue.queued.len());
-        let Some((_, queue)) = most.filter(|(_, queue)| queue.queued.len() > held + 1) else { return false };
+        let ours = self.queues.get(&peer).map_or(0, |queue| queue.queued.len());
+        let longest = self.queues.iter_mut().max_by_key(|(_, queue)| queue.queued.len());
+        let Some((_, queue)) = longest.filter(|(_, queue)| queue.queued.len() > ours + 1) else {
+            return false;
+        };
         let last = queue.queued.pop_last();
         last.is_some_and(|(id, _)| self.source.remove(&id).is_some())
     }
 
-    /// How many were left to the next reconciliation for want of room.
+    /// How many entries were left to the next reconciliation for want of room.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
 
     fn remove_if_empty(&mut self, peer: NodeId) {
-        if self.queues.get(&peer).is_some_and(|queue| queue.queued.is_empty() && queue.asked.is_empty()) {
+        if self.queues.get(&peer).is_some_and(|queue| queue.queued.is_empty() && queue.requested.is_empty()) {
             self.queues.remove(&peer);
         }
     }
 
-    /// Whether this neighbour was asked for the entry.
+    /// Whether the entry was requested from this neighbour.
     pub(super) fn is_requested(&self, peer: NodeId, id: &EntryId) -> bool {
-        self.queues.get(&peer).is_some_and(|queue| queue.asked.contains(id))
+        self.queues.get(&peer).is_some_and(|queue| queue.requested.contains(id))
     }
 
-    /// The entry came, or is no longer wanted. Whether it had been asked for.
+    /// The entry came, or is no longer missing. Returns whether it had been requested.
     pub(super) fn complete(&mut self, id: &EntryId) -> bool {
         let Some(peer) = self.source.remove(id) else { return false };
         let Some(queue) = self.queues.get_mut(&peer) else { return false };
         queue.queued.remove(id);
-        let asked = queue.asked.remove(id).is_some();
-        queue.progress |= asked;
+        let requested = queue.requested.remove(id).is_some();
+        queue.progress |= requested;
         self.remove_if_empty(peer);
-        asked
+        requested
     }
 
-    /// Whether something was wanted from it.
+    /// Drops a neighbour's queue. Returns whether it had one.
     pub(super) fn unlinked(&mut self, peer: NodeId) -> bool {
         let Some(queue) = self.queues.remove(&peer) else { return false };
-        for id in queue.queued.keys().chain(queue.asked.keys()) {
+        for id in queue.queued.keys().chain(queue.requested.keys()) {
             self.source.remove(id);
         }
         true
     }
 
-    /// When a neighbour is to be asked for more, or is waited for no longer.
+    /// When a request is due or expires.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let of = |queue: &PeerQueue| {
-            let over = queue.asked.first().map(|(_, at)| *at + limits.chat.asked_for);
-            queue.ready_at(limits).into_iter().chain(over).min()
+            let expiry = queue.requested.first().map(|(_, at)| *at + limits.chat.asked_for);
+            queue.ready_at(limits).into_iter().chain(expiry).min()
         };
         self.queues.values().filter_map(of).min()
     }
 
-    /// The next ids to ask for, as many as one `GRAFT` takes.
+    /// The next ids to request, as many as fit in one `GRAFT`.
     pub(super) fn next_graft(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
         let (peer, queue) =
             self.queues.iter_mut().find(|(_, queue)| queue.ready_at(limits).is_some_and(|at| at <= now))?;
-        let room = limits.chat.asked.saturating_sub(queue.asked.len()).min(MAX_GRAFT);
+        let room = limits.chat.asked.saturating_sub(queue.requested.len()).min(MAX_GRAFT);
         let mut ids = Vec::new();
         while let Some((&id, at)) = queue.queued.first()
             && *at <= now
             && ids.len() < room
         {
             queue.queued.pop_first();
-            queue.asked.insert(id, now);
+            queue.requested.insert(id, now);
             ids.push(id);
         }
         Some((*peer, ids))
     }
 
-    /// What a neighbour was asked for too long ago is left to another reconciliation, and all that waits for it if nothing
-    /// came from it since. Whether there was anything.
+    /// Drops requests that are too old. If a neighbour sent nothing requested since the last time, drops its
+    /// whole queue. Returns whether a request expired.
     pub(super) fn expire(&mut self, now: Instant, limits: &Limits) -> bool {
         let is_over = |at: Instant| now >= at + limits.chat.asked_for;
-        let mut given_up = Vec::new();
-        let mut over = BTreeSet::new();
+        let mut expired = Vec::new();
+        let mut peers = BTreeSet::new();
         for (peer, queue) in &mut self.queues {
-            while let Some((id, at)) = queue.asked.first().map(|(id, at)| (*id, *at))
+            while let Some((id, at)) = queue.requested.first().map(|(id, at)| (*id, *at))
                 && is_over(at)
             {
-                queue.asked.pop_first();
-                given_up.push(id);
-                over.insert(*peer);
+                queue.requested.pop_first();
+                expired.push(id);
+                peers.insert(*peer);
             }
         }
-        for id in &given_up {
+        for id in &expired {
             self.source.remove(id);
         }
-        for peer in over {
-            let came = self
-                .queues
-                .get_mut(&peer)
-                .is_some_and(|queue| core::mem::replace(&mut queue.progress, false));
-            if !came {
+        for peer in peers {
+            let progress =
+                self.queues.get_mut(&peer).is_some_and(|queue| core::mem::take(&mut queue.progress));
+            if !progress {
                 self.unlinked(peer);
             }
             self.remove_if_empty(peer);
         }
-        !given_up.is_empty()
+        !expired.is_empty()
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let all = self
-            .queues
-            .iter()
-            .flat_map(|(peer, queue)| queue.queued.keys().chain(queue.asked.keys()).map(|id| (*id, *peer)));
+        let all = self.queues.iter().flat_map(|(peer, queue)| {
+            queue.queued.keys().chain(queue.requested.keys()).map(|id| (*id, *peer))
+        });
         all.collect::<BTreeMap<_, _>>() == self.source
-            && self.queues.values().all(|queue| queue.queued.is_consistent() && queue.asked.is_consistent())
+            && self
+                .queues
+                .values()
+                .all(|queue| queue.queued.is_consistent() && queue.requested.is_consistent())
     }
 }
 
 impl PeerQueue {
-    /// A whole frame's worth where there is so much.
+    /// When the next request may be sent. It waits until it can be a full frame, or the rest of the queue, or
+    /// until nothing is outstanding.
     fn ready_at(&self, limits: &Limits) -> Option<Instant> {
-        let room = limits.chat.asked.saturating_sub(self.asked.len());
-        let enough = room >= MAX_GRAFT || room >= self.queued.len() || self.asked.is_empty();
+        let room = limits.chat.asked.saturating_sub(self.requested.len());
+        let enough = room >= MAX_GRAFT || room >= self.queued.len() || self.requested.is_empty();
         self.queued.first().filter(|_| enough).map(|(_, at)| *at)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
-
-    fn peer(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    fn id(n: u16) -> EntryId {
-        let mut bytes = [0; 32];
-        bytes[..2].copy_from_slice(&n.to_be_bytes());
-        EntryId::from_bytes(bytes)
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
-    }
+    use crate::chat::testing::{at, entry_id as id, peer};
 
     #[test]
-    fn so_many_are_asked_for_at_a_time_in_order() {
+    fn a_bounded_number_is_requested_at_a_time_in_order() {
         let limits = Limits::default();
         let mut fetch = SyncFetch::default();
         fetch.add(at(0), peer(1), (0..400).map(id), &limits);
@@ -223,13 +216,13 @@ mod tests {
         }
         let (_, next) = fetch.next_graft(at(151), &limits).unwrap();
         assert!(next.iter().copied().eq((256..320).map(id)));
-        assert!(!fetch.complete(&id(399)), "it came before it was asked for");
-        assert!(!fetch.complete(&id(0)), "nobody wants it any more");
+        assert!(!fetch.complete(&id(399)), "it came before it was requested");
+        assert!(!fetch.complete(&id(0)), "it is no longer missing");
         assert!(fetch.is_consistent());
     }
 
     #[test]
-    fn what_does_not_come_is_left_to_another_reconciliation() {
+    fn entries_that_do_not_come_are_left_to_another_reconciliation() {
         let limits = Limits::default().with(|limits| limits.chat.asked = 2);
         let mut fetch = SyncFetch::default();
         fetch.add(at(0), peer(1), (0..6).map(id), &limits);
@@ -241,17 +234,17 @@ mod tests {
         assert_eq!(fetch.deadline(&limits), Some(over));
         assert!(fetch.unlinked(peer(2)) && !fetch.unlinked(peer(2)));
         assert!(fetch.complete(&id(0)));
-        assert!(fetch.expire(over, &limits), "one of the two");
+        assert!(fetch.expire(over, &limits), "one of two requests");
         assert_eq!(fetch.next_graft(over, &limits), Some((peer(1), ids(2..4))));
         assert!(fetch.is_consistent());
         let over = over + limits.chat.asked_for;
-        assert!(fetch.expire(over, &limits), "nothing came since: all the rest");
+        assert!(fetch.expire(over, &limits), "nothing came since, so all the rest expires");
         assert!(fetch.queues.is_empty() && fetch.source.is_empty());
         assert!(fetch.deadline(&limits).is_none() && !fetch.expire(over, &limits));
     }
 
     #[test]
-    fn who_wants_most_makes_room() {
+    fn the_longest_queue_makes_room() {
         let limits = Limits::default().with(|limits| limits.chat.wanted = 8);
         let mut fetch = SyncFetch::default();
         fetch.add(at(0), peer(1), (0..20).map(id), &limits);
@@ -259,7 +252,7 @@ mod tests {
         fetch.add(at(0), peer(2), (20..40).map(id), &limits);
         assert_eq!(fetch.dropped(), 12 + 20, "four of the one and all but four of the other");
         assert_eq!(fetch.queues.values().map(|queue| queue.queued.len()).collect::<Vec<_>>(), [4, 4]);
-        assert!(fetch.queues[&peer(1)].queued.keys().copied().eq((0..4).map(id)), "the first stay");
+        assert!(fetch.queues[&peer(1)].queued.keys().copied().eq((0..4).map(id)), "the first entries stay");
         assert!(fetch.is_consistent());
     }
 }

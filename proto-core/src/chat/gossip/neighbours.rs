@@ -1,4 +1,4 @@
-//! Whom we are linked to, whom they are linked to, and whether that makes a full mesh.
+//! The neighbours, whom they are linked to, and whether that makes a full mesh.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -6,24 +6,26 @@ use alloc::vec::Vec;
 use crate::model::{Instant, Limits, NodeId};
 use crate::wire::MAX_LINKS;
 
-/// The neighbours and what their `LINKS` say.
+/// The neighbours and their last `LINKS`, and when this node sends its own.
 #[derive(Debug)]
 pub(super) struct Neighbours {
     me: NodeId,
     peers: BTreeMap<NodeId, Neighbour>,
-    /// Neighbours whose neighbourhood is ours: an index of `peers`.
+    /// How many neighbours have the same neighbourhood as this node. A cache over `peers`.
     same_neighbourhoods: usize,
-    /// When we said `LINKS` last, to all.
+    /// When `LINKS` was last sent to all.
     sent_at: Option<Instant>,
-    /// Our links have changed since then.
+    /// The neighbours changed since then.
     changed: bool,
+    /// Neighbours to which `LINKS` is still to be sent.
     recipients: BTreeSet<NodeId>,
 }
 
 #[derive(Debug, Default)]
 struct Neighbour {
+    /// The nodes that it is linked to, by its last `LINKS`.
     links: BTreeSet<NodeId>,
-    /// It and its links are us and our links.
+    /// It and its links are the same set as this node and its links.
     same_neighbourhood: bool,
 }
 
@@ -59,7 +61,7 @@ impl Neighbours {
         self.count();
     }
 
-    /// The neighbour says whom it is linked to.
+    /// `LINKS` came.
     pub(super) fn links_received(&mut self, peer: NodeId, links: &[NodeId]) {
         let Some(neighbour) = self.peers.get_mut(&peer) else { return };
         neighbour.links = links.iter().copied().filter(|id| *id != peer).take(MAX_LINKS).collect();
@@ -67,10 +69,11 @@ impl Neighbours {
         self.count();
     }
 
+    /// Compares a neighbour's neighbourhood with this node's.
     fn compare(&mut self, peer: NodeId) {
         let Some(neighbour) = self.peers.get(&peer) else { return };
         let links = &neighbour.links;
-        // Without the two, the neighbourhood of each is its links.
+        // A neighbourhood is a node with its links, so each of the two nodes has to name the other.
         let same = links.len() == self.peers.len()
             && links.contains(&self.me)
             && self.peers.keys().all(|id| *id == peer || links.contains(id));
@@ -83,12 +86,13 @@ impl Neighbours {
         self.same_neighbourhoods = self.peers.values().filter(|peer| peer.same_neighbourhood).count();
     }
 
-    /// Whether all whom we know to be here are linked to each other.
+    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
+    /// show.
     pub(super) fn is_full_mesh(&self) -> bool {
         self.same_neighbourhoods == self.peers.len()
     }
 
-    /// Whether the neighbour says that it is linked to another of ours.
+    /// Whether this neighbour is linked to another neighbour.
     pub(super) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
         let links = self.peers.get(&peer).map(|neighbour| &neighbour.links);
         links.is_some_and(|links| links.iter().any(|id| *id != peer && self.peers.contains_key(id)))
@@ -102,7 +106,7 @@ impl Neighbours {
         self.peers.contains_key(&peer)
     }
 
-    /// In the order of their ids.
+    /// The neighbours, by ascending id.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
         self.peers.keys().copied()
     }
@@ -145,53 +149,44 @@ impl Neighbours {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
-
-    fn id(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
-    }
+    use crate::chat::testing::{at, peer};
 
     #[test]
-    fn a_mesh_is_full_when_every_neighbour_says_so() {
-        let mut neighbours = Neighbours::new(id(0));
-        assert!(neighbours.is_full_mesh(), "one alone");
-        neighbours.linked(id(1));
-        neighbours.linked(id(2));
-        neighbours.links_received(id(1), &[id(0), id(2)]);
-        assert!(!neighbours.is_full_mesh(), "nothing is known of the second");
-        neighbours.links_received(id(2), &[id(0), id(1), id(2)]);
-        assert!(neighbours.is_full_mesh(), "one that names itself says no more by it");
-        neighbours.links_received(id(2), &[id(0), id(1), id(3)]);
-        assert!(!neighbours.is_full_mesh(), "it knows somebody else");
-        neighbours.links_received(id(2), &[id(0)]);
+    fn a_mesh_is_full_when_every_neighbour_has_the_same_neighbourhood() {
+        let mut neighbours = Neighbours::new(peer(0));
+        assert!(neighbours.is_full_mesh(), "a node alone");
+        neighbours.linked(peer(1));
+        neighbours.linked(peer(2));
+        neighbours.links_received(peer(1), &[peer(0), peer(2)]);
+        assert!(!neighbours.is_full_mesh(), "the second has sent no LINKS");
+        neighbours.links_received(peer(2), &[peer(0), peer(1), peer(2)]);
+        assert!(neighbours.is_full_mesh(), "a neighbour that names itself");
+        neighbours.links_received(peer(2), &[peer(0), peer(1), peer(3)]);
+        assert!(!neighbours.is_full_mesh(), "it is linked to another node");
+        neighbours.links_received(peer(2), &[peer(0)]);
         assert!(!neighbours.is_full_mesh(), "two neighbours are not linked");
-        neighbours.unlinked(id(2));
+        neighbours.unlinked(peer(2));
         assert!(!neighbours.is_full_mesh(), "the other still has a third");
-        neighbours.links_received(id(1), &[id(0)]);
+        neighbours.links_received(peer(1), &[peer(0)]);
         assert!(neighbours.is_full_mesh() && neighbours.is_consistent());
     }
 
     #[test]
-    fn links_are_told_on_change_to_all_and_once_a_second() {
+    fn links_are_sent_to_all_on_change_at_most_once_a_second() {
         let limits = Limits::default();
-        let mut neighbours = Neighbours::new(id(0));
-        let told = |neighbours: &mut Neighbours, now| {
+        let mut neighbours = Neighbours::new(peer(0));
+        let sent = |neighbours: &mut Neighbours, now| {
             core::iter::from_fn(|| neighbours.next_links(now, &limits)).collect::<Vec<_>>()
         };
         assert_eq!(neighbours.deadline(&limits), None);
-        neighbours.linked(id(1));
-        assert_eq!(told(&mut neighbours, at(5000)), [(id(1), vec![id(1)])]);
-        neighbours.linked(id(2));
+        neighbours.linked(peer(1));
+        assert_eq!(sent(&mut neighbours, at(5000)), [(peer(1), vec![peer(1)])]);
+        neighbours.linked(peer(2));
         assert_eq!(neighbours.deadline(&limits), Some(at(6000)));
-        assert_eq!(told(&mut neighbours, at(5999)), []);
-        let both = vec![id(1), id(2)];
-        assert_eq!(told(&mut neighbours, at(6000)), [(id(1), both.clone()), (id(2), both)]);
-        assert_eq!((neighbours.deadline(&limits), told(&mut neighbours, at(9000))), (None, vec![]));
+        assert_eq!(sent(&mut neighbours, at(5999)), []);
+        let both = vec![peer(1), peer(2)];
+        assert_eq!(sent(&mut neighbours, at(6000)), [(peer(1), both.clone()), (peer(2), both)]);
+        assert_eq!((neighbours.deadline(&limits), sent(&mut neighbours, at(9000))), (None, vec![]));
     }
 }

@@ -1,26 +1,27 @@
-//! A node's position in a tree, and which position it takes next.
+//! A node's position in a tree, and the choice of the next one.
 
 use super::election::{Root, SignedSequence};
 use crate::model::{Instant, Limits, NodeId, PublicKey};
 
 /// A node's position in the tree below a root.
 ///
-/// A newer sequence number is a better position, and of two places with one number the one at the smaller distance. Below
-/// one root a position only gets better, and a parent's is better than its child's when it is taken. So no node is ever
-/// below its own child: there are no loops (as in DSDV, SIGCOMM 1994; the feasibility condition of Babel, RFC 8966
-/// section 2.4).
+/// A position is better than another if its sequence number is newer, or the same at a smaller distance.
+/// Below one root a node's position only improves, and a node takes a parent only if the parent's position is
+/// better. So no node is ever below its own child, and there are no loops (as in DSDV, SIGCOMM 1994; the
+/// feasibility condition of Babel, RFC 8966 section 2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreePosition {
     pub(super) root: PublicKey,
     pub(super) signed: SignedSequence,
+    /// Links to the root.
     pub(super) distance: u16,
-    /// None: we are the root, or have lost our parent.
+    /// None: this node is the root, or lost its parent.
     pub(super) parent: Option<NodeId>,
-    /// When that became our parent.
+    /// When the parent became the parent.
     pub(super) since: Instant,
 }
 
-/// A neighbour below the same root that may be a parent, and its position by its word.
+/// A neighbour below the same root that may be the parent, and its position as it advertises it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) peer: NodeId,
@@ -30,11 +31,12 @@ pub(super) struct Candidate {
     pub(super) attached: bool,
 }
 
-/// Which position a node takes.
+/// The next position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) position: Option<TreePosition>,
-    /// A newer sequence number came by another than the parent, which has until then to bring it, too.
+    /// Another neighbour than the parent brought the newest sequence number. The parent has until then to
+    /// bring it, too.
     pub(super) wait_until: Option<Instant>,
 }
 
@@ -43,12 +45,20 @@ impl TreePosition {
         Self { root: root.key, signed: root.newest, distance: 0, parent: None, since }
     }
 
-    /// Whether the position of this candidate is better.
+    /// Whether this candidate's position is better.
     fn is_worse_than(&self, candidate: &Candidate) -> bool {
         let (ours, theirs) = (self.signed.sequence, candidate.sequence);
         theirs > ours || theirs == ours && candidate.distance < self.distance
     }
 
+    /// The parent among these candidates, if it is one and still has a better position.
+    fn parent_of(&self, candidates: &[Candidate]) -> Option<Candidate> {
+        let is_parent =
+            |candidate: &&Candidate| self.parent == Some(candidate.peer) && self.is_worse_than(candidate);
+        candidates.iter().find(is_parent).copied()
+    }
+
+    /// Takes this candidate as the parent.
     fn join(&mut self, now: Instant, signed: SignedSequence, candidate: &Candidate) {
         if self.parent != Some(candidate.peer) {
             self.parent = Some(candidate.peer);
@@ -59,7 +69,7 @@ impl TreePosition {
     }
 }
 
-/// The next position of a node that has this one below this root.
+/// The next position of a node below this root. `position` is its present one.
 pub(super) fn choose(
     now: Instant,
     root: &Root,
@@ -81,15 +91,12 @@ pub(super) fn choose(
         });
         return Choice { position, wait_until: None };
     };
-    let is_parent =
-        |candidate: &&Candidate| position.parent == Some(candidate.peer) && position.is_worse_than(candidate);
-    let parent = candidates.iter().find(is_parent);
     let mut wait_until = None;
     if newest.sequence > position.signed.sequence {
         let until = root.newest_at + limits.chat.tree_patience;
-        match (parent, best_of_newest) {
-            // A number comes along the tree, or else by the fastest way, which need not be the shortest.
-            (Some(parent), _) if parent.sequence == newest.sequence => position.join(now, newest, parent),
+        match (position.parent_of(candidates), best_of_newest) {
+            (Some(parent), _) if parent.sequence == newest.sequence => position.join(now, newest, &parent),
+            // The fastest path need not be the shortest, so the parent gets some time.
             (Some(parent), Some(_)) if parent.attached && now < until => wait_until = Some(until),
             (_, Some(best)) => position.join(now, newest, best),
             (_, None) => {}
@@ -99,14 +106,12 @@ pub(super) fn choose(
     Choice { position: Some(position), wait_until }
 }
 
-/// Among the places with the same sequence number there may be a better one.
+/// Follows the parent, and moves to a better candidate with the same sequence number.
 fn improve(now: Instant, position: &mut TreePosition, candidates: &[Candidate]) {
-    let is_parent =
-        |candidate: &&Candidate| position.parent == Some(candidate.peer) && position.is_worse_than(candidate);
-    let parent = candidates.iter().find(is_parent).copied();
+    let parent = position.parent_of(candidates);
     match &parent {
         Some(parent) if parent.sequence == position.signed.sequence => {
-            position.join(now, position.signed, parent)
+            position.join(now, position.signed, parent);
         }
         Some(_) => {}
         None => position.parent = None,
@@ -126,18 +131,9 @@ fn improve(now: Instant, position: &mut TreePosition, candidates: &[Candidate]) 
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
+    use crate::chat::testing::{at, peer};
     use crate::model::{Identity, Signature};
-
-    fn peer(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
-    }
 
     fn signed(sequence: u64) -> SignedSequence {
         SignedSequence { sequence, signature: Signature::from_bytes([0; 64]) }
@@ -174,47 +170,55 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_takes_the_shortest_way_with_the_newest_number() {
-        let around = [candidate(3, 7, 2), candidate(2, 7, 1), candidate(1, 7, 1), candidate(4, 6, 0)];
-        assert_eq!(next(1000, 7, None, &around), Some((7, 2, Some(peer(1)))));
-        assert_eq!(next(1000, 8, None, &around), None, "nobody has that number");
+    fn a_node_without_a_position_takes_the_shortest_path_with_the_newest_number() {
+        let candidates = [candidate(3, 7, 2), candidate(2, 7, 1), candidate(1, 7, 1), candidate(4, 6, 0)];
+        assert_eq!(next(1000, 7, None, &candidates), Some((7, 2, Some(peer(1)))));
+        assert_eq!(next(1000, 8, None, &candidates), None, "no candidate has that number");
     }
 
     #[test]
-    fn a_new_number_comes_from_the_parent_or_after_a_while_from_another() {
+    fn a_new_number_is_taken_from_the_parent_or_after_some_time_from_another_candidate() {
         let patience = Limits::default().chat.tree_patience.as_millis() as u64;
-        let mut around = [candidate(1, 7, 2), candidate(2, 8, 4), candidate(3, 8, 3)];
-        let here = Some(position(7, 3, Some(1)));
-        let choice = choose(at(1100), &root(8), here, &around, &Limits::default());
-        assert_eq!(choice, Choice { position: here, wait_until: Some(at(1000 + patience)) });
-        assert_eq!(next(999 + patience, 8, here, &around), Some((7, 3, Some(peer(1)))));
-        assert_eq!(next(1000 + patience, 8, here, &around), Some((8, 4, Some(peer(3)))));
-        around[0].sequence = 8;
-        assert_eq!(next(1100, 8, here, &around), Some((8, 3, Some(peer(1)))));
-        around[0] = Candidate { attached: false, ..candidate(1, 7, 2) };
-        assert_eq!(next(1100, 8, here, &around), Some((8, 4, Some(peer(3)))), "the parent has no parent");
+        let mut candidates = [candidate(1, 7, 2), candidate(2, 8, 4), candidate(3, 8, 3)];
+        let present = Some(position(7, 3, Some(1)));
+        let choice = choose(at(1100), &root(8), present, &candidates, &Limits::default());
+        assert_eq!(choice, Choice { position: present, wait_until: Some(at(1000 + patience)) });
+        assert_eq!(next(999 + patience, 8, present, &candidates), Some((7, 3, Some(peer(1)))));
+        assert_eq!(next(1000 + patience, 8, present, &candidates), Some((8, 4, Some(peer(3)))));
+        candidates[0].sequence = 8;
+        assert_eq!(next(1100, 8, present, &candidates), Some((8, 3, Some(peer(1)))));
+        candidates[0] = Candidate { attached: false, ..candidate(1, 7, 2) };
+        assert_eq!(
+            next(1100, 8, present, &candidates),
+            Some((8, 4, Some(peer(3)))),
+            "the parent has no parent"
+        );
     }
 
     #[test]
-    fn a_shorter_way_is_taken_and_an_equal_one_is_not() {
-        let here = Some(position(7, 4, Some(5)));
+    fn a_shorter_path_is_taken_and_an_equal_one_is_not() {
+        let present = Some(position(7, 4, Some(5)));
         let parent = candidate(5, 7, 3);
-        assert_eq!(next(1000, 7, here, &[parent, candidate(1, 7, 3)]), Some((7, 4, Some(peer(5)))));
-        assert_eq!(next(1000, 7, here, &[parent, candidate(1, 7, 2)]), Some((7, 3, Some(peer(1)))));
-        assert_eq!(next(1000, 7, here, &[candidate(5, 7, 1)]), Some((7, 2, Some(peer(5)))), "it has one");
+        assert_eq!(next(1000, 7, present, &[parent, candidate(1, 7, 3)]), Some((7, 4, Some(peer(5)))));
+        assert_eq!(next(1000, 7, present, &[parent, candidate(1, 7, 2)]), Some((7, 3, Some(peer(1)))));
+        assert_eq!(
+            next(1000, 7, present, &[candidate(5, 7, 1)]),
+            Some((7, 2, Some(peer(5)))),
+            "the parent moved closer"
+        );
     }
 
     #[test]
-    fn without_a_parent_only_who_is_nearer_to_the_root_becomes_one() {
+    fn an_orphan_takes_only_a_parent_that_is_nearer_to_the_root() {
         let orphan = Some(position(7, 3, Some(5)));
         assert_eq!(next(1000, 7, orphan, &[]), Some((7, 3, None)));
-        // One at our own distance may be below us.
+        // A candidate at the same distance may be below this node.
         assert_eq!(next(1000, 7, orphan, &[candidate(1, 7, 3), candidate(2, 6, 0)]), Some((7, 3, None)));
         assert_eq!(next(1000, 7, orphan, &[candidate(1, 7, 2)]), Some((7, 3, Some(peer(1)))));
         assert_eq!(next(1000, 8, orphan, &[candidate(1, 8, 9)]), Some((8, 10, Some(peer(1)))));
-        // A parent that says it is farther away than we are is none.
+        // A parent that is not nearer to the root is no parent.
         assert_eq!(next(1000, 7, orphan, &[candidate(5, 7, 3)]), Some((7, 3, None)));
-        // One that has lost its own is left for any other, and kept if there is none.
+        // A parent without a parent is kept only if there is no other candidate.
         let lost = Candidate { attached: false, ..candidate(5, 7, 2) };
         assert_eq!(next(1000, 7, orphan, &[lost]), Some((7, 3, Some(peer(5)))));
         assert_eq!(next(1000, 7, orphan, &[lost, candidate(6, 7, 2)]), Some((7, 3, Some(peer(6)))));

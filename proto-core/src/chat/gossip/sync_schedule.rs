@@ -1,4 +1,4 @@
-//! With whom to reconcile, and when.
+//! When to reconcile, and with whom. The exchange itself is in [`log`](crate::chat::log).
 
 use alloc::collections::BTreeMap;
 
@@ -6,63 +6,66 @@ use rand_core::Rng;
 
 use crate::model::{Instant, Limits, NodeId, below, uniform};
 
-/// With whom a reconciliation is due.
+/// The neighbours with whom a reconciliation is due.
 #[derive(Debug, Default)]
 pub(super) struct SyncSchedule {
-    neighbours: BTreeMap<NodeId, Turn>,
-    /// When one with a random neighbour is due.
+    turns: BTreeMap<NodeId, Turn>,
+    /// When the next one with a random neighbour is due.
     random_at: Option<Instant>,
-    /// When the last one was.
+    /// When the last one with a random neighbour was due.
     random_last: Option<Instant>,
 }
 
+/// A neighbour's reconciliations.
 #[derive(Debug, Default)]
 struct Turn {
+    /// When the next one is due.
     due: Option<Instant>,
+    /// When the last one was.
     last: Option<Instant>,
 }
 
 impl SyncSchedule {
-    /// A new link: one side begins; the other does if that one has not after a while.
-    pub(super) fn linked(&mut self, now: Instant, peer: NodeId, begin: bool, limits: &Limits) {
-        let due = if begin { now } else { now + limits.chat.reconcile_again };
-        self.neighbours.insert(peer, Turn { due: Some(due), last: None });
+    /// A neighbour was linked. One side begins at once, the other after an interval if the first has not.
+    pub(super) fn linked(&mut self, now: Instant, peer: NodeId, we_begin: bool, limits: &Limits) {
+        let due = if we_begin { now } else { now + limits.chat.reconcile_again };
+        self.turns.insert(peer, Turn { due: Some(due), last: None });
         self.random_at.get_or_insert(now + limits.chat.reconcile_every);
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
-        self.neighbours.remove(&peer);
-        if self.neighbours.is_empty() {
+        self.turns.remove(&peer);
+        if self.turns.is_empty() {
             self.random_at = None;
         }
     }
 
-    /// The neighbour began one: on a new link that is enough.
+    /// The neighbour began a reconciliation. On a new link this node need not begin another.
     pub(super) fn peer_began(&mut self, now: Instant, peer: NodeId) {
-        if let Some(neighbour) = self.neighbours.get_mut(&peer).filter(|neighbour| neighbour.last.is_none()) {
-            *neighbour = Turn { due: None, last: Some(now) };
+        if let Some(turn) = self.turns.get_mut(&peer).filter(|turn| turn.last.is_none()) {
+            *turn = Turn { due: None, last: Some(now) };
         }
     }
 
-    /// Something may be missing on one of the two sides.
+    /// Schedules a reconciliation with this neighbour, as soon as the last one is long enough ago.
     pub(super) fn request(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
-        if let Some(neighbour) = self.neighbours.get_mut(&peer) {
-            let free = neighbour.last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
-            neighbour.due.get_or_insert(free);
+        if let Some(turn) = self.turns.get_mut(&peer) {
+            let earliest = turn.last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
+            turn.due.get_or_insert(earliest);
         }
     }
 
-    /// Something is missing that one neighbour did not bring: another may.
+    /// Schedules a reconciliation with a random neighbour, as soon as the last such one is long enough ago.
     pub(super) fn request_any(&mut self, now: Instant, limits: &Limits) {
-        let free = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
-        self.random_at = self.random_at.map(|at| at.min(free));
+        let earliest = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
+        self.random_at = self.random_at.map(|at| at.min(earliest));
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.neighbours.values().filter_map(|neighbour| neighbour.due).chain(self.random_at).min()
+        self.turns.values().filter_map(|turn| turn.due).chain(self.random_at).min()
     }
 
-    /// The next neighbour with whom it is due.
+    /// The next neighbour with whom a reconciliation is due.
     pub(super) fn next_due(
         &mut self,
         now: Instant,
@@ -71,17 +74,17 @@ impl SyncSchedule {
     ) -> Option<NodeId> {
         if self.random_at.is_some_and(|at| at <= now) {
             self.random_last = Some(now);
-            // Between half and one and a half times as long, so that a network does not do it all at once.
+            // Between half and one and a half of the interval, so that nodes do not act in step.
             self.random_at =
                 Some(now + limits.chat.reconcile_every / 2 + uniform(random, limits.chat.reconcile_every));
-            let index = below(random, self.neighbours.len());
-            if let Some(neighbour) = self.neighbours.values_mut().nth(index) {
-                neighbour.due = Some(now);
+            let index = below(random, self.turns.len());
+            if let Some(turn) = self.turns.values_mut().nth(index) {
+                turn.due = Some(now);
             }
         }
-        let due = |neighbour: &Turn| neighbour.due.is_some_and(|at| at <= now);
-        let (peer, neighbour) = self.neighbours.iter_mut().find(|(_, neighbour)| due(neighbour))?;
-        *neighbour = Turn { due: None, last: Some(now) };
+        let is_due = |turn: &Turn| turn.due.is_some_and(|at| at <= now);
+        let (peer, turn) = self.turns.iter_mut().find(|(_, turn)| is_due(turn))?;
+        *turn = Turn { due: None, last: Some(now) };
         Some(*peer)
     }
 }
@@ -89,92 +92,81 @@ impl SyncSchedule {
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeSet;
-    use core::time::Duration;
-
-    use chacha20::ChaCha8Rng;
-    use rand_core::SeedableRng;
 
     use super::*;
+    use crate::chat::testing::{at, generator, peer};
 
-    fn peer(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
+    #[test]
+    fn a_new_link_reconciles_at_once_and_a_requested_one_after_an_interval() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        assert_eq!(syncs.deadline(), None);
+        syncs.linked(at(0), peer(1), true, &limits);
+        syncs.linked(at(0), peer(2), false, &limits);
+        assert_eq!(syncs.next_due(at(0), &mut random, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(0), &mut random, &limits), None);
+        syncs.peer_began(at(1), peer(2));
+        syncs.request(at(1), peer(1), &limits);
+        syncs.request(at(1), peer(2), &limits);
+        syncs.request(at(1), peer(3), &limits);
+        assert_eq!(syncs.next_due(at(1999), &mut random, &limits), None);
+        assert_eq!(syncs.deadline(), Some(at(2000)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), None);
+        assert_eq!(syncs.next_due(at(2001), &mut random, &limits), Some(peer(2)));
+        syncs.unlinked(peer(1));
+        syncs.unlinked(peer(2));
+        assert_eq!(syncs.deadline(), None);
     }
 
     #[test]
-    fn a_new_link_at_once_and_a_flagged_one_after_a_while() {
+    fn on_a_new_link_the_other_side_begins_if_the_first_does_not() {
         let limits = Limits::default();
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = SyncSchedule::default();
-        assert_eq!(due.deadline(), None);
-        due.linked(at(0), peer(1), true, &limits);
-        due.linked(at(0), peer(2), false, &limits);
-        assert_eq!(due.next_due(at(0), &mut random, &limits), Some(peer(1)));
-        assert_eq!(due.next_due(at(0), &mut random, &limits), None);
-        due.peer_began(at(1), peer(2));
-        due.request(at(1), peer(1), &limits);
-        due.request(at(1), peer(2), &limits);
-        due.request(at(1), peer(3), &limits);
-        assert_eq!(due.next_due(at(1999), &mut random, &limits), None);
-        assert_eq!(due.deadline(), Some(at(2000)));
-        assert_eq!(due.next_due(at(2000), &mut random, &limits), Some(peer(1)));
-        assert_eq!(due.next_due(at(2000), &mut random, &limits), None);
-        assert_eq!(due.next_due(at(2001), &mut random, &limits), Some(peer(2)));
-        due.unlinked(peer(1));
-        due.unlinked(peer(2));
-        assert_eq!(due.deadline(), None);
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.linked(at(0), peer(1), false, &limits);
+        syncs.linked(at(0), peer(2), false, &limits);
+        syncs.peer_began(at(1000), peer(2));
+        assert_eq!(syncs.next_due(at(1999), &mut random, &limits), None);
+        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        syncs.request(at(2000), peer(1), &limits);
+        syncs.peer_began(at(2001), peer(1));
+        assert_eq!(syncs.next_due(at(4000), &mut random, &limits), Some(peer(1)), "it was requested");
+        assert_eq!(syncs.next_due(at(4000), &mut random, &limits), None);
     }
 
     #[test]
-    fn on_a_new_link_the_other_side_begins_if_the_one_that_should_does_not() {
+    fn a_request_for_any_neighbour_is_due_soon_but_not_too_often() {
         let limits = Limits::default();
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = SyncSchedule::default();
-        due.linked(at(0), peer(1), false, &limits);
-        due.linked(at(0), peer(2), false, &limits);
-        due.peer_began(at(1000), peer(2));
-        assert_eq!(due.next_due(at(1999), &mut random, &limits), None);
-        assert_eq!(due.next_due(at(2000), &mut random, &limits), Some(peer(1)));
-        due.request(at(2000), peer(1), &limits);
-        due.peer_began(at(2001), peer(1));
-        assert_eq!(due.next_due(at(4000), &mut random, &limits), Some(peer(1)), "there was a reason");
-        assert_eq!(due.next_due(at(4000), &mut random, &limits), None);
-    }
-
-    #[test]
-    fn what_one_did_not_bring_is_looked_for_soon_and_not_too_often() {
-        let limits = Limits::default();
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = SyncSchedule::default();
-        due.request_any(at(0), &limits);
-        assert_eq!(due.deadline(), None, "there is nobody");
-        due.linked(at(0), peer(1), false, &limits);
-        due.peer_began(at(1), peer(1));
-        due.request_any(at(5), &limits);
-        assert_eq!(due.next_due(at(5), &mut random, &limits), Some(peer(1)));
-        due.request_any(at(6), &limits);
-        assert_eq!(due.deadline(), Some(at(2005)));
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.request_any(at(0), &limits);
+        assert_eq!(syncs.deadline(), None, "there is no neighbour");
+        syncs.linked(at(0), peer(1), false, &limits);
+        syncs.peer_began(at(1), peer(1));
+        syncs.request_any(at(5), &limits);
+        assert_eq!(syncs.next_due(at(5), &mut random, &limits), Some(peer(1)));
+        syncs.request_any(at(6), &limits);
+        assert_eq!(syncs.deadline(), Some(at(2005)));
     }
 
     #[test]
     fn every_neighbour_has_its_turn() {
         let limits = Limits::default();
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut due = SyncSchedule::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
         for n in 0..4 {
-            due.linked(at(0), peer(n), false, &limits);
-            due.peer_began(at(0), peer(n));
+            syncs.linked(at(0), peer(n), false, &limits);
+            syncs.peer_began(at(0), peer(n));
         }
         let mut met = BTreeSet::new();
         let mut now = at(0);
         for _ in 0..40 {
-            let next = due.deadline().unwrap();
+            let next = syncs.deadline().unwrap();
             assert!(next.since(now) >= limits.chat.reconcile_every / 2);
             now = next;
-            met.extend(due.next_due(now, &mut random, &limits));
+            met.extend(syncs.next_due(now, &mut random, &limits));
         }
         assert_eq!(met.len(), 4);
         assert!(now.since(at(0)) < limits.chat.reconcile_every * 48);

@@ -1,4 +1,4 @@
-//! The eager tree of one period: where we stand in it.
+//! The eager tree of one period, as this node sees it.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -6,30 +6,29 @@ use alloc::vec::Vec;
 use rand_core::Rng;
 
 use super::advert::AdvertSchedule;
+use super::barred::BarredParents;
 use super::election::{Election, SignedSequence};
 use super::position::{self, Candidate, TreePosition};
 use crate::chat::FalseClaim;
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, PublicKey};
 use crate::wire::TreeClaim;
 
-/// The eager tree of one period: its root, what the neighbours say of it, and our [`TreePosition`] in it.
+/// The eager tree of one period: its root, the neighbours' last tree adverts, and this node's
+/// [`TreePosition`].
 #[derive(Debug)]
 pub(super) struct Tree {
     me: NodeId,
     period: u64,
     election: Election,
     position: Option<TreePosition>,
-    /// See [`Choice`](super::position::Choice).
+    /// See [`Choice::wait_until`](super::position::Choice::wait_until).
     wait_until: Option<Instant>,
-    /// The neighbours, and what each said last and when.
+    /// The neighbours, each with its last tree advert and when that came.
     neighbours: BTreeMap<NodeId, Option<(TreeClaim, Instant)>>,
     adverts: AdvertSchedule,
-    /// When entries came that the parent should have brought.
+    /// When entries had to be requested that the parent should have pushed.
     failures: VecDeque<Instant>,
 }
-
-/// Neighbours that are not to be a parent, and until when.
-pub(super) type BarredParents = BTreeMap<NodeId, Instant>;
 
 impl Tree {
     pub(super) fn new(
@@ -62,12 +61,12 @@ impl Tree {
         self.neighbours.remove(&peer);
         self.adverts.unlinked(peer);
         if self.neighbours.is_empty() {
-            self.election.stand_down();
+            self.election.no_neighbours();
         }
         self.choose_position(moment, barred);
     }
 
-    /// A neighbour says where it stands.
+    /// A tree advert came.
     pub(super) fn receive(
         &mut self,
         moment: Moment<'_>,
@@ -78,7 +77,7 @@ impl Tree {
         if !self.neighbours.contains_key(&from) {
             return Ok(());
         }
-        // The root alone is no link away from the root.
+        // The root, and no other node, is at distance 0.
         let root = claim.root.node_id();
         if (claim.distance == 0) != (root == from) {
             return Err(FalseClaim);
@@ -89,7 +88,7 @@ impl Tree {
         Ok(())
     }
 
-    /// What time brings; `eligible` says whether we may become the root.
+    /// Updates the election and the position by the time. `eligible`: this node may become the root.
     pub(super) fn timeout(
         &mut self,
         moment: Moment<'_>,
@@ -105,18 +104,18 @@ impl Tree {
         self.choose_position(moment, barred);
     }
 
-    /// The root is it no more: what neighbours said of others lately counts from now on.
+    /// The root expired. Considers the roots that neighbours have named recently.
     fn reconsider_adverts(&mut self, moment: Moment<'_>) {
-        let lately = |at: Instant| moment.now.since(at) < moment.limits.chat.root_lives;
+        let recent = |at: Instant| moment.now.since(at) < moment.limits.chat.root_lives;
         let claims: Vec<_> = self
             .neighbours
             .values()
             .flatten()
-            .filter(|(_, at)| lately(*at))
+            .filter(|(_, at)| recent(*at))
             .map(|(claim, _)| *claim)
             .collect();
         for claim in claims {
-            // A neighbour that passed on what does not hold has been told of; there is no second time.
+            // Faults are reported when an advert comes, not here.
             let _ = self.election.consider(moment, claim.root.node_id(), &claim);
         }
     }
@@ -135,23 +134,23 @@ impl Tree {
         Some((peer, claim))
     }
 
-    /// Our position, as we tell it.
+    /// This node's position, as its tree adverts state it.
     fn claim(&self) -> Option<TreeClaim> {
         let TreePosition { root, signed: SignedSequence { sequence, signature }, distance, parent, .. } =
             self.position?;
         Some(TreeClaim { root, period: self.period, sequence, signature, distance, parent })
     }
 
-    /// What the neighbours below this root say.
+    /// The neighbours whose last advert names this root.
     fn adverts_for(&self, root: PublicKey) -> impl Iterator<Item = (NodeId, &TreeClaim)> {
-        let claims = self.neighbours.iter().filter_map(|(peer, said)| Some((*peer, &said.as_ref()?.0)));
-        claims.filter(move |(_, claim)| claim.root == root)
+        let adverts = self.neighbours.iter().filter_map(|(peer, last)| Some((*peer, &last.as_ref()?.0)));
+        adverts.filter(move |(_, claim)| claim.root == root)
     }
 
-    /// Finds our position anew, and has it told if it is another.
+    /// Chooses the position anew, and schedules adverts if it changed.
     pub(super) fn choose_position(&mut self, moment: Moment<'_>, barred: &BarredParents) {
         let Moment { now, limits, .. } = moment;
-        let before = self.parent();
+        let parent_before = self.parent();
         self.wait_until = None;
         self.position = match self.election.root() {
             None => None,
@@ -167,14 +166,14 @@ impl Tree {
                 choice.position
             }
         };
-        if self.parent() != before {
+        if self.parent() != parent_before {
             self.failures.clear();
         }
         let claim = self.claim();
         self.adverts.update(moment, claim.as_ref());
     }
 
-    /// Who may be our parent.
+    /// The neighbours that may be the parent.
     fn candidates(
         &self,
         root: PublicKey,
@@ -182,9 +181,7 @@ impl Tree {
         barred: &BarredParents,
     ) -> impl Iterator<Item = Candidate> {
         let usable = move |peer: &NodeId, claim: &TreeClaim| {
-            claim.parent != Some(self.me)
-                && claim.distance < u16::MAX
-                && barred.get(peer).is_none_or(|until| *until <= now)
+            claim.parent != Some(self.me) && claim.distance < u16::MAX && !barred.contains(now, *peer)
         };
         self.adverts_for(root).filter(move |(peer, claim)| usable(peer, claim)).map(|(peer, claim)| {
             Candidate {
@@ -196,12 +193,12 @@ impl Tree {
         })
     }
 
-    /// Whether there is a tree, as far as we can see.
+    /// Whether this node has a position below a root.
     pub(super) fn has_root(&self) -> bool {
         self.position.is_some()
     }
 
-    /// Claims to be the root that were passed over because there had been too many.
+    /// Claims that were ignored because the root had changed too often.
     pub(super) fn rate_limited(&self) -> u64 {
         self.election.rate_limited()
     }
@@ -219,18 +216,18 @@ impl Tree {
         self.position?.parent
     }
 
-    /// Whether what is said elsewhere reaches us along the tree: we are the root, or have a parent.
+    /// Whether entries of others reach this node along the tree: it is the root or has a parent.
     pub(super) fn is_attached(&self) -> bool {
         self.position.is_some_and(|position| position.distance == 0 || position.parent.is_some())
     }
 
-    /// The neighbours whose parent we are.
+    /// The neighbours whose parent this node is.
     pub(super) fn children(&self) -> impl Iterator<Item = NodeId> {
-        let claims = self.position.into_iter().flat_map(|position| self.adverts_for(position.root));
-        claims.filter(|(_, claim)| claim.parent == Some(self.me)).map(|(peer, _)| peer)
+        let adverts = self.position.into_iter().flat_map(|position| self.adverts_for(position.root));
+        adverts.filter(|(_, claim)| claim.parent == Some(self.me)).map(|(peer, _)| peer)
     }
 
-    /// An entry came from another neighbour upon our asking. The parent, if it is to be given up for that.
+    /// An entry had to be requested from another neighbour. Returns the parent, if it failed too often.
     pub(super) fn parent_failed(&mut self, moment: Moment<'_>) -> Option<NodeId> {
         let Moment { now, limits, .. } = moment;
         let position = self.position?;
@@ -247,7 +244,7 @@ impl Tree {
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let peers = self.adverts.recipients().all(|peer| self.neighbours.contains_key(&peer));
-        peers && self.parent().is_none_or(|parent| self.neighbours.contains_key(&parent))
+        let recipients = self.adverts.recipients().all(|peer| self.neighbours.contains_key(&peer));
+        recipients && self.parent().is_none_or(|parent| self.neighbours.contains_key(&parent))
     }
 }

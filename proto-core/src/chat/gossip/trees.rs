@@ -1,35 +1,36 @@
-//! The trees of the periods: two around the turn of one, else one.
+//! The trees of all periods that matter now: one, or two around the turn of a period.
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::barred::BarredParents;
 use super::election::millis;
 use super::neighbours::Neighbours;
-use super::tree::{BarredParents, Tree};
+use super::tree::Tree;
 use crate::chat::FalseClaim;
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, PublicKey};
 use crate::wire::TreeClaim;
 
-/// The trees of the periods.
+/// The trees, by period.
 ///
-/// A period counts from a moment after its beginning, so that its tree stands by then; which tree an entry takes follows
-/// from when it was said, so that all nodes take the same one whatever their clocks say.
+/// The date of an entry decides which tree it takes, so all nodes use the same one, whatever their clocks
+/// say. A period's tree is used only from some time after the period begins, so that the tree is complete by
+/// then.
 #[derive(Debug)]
 pub(super) struct Trees {
     me: NodeId,
     key: PublicKey,
     trees: BTreeMap<u64, Tree>,
-    /// At most as many as links are held.
     barred: BarredParents,
-    /// Claims to be the root that were passed over because there had been too many, in trees that are no more.
+    /// Claims over the rate of root changes, in trees that are gone.
     rate_limited: u64,
 }
 
 impl Trees {
     pub(super) fn new(me: NodeId, key: PublicKey) -> Self {
-        Self { me, key, trees: BTreeMap::new(), barred: BarredParents::new(), rate_limited: 0 }
+        Self { me, key, trees: BTreeMap::new(), barred: BarredParents::default(), rate_limited: 0 }
     }
 
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
@@ -44,7 +45,7 @@ impl Trees {
         }
     }
 
-    /// A neighbour says where it stands.
+    /// A tree advert came.
     pub(super) fn receive(
         &mut self,
         moment: Moment<'_>,
@@ -62,12 +63,13 @@ impl Trees {
         }
     }
 
+    /// Creates the tree of a period, if there is none.
     fn ensure(&mut self, period: u64, neighbours: &Neighbours, limits: &Limits) {
         let new = || Tree::new(self.me, self.key, period, neighbours.ids(), limits);
         self.trees.entry(period).or_insert_with(new);
     }
 
-    /// What time brings.
+    /// Creates, updates and removes trees by the time.
     pub(super) fn timeout(
         &mut self,
         moment: Moment<'_>,
@@ -76,32 +78,32 @@ impl Trees {
         random: &mut impl Rng,
     ) {
         let Moment { now, limits, .. } = moment;
-        self.barred.retain(|_, until| *until > now);
+        self.barred.expire(now);
         let heard = periods(moment, Horizon::Heard);
         let rate_limited = self.rate_limited();
         self.trees.retain(|period, _| heard.contains(period));
         self.rate_limited = rate_limited - self.trees.values().map(Tree::rate_limited).sum::<u64>();
-        let ours = periods(moment, Horizon::Own);
-        for period in ours {
+        let own = periods(moment, Horizon::Own);
+        for period in own {
             self.ensure(period, neighbours, limits);
         }
         for (period, tree) in &mut self.trees {
-            tree.timeout(moment, ours.contains(period), identity, random, &self.barred);
+            tree.timeout(moment, own.contains(period), identity, random, &self.barred);
         }
     }
 
-    /// Claims to be the root that were passed over because there had been too many.
+    /// Claims that were ignored because the root had changed too often.
     pub(super) fn rate_limited(&self) -> u64 {
         self.rate_limited + self.trees.values().map(Tree::rate_limited).sum::<u64>()
     }
 
     /// When [`timeout`](Self::timeout) or [`next_advert`](Self::next_advert) has something to do.
     pub(super) fn deadline(&self, moment: Moment<'_>) -> Option<Instant> {
-        let ours = periods(moment, Horizon::Own);
-        if ours.iter().any(|period| !self.trees.contains_key(period)) {
+        let own = periods(moment, Horizon::Own);
+        if own.iter().any(|period| !self.trees.contains_key(period)) {
             return Some(moment.now);
         }
-        let of = |(period, tree): (&u64, &Tree)| tree.deadline(ours.contains(period), moment.limits);
+        let of = |(period, tree): (&u64, &Tree)| tree.deadline(own.contains(period), moment.limits);
         self.trees.iter().filter_map(of).chain(next_turn(moment)).min()
     }
 
@@ -110,37 +112,34 @@ impl Trees {
         self.trees.values_mut().find_map(|tree| tree.next_advert(moment))
     }
 
-    /// The tree for an entry that was said at this time, or now.
+    /// The tree for an entry dated `at`, or now.
     pub(super) fn tree_for(&self, moment: Moment<'_>, at: Option<u64>) -> Option<&Tree> {
-        self.trees.get(&self.period_of(moment, at)?)
+        self.trees.get(&self.period_for(moment, at)?)
     }
 
-    fn period_of(&self, moment: Moment<'_>, at: Option<u64>) -> Option<u64> {
+    /// The period of `at`, else that of now, else the latest: the first whose tree has a root.
+    fn period_for(&self, moment: Moment<'_>, at: Option<u64>) -> Option<u64> {
         let limits = moment.limits;
-        let counted =
+        let period_at =
             |time: u64| time.saturating_sub(millis(limits.chat.root_turn)) / millis(limits.chat.root_period);
         let usable = |period: &u64| self.trees.get(period).is_some_and(Tree::has_root);
-        let now = counted(moment.wall.unwrap_or(0));
-        let counts = at.map(counted).into_iter().chain([now]).find(usable);
-        counts.or_else(|| self.trees.keys().rev().copied().find(usable))
+        let current = period_at(moment.wall.unwrap_or(0));
+        let preferred = at.map(period_at).into_iter().chain([current]).find(usable);
+        preferred.or_else(|| self.trees.keys().rev().copied().find(usable))
     }
 
-    /// An entry said at this time came from another neighbour than the parent, upon our asking.
+    /// An entry dated `at` had to be requested from another neighbour than the parent.
     pub(super) fn parent_failed(&mut self, moment: Moment<'_>, at: u64) {
-        let Some(period) = self.period_of(moment, Some(at)) else { return };
+        let Some(period) = self.period_for(moment, Some(at)) else { return };
         let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.parent_failed(moment)) else {
             return;
         };
         self.bar_parent(moment, parent);
     }
 
-    /// This neighbour is not to be a parent for a while.
+    /// This neighbour may not be the parent for a while.
     pub(super) fn bar_parent(&mut self, moment: Moment<'_>, peer: NodeId) {
-        if self.barred.len() >= moment.limits.conns.slots {
-            let first = self.barred.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
-            first.map(|peer| self.barred.remove(&peer));
-        }
-        self.barred.insert(peer, moment.now + moment.limits.chat.parent_barred);
+        self.barred.insert(moment, peer);
         for tree in self.trees.values_mut() {
             tree.choose_position(moment, &self.barred);
         }
@@ -161,16 +160,17 @@ impl Trees {
     }
 }
 
-/// Which periods are meant.
+/// How far ahead a period may be.
 #[derive(Clone, Copy)]
 enum Horizon {
-    /// Those whose root we may be: from so long before that even by a fast clock nothing takes the tree yet.
+    /// Periods in which this node may claim to be the root. They begin so soon that no node, even with a fast
+    /// clock, uses the tree yet.
     Own,
-    /// Those whose claims we hear: a neighbour's clock may be ahead.
+    /// Periods whose tree adverts are read. A neighbour's clock may be ahead.
     Heard,
 }
 
-/// The periods around now, each once or more. Without a wall clock there is the first alone.
+/// The periods around now. One may be named several times. Without wall-clock time it is period 0 alone.
 fn periods(moment: Moment<'_>, horizon: Horizon) -> [u64; 3] {
     let Moment { wall, limits, .. } = moment;
     let wall = wall.unwrap_or(0);
@@ -179,22 +179,23 @@ fn periods(moment: Moment<'_>, horizon: Horizon) -> [u64; 3] {
         Horizon::Heard => limits.chat.root_overlap,
     };
     let ahead = wall.saturating_add(millis(ahead));
-    [wall.saturating_sub(kept(limits)), wall, ahead].map(|time| time / millis(limits.chat.root_period))
+    [wall.saturating_sub(kept_for(limits)), wall, ahead].map(|time| time / millis(limits.chat.root_period))
 }
 
-/// For how many milliseconds after its end a period's tree is kept: entries take it until the next one's counts.
-fn kept(limits: &Limits) -> u64 {
+/// How long a tree is kept after its period ends, in milliseconds. Entries use it until the next tree takes
+/// over.
+fn kept_for(limits: &Limits) -> u64 {
     millis(limits.chat.root_turn).saturating_add(millis(limits.chat.root_overlap))
 }
 
-/// When the periods whose root we may be change.
+/// When the periods of [`Horizon::Own`] change next.
 fn next_turn(moment: Moment<'_>) -> Option<Instant> {
     let Moment { now, wall, limits } = moment;
     let (wall, period) = (wall?, millis(limits.chat.root_period));
-    let until_begun = period - wall.saturating_add(millis(limits.chat.root_turn)) % period;
-    let until_over = match wall.checked_sub(kept(limits)) {
+    let until_next_begins = period - wall.saturating_add(millis(limits.chat.root_turn)) % period;
+    let until_last_ends = match wall.checked_sub(kept_for(limits)) {
         Some(passed) => period - passed % period,
-        None => kept(limits) - wall,
+        None => kept_for(limits) - wall,
     };
-    Some(now + Duration::from_millis(until_begun.min(until_over)))
+    Some(now + Duration::from_millis(until_next_begins.min(until_last_ends)))
 }

@@ -1,66 +1,70 @@
-//! What can be seen of the spreading from outside.
+//! Views of the gossip.
 
 use alloc::vec::Vec;
 
 use super::Gossip;
-use crate::model::Capacity;
-use crate::model::{Moment, NodeId};
+use crate::model::{Capacity, Moment, NodeId};
 
-/// What was lost so far, for want of room or because it came too fast.
+/// What was lost so far, for want of room or over a rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GossipLost {
-    /// Ids of entries seen.
+    /// Ids of recent entries.
     pub(crate) ids: u64,
+    /// Announcements that were not sent.
     pub(crate) announcements: u64,
-    /// Entries to ask for.
+    /// Entries that were not requested.
     pub(crate) asks: u64,
-    /// Claims to be the root.
+    /// Claims to be the root that were ignored.
     pub(crate) roots: u64,
 }
 
-/// What a neighbour is in the tree.
+/// A neighbour's role in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// Eager: this node's parent.
     Parent,
+    /// Eager: this node is its parent.
     Child,
+    /// Lazy: entries are announced to it.
     Announce,
 }
 
-/// Where we stand in the tree that counts now.
+/// This node's position in the tree of the present period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) root: Option<NodeId>,
+    /// Links to the root.
     pub(crate) distance: Option<u16>,
     pub(crate) parent: Option<NodeId>,
     pub(crate) children: Vec<NodeId>,
 }
 
 impl Gossip {
-    /// How many neighbours there are.
+    /// The number of neighbours.
     pub(crate) fn neighbours(&self) -> usize {
         self.neighbours.ids().count()
     }
 
-    /// Ids of entries that came here lately.
+    /// The number of recent entries whose ids are known.
     pub(crate) fn seen(&self) -> usize {
         self.seen.len()
     }
 
-    /// Entries that are known to be elsewhere.
+    /// The number of entries that neighbours hold and this node lacks.
     pub(crate) fn awaited(&self) -> usize {
         self.announced_fetch.len() + self.sync_fetch.len()
     }
 
-    /// How much is in each bounded thing.
+    /// How full each bounded collection is.
     pub(crate) fn capacities(&self) -> [(Capacity, usize); 7] {
         [
             (Capacity::Seen, self.seen.len()),
             (Capacity::Missing, self.announced_fetch.len()),
-            (Capacity::MissingPerLink, self.announced_fetch.most_per_link()),
+            (Capacity::MissingPerLink, self.announced_fetch.most_per_neighbour()),
             (Capacity::Announcers, self.announced_fetch.most_announcers()),
             (Capacity::Announced, self.announcements.most()),
             (Capacity::Wanted, self.sync_fetch.len()),
-            (Capacity::Asked, self.sync_fetch.most_asked()),
+            (Capacity::Asked, self.sync_fetch.most_requested()),
         ]
     }
 
@@ -74,7 +78,7 @@ impl Gossip {
         }
     }
 
-    /// Where we stand in the tree that counts now.
+    /// This node's position in the tree of the present period.
     pub(crate) fn standing(&self, moment: Moment<'_>) -> Standing {
         let Some(tree) = self.trees.tree_for(moment, None) else { return Standing::default() };
         Standing {
@@ -85,7 +89,7 @@ impl Gossip {
         }
     }
 
-    /// What this neighbour is in the tree that counts now.
+    /// This neighbour's role in the tree of the present period.
     pub(crate) fn role(&self, moment: Moment<'_>, peer: NodeId) -> Role {
         let Some(tree) = self.trees.tree_for(moment, None) else { return Role::Announce };
         if tree.parent() == Some(peer) {
@@ -97,7 +101,7 @@ impl Gossip {
         }
     }
 
-    /// Compares the indexes with what they are indexes of.
+    /// Whether all indexes match what they index.
     pub(crate) fn is_consistent(&self) -> bool {
         let linked = |peer: &NodeId| self.neighbours.contains(*peer);
         self.neighbours.is_consistent()

@@ -1,4 +1,4 @@
-//! The authors heard, each with its epochs.
+//! The known authors, each with the sequences of its epochs.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -8,25 +8,26 @@ use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey};
 
-/// What is known of the authors that were heard last.
+/// The sequences of the most recently heard authors.
 #[derive(Debug, Default)]
 pub(super) struct Authors {
     authors: BTreeMap<PublicKey, Author>,
-    /// The least recently heard first: an index of `authors`.
+    /// The least recently heard author first. An index of `authors`.
     by_heard: BTreeSet<(u64, PublicKey)>,
-    /// By how many entries are held back, where any are: an index of `authors`.
+    /// The authors with entries held back, by their number. An index of `authors`.
     by_early: BTreeSet<(usize, PublicKey)>,
-    /// Since when an epoch waits for what is missing: an index of `authors`.
+    /// The epochs with entries held back, by the oldest one. An index of `authors`.
     waiting: BTreeSet<(Instant, PublicKey, u64)>,
-    /// Entries held back: an index of `authors`.
+    /// The number of entries held back. A cache over `authors`.
     early: usize,
-    /// Counts what is heard.
+    /// Rises with each entry. It orders authors and epochs by when they were last heard.
     ticks: u64,
 }
 
 #[derive(Debug)]
 struct Author {
     uname: Name,
+    /// The tick of its last entry.
     heard: u64,
     epochs: BTreeMap<u64, Epoch>,
 }
@@ -34,9 +35,11 @@ struct Author {
 #[derive(Debug)]
 struct Epoch {
     sequence: AuthorSequence,
+    /// The tick of its last entry.
     heard: u64,
-    /// Of the sequence, as the indexes have it.
+    /// Cached from the sequence, as the indexes have it.
     early: usize,
+    /// Cached from the sequence, as the indexes have it.
     waiting_since: Option<Instant>,
 }
 
@@ -45,13 +48,13 @@ impl Author {
         self.epochs.values().map(|epoch| epoch.early).sum()
     }
 
-    /// The epoch least recently heard.
+    /// The least recently heard epoch.
     fn oldest(&self) -> Option<u64> {
         self.epochs.iter().min_by_key(|(_, epoch)| epoch.heard).map(|(epoch, _)| *epoch)
     }
 }
 
-/// Entries that an author is known to have said and that are not here.
+/// Entries of an author that are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
     pub(crate) key: PublicKey,
@@ -59,7 +62,7 @@ pub(crate) struct Gap {
     pub(crate) epoch: u64,
     /// The first number that is missing.
     pub(crate) from: u64,
-    /// The first one after it that is not.
+    /// The first number after it that is not missing.
     pub(crate) to: u64,
 }
 
@@ -68,12 +71,12 @@ impl Authors {
         self.authors.len()
     }
 
-    /// Entries held back.
+    /// The number of entries held back.
     pub(super) fn early(&self) -> usize {
         self.early
     }
 
-    /// Of one author, at most.
+    /// The most entries of one author that are held back.
     pub(super) fn most_early(&self) -> usize {
         self.by_early.last().map_or(0, |(most, _)| *most)
     }
@@ -89,11 +92,12 @@ impl Authors {
         epochs.map(|epoch| epoch.sequence.gaps().count()).max().unwrap_or(0)
     }
 
-    /// Since when something is missing that is waited for.
+    /// Since when the oldest entry is held back.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.waiting.first().map(|(since, ..)| *since)
     }
 
+    /// The gaps that were reported and are still open.
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
         self.authors.iter().flat_map(|(key, author)| {
             author.epochs.iter().flat_map(|(epoch, Epoch { sequence, .. })| {
@@ -104,7 +108,7 @@ impl Authors {
         })
     }
 
-    /// Takes an entry that the window does not hold yet.
+    /// Takes an entry that is not in the window yet.
     pub(super) fn take(
         &mut self,
         now: Instant,
@@ -119,7 +123,8 @@ impl Authors {
         self.update(key, epoch, |sequence| sequence.take(now, entry.clone(), forked, limits, events));
     }
 
-    /// Makes room for the author of an entry and its epoch, and notes that they were heard.
+    /// Marks the author and the epoch of an entry as heard. Creates them, and makes room for that, where they
+    /// are new.
     fn touch(&mut self, entry: &Entry, window: &Window, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         let (key, id) = (entry.key(), entry.epoch());
         while !self.authors.contains_key(&key) && self.authors.len() >= limits.chat.authors.max(1) {
@@ -144,7 +149,7 @@ impl Authors {
         self.by_heard.insert((heard, key));
         author.heard = heard;
         author.uname = entry.uname().clone();
-        // What the window holds of an epoch that nothing is known of was shown.
+        // Entries in the window whose epoch is unknown have been shown.
         let start =
             || AuthorSequence::starting_at(window.last_number(key, id).map(|last| last.saturating_add(1)));
         let epoch = author.epochs.entry(id);
@@ -153,6 +158,7 @@ impl Authors {
         epoch.heard = heard;
     }
 
+    /// Shows what an author's epochs hold back, and removes the author.
     fn evict_author(&mut self, key: PublicKey, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while let Some(epoch) = self.authors.get(&key).and_then(Author::oldest) {
             self.evict_epoch(key, epoch, limits, events);
@@ -163,7 +169,7 @@ impl Authors {
         }
     }
 
-    /// Shows what an epoch holds back, and forgets it.
+    /// Shows what an epoch holds back, and removes the epoch.
     fn evict_epoch(&mut self, key: PublicKey, epoch: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         self.update(key, epoch, |sequence| sequence.release_up_to(u64::MAX, limits, events));
         if let Some(author) = self.authors.get_mut(&key) {
@@ -172,7 +178,7 @@ impl Authors {
         }
     }
 
-    /// Makes what is held back fit its bounds again. What had to go.
+    /// Enforces the bounds of what is held back. Returns the entries that had to make room.
     pub(super) fn bound_early(
         &mut self,
         key: PublicKey,
@@ -191,7 +197,7 @@ impl Authors {
         dropped
     }
 
-    /// Holds back at least one entry of this author less.
+    /// Reduces what is held back of this author: shows entries, or returns one that has to make room.
     fn shed_early(
         &mut self,
         key: PublicKey,
@@ -200,7 +206,8 @@ impl Authors {
     ) -> Option<Arc<Entry>> {
         let author = self.authors.get(&key)?;
         let holding = || author.epochs.iter().filter(|(_, epoch)| epoch.early > 0);
-        // An epoch that may begin anywhere begins now: nothing is lost, as what is older is shown as late.
+        // Prefer an epoch whose start is unknown. It starts now, and nothing is lost: older entries are shown
+        // as late.
         if let Some((&epoch, _)) = holding().find(|(_, epoch)| epoch.sequence.is_start_unknown()) {
             self.update(key, epoch, |sequence| sequence.start_at_lowest(limits, events));
             return None;
@@ -209,7 +216,7 @@ impl Authors {
         self.update(key, epoch, AuthorSequence::drop_highest)?
     }
 
-    /// Gives up what has been missing for too long.
+    /// Shows what was held back too long.
     pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while let Some(&(since, key, epoch)) = self.waiting.first()
             && since + limits.chat.hold_back <= now
@@ -220,15 +227,15 @@ impl Authors {
 
     /// Shows this entry if it is held back.
     pub(super) fn release(&mut self, entry: &Entry, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        if self.holds(entry) {
+        if self.is_held_back(entry) {
             let show = |sequence: &mut AuthorSequence| sequence.release_up_to(entry.seq(), limits, events);
             self.update(entry.key(), entry.epoch(), show);
         }
     }
 
     /// Whether this entry is held back.
-    pub(super) fn holds(&self, entry: &Entry) -> bool {
-        self.sequence(entry).is_some_and(|sequence| sequence.holds(entry))
+    pub(super) fn is_held_back(&self, entry: &Entry) -> bool {
+        self.sequence(entry).is_some_and(|sequence| sequence.is_held_back(entry))
     }
 
     fn sequence(&self, entry: &Entry) -> Option<&AuthorSequence> {
@@ -236,7 +243,7 @@ impl Authors {
         Some(&epoch.sequence)
     }
 
-    /// Changes a sequence, and the indexes with it.
+    /// Changes a sequence, and updates the indexes.
     fn update<R>(
         &mut self,
         key: PublicKey,
@@ -274,7 +281,7 @@ impl Authors {
         let holding = authors().map(|(key, author)| (early(author), *key)).filter(|(count, _)| *count > 0);
         let waiting =
             epochs().filter_map(|(key, id, epoch)| Some((epoch.sequence.waiting_since()?, key, id)));
-        let held = window.iter().filter(|entry| self.holds(entry)).count();
+        let held = window.iter().filter(|entry| self.is_held_back(entry)).count();
         self.by_heard == authors().map(|(key, author)| (author.heard, *key)).collect()
             && self.by_early == holding.collect()
             && self.waiting == waiting.collect()

@@ -1,4 +1,4 @@
-//! The order of one author's entries in one epoch.
+//! The order of one author sequence: the entries of one author in one epoch, by sequence number.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -9,18 +9,18 @@ use arrayvec::ArrayVec;
 use super::window::VERSIONS;
 use crate::model::{Entry, Instant, Limits, PublicKey};
 
-/// What was shown of an epoch, what is missing in it, and what waits for that.
+/// What was shown of an author sequence, what is missing, and what is held back for that.
 #[derive(Debug, Default)]
 pub(super) struct AuthorSequence {
-    /// The number that is shown next. None: it is not known where the epoch begins here.
+    /// The sequence number that is shown next. None: the first one to show is not known yet.
     next: Option<u64>,
-    /// Nothing below this number is known to be missing or not.
+    /// Below this number it is not known what is missing.
     base: u64,
-    /// What is missing between `base` and `next`: from each number to the other, without that.
+    /// What is missing between `base` and `next`: from each key to its value, exclusive.
     gaps: BTreeMap<u64, u64>,
     /// Entries above `next`, held back.
     early: BTreeMap<u64, Early>,
-    /// An entry had to make room since the last hole was closed or given up.
+    /// An entry had to make room since nothing was last held back.
     dropped: bool,
 }
 
@@ -33,24 +33,17 @@ struct Early {
 /// What follows from an entry or from time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SequenceEvent {
-    Show {
-        entry: Arc<Entry>,
-        late: bool,
-        forked: bool,
-    },
-    /// These numbers, without the last, are not waited for any longer; `entry` is the one above them.
-    Gap {
-        entry: Arc<Entry>,
-        from: u64,
-        to: u64,
-    },
-    /// Entries of this author are to be asked for: some are missing since just now, or had to make room.
+    /// Show this entry.
+    Show { entry: Arc<Entry>, late: bool, forked: bool },
+    /// The numbers from `from` to `to`, exclusive, are no longer waited for. `entry` has the number `to`.
+    Gap { entry: Arc<Entry>, from: u64, to: u64 },
+    /// Entries of this author turned out to be missing, or had to make room and have it now.
     Reconcile(PublicKey),
-    /// This is no longer known, for want of room.
+    /// State had to make room.
     Evicted(EvictedState),
 }
 
-/// What can be forgotten of an author.
+/// State of an author that can be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvictedState {
     Author,
@@ -59,38 +52,38 @@ pub(super) enum EvictedState {
 }
 
 impl AuthorSequence {
-    /// A run of which everything below `next` may have been shown.
+    /// A sequence whose entries below `next` may have been shown.
     pub(super) fn starting_at(next: Option<u64>) -> Self {
         Self { next, base: next.unwrap_or(0), ..Self::default() }
     }
 
-    /// How many entries are held back.
+    /// The number of entries held back.
     pub(super) fn early(&self) -> usize {
         self.early.values().map(|early| early.versions.len()).sum()
     }
 
-    /// Whether it waits for the entry that it begins with here.
+    /// Whether the first entry to show is not known yet.
     pub(super) fn is_start_unknown(&self) -> bool {
         self.next.is_none()
     }
 
-    /// What was reported missing and did not come.
+    /// The gaps that were reported and are still open: each from a number to another, exclusive.
     pub(super) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> {
         self.gaps.iter().map(|(from, to)| (*from, *to))
     }
 
-    /// Since when something is missing that is waited for.
+    /// Since when the oldest entry is held back.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.early.values().map(|early| early.since).min()
     }
 
     /// Whether this entry is held back.
-    pub(super) fn holds(&self, entry: &Entry) -> bool {
+    pub(super) fn is_held_back(&self, entry: &Entry) -> bool {
         let early = self.early.get(&entry.seq());
         early.is_some_and(|early| early.versions.iter().any(|version| version.id() == entry.id()))
     }
 
-    /// Takes an entry that is not here yet; `forked`: another with its number is.
+    /// Takes a new entry. `forked`: another entry with its number is known.
     pub(super) fn take(
         &mut self,
         now: Instant,
@@ -107,8 +100,9 @@ impl AuthorSequence {
             }
             Some(next) if seq == next => self.show_next(entry, events),
             Some(next) if seq < next => {
-                let filled = seq < self.base || self.fill_gap(seq, limits, events);
-                events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked: forked || !filled });
+                let was_missing = seq < self.base || self.fill_gap(seq, limits, events);
+                let forked = forked || !was_missing;
+                events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
             }
             _ => self.hold_back(now, entry, events),
         }
@@ -122,7 +116,7 @@ impl AuthorSequence {
         self.request_dropped(key, events);
     }
 
-    /// Shows what was held back for nothing but what has come now.
+    /// Shows the entries held back that are next now.
     fn show_following(&mut self, events: &mut Vec<SequenceEvent>) {
         while let Some(early) = self.next.and_then(|next| self.early.remove(&next)) {
             self.next = self.next.map(|next| next.saturating_add(1));
@@ -131,7 +125,7 @@ impl AuthorSequence {
         }
     }
 
-    /// What had to make room has room now.
+    /// Requests entries that had to make room, when nothing is held back any more.
     fn request_dropped(&mut self, key: PublicKey, events: &mut Vec<SequenceEvent>) {
         if self.early.is_empty() && core::mem::take(&mut self.dropped) {
             events.push(SequenceEvent::Reconcile(key));
@@ -141,17 +135,17 @@ impl AuthorSequence {
     fn hold_back(&mut self, now: Instant, entry: Arc<Entry>, events: &mut Vec<SequenceEvent>) {
         let seq = entry.seq();
         let last = self.early.last_key_value().map(|(last, _)| *last);
-        // Below the last one the hole is an old one, right behind it there is none.
-        let opens = last.is_none_or(|last| self.next.is_some() && seq > last.saturating_add(1));
+        // The first entry held back shows that others are missing, and so does one beyond a new hole.
+        let shows_missing = last.is_none_or(|last| self.next.is_some() && seq > last.saturating_add(1));
         let early = self.early.entry(seq).or_insert_with(|| Early { since: now, versions: ArrayVec::new() });
-        if opens {
+        if shows_missing {
             events.push(SequenceEvent::Reconcile(entry.key()));
         }
-        // The caller takes no more versions than are kept.
+        // It fits, since the caller takes at most `VERSIONS` entries with one number.
         let _ = early.versions.try_push(entry);
     }
 
-    /// Whether `seq` was missing, which it is no longer.
+    /// Removes `seq` from its gap. False: it is in none.
     fn fill_gap(&mut self, seq: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) -> bool {
         let Some((&from, &to)) = self.gaps.range(..=seq).next_back().filter(|(_, to)| **to > seq) else {
             return false;
@@ -167,7 +161,7 @@ impl AuthorSequence {
         true
     }
 
-    /// Where there are too many gaps, the lowest is no longer known to be one.
+    /// Evicts the lowest gaps beyond the bound.
     fn bound_gaps(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while self.gaps.len() > limits.chat.gaps_per_epoch {
             let Some((_, to)) = self.gaps.pop_first() else { return };
@@ -176,7 +170,7 @@ impl AuthorSequence {
         }
     }
 
-    /// Gives up the holes that have been open for too long.
+    /// Shows what was held back too long.
     pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         let is_overdue = |early: &Early| early.since + limits.chat.hold_back <= now;
         let overdue = self.early.iter().rev().find(|(_, early)| is_overdue(early));
@@ -185,7 +179,8 @@ impl AuthorSequence {
         }
     }
 
-    /// Shows what is held back up to `seq`, and what follows it, whatever is missing.
+    /// Shows what is held back up to `seq`, inclusive, and what follows directly. Reports what is missing as
+    /// gaps.
     pub(super) fn release_up_to(&mut self, seq: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while let Some((&lowest, early)) = self.early.first_key_value()
             && lowest <= seq
@@ -205,14 +200,14 @@ impl AuthorSequence {
         }
     }
 
-    /// Lets the epoch begin with the lowest entry that is held back.
+    /// Starts the sequence with the lowest entry that is held back.
     pub(super) fn start_at_lowest(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         if let Some((&lowest, _)) = self.early.first_key_value() {
             self.release_up_to(lowest, limits, events);
         }
     }
 
-    /// Takes out the last of the entries that are held back.
+    /// Removes the entry with the highest number of those held back.
     pub(super) fn drop_highest(&mut self) -> Option<Arc<Entry>> {
         self.dropped = true;
         let mut highest = self.early.last_entry()?;
@@ -226,18 +221,18 @@ impl AuthorSequence {
     /// Whether an entry that was taken is held back, or counts as shown.
     pub(super) fn accounts_for(&self, entry: &Entry) -> bool {
         let seq = entry.seq();
-        let missing = self.gaps.range(..=seq).next_back().is_some_and(|(_, to)| *to > seq);
-        self.holds(entry) || self.next.is_some_and(|next| seq < next) && !missing
+        let is_missing = self.gaps.range(..=seq).next_back().is_some_and(|(_, to)| *to > seq);
+        self.is_held_back(entry) || self.next.is_some_and(|next| seq < next) && !is_missing
     }
 
     pub(super) fn is_consistent(&self) -> bool {
         let next = self.next.unwrap_or(0);
         let apart = self.gaps.iter().zip(self.gaps.iter().skip(1)).all(|((_, to), (from, _))| to < from);
         let inside = self.gaps.iter().all(|(from, to)| self.base <= *from && from < to && *to < next);
-        let held = self.early.iter().all(|(seq, early)| {
+        let early = self.early.iter().all(|(seq, early)| {
             let right = early.versions.iter().all(|entry| entry.seq() == *seq);
             (self.next.is_none() || *seq > next) && right && !early.versions.is_empty()
         });
-        apart && inside && held
+        apart && inside && early
     }
 }
