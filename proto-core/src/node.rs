@@ -200,7 +200,7 @@ impl Node {
     fn keep_up(&mut self) {
         self.mesh.dial(&mut self.cx, &self.conns);
         self.route();
-        while self.mesh.keep_up(&mut self.cx, &self.conns, |peer| self.chat.is_near_another(peer)) {
+        while self.mesh.keep_up(&mut self.cx, &self.conns, |peer| self.chat.has_mutual_neighbour(peer)) {
             self.route();
         }
     }
@@ -345,7 +345,7 @@ impl Node {
                 }
                 self.mesh.peers_told(&mut self.cx, &teller, &records, &self.conns);
             }
-            Event::Answered { conn, peer, token } => self.chat.answered(&self.cx, conn, peer, token),
+            Event::Answered { conn, peer, token } => self.chat.pong_received(&self.cx, conn, peer, token),
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),
             Event::GreetAgain(peer) => self.conns.greet_again(&mut self.cx, peer),

@@ -25,12 +25,12 @@ const CLAIMS: &str = "proto-core/src/chat/gossip/tests/claims.rs";
 const BRIDGE: &str = "proto-core/src/v1/tests.rs";
 const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
 const DEGREE: &str = "proto-core/src/node/tests/admission.rs";
-const PLACE: &str = "proto-core/src/chat/gossip/place.rs";
+const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
 const QUEUE: &str = "proto-core/src/conns/link/queue.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
-const REPAIR: &str = "proto-core/src/chat/gossip/repair.rs";
-const SYNC: &str = "proto-core/src/chat/gossip/sync.rs";
-const TELLING: &str = "proto-core/src/chat/gossip/telling.rs";
+const REPAIR: &str = "proto-core/src/chat/gossip/fetch_announced.rs";
+const SYNC: &str = "proto-core/src/chat/gossip/sync_schedule.rs";
+const TELLING: &str = "proto-core/src/chat/gossip/advert.rs";
 const UPKEEP: &str = "proto-core/src/mesh/upkeep.rs";
 
 /// Every field of [`Limits`], its test, and the counter of what happens beyond it.
@@ -110,47 +110,47 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.gaps_per_epoch", By("entries.rs", "gaps_of_an_epoch"), "gaps_forgotten"),
     ("chat.clock_tolerance", By("entries.rs", "how_far_ahead_an_entry_may_be_dated"), NONE),
     ("chat.parked", By("entries.rs", "parked_entries"), "entries_put_off"),
-    ("chat.syncs", By(RECONCILE, "so_many_begin_at_once_and_one_on_a_link"), "syncs"),
-    ("chat.sync_rounds", By(RECONCILE, "a_peer_that_makes_it_last_is_given_up"), "syncs_given_up"),
-    ("chat.sync_timeout", By(RECONCILE, "so_many_begin_at_once_and_one_on_a_link"), "syncs_given_up"),
+    ("chat.syncs", By(RECONCILE, "reconciliations_are_bounded_and_there_is_one_per_connection"), "syncs"),
+    ("chat.sync_rounds", By(RECONCILE, "a_reconciliation_with_too_many_rounds_is_given_up"), "syncs_given_up"),
+    ("chat.sync_timeout", By(RECONCILE, "reconciliations_are_bounded_and_there_is_one_per_connection"), "syncs_given_up"),
     ("chat.syncs_ignored", By("proto-core/src/node/tests/entries.rs", "who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while"), "violations"),
     ("chat.sync_burst", By("gossip.rs", "messages_of_reconciliations_that_are_answered"), "syncs_refused"),
-    ("chat.sync_every", By(RECONCILE, "one_that_asks_too_often_is_not_answered"), "syncs_refused"),
-    ("chat.root_period", By(CLAIMS, "when_an_entry_was_said_decides_which_periods_tree_it_takes"), NONE),
-    ("chat.root_turn", By(CLAIMS, "when_an_entry_was_said_decides_which_periods_tree_it_takes"), NONE),
-    ("chat.root_overlap", By(CLAIMS, "other_periods_are_not_heard"), NONE),
-    ("chat.sequence_every", By(CLAIMS, "a_node_that_hears_of_no_better_is_the_root_itself"), NONE),
-    ("chat.sequence_least", By(CLAIMS, "numbers_rise_slowly_except_at_first_sight"), NONE),
-    ("chat.sequence_rise", By(CLAIMS, "numbers_rise_slowly_except_at_first_sight"), NONE),
-    ("chat.root_lives", By(CLAIMS, "a_root_that_was_silent_is_not_believed_again_without_a_newer_number"), NONE),
-    ("chat.root_wait", By(CLAIMS, "a_node_that_hears_of_no_better_is_the_root_itself"), NONE),
-    ("chat.roots_burst", By(CLAIMS, "only_so_many_new_roots_are_taken"), "roots_passed_over"),
-    ("chat.roots_every", By(CLAIMS, "only_so_many_new_roots_are_taken"), "roots_passed_over"),
-    ("chat.tree_patience", By(PLACE, "a_new_number_comes_from_the_parent_or_after_a_while_from_another"), NONE),
-    ("chat.tree_told_every", By(TELLING, "a_new_number_is_told_at_once_and_another_place_after_a_moment"), NONE),
-    ("chat.tree_overlap", By(TELLING, "an_old_parent_learns_last_that_it_is_it_no_more"), NONE),
-    ("chat.parent_failures", By(CLAIMS, "a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled"), NONE),
-    ("chat.parent_failures_window", By(CLAIMS, "a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled"), NONE),
-    ("chat.parent_settled", By(CLAIMS, "a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled"), NONE),
-    ("chat.parent_barred", By(CLAIMS, "a_parent_that_was_given_up_is_none_for_a_while"), NONE),
+    ("chat.sync_every", By(RECONCILE, "messages_over_the_rate_are_not_answered"), "syncs_refused"),
+    ("chat.root_period", By(CLAIMS, "the_date_of_an_entry_decides_which_periods_tree_it_takes"), NONE),
+    ("chat.root_turn", By(CLAIMS, "the_date_of_an_entry_decides_which_periods_tree_it_takes"), NONE),
+    ("chat.root_overlap", By(CLAIMS, "claims_for_distant_periods_are_ignored"), NONE),
+    ("chat.sequence_every", By(CLAIMS, "a_node_that_hears_of_no_better_root_claims_to_be_it"), NONE),
+    ("chat.sequence_least", By(CLAIMS, "sequence_numbers_rise_slowly_once_the_root_is_known"), NONE),
+    ("chat.sequence_rise", By(CLAIMS, "sequence_numbers_rise_slowly_once_the_root_is_known"), NONE),
+    ("chat.root_lives", By(CLAIMS, "an_expired_root_is_not_believed_again_without_a_newer_number"), NONE),
+    ("chat.root_wait", By(CLAIMS, "a_node_that_hears_of_no_better_root_claims_to_be_it"), NONE),
+    ("chat.roots_burst", By(CLAIMS, "root_changes_are_rate_limited"), "roots_passed_over"),
+    ("chat.roots_every", By(CLAIMS, "root_changes_are_rate_limited"), "roots_passed_over"),
+    ("chat.tree_patience", By(PLACE, "a_new_number_is_taken_from_the_parent_or_after_some_time_from_another_candidate"), NONE),
+    ("chat.tree_told_every", By(TELLING, "a_new_sequence_number_is_advertised_at_once_and_another_position_after_an_interval"), NONE),
+    ("chat.tree_overlap", By(TELLING, "the_former_parent_is_pruned_last"), NONE),
+    ("chat.parent_failures", By(CLAIMS, "a_settled_parent_is_given_up_after_enough_failures_within_the_window"), NONE),
+    ("chat.parent_failures_window", By(CLAIMS, "a_settled_parent_is_given_up_after_enough_failures_within_the_window"), NONE),
+    ("chat.parent_settled", By(CLAIMS, "a_settled_parent_is_given_up_after_enough_failures_within_the_window"), NONE),
+    ("chat.parent_barred", By(CLAIMS, "a_failed_parent_is_barred_for_some_time"), NONE),
     ("chat.links_every", By("gossip.rs", "links_are_told_once_a_second"), NONE),
     ("chat.announce_after", By("gossip.rs", "the_lower_of_two_ids_announces_first"), NONE),
     ("chat.announce_courtesy", By("gossip.rs", "the_lower_of_two_ids_announces_first"), NONE),
     ("chat.announced", By("gossip.rs", "announcements_that_wait"), "announcements_dropped"),
     ("chat.ask_after", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
     ("chat.ask_after_alone", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
-    ("chat.ask_again", By(REPAIR, "the_first_announcer_is_asked_first_and_then_the_others_in_turn"), NONE),
-    ("chat.ask_tries", By(REPAIR, "the_first_announcer_is_asked_first_and_then_the_others_in_turn"), NONE),
-    ("chat.announcers", By(REPAIR, "only_so_many_announcers_are_remembered_and_fresh_ones_before_asked_ones"), NONE),
+    ("chat.ask_again", By(REPAIR, "announcers_are_asked_in_turn_the_first_one_first"), NONE),
+    ("chat.ask_tries", By(REPAIR, "announcers_are_asked_in_turn_the_first_one_first"), NONE),
+    ("chat.announcers", By(REPAIR, "announcers_are_bounded_and_a_new_one_replaces_one_that_was_asked"), NONE),
     ("chat.missing", By("gossip.rs", "entries_that_are_missing"), "asks_dropped"),
     ("chat.missing_per_link", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
     ("chat.asked", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
     ("chat.wanted", By("gossip.rs", "entries_that_are_wanted"), "asks_dropped"),
-    ("chat.asked_for", By("proto-core/src/chat/gossip/wanted.rs", "what_does_not_come_is_left_to_another_reconciliation"), NONE),
+    ("chat.asked_for", By("proto-core/src/chat/gossip/fetch_synced.rs", "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
     ("chat.seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),
-    ("chat.seen_for", By("proto-core/src/chat/gossip/seen.rs", "it_holds_as_many_as_the_limit_says_and_no_longer_than_it_says"), NONE),
+    ("chat.seen_for", By("proto-core/src/chat/gossip/seen.rs", "ids_are_kept_up_to_their_number_and_for_their_time"), NONE),
     ("chat.reconcile_every", By(SYNC, "every_neighbour_has_its_turn"), "syncs"),
-    ("chat.reconcile_again", By(SYNC, "a_new_link_at_once_and_a_flagged_one_after_a_while"), "syncs"),
+    ("chat.reconcile_again", By(SYNC, "a_new_link_reconciles_at_once_and_a_requested_one_after_an_interval"), "syncs"),
     ("v1.step", By(BRIDGE, "who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_each"), NONE),
     ("v1.gather", By(BRIDGE, "lines_of_one_moment_are_brought_in_together_in_their_order"), NONE),
     ("v1.match_window", By(BRIDGE, "words_match_that_were_said_or_came_up_to_a_minute_apart"), NONE),

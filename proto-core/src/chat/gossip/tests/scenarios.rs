@@ -1,16 +1,15 @@
-//! What comes of it in whole networks, with latencies of 10 to 50 ms. That following parents never leads in a circle,
-//! and that nobody wants to be woken at once again, is checked throughout.
+//! Scenarios in whole networks, with latencies of 10 to 50 ms.
+//!
+//! Each one also checks all the time that paths along parents have no loop, and that no node is due again at
+//! once.
 
 use core::time::Duration;
 
 use super::network::{Cost, Network};
+use crate::chat::testing::secs;
 use crate::model::{EntryId, below};
 
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-/// Random nodes say something, one each second.
+/// Each second, a random node says something.
 fn talk(network: &mut Network, rounds: usize) -> Vec<EntryId> {
     let said = (0..rounds).map(|_| {
         let author = network.random_id();
@@ -34,7 +33,7 @@ fn reached_all(network: &Network, said: &[EntryId]) -> bool {
 }
 
 #[test]
-fn in_a_full_mesh_one_say_is_one_copy_and_one_hop() {
+fn in_a_full_mesh_an_entry_costs_each_node_one_copy_and_one_hop() {
     let mut network = Network::full_mesh(1, 13);
     network.run(secs(10));
     let said = talk(&mut network, 30);
@@ -44,7 +43,7 @@ fn in_a_full_mesh_one_say_is_one_copy_and_one_hop() {
 }
 
 #[test]
-fn one_tree_forms_and_spreads_without_a_second_copy() {
+fn one_tree_forms_and_spreads_entries_without_duplicates() {
     for (count, rounds, most_hops) in [(2, 5, 1.0), (20, 30, 4.0), (100, 30, 7.0), (1000, 10, 10.0)] {
         let mut network = Network::random_graph(1, count, 8);
         network.run(secs(8));
@@ -57,7 +56,7 @@ fn one_tree_forms_and_spreads_without_a_second_copy() {
 }
 
 #[test]
-fn what_is_said_before_there_is_a_tree_reaches_all() {
+fn entries_reach_all_nodes_before_there_is_a_tree() {
     let mut network = Network::random_graph(7, 100, 8);
     network.reconciles = false;
     let said: Vec<_> = (0..20)
@@ -74,7 +73,7 @@ fn what_is_said_before_there_is_a_tree_reaches_all() {
 }
 
 #[test]
-fn when_the_root_is_lost_announcements_carry_until_there_is_another() {
+fn announcements_replace_the_tree_while_there_is_no_root() {
     for (count, seed) in [(20, 1), (100, 2), (100, 3)] {
         let mut network = Network::random_graph(seed, count, 8);
         network.reconciles = false;
@@ -92,8 +91,8 @@ fn when_the_root_is_lost_announcements_carry_until_there_is_another() {
 }
 
 #[test]
-fn at_the_turn_of_a_period_nothing_is_lost_or_doubled() {
-    // A sixth of what they are otherwise, and clocks nearly as wrong as they may be.
+fn at_the_turn_of_a_period_no_entry_is_lost_or_duplicated() {
+    // A sixth of the default times, and clocks nearly as wrong as allowed.
     for skew in [0, 19_000] {
         let mut network = Network::random_graph(1, 50, 8);
         network.reconciles = false;
@@ -116,7 +115,7 @@ fn at_the_turn_of_a_period_nothing_is_lost_or_doubled() {
 }
 
 #[test]
-fn nodes_that_come_and_go_leave_one_tree_and_no_hole() {
+fn churn_leaves_one_tree_and_no_gap() {
     let mut network = Network::random_graph(5, 100, 8);
     network.reconciles = false;
     network.run(secs(10));
@@ -145,22 +144,22 @@ fn nodes_that_come_and_go_leave_one_tree_and_no_hole() {
 }
 
 #[test]
-fn a_network_that_falls_apart_and_comes_together_reconciles() {
+fn a_partition_heals_by_reconciliation() {
     let mut network = Network::random_graph(3, 40, 12);
     network.run(secs(10));
     let half: Vec<_> = network.ids().take(20).collect();
-    let mut cut = Vec::new();
+    let mut crossing = Vec::new();
     for id in &half {
         let others: Vec<_> =
             network.neighbours(*id).into_iter().filter(|peer| !half.contains(peer)).collect();
-        cut.extend(others.into_iter().map(|other| (*id, other)));
+        crossing.extend(others.into_iter().map(|other| (*id, other)));
     }
-    for (a, b) in &cut {
+    for (a, b) in &crossing {
         network.unlink(*a, *b);
     }
     let apart = talk(&mut network, 60);
     assert!(apart.iter().all(|id| network.holders(*id) < 40));
-    let (a, b) = cut[0];
+    let (a, b) = crossing[0];
     network.link(a, b);
     network.run(secs(5));
     assert!(reached_all(&network, &apart), "one link is enough");
@@ -170,16 +169,16 @@ fn a_network_that_falls_apart_and_comes_together_reconciles() {
 }
 
 #[test]
-fn a_node_that_was_away_has_all_within_seconds() {
+fn a_node_that_was_away_catches_up_within_seconds() {
     let mut network = Network::random_graph(4, 20, 8);
     network.run(secs(10));
-    // The first begins all its reconciliations, the last none.
+    // The node with the lowest id begins all its reconciliations, the one with the highest none.
     for away in [network.ids().next().unwrap(), network.ids().last().unwrap()] {
-        let friends = network.neighbours(away);
-        for friend in &friends {
-            network.unlink(away, *friend);
+        let neighbours = network.neighbours(away);
+        for neighbour in &neighbours {
+            network.unlink(away, *neighbour);
         }
-        let author = friends[0];
+        let author = neighbours[0];
         let missed: Vec<_> = (0..1500)
             .map(|_| {
                 network.run(Duration::from_millis(1));
@@ -187,18 +186,19 @@ fn a_node_that_was_away_has_all_within_seconds() {
             })
             .collect();
         network.run(secs(1));
-        for friend in &friends {
-            network.link(away, *friend);
+        for neighbour in &neighbours {
+            network.link(away, *neighbour);
         }
         network.run(secs(3));
         assert!(reached_all(&network, &missed));
-        assert!(missed.iter().all(|id| network.costs[id].copies <= 25), "it is brought by one or two");
+        assert!(missed.iter().all(|id| network.costs[id].copies <= 25), "one or two neighbours send it");
         network.run(secs(31));
     }
 }
 
-/// Of the nodes the first of so many hundredths take everything and send nothing on; as parents they are the best that
-/// there are, by their word.
+/// A share of the nodes, in percent, forwards nothing. If they lie, they also advertise the best positions.
+/// Returns the longest time that an entry took to reach all honest nodes, in the first and in the second half
+/// of the run.
 fn withholding(seed: u64, share: usize, lies: bool) -> (Duration, Duration) {
     let count = 100;
     let mut network = Network::random_graph(seed, count, 10);
@@ -228,7 +228,7 @@ fn withholding(seed: u64, share: usize, lies: bool) -> (Duration, Duration) {
 }
 
 #[test]
-fn nodes_that_withhold_delay_entries_and_lose_their_children() {
+fn nodes_that_withhold_entries_only_delay_them() {
     for (share, lies) in [(10, false), (10, true), (30, false), (30, true), (50, true)] {
         let (early, late) = withholding(2, share, lies);
         assert!(early < secs(6) && late < secs(6), "{share} {early:?} {late:?}");
