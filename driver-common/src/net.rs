@@ -22,6 +22,10 @@ const PROBES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
+/// Linux takes more data of a connection only while it holds less than this, in bytes, that it has not sent yet.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 8 * 1024;
+
 /// Creates a non-blocking listener on this address. It may reuse the address of a node that has just stopped.
 pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
@@ -60,7 +64,8 @@ pub(crate) fn tune(socket: &impl AsFd) {
     let result = socket
         .set_tcp_nodelay(true)
         .and_then(|()| socket.set_tcp_keepalive(&probes))
-        .and_then(|()| limit_unacknowledged(&socket));
+        .and_then(|()| limit_unacknowledged(&socket))
+        .and_then(|()| limit_unsent(&socket));
     if let Err(error) = result {
         tracing::debug!(%error, "a socket option was rejected");
     }
@@ -74,6 +79,19 @@ fn limit_unacknowledged(socket: &Socket) -> io::Result<()> {
 /// Other systems have no such option. Their own limit on retransmissions applies.
 #[cfg(not(target_os = "linux"))]
 fn limit_unacknowledged(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
+/// The system reports a socket as writable while it holds less unsent data than this. Thus the driver sees on a slow link
+/// that data leaves, and what the node sends next does not wait behind megabytes.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn limit_unsent(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_notsent_lowat(UNSENT)
+}
+
+/// Other systems hold as much unsent data as their send buffer takes.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn limit_unsent(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 

@@ -76,6 +76,7 @@ impl Node {
             }
             Input::DialFailed { dial, reason } => self.mesh.failed(&mut self.cx, dial, reason, &self.conns),
             Input::Received { conn, bytes } => self.received(conn, &bytes),
+            Input::Written { conn, bytes } => self.conns.written(&self.cx, conn, bytes),
             Input::Flushed { conn } => self.conns.flushed(&self.cx, conn),
             Input::Closed { conn } => self.conns.closed(&mut self.cx, conn),
             Input::Timeout => self.timeout(),

@@ -32,11 +32,11 @@ enum Phase {
 }
 
 /// What became of a frame.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     All,
-    /// The rest is written when the socket is writable again.
-    Part,
+    /// This many bytes now. The rest is written when the socket is writable again.
+    Part(usize),
     /// There was no frame, or it cannot be sent.
     Nothing,
 }
@@ -101,6 +101,7 @@ impl<S: Stream> Conn<S> {
         if self.frame.is_empty() {
             return Sent::Nothing;
         }
+        let before = self.sent;
         while !self.broken && self.sent < self.frame.len() {
             match self.stream.try_write(&self.frame[self.sent..]) {
                 Ok(0) => self.broken = true,
@@ -110,7 +111,7 @@ impl<S: Stream> Conn<S> {
                     match self.stream.poll_writable(&mut self.ready.context()) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => self.broken = true,
-                        Poll::Pending => return Sent::Part,
+                        Poll::Pending => return Sent::Part(self.sent - before),
                     }
                 }
                 Err(_) => self.broken = true,

@@ -112,9 +112,9 @@ impl<R: Runtime> NodeTask<R> {
     fn serve_conn(&mut self, id: ConnId) -> usize {
         let Some(conn) = self.conns.get_mut(&id) else { return 0 };
         conn.clear_ready();
-        if conn.write() == Sent::All {
-            self.node.handle_input(self.now, Input::flushed(id));
-        }
+        let sent = conn.write();
+        self.report_sent(id, sent);
+        let Some(conn) = self.conns.get_mut(&id) else { return 0 };
         if conn.is_open() && self.events.is_blocked() {
             if !conn.held_back {
                 conn.held_back = true;
@@ -134,6 +134,14 @@ impl<R: Runtime> NodeTask<R> {
                 self.remove(id);
                 0
             }
+        }
+    }
+
+    fn report_sent(&mut self, id: ConnId, sent: Sent) {
+        match sent {
+            Sent::All => self.node.handle_input(self.now, Input::flushed(id)),
+            Sent::Part(0) | Sent::Nothing => {}
+            Sent::Part(bytes) => self.node.handle_input(self.now, Input::written(id, bytes)),
         }
     }
 
@@ -160,10 +168,9 @@ impl<R: Runtime> NodeTask<R> {
             }
             Action::CancelDial { dial } => self.dials.cancel(dial),
             Action::SendFrame { conn: id, bytes } => {
-                if let Some(conn) = self.conns.get_mut(&id)
-                    && conn.send(bytes) == Sent::All
-                {
-                    self.node.handle_input(self.now, Input::flushed(id));
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    let sent = conn.send(bytes);
+                    self.report_sent(id, sent);
                 }
             }
             Action::PauseReading { conn } => {

@@ -4,7 +4,7 @@
 //! ids.
 //!
 //! - **It owns** the hybrid logical clock, the clock comparison, the author sequence of this node, the
-//!   [log](log), the [gossip](gossip), the reconciliations, and a rate for each author.
+//!   [`log`], the [`gossip`], the reconciliations, and a rate for each author.
 //! - **Calls** report what happened: [`say`](Chat::say), [`received`](Chat::received) for frames,
 //!   [`pong_received`](Chat::pong_received), [`linked`](Chat::linked), [`unlinked`](Chat::unlinked),
 //!   [`moved`](Chat::moved) and [`ended`](Chat::ended) for connections, and [`pushed`](Chat::pushed) for the

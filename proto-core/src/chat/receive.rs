@@ -15,6 +15,9 @@ const SIGNATURE_LEN: usize = 86;
 impl Chat {
     /// A frame of the conversation came.
     pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
+        if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
+            self.gossip.heard(cx.now, from.peer);
+        }
         match frame {
             ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed),
             ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
@@ -47,7 +50,7 @@ impl Chat {
         }
         if self.log.contains(&id) || self.gossip.has_seen(&id) {
             self.counts.entries_again += 1;
-            return self.gossip.duplicate_received(peer, &id);
+            return self.gossip.duplicate_received(cx.now, peer, &id);
         }
         let entry = match sealed.open_as(id) {
             Ok(entry) => Arc::new(entry),
@@ -86,7 +89,7 @@ impl Chat {
         let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
         if taken == Taken::Full {
             self.counts.entries_dropped += 1;
-            return self.gossip.duplicate_received(from, &entry.id());
+            return self.gossip.duplicate_received(cx.now, from, &entry.id());
         }
         let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
         if matches!(taken, Taken::New | Taken::Parked) {

@@ -65,7 +65,7 @@ pub(super) struct Link {
     opened: Instant,
     received: Option<Instant>,
     sent: Instant,
-    ping: Option<(Token, Instant)>,
+    ping: Option<Ping>,
     probes: VecDeque<Token>,
     pub(super) malformed: Malformed,
     rates: Option<Rates>,
@@ -127,6 +127,18 @@ impl Hold {
 struct Rates {
     frames: TokenBucket,
     bytes: TokenBucket,
+}
+
+/// A `PING` whose `PONG` is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Ping {
+    token: Token,
+    /// When it was queued.
+    queued: Instant,
+    /// The place of its last byte in all that was ever pushed to the queue.
+    end: u64,
+    /// When the operating system took its last byte: the peer cannot answer sooner.
+    left: Option<Instant>,
 }
 
 /// Why reading is paused, and what the driver knows of it.
@@ -288,24 +300,32 @@ impl Link {
     }
 
     /// The next `PING` to send, if none is out.
-    pub(super) fn next_ping(&mut self, now: Instant) -> Option<Token> {
-        if self.ping.is_some() {
-            return None;
+    pub(super) fn next_ping(&mut self) -> Option<Token> {
+        if self.ping.is_some() { None } else { self.probes.pop_front() }
+    }
+
+    /// A `PING` was queued just now.
+    pub(super) fn ping_queued(&mut self, now: Instant, token: Token) {
+        self.ping = Some(Ping { token, queued: now, end: self.queue.pushed(), left: None });
+    }
+
+    /// Bytes left: the `PING` that is out may be among them.
+    pub(super) fn note_ping_left(&mut self, now: Instant) {
+        let left = self.queue.left();
+        if let Some(ping) = self.ping.as_mut().filter(|ping| ping.left.is_none() && ping.end <= left) {
+            ping.left = Some(now);
         }
-        let token = self.probes.pop_front()?;
-        self.ping = Some((token, now));
-        Some(token)
     }
 
     /// A `PONG` came; whether it is the one awaited.
     pub(super) fn pong(&mut self, now: Instant, token: Token) -> bool {
-        let awaited = self.ping.is_some_and(|(ping, _)| ping == token);
-        if awaited {
-            self.round_trip = self.ping.map(|(_, since)| now.since(since));
+        let awaited = self.ping.filter(|ping| ping.token == token);
+        if let Some(ping) = awaited {
+            self.round_trip = Some(now.since(ping.queued));
             self.ping = None;
             self.answered = Some(now);
         }
-        awaited
+        awaited.is_some()
     }
 
     /// What just came was asked for: it does not count against the rates.

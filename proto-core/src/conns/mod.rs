@@ -269,10 +269,19 @@ impl Conns {
         self.roster.get(peer).map(|peer| peer.active)
     }
 
+    /// The driver has written some bytes of the chunk that it has.
+    pub(crate) fn written(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
+        if let Some(link) = self.table.get_mut(conn) {
+            link.queue.written(cx.now, bytes, cx.limits());
+            link.note_ping_left(cx.now);
+        }
+    }
+
     /// The driver has written the chunk that it had.
     pub(crate) fn flushed(&mut self, cx: &Cx, conn: ConnId) {
         if let Some(link) = self.table.get_mut(conn) {
             link.queue.flushed(cx.now, cx.limits());
+            link.note_ping_left(cx.now);
         }
     }
 
@@ -368,8 +377,11 @@ impl Conns {
 
     /// Says the next `PING` that waits on a link, if none is out.
     fn send_ping(&mut self, cx: &Cx, conn: ConnId) {
-        if let Some(token) = self.table.get_mut(conn).and_then(|link| link.next_ping(cx.now)) {
+        if let Some(token) = self.table.get_mut(conn).and_then(Link::next_ping) {
             self.send(cx, conn, &Frame::Ping(token));
+            if let Some(link) = self.table.get_mut(conn) {
+                link.ping_queued(cx.now, token);
+            }
         }
     }
 

@@ -76,6 +76,15 @@ pub enum Input<'a> {
         /// In the order of the stream.
         bytes: Cow<'a, [u8]>,
     },
+    /// The operating system took some bytes of the last [`Action::SendFrame`](crate::Action::SendFrame), and more are left. A
+    /// driver that can tell reports it each time: the node takes a link on which bytes leave for alive, however slow it is.
+    #[non_exhaustive]
+    Written {
+        /// On this connection.
+        conn: ConnId,
+        /// How many, since the last report. More than are left count as all that are left but one.
+        bytes: usize,
+    },
     /// All bytes of the last [`Action::SendFrame`](crate::Action::SendFrame) are with the operating system.
     #[non_exhaustive]
     Flushed {
@@ -126,6 +135,11 @@ impl<'a> Input<'a> {
         Self::Received { conn, bytes: Cow::Borrowed(bytes) }
     }
 
+    /// [`Written`](Self::Written): so many bytes since the last report.
+    pub const fn written(conn: ConnId, bytes: usize) -> Self {
+        Self::Written { conn, bytes }
+    }
+
     /// [`Flushed`](Self::Flushed).
     pub const fn flushed(conn: ConnId) -> Self {
         Self::Flushed { conn }
@@ -153,6 +167,7 @@ impl<'a> Input<'a> {
             Self::Resolved { dial, addrs } => Input::Resolved { dial, addrs },
             Self::Connected { dial, conn, key } => Input::Connected { dial, conn, key },
             Self::DialFailed { dial, reason } => Input::DialFailed { dial, reason },
+            Self::Written { conn, bytes } => Input::Written { conn, bytes },
             Self::Flushed { conn } => Input::Flushed { conn },
             Self::Closed { conn } => Input::Closed { conn },
             Self::Timeout => Input::Timeout,

@@ -61,8 +61,8 @@ declare! {
         ping_idle: Duration = Duration::from_secs(15), "seconds", Spec, [nonzero, at_most(conns.dead)];
         /// Silence after which a version 2 peer is dead.
         dead: Duration = Duration::from_secs(45), "seconds", Spec, [at_most(conns.ping_answer)];
-        /// One that leaves a `PING` unanswered for so long is dead, whatever else comes.
-        ping_answer: Duration = Duration::from_secs(180), "seconds", Guess: "what a full queue takes on a link of 6 KB a second.", [];
+        /// One that leaves a `PING` unanswered for so long after it left is dead, whatever else comes.
+        ping_answer: Duration = Duration::from_secs(1200), "seconds", Guess: "what a full queue takes on a link of 1 KB a second.", [];
         /// How long a peer whose id a newcomer claims has to answer.
         probe: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// How long a new link's frames wait for the `BYE` on the one that it replaces.
@@ -94,7 +94,7 @@ declare! {
         /// The most bytes in all queues while one of them is over [`queue`](Self::queue).
         queues: usize = 16 * MIB, "bytes", Spec, [];
         /// A link that takes nothing for so long is cut.
-        stalled: Duration = Duration::from_secs(10), "seconds", Spec, [];
+        stalled: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// Bytes in all buffers of the node; then the link with the longest queue is cut.
         buffers: usize = 64 * MIB, "bytes", Spec, [] => Buffers;
     }
@@ -193,7 +193,9 @@ declare! {
         /// Messages sent in one reconciliation; then it is given up.
         sync_rounds: usize = 32, "messages", Measured: "sets of 10,000 that share nothing take 12.", [nonzero];
         /// From a message of a reconciliation to its answer.
-        sync_timeout: Duration = Duration::from_secs(10), "seconds", Guess, [];
+        sync_timeout: Duration = Duration::from_secs(300), "seconds", Guess: "what 300 KB take on a link of 1 KB a second.", [];
+        /// A reconciliation that waits for its answer this long makes room for another.
+        sync_patience: Duration = Duration::from_secs(10), "seconds", Guess, [at_most(chat.sync_timeout)];
         /// Reconciliations that we begin and a peer passes over, in a row, at which it is cut.
         syncs_ignored: usize = 2, "reconciliations", Guess: "one may have been over the peer's rate.", [nonzero];
         /// Messages of reconciliations that one link may send at once; more are not answered.
@@ -250,6 +252,8 @@ declare! {
         ask_after_alone: Duration = Duration::from_millis(50), "seconds", Guess: "how much later than others' a direct copy may come.", [];
         /// From one announcer being asked to the next.
         ask_again: Duration = Duration::from_millis(300), "seconds", Spec, [nonzero];
+        /// From one announcer being asked to its being asked again, if there is no other; doubled each time, up to eight times.
+        ask_same: Duration = Duration::from_secs(60), "seconds", Guess: "what 60 KB take on a link of 1 KB a second.", [nonzero];
         /// Times that an entry is asked for before it is given up until the next announcement or
         /// reconciliation.
         ask_tries: u32 = 16, "times", Guess, [];
@@ -263,7 +267,7 @@ declare! {
         asked: usize = 256, "entries", Spec, [nonzero] => Asked;
         /// Entries asked for and to be asked for after reconciliations; the rest is left to the next one.
         wanted: usize = 10_000, "entries", Guess: "as many as a log holds.", [] => Wanted;
-        /// How long an entry asked for after a reconciliation is waited for.
+        /// How long an entry asked for after a reconciliation is waited for, or the next one of those asked for.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];
         /// Ids of entries that came lately.
         seen: usize = 131_072, "entries", Spec, [];

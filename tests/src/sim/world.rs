@@ -81,6 +81,7 @@ pub trait Tamper: Send {
 #[derive(Clone, Copy)]
 enum Prompt {
     Flushed(ConnId),
+    Written(ConnId, usize),
     Closed(ConnId),
     Unresolved(DialId),
 }

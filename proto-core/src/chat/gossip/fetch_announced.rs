@@ -77,7 +77,12 @@ impl AnnouncedFetch {
         limits: &Limits,
     ) -> bool {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.add_announcer(peer, limits);
+            let soon = now + limits.chat.ask_again;
+            if entry.add_announcer(peer, limits) && entry.due > soon {
+                self.due.remove(&(entry.due, id));
+                entry.due = soon;
+                self.due.insert((soon, id));
+            }
             return true;
         }
         let share = limits.chat.missing_per_link.min(limits.chat.missing);
@@ -172,7 +177,7 @@ impl AnnouncedFetch {
             let peer = next.peer;
             entry.last_asked = Some(peer);
             entry.tries += 1;
-            entry.due = now + limits.chat.ask_again;
+            entry.due = now + entry.wait(limits);
             self.due.remove(&(at, id));
             self.due.insert((entry.due, id));
             return Some((peer, id));
@@ -211,16 +216,28 @@ impl AnnouncedFetch {
 
 impl PendingEntry {
     /// Adds an announcer. At the bound it replaces the one that was asked most, if any was asked.
-    fn add_announcer(&mut self, peer: NodeId, limits: &Limits) {
+    /// Returns whether the announcer is new.
+    fn add_announcer(&mut self, peer: NodeId, limits: &Limits) -> bool {
         if self.announcers.iter().any(|announcer| announcer.peer == peer) {
-            return;
+            return false;
         }
         if self.announcers.len() >= limits.chat.announcers {
             let most = self.announcers.iter().enumerate().max_by_key(|(_, announcer)| announcer.tries);
-            let Some((index, _)) = most.filter(|(_, announcer)| announcer.tries > 0) else { return };
+            let Some((index, _)) = most.filter(|(_, announcer)| announcer.tries > 0) else { return false };
             self.announcers.remove(index);
         }
         self.announcers.push(Announcer { peer, tries: 0 });
+        true
+    }
+
+    /// From one request to the next. An announcer that was asked before is waited for: on a slow link its answer is behind what
+    /// it sent before, and another request would only bring another copy.
+    fn wait(&self, limits: &Limits) -> Duration {
+        let fewest = self.announcers.iter().map(|announcer| announcer.tries).min().unwrap_or(0);
+        match fewest.checked_sub(1) {
+            None => limits.chat.ask_again,
+            Some(round) => limits.chat.ask_same.saturating_mul(1 << round.min(3)),
+        }
     }
 
     fn was_asked(&self, peer: NodeId) -> bool {
@@ -249,7 +266,7 @@ mod tests {
             let next = fetch.next_request(now, &limits);
             asked.push((now.since_origin().as_millis(), next.map(|(peer, _)| peer)));
         }
-        let turns = [(151, Some(1)), (451, Some(2)), (751, Some(3)), (1051, Some(1)), (1351, None)];
+        let turns = [(151, Some(1)), (451, Some(2)), (751, Some(3)), (60_751, Some(1)), (120_751, None)];
         assert_eq!(asked, turns.map(|(at, n)| (at, n.map(peer))));
         assert_eq!(fetch.entries.len(), 0, "it is given up");
         assert!(fetch.is_consistent());
@@ -276,7 +293,28 @@ mod tests {
         fetch.unlinked(peer(2));
         assert_eq!(fetch.next_request(at(950), &limits), Some((peer(1), id(2))));
         fetch.unlinked(peer(1));
-        assert_eq!((fetch.next_request(at(1250), &limits), fetch.entries.len()), (None, 0));
+        assert_eq!((fetch.next_request(at(60_950), &limits), fetch.entries.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_new_announcer_is_asked_soon_though_the_others_were_asked() {
+        let limits = Limits::default();
+        let mut fetch = AnnouncedFetch::default();
+        assert!(fetch.add(at(0), peer(1), id(1), after(), &limits));
+        assert_eq!(fetch.next_request(at(150), &limits), Some((peer(1), id(1))));
+        assert_eq!(
+            fetch.deadline(),
+            Some(at(150) + limits.chat.ask_same),
+            "its answer may be behind what it sent before"
+        );
+        assert!(fetch.add(at(5000), peer(2), id(1), after(), &limits));
+        assert_eq!(fetch.next_request(at(5299), &limits), None);
+        assert_eq!(fetch.next_request(at(5300), &limits), Some((peer(2), id(1))));
+        assert!(fetch.add(at(5400), peer(2), id(1), after(), &limits));
+        let again = at(5300) + limits.chat.ask_same;
+        assert_eq!(fetch.deadline(), Some(again), "nobody is new");
+        assert_eq!(fetch.next_request(again, &limits), Some((peer(1), id(1))));
+        assert!(fetch.is_consistent());
     }
 
     #[test]

@@ -9,6 +9,12 @@ use alloc::vec::Vec;
 use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 use crate::wire::MAX_GRAFT;
 
+/// While a neighbour sends what was requested, a request expires after this many times `limits.chat.asked_for` at the latest.
+const MAX_WAIT_ANSWERING: u32 = 30;
+/// While it sends other entries, ahead of which the answer cannot come: the same. It is shorter, so that a neighbour that
+/// withholds an entry cannot keep it from being requested from another for long.
+const MAX_WAIT_BUSY: u32 = 6;
+
 /// The entries to request after reconciliations, in a queue for each neighbour.
 #[derive(Debug, Default)]
 pub(super) struct SyncFetch {
@@ -27,6 +33,10 @@ struct PeerQueue {
     requested: Fifo<EntryId, Instant>,
     /// A requested entry came since one last expired.
     progress: bool,
+    /// When a requested entry last came.
+    came: Option<Instant>,
+    /// When the neighbour last sent any entry, or its part of a reconciliation.
+    heard: Option<Instant>,
 }
 
 impl SyncFetch {
@@ -95,13 +105,23 @@ impl SyncFetch {
         self.queues.get(&peer).is_some_and(|queue| queue.requested.contains(id))
     }
 
+    /// The neighbour sent an entry, or its part of a reconciliation.
+    pub(super) fn heard(&mut self, now: Instant, peer: NodeId) {
+        if let Some(queue) = self.queues.get_mut(&peer) {
+            queue.heard = Some(now);
+        }
+    }
+
     /// The entry came, or is no longer missing. Returns whether it had been requested.
-    pub(super) fn complete(&mut self, id: &EntryId) -> bool {
+    pub(super) fn complete(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> bool {
         let Some(peer) = self.source.remove(id) else { return false };
         let Some(queue) = self.queues.get_mut(&peer) else { return false };
         queue.queued.remove(id);
         let requested = queue.requested.remove(id).is_some();
         queue.progress |= requested;
+        if requested && from == Some(peer) {
+            queue.came = Some(now);
+        }
         self.remove_if_empty(peer);
         requested
     }
@@ -117,10 +137,7 @@ impl SyncFetch {
 
     /// When a request is due or expires.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        let of = |queue: &PeerQueue| {
-            let expiry = queue.requested.first().map(|(_, at)| *at + limits.chat.asked_for);
-            queue.ready_at(limits).into_iter().chain(expiry).min()
-        };
+        let of = |queue: &PeerQueue| queue.ready_at(limits).into_iter().chain(queue.expires_at(limits)).min();
         self.queues.values().filter_map(of).min()
     }
 
@@ -144,14 +161,12 @@ impl SyncFetch {
     /// Drops requests that are too old. If a neighbour sent nothing requested since the last time, drops its
     /// whole queue. Returns whether a request expired.
     pub(super) fn expire(&mut self, now: Instant, limits: &Limits) -> bool {
-        let is_over = |at: Instant| now >= at + limits.chat.asked_for;
         let mut expired = Vec::new();
         let mut peers = BTreeSet::new();
         for (peer, queue) in &mut self.queues {
-            while let Some((id, at)) = queue.requested.first().map(|(id, at)| (*id, *at))
-                && is_over(at)
+            while queue.expires_at(limits).is_some_and(|at| at <= now)
+                && let Some((id, _)) = queue.requested.pop_first()
             {
-                queue.requested.pop_first();
                 expired.push(id);
                 peers.insert(*peer);
             }
@@ -190,10 +205,25 @@ impl PeerQueue {
         let enough = room >= MAX_GRAFT || room >= self.queued.len() || self.requested.is_empty();
         self.queued.first().filter(|_| enough).map(|(_, at)| *at)
     }
+
+    /// When the oldest request expires. On a slow link the entries of one request come over minutes, behind what was sent
+    /// before, so each one that comes extends the time.
+    fn expires_at(&self, limits: &Limits) -> Option<Instant> {
+        let wait = limits.chat.asked_for;
+        let requested = *self.requested.first()?.1;
+        let extended = |last: Option<Instant>, most: u32| {
+            last.map_or(requested, |last| last.max(requested) + wait).min(requested + wait * most)
+        };
+        let answering = extended(self.came, MAX_WAIT_ANSWERING);
+        let busy = extended(self.heard, MAX_WAIT_BUSY);
+        Some((requested + wait).max(answering).max(busy))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use super::*;
     use crate::chat::testing::{at, entry_id as id, peer};
 
@@ -212,12 +242,12 @@ mod tests {
         assert!(asked.iter().copied().eq((0..256).map(id)));
         for n in 0..64 {
             assert!(fetch.next_graft(at(151), &limits).is_none());
-            assert!(fetch.is_requested(peer(1), &id(n)) && fetch.complete(&id(n)));
+            assert!(fetch.is_requested(peer(1), &id(n)) && fetch.complete(at(151), Some(peer(1)), &id(n)));
         }
         let (_, next) = fetch.next_graft(at(151), &limits).unwrap();
         assert!(next.iter().copied().eq((256..320).map(id)));
-        assert!(!fetch.complete(&id(399)), "it came before it was requested");
-        assert!(!fetch.complete(&id(0)), "it is no longer missing");
+        assert!(!fetch.complete(at(151), Some(peer(1)), &id(399)), "it came before it was requested");
+        assert!(!fetch.complete(at(151), Some(peer(1)), &id(0)), "it is no longer missing");
         assert!(fetch.is_consistent());
     }
 
@@ -230,10 +260,15 @@ mod tests {
         let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
         assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), ids(0..2))));
         assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(2), ids(6..8))));
-        let over = at(150) + limits.chat.asked_for;
-        assert_eq!(fetch.deadline(&limits), Some(over));
+        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
         assert!(fetch.unlinked(peer(2)) && !fetch.unlinked(peer(2)));
-        assert!(fetch.complete(&id(0)));
+        assert!(fetch.complete(at(151), Some(peer(1)), &id(0)));
+        let over = at(151) + limits.chat.asked_for;
+        assert_eq!(
+            fetch.deadline(&limits),
+            Some(over),
+            "an entry that comes extends the time for the others"
+        );
         assert!(fetch.expire(over, &limits), "one of two requests");
         assert_eq!(fetch.next_graft(over, &limits), Some((peer(1), ids(2..4))));
         assert!(fetch.is_consistent());
@@ -241,6 +276,51 @@ mod tests {
         assert!(fetch.expire(over, &limits), "nothing came since, so all the rest expires");
         assert!(fetch.queues.is_empty() && fetch.source.is_empty());
         assert!(fetch.deadline(&limits).is_none() && !fetch.expire(over, &limits));
+    }
+
+    #[test]
+    fn a_slow_neighbour_is_waited_for_while_entries_come_but_not_without_end() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..128).map(id), &limits);
+        while fetch.next_graft(at(150), &limits).is_some() {}
+        let pause = limits.chat.asked_for - Duration::from_millis(1);
+        let end = at(150) + limits.chat.asked_for * MAX_WAIT_ANSWERING;
+        let mut now = at(150);
+        for n in 1..128 {
+            now = now + pause;
+            if now >= end {
+                break;
+            }
+            assert!(!fetch.expire(now, &limits), "entry {n}");
+            assert!(fetch.complete(now, Some(peer(1)), &id(n)));
+            assert_eq!(fetch.deadline(&limits), Some((now + limits.chat.asked_for).min(end)));
+        }
+        assert!(fetch.expire(end, &limits), "the neighbour withholds entry 0");
+        assert!(!fetch.is_requested(peer(1), &id(0)));
+    }
+
+    #[test]
+    fn what_others_send_does_not_extend_the_time() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..2).map(id), &limits);
+        while fetch.next_graft(at(150), &limits).is_some() {}
+        assert!(fetch.complete(at(5000), Some(peer(2)), &id(0)));
+        fetch.heard(at(6000), peer(2));
+        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
+    }
+
+    #[test]
+    fn other_entries_ahead_of_the_answer_extend_the_time_a_little() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..2).map(id), &limits);
+        while fetch.next_graft(at(150), &limits).is_some() {}
+        fetch.heard(at(5000), peer(1));
+        assert_eq!(fetch.deadline(&limits), Some(at(5000) + limits.chat.asked_for));
+        fetch.heard(at(500_000), peer(1));
+        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for * MAX_WAIT_BUSY));
     }
 
     #[test]

@@ -222,21 +222,26 @@ impl Gossip {
         self.announced_fetch.is_requested(from, id) || self.sync_fetch.is_requested(from, id)
     }
 
+    /// A neighbour sent an entry, or its part of a reconciliation.
+    pub(crate) fn heard(&mut self, now: Instant, from: NodeId) {
+        self.sync_fetch.heard(now, from);
+    }
+
     /// An entry came that is known, or that there is no room for.
-    pub(crate) fn duplicate_received(&mut self, from: NodeId, id: &EntryId) {
+    pub(crate) fn duplicate_received(&mut self, now: Instant, from: NodeId, id: &EntryId) {
         self.announcements.cancel(from, id);
-        self.complete_fetch(Some(from), id);
+        self.complete_fetch(now, Some(from), id);
     }
 
     /// A new entry came with a valid signature, or this node signed it.
     pub(crate) fn arrived(&mut self, moment: Moment<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
         self.seen.insert(moment.now, id, moment.limits);
-        self.complete_fetch(from, &id)
+        self.complete_fetch(moment.now, from, &id)
     }
 
     /// Stops requesting an entry.
-    fn complete_fetch(&mut self, from: Option<NodeId>, id: &EntryId) -> Arrival {
-        let synced = self.sync_fetch.complete(id);
+    fn complete_fetch(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> Arrival {
+        let synced = self.sync_fetch.complete(now, from, id);
         let completed = self.announced_fetch.complete(from, id);
         Arrival { holders: completed.announcers, grafted: completed.requested, synced }
     }

@@ -60,7 +60,7 @@ pub(crate) struct Step {
 
 impl Reconciler {
     /// Begins a reconciliation on this connection. A `PING` with the token `ping` has to go right behind the
-    /// message. None: one is under way there, or too many are elsewhere.
+    /// message. None: one is under way there, or what followed from the last one, or too many are elsewhere.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
@@ -69,14 +69,28 @@ impl Reconciler {
         log: &Log,
         limits: &Limits,
     ) -> Option<Vec<u8>> {
-        if self.sessions.contains_key(&conn) || self.sessions.len() >= limits.chat.syncs {
+        if self.sessions.contains_key(&conn) || self.ignored.is_pending(now, conn, limits) {
+            return None;
+        }
+        if self.sessions.len() >= limits.chat.syncs && !self.make_room(now, limits) {
             return None;
         }
         let snapshot = Snapshot::of(log, log.window.complete_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
         self.sessions.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
-        self.ignored.began(conn, ping);
+        self.ignored.began(now, conn, ping);
         Some(message)
+    }
+
+    /// Gives up the reconciliation that has waited for an answer longest, if that is long enough.
+    fn make_room(&mut self, now: Instant, limits: &Limits) -> bool {
+        let longest = self.sessions.iter().min_by_key(|(_, session)| session.until);
+        let waited =
+            |session: &Session| now + limits.chat.sync_timeout >= session.until + limits.chat.sync_patience;
+        let Some((&conn, _)) = longest.filter(|(_, session)| waited(session)) else { return false };
+        self.sessions.remove(&conn);
+        self.given_up += 1;
+        true
     }
 
     /// A message came. One that is not expected, or that comes over the rate, is ignored.

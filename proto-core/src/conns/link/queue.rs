@@ -11,13 +11,26 @@ pub(in crate::conns) struct OutputQueue {
     chunks: VecDeque<Vec<u8>>,
     /// Bytes in `chunks`.
     waiting: usize,
-    /// Bytes with the driver, and since when.
-    in_flight: Option<(usize, Instant)>,
+    in_flight: Option<InFlight>,
+    /// Bytes pushed, and bytes that the operating system took, since the connection opened.
+    pushed: u64,
+    left: u64,
+    /// When the operating system last took bytes that had waited for it.
+    moved: Option<Instant>,
     /// All but the first so many chunks wait until then.
     gate: Option<(Instant, usize)>,
     /// What was taken lately, the oldest first; kept while the queue is full.
     taken: VecDeque<(Instant, usize)>,
     full: Option<Full>,
+}
+
+/// A chunk that the driver has.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    /// Bytes that the operating system has not taken.
+    bytes: usize,
+    /// Since when it has taken none.
+    since: Instant,
 }
 
 /// The state of a queue from when it became full until it is below half.
@@ -31,7 +44,7 @@ struct Full {
 impl OutputQueue {
     /// Bytes in the queue, those with the driver included.
     pub(in crate::conns) fn bytes(&self) -> usize {
-        self.waiting + self.in_flight.map_or(0, |(bytes, _)| bytes)
+        self.waiting + self.in_flight.map_or(0, |chunk| chunk.bytes)
     }
 
     /// Whether nothing is left to hand to the driver.
@@ -63,6 +76,7 @@ impl OutputQueue {
     /// Appends whole frames, or none, cut where they are more than a chunk.
     pub(in crate::conns) fn push(&mut self, frames: &[u8], chunk: usize) {
         self.waiting += frames.len();
+        self.pushed += frames.len() as u64;
         let at_gate = self.gate.is_some_and(|(_, before)| before == self.chunks.len());
         match self.chunks.back_mut() {
             Some(last) if !at_gate && last.len() + frames.len() <= chunk => last.extend_from_slice(frames),
@@ -80,13 +94,33 @@ impl OutputQueue {
             *before -= 1;
         }
         self.waiting -= chunk.len();
-        self.in_flight = Some((chunk.len(), now));
+        self.in_flight = Some(InFlight { bytes: chunk.len(), since: now });
         Some(chunk)
     }
 
-    /// The driver is rid of the chunk that it had.
+    /// The operating system took some bytes of the chunk that the driver has, and not the last one.
+    pub(in crate::conns) fn written(&mut self, now: Instant, bytes: usize, limits: &Limits) {
+        let Some(chunk) = &mut self.in_flight else { return };
+        let bytes = bytes.min(chunk.bytes.saturating_sub(1));
+        if bytes > 0 {
+            chunk.bytes -= bytes;
+            let since = core::mem::replace(&mut chunk.since, now);
+            self.took(now, bytes, since, limits);
+        }
+    }
+
+    /// The operating system took all of the chunk that the driver had.
     pub(in crate::conns) fn flushed(&mut self, now: Instant, limits: &Limits) {
-        let Some((bytes, _)) = self.in_flight.take() else { return };
+        if let Some(InFlight { bytes, since }) = self.in_flight.take() {
+            self.took(now, bytes, since, limits);
+        }
+    }
+
+    fn took(&mut self, now: Instant, bytes: usize, since: Instant, limits: &Limits) {
+        self.left += bytes as u64;
+        if since < now {
+            self.moved = Some(now);
+        }
         if self.bytes() < limits.conns.queue / 2 {
             self.full = None;
             self.taken = VecDeque::new();
@@ -96,14 +130,29 @@ impl OutputQueue {
         }
     }
 
+    /// Bytes pushed since the connection opened.
+    pub(in crate::conns) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Bytes that the operating system took since the connection opened.
+    pub(in crate::conns) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// When the operating system last took bytes that had waited for it: so the link is slow, and it moves.
+    pub(in crate::conns) fn moved(&self) -> Option<Instant> {
+        self.moved
+    }
+
     /// When the link counts as stalled, if nothing of the chunk that is out is taken until then.
     pub(in crate::conns) fn stalled_at(&self, limits: &Limits) -> Option<Instant> {
         self.in_flight_since().map(|since| since + limits.conns.stalled)
     }
 
-    /// Since when the driver has a chunk.
+    /// Since when the driver has a chunk of which nothing was taken.
     pub(in crate::conns) fn in_flight_since(&self) -> Option<Instant> {
-        self.in_flight.map(|(_, since)| since)
+        self.in_flight.map(|chunk| chunk.since)
     }
 
     /// Whether `bytes` more have to wait: the queue is full, and yet it moves or has only just become full.
@@ -235,6 +284,30 @@ mod tests {
             queue.flushed(at(2002), &limits);
         }
         assert!(queue.blocks(at(2003), limits.conns.queue, &limits), "then it counts again");
+    }
+
+    #[test]
+    fn bytes_that_leave_are_progress_though_the_chunk_is_not_done() {
+        let limits = Limits::default();
+        let mut queue = OutputQueue::default();
+        queue.push(&[b'x'; 1000], limits.conns.chunk);
+        assert_eq!((queue.pushed(), queue.left(), queue.moved()), (1000, 0, None));
+        queue.take_chunk(at(0)).unwrap();
+        queue.written(at(0), 200, &limits);
+        assert_eq!((queue.bytes(), queue.left(), queue.moved()), (800, 200, None), "these did not wait");
+        for second in 1..8 {
+            queue.written(at(second * 5000), 100, &limits);
+            assert_eq!(queue.moved(), Some(at(second * 5000)));
+            assert_eq!(queue.stalled_at(&limits), Some(at(second * 5000) + limits.conns.stalled));
+        }
+        queue.written(at(40_000), 0, &limits);
+        assert_eq!(queue.moved(), Some(at(35_000)), "nothing left");
+        queue.written(at(41_000), 5000, &limits);
+        assert_eq!((queue.bytes(), queue.left()), (1, 999), "`flushed` alone says that all left");
+        queue.flushed(at(42_000), &limits);
+        assert_eq!((queue.bytes(), queue.left(), queue.stalled_at(&limits)), (0, 1000, None));
+        queue.written(at(43_000), 5, &limits);
+        assert_eq!(queue.left(), 1000, "nothing is with the driver");
     }
 
     #[test]

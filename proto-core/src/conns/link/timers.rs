@@ -48,7 +48,11 @@ impl Link {
     /// How the link does.
     pub(in crate::conns) fn health(&self, now: Instant, limits: &Limits) -> Health {
         let heard = self.received.unwrap_or(self.opened);
-        let asked = self.ping.map(|(_, since)| since.max(heard)).filter(|_| !self.paused.notified);
+        let asked = self
+            .ping
+            .and_then(|ping| ping.left)
+            .map(|left| left.max(heard))
+            .filter(|_| !self.paused.notified);
         if self.queue.in_flight_since().is_some_and(|since| since + limits.conns.patience <= now) {
             Health::Slow
         } else if asked.is_some_and(|since| since + limits.conns.probe <= now) {
@@ -104,11 +108,22 @@ impl Link {
                 if self.ping.is_none() && self.probes.is_empty() {
                     add(heard + limits.conns.ping_idle, Timer::Idle);
                 }
-                add(heard + limits.conns.dead, Timer::Dead);
-                if let Some((_, since)) = self.ping {
-                    add(since + limits.conns.ping_answer, Timer::Dead);
+                if let Some(at) = self.dead_at(heard, limits) {
+                    add(at, Timer::Dead);
                 }
             }
         }
+    }
+
+    /// When the peer counts as dead. On a slow link a `PING` waits behind what was queued before it, then behind what the
+    /// operating system holds. While bytes leave, the peer is taken for alive until `limits.conns.ping_answer` is over.
+    fn dead_at(&self, heard: Instant, limits: &Limits) -> Option<Instant> {
+        let silent = heard + limits.conns.dead;
+        let Some(ping) = self.ping else { return Some(silent) };
+        // Until then, the link counts as stalled if nothing leaves.
+        let left = ping.left?;
+        let moved = self.queue.moved().map_or(left, |moved| moved.max(left));
+        let answer = limits.conns.dead.saturating_sub(limits.conns.ping_idle);
+        Some(silent.max(moved + answer).min(left + limits.conns.ping_answer))
     }
 }

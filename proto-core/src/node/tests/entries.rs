@@ -98,7 +98,10 @@ fn who_answers_every_other_reconciliation_stays() {
 
 #[test]
 fn an_answer_that_comes_after_all_patience_is_one() {
-    let mut solo = solo_with(|limits| limits.chat.sync_timeout = Duration::from_millis(100));
+    let mut solo = solo_with(|limits| {
+        limits.chat.sync_timeout = Duration::from_millis(100);
+        limits.chat.sync_patience = Duration::from_millis(100);
+    });
     keyed(&mut solo);
     for _ in 0..4 {
         // All that is asked waits, and is answered in its order, long after we gave it up.
@@ -124,7 +127,12 @@ fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
 #[test]
 fn what_is_missing_before_an_entry_that_falls_due_is_asked_for_at_once() {
     const NOW: u64 = 1_700_000_000_000;
-    let mut solo = solo_with(|limits| limits.chat.reconcile_every = Duration::from_secs(3600));
+    let mut solo = solo_with(|limits| {
+        limits.chat.reconcile_every = Duration::from_secs(3600);
+        // The peer here answers nothing.
+        (limits.chat.sync_timeout, limits.chat.sync_patience) =
+            (Duration::from_secs(1), Duration::from_secs(1));
+    });
     solo.input(Input::wall_clock(NOW));
     let identity = keyed(&mut solo);
     live(&mut solo, Duration::from_secs(5), |_| None);

@@ -27,6 +27,11 @@ impl World {
                     self.input(index, Input::flushed(conn));
                 }
             }
+            Event::Written { conn, bytes } => {
+                if let Some(index) = self.net.host(conn) {
+                    self.input(index, Input::written(conn, bytes));
+                }
+            }
             Event::GiveUp { conn } => self.closed(conn, false),
             Event::Knock { dial } => self.knock(dial),
             Event::Answered { dial } => self.answered(dial),
@@ -51,9 +56,10 @@ impl World {
     /// The host that sleeps through this event, and until when.
     fn sleeper(&self, event: Event) -> Option<(HostId, Nanos)> {
         let index = match event {
-            Event::Arrive { conn } | Event::Flushed { conn } | Event::GiveUp { conn } => {
-                self.net.host(conn)?
-            }
+            Event::Arrive { conn }
+            | Event::Flushed { conn }
+            | Event::Written { conn, .. }
+            | Event::GiveUp { conn } => self.net.host(conn)?,
             Event::Answered { dial } => self.dials.get(dial as usize)?.as_ref()?.host,
             Event::Knock { dial } => host_at(self.dials.get(dial as usize)?.as_ref()?.to, self.hosts.len())?,
             Event::Wake { host } => host,
@@ -231,8 +237,9 @@ impl World {
             let Some(prompt) = self.prompt.pop_front() else { break };
             match prompt {
                 // Nothing is reported of a connection that is over.
-                Prompt::Flushed(conn) if self.net.host(conn).is_none() => {}
+                Prompt::Flushed(conn) | Prompt::Written(conn, _) if self.net.host(conn).is_none() => {}
                 Prompt::Flushed(conn) => _ = self.tell_node(index, Input::flushed(conn)),
+                Prompt::Written(conn, bytes) => _ = self.tell_node(index, Input::written(conn, bytes)),
                 Prompt::Closed(conn) => _ = self.tell_node(index, Input::closed(conn)),
                 Prompt::Unresolved(dial) => {
                     let input = Input::dial_failed(dial, DialError::NotResolved);
@@ -326,8 +333,12 @@ impl World {
         }
         let answers = peer.is_some_and(|peer| self.hosts[peer as usize].is_up());
         let sent = self.net.send(&mut self.queue, self.now, conn, bytes, answers);
-        if sent == Sent::Taken && matches!(self.hosts[index as usize].machine, Machine::Node(_)) {
-            self.prompt.push_back(Prompt::Flushed(conn));
+        if matches!(self.hosts[index as usize].machine, Machine::Node(_)) {
+            match sent {
+                Sent::Taken => self.prompt.push_back(Prompt::Flushed(conn)),
+                Sent::Part(bytes) => self.prompt.push_back(Prompt::Written(conn, bytes)),
+                Sent::Waiting | Sent::Nowhere => {}
+            }
         }
     }
 

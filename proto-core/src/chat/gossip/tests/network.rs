@@ -339,7 +339,7 @@ impl Network {
         cost.copies += 1;
         let member = self.members.get_mut(&to).unwrap();
         if member.held.contains_key(&entry.id) {
-            member.gossip.duplicate_received(from, &entry.id);
+            member.gossip.duplicate_received(self.now, from, &entry.id);
             return self.drain(to);
         }
         cost.reached += 1;

@@ -131,6 +131,18 @@ fn reconciliations_are_bounded_and_there_is_one_per_connection() {
 }
 
 #[test]
+fn a_reconciliation_that_waits_long_makes_room_for_another() {
+    let log = log_with(&entries(3));
+    let mut ours = Reconciler::default();
+    let mut begin = |at, link| ours.begin(at, ConnId(link), ping(), &log.inner, &log.limits).is_some();
+    assert_eq!([1, 2, 3, 4].map(|link| begin(NOW, link)), [true; 4]);
+    let patience = NOW + log.limits.chat.sync_patience;
+    assert!(!begin(NOW + Duration::from_millis(9_999), 5));
+    assert!(begin(patience, 5));
+    assert_eq!((ours.sessions.len(), ours.given_up()), (4, 1));
+}
+
+#[test]
 fn a_reconciliation_with_too_many_rounds_is_given_up() {
     let log = log_with(&entries(100));
     for (rounds, more) in [(31, true), (32, false)] {
