@@ -223,15 +223,15 @@ impl Node {
                 self.conns.ping(&self.cx, conn, token);
             }
         }
-        for conn in self.conns.outgrown(&self.cx) {
-            self.conns.cut_outgrown(&mut self.cx, conn);
+        for conn in self.conns.overfull(&self.cx) {
+            self.conns.disconnect_overfull(&mut self.cx, conn);
             self.route();
         }
         while self.conns.make_room_in_buffers(&mut self.cx) {
             self.route();
         }
         self.keep_up();
-        self.conns.say_ready(&self.cx);
+        self.conns.notify_ready(&self.cx);
         self.route();
     }
 
@@ -270,8 +270,8 @@ impl Node {
 
     fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
         let lines = v1::frames(texts.iter().map(ChatText::as_str));
-        self.conns.reserve(&self.cx, lines.len(), Draft::most_bytes(texts))?;
-        if self.conns.is_newly_alone() {
+        self.conns.check_room(&self.cx, lines.len(), Draft::most_bytes(texts))?;
+        if self.conns.take_alone_notice() {
             self.actions.push_back(Action::Notice(Notice::Alone));
         }
         let (told, conns): (Vec<_>, Vec<_>) = self.conns.keyless().unzip();
@@ -292,17 +292,17 @@ impl Node {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.conns.heard(&self.cx, conn, bytes);
+        self.conns.greet_on_first_byte(&self.cx, conn, bytes);
         let mut chunk = Chunk::new(bytes);
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
-            let local = matches!(&incoming, Incoming::Own(own) if own.is_local());
+            let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
             match incoming {
-                Incoming::Own(own) => self.conns.take(&mut self.cx, conn, own),
+                Incoming::Conn(frame) => self.conns.handle(&mut self.cx, conn, frame),
                 Incoming::Peers(records) => self.peers_told(conn, &records),
                 Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame),
             }
             self.route();
-            self.conns.regulate(&self.cx, conn);
+            self.conns.update_pause(&self.cx, conn);
             self.route();
             if !local {
                 // Here, not once for all that came in, so that chunking cannot change the result.
@@ -314,7 +314,7 @@ impl Node {
     fn peers_told(&mut self, conn: ConnId, records: &[PeerRecord]) {
         let Some(teller) = self.conns.teller(&mut self.cx, conn) else { return };
         if let Some(peer) = self.conns.peer(teller.node_id) {
-            self.v1.named(&mut self.cx, peer, records);
+            self.v1.peers_received(&mut self.cx, peer, records);
         }
         self.mesh.peers_told(&mut self.cx, &teller, records, &self.conns);
     }
@@ -348,14 +348,14 @@ impl Node {
                 }
             }
             chat::Event::Reply { conn, frame } => self.conns.send(&self.cx, conn, &frame),
-            chat::Event::Asked { conn, bytes } => self.conns.excuse(&self.cx, conn, bytes),
+            chat::Event::Asked { conn, bytes } => self.conns.refund(&self.cx, conn, bytes),
             chat::Event::Faulty { conn, fault } => {
-                let remote = self.conns.count_fault(conn);
+                let remote = self.conns.count_violation(conn);
                 let violation = fault.into();
                 self.actions.extend(remote.map(|remote| Action::Report { conn, remote, violation }));
                 match fault {
-                    chat::Fault::SyncsIgnored => self.conns.cut(&mut self.cx, conn),
-                    _ => self.conns.broke(&mut self.cx, conn),
+                    chat::Fault::SyncsIgnored => self.conns.disconnect(&mut self.cx, conn),
+                    _ => self.conns.count_malformed(&mut self.cx, conn),
                 }
             }
             chat::Event::Gap { .. } | chat::Event::ClockOff { .. } => {
@@ -367,7 +367,7 @@ impl Node {
     fn show(&mut self, entry: Arc<Entry>, marks: crate::model::Marks) {
         if self.v1.concerns(&entry) {
             self.tell_in_lines(&entry);
-            if !self.v1.shows(&self.cx, &entry) {
+            if !self.v1.note_entry(&self.cx, &entry) {
                 return;
             }
         }
@@ -381,13 +381,13 @@ impl Node {
 
     /// Tells the version 1 peers whom nobody else tells what an entry says.
     fn tell_in_lines(&mut self, entry: &Entry) {
-        let Some((peers, lines)) = self.v1.tell(entry) else { return };
+        let Some((peers, lines)) = self.v1.relay(entry) else { return };
         peers.into_iter().for_each(|peer| self.conns.send_to(&self.cx, peer, &lines));
     }
 
     fn greet_again(&mut self, peer: NodeId) {
         if let Some(until) = self.conns.greet_again(&mut self.cx, peer) {
-            self.v1.put_off(peer, until);
+            self.v1.postpone_greeting(peer, until);
         }
     }
 
@@ -395,7 +395,7 @@ impl Node {
         match event {
             mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
             mesh::Event::TellPeers { conn, count, found } => {
-                self.conns.tell_peers(&mut self.cx, conn, count, found);
+                self.conns.send_peers(&mut self.cx, conn, count, found);
             }
             other => self.actions.extend(convert::request(other)),
         }
@@ -404,18 +404,18 @@ impl Node {
     fn on_conns(&mut self, event: conns::Event) {
         use conns::Event;
         match event {
-            Event::SaysKey(conn) => {
+            Event::KeyClaimed(conn) => {
                 match self.mesh.screen(&self.cx, conn, &self.conns, self.chat.is_full_mesh()) {
                     Screening::Banned => self.conns.refuse_banned(&mut self.cx, conn),
                     Screening::Full => self.turn_away(conn),
                     Screening::Passed => self.conns.prove(&self.cx, conn),
                 }
             }
-            Event::Introduced(conn) => {
+            Event::HandshakeDone(conn) => {
                 let verdict = self.mesh.receive(&self.cx, conn, &self.conns, self.chat.is_full_mesh());
                 self.receive(conn, verdict);
             }
-            Event::Unclaimed(conn) => self.admit(conn),
+            Event::Uncontested(conn) => self.admit(conn),
             Event::NoSlot(conn) => self.turn_away(conn),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
             Event::Registered { peer, named } => {
@@ -429,7 +429,7 @@ impl Node {
             Event::OwnAddress(dialed) => self.mesh.reached_ourselves(dialed),
             Event::Line { from, text } => {
                 let Some(peer) = self.conns.peer(from).cloned() else { return };
-                if self.v1.heard(&self.cx, &peer, &text) {
+                if self.v1.note_line(&self.cx, &peer, &text) {
                     self.deliver(Message::Line { peer, text });
                 }
             }
@@ -447,8 +447,8 @@ impl Node {
             Event::NotLinked { dialed, outcome, again } => {
                 self.mesh.not_linked(&mut self.cx, dialed, outcome.into(), again, &self.conns);
             }
-            Event::Lost(lost) => self.lost(&lost),
-            Event::HolderEnded(conn) => self.conns.holder_ended(&mut self.cx, conn),
+            Event::LinkLost(lost) => self.lost(&lost),
+            Event::ClaimDecided(conn) => self.conns.claim_decided(&mut self.cx, conn),
             other => self.actions.extend(convert::output(other)),
         }
     }
@@ -475,7 +475,7 @@ impl Node {
     fn welcome(&mut self, conn: ConnId) {
         let Some(node_id) = self.conns.claimed_id(conn) else { return };
         let found = self.mesh.sample_for(&mut self.cx, node_id);
-        self.conns.welcome(&mut self.cx, conn, found);
+        self.conns.admit(&mut self.cx, conn, found);
     }
 
     fn turn_away(&mut self, conn: ConnId) {
@@ -491,7 +491,7 @@ impl Node {
     }
 
     /// A peer lost its link: a newcomer that claims its id takes its place, or the peer is gone.
-    fn lost(&mut self, lost: &conns::Lost) {
+    fn lost(&mut self, lost: &conns::LostLink) {
         let (node_id, gone) = (lost.node_id, lost.into());
         self.mesh.ban(&self.cx, &gone);
         let cx = &mut self.cx;

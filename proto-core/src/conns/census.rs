@@ -42,6 +42,6 @@ fn view(conn: ConnId, link: &Link) -> LinkView {
         greeting: link.is_greeting(),
         linked: !link.is_pending(),
         linked_since: link.linked_since,
-        told_degree: link.told_degree,
+        told_degree: link.advertised_degree,
     }
 }

@@ -1,7 +1,7 @@
 //! How connections end, and what their end means for the peer.
 
 use super::link::{Link, Phase};
-use super::{Conns, Event, Lost, Outcome, encode};
+use super::{Conns, DialOutcome, Event, LostLink, encode};
 use crate::model::{ConnId, Cx, Instant, LeaveReason, NodeId, PeerInfo, Version};
 use crate::wire::{ByeCode, Frame};
 
@@ -32,7 +32,7 @@ impl Conns {
             }
             say_bye(link, cx, code);
         }
-        let held = link.hold.take();
+        let held = link.held_back.take();
         if phase == Phase::Linked
             && let (Some(hold), Some(node_id)) = (held, link.node_id())
         {
@@ -51,14 +51,14 @@ impl Conns {
             Ending::Bye(code) => Some(code),
             Ending::Abort | Ending::Gone => None,
         });
-        let twin = link.twin;
+        let duplicate = link.duplicate;
         match phase {
             Phase::Greeting | Phase::Claiming { .. } => {
                 let events = not_linked(link, cx, ending, bye);
                 self.events.extend(events.into_iter().flatten());
                 let failed = link.dialed.filter(|_| link.node_id().is_none());
                 if let Some(dialed) = failed {
-                    self.forgotten_at(dialed.addr);
+                    self.may_be_forgotten_at(dialed.addr);
                 }
             }
             Phase::Linked => {
@@ -68,8 +68,8 @@ impl Conns {
                 }
             }
             Phase::Leaving { .. } => {
-                if let Some(twin) = twin {
-                    self.release(cx, twin);
+                if let Some(duplicate) = duplicate {
+                    self.release_held_back(cx, duplicate);
                 }
             }
             Phase::Closing { .. } => {}
@@ -78,20 +78,20 @@ impl Conns {
 
     /// Our own dial to this address ended, and our greeting was not answered there. A version 1 node has read it, and
     /// forgets us with that connection, whatever other one we have.
-    fn forgotten_at(&mut self, addr: SocketAddr) {
+    fn may_be_forgotten_at(&mut self, addr: SocketAddr) {
         let forgets = |info: &PeerInfo| info.version == Version::V1 && info.listen_addr == Some(addr);
         let peers = self.roster.iter().filter(|peer| forgets(&peer.info));
         self.events.extend(peers.map(|peer| Event::MayForget(peer.info.node_id)));
     }
 
     /// One of a peer's links ended: the other one stays, or the peer lost its link.
-    fn link_lost(&mut self, lost: Lost) {
+    fn link_lost(&mut self, lost: LostLink) {
         let Some(parallel) = self.roster.drop_parallel(lost.node_id, lost.conn) else { return };
         if parallel {
             self.events.push_back(Event::MayForget(lost.node_id));
             self.update(lost.node_id);
         } else {
-            self.events.push_back(Event::Lost(lost));
+            self.events.push_back(Event::LinkLost(lost));
         }
     }
 
@@ -122,7 +122,7 @@ impl Conns {
 /// Says `BYE` on a link and begins to close it.
 fn say_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
     let limits = cx.limits();
-    if link.version() == Some(Version::V2) && link.greeted {
+    if link.version() == Some(Version::V2) && link.join_sent {
         link.push(cx.now, &encode(&Frame::Bye(code, "")), limits);
     }
     link.queue.open_gate();
@@ -136,10 +136,10 @@ fn say_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
 /// A connection ended before it was a peer's link: if we dialed it, the dial failed.
 fn not_linked(link: &Link, cx: &Cx, ending: Ending, bye: Option<ByeCode>) -> [Option<Event>; 2] {
     let claimed = link.node_id().filter(|_| link.version() == Some(Version::V1));
-    let outcome = match (link.node_id(), link.heard_anything(), ending) {
-        (Some(_), ..) => Outcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
-        (None, true, _) | (None, false, Ending::Bye(_)) => Outcome::NotAChatNode,
-        (None, false, _) => Outcome::Failed,
+    let outcome = match (link.node_id(), link.has_received(), ending) {
+        (Some(_), ..) => DialOutcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
+        (None, true, _) | (None, false, Ending::Bye(_)) => DialOutcome::NotAChatNode,
+        (None, false, _) => DialOutcome::Failed,
     };
     let again = dial_again_from(cx, matches!(ending, Ending::Bye(_)));
     let failed = link.dialed.map(|dialed| Event::NotLinked { dialed, outcome, again });
@@ -153,8 +153,8 @@ fn lost(
     cx: &Cx,
     bye: Option<ByeCode>,
     reason: LeaveReason,
-) -> Lost {
-    Lost {
+) -> LostLink {
+    LostLink {
         conn,
         node_id,
         remote: link.remote,

@@ -10,7 +10,7 @@ use alloc::string::String;
 
 use super::closing::Ending;
 use super::link::{Link, Phase};
-use super::{Breach, Conns, Event, Lost};
+use super::{Breach, Conns, Event, LostLink};
 use crate::model::{Census, ConnId, Cx, Instant, LeaveReason, NodeId, Version};
 use crate::wire::{ByeCode, Frame, Token};
 
@@ -23,24 +23,24 @@ impl Conns {
         let version = peer.info.version;
         self.counts.duplicates += 1;
         if version == Version::V1 {
-            return self.claim_of_version_1(cx, conn, node_id);
+            return self.claim_v1(cx, conn, node_id);
         }
         let fallback = Token::from_bits(cx.random_bits());
         let Some(newcomer) = self.table.get_mut(conn) else { return };
         newcomer.phase = Phase::Claiming { since: cx.now, until: cx.now + cx.limits().conns.probe };
-        newcomer.hold_until(Instant::FAR_FUTURE);
+        newcomer.hold_back_until(Instant::FAR_FUTURE);
         let nonce = newcomer.peer.as_ref().and_then(|peer| peer.nonce);
         // A node of version 1 is not the one that speaks version 2, whatever was proven of it.
-        let twin = newcomer.twin.filter(|_| nonce.is_some());
-        newcomer.twin = twin;
+        let duplicate = newcomer.duplicate.filter(|_| nonce.is_some());
+        newcomer.duplicate = duplicate;
         self.ping(cx, holder, nonce.unwrap_or(fallback));
-        if twin == Some(holder) {
-            self.settle(cx, node_id, conn);
+        if duplicate == Some(holder) {
+            self.resolve_duplicate(cx, node_id, conn);
         }
     }
 
     /// A version 1 peer has two links at most: its dial to us, and ours to the very address that both name.
-    fn claim_of_version_1(&mut self, cx: &mut Cx, conn: ConnId, node_id: NodeId) {
+    fn claim_v1(&mut self, cx: &mut Cx, conn: ConnId, node_id: NodeId) {
         let Some(peer) = self.roster.get(node_id) else { return };
         let (Some(active), Some(newcomer)) = (self.table.get(peer.active), self.table.get(conn)) else {
             return;
@@ -58,7 +58,7 @@ impl Conns {
         }
         self.roster.add_parallel(node_id, conn);
         if let Some(link) = self.table.get_mut(conn) {
-            link.queue.hold_until(cx.now + cx.limits().conns.settle_v1);
+            link.queue.close_gate_until(cx.now + cx.limits().conns.settle_v1);
         }
         self.send(cx, conn, &Frame::Peers([].into()));
         self.linked(cx, conn, &info);
@@ -66,7 +66,7 @@ impl Conns {
     }
 
     /// A `PING` on `conn` brought the nonce that we said on another connection.
-    pub(super) fn confirm(&mut self, cx: &mut Cx, conn: ConnId, other: ConnId) {
+    pub(super) fn duplicate_proven(&mut self, cx: &mut Cx, conn: ConnId, other: ConnId) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
         let Some(holder) = self.active(node_id) else { return };
         let newcomer = if conn == holder { other } else { conn };
@@ -75,16 +75,16 @@ impl Conns {
         if link.version() == Some(Version::V1) {
             return;
         }
-        link.twin = Some(known);
+        link.duplicate = Some(known);
         if known == holder && matches!(link.phase, Phase::Claiming { .. }) && link.node_id() == Some(node_id)
         {
-            self.settle(cx, node_id, newcomer);
+            self.resolve_duplicate(cx, node_id, newcomer);
         }
     }
 
     /// The peer's link and this newcomer lead to one node: of two dialed by different sides the one that the lower id
     /// dialed stays, of two dialed by one side that side closes the later (SPEC 4.4).
-    fn settle(&mut self, cx: &mut Cx, node_id: NodeId, newcomer: ConnId) {
+    fn resolve_duplicate(&mut self, cx: &mut Cx, node_id: NodeId, newcomer: ConnId) {
         let Some(holder) = self.active(node_id) else { return };
         let (Some(held), Some(link)) = (self.table.get(holder), self.table.get(newcomer)) else { return };
         let we_are_lower = cx.identity.node_id() < node_id;
@@ -101,18 +101,20 @@ impl Conns {
             self.reached(newcomer, node_id);
             self.leave(cx, newcomer, holder);
         }
-        self.settle_others(cx, node_id);
+        self.resolve_other_claims(cx, node_id);
     }
 
     /// Other newcomers that were confirmed against either link are confirmed against the one that stayed.
-    fn settle_others(&mut self, cx: &mut Cx, node_id: NodeId) {
+    fn resolve_other_claims(&mut self, cx: &mut Cx, node_id: NodeId) {
         let Some(holder) = self.active(node_id) else { return };
-        let other = self.claimants(node_id).find(|(_, link)| link.twin.is_some_and(|twin| twin != holder));
+        let other = self
+            .claimants(node_id)
+            .find(|(_, link)| link.duplicate.is_some_and(|duplicate| duplicate != holder));
         if let Some((other, _)) = other
             && let Some(link) = self.table.get_mut(other)
         {
-            link.twin = Some(holder);
-            self.settle(cx, node_id, other);
+            link.duplicate = Some(holder);
+            self.resolve_duplicate(cx, node_id, other);
         }
     }
 
@@ -121,7 +123,7 @@ impl Conns {
         let Some((before, info)) = self.roster.set_active(node_id, newcomer) else { return };
         let nonce = self.table.get(before).and_then(|link| link.peer.as_ref()?.nonce);
         if let Some(link) = self.table.get_mut(newcomer) {
-            link.twin = Some(before);
+            link.duplicate = Some(before);
             // Ahead of all that is said here, so that the peer knows what it has to wait for.
             if let Some(nonce) = nonce {
                 link.probe(nonce, cx.limits());
@@ -140,20 +142,20 @@ impl Conns {
     fn leave(&mut self, cx: &mut Cx, loser: ConnId, winner: ConnId) {
         let loser_link = self.table.get_mut(loser);
         let Some(link) = loser_link.filter(|link| !matches!(link.phase, Phase::Closing { .. })) else {
-            return self.release(cx, winner);
+            return self.release_held_back(cx, winner);
         };
-        link.twin = Some(winner);
+        link.duplicate = Some(winner);
         let Some(node_id) = link.node_id() else { return };
-        let held = link.hold.take();
+        let held = link.held_back.take();
         let both_left = link.bye.is_some();
         link.push(cx.now, &super::encode(&Frame::Bye(ByeCode::Duplicate, "")), cx.limits());
         link.phase = Phase::Leaving { until: cx.now + cx.limits().conns.stalled };
         link.farewell = None;
         link.queue.open_gate();
-        self.regulate(cx, loser);
-        self.deliver_all(node_id, held.map(super::link::Hold::into_texts).unwrap_or_default());
+        self.update_pause(cx, loser);
+        self.deliver_all(node_id, held.map(super::link::HoldBack::into_texts).unwrap_or_default());
         if let Some(link) = self.table.get_mut(winner) {
-            link.hold_until(cx.now + cx.limits().conns.handover);
+            link.hold_back_until(cx.now + cx.limits().conns.handover);
         }
         if both_left {
             self.end(cx, loser, Ending::Bye(ByeCode::Duplicate), LeaveReason::Bye);
@@ -161,15 +163,15 @@ impl Conns {
     }
 
     /// Delivers what waited on a link, and lets the rest through.
-    pub(super) fn release(&mut self, cx: &Cx, conn: ConnId) {
+    pub(super) fn release_held_back(&mut self, cx: &Cx, conn: ConnId) {
         let Some(link) = self.table.get_mut(conn) else { return };
         if link.phase != Phase::Linked {
             return;
         }
-        if let (Some(hold), Some(node_id)) = (link.hold.take(), link.node_id()) {
+        if let (Some(hold), Some(node_id)) = (link.held_back.take(), link.node_id()) {
             self.deliver_all(node_id, hold.into_texts());
         }
-        self.regulate(cx, conn);
+        self.update_pause(cx, conn);
     }
 
     pub(super) fn deliver_all(&mut self, from: NodeId, texts: VecDeque<String>) {
@@ -177,13 +179,13 @@ impl Conns {
     }
 
     /// Time is up for a newcomer whose `JOIN` claims the id of a linked peer.
-    pub(super) fn claim_is_due(&mut self, cx: &mut Cx, conn: ConnId) {
+    pub(super) fn claim_expired(&mut self, cx: &mut Cx, conn: ConnId) {
         let Some(link) = self.table.get(conn) else { return };
         let (Phase::Claiming { since, .. }, Some(node_id)) = (link.phase, link.node_id()) else { return };
         let Some(holder) = self.active(node_id) else {
-            return self.events.push_back(Event::Unclaimed(conn));
+            return self.events.push_back(Event::Uncontested(conn));
         };
-        if link.twin == Some(holder) {
+        if link.duplicate == Some(holder) {
             return self.end(cx, conn, Ending::Bye(ByeCode::Duplicate), LeaveReason::Bye);
         }
         let (answered, linked_since) =
@@ -198,11 +200,11 @@ impl Conns {
         // The end of the silent one lets a newcomer in: the oldest, whatever it is worth.
         self.counts.silent += 1;
         self.end(cx, holder, Ending::Abort, LeaveReason::Silent);
-        self.events.push_back(Event::HolderEnded(conn));
+        self.events.push_back(Event::ClaimDecided(conn));
     }
 
     /// The silent peer whose id this newcomer claims lost its link. If another newcomer took its place, this one is refused.
-    pub(crate) fn holder_ended(&mut self, cx: &mut Cx, conn: ConnId) {
+    pub(crate) fn claim_decided(&mut self, cx: &mut Cx, conn: ConnId) {
         if self.table.get(conn).is_some_and(|link| matches!(link.phase, Phase::Claiming { .. })) {
             self.refuse(cx, conn, Breach::ClaimsPeersId);
         }
@@ -218,11 +220,11 @@ impl Conns {
             && code == ByeCode::Duplicate
             && let Some(node_id) = node_id
         {
-            if let Some(twin) = self.twin_of(node_id, conn) {
-                return self.take_over(cx, node_id, twin);
+            if let Some(duplicate) = self.duplicate_of(node_id, conn) {
+                return self.take_over(cx, node_id, duplicate);
             }
             let expected = self.table.links().any(|link| {
-                let greeting = link.phase == Phase::Greeting && link.twin == Some(conn);
+                let greeting = link.phase == Phase::Greeting && link.duplicate == Some(conn);
                 greeting || (matches!(link.phase, Phase::Claiming { .. }) && link.node_id() == Some(node_id))
             });
             if expected {
@@ -237,7 +239,7 @@ impl Conns {
     }
 
     /// Both ends of a connection are this node.
-    pub(super) fn met_itself(&mut self, cx: &mut Cx, conn: ConnId, other: ConnId) {
+    pub(super) fn self_connection(&mut self, cx: &mut Cx, conn: ConnId, other: ConnId) {
         for conn in [conn, other] {
             let dialed = self.table.get(conn).and_then(|link| link.dialed);
             self.events.extend(dialed.map(Event::OwnAddress));
@@ -247,8 +249,8 @@ impl Conns {
 
     /// The newcomer that is the same node as a peer that lost its link, and may take its place. One that made room for another
     /// peer does not come back by another connection.
-    pub(crate) fn successor(&self, cx: &Cx, lost: &Lost) -> Option<ConnId> {
-        self.twin_of(lost.node_id, lost.conn).filter(|_| !cx.stopping && !lost.is_full())
+    pub(crate) fn successor(&self, cx: &Cx, lost: &LostLink) -> Option<ConnId> {
+        self.duplicate_of(lost.node_id, lost.conn).filter(|_| !cx.stopping && !lost.is_full())
     }
 
     /// The oldest newcomer that claims this id.
@@ -257,8 +259,8 @@ impl Conns {
     }
 
     /// The newcomer with this id that was confirmed to be the same node as the one on `conn`.
-    fn twin_of(&self, node_id: NodeId, conn: ConnId) -> Option<ConnId> {
-        self.claimants(node_id).find(|(_, link)| link.twin == Some(conn)).map(|(twin, _)| twin)
+    fn duplicate_of(&self, node_id: NodeId, conn: ConnId) -> Option<ConnId> {
+        self.claimants(node_id).find(|(_, link)| link.duplicate == Some(conn)).map(|(duplicate, _)| duplicate)
     }
 
     /// The address that this connection of ours dialed leads to that node.

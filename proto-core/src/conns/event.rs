@@ -20,12 +20,12 @@ pub(crate) enum Event {
     /// What was refused as busy can be said now.
     Ready,
     /// A peer broke a rule on this connection.
-    Broke { conn: ConnId, remote: SocketAddr, breach: Breach },
+    Breach { conn: ConnId, remote: SocketAddr, breach: Breach },
 
     /// A newcomer says that it has a key and has not proven it: it may be refused, or sent elsewhere, before it does.
-    SaysKey(ConnId),
+    KeyClaimed(ConnId),
     /// A newcomer is who it says it is, as far as that can be known.
-    Introduced(ConnId),
+    HandshakeDone(ConnId),
     /// There is no slot for the newcomer: it is to be sent elsewhere.
     NoSlot(ConnId),
     /// A link is now this peer's.
@@ -48,24 +48,24 @@ pub(crate) enum Event {
     Moved { peer: NodeId, before: ConnId, after: ConnId },
     /// A version 1 peer forgets us, or will, when it sees the end of another connection with us.
     MayForget(NodeId),
-    /// This version 1 peer is to be greeted again.
+    /// This version 1 peer is to be join_sent again.
     GreetAgain(NodeId),
 
     /// Nothing is exchanged on the connection any more.
     Ended(ConnId),
     /// A connection that we dialed ended before it was a peer's link.
-    NotLinked { dialed: Dialed, outcome: Outcome, again: Instant },
+    NotLinked { dialed: Dialed, outcome: DialOutcome, again: Instant },
     /// A peer lost its link.
-    Lost(Lost),
+    LinkLost(LostLink),
     /// The link of a peer that did not answer ended; this newcomer had claimed the peer's id.
-    HolderEnded(ConnId),
+    ClaimDecided(ConnId),
     /// Nobody has the id any more that this newcomer claims.
-    Unclaimed(ConnId),
+    Uncontested(ConnId),
 }
 
 /// How a dial ended that did not become a peer's link.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum DialOutcome {
     /// Nothing came in.
     Failed,
     /// What came in was no `JOIN`.
@@ -76,7 +76,7 @@ pub(crate) enum Outcome {
 
 /// A peer's link that ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lost {
+pub(crate) struct LostLink {
     pub(crate) conn: ConnId,
     pub(crate) node_id: NodeId,
     pub(crate) remote: SocketAddr,
@@ -89,7 +89,7 @@ pub(crate) struct Lost {
     pub(crate) again: Instant,
 }
 
-impl Lost {
+impl LostLink {
     /// One side had no room for it.
     pub(crate) fn is_full(&self) -> bool {
         self.bye == Some(ByeCode::Full)

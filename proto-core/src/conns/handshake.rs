@@ -16,10 +16,10 @@ impl Conns {
     /// Says `JOIN`, once.
     pub(super) fn greet(&mut self, cx: &Cx, conn: ConnId) {
         let frame = self.join_frame(cx, conn);
-        if let Some(link) = self.table.get_mut(conn).filter(|link| !link.greeted)
+        if let Some(link) = self.table.get_mut(conn).filter(|link| !link.join_sent)
             && let Some(frame) = frame
         {
-            link.greeted = true;
+            link.join_sent = true;
             link.push(cx.now, &frame, cx.limits());
         }
     }
@@ -47,20 +47,20 @@ impl Conns {
             Some(other) if other == conn => {
                 return self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
             }
-            Some(other) => return self.met_itself(cx, conn, other),
+            Some(other) => return self.self_connection(cx, conn, other),
             None => {}
         }
-        let stand_in = NodeId::random(&mut cx.random);
+        let fallback_id = NodeId::random(&mut cx.random);
         let Some(link) = self.table.get_mut(conn) else { return };
-        link.introduce(join, stand_in);
+        link.read_join(join, fallback_id);
         let Some(peer) = &link.peer else { return };
         let (node_id, key) = (peer.node_id, peer.key);
         if node_id == cx.identity.node_id() {
             return self.refuse(cx, conn, Breach::ClaimsOurId);
         }
         match key {
-            Some(key) if key.node_id() == node_id => self.events.push_back(Event::SaysKey(conn)),
-            None if !node_id.is_of_key() => self.events.push_back(Event::Introduced(conn)),
+            Some(key) if key.node_id() == node_id => self.events.push_back(Event::KeyClaimed(conn)),
+            None if !node_id.is_of_key() => self.events.push_back(Event::HandshakeDone(conn)),
             _ => self.refuse(cx, conn, Breach::NotItsKeysId),
         }
     }
@@ -89,20 +89,20 @@ impl Conns {
             return self.refuse(cx, conn, Breach::FalseProof);
         }
         peer.proven = true;
-        self.events.push_back(Event::Introduced(conn));
+        self.events.push_back(Event::HandshakeDone(conn));
     }
 
     /// The newcomer on this connection is linked from now on. It is told of peers, among them those `found` elsewhere, and
     /// some of those linked are told of it.
-    pub(crate) fn welcome(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+    pub(crate) fn admit(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
         let Some(link) = self.table.get(conn) else { return };
         let Some(info) = link.info() else { return };
         let named = link.peer.as_ref().is_some_and(|peer| peer.named);
         let peer = Arc::new(info);
-        self.tell_sample(cx, conn, found);
+        self.send_peer_sample(cx, conn, found);
         self.roster.insert(peer.clone(), conn);
         self.linked(cx, conn, &peer);
-        self.announce(cx, &peer);
+        self.announce_newcomer(cx, &peer);
         self.alone_notified = false;
         self.events.push_back(Event::Registered { peer, named });
         if self.table.get(conn).and_then(Link::key).is_some() {
@@ -110,7 +110,7 @@ impl Conns {
             let token = Token::from_bits(cx.random_bits());
             self.ping(cx, conn, token);
         }
-        self.release(cx, conn);
+        self.release_held_back(cx, conn);
     }
 
     /// This connection is now the peer's.
@@ -123,7 +123,7 @@ impl Conns {
 
     /// Closes the connection of a newcomer, or of a linked peer, for which there is no slot, and tells it of others.
     pub(crate) fn turn_away(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
-        self.tell_sample(cx, conn, found);
+        self.send_peer_sample(cx, conn, found);
         self.end(cx, conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
     }
 
@@ -149,7 +149,7 @@ impl Conns {
         let Some(link) = self.table.get_mut(conn) else { return };
         let Some(node_id) = link.node_id() else { return };
         let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven)) else { return };
-        link.introduce(join, node_id);
+        link.read_join(join, node_id);
         if let Some(peer) = &mut link.peer {
             (peer.nonce, peer.key, peer.proven) = before;
         }
@@ -169,8 +169,8 @@ impl Conns {
 
     /// Our name changed: all who were told the old one are told. Those to be are among them.
     pub(crate) fn renamed(&mut self, cx: &Cx) {
-        let greeted = self.table.iter().filter(|(_, link)| link.greeted);
-        for (conn, node_id) in greeted.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
+        let join_sent = self.table.iter().filter(|(_, link)| link.join_sent);
+        for (conn, node_id) in join_sent.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
             let peer = node_id.and_then(|node_id| self.roster.get(node_id));
             match peer.filter(|peer| peer.info.version == Version::V1) {
                 Some(peer) if peer.active == conn => {
@@ -188,34 +188,34 @@ impl Conns {
     }
 
     /// Says `JOIN` to a version 1 peer again, and `PEERS` a moment behind it: a `MSG` that is the first line after a `JOIN` is
-    /// lost. If something waits behind another `JOIN` already, nothing is said, and it is to be greeted at the time returned.
+    /// lost. If something waits behind another `JOIN` already, nothing is said, and it is to be join_sent at the time returned.
     pub(crate) fn greet_again(&mut self, cx: &mut Cx, node_id: NodeId) -> Option<Instant> {
         let conn = self.active(node_id)?;
-        if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate()) {
+        if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate_opens_at()) {
             return Some(until);
         }
         let frame = self.join_frame(cx, conn)?;
         self.push(cx, conn, &frame);
-        self.tell_sample(cx, conn, Vec::new());
+        self.send_peer_sample(cx, conn, Vec::new());
         None
     }
 
     /// Answers a `JOIN` with `PEERS`: a sample of those linked and of those `found` elsewhere. A version 1 peer gets it a moment
     /// later, since it loses what comes sooner.
-    fn tell_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+    fn send_peer_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
         let records = self.sample(cx, cx.limits().conns.peers_sent, node_id, found);
         let frame = encode(&Frame::Peers(records));
         if let Some(link) = self.table.get_mut(conn) {
             if link.version() == Some(Version::V1) {
-                link.queue.hold_until(cx.now + cx.limits().conns.settle_v1);
+                link.queue.close_gate_until(cx.now + cx.limits().conns.settle_v1);
             }
             link.push(cx.now, &frame, cx.limits());
         }
     }
 
     /// Tells a linked peer of at most `count` peers, so that its address book stays fresh.
-    pub(crate) fn tell_peers(
+    pub(crate) fn send_peers(
         &mut self,
         cx: &mut Cx,
         conn: ConnId,
@@ -251,7 +251,7 @@ impl Conns {
     }
 
     /// Tells some of those linked of a newcomer.
-    fn announce(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
+    fn announce_newcomer(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
         if newcomer.listen_addr.is_none() {
             return;
         }

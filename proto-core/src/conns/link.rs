@@ -24,7 +24,7 @@ use crate::model::{
 use crate::wire::{ByeCode, Join, LineReader, Token};
 
 pub(super) use queue::OutputQueue;
-pub(crate) use receive::{LinkEvent, Own};
+pub(crate) use receive::{ConnFrame, LinkEvent};
 pub(crate) use timers::Timer;
 
 /// One connection.
@@ -35,15 +35,15 @@ pub(super) struct Link {
     pub(super) dialed: Option<Dialed>,
     pub(super) phase: Phase,
     /// What the peer's `JOIN` said.
-    pub(super) peer: Option<Box<Introduction>>,
+    pub(super) peer: Option<Box<PeerHandshake>>,
     /// The nonce of our `JOIN` here.
     pub(super) nonce: Token,
-    pub(super) greeted: bool,
+    pub(super) join_sent: bool,
     pub(super) queue: OutputQueue,
     /// The other connection to the same node, as a `PING` with our nonce of one of them on the other has proven.
-    pub(super) twin: Option<ConnId>,
+    pub(super) duplicate: Option<ConnId>,
     /// Set while what comes in waits for the end of the link that this one replaces.
-    pub(super) hold: Option<Hold>,
+    pub(super) held_back: Option<HoldBack>,
     /// When it became a peer's link.
     pub(super) linked_since: Option<Instant>,
     /// What the peer's `BYE` said.
@@ -51,7 +51,7 @@ pub(super) struct Link {
     /// The peer said `BYE` on it as a duplicate, and the other connection is not settled yet.
     pub(super) farewell: Option<Instant>,
     /// How many links the peer has by its own word.
-    pub(super) told_degree: usize,
+    pub(super) advertised_degree: usize,
     /// The peer has answered our `JOIN` with `PEERS`.
     pub(super) peers_heard: bool,
     /// From the last `PING` to its `PONG`.
@@ -89,7 +89,7 @@ pub(super) enum Phase {
 
 /// What the peer's `JOIN` said.
 #[derive(Clone, Debug)]
-pub(super) struct Introduction {
+pub(super) struct PeerHandshake {
     pub(super) node_id: NodeId,
     /// Whether it named that id itself.
     pub(super) named: bool,
@@ -106,13 +106,13 @@ pub(super) struct Introduction {
 
 /// What came in early.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct HoldBack {
     until: Instant,
     texts: VecDeque<String>,
     bytes: usize,
 }
 
-impl Hold {
+impl HoldBack {
     pub(super) fn push(&mut self, text: String) {
         self.bytes += text.len() + size_of::<String>();
         self.texts.push_back(text);
@@ -144,7 +144,7 @@ pub(super) struct Malformed(VecDeque<Instant>);
 
 impl Malformed {
     /// Counts one more; whether there are too many now.
-    pub(super) fn is_one_too_many(&mut self, now: Instant, limits: &Limits) -> bool {
+    pub(super) fn record(&mut self, now: Instant, limits: &Limits) -> bool {
         while self.0.front().is_some_and(|at| now.since(*at) >= limits.conns.malformed_window) {
             self.0.pop_front();
         }
@@ -177,14 +177,14 @@ impl Link {
             phase: Phase::Greeting,
             peer: None,
             nonce,
-            greeted: false,
+            join_sent: false,
             queue: OutputQueue::default(),
-            twin: None,
-            hold: None,
+            duplicate: None,
+            held_back: None,
             linked_since: None,
             bye: None,
             farewell: None,
-            told_degree: 0,
+            advertised_degree: 0,
             peers_heard: false,
             round_trip: None,
             answered: None,
@@ -217,7 +217,7 @@ impl Link {
     }
 
     /// Whether anything ever came in.
-    pub(super) fn heard_anything(&self) -> bool {
+    pub(super) fn has_received(&self) -> bool {
         self.received.is_some()
     }
 
@@ -245,9 +245,9 @@ impl Link {
         self.dialed.is_some()
     }
 
-    /// Takes down what the peer's `JOIN` says; `stand_in` is its id if it names none.
-    pub(super) fn introduce(&mut self, join: &Join, stand_in: NodeId) {
-        let node_id = join.node_id.unwrap_or(stand_in);
+    /// Takes down what the peer's `JOIN` says; `fallback_id` is its id if it names none.
+    pub(super) fn read_join(&mut self, join: &Join, fallback_id: NodeId) {
+        let node_id = join.node_id.unwrap_or(fallback_id);
         let uname = join.uname.clone().or_else(|| Name::cut(&alloc::format!("{}", node_id.short())));
         let Some(uname) = uname else { return };
         let remote = self.remote.ip().to_canonical();
@@ -255,8 +255,9 @@ impl Link {
             if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
         };
         let key = join.hello.as_ref().and_then(|hello| hello.key);
-        self.told_degree = join.hello.as_ref().map_or(self.told_degree, |hello| hello.links.into());
-        self.peer = Some(Box::new(Introduction {
+        self.advertised_degree =
+            join.hello.as_ref().map_or(self.advertised_degree, |hello| hello.links.into());
+        self.peer = Some(Box::new(PeerHandshake {
             node_id,
             named: join.node_id.is_some(),
             uname,
@@ -309,7 +310,7 @@ impl Link {
     }
 
     /// What just came was asked for: it does not count against the rates.
-    pub(super) fn excuse(&mut self, now: Instant, bytes: usize) {
+    pub(super) fn refund(&mut self, now: Instant, bytes: usize) {
         if let Some(rates) = &mut self.rates {
             rates.frames.refund(1);
             rates.bytes.refund(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -319,21 +320,21 @@ impl Link {
     }
 
     /// Whether it comes from beyond this machine, so that rates apply.
-    pub(super) fn is_rated(&self) -> bool {
+    pub(super) fn is_rate_limited(&self) -> bool {
         self.rates.is_some()
     }
 
     /// Keeps what comes in until the end of the link that this one replaces.
-    pub(super) fn hold_until(&mut self, until: Instant) {
-        match &mut self.hold {
+    pub(super) fn hold_back_until(&mut self, until: Instant) {
+        match &mut self.held_back {
             Some(hold) => hold.until = until,
-            None => self.hold = Some(Hold { until, texts: VecDeque::new(), bytes: 0 }),
+            None => self.held_back = Some(HoldBack { until, texts: VecDeque::new(), bytes: 0 }),
         }
     }
 
     /// Bytes in its buffers.
     pub(super) fn buffered(&self) -> usize {
-        self.queue.bytes() + self.reader.buffered() + self.hold.as_ref().map_or(0, |hold| hold.bytes)
+        self.queue.bytes() + self.reader.buffered() + self.held_back.as_ref().map_or(0, |hold| hold.bytes)
     }
 
     /// Bytes of a line that has no end yet.
@@ -347,8 +348,8 @@ impl Link {
     }
 
     /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.
-    pub(super) fn pause_change(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
-        let held = self.hold.as_ref().is_some_and(|hold| hold.bytes >= limits.wire.line);
+    pub(super) fn update_pause(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
+        let held = self.held_back.as_ref().is_some_and(|hold| hold.bytes >= limits.wire.line);
         if self.paused.until.is_some_and(|until| until <= now) {
             self.paused.until = None;
         }

@@ -2,13 +2,14 @@
 //!
 //! [`Conns`] owns every connection. What follows from what happens to one comes out of [`Conns::next_event`], in order.
 
+mod backpressure;
 mod census;
 mod closing;
 mod duplicates;
 mod event;
 mod handshake;
 mod link;
-mod pressure;
+
 mod roster;
 mod table;
 mod views;
@@ -26,11 +27,11 @@ use table::Table;
 use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, Sender, Teller, Version};
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
-pub(crate) use event::{Breach, Counts, Event, Health, Lost, Outcome, Refusal};
+pub(crate) use backpressure::Output;
+pub(crate) use event::{Breach, Counts, DialOutcome, Event, Health, LostLink, Refusal};
 #[cfg(test)]
 pub(crate) use handshake::sign_proof;
-pub(crate) use link::{Own, Timer as LinkTimer};
-pub(crate) use pressure::Output;
+pub(crate) use link::{ConnFrame, Timer as LinkTimer};
 
 /// All connections, and the peers linked by them.
 #[derive(Debug, Default)]
@@ -48,8 +49,8 @@ pub(crate) struct Conns {
 /// What came in on a connection.
 #[derive(Debug)]
 pub(crate) enum Incoming<'a> {
-    /// Something for the connections themselves, to be given to [`Conns::take`].
-    Own(Own),
+    /// Something for the connections themselves, to be given to [`Conns::handle`].
+    Conn(ConnFrame),
     /// Peers that the peer knows.
     Peers(Vec<PeerRecord>),
     /// A frame of the conversation.
@@ -108,9 +109,9 @@ impl Conns {
         self.table.insert(conn, Link::new(cx.now, remote, dialed, nonce, cx.limits()));
     }
 
-    /// Bytes came: a listener that has not greeted does so upon the first.
-    pub(crate) fn heard(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
-        if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.greeted) {
+    /// Bytes came: a listener that has not join_sent does so upon the first.
+    pub(crate) fn greet_on_first_byte(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
+        if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.join_sent) {
             self.greet(cx, conn);
         }
     }
@@ -123,30 +124,30 @@ impl Conns {
         chunk: &mut Chunk<'b>,
     ) -> Option<Incoming<'a>> {
         let link = self.table.get_mut(conn)?;
-        let (peer, rated) = (link.node_id(), link.is_rated());
+        let (peer, rated) = (link.node_id(), link.is_rate_limited());
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
-            LinkEvent::Own(own) => Incoming::Own(own),
+            LinkEvent::Conn(frame) => Incoming::Conn(frame),
             LinkEvent::Peers(records) => Incoming::Peers(records),
             LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, rated }, frame),
         })
     }
 
     /// Takes what [`read`](Self::read) gave for the connections themselves.
-    pub(crate) fn take(&mut self, cx: &mut Cx, conn: ConnId, own: Own) {
-        match own {
-            Own::Skipped { unknown } => self.counts.unknown_frames += u64::from(unknown),
-            Own::Joined(join) => self.joined(cx, conn, &join),
-            Own::Rejoined(join) => self.rejoined(conn, &join),
-            Own::Said(text) => self.said(conn, text),
-            Own::Pinged(token) => self.pinged(cx, conn, token),
-            Own::Ponged(token) => self.ponged(cx, conn, token),
-            Own::Bye(code) => self.bye(cx, conn, code),
-            Own::Proof(signature) => self.proven(cx, conn, &signature),
-            Own::Broke(breach) => {
+    pub(crate) fn handle(&mut self, cx: &mut Cx, conn: ConnId, frame: ConnFrame) {
+        match frame {
+            ConnFrame::Skipped { unknown } => self.counts.unknown_frames += u64::from(unknown),
+            ConnFrame::Join(join) => self.joined(cx, conn, &join),
+            ConnFrame::Rejoin(join) => self.rejoined(conn, &join),
+            ConnFrame::Msg(text) => self.line_received(conn, text),
+            ConnFrame::Ping(token) => self.pinged(cx, conn, token),
+            ConnFrame::Pong(token) => self.ponged(cx, conn, token),
+            ConnFrame::Bye(code) => self.bye(cx, conn, code),
+            ConnFrame::Proof(signature) => self.proven(cx, conn, &signature),
+            ConnFrame::Breach(breach) => {
                 self.counts.malformed += u64::from(matches!(breach, Breach::Malformed(_)));
                 self.report(conn, breach);
             }
-            Own::Cut(breach) => {
+            ConnFrame::Disconnect(breach) => {
                 self.report(conn, breach);
                 self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
             }
@@ -154,29 +155,29 @@ impl Conns {
     }
 
     /// Counts a broken rule of the conversation; where the connection comes from or leads to.
-    pub(crate) fn count_fault(&mut self, conn: ConnId) -> Option<SocketAddr> {
+    pub(crate) fn count_violation(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.counts.violations += 1;
         self.table.get(conn).map(|link| link.remote)
     }
 
     /// A frame of the conversation broke a rule: it counts as malformed, for nobody relays such a thing unseen.
-    pub(crate) fn broke(&mut self, cx: &mut Cx, conn: ConnId) {
+    pub(crate) fn count_malformed(&mut self, cx: &mut Cx, conn: ConnId) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        if link.malformed.is_one_too_many(cx.now, cx.limits()) {
+        if link.malformed.record(cx.now, cx.limits()) {
             self.report(conn, Breach::TooManyMalformed);
             self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
         }
     }
 
     /// The peer on this connection broke a rule that costs the link.
-    pub(crate) fn cut(&mut self, cx: &mut Cx, conn: ConnId) {
+    pub(crate) fn disconnect(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
     }
 
     /// What just came was asked for: it does not count against the rates.
-    pub(crate) fn excuse(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
+    pub(crate) fn refund(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
         if let Some(link) = self.table.get_mut(conn) {
-            link.excuse(cx.now, bytes);
+            link.refund(cx.now, bytes);
         }
     }
 
@@ -257,7 +258,7 @@ impl Conns {
         let due = self.table.first_deadline(cx.limits()).filter(|(at, ..)| *at <= cx.now);
         let Some((_, conn, timer)) = due else { return false };
         self.fire(cx, conn, timer);
-        self.regulate(cx, conn);
+        self.update_pause(cx, conn);
         true
     }
 
@@ -281,11 +282,11 @@ impl Conns {
                 self.counts.silent += 1;
                 self.end(cx, conn, Ending::Abort, LeaveReason::Silent);
             }
-            Timer::Claim => self.claim_is_due(cx, conn),
-            Timer::Handover => self.release(cx, conn),
+            Timer::Claim => self.claim_expired(cx, conn),
+            Timer::Handover => self.release_held_back(cx, conn),
             Timer::Farewell => self.end(cx, conn, Ending::Bye(ByeCode::Shutdown), LeaveReason::Bye),
             Timer::Linger => self.end(cx, conn, Ending::Abort, LeaveReason::Closed),
-            Timer::Stalled => self.cut_slow(cx, conn, LeaveReason::Slow),
+            Timer::Stalled => self.disconnect_slow(cx, conn, LeaveReason::Slow),
             // The caller regulates the link.
             Timer::Resume => {}
         }
@@ -300,9 +301,9 @@ impl Conns {
         }
     }
 
-    fn said(&mut self, conn: ConnId, text: String) {
+    fn line_received(&mut self, conn: ConnId, text: String) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        if let Some(hold) = &mut link.hold {
+        if let Some(hold) = &mut link.held_back {
             hold.push(text);
         } else if let Some(from) = link.node_id() {
             self.events.push_back(Event::Line { from, text });
@@ -312,7 +313,7 @@ impl Conns {
     fn pinged(&mut self, cx: &mut Cx, conn: ConnId, token: Token) {
         self.send(cx, conn, &Frame::Pong(token));
         if let Some(other) = self.table.of_nonce(&token).filter(|other| *other != conn) {
-            self.confirm(cx, conn, other);
+            self.duplicate_proven(cx, conn, other);
         }
     }
 
@@ -339,7 +340,7 @@ impl Conns {
     fn report(&mut self, conn: ConnId, breach: Breach) {
         self.counts.violations += 1;
         if let Some(link) = self.table.get(conn) {
-            self.events.push_back(Event::Broke { conn, remote: link.remote, breach });
+            self.events.push_back(Event::Breach { conn, remote: link.remote, breach });
         }
     }
 }

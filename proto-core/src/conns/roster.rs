@@ -1,5 +1,8 @@
 //! The peers that are linked.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,14 +14,14 @@ use crate::model::{ConnId, NodeId, PeerInfo};
 /// The peers that are linked, by id.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    peers: BTreeMap<NodeId, Peer>,
+    peers: BTreeMap<NodeId, LinkedPeer>,
     /// Those with a key: an index.
     degree: usize,
 }
 
 /// A peer that is linked.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(super) struct LinkedPeer {
     pub(super) info: Arc<PeerInfo>,
     /// Where it is written to.
     pub(super) active: ConnId,
@@ -27,7 +30,7 @@ pub(super) struct Peer {
 }
 
 impl Roster {
-    pub(super) fn get(&self, node_id: NodeId) -> Option<&Peer> {
+    pub(super) fn get(&self, node_id: NodeId) -> Option<&LinkedPeer> {
         self.peers.get(&node_id)
     }
 
@@ -38,7 +41,7 @@ impl Roster {
     pub(super) fn insert(&mut self, info: Arc<PeerInfo>, active: ConnId) {
         self.remove(info.node_id);
         self.degree += usize::from(info.key.is_some());
-        self.peers.insert(info.node_id, Peer { info, active, parallel: None });
+        self.peers.insert(info.node_id, LinkedPeer { info, active, parallel: None });
     }
 
     pub(super) fn remove(&mut self, node_id: NodeId) -> Option<Arc<PeerInfo>> {
@@ -94,13 +97,13 @@ impl Roster {
         self.degree
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &LinkedPeer> {
         self.peers.values()
     }
 
     /// At most `count` of the peers but `except`, each as likely as the others, in the order of their ids
     /// (selection sampling: Knuth, TAOCP volume 2, section 3.4.2, algorithm S).
-    pub(super) fn sample(&self, count: usize, except: NodeId, random: &mut impl Rng) -> Vec<&Peer> {
+    pub(super) fn sample(&self, count: usize, except: NodeId, random: &mut impl Rng) -> Vec<&LinkedPeer> {
         let mut left = self.peers.len() - usize::from(self.contains(except));
         let mut wanted = count.min(left);
         let mut sample = Vec::with_capacity(wanted);
@@ -118,45 +121,5 @@ impl Roster {
     /// Compares the index with what it is an index of.
     pub(super) fn is_consistent(&self) -> bool {
         self.peers.values().filter(|peer| peer.info.key.is_some()).count() == self.degree
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chacha20::ChaCha8Rng;
-    use rand_core::SeedableRng;
-
-    use super::*;
-    use crate::model::{Name, Version};
-
-    #[test]
-    fn a_sample_is_of_the_size_asked_for_and_fair() {
-        let mut roster = Roster::default();
-        for n in 0..40 {
-            let node_id = NodeId::from_bytes([n; 16]);
-            let info = PeerInfo {
-                node_id,
-                uname: Name::cut("x").unwrap(),
-                listen_addr: None,
-                remote_addr: ([127, 0, 0, 1], 1).into(),
-                version: Version::V2,
-                key: None,
-            };
-            roster.insert(Arc::new(info), ConnId(n.into()));
-        }
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut counts = [0; 40];
-        for _ in 0..1000 {
-            let sample = roster.sample(10, NodeId::from_bytes([7; 16]), &mut random);
-            assert_eq!(sample.len(), 10);
-            for peer in sample {
-                counts[peer.active.0 as usize] += 1;
-            }
-        }
-        assert_eq!(counts[7], 0);
-        for (n, count) in counts.into_iter().enumerate().filter(|(n, _)| *n != 7) {
-            assert!((180..340).contains(&count), "{n}: {count}, about 256 expected");
-        }
-        assert_eq!(roster.sample(64, NodeId::from_bytes([7; 16]), &mut random).len(), 39);
     }
 }

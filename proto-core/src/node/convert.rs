@@ -11,7 +11,7 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
         Event::PauseReading(conn) => Action::PauseReading { conn },
         Event::ResumeReading(conn) => Action::ResumeReading { conn },
         Event::Ready => Action::Ready,
-        Event::Broke { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
+        Event::Breach { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
         Event::Updated(peer) => Action::UpdatePeer(peer),
         _ => return None,
     })
@@ -61,18 +61,18 @@ impl From<conns::Refusal> for CommandError {
     }
 }
 
-impl From<conns::Outcome> for mesh::Attempt {
-    fn from(outcome: conns::Outcome) -> Self {
+impl From<conns::DialOutcome> for mesh::Attempt {
+    fn from(outcome: conns::DialOutcome) -> Self {
         match outcome {
-            conns::Outcome::Failed => Self::Failed(crate::model::DialError::Other),
-            conns::Outcome::NotAChatNode => Self::NotAChatNode,
-            conns::Outcome::TurnedAway(code) => Self::TurnedAway(code),
+            conns::DialOutcome::Failed => Self::Failed(crate::model::DialError::Other),
+            conns::DialOutcome::NotAChatNode => Self::NotAChatNode,
+            conns::DialOutcome::TurnedAway(code) => Self::TurnedAway(code),
         }
     }
 }
 
-impl From<&conns::Lost> for mesh::Departure {
-    fn from(lost: &conns::Lost) -> Self {
+impl From<&conns::LostLink> for mesh::Departure {
+    fn from(lost: &conns::LostLink) -> Self {
         Self {
             node_id: lost.node_id,
             ip: lost.remote.ip(),

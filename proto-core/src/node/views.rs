@@ -29,7 +29,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         entries_not_pushed: chat.entries_not_pushed,
         announcements_dropped: gossip.announcements,
         asks_dropped: gossip.asks,
-        told_in_lines: v1.told_in_lines,
+        told_in_lines: v1.relayed,
         brought_in: v1.brought_in,
         lines_dropped: v1.dropped,
         lines_forgotten: v1.forgotten,

@@ -1,8 +1,8 @@
 //! Version 1 peers' part in the conversation (SPEC sections 2 and 10). A peer without a key speaks and hears lines. [`V1`] decides
 //! which of the nodes linked to it tells it what others said, and which of them brings in what it says.
 //!
-//! - [`V1::heard`] says of each of its lines whether to show it; what [`V1::next_due`] gives is then to be said as `via` entries.
-//! - [`V1::shows`] says of an entry whether to show it, and [`V1::tell`] whom to tell it in lines. Where
+//! - [`V1::note_line`] says of each of its lines whether to show it; what [`V1::next_due`] gives is then to be said as `via` entries.
+//! - [`V1::note_entry`] says of an entry whether to show it, and [`V1::relay`] whom to tell it in lines. Where
 //!   [`V1::concerns`] does not hold, neither has anything to say. What the node's own user says, the node says to all such
 //!   peers itself, and names them in the entry's `to`.
 //! - [`V1::due_greetings`] names those to whom `JOIN` is to be said again.
@@ -32,8 +32,8 @@ const MOST_STEPS: usize = 30;
 /// Which version 1 peers are here, and what they were heard to say.
 #[derive(Debug)]
 pub(crate) struct V1 {
-    us: NodeId,
-    peers: BTreeMap<NodeId, Peer>,
+    own_id: NodeId,
+    peers: BTreeMap<NodeId, KeylessPeer>,
     utterances: Utterances,
     /// When version 1 peers are greeted again.
     greetings: Greetings,
@@ -44,7 +44,7 @@ pub(crate) struct V1 {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     /// Lines that they were told of what others said.
-    pub(crate) told_in_lines: u64,
+    pub(crate) relayed: u64,
     /// Lines of theirs that were brought in from here.
     pub(crate) brought_in: u64,
     /// Lines of theirs that were not brought in from here, for want of room.
@@ -54,20 +54,20 @@ pub(crate) struct Counts {
 }
 
 #[derive(Debug)]
-struct Peer {
+struct KeylessPeer {
     /// When it came.
     at: u64,
     /// Whether it names itself: only then do others mean the same peer by its id.
     named: bool,
     /// Whom it is linked to by its word; none if it has not said so yet.
     linked: Option<BTreeSet<NodeId>>,
-    turn: Option<Turn>,
+    relay_period: Option<RelayPeriod>,
 }
 
 /// The time in which it is this node that tells a peer what others say. Two nodes learn at different moments that one takes
 /// the other's place: by when something was said both know whose it is.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+struct RelayPeriod {
     from: u64,
     /// None: it is still this node's.
     until: Option<u64>,
@@ -75,9 +75,9 @@ struct Turn {
 
 impl V1 {
     /// For the node with this id.
-    pub(crate) fn new(us: NodeId) -> Self {
+    pub(crate) fn new(own_id: NodeId) -> Self {
         Self {
-            us,
+            own_id,
             peers: BTreeMap::new(),
             utterances: Utterances::default(),
             greetings: Greetings::default(),
@@ -88,47 +88,47 @@ impl V1 {
     /// A peer is linked; `named`: the id is of its own choice.
     pub(crate) fn linked(&mut self, cx: &mut Cx, info: &PeerInfo, named: bool) {
         if info.key.is_none() {
-            self.came(info.node_id, named, cx.time());
+            self.keyless_linked(info.node_id, named, cx.time());
         }
         if info.version == Version::V1 {
             let Cx { now, random, config, .. } = cx;
-            self.greetings.came(*now, info.node_id, random, &config.limits);
+            self.greetings.peer_linked(*now, info.node_id, random, &config.limits);
         }
     }
 
-    fn came(&mut self, peer: NodeId, named: bool, at: u64) {
-        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None });
+    fn keyless_linked(&mut self, peer: NodeId, named: bool, at: u64) {
+        self.peers.entry(peer).or_insert(KeylessPeer { at, named, linked: None, relay_period: None });
     }
 
     /// A peer is linked no more; `left`: it has left the network. What a peer without a key said is brought in all the same.
     pub(crate) fn unlinked(&mut self, cx: &mut Cx, node_id: NodeId, left: bool) {
         self.peers.remove(&node_id);
-        self.greetings.left(node_id, cx.limits());
+        self.greetings.peer_unlinked(node_id, cx.limits());
         if node_id.is_of_key() {
             // Version 1 peers to whom it spoke may name it still.
             let Cx { now, random, config, .. } = cx;
-            for peer in self.told_by(node_id) {
+            for peer in self.relayed_by(node_id) {
                 self.greetings.ask_soon(*now, peer, random, &config.limits);
             }
         }
         if left {
-            self.left(node_id, cx.time());
+            self.left_network(node_id, cx.time());
         }
     }
 
     /// A peer said whom it is linked to. A version 1 peer names all.
-    pub(crate) fn named(&mut self, cx: &mut Cx, info: &PeerInfo, records: &[PeerRecord]) {
+    pub(crate) fn peers_received(&mut self, cx: &mut Cx, info: &PeerInfo, records: &[PeerRecord]) {
         if info.key.is_some() {
             return;
         }
         let ids = records.iter().filter_map(|record| record.node_id);
-        self.links_named(info.node_id, ids, info.version == Version::V1, cx.time(), cx.limits());
+        self.neighbours_named(info.node_id, ids, info.version == Version::V1, cx.time(), cx.limits());
         let Cx { now, random, config, .. } = cx;
-        self.greetings.heard(*now, info.node_id, random, &config.limits);
+        self.greetings.peers_received(*now, info.node_id, random, &config.limits);
     }
 
     /// `all`: it names all whom it is linked to.
-    fn links_named(
+    fn neighbours_named(
         &mut self,
         peer: NodeId,
         ids: impl IntoIterator<Item = NodeId>,
@@ -147,27 +147,28 @@ impl V1 {
                 linked.insert(id);
             }
         }
-        let from = match (first, linked.iter().any(|id| *id != self.us && id.is_of_key())) {
+        let from = match (first, linked.iter().any(|id| *id != self.own_id && id.is_of_key())) {
             (true, false) => peer.at,
             // Another tells it until that one reads the same: at most once beats at least once.
             (true, true) => at.saturating_add(u64::try_from(limits.v1.step.as_millis()).unwrap_or(u64::MAX)),
             (false, _) => at,
         };
-        peer.take_turn(self.us, from, at);
+        peer.update_relay_period(self.own_id, from, at);
     }
 
     /// Whom this node with a key tells what others say, and we would tell otherwise.
-    fn told_by(&self, node_id: NodeId) -> Vec<NodeId> {
-        let is_named = |peer: &Peer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
-        let told = self.peers.iter().filter(|(_, peer)| node_id < self.us && is_named(peer));
+    fn relayed_by(&self, node_id: NodeId) -> Vec<NodeId> {
+        let is_named =
+            |peer: &KeylessPeer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
+        let told = self.peers.iter().filter(|(_, peer)| node_id < self.own_id && is_named(peer));
         told.map(|(peer, _)| *peer).collect()
     }
 
     /// This node has left the network: nobody waits for it to tell or to bring in anything.
-    fn left(&mut self, node_id: NodeId, at: u64) {
+    fn left_network(&mut self, node_id: NodeId, at: u64) {
         for peer in self.peers.values_mut() {
             if peer.linked.as_mut().is_some_and(|linked| linked.remove(&node_id)) {
-                peer.take_turn(self.us, at, at);
+                peer.update_relay_period(self.own_id, at, at);
             }
         }
     }
@@ -175,12 +176,12 @@ impl V1 {
     /// A version 1 peer may be yet to see the end of another connection with us: it forgets us then.
     pub(crate) fn may_forget(&mut self, cx: &mut Cx, peer: NodeId) {
         let Cx { now, random, config, .. } = cx;
-        self.greetings.forgets(*now, peer, random, &config.limits);
+        self.greetings.may_forget(*now, peer, random, &config.limits);
     }
 
     /// The peer is to be greeted at that time, whatever it says until then.
-    pub(crate) fn put_off(&mut self, peer: NodeId, until: Instant) {
-        self.greetings.put_off(peer, until);
+    pub(crate) fn postpone_greeting(&mut self, peer: NodeId, until: Instant) {
+        self.greetings.postpone(peer, until);
     }
 
     /// The version 1 peers that are to be greeted now: they may have forgotten us, or have not said for long whom they are linked to.
@@ -190,14 +191,14 @@ impl V1 {
     }
 
     /// A line came from a peer without a key. Whether to show it: others may have brought it in already.
-    pub(crate) fn heard(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
+    pub(crate) fn note_line(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
         let who = Via { node_id: info.node_id, uname: info.uname.clone() };
-        self.line_heard(cx.now, cx.time(), who, text, cx.limits())
+        self.note_line_at(cx.now, cx.time(), who, text, cx.limits())
     }
 
-    fn line_heard(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
+    fn note_line_at(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
         let Some(peer) = self.peers.get(&who.node_id).filter(|peer| peer.named) else { return true };
-        let steps = u32::try_from(peer.rank(self.us).min(MOST_STEPS)).unwrap_or(u32::MAX);
+        let steps = u32::try_from(peer.rank(self.own_id).min(MOST_STEPS)).unwrap_or(u32::MAX);
         let due = now + limits.v1.step.saturating_mul(steps);
         let when = When { now, at };
         let heard = self.utterances.note(Source::Heard, who.node_id, text, when, true, limits);
@@ -214,11 +215,11 @@ impl V1 {
     }
 
     /// Whether to show an entry: not if it is what a version 1 peer said, and that was heard from it or in another entry.
-    pub(crate) fn shows(&mut self, cx: &Cx, entry: &Entry) -> bool {
-        self.shows_at(cx.now, entry, cx.limits())
+    pub(crate) fn note_entry(&mut self, cx: &Cx, entry: &Entry) -> bool {
+        self.note_entry_at(cx.now, entry, cx.limits())
     }
 
-    fn shows_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
+    fn note_entry_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
         let Some(via) = entry.via() else { return true };
         let source = Source::Entry(entry.key());
         let when = When { now, at: entry.at() };
@@ -230,22 +231,22 @@ impl V1 {
     }
 
     /// The peers without a key whom this node has to tell an entry that is not its own user's words, and the frames for them.
-    pub(crate) fn tell(&mut self, entry: &Entry) -> Option<(Vec<NodeId>, Vec<u8>)> {
-        let peers: Vec<_> = self.tells(entry).collect();
+    pub(crate) fn relay(&mut self, entry: &Entry) -> Option<(Vec<NodeId>, Vec<u8>)> {
+        let peers: Vec<_> = self.relay_targets(entry).collect();
         if peers.is_empty() {
             return None;
         }
         let texts: Vec<_> = lines(entry).collect();
-        self.counts.told_in_lines += (texts.len() * peers.len()) as u64;
+        self.counts.relayed += (texts.len() * peers.len()) as u64;
         Some((peers, frames(texts.iter().map(String::as_str))))
     }
 
-    fn tells(&self, entry: &Entry) -> impl Iterator<Item = NodeId> {
+    fn relay_targets(&self, entry: &Entry) -> impl Iterator<Item = NodeId> {
         let speaker = entry.via().map(|via| via.node_id);
         self.peers.iter().filter_map(move |(node_id, peer)| {
             let told =
                 entry.to().contains(node_id) || speaker.is_some_and(|it| self.are_linked(*node_id, it));
-            let ours = peer.turn.is_some_and(|turn| turn.holds(entry.at()));
+            let ours = peer.relay_period.is_some_and(|period| period.covers(entry.at()));
             (ours && !told).then_some(*node_id)
         })
     }
@@ -275,7 +276,7 @@ impl V1 {
             (Capacity::V1Waiting, waiting),
             (Capacity::V1WaitingBytes, bytes),
             (Capacity::V1Linked, linked.max().unwrap_or(0)),
-            (Capacity::V1Lost, self.greetings.lost()),
+            (Capacity::V1Lost, self.greetings.departed()),
         ]
     }
 
@@ -293,28 +294,28 @@ impl V1 {
     }
 }
 
-impl Peer {
+impl KeylessPeer {
     /// How many nodes of the network with lower ids are linked to this peer. As long as it has not said so, there may
     /// be one.
-    fn rank(&self, us: NodeId) -> usize {
+    fn rank(&self, own_id: NodeId) -> usize {
         let Some(linked) = &self.linked else { return 1 };
-        linked.range(..us).filter(|id| id.is_of_key()).count()
+        linked.range(..own_id).filter(|id| id.is_of_key()).count()
     }
 
     /// Whom it is linked to has changed, at the time `at`: if it is our turn now and was not, it is from `from` on.
-    fn take_turn(&mut self, us: NodeId, from: u64, at: u64) {
-        let ours = self.rank(us) == 0;
-        match &mut self.turn {
-            Some(Turn { until: None, .. }) if ours => {}
-            _ if ours => self.turn = Some(Turn { from, until: None }),
-            Some(Turn { until: until @ None, .. }) => *until = Some(at),
+    fn update_relay_period(&mut self, own_id: NodeId, from: u64, at: u64) {
+        let ours = self.rank(own_id) == 0;
+        match &mut self.relay_period {
+            Some(RelayPeriod { until: None, .. }) if ours => {}
+            _ if ours => self.relay_period = Some(RelayPeriod { from, until: None }),
+            Some(RelayPeriod { until: until @ None, .. }) => *until = Some(at),
             _ => {}
         }
     }
 }
 
-impl Turn {
-    fn holds(self, at: u64) -> bool {
+impl RelayPeriod {
+    fn covers(self, at: u64) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 }

@@ -1,6 +1,6 @@
 //! What version 1 peers said, told apart from what is the same said again.
 //!
-//! One utterance reaches a node by several ways: as a line, and in the entry of each node that brought it in. Each way
+//! One utterance reaches a node by several sources: as a line, and in the entry of each node that brought it in. Each way
 //! brings each utterance once and in order; so what comes by a way is the first utterance of its speaker with its text
 //! that has not come by this way, if there is one of about that time, and else a new one.
 
@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{ChatText, Instant, Limits, NodeId, PublicKey, Via};
 
-/// The most ways that are kept of an utterance. What comes by yet another is taken for it.
-const MAX_WAYS: usize = 8;
+/// The most sources that are kept of an utterance. What comes by yet another is taken for it.
+const MAX_SOURCES: usize = 8;
 
 /// A way by which an utterance came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) struct When {
 #[derive(Debug)]
 struct Utterance {
     first: When,
-    ways: ArrayVec<Source, MAX_WAYS>,
+    sources: ArrayVec<Source, MAX_SOURCES>,
     shown: bool,
     /// When it is to be brought in.
     due: Option<Instant>,
@@ -60,7 +60,7 @@ impl Utterance {
     fn can_be(&self, source: Source, when: When, limits: &Limits) -> bool {
         let apart =
             Duration::from_millis(self.first.at.abs_diff(when.at)).min(when.now.since(self.first.now));
-        apart <= limits.v1.match_window && !self.ways.contains(&source)
+        apart <= limits.v1.match_window && !self.sources.contains(&source)
     }
 }
 
@@ -109,7 +109,7 @@ impl Utterances {
             self.numbers += 1;
             said.insert(
                 number,
-                Utterance { first: when, ways: [source].into_iter().collect(), shown: show, due: None },
+                Utterance { first: when, sources: [source].into_iter().collect(), shown: show, due: None },
             );
             self.words.insert(number, words);
             self.bound(limits);
@@ -117,7 +117,7 @@ impl Utterances {
         };
         let number = *number;
         // One way more than are kept is taken for one that is.
-        let _ = utterance.ways.try_push(source);
+        let _ = utterance.sources.try_push(source);
         let show = show && !utterance.shown;
         utterance.shown |= show;
         self.cancel(words, number);

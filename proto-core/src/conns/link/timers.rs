@@ -65,7 +65,7 @@ impl Link {
                     add(self.opened + limits.conns.first_byte, Timer::FirstByte);
                 }
                 add(self.opened + limits.conns.greeting, Timer::Greeting);
-                if !self.is_outbound() && !self.greeted {
+                if !self.is_outbound() && !self.join_sent {
                     add(self.opened + limits.conns.greet_after, Timer::Greet);
                 }
             }
@@ -86,10 +86,10 @@ impl Link {
                 add(at, Timer::Resume);
             }
         }
-        if let Some(at) = self.queue.gate() {
+        if let Some(at) = self.queue.gate_opens_at() {
             add(at, Timer::Settle);
         }
-        if let Some(hold) = &self.hold {
+        if let Some(hold) = &self.held_back {
             add(hold.until, Timer::Handover);
         }
     }

@@ -43,7 +43,7 @@ fn pong(line: &str) -> Option<String> {
     line.strip_prefix("PING|").map(|token| alloc::format!("PONG|{token}\n"))
 }
 
-fn has_broken(actions: &[Action], rule: Violation) -> bool {
+fn has_reported(actions: &[Action], rule: Violation) -> bool {
     actions.iter().any(|action| matches!(action, Action::Report { violation, .. } if *violation == rule))
 }
 
@@ -53,7 +53,7 @@ fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
     keyed(&mut solo);
     let limits = Limits::default();
     let actions = live(&mut solo, limits.chat.reconcile_again * 3, pong);
-    assert!(has_broken(&actions, Violation::SyncPassedOver), "{actions:?}");
+    assert!(has_reported(&actions, Violation::SyncPassedOver), "{actions:?}");
     assert!(
         sent(&actions).matches("SYNC|").count() == limits.chat.syncs_ignored
             && solo.node.peers().count() == 0

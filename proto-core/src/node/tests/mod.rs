@@ -2,7 +2,7 @@
 
 mod admission;
 mod entries;
-mod places;
+mod slots;
 
 use alloc::string::String;
 use alloc::vec::Vec;

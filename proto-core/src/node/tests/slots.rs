@@ -28,14 +28,14 @@ fn keyless_peers(numbers: impl Iterator<Item = u64>) -> String {
     format!("PEERS|{}\n", numbers.map(record).collect::<Vec<_>>().join(";"))
 }
 
-fn over(solo: &Solo) -> Option<String> {
+fn over_bound(solo: &Solo) -> Option<String> {
     let limits = &solo.node.config().limits;
     let over = solo.node.capacities().find(|(capacity, holds)| *holds > capacity.bound(limits));
     over.map(|(capacity, holds)| format!("{capacity:?} holds {holds}, above {}", capacity.bound(limits)))
 }
 
 /// Few places, all but `reserved` of them for who comes first.
-fn few(held: usize, reserved: usize) -> Solo {
+fn few_slots(held: usize, reserved: usize) -> Solo {
     solo_with(|config| {
         let limits = &mut config.limits;
         (
@@ -83,9 +83,9 @@ fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_f
     assert_eq!(solo.node.peers().count(), held - degree_high - 1);
     assert!(!solo.node.mesh.has_room_for_keyless(&solo.node.cx, &solo.node.conns), "these are all");
     for n in 50..50 + degree_high as u64 {
-        assert!(!turned_away(&solo.knock(n, 3)), "{n}");
+        assert!(!turned_away(&solo.dial_in(n, 3)), "{n}");
     }
-    assert_eq!(over(&solo), None);
+    assert_eq!(over_bound(&solo), None);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
         ) = (2, 3, 5, 2);
     });
     for n in 101..=103 {
-        solo.knock(n, 9);
+        solo.dial_in(n, 9);
     }
     let mut actions = solo.receive(101, &keyless_peers(1..=60));
     actions.extend(solo.live(SECOND));
@@ -147,7 +147,7 @@ fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_bein
         most = most.max(solo.node.conns.links().filter(|link| link.greeting).count());
         solo.settle(200);
         if round == 9 {
-            assert!(!turned_away(&solo.knock(70, 0)), "{most} greet");
+            assert!(!turned_away(&solo.dial_in(70, 0)), "{most} greet");
         }
     }
     assert!(dialed && most >= 5, "{most} greet");
@@ -158,7 +158,7 @@ fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
     let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
-        solo.knock(n, 9);
+        solo.dial_in(n, 9);
     }
     for round in 0..3 {
         solo.live(10 * SECOND);
@@ -180,17 +180,17 @@ fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
         solo.settle(second);
         solo.receive(youngest, &format!("PING|{}\n", ours.as_str()));
         solo.settle(youngest);
-        solo.knock(20 + round, 0);
+        solo.dial_in(20 + round, 0);
         assert_eq!(solo.node.stats().displaced, 1 + round);
         assert_eq!(solo.node.conns.degree() as u64, high);
         assert!(!solo.node.conns.is_linked(identity.node_id()));
-        assert_eq!(over(&solo), None);
+        assert_eq!(over_bound(&solo), None);
     }
 }
 
 #[test]
 fn the_second_link_of_a_version_1_peer_takes_a_place() {
-    let mut solo = few(10, 0);
+    let mut solo = few_slots(10, 0);
     solo.accept(1);
     solo.receive(1, &join_v1(1));
     for n in 2..=8 {
@@ -202,15 +202,15 @@ fn the_second_link_of_a_version_1_peer_takes_a_place() {
         solo.receive(n, &join_v1(n));
         solo.input(Input::Connected { dial, conn: ConnId(100 + n) });
         solo.receive(100 + n, &join_v1(n));
-        assert_eq!(over(&solo), None);
+        assert_eq!(over_bound(&solo), None);
     }
     assert_eq!(solo.node.conns.slots_taken(), 8);
-    assert!(!turned_away(&solo.knock(50, 0)), "a place is left for one with a key");
+    assert!(!turned_away(&solo.dial_in(50, 0)), "a place is left for one with a key");
 }
 
 #[test]
 fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
-    let mut solo = few(40, 2);
+    let mut solo = few_slots(40, 2);
     solo.node.command(solo.now, Command::Connect("a.example:9000".parse().unwrap())).unwrap();
     let resolve = solo.drain().into_iter().find_map(|action| match action {
         Action::Resolve { dial, .. } => Some(dial),
@@ -226,7 +226,7 @@ fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
         solo.prove(n);
     }
     assert_eq!(solo.node.conns.degree(), 5);
-    assert_eq!(over(&solo), None);
+    assert_eq!(over_bound(&solo), None);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Conns {
     }
 
     /// Whether what the user says can be queued for all peers: `lines` bytes for those without a key, `entries` for the others.
-    pub(crate) fn reserve(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<(), Refusal> {
+    pub(crate) fn check_room(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<(), Refusal> {
         let limits = cx.limits();
         if lines.max(entries) > limits.conns.queue / 2 {
             return Err(Refusal::TooMuch);
@@ -61,7 +61,7 @@ impl Conns {
     }
 
     /// Whether nobody hears what the user says, and the user is to be told: once until somebody does.
-    pub(crate) fn is_newly_alone(&mut self) -> bool {
+    pub(crate) fn take_alone_notice(&mut self) -> bool {
         self.roster.len() == 0 && !core::mem::replace(&mut self.alone_notified, true)
     }
 
@@ -77,7 +77,7 @@ impl Conns {
     }
 
     /// Says that what had to wait need wait no longer.
-    pub(crate) fn say_ready(&mut self, cx: &Cx) {
+    pub(crate) fn notify_ready(&mut self, cx: &Cx) {
         if !self.busy {
             return;
         }
@@ -102,9 +102,9 @@ impl Conns {
     }
 
     /// Tells the driver if a link is to be read no further, or again.
-    pub(crate) fn regulate(&mut self, cx: &Cx, conn: ConnId) {
+    pub(crate) fn update_pause(&mut self, cx: &Cx, conn: ConnId) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        match link.pause_change(cx.now, cx.limits()) {
+        match link.update_pause(cx.now, cx.limits()) {
             Some(true) => {
                 self.counts.pauses += 1;
                 self.events.push_back(Event::PauseReading(conn));
@@ -114,8 +114,8 @@ impl Conns {
         }
     }
 
-    /// Links whose queues have outgrown their bounds: each is to be cut.
-    pub(crate) fn outgrown(&mut self, cx: &Cx) -> Vec<ConnId> {
+    /// Links whose queues have overfull their bounds: each is to be cut.
+    pub(crate) fn overfull(&mut self, cx: &Cx) -> Vec<ConnId> {
         self.refresh(cx);
         let (limits, all) = (cx.limits(), self.table.buffered());
         if all <= limits.conns.queue {
@@ -128,9 +128,9 @@ impl Conns {
         self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect()
     }
 
-    /// Cuts a link whose queue has outgrown its bounds.
-    pub(crate) fn cut_outgrown(&mut self, cx: &mut Cx, conn: ConnId) {
-        self.cut_slow(cx, conn, LeaveReason::Slow);
+    /// Cuts a link whose queue has overfull its bounds.
+    pub(crate) fn disconnect_overfull(&mut self, cx: &mut Cx, conn: ConnId) {
+        self.disconnect_slow(cx, conn, LeaveReason::Slow);
     }
 
     /// Cuts the link with the longest buffers if those of all are too long together; whether one was cut.
@@ -141,13 +141,13 @@ impl Conns {
         }
         let longest = self.table.iter().max_by_key(|(_, link)| link.buffered()).map(|(conn, _)| conn);
         if let Some(conn) = longest {
-            self.cut_slow(cx, conn, LeaveReason::NoRoom);
+            self.disconnect_slow(cx, conn, LeaveReason::NoRoom);
         }
         longest.is_some()
     }
 
     /// Cuts a link that takes too little.
-    pub(super) fn cut_slow(&mut self, cx: &mut Cx, conn: ConnId, reason: LeaveReason) {
+    pub(super) fn disconnect_slow(&mut self, cx: &mut Cx, conn: ConnId, reason: LeaveReason) {
         self.counts.slow += 1;
         // It takes nothing, so there is no point in a last word.
         self.end(cx, conn, Ending::Abort, reason);
