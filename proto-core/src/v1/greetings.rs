@@ -1,6 +1,8 @@
-//! When version 1 peers are greeted again (SPEC 2.11). Such a peer forgets who is linked to it when it sees the end of any
-//! connection with it, which may be late, and takes whoever says `JOIN` for linked. Its `PEERS` come upon each `JOIN`, to
-//! all that are linked to it and to them alone: who gets them need not ask.
+//! When to send `JOIN` to version 1 peers again (SPEC 2.11).
+//!
+//! A version 1 peer takes whoever sends `JOIN` for linked. It forgets a node when it sees the end of any connection
+//! with that node, which may be late. It sends `PEERS` upon each `JOIN`, to all nodes that it knows as linked. So a
+//! node that gets its `PEERS` is not forgotten and need not greet it.
 
 #[cfg(test)]
 mod tests;
@@ -12,31 +14,33 @@ use rand_core::Rng;
 
 use crate::model::{Fifo, Instant, Limits, NodeId, uniform};
 
-/// Greetings that are so many times the first pause apart begin anew when it may have forgotten us again: until then it
-/// is greeted soon anyway, however often somebody takes its id.
+/// When the peer may have forgotten this node again, a series of greetings restarts only if its pause has grown to more
+/// than this many times the first one. Before, the next greeting comes soon anyway. So repeated claims to the peer's id
+/// cause no flood of greetings.
 const RESTART_AFTER: u32 = 16;
 
-/// The greetings to come.
+/// The greetings to come. Each linked version 1 peer has a plan.
 #[derive(Debug, Default)]
 pub(super) struct Greetings {
     plans: BTreeMap<NodeId, Plan>,
-    /// Of those with a plan, who is to be greeted then whatever else happens.
+    /// Peers with a plan whose greeting could not be sent, and when to greet them in any case.
     postponed: BTreeMap<NodeId, Instant>,
-    /// Who was here, or tried to be: may be yet to see the end of that.
+    /// Peers that had a connection with this node and may not have seen its end yet. Bounded by the connection slots.
     departed: Fifo<NodeId, ()>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    /// From then on the peer's `PEERS` spare it the greeting.
+    /// From then on, `PEERS` of the peer count as a greeting.
     from: Instant,
+    /// When it is greeted.
     at: Instant,
-    /// How long it is left alone after that, where it may yet forget us.
+    /// The shortest pause after that, in a series. None: no series is under way.
     pause: Option<Duration>,
 }
 
 impl Greetings {
-    /// A version 1 peer is here.
+    /// A version 1 peer was linked.
     pub(super) fn peer_linked(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
         let plan = match self.departed.remove(&peer) {
             Some(()) => Plan::first_of_series(now, random, limits),
@@ -45,7 +49,7 @@ impl Greetings {
         self.plans.insert(peer, plan);
     }
 
-    /// It is no longer here.
+    /// It lost its link.
     pub(super) fn peer_unlinked(&mut self, peer: NodeId, limits: &Limits) {
         self.postponed.remove(&peer);
         if self.plans.remove(&peer).is_some() {
@@ -53,12 +57,13 @@ impl Greetings {
         }
     }
 
-    /// How many may be yet to see the end of a connection.
+    /// How many peers may not have seen the end of a connection yet.
     pub(super) fn departed(&self) -> usize {
         self.departed.len()
     }
 
-    /// Another connection with this peer has ended, or one that claims its id: when it sees that, it forgets us.
+    /// Another connection with this peer, or with one that claims its id, has ended. It forgets this node when it sees
+    /// that.
     pub(super) fn may_forget(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
         match self.plans.get_mut(&peer) {
             Some(plan) if plan.is_soon(limits) => {}
@@ -67,19 +72,19 @@ impl Greetings {
         }
     }
 
-    /// What this peer said last may be true no more, and it may be yet to find that out.
+    /// The last `PEERS` of this peer may be out of date, and it may not know that yet.
     pub(super) fn ask_soon(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
         let Some(plan) = self.plans.get_mut(&peer) else { return };
         let first = Plan::first_of_series(now, random, limits);
         if first.from <= plan.at {
             *plan = Plan { at: first.at.min(plan.at), ..first };
         } else {
-            // The next greeting comes too early for it to know: there is another as long after that.
+            // At the next greeting it may not know yet. There is another one a pause later.
             plan.pause = Some(limits.v1.greet_soon);
         }
     }
 
-    /// It is to be greeted then, whatever it says until then.
+    /// Its greeting could not be sent: it is greeted at that time, whatever it sends until then.
     pub(super) fn postpone(&mut self, peer: NodeId, until: Instant) {
         if self.plans.contains_key(&peer) {
             self.postponed.insert(peer, until);
@@ -99,7 +104,7 @@ impl Greetings {
         }
     }
 
-    /// A peer that is to be greeted now.
+    /// A peer to greet now.
     pub(super) fn next_due(
         &mut self,
         now: Instant,
@@ -115,7 +120,7 @@ impl Greetings {
         Some(*peer)
     }
 
-    /// When [`next_due`](Self::next_due) has one.
+    /// When [`next_due`](Self::next_due) next has a peer.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.plans.values().map(|plan| plan.at).chain(self.postponed.values().copied()).min()
     }
@@ -134,12 +139,12 @@ impl Greetings {
 }
 
 impl Plan {
-    /// The first greeting after it may have forgotten us.
+    /// The first greeting of a series.
     fn first_of_series(now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
         Self::between(now, limits.v1.greet_soon, random)
     }
 
-    /// The greeting after one at `now`.
+    /// The greeting after one at `now`. `pause`: the shortest pause until then, in a series.
     fn after(pause: Option<Duration>, now: Instant, random: &mut impl Rng, limits: &Limits) -> Self {
         let half = limits.v1.greet_every / 2;
         match pause.filter(|pause| *pause < half) {
@@ -148,7 +153,7 @@ impl Plan {
         }
     }
 
-    /// A greeting once or twice the pause from now; the one after it takes twice as long.
+    /// A greeting one to two pauses from now. The next pause is twice as long.
     fn between(now: Instant, pause: Duration, random: &mut impl Rng) -> Self {
         let from = now + pause;
         Self { from, at: from + uniform(random, pause), pause: Some(pause.saturating_mul(2)) }

@@ -9,6 +9,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{Draft, Identity, Name};
 
+/// How often parts of the machine ran for an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) relay: usize,
+    pub(crate) duplicate_check: usize,
+}
+
 const START: Instant = Instant::from_origin(Duration::from_secs(100));
 const A_STEP: Duration = Duration::from_millis(1_200);
 
@@ -41,12 +48,12 @@ fn entry(author: &Identity, at: u64, via: Option<&Via>, texts: &[&str], to: &[No
     Entry::sign(author, &Draft { epoch: 1, seq: at, at, uname, texts: &texts, to, via })
 }
 
-/// The part of the node `of`, to which Victor is linked; his `PEERS` names `linked`.
+/// The machine of the node `of`. Victor is linked to it, and his `PEERS` name `linked`.
 fn relay_node(of: &Identity, linked: &[&Identity]) -> V1 {
     let mut v1 = V1::new(of.node_id());
     v1.keyless_linked(victor().node_id, true, 0);
     let linked = linked.iter().map(|identity| identity.node_id());
-    v1.neighbours_named(victor().node_id, linked, true, 0, &Limits::default());
+    v1.links_named(victor().node_id, linked, true, 0, &Limits::default());
     v1
 }
 
@@ -61,13 +68,13 @@ fn due(v1: &mut V1, now: Instant) -> Vec<ChatText> {
 }
 
 #[test]
-fn who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_each() {
+fn the_lowest_id_brings_a_line_in_at_once_and_each_higher_id_one_second_later() {
     let all = identities(3);
     let limits = Limits::default();
     for (rank, of) in all.iter().enumerate() {
-        // Nobody else's ids count, be they ever so low.
+        // Ids of nodes without a key do not count, however low they are.
         let mut v1 = relay_node(of, &[&all[0], &all[1], &all[2]]);
-        v1.neighbours_named(victor().node_id, [old(0)], false, 0, &limits);
+        v1.links_named(victor().node_id, [old(0)], false, 0, &limits);
         assert!(v1.note_line_at(START, 0, victor(), "hi", &limits));
         let at = START + millis(1_000 * rank as u64);
         assert_eq!(v1.deadline(), Some(at));
@@ -81,7 +88,7 @@ fn who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_
 }
 
 #[test]
-fn lines_of_one_moment_are_brought_in_together_in_their_order() {
+fn lines_due_at_one_time_are_brought_in_together_and_in_order() {
     let all = identities(1);
     let mut v1 = relay_node(&all[0], &[]);
     for (n, line) in ["one", "two", "two", "three"].into_iter().enumerate() {
@@ -94,11 +101,11 @@ fn lines_of_one_moment_are_brought_in_together_in_their_order() {
 }
 
 #[test]
-fn a_line_that_came_in_by_another_is_neither_brought_in_nor_shown_again() {
+fn a_line_that_another_node_brought_in_is_neither_brought_in_nor_shown_again() {
     let all = identities(3);
     let limits = Limits::default();
     let mut v1 = relay_node(&all[1], &[&all[0]]);
-    // First the line, then the entry; then the other way round; as often as he says it.
+    // The line comes first, then the entry, as often as he says it. Then the other way round.
     for at in [0, 100] {
         assert!(v1.note_line_at(START, at, victor(), "hi", &limits));
         assert!(!v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
@@ -108,9 +115,9 @@ fn a_line_that_came_in_by_another_is_neither_brought_in_nor_shown_again() {
         assert!(!v1.note_line_at(START, at, victor(), "hi", &limits));
     }
     assert_eq!(due(&mut v1, START + A_STEP), []);
-    // A third way of one of these.
+    // A third source of one of these.
     assert!(!v1.note_entry_at(START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
-    // Others, and other words.
+    // Another text, another author and another speaker.
     assert!(v1.note_line_at(START, 400, victor(), "ho", &limits));
     assert!(v1.note_entry_at(START, &entry(&all[0], 400, None, &["ho"], &[]), &limits));
     let other = Via { node_id: old(8), ..victor() };
@@ -119,7 +126,7 @@ fn a_line_that_came_in_by_another_is_neither_brought_in_nor_shown_again() {
 }
 
 #[test]
-fn words_match_that_were_said_or_came_up_to_a_minute_apart() {
+fn words_match_if_said_or_received_at_most_a_minute_apart() {
     let all = identities(2);
     let limits = Limits::default();
     let apart =
@@ -136,7 +143,7 @@ fn words_match_that_were_said_or_came_up_to_a_minute_apart() {
 }
 
 #[test]
-fn of_an_entry_that_is_known_in_part_the_rest_is_shown_when_it_is_heard() {
+fn unknown_lines_of_a_partly_known_entry_are_shown_when_the_peer_sends_them() {
     let all = identities(2);
     let limits = Limits::default();
     let mut v1 = relay_node(&all[1], &[&all[0]]);
@@ -147,68 +154,68 @@ fn of_an_entry_that_is_known_in_part_the_rest_is_shown_when_it_is_heard() {
 }
 
 #[test]
-fn the_node_with_the_lowest_id_tells_what_others_said() {
+fn the_node_with_the_lowest_id_is_the_designated_relay() {
     let all = identities(4);
     let limits = Limits::default();
-    let said = |to: &[NodeId], via: Option<&Via>| entry(&all[3], 2_000, via, &["hello", "you"], to);
-    let tells = |v1: &V1, entry: &Entry| v1.relay_targets(entry).collect::<Vec<_>>();
+    let by_another = |to: &[NodeId], via: Option<&Via>| entry(&all[3], 2_000, via, &["hello", "you"], to);
+    let targets = |v1: &V1, entry: &Entry| v1.relay_targets(entry).collect::<Vec<_>>();
     let he = victor().node_id;
 
     let (first, mut second) = (relay_node(&all[0], &[&all[1]]), relay_node(&all[1], &[&all[0], &all[2]]));
-    assert_eq!(tells(&first, &said(&[], None)), [he]);
-    assert_eq!(tells(&second, &said(&[], None)), []);
+    assert_eq!(targets(&first, &by_another(&[], None)), [he]);
+    assert_eq!(targets(&second, &by_another(&[], None)), []);
     second.left_network(all[0].node_id(), 2_000);
-    assert_eq!(tells(&second, &said(&[], None)), [he]);
-    // Whom the author told, what he said himself, and what he hears himself.
-    assert_eq!(tells(&first, &said(&[he], None)), []);
-    assert_eq!(tells(&first, &said(&[], Some(&victor()))), []);
+    assert_eq!(targets(&second, &by_another(&[], None)), [he]);
+    // The author sent it to him; he said it himself; he is linked to the speaker.
+    assert_eq!(targets(&first, &by_another(&[he], None)), []);
+    assert_eq!(targets(&first, &by_another(&[], Some(&victor()))), []);
     let wanda = Via { node_id: old(8), uname: Name::cut("Wanda").unwrap() };
-    assert_eq!(tells(&first, &said(&[], Some(&wanda))), [he]);
-    second.neighbours_named(he, [wanda.node_id], false, 0, &limits);
-    assert_eq!(tells(&second, &said(&[], Some(&wanda))), []);
-    assert_eq!(lines(&said(&[], Some(&wanda))).collect::<Vec<_>>(), ["Wanda: hello", "Wanda: you"]);
-    assert_eq!(lines(&said(&[], None)).next().unwrap(), "Anna: hello");
+    assert_eq!(targets(&first, &by_another(&[], Some(&wanda))), [he]);
+    second.links_named(he, [wanda.node_id], false, 0, &limits);
+    assert_eq!(targets(&second, &by_another(&[], Some(&wanda))), []);
+    assert_eq!(lines(&by_another(&[], Some(&wanda))).collect::<Vec<_>>(), ["Wanda: hello", "Wanda: you"]);
+    assert_eq!(lines(&by_another(&[], None)).next().unwrap(), "Anna: hello");
 }
 
 #[test]
-fn a_peer_is_told_nothing_that_was_said_before_it_came_or_before_it_says_whom_it_is_linked_to() {
+fn a_peer_is_sent_nothing_from_before_it_was_linked_and_nothing_before_its_peers_frame() {
     let all = identities(2);
     let mut v1 = V1::new(all[0].node_id());
     v1.keyless_linked(old(7), true, 1_000);
-    let tells = |v1: &V1, at| v1.relay_targets(&entry(&all[1], at, None, &["x"], &[])).count();
-    assert_eq!(tells(&v1, 1_000), 0);
-    v1.neighbours_named(old(7), [], true, 1_000, &Limits::default());
-    assert_eq!((tells(&v1, 999), tells(&v1, 1_000)), (0, 1));
+    let targets = |v1: &V1, at| v1.relay_targets(&entry(&all[1], at, None, &["x"], &[])).count();
+    assert_eq!(targets(&v1, 1_000), 0);
+    v1.links_named(old(7), [], true, 1_000, &Limits::default());
+    assert_eq!((targets(&v1, 999), targets(&v1, 1_000)), (0, 1));
     v1.peers.remove(&old(7));
-    assert_eq!(tells(&v1, 1_000), 0);
+    assert_eq!(targets(&v1, 1_000), 0);
 }
 
 #[test]
-fn when_something_was_said_decides_which_of_two_tells_it_while_one_takes_the_others_place() {
+fn the_time_of_an_entry_decides_which_node_relays_it_when_the_relay_changes() {
     let all = identities(3);
     let limits = Limits::default();
     let both = [all[0].node_id(), all[1].node_id()];
-    let tells = |v1: &V1, at| v1.relay_targets(&entry(&all[2], at, None, &["x"], &[])).count() == 1;
+    let relays = |v1: &V1, at| v1.relay_targets(&entry(&all[2], at, None, &["x"], &[])).count() == 1;
 
     let mut before = relay_node(&all[1], &[&all[1]]);
-    before.neighbours_named(victor().node_id, both, true, 5_000, &limits);
-    assert!(tells(&before, 4_999) && !tells(&before, 5_000), "whenever it arrives");
+    before.links_named(victor().node_id, both, true, 5_000, &limits);
+    assert!(relays(&before, 4_999) && !relays(&before, 5_000), "no matter when it arrives");
 
     let mut after = V1::new(all[0].node_id());
     after.keyless_linked(victor().node_id, true, 4_990);
-    // What the other tells until it reads the same, which may be later than here.
-    after.neighbours_named(victor().node_id, both, true, 5_010, &limits);
-    assert!(!tells(&after, 6_009) && tells(&after, 6_010));
+    // The other node relays until it reads the same `PEERS`, which may be later.
+    after.links_named(victor().node_id, both, true, 5_010, &limits);
+    assert!(!relays(&after, 6_009) && relays(&after, 6_010));
 
     before.left_network(all[0].node_id(), 9_000);
-    assert!(!tells(&before, 8_999) && tells(&before, 9_000));
-    before.neighbours_named(victor().node_id, both, true, 9_500, &limits);
-    before.neighbours_named(victor().node_id, [all[1].node_id()], true, 9_700, &limits);
-    assert!(!tells(&before, 9_600) && tells(&before, 9_700));
+    assert!(!relays(&before, 8_999) && relays(&before, 9_000));
+    before.links_named(victor().node_id, both, true, 9_500, &limits);
+    before.links_named(victor().node_id, [all[1].node_id()], true, 9_700, &limits);
+    assert!(!relays(&before, 9_600) && relays(&before, 9_700));
 }
 
 #[test]
-fn what_a_peer_without_an_id_of_its_own_says_is_not_brought_in() {
+fn lines_of_a_peer_that_names_no_id_are_not_brought_in() {
     let all = identities(1);
     let mut v1 = V1::new(all[0].node_id());
     v1.keyless_linked(victor().node_id, false, 0);
@@ -217,7 +224,7 @@ fn what_a_peer_without_an_id_of_its_own_says_is_not_brought_in() {
 }
 
 #[test]
-fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
+fn the_peers_of_a_version_1_peer_replace_the_last_ones_and_are_bounded() {
     let all = identities(3);
     let limits = Limits::default().with(|limits| limits.v1.linked = 2);
     let he = victor().node_id;
@@ -226,16 +233,16 @@ fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
     assert_eq!(rank(&v1), 1);
     let ids = [all[1].node_id(), all[0].node_id(), old(1)];
     for count in 1..=3 {
-        v1.neighbours_named(he, ids.into_iter().take(count), true, 0, &limits);
-        assert_eq!(v1.peers[&he].linked.as_ref().unwrap().len(), count.min(2));
+        v1.links_named(he, ids.into_iter().take(count), true, 0, &limits);
+        assert_eq!(v1.peers[&he].links.as_ref().unwrap().len(), count.min(2));
     }
     assert_eq!(rank(&v1), 2);
-    v1.neighbours_named(he, [], true, 0, &limits);
+    v1.links_named(he, [], true, 0, &limits);
     assert_eq!(rank(&v1), 0);
 }
 
 #[test]
-fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
+fn waiting_lines_are_bounded_and_the_one_due_last_is_dropped() {
     let all = identities(2);
     let size = utterances::size(&text("1"));
     let few = Limits::default().with(|limits| limits.v1.waiting = 2);
@@ -257,7 +264,7 @@ fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
 }
 
 #[test]
-fn the_line_noted_first_is_forgotten_first() {
+fn the_oldest_line_is_forgotten_first() {
     let all = identities(2);
     let limits = Limits::default().with(|limits| limits.v1.lines = 2);
     let shows = |v1: &mut V1, line: &str| {
@@ -278,7 +285,7 @@ fn the_line_noted_first_is_forgotten_first() {
     }
 }
 
-/// A node in the network that Victor speaks to, or not.
+/// A node of the network. Victor is linked to it, or not.
 struct TestNode {
     identity: Identity,
     v1: V1,
@@ -292,8 +299,8 @@ enum Packet {
     Entry(Arc<Entry>),
 }
 
-/// Lets Victor say words at times to those who are linked to him, with such delays on the way, and entries go round;
-/// `lost`: lines that do not arrive, by node and number. What each node shows.
+/// Simulates a network in which Victor sends lines to the first `linked` nodes. Lines and entries are delayed by
+/// `delays`, in turn. `lost`: lines that do not arrive, by node and number. Returns what each node shows.
 fn converse(
     said: &[(u64, ChatText)],
     linked: usize,
@@ -376,7 +383,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_word_is_shown_once_everywhere(
+    fn each_word_is_shown_once_at_every_node(
         said in words(), linked in 1_usize..5, delays in proptest::collection::vec(0_u64..300, 1..30),
     ) {
         let texts: Vec<_> = said.iter().map(|(_, text)| text.clone()).collect();
@@ -391,10 +398,10 @@ proptest! {
         lost in proptest::collection::vec((0_usize..4, 0_usize..20), 0..20),
     ) {
         let texts: Vec<_> = said.iter().map(|(_, text)| text.clone()).collect();
-        let said_often = count(&texts);
+        let times_said = count(&texts);
         for shown in converse(&said, linked, &delays, &lost) {
             for (text, often) in count(&shown) {
-                prop_assert!(often <= said_often[text]);
+                prop_assert!(often <= times_said[text]);
             }
         }
     }
