@@ -1,4 +1,4 @@
-//! Back-pressure: what a slow peer costs, who makes room, and when reading pauses (SPEC section 6).
+//! Back-pressure: when the user has to wait, which slow peer is disconnected, and when reading pauses (SPEC section 6).
 
 use alloc::vec::Vec;
 
@@ -40,7 +40,8 @@ impl Conns {
         None
     }
 
-    /// Whether what the user says can be queued for all peers: `lines` bytes for those without a key, `entries` for the others.
+    /// Checks whether the user's messages fit into the queues of all peers: `lines` bytes for peers without a key,
+    /// `entries` bytes for the others. If not, [`Event::Ready`] follows when they do.
     pub(crate) fn check_room(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<(), Refusal> {
         let limits = cx.limits();
         if lines.max(entries) > limits.conns.queue / 2 {
@@ -60,12 +61,12 @@ impl Conns {
         Ok(())
     }
 
-    /// Whether nobody hears what the user says, and the user is to be told: once until somebody does.
+    /// Whether to notify the user that no peer is linked: true once, until a peer is linked.
     pub(crate) fn take_alone_notice(&mut self) -> bool {
         self.roster.len() == 0 && !core::mem::replace(&mut self.alone_notified, true)
     }
 
-    /// The peers without a key, in the order of their ids, and where each is written to.
+    /// The peers without a key and their active connections, in the order of their ids.
     pub(crate) fn keyless(&self) -> impl Iterator<Item = (NodeId, ConnId)> {
         let keyless = self.roster.iter().filter(|peer| peer.info.key.is_none());
         keyless.map(|peer| (peer.info.node_id, peer.active))
@@ -76,7 +77,7 @@ impl Conns {
         self.push(cx, conn, frames);
     }
 
-    /// Says that what had to wait need wait no longer.
+    /// Adds [`Event::Ready`] if something was refused as busy and no queue blocks any more.
     pub(crate) fn notify_ready(&mut self, cx: &Cx) {
         if !self.busy {
             return;
@@ -92,7 +93,7 @@ impl Conns {
         }
     }
 
-    /// When the next full link is waited for no longer.
+    /// When the next full queue stops blocking because it does not drain.
     pub(crate) fn pace_deadline(&self, cx: &Cx) -> Option<Instant> {
         if !self.busy {
             return None;
@@ -101,7 +102,7 @@ impl Conns {
         self.roster.iter().filter_map(|peer| until(peer.active)).min()
     }
 
-    /// Tells the driver if a link is to be read no further, or again.
+    /// Pauses or resumes reading from a connection, if that has changed.
     pub(crate) fn update_pause(&mut self, cx: &Cx, conn: ConnId) {
         let Some(link) = self.table.get_mut(conn) else { return };
         match link.update_pause(cx.now, cx.limits()) {
@@ -114,7 +115,7 @@ impl Conns {
         }
     }
 
-    /// Links whose queues have overfull their bounds: each is to be cut.
+    /// The links whose queues are above their bounds. Each is to be disconnected.
     pub(crate) fn overfull(&mut self, cx: &Cx) -> Vec<ConnId> {
         self.refresh(cx);
         let (limits, all) = (cx.limits(), self.table.buffered());
@@ -128,12 +129,12 @@ impl Conns {
         self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect()
     }
 
-    /// Cuts a link whose queue has overfull its bounds.
+    /// Disconnects a link whose queue is above its bounds.
     pub(crate) fn disconnect_overfull(&mut self, cx: &mut Cx, conn: ConnId) {
         self.disconnect_slow(cx, conn, LeaveReason::Slow);
     }
 
-    /// Cuts the link with the longest buffers if those of all are too long together; whether one was cut.
+    /// Disconnects the link with the longest buffers, if all buffers together are above their bound. Whether it did.
     pub(crate) fn make_room_in_buffers(&mut self, cx: &mut Cx) -> bool {
         self.refresh(cx);
         if self.table.buffered() <= cx.limits().conns.buffers {
@@ -146,15 +147,15 @@ impl Conns {
         longest.is_some()
     }
 
-    /// Cuts a link that takes too little.
+    /// Drops a link whose peer reads too slowly.
     pub(super) fn disconnect_slow(&mut self, cx: &mut Cx, conn: ConnId, reason: LeaveReason) {
         self.counts.slow += 1;
-        // It takes nothing, so there is no point in a last word.
+        // It reads nothing, so a `BYE` would not arrive.
         self.end(cx, conn, Ending::Abort, reason);
     }
 
-    /// Lets a pending connection make room for a new one if there are too many: the oldest that is silent, else the oldest.
-    /// Whether one did. More than one may have to: links that are being closed are pending again.
+    /// If there are too many pending connections, drops the oldest silent one, or else the oldest. Whether it dropped
+    /// one: call it until it does not. Links that are being closed are pending, too, so there may be several too many.
     pub(crate) fn make_room_for_pending(&mut self, cx: &mut Cx) -> bool {
         let surplus = self.surplus_pending(cx);
         if let Some(conn) = surplus {
@@ -175,7 +176,7 @@ impl Conns {
         oldest.map(|(conn, _)| conn)
     }
 
-    /// Counts a connection that was accepted.
+    /// Counts an accepted connection.
     pub(crate) fn count_accepted(&mut self) {
         self.counts.accepted += 1;
     }

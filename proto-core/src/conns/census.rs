@@ -1,4 +1,4 @@
-//! What the mesh sees of the connections.
+//! The connections as the mesh sees them.
 
 use super::Conns;
 use super::link::Link;

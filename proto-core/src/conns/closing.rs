@@ -1,4 +1,4 @@
-//! How connections end, and what their end means for the peer.
+//! How connections end, and what that means for the peer.
 
 use super::link::{Link, Phase};
 use super::{Conns, DialOutcome, Event, LostLink, encode};
@@ -12,16 +12,16 @@ use core::net::SocketAddr;
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// We say `BYE` where the peer understands it, flush, and close.
+    /// Send `BYE` to a version 2 peer, flush, and close.
     Bye(ByeCode),
-    /// We drop it.
+    /// Drop it at once.
     Abort,
-    /// The driver says that it is gone.
+    /// The driver reports that it is gone.
     Gone,
 }
 
 impl Conns {
-    /// Ends a connection, and with it what hangs on it.
+    /// Ends a connection, and reports what follows for its peer.
     pub(super) fn end(&mut self, cx: &mut Cx, conn: ConnId, ending: Ending, reason: LeaveReason) {
         let Some(link) = self.table.get_mut(conn) else { return };
         let phase = link.phase;
@@ -30,7 +30,7 @@ impl Conns {
             if closing {
                 return;
             }
-            say_bye(link, cx, code);
+            send_bye(link, cx, code);
         }
         let held = link.held_back.take();
         if phase == Phase::Linked
@@ -76,15 +76,15 @@ impl Conns {
         }
     }
 
-    /// Our own dial to this address ended, and our greeting was not answered there. A version 1 node has read it, and
-    /// forgets us with that connection, whatever other one we have.
+    /// A dial of this node to this address ended without a `JOIN` of the peer. A version 1 node there has read our
+    /// `JOIN`. It forgets this node with that connection, even if there is another one.
     fn may_be_forgotten_at(&mut self, addr: SocketAddr) {
         let forgets = |info: &PeerInfo| info.version == Version::V1 && info.listen_addr == Some(addr);
         let peers = self.roster.iter().filter(|peer| forgets(&peer.info));
         self.events.extend(peers.map(|peer| Event::MayForget(peer.info.node_id)));
     }
 
-    /// One of a peer's links ended: the other one stays, or the peer lost its link.
+    /// One of a peer's links ended. Either it has another one, or it is no longer linked.
     fn link_lost(&mut self, lost: LostLink) {
         let Some(parallel) = self.roster.drop_parallel(lost.node_id, lost.conn) else { return };
         if parallel {
@@ -95,7 +95,7 @@ impl Conns {
         }
     }
 
-    /// The peer is linked no more.
+    /// Removes a peer that lost its link.
     pub(crate) fn unregister(&mut self, node_id: NodeId) -> Option<Arc<PeerInfo>> {
         self.roster.remove(node_id)
     }
@@ -105,10 +105,10 @@ impl Conns {
         self.table.iter().map(|(conn, _)| conn).collect()
     }
 
-    /// Ends a connection, for the node is shutting down.
+    /// Closes a connection because the node is shutting down.
     pub(crate) fn shut_down(&mut self, cx: &mut Cx, conn: ConnId) {
-        let introduced = self.table.get(conn).is_some_and(|link| link.node_id().is_some());
-        let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
+        let has_joined = self.table.get(conn).is_some_and(|link| link.node_id().is_some());
+        let ending = if has_joined { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
         self.end(cx, conn, ending, LeaveReason::Stopping);
         let until = cx.now + cx.limits().conns.linger;
         if let Some(Phase::Closing { until: before, .. }) =
@@ -119,21 +119,21 @@ impl Conns {
     }
 }
 
-/// Says `BYE` on a link and begins to close it.
-fn say_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
+/// Sends `BYE` on a link and begins to close it.
+fn send_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
     let limits = cx.limits();
     if link.version() == Some(Version::V2) && link.join_sent {
         link.push(cx.now, &encode(&Frame::Bye(code, "")), limits);
     }
     link.queue.open_gate();
-    // What was said on a link before another took its place still goes out.
+    // What was queued on a link before another one replaced it is still sent.
     let linger =
         if matches!(link.phase, Phase::Leaving { .. }) { limits.conns.stalled } else { limits.conns.linger };
     link.phase = Phase::Closing { until: cx.now + linger, close_sent: false };
     link.farewell = None;
 }
 
-/// A connection ended before it was a peer's link: if we dialed it, the dial failed.
+/// What follows from the end of a connection that was never linked. If this node dialed it, the dial failed.
 fn not_linked(link: &Link, cx: &Cx, ending: Ending, bye: Option<ByeCode>) -> [Option<Event>; 2] {
     let claimed = link.node_id().filter(|_| link.version() == Some(Version::V1));
     let outcome = match (link.node_id(), link.has_received(), ending) {
@@ -165,8 +165,8 @@ fn lost(
     }
 }
 
-/// From when on a peer whose connection ended may be dialed again; `closed`: by us, so that it is yet to read that. A
-/// version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
+/// When a peer whose connection ended may be dialed again. `closed`: this node closed it, so the peer may not have seen
+/// the end yet. A version 1 node that has the next connection by then forgets this node upon that end.
 fn dial_again_from(cx: &Cx, closed: bool) -> Instant {
     if closed { cx.now + cx.limits().conns.linger } else { cx.now }
 }

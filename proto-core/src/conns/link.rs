@@ -1,10 +1,12 @@
-//! One connection: its greeting, its keep-alive, its output queue and the rules for what comes in on it.
+//! One connection: its phase, the peer's handshake, keep-alive, output queue and the rules for what comes in.
 //!
 //! ```text
-//!   opened ──> Greeting ──JOIN──> Linked ──BYE──> Leaving ──its BYE──> Closing ──Closed──> gone
-//!                 │  └──JOIN with the id of──> Claiming ──settled──^       ^
-//!                 │      a linked peer            │                        │
-//!                 └───────────────────────────────┴──refused, cut, stopped─┘
+//!   opened ─> Greeting ─admitted─> Linked ─replaced by a duplicate─> Leaving ─its BYE─> Closing ─> gone
+//!                 │                  ^ │                                                   ^
+//!       JOIN with the id         this one stays                                            │
+//!       of a linked peer             │ │                                                   │
+//!                 └──> Claiming ─────┘ └─ BYE                                              │
+//!                 any phase ───────────────── refused, turned away, disconnected, shutdown ┘
 //! ```
 
 mod queue;
@@ -31,84 +33,91 @@ pub(crate) use timers::Timer;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) remote: SocketAddr,
-    /// This node's own dial; none: the peer dialed.
+    /// This node's dial. None: the peer dialed.
     pub(super) dialed: Option<Dialed>,
     pub(super) phase: Phase,
-    /// What the peer's `JOIN` said.
+    /// The peer's handshake. None: its `JOIN` has not come.
     pub(super) peer: Option<Box<PeerHandshake>>,
-    /// The nonce of our `JOIN` here.
+    /// The nonce of this node's `JOIN` on this connection.
     pub(super) nonce: Token,
+    /// This node has sent its `JOIN`.
     pub(super) join_sent: bool,
     pub(super) queue: OutputQueue,
-    /// The other connection to the same node, as a `PING` with our nonce of one of them on the other has proven.
+    /// Another connection to the same node, as a `PING` with the nonce of one of them on the other one has proven.
     pub(super) duplicate: Option<ConnId>,
-    /// Set while what comes in waits for the end of the link that this one replaces.
+    /// The reorder buffer, while lines wait for the end of the link that this one replaces.
     pub(super) held_back: Option<HoldBack>,
-    /// When it became a peer's link.
+    /// When it became a link.
     pub(super) linked_since: Option<Instant>,
-    /// What the peer's `BYE` said.
+    /// The code of the peer's `BYE`.
     pub(super) bye: Option<ByeCode>,
-    /// The peer said `BYE` on it as a duplicate, and the other connection is not settled yet.
+    /// The peer sent `BYE|duplicate|`, and its other connection is not proven yet. It is waited for until then.
     pub(super) farewell: Option<Instant>,
-    /// How many links the peer has by its own word.
+    /// How many links the peer says that it has.
     pub(super) advertised_degree: usize,
-    /// The peer has answered our `JOIN` with `PEERS`.
+    /// `PEERS` has come.
     pub(super) peers_heard: bool,
     /// From the last `PING` to its `PONG`.
     pub(super) round_trip: Option<Duration>,
-    /// When the last `PONG` came.
+    /// When the last awaited `PONG` came.
     pub(super) answered: Option<Instant>,
-    /// What the indexes of the table hold of it.
+    /// What the indexes of the table contain about it.
     pub(super) indexed: Indexed,
 
     reader: LineReader,
     opened: Instant,
+    /// When the last bytes came.
     received: Option<Instant>,
+    /// When the last frames were queued.
     sent: Instant,
+    /// The unanswered `PING`, and when it was sent.
     ping: Option<(Token, Instant)>,
+    /// Tokens of the next `PING`s.
     probes: VecDeque<Token>,
     pub(super) malformed: Malformed,
+    /// None: the peer is on this machine, and no rates apply.
     rates: Option<Rates>,
     paused: Pause,
 }
 
-/// Where a connection stands. Each deadline is absolute.
+/// The phase of a connection (SPEC section 13). Each deadline is absolute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The peer's `JOIN` has not come.
+    /// The handshake is under way.
     Greeting,
-    /// Its `JOIN` claims the id of a peer that is here; settled by then.
+    /// The peer claims the id of a linked peer. The claim is decided at `until`.
     Claiming { since: Instant, until: Instant },
-    /// It is a peer's link, or one of its two.
+    /// It is a link. A version 1 peer may have two.
     Linked,
-    /// Our `BYE` as a duplicate is said; what the peer said before its own is still read.
+    /// `BYE|duplicate|` was sent. Frames are read up to the peer's own `BYE`.
     Leaving { until: Instant },
-    /// Nothing is read any more; aborted then at the latest.
+    /// Nothing is read any more. The connection is dropped at `until`.
     Closing { until: Instant, close_sent: bool },
 }
 
-/// What the peer's `JOIN` said.
+/// What the peer's handshake has established so far.
 #[derive(Clone, Debug)]
 pub(super) struct PeerHandshake {
     pub(super) node_id: NodeId,
-    /// Whether it named that id itself.
+    /// Its `JOIN` named that id.
     pub(super) named: bool,
     pub(super) uname: Name,
-    /// As claimed, an unspecified address replaced by the one that we see.
+    /// As its `JOIN` claims. An unspecified IP address is replaced by the remote one.
     pub(super) listen_addr: Option<SocketAddr>,
-    /// Version 2's nonce.
+    /// The nonce. None: the peer has version 1.
     pub(super) nonce: Option<Token>,
-    /// The key that its id follows from.
+    /// The key that its `JOIN` claims.
     pub(super) key: Option<PublicKey>,
-    /// It has shown that the key is its own, or has none to show.
+    /// It has proven its key, or has none.
     pub(super) proven: bool,
 }
 
-/// What came in early.
+/// Lines that came in before their turn.
 #[derive(Debug)]
 pub(super) struct HoldBack {
     until: Instant,
     texts: VecDeque<String>,
+    /// The memory that `texts` takes.
     bytes: usize,
 }
 
@@ -129,21 +138,21 @@ struct Rates {
     bytes: TokenBucket,
 }
 
-/// Why reading is paused, and what the driver knows of it.
+/// Whether reading is paused.
 #[derive(Debug, Default)]
 struct Pause {
-    /// The rate is exceeded until then.
+    /// A rate is exceeded until then.
     until: Option<Instant>,
-    /// The driver was told.
+    /// The driver was asked to pause.
     notified: bool,
 }
 
-/// The frames that could not be read, or whose content did not hold.
+/// When the latest malformed frames came.
 #[derive(Debug, Default)]
 pub(super) struct Malformed(VecDeque<Instant>);
 
 impl Malformed {
-    /// Counts one more; whether there are too many now.
+    /// Records one more. Whether there are too many now.
     pub(super) fn record(&mut self, now: Instant, limits: &Limits) -> bool {
         while self.0.front().is_some_and(|at| now.since(*at) >= limits.conns.malformed_window) {
             self.0.pop_front();
@@ -152,7 +161,7 @@ impl Malformed {
         self.0.len() >= limits.conns.malformed
     }
 
-    /// How many are held against the peer.
+    /// How many came lately.
     pub(super) fn lately(&self, now: Instant, limits: &Limits) -> usize {
         self.0.iter().filter(|at| now.since(**at) < limits.conns.malformed_window).count()
     }
@@ -206,12 +215,12 @@ impl Link {
         self.phase != Phase::Linked
     }
 
-    /// Whether it may become a peer's link.
+    /// Whether it may become a link.
     pub(super) fn is_greeting(&self) -> bool {
         matches!(self.phase, Phase::Greeting | Phase::Claiming { .. })
     }
 
-    /// Whether nothing came in since `limits.conns.pending_silent` or longer: such a one makes room first.
+    /// Whether nothing came in for `limits.conns.pending_silent`. A silent pending connection makes room first.
     pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
         now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
     }
@@ -225,13 +234,13 @@ impl Link {
         self.opened
     }
 
-    /// The version that the peer's `JOIN` spoke.
+    /// The version of the peer's `JOIN`.
     pub(super) fn version(&self) -> Option<Version> {
         let nonce = self.peer.as_ref()?.nonce;
         Some(if nonce.is_some() { Version::V2 } else { Version::V1 })
     }
 
-    /// The peer's proven key: it speaks entries.
+    /// The peer's proven key.
     pub(super) fn key(&self) -> Option<PublicKey> {
         self.peer.as_ref().filter(|peer| peer.proven)?.key
     }
@@ -240,12 +249,12 @@ impl Link {
         self.peer.as_ref().map(|peer| peer.node_id)
     }
 
-    /// Whether we dialed it.
+    /// Whether this node dialed it.
     pub(super) fn is_outbound(&self) -> bool {
         self.dialed.is_some()
     }
 
-    /// Takes down what the peer's `JOIN` says; `fallback_id` is its id if it names none.
+    /// Records what the peer's `JOIN` says. `fallback_id` is its id if it names none.
     pub(super) fn read_join(&mut self, join: &Join, fallback_id: NodeId) {
         let node_id = join.node_id.unwrap_or(fallback_id);
         let uname = join.uname.clone().or_else(|| Name::cut(&alloc::format!("{}", node_id.short())));
@@ -276,8 +285,8 @@ impl Link {
         }
     }
 
-    /// Asks the peer to answer, with this token: at once, or after the `PONG` that is awaited. Of more than there can be
-    /// newcomers to ask for, the oldest is given up.
+    /// Queues a `PING` with this token. There are at most as many as there can be newcomers whose claims need one; the
+    /// oldest is dropped.
     pub(super) fn probe(&mut self, token: Token, limits: &Limits) {
         if self.probes.contains(&token) {
             return;
@@ -288,7 +297,7 @@ impl Link {
         self.probes.push_back(token);
     }
 
-    /// The next `PING` to send, if none is out.
+    /// The next `PING` to send, unless one is unanswered.
     pub(super) fn next_ping(&mut self, now: Instant) -> Option<Token> {
         if self.ping.is_some() {
             return None;
@@ -298,7 +307,7 @@ impl Link {
         Some(token)
     }
 
-    /// A `PONG` came; whether it is the one awaited.
+    /// A `PONG` came. Whether it answers the unanswered `PING`.
     pub(super) fn pong(&mut self, now: Instant, token: Token) -> bool {
         let awaited = self.ping.is_some_and(|(ping, _)| ping == token);
         if awaited {
@@ -309,7 +318,7 @@ impl Link {
         awaited
     }
 
-    /// What just came was asked for: it does not count against the rates.
+    /// Refunds the rates for a frame of that size.
     pub(super) fn refund(&mut self, now: Instant, bytes: usize) {
         if let Some(rates) = &mut self.rates {
             rates.frames.refund(1);
@@ -319,12 +328,12 @@ impl Link {
         }
     }
 
-    /// Whether it comes from beyond this machine, so that rates apply.
+    /// Whether the peer is on another machine, so that rates apply.
     pub(super) fn is_rate_limited(&self) -> bool {
         self.rates.is_some()
     }
 
-    /// Keeps what comes in until the end of the link that this one replaces.
+    /// Holds lines back until the end of the link that this one replaces, and at most until that time.
     pub(super) fn hold_back_until(&mut self, until: Instant) {
         match &mut self.held_back {
             Some(hold) => hold.until = until,
@@ -342,12 +351,12 @@ impl Link {
         self.reader.buffered()
     }
 
-    /// Newcomers for whom it is to be asked.
+    /// How many `PING`s are queued.
     pub(super) fn probes(&self) -> usize {
         self.probes.len()
     }
 
-    /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.
+    /// Brings the pause up to date. Whether the driver is to pause (`true`) or to resume (`false`) reading now.
     pub(super) fn update_pause(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
         let held = self.held_back.as_ref().is_some_and(|hold| hold.bytes >= limits.wire.line);
         if self.paused.until.is_some_and(|until| until <= now) {
@@ -360,13 +369,13 @@ impl Link {
         }
         self.paused.notified = pause;
         if !pause {
-            // The silence was ours.
+            // Nothing came because nothing was read.
             self.received = self.received.map(|_| now);
         }
         Some(pause)
     }
 
-    /// What the link's `JOIN` and its other end say of the peer.
+    /// What is known of the peer. None: its `JOIN` has not come.
     pub(super) fn info(&self) -> Option<PeerInfo> {
         let peer = self.peer.as_ref()?;
         Some(PeerInfo {

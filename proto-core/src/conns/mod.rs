@@ -1,6 +1,23 @@
-//! Connections: what comes in on them and goes out, their greetings, duplicates and ends, and the peers linked by them.
+//! Connections: handshake, keep-alive, duplicates, back-pressure and closing, and the roster of linked peers
+//! (SPEC sections 1 to 4 and 6).
 //!
-//! [`Conns`] owns every connection. What follows from what happens to one comes out of [`Conns::next_event`], in order.
+//! [`Conns`] owns every connection, what waits to be sent on it, and the set of linked peers. A connection becomes a
+//! *link* when its peer is admitted.
+//!
+//! **Ways in.** The driver's inputs are [`Conns::accepted`], [`Conns::connected`], [`Conns::flushed`],
+//! [`Conns::closed`], and for bytes [`Conns::read`], which returns one line at a time. Lines that concern connections
+//! go back in by [`Conns::handle`]. The decisions of the mesh come in by [`Conns::admit`], [`Conns::turn_away`],
+//! [`Conns::claim`] and the like. Frames go out by [`Conns::send`] and [`Conns::push_entry`].
+//!
+//! **Ways out.** What follows from each call is in [`Conns::next_event`], in order. Chunks to write are in
+//! [`Conns::next_output`].
+//!
+//! **Deadline.** [`Conns::deadline`] is the earliest of all connections, for [`Conns::timeout`].
+//! [`Conns::pace_deadline`] is there only while something was refused as busy.
+//!
+//! **Capacities**: connections, pending ones, connection slots, peers with a key, bytes in buffers and queues, the
+//! longest unfinished line, malformed frames, queued `PING`s ([`Conns::capacities`]; the limits are `limits.conns` and
+//! `limits.wire`).
 
 mod backpressure;
 mod census;
@@ -33,45 +50,45 @@ pub(crate) use event::{Breach, Counts, DialOutcome, Event, Health, LostLink, Ref
 pub(crate) use handshake::sign_proof;
 pub(crate) use link::{ConnFrame, Timer as LinkTimer};
 
-/// All connections, and the peers linked by them.
+/// All connections, and the linked peers.
 #[derive(Debug, Default)]
 pub(crate) struct Conns {
     table: Table,
     roster: Roster,
-    /// Something was refused as busy, and no [`Event::Ready`] has followed yet.
+    /// Something was refused as busy, and [`Event::Ready`] has not followed yet.
     busy: bool,
-    /// The user was told that nobody hears what is said.
+    /// The user was notified that no peer is linked.
     alone_notified: bool,
     events: VecDeque<Event>,
     counts: Counts,
 }
 
-/// What came in on a connection.
+/// One line that came in on a connection.
 #[derive(Debug)]
 pub(crate) enum Incoming<'a> {
-    /// Something for the connections themselves, to be given to [`Conns::handle`].
+    /// A line for this machine, to be passed to [`Conns::handle`].
     Conn(ConnFrame),
-    /// Peers that the peer knows.
+    /// `PEERS`.
     Peers(Vec<PeerRecord>),
     /// A frame of the conversation.
     Chat(Sender, ChatFrame<'a>),
 }
 
 impl Conns {
-    /// What follows, in order, until there is nothing.
+    /// What follows from the calls so far, in order.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Sets aside what is to be done later than what follows from the last event.
+    /// Takes out the events that are left, so that what follows from the last one is routed before them.
     pub(crate) fn set_aside(&mut self) -> VecDeque<Event> {
         if self.events.is_empty() { VecDeque::new() } else { core::mem::take(&mut self.events) }
     }
 
-    /// Puts it back, once all of that is done.
+    /// Puts these events back, when all that came before them was routed.
     pub(crate) fn put_back(&mut self, later: VecDeque<Event>) {
         if !later.is_empty() {
-            debug_assert!(self.events.is_empty(), "all that follows comes first");
+            debug_assert!(self.events.is_empty(), "an event was not routed");
             self.events = later;
         }
     }
@@ -90,13 +107,13 @@ impl Conns {
         self.open(cx, conn, remote, None);
     }
 
-    /// A dial of ours is connected.
+    /// A dial of this node is connected.
     pub(crate) fn connected(&mut self, cx: &mut Cx, conn: ConnId, dialed: Dialed) {
         self.open(cx, conn, dialed.addr, Some(dialed));
         self.greet(cx, conn);
     }
 
-    /// A connection that nobody waits for.
+    /// Drops a connection that the node does not want.
     pub(crate) fn refuse_connection(&mut self, conn: ConnId) {
         self.events.push_back(Event::Abort(conn));
     }
@@ -109,14 +126,14 @@ impl Conns {
         self.table.insert(conn, Link::new(cx.now, remote, dialed, nonce, cx.limits()));
     }
 
-    /// Bytes came: a listener that has not join_sent does so upon the first.
+    /// Sends the listener's `JOIN` when the first bytes have come (SPEC 2.1).
     pub(crate) fn greet_on_first_byte(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
         if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.join_sent) {
             self.greet(cx, conn);
         }
     }
 
-    /// The next line of what came in on a connection.
+    /// The next line of a chunk that came in on a connection.
     pub(crate) fn read<'a, 'b: 'a>(
         &'a mut self,
         cx: &Cx,
@@ -132,7 +149,7 @@ impl Conns {
         })
     }
 
-    /// Takes what [`read`](Self::read) gave for the connections themselves.
+    /// Handles a line for this machine that [`read`](Self::read) has returned.
     pub(crate) fn handle(&mut self, cx: &mut Cx, conn: ConnId, frame: ConnFrame) {
         match frame {
             ConnFrame::Skipped { unknown } => self.counts.unknown_frames += u64::from(unknown),
@@ -154,13 +171,13 @@ impl Conns {
         }
     }
 
-    /// Counts a broken rule of the conversation; where the connection comes from or leads to.
+    /// Counts a violation in a frame of the conversation. The remote address of that connection.
     pub(crate) fn count_violation(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.counts.violations += 1;
         self.table.get(conn).map(|link| link.remote)
     }
 
-    /// A frame of the conversation broke a rule: it counts as malformed, for nobody relays such a thing unseen.
+    /// Counts a frame of the conversation as malformed. No honest node sends or relays such a frame.
     pub(crate) fn count_malformed(&mut self, cx: &mut Cx, conn: ConnId) {
         let Some(link) = self.table.get_mut(conn) else { return };
         if link.malformed.record(cx.now, cx.limits()) {
@@ -169,19 +186,19 @@ impl Conns {
         }
     }
 
-    /// The peer on this connection broke a rule that costs the link.
+    /// Disconnects a peer that broke a rule.
     pub(crate) fn disconnect(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
     }
 
-    /// What just came was asked for: it does not count against the rates.
+    /// Refunds the rates for a frame of that size that was asked for.
     pub(crate) fn refund(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
         if let Some(link) = self.table.get_mut(conn) {
             link.refund(cx.now, bytes);
         }
     }
 
-    /// `PEERS` came. Who sent it, if its word counts.
+    /// `PEERS` came. Who sent it, if its content is to be used.
     pub(crate) fn teller(&mut self, cx: &mut Cx, conn: ConnId) -> Option<Teller> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
@@ -194,7 +211,7 @@ impl Conns {
         Some(Teller { conn, node_id, ip, dialed: link.is_outbound(), first })
     }
 
-    /// Says a `PING` with this token: at once, or after the `PONG` that is awaited.
+    /// Sends `PING` with this token: at once, or after the `PONG` that is awaited.
     pub(crate) fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
         if let Some(link) = self.table.get_mut(conn) {
             link.probe(token, cx.limits());
@@ -207,14 +224,14 @@ impl Conns {
         self.push(cx, conn, &encode(frame));
     }
 
-    /// Queues whole frames for a peer, where it is written to.
+    /// Queues whole frames on the active connection of a peer.
     pub(crate) fn send_to(&mut self, cx: &Cx, peer: NodeId, frames: &[u8]) {
         if let Some(conn) = self.active(peer) {
             self.push(cx, conn, frames);
         }
     }
 
-    /// Queues an entry for a peer, unless its link is full; whether it did. None: there is no such peer.
+    /// Queues an entry for a peer, unless its queue is full. Whether it was queued. None: the peer is not linked.
     pub(crate) fn push_entry(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
         let conn = self.active(peer)?;
         let full = |link: &Link| link.queue.bytes() + frame.len() > cx.limits().conns.queue;
@@ -225,34 +242,34 @@ impl Conns {
         Some(room)
     }
 
-    /// The connection on which a peer is written to.
+    /// The connection on which a peer is sent its frames.
     pub(crate) fn active(&self, peer: NodeId) -> Option<ConnId> {
         self.roster.get(peer).map(|peer| peer.active)
     }
 
-    /// The driver has written the chunk that it had.
+    /// The driver has written the chunk in flight.
     pub(crate) fn flushed(&mut self, cx: &Cx, conn: ConnId) {
         if let Some(link) = self.table.get_mut(conn) {
             link.queue.flushed(cx.now, cx.limits());
         }
     }
 
-    /// The driver says that a connection is gone.
+    /// The driver reports that a connection is gone.
     pub(crate) fn closed(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Gone, LeaveReason::Closed);
     }
 
-    /// Brings the indexes up to date: after each change from outside.
+    /// Brings the indexes up to date. To be called after each change from outside.
     pub(crate) fn refresh(&mut self, cx: &Cx) {
         self.table.refresh(cx.limits());
     }
 
-    /// When [`timeout`](Self::timeout) is due, and what for.
+    /// When [`timeout`](Self::timeout) is due, and for which timer.
     pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, LinkTimer)> {
         self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, timer))
     }
 
-    /// Does what is due first; whether anything was. Called until nothing is.
+    /// Fires the timer that is due first. Whether there was one: call it until there is none.
     pub(crate) fn timeout(&mut self, cx: &mut Cx) -> bool {
         self.refresh(cx);
         let due = self.table.first_deadline(cx.limits()).filter(|(at, ..)| *at <= cx.now);
@@ -262,7 +279,7 @@ impl Conns {
         true
     }
 
-    /// Each of these changes the link so that it wants something else, or nothing, from now on.
+    /// Each timer changes its link, so that it does not fire again at once.
     fn fire(&mut self, cx: &mut Cx, conn: ConnId, timer: Timer) {
         match timer {
             Timer::Greet => self.greet(cx, conn),
@@ -287,7 +304,7 @@ impl Conns {
             Timer::Farewell => self.end(cx, conn, Ending::Bye(ByeCode::Shutdown), LeaveReason::Bye),
             Timer::Linger => self.end(cx, conn, Ending::Abort, LeaveReason::Closed),
             Timer::Stalled => self.disconnect_slow(cx, conn, LeaveReason::Slow),
-            // The caller regulates the link.
+            // The caller resumes reading.
             Timer::Resume => {}
         }
     }
@@ -324,7 +341,7 @@ impl Conns {
         }
     }
 
-    /// Says the next `PING` that waits on a link, if none is out.
+    /// Sends the next queued `PING` of a link, unless one is unanswered.
     fn send_ping(&mut self, cx: &Cx, conn: ConnId) {
         if let Some(token) = self.table.get_mut(conn).and_then(|link| link.next_ping(cx.now)) {
             self.send(cx, conn, &Frame::Ping(token));

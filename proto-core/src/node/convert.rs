@@ -1,9 +1,9 @@
-//! What the machines say, in the words of the contract.
+//! Translates events and values of the machines into those of the contract.
 
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
 use crate::{chat, conns, mesh};
 
-/// What a connection wants of the driver or says to the user.
+/// An event of the connections as an action. None: the node routes it to another machine.
 pub(super) fn output(event: conns::Event) -> Option<Action> {
     use conns::Event;
     Some(match event {
@@ -17,7 +17,7 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
     })
 }
 
-/// What the mesh wants of the driver or says to the user.
+/// An event of the mesh as an action. None: the node routes it to another machine.
 pub(super) fn request(event: mesh::Event) -> Option<Action> {
     use mesh::Event;
     Some(match event {
@@ -34,7 +34,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
     })
 }
 
-/// What the conversation says to the user.
+/// An event of the conversation as a notice. None: it is not one.
 pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },

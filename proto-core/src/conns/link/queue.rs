@@ -1,4 +1,4 @@
-//! What waits to be written on one link, and what a slow peer costs.
+//! The output queue of one link, and when a full one blocks the user.
 
 #[cfg(test)]
 mod tests;
@@ -8,17 +8,17 @@ use alloc::vec::Vec;
 
 use crate::model::{Instant, Limits};
 
-/// The output of one link: whole frames, gathered into chunks, of which one at a time is with the driver.
+/// The output queue of one link: whole frames, gathered into chunks. One chunk at a time is in flight with the driver.
 #[derive(Debug, Default)]
 pub(in crate::conns) struct OutputQueue {
     chunks: VecDeque<Vec<u8>>,
     /// Bytes in `chunks`.
     waiting: usize,
-    /// Bytes with the driver, and since when.
+    /// The size of the chunk in flight, and since when it is.
     in_flight: Option<(usize, Instant)>,
-    /// All but the first so many chunks wait until then.
+    /// The gate: until that time, only that many chunks may be sent.
     gate: Option<(Instant, usize)>,
-    /// What was taken lately, the oldest first; kept while the queue is full.
+    /// The chunks written lately, the oldest first. They are recorded while the queue is at least half full.
     taken: VecDeque<(Instant, usize)>,
     full: Option<Full>,
 }
@@ -27,17 +27,17 @@ pub(in crate::conns) struct OutputQueue {
 #[derive(Clone, Copy, Debug)]
 struct Full {
     since: Instant,
-    /// Nobody waits for it any more.
+    /// It no longer blocks.
     waived: bool,
 }
 
 impl OutputQueue {
-    /// Bytes in the queue, those with the driver included.
+    /// Bytes in the queue, including the chunk in flight.
     pub(in crate::conns) fn bytes(&self) -> usize {
         self.waiting + self.in_flight.map_or(0, |(bytes, _)| bytes)
     }
 
-    /// Whether nothing is left to hand to the driver.
+    /// Whether no chunk is left for the driver.
     pub(in crate::conns) fn is_drained(&self) -> bool {
         self.chunks.is_empty()
     }
@@ -47,23 +47,23 @@ impl OutputQueue {
         self.in_flight.is_none() && !self.chunks.is_empty() && self.gate.is_none_or(|(_, before)| before > 0)
     }
 
-    /// Holds what is pushed from now on back until then, and with it what is held back already.
+    /// Holds back what is pushed from now on until that time. What is held back already waits at least as long.
     pub(in crate::conns) fn close_gate_until(&mut self, until: Instant) {
         let gate = (until, self.chunks.len());
         self.gate = Some(self.gate.map_or(gate, |held| (held.0.max(gate.0), held.1.min(gate.1))));
     }
 
-    /// Holds nothing back any more.
+    /// Holds back nothing any more.
     pub(in crate::conns) fn open_gate(&mut self) {
         self.gate = None;
     }
 
-    /// Until when something is held back.
+    /// When the gate opens, if it is closed.
     pub(in crate::conns) fn gate_opens_at(&self) -> Option<Instant> {
         self.gate.map(|(until, _)| until)
     }
 
-    /// Appends whole frames, or none, cut where they are more than a chunk.
+    /// Appends whole frames. They are split if they are longer than a chunk.
     pub(in crate::conns) fn push(&mut self, frames: &[u8], chunk: usize) {
         self.waiting += frames.len();
         let at_gate = self.gate.is_some_and(|(_, before)| before == self.chunks.len());
@@ -87,7 +87,7 @@ impl OutputQueue {
         Some(chunk)
     }
 
-    /// The driver is rid of the chunk that it had.
+    /// The driver has written the chunk in flight.
     pub(in crate::conns) fn flushed(&mut self, now: Instant, limits: &Limits) {
         let Some((bytes, _)) = self.in_flight.take() else { return };
         if self.bytes() < limits.conns.queue / 2 {
@@ -99,17 +99,17 @@ impl OutputQueue {
         }
     }
 
-    /// When the link counts as stalled, if nothing of the chunk that is out is taken until then.
+    /// When the link is stalled, unless the chunk in flight is written before.
     pub(in crate::conns) fn stalled_at(&self, limits: &Limits) -> Option<Instant> {
         self.in_flight_since().map(|since| since + limits.conns.stalled)
     }
 
-    /// Since when the driver has a chunk.
+    /// Since when a chunk is in flight.
     pub(in crate::conns) fn in_flight_since(&self) -> Option<Instant> {
         self.in_flight.map(|(_, since)| since)
     }
 
-    /// Whether `bytes` more have to wait: the queue is full, and yet it moves or has only just become full.
+    /// Whether `bytes` more have to wait: the queue is full, and it drains or has become full only lately.
     pub(in crate::conns) fn blocks(&mut self, now: Instant, bytes: usize, limits: &Limits) -> bool {
         if self.full.is_none() && self.bytes() + bytes <= limits.conns.queue {
             return false;
@@ -118,7 +118,7 @@ impl OutputQueue {
         self.still_blocks(now, limits)
     }
 
-    /// Whether what had to wait still has to.
+    /// Whether a full queue still blocks.
     pub(in crate::conns) fn still_blocks(&mut self, now: Instant, limits: &Limits) -> bool {
         let until = self.blocks_until(limits);
         let Some(full) = &mut self.full else { return false };
@@ -126,10 +126,10 @@ impl OutputQueue {
         !full.waived
     }
 
-    /// How long a full queue is waited for if nothing of it is taken until then.
+    /// Until when a full queue blocks, unless more of it is written before.
     pub(in crate::conns) fn blocks_until(&self, limits: &Limits) -> Option<Instant> {
         let full = self.full.filter(|full| !full.waived)?;
-        // The newest of those that together make the pace: once it is old, they no longer do.
+        // The newest chunks that together reach the pace do so until the oldest of them is out of the window.
         let mut sum = 0;
         let paced = self.taken.iter().rev().find(|(_, bytes)| {
             sum += bytes;

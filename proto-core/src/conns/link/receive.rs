@@ -1,4 +1,4 @@
-//! What comes in on a link: lines to events, by the rules that need nothing but this link.
+//! Incoming lines of one connection: parses them, and applies the rules that need only this connection.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -12,18 +12,18 @@ use crate::wire::{self, ByeCode, ChatFrame, Chunk, Frame, Join, Parsed, PeerReco
 /// One line that came in.
 #[derive(Debug)]
 pub(crate) enum LinkEvent<'a> {
-    /// Something for the connections themselves.
+    /// A line for this machine.
     Conn(ConnFrame),
-    /// Peers that the peer knows.
+    /// `PEERS`.
     Peers(Vec<PeerRecord>),
     /// A frame of the conversation, from a peer that has proven its key.
     Chat(ChatFrame<'a>),
 }
 
-/// What the connections deal with themselves.
+/// A line that concerns connections.
 #[derive(Debug)]
 pub(crate) enum ConnFrame {
-    /// A blank line, or one of a type that this peer cannot send: nothing to do.
+    /// A line to skip. `unknown`: its type is unknown, or not for this peer to send. Else it is blank.
     Skipped {
         unknown: bool,
     },
@@ -36,21 +36,21 @@ pub(crate) enum ConnFrame {
     Pong(Token),
     Bye(ByeCode),
     Proof(Signature),
-    /// A rule was broken that costs only the frame.
+    /// The frame breaks a rule, and is skipped.
     Breach(Breach),
-    /// A rule was broken that costs the link.
+    /// The frame breaks a rule for which the peer is disconnected.
     Disconnect(Breach),
 }
 
 impl ConnFrame {
-    /// Whether it changes nothing beyond this link.
+    /// Whether it changes nothing but this connection.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self, Self::Msg(_) | Self::Skipped { .. })
     }
 }
 
 impl Link {
-    /// Takes the next line off the front of `chunk`, or what there is of it.
+    /// Takes the next line from the front of `chunk`. None: the rest of the chunk has no end of line, and is buffered.
     pub(in crate::conns) fn next_event<'a, 'b: 'a>(
         &'a mut self,
         now: Instant,
@@ -91,7 +91,7 @@ impl Link {
     }
 }
 
-/// What a frame is from a peer that has introduced itself so far as `peer` says.
+/// What a frame means in this state of the peer's handshake.
 fn classify<'a>(frame: Frame<'a>, peer: Option<&PeerHandshake>) -> LinkEvent<'a> {
     let keyed = peer.is_some_and(|peer| peer.key.is_some());
     let unproven = peer.is_some_and(|peer| !peer.proven);
@@ -108,7 +108,7 @@ fn classify<'a>(frame: Frame<'a>, peer: Option<&PeerHandshake>) -> LinkEvent<'a>
         (Frame::Join(_), Some(_)) => ConnFrame::Disconnect(Breach::SecondId),
         (_, None) => ConnFrame::Breach(Breach::BeforeJoin),
         (Frame::Proof(signature), Some(_)) if unproven => ConnFrame::Proof(signature),
-        // A node without room sends us on before either side proves anything.
+        // A node without room sends `PEERS` before either side sends `PROOF`.
         (Frame::Peers(records), Some(_)) => return LinkEvent::Peers(records),
         (Frame::Bye(code, _), Some(Version::V2)) => ConnFrame::Bye(code),
         _ if unproven => ConnFrame::Breach(Breach::BeforeProof),
@@ -121,7 +121,7 @@ fn classify<'a>(frame: Frame<'a>, peer: Option<&PeerHandshake>) -> LinkEvent<'a>
         (Frame::Msg(text), Some(_)) if !keyed => ConnFrame::Msg(text.to_owned()),
         (Frame::Ping(token), Some(Version::V2)) => ConnFrame::Ping(token),
         (Frame::Pong(token), Some(Version::V2)) => ConnFrame::Pong(token),
-        // A peer with a key signs what it says; one of version 1 says none of the others.
+        // A peer with a key sends no `MSG`. A version 1 peer sends none of the others.
         (Frame::Proof(_) | Frame::Msg(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(_)) => {
             ConnFrame::Skipped { unknown: true }
         }

@@ -5,7 +5,7 @@ use super::*;
 use crate::model::{Name, Version};
 
 #[test]
-fn a_sample_is_of_the_size_asked_for_and_fair() {
+fn a_sample_has_the_requested_size_and_is_fair() {
     let mut roster = Roster::default();
     for n in 0..40 {
         let node_id = NodeId::from_bytes([n; 16]);

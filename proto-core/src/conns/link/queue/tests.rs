@@ -16,7 +16,7 @@ fn filled(bytes: usize, limits: &Limits) -> OutputQueue {
 }
 
 #[test]
-fn frames_are_gathered_into_chunks_one_of_which_is_out() {
+fn frames_are_gathered_into_chunks_and_one_chunk_is_in_flight() {
     let limits = Limits::default();
     let mut queue = filled(limits.conns.chunk + 1024, &limits);
     assert_eq!(queue.take_chunk(at(0)).map(|chunk| chunk.len()), Some(limits.conns.chunk));
@@ -28,7 +28,7 @@ fn frames_are_gathered_into_chunks_one_of_which_is_out() {
 }
 
 #[test]
-fn frames_that_are_more_than_a_chunk_are_cut() {
+fn frames_longer_than_a_chunk_are_split() {
     for (len, chunks) in [(0, &[][..]), (9, &[9]), (10, &[10]), (11, &[10, 1]), (25, &[10, 10, 5])] {
         let mut queue = OutputQueue::default();
         queue.push(&vec![b'x'; len], 10);
@@ -38,7 +38,7 @@ fn frames_that_are_more_than_a_chunk_are_cut() {
 }
 
 #[test]
-fn what_stands_before_the_gate_goes_and_the_rest_waits() {
+fn chunks_before_the_gate_are_sent_and_the_rest_waits() {
     let limits = Limits::default();
     let mut queue = OutputQueue::default();
     queue.push(b"JOIN", limits.conns.chunk);
@@ -53,7 +53,7 @@ fn what_stands_before_the_gate_goes_and_the_rest_waits() {
 }
 
 #[test]
-fn what_is_held_back_stays_so_when_more_is() {
+fn closing_the_gate_again_releases_nothing() {
     let limits = Limits::default();
     let mut queue = OutputQueue::default();
     for until in [100, 150, 120] {
@@ -65,7 +65,7 @@ fn what_is_held_back_stays_so_when_more_is() {
 }
 
 #[test]
-fn the_bound_is_met_exactly() {
+fn a_queue_blocks_from_the_first_byte_above_its_bound() {
     let limits = Limits::default();
     for (more, blocks) in [(1023, false), (1024, false), (1025, true)] {
         let mut queue = filled(limits.conns.queue - 1024, &limits);
@@ -74,7 +74,7 @@ fn the_bound_is_met_exactly() {
 }
 
 #[test]
-fn a_full_queue_that_stands_still_is_waited_for_two_seconds_then_no_more_until_half() {
+fn a_stalled_full_queue_blocks_for_two_seconds_and_not_again_until_it_is_below_half() {
     let limits = Limits::default();
     let mut queue = filled(limits.conns.queue, &limits);
     assert!(queue.blocks(at(0), 1, &limits));
@@ -82,20 +82,20 @@ fn a_full_queue_that_stands_still_is_waited_for_two_seconds_then_no_more_until_h
     assert!(!queue.still_blocks(at(2000), &limits));
     queue.take_chunk(at(2000)).unwrap();
     queue.flushed(at(2001), &limits);
-    assert!(!queue.blocks(at(2001), 1024 * 1024, &limits), "it is waived until it is below half");
+    assert!(!queue.blocks(at(2001), 1024 * 1024, &limits), "it does not block until it is below half");
     while queue.bytes() >= limits.conns.queue / 2 {
         queue.take_chunk(at(2002)).unwrap();
         queue.flushed(at(2002), &limits);
     }
-    assert!(queue.blocks(at(2003), limits.conns.queue, &limits), "then it counts again");
+    assert!(queue.blocks(at(2003), limits.conns.queue, &limits), "then it blocks again");
 }
 
 #[test]
-fn a_full_queue_that_moves_is_waited_for() {
+fn a_full_queue_that_drains_at_the_pace_keeps_blocking() {
     let limits = Limits::default().with(|limits| limits.conns.chunk = 32 * 1024);
     let mut queue = filled(limits.conns.queue, &limits);
     assert!(queue.blocks(at(0), 1, &limits));
-    // 64 KiB in 250 ms, for ever: taken in two halves.
+    // It drains at the pace: 64 KiB in 250 ms, in two halves.
     for turn in 0..40 {
         let now = at(turn * 125);
         queue.take_chunk(now).unwrap();
