@@ -16,6 +16,17 @@ pub(crate) enum Output {
     Close(ConnId),
 }
 
+/// The linked peers, when the user says something.
+#[derive(Debug)]
+pub(crate) struct Audience {
+    /// No peer is linked, and the user is to be notified: once, until a peer is linked.
+    pub(crate) newly_alone: bool,
+    /// The peers without a key, in the order of their ids.
+    pub(crate) keyless: Vec<NodeId>,
+    /// Their active connections.
+    pub(crate) conns: Vec<ConnId>,
+}
+
 impl Conns {
     /// The next chunk or close of a link that has one.
     pub(crate) fn next_output(&mut self, cx: &Cx) -> Option<Output> {
@@ -42,7 +53,7 @@ impl Conns {
 
     /// Checks whether the user's messages fit into the queues of all peers: `lines` bytes for peers without a key,
     /// `entries` bytes for the others. If not, [`Event::Ready`] follows when they do.
-    pub(crate) fn check_room(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<(), Refusal> {
+    pub(crate) fn check_room(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<Audience, Refusal> {
         let limits = cx.limits();
         if lines.max(entries) > limits.conns.queue / 2 {
             return Err(Refusal::TooMuch);
@@ -58,23 +69,15 @@ impl Conns {
             self.busy = true;
             return Err(Refusal::Busy);
         }
-        Ok(())
-    }
-
-    /// Whether to notify the user that no peer is linked: true once, until a peer is linked.
-    pub(crate) fn take_alone_notice(&mut self) -> bool {
-        self.roster.len() == 0 && !core::mem::replace(&mut self.alone_notified, true)
-    }
-
-    /// The peers without a key and their active connections, in the order of their ids.
-    pub(crate) fn keyless(&self) -> impl Iterator<Item = (NodeId, ConnId)> {
         let keyless = self.roster.iter().filter(|peer| peer.info.key.is_none());
-        keyless.map(|peer| (peer.info.node_id, peer.active))
+        let (keyless, conns) = keyless.map(|peer| (peer.info.node_id, peer.active)).unzip();
+        let newly_alone = self.roster.len() == 0 && !core::mem::replace(&mut self.alone_notified, true);
+        Ok(Audience { newly_alone, keyless, conns })
     }
 
-    /// Queues whole frames on a connection.
-    pub(crate) fn send_frames(&mut self, cx: &Cx, conn: ConnId, frames: &[u8]) {
-        self.push(cx, conn, frames);
+    /// Queues whole frames on each of these connections.
+    pub(crate) fn send_to_all(&mut self, cx: &Cx, conns: &[ConnId], frames: &[u8]) {
+        conns.iter().for_each(|conn| self.push(cx, *conn, frames));
     }
 
     /// Adds [`Event::Ready`] if something was refused as busy and no queue blocks any more.
@@ -94,7 +97,7 @@ impl Conns {
     }
 
     /// When the next full queue stops blocking because it does not drain.
-    pub(crate) fn pace_deadline(&self, cx: &Cx) -> Option<Instant> {
+    pub(super) fn pace_deadline(&self, cx: &Cx) -> Option<Instant> {
         if !self.busy {
             return None;
         }
@@ -115,27 +118,27 @@ impl Conns {
         }
     }
 
-    /// The links whose queues are above their bounds. Each is to be disconnected.
-    pub(crate) fn overfull(&mut self, cx: &Cx) -> Vec<ConnId> {
+    /// Notes the links whose queues are above their bounds, for [`enforce_bounds`](Self::enforce_bounds).
+    pub(crate) fn note_overfull(&mut self, cx: &Cx) {
         self.refresh(cx);
         let (limits, all) = (cx.limits(), self.table.buffered());
         if all <= limits.conns.queue {
-            return Vec::new();
+            return;
         }
         let over = |link: &Link| {
             let bytes = link.queue.bytes();
             bytes > limits.conns.queue && (bytes > limits.conns.queue_hard || all > limits.conns.queues)
         };
-        self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect()
+        self.overfull = self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect();
     }
 
-    /// Disconnects a link whose queue is above its bounds.
-    pub(crate) fn disconnect_overfull(&mut self, cx: &mut Cx, conn: ConnId) {
-        self.disconnect_slow(cx, conn, LeaveReason::Slow);
-    }
-
-    /// Disconnects the link with the longest buffers, if all buffers together are above their bound. Whether it did.
-    pub(crate) fn make_room_in_buffers(&mut self, cx: &mut Cx) -> bool {
+    /// Drops a link whose queue was noted as above its bounds. If there is none, and all buffers together are above
+    /// their bound, drops the link with the longest buffers. Whether it dropped one: call it until it does not.
+    pub(crate) fn enforce_bounds(&mut self, cx: &mut Cx) -> bool {
+        if let Some(conn) = self.overfull.pop_front() {
+            self.disconnect_slow(cx, conn, LeaveReason::Slow);
+            return true;
+        }
         self.refresh(cx);
         if self.table.buffered() <= cx.limits().conns.buffers {
             return false;
@@ -154,15 +157,13 @@ impl Conns {
         self.end(cx, conn, Ending::Abort, reason);
     }
 
-    /// If there are too many pending connections, drops the oldest silent one, or else the oldest. Whether it dropped
-    /// one: call it until it does not. Links that are being closed are pending, too, so there may be several too many.
-    pub(crate) fn make_room_for_pending(&mut self, cx: &mut Cx) -> bool {
-        let surplus = self.surplus_pending(cx);
-        if let Some(conn) = surplus {
+    /// While there are too many pending connections, drops the oldest silent one, or else the oldest. Links that are
+    /// being closed are pending, too, so there may be several too many.
+    pub(super) fn make_room_for_pending(&mut self, cx: &mut Cx) {
+        while let Some(conn) = self.surplus_pending(cx) {
             self.counts.evicted += 1;
             self.end(cx, conn, Ending::Abort, LeaveReason::NoRoom);
         }
-        surplus.is_some()
     }
 
     fn surplus_pending(&self, cx: &Cx) -> Option<ConnId> {
@@ -174,10 +175,5 @@ impl Conns {
         let oldest =
             pending.min_by_key(|(conn, link)| (!link.is_silent(cx.now, limits), link.opened(), *conn));
         oldest.map(|(conn, _)| conn)
-    }
-
-    /// Counts an accepted connection.
-    pub(crate) fn count_accepted(&mut self) {
-        self.counts.accepted += 1;
     }
 }

@@ -12,7 +12,7 @@ use alloc::string::String;
 use super::closing::Ending;
 use super::link::{Link, Phase};
 use super::{Breach, Conns, Event, LostLink};
-use crate::model::{Census, ConnId, Cx, Instant, LeaveReason, NodeId, Version};
+use crate::model::{Census, ConnId, Cx, Instant, LeaveReason, NodeId, Stage, Version};
 use crate::wire::{ByeCode, Frame, Token};
 
 impl Conns {
@@ -56,7 +56,7 @@ impl Conns {
             return self.refuse(cx, conn, Breach::ClaimsPeersId);
         }
         if !self.has_slot_for_keyless(kept, cx.limits()) {
-            return self.events.push_back(Event::NoSlot(conn));
+            return self.decide(conn, Stage::NoSlot);
         }
         self.roster.add_parallel(node_id, conn);
         if let Some(link) = self.table.get_mut(conn) {
@@ -177,7 +177,8 @@ impl Conns {
     }
 
     pub(super) fn deliver_all(&mut self, from: NodeId, texts: VecDeque<String>) {
-        self.events.extend(texts.into_iter().map(|text| Event::Line { from, text }));
+        let Some(peer) = self.peer(from).cloned() else { return };
+        self.events.extend(texts.into_iter().map(|text| Event::Line { peer: peer.clone(), text }));
     }
 
     /// The time of a claim to the id of a linked peer is over (SPEC 4.3).
@@ -185,7 +186,7 @@ impl Conns {
         let Some(link) = self.table.get(conn) else { return };
         let (Phase::Claiming { since, .. }, Some(node_id)) = (link.phase, link.node_id()) else { return };
         let Some(holder) = self.active(node_id) else {
-            return self.events.push_back(Event::Uncontested(conn));
+            return self.decide(conn, Stage::Unclaimed);
         };
         if link.duplicate == Some(holder) {
             return self.end(cx, conn, Ending::Bye(ByeCode::Duplicate), LeaveReason::Bye);
@@ -255,9 +256,9 @@ impl Conns {
         self.duplicate_of(lost.node_id, lost.conn).filter(|_| !cx.stopping && !lost.is_full())
     }
 
-    /// The oldest newcomer that claims this id.
-    pub(crate) fn first_claimant(&self, node_id: NodeId) -> Option<ConnId> {
-        self.claimants(node_id).next().map(|(conn, _)| conn)
+    /// The oldest newcomer that claims this id and may be linked.
+    pub(crate) fn first_claimant(&self, cx: &Cx, node_id: NodeId) -> Option<ConnId> {
+        self.claimants(node_id).next().map(|(conn, _)| conn).filter(|_| !cx.stopping)
     }
 
     /// The newcomer with this id that is a proven duplicate of `conn`.

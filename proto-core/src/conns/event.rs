@@ -2,11 +2,12 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo};
-use crate::wire::{ByeCode, FrameError, Token};
+use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, Stage, Teller};
+use crate::wire::{ByeCode, FrameError, PeerRecord, Token};
 
 /// What follows from a call, for the node to route, in order.
 #[derive(Clone, Debug)]
@@ -17,17 +18,15 @@ pub(crate) enum Event {
     PauseReading(ConnId),
     /// The driver is to read from the connection again.
     ResumeReading(ConnId),
+    /// There is room now for this accepted connection.
+    Room { conn: ConnId, remote: SocketAddr },
     /// What was refused as busy can be sent now.
     Ready,
     /// A peer broke a rule on this connection.
     Breach { conn: ConnId, remote: SocketAddr, breach: Breach },
 
-    /// The `JOIN` of a newcomer has a key, which is not proven yet. The newcomer may be refused or turned away before.
-    KeyClaimed(ConnId),
-    /// The handshake of a newcomer is complete: it has proven its key, or has none.
-    HandshakeDone(ConnId),
-    /// There is no connection slot for the newcomer: it is to be turned away.
-    NoSlot(ConnId),
+    /// It has to be decided what becomes of this newcomer, or of this peer's link.
+    Decide { conn: ConnId, stage: Stage },
     /// A connection has become the link of this peer.
     Linked { peer: Arc<PeerInfo>, dialed: Option<Dialed> },
     /// A peer was linked that was not linked before. `named`: its `JOIN` named its id.
@@ -40,15 +39,19 @@ pub(crate) enum Event {
     OwnAddress(Dialed),
 
     /// A line came from a peer without a key.
-    Line { from: NodeId, text: String },
-    /// `PONG` came, with the token of the unanswered `PING`.
-    Answered { conn: ConnId, token: Token },
+    Line { peer: Arc<PeerInfo>, text: String },
+    /// `PONG` came from this peer, with the token of the unanswered `PING`.
+    Answered { conn: ConnId, peer: NodeId, token: Token },
+    /// `PEERS` came, and its content is to be used.
+    PeersReceived { teller: Teller, records: Vec<PeerRecord> },
     /// A peer with a key moved from the connection `before` to `after`. What was under way on `before` may be lost.
     Moved { peer: NodeId, before: ConnId, after: ConnId },
     /// A version 1 peer forgets this node when it sees the end of another connection with it.
     MayForget(NodeId),
     /// Another `JOIN` is to be sent to this version 1 peer.
     GreetAgain(NodeId),
+    /// Another `JOIN` is to be sent to this version 1 peer at that time.
+    GreetLater { peer: NodeId, until: Instant },
 
     /// No frames are sent or read on the connection any more.
     Ended(ConnId),
@@ -58,8 +61,6 @@ pub(crate) enum Event {
     LinkLost(LostLink),
     /// A silent peer lost its link because this newcomer claims its id. The oldest claimant has taken the id by now.
     ClaimDecided(ConnId),
-    /// No linked peer has the id any more that this newcomer claims.
-    Uncontested(ConnId),
 }
 
 /// How a dial ended that did not become a link.

@@ -9,7 +9,7 @@ use super::closing::Ending;
 use super::link::{Link, Phase};
 use super::{Breach, Conns, Event, encode};
 use crate::model::{
-    ConnId, Cx, Identity, Instant, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Version,
+    ConnId, Cx, Identity, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Stage, Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
@@ -29,8 +29,8 @@ impl Conns {
     fn join_frame(&self, cx: &Cx, conn: ConnId) -> Option<Vec<u8>> {
         let join = Join {
             node_id: Some(cx.identity.node_id()),
-            uname: Some(cx.config.uname.clone()),
-            listen_addr: cx.config.listen_addr,
+            uname: Some(cx.config.uname().clone()),
+            listen_addr: cx.config.listen_addr(),
             remote_addr: None,
             hello: Some(Hello {
                 version: 2,
@@ -60,8 +60,8 @@ impl Conns {
             return self.refuse(cx, conn, Breach::ClaimsOurId);
         }
         match key {
-            Some(key) if key.node_id() == node_id => self.events.push_back(Event::KeyClaimed(conn)),
-            None if !node_id.is_of_key() => self.events.push_back(Event::HandshakeDone(conn)),
+            Some(key) if key.node_id() == node_id => self.decide(conn, Stage::SaysKey),
+            None if !node_id.is_of_key() => self.decide(conn, Stage::Introduced),
             _ => self.refuse(cx, conn, Breach::NotItsKeysId),
         }
     }
@@ -90,12 +90,18 @@ impl Conns {
             return self.refuse(cx, conn, Breach::FalseProof);
         }
         peer.proven = true;
-        self.events.push_back(Event::HandshakeDone(conn));
+        self.decide(conn, Stage::Introduced);
     }
 
     /// Links the newcomer on this connection. It is sent a sample of peers, among them some that were `found`
-    /// elsewhere. A sample of the linked peers is told of it (SPEC 2.6).
-    pub(crate) fn admit(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+    /// elsewhere. A sample of the linked peers is told of it (SPEC 2.6). The link `in_place_of` makes room for it.
+    pub(crate) fn admit(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        found: Vec<(SocketAddr, NodeId)>,
+        in_place_of: Option<ConnId>,
+    ) {
         let Some(link) = self.table.get(conn) else { return };
         let Some(info) = link.info() else { return };
         let named = link.peer.as_ref().is_some_and(|peer| peer.named);
@@ -112,6 +118,14 @@ impl Conns {
             self.ping(cx, conn, token);
         }
         self.release_held_back(cx, conn);
+        if let Some(other) = in_place_of {
+            self.decide(other, Stage::Displaced);
+        }
+    }
+
+    /// Asks what becomes of a connection.
+    pub(super) fn decide(&mut self, conn: ConnId, stage: Stage) {
+        self.events.push_back(Event::Decide { conn, stage });
     }
 
     /// Makes this connection the link of that peer.
@@ -189,16 +203,15 @@ impl Conns {
     }
 
     /// Sends `JOIN` to a version 1 peer again, and `PEERS` a moment later: the peer would lose a `MSG` directly after
-    /// `JOIN`. If frames still wait behind an earlier `JOIN`, sends nothing and returns when to try again.
-    pub(crate) fn greet_again(&mut self, cx: &mut Cx, node_id: NodeId) -> Option<Instant> {
-        let conn = self.active(node_id)?;
+    /// `JOIN`. If frames still wait behind an earlier `JOIN`, [`Event::GreetLater`] follows instead.
+    pub(crate) fn greet_again(&mut self, cx: &mut Cx, peer: NodeId) {
+        let Some(conn) = self.active(peer) else { return };
         if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate_opens_at()) {
-            return Some(until);
+            return self.events.push_back(Event::GreetLater { peer, until });
         }
-        let frame = self.join_frame(cx, conn)?;
+        let Some(frame) = self.join_frame(cx, conn) else { return };
         self.push(cx, conn, &frame);
         self.send_peer_sample(cx, conn, Vec::new());
-        None
     }
 
     /// Answers a `JOIN` with `PEERS`: a sample of the linked peers and of those `found` elsewhere. To a version 1 peer
@@ -257,7 +270,8 @@ impl Conns {
             return;
         }
         let frame = encode(&Frame::Peers([record(newcomer)].into()));
-        let sample = self.roster.sample(cx.config.limits.conns.peers_sent, newcomer.node_id, &mut cx.random);
+        let sample =
+            self.roster.sample(cx.config.limits().conns.peers_sent, newcomer.node_id, &mut cx.random);
         let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
         for conn in conns {
             self.push(cx, conn, &frame);

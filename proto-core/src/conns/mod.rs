@@ -12,8 +12,8 @@
 //! **Ways out.** What follows from each call is in [`Conns::next_event`], in order. Chunks to write are in
 //! [`Conns::next_output`].
 //!
-//! **Deadline.** [`Conns::deadline`] is the earliest of all connections, for [`Conns::timeout`].
-//! [`Conns::pace_deadline`] is there only while something was refused as busy.
+//! **Deadline.** [`Conns::deadline`] is the earliest of all connections, for [`Conns::timeout`], and of the full queues
+//! that block the user, for [`Conns::notify_ready`].
 //!
 //! **Capacities**: connections, pending ones, connection slots, peers with a key, bytes in buffers and queues, the
 //! longest unfinished line, malformed frames, queued `PING`s ([`Conns::capacities`]; the limits are `limits.conns` and
@@ -41,7 +41,7 @@ use link::{Link, LinkEvent, Timer};
 use roster::Roster;
 use table::Table;
 
-use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, Sender, Teller, Version};
+use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PublicKey, Sender, Teller, Version};
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
 pub(crate) use backpressure::Output;
@@ -59,6 +59,8 @@ pub(crate) struct Conns {
     busy: bool,
     /// The user was notified that no peer is linked.
     alone_notified: bool,
+    /// The links to drop because their queues are above their bounds.
+    overfull: VecDeque<ConnId>,
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -68,8 +70,6 @@ pub(crate) struct Conns {
 pub(crate) enum Incoming<'a> {
     /// A line for this machine, to be passed to [`Conns::handle`].
     Conn(ConnFrame),
-    /// `PEERS`.
-    Peers(Vec<PeerRecord>),
     /// A frame of the conversation.
     Chat(Sender, ChatFrame<'a>),
 }
@@ -93,29 +93,45 @@ impl Conns {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn contains(&self, conn: ConnId) -> bool {
         self.table.contains(conn)
     }
 
-    /// The id that the `JOIN` on this connection claims.
-    pub(crate) fn claimed_id(&self, conn: ConnId) -> Option<NodeId> {
-        self.table.get(conn).and_then(Link::node_id)
+    /// The listener accepted a connection. `key`: the connection is sealed, and the peer has proven this key.
+    pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, key: Option<PublicKey>) {
+        self.counts.accepted += 1;
+        if cx.stopping || key.is_some() {
+            return self.events.push_back(Event::Abort(conn));
+        }
+        self.make_room_for_pending(cx);
+        self.events.push_back(Event::Room { conn, remote });
     }
 
-    /// The listener accepted a connection.
-    pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
+    /// Opens an accepted connection for which there is room ([`Event::Room`]).
+    pub(crate) fn open_accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
         self.open(cx, conn, remote, None);
     }
 
-    /// A dial of this node is connected.
-    pub(crate) fn connected(&mut self, cx: &mut Cx, conn: ConnId, dialed: Dialed) {
+    /// A dial is connected. `dialed`: its target; none if the node does not wait for it. `key`: the connection is
+    /// sealed.
+    pub(crate) fn connected(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        dialed: Option<Dialed>,
+        key: Option<PublicKey>,
+    ) {
+        let Some(dialed) = dialed.filter(|_| !self.table.contains(conn)) else {
+            return self.events.push_back(Event::Abort(conn));
+        };
+        if key.is_some() {
+            self.events.push_back(Event::Abort(conn));
+            let outcome = DialOutcome::Failed;
+            return self.events.push_back(Event::NotLinked { dialed, outcome, again: cx.now });
+        }
         self.open(cx, conn, dialed.addr, Some(dialed));
         self.greet(cx, conn);
-    }
-
-    /// Drops a connection that the node does not want.
-    pub(crate) fn refuse_connection(&mut self, conn: ConnId) {
-        self.events.push_back(Event::Abort(conn));
     }
 
     fn open(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, dialed: Option<Dialed>) {
@@ -144,7 +160,6 @@ impl Conns {
         let (peer, rated) = (link.node_id(), link.is_rate_limited());
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
             LinkEvent::Conn(frame) => Incoming::Conn(frame),
-            LinkEvent::Peers(records) => Incoming::Peers(records),
             LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, rated }, frame),
         })
     }
@@ -160,6 +175,7 @@ impl Conns {
             ConnFrame::Pong(token) => self.ponged(cx, conn, token),
             ConnFrame::Bye(code) => self.bye(cx, conn, code),
             ConnFrame::Proof(signature) => self.proven(cx, conn, &signature),
+            ConnFrame::Peers(records) => self.peers_received(cx, conn, records),
             ConnFrame::Breach(breach) => {
                 self.counts.malformed += u64::from(matches!(breach, Breach::Malformed(_)));
                 self.report(conn, breach);
@@ -177,17 +193,16 @@ impl Conns {
         self.table.get(conn).map(|link| link.remote)
     }
 
-    /// Counts a frame of the conversation as malformed. No honest node sends or relays such a frame.
-    pub(crate) fn count_malformed(&mut self, cx: &mut Cx, conn: ConnId) {
+    /// Penalizes a violation in a frame of the conversation. A `severe` one disconnects the peer. Any other counts as a
+    /// malformed frame, since no honest node sends or relays such a frame.
+    pub(crate) fn penalize(&mut self, cx: &mut Cx, conn: ConnId, severe: bool) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        if link.malformed.record(cx.now, cx.limits()) {
+        if !severe {
+            if !link.malformed.record(cx.now, cx.limits()) {
+                return;
+            }
             self.report(conn, Breach::TooManyMalformed);
-            self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
         }
-    }
-
-    /// Disconnects a peer that broke a rule.
-    pub(crate) fn disconnect(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
     }
 
@@ -198,8 +213,14 @@ impl Conns {
         }
     }
 
-    /// `PEERS` came. Who sent it, if its content is to be used.
-    pub(crate) fn teller(&mut self, cx: &mut Cx, conn: ConnId) -> Option<Teller> {
+    /// `PEERS` came.
+    fn peers_received(&mut self, cx: &mut Cx, conn: ConnId, records: Vec<PeerRecord>) {
+        let teller = self.teller(cx, conn);
+        self.events.extend(teller.map(|teller| Event::PeersReceived { teller, records }));
+    }
+
+    /// Who sent `PEERS`. None: its content is not to be used.
+    fn teller(&mut self, cx: &mut Cx, conn: ConnId) -> Option<Teller> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
         let node_id = match (link.phase, link.node_id()) {
@@ -212,11 +233,19 @@ impl Conns {
     }
 
     /// Sends `PING` with this token: at once, or after the `PONG` that is awaited.
-    pub(crate) fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
+    fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
         if let Some(link) = self.table.get_mut(conn) {
             link.probe(token, cx.limits());
         }
         self.send_ping(cx, conn);
+    }
+
+    /// Queues a frame on a connection, and a `PING` with this token right behind it.
+    pub(crate) fn send_with(&mut self, cx: &Cx, conn: ConnId, frame: &Frame<'_>, ping: Option<Token>) {
+        self.send(cx, conn, frame);
+        if let Some(token) = ping {
+            self.ping(cx, conn, token);
+        }
     }
 
     /// Queues a frame on a connection.
@@ -224,15 +253,27 @@ impl Conns {
         self.push(cx, conn, &encode(frame));
     }
 
-    /// Queues whole frames on the active connection of a peer.
-    pub(crate) fn send_to(&mut self, cx: &Cx, peer: NodeId, frames: &[u8]) {
-        if let Some(conn) = self.active(peer) {
-            self.push(cx, conn, frames);
+    /// Queues whole frames on the active connections of these peers.
+    pub(crate) fn send_to_peers(&mut self, cx: &Cx, peers: &[NodeId], frames: &[u8]) {
+        let conns: Vec<_> = peers.iter().filter_map(|peer| self.active(*peer)).collect();
+        self.send_to_all(cx, &conns, frames);
+    }
+
+    /// Queues the frame of an entry for these peers. For how many it was queued, and whose queues are full.
+    pub(crate) fn push_entry(&mut self, cx: &Cx, peers: Vec<NodeId>, line: &[u8]) -> (u64, Vec<NodeId>) {
+        let (mut pushed, mut full) = (0, Vec::new());
+        for peer in peers {
+            match self.push_entry_to(cx, peer, line) {
+                Some(true) => pushed += 1,
+                Some(false) => full.push(peer),
+                None => {}
+            }
         }
+        (pushed, full)
     }
 
     /// Queues an entry for a peer, unless its queue is full. Whether it was queued. None: the peer is not linked.
-    pub(crate) fn push_entry(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
+    fn push_entry_to(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
         let conn = self.active(peer)?;
         let full = |link: &Link| link.queue.bytes() + frame.len() > cx.limits().conns.queue;
         let room = self.table.get(conn).is_some_and(|link| !full(link));
@@ -264,9 +305,10 @@ impl Conns {
         self.table.refresh(cx.limits());
     }
 
-    /// When [`timeout`](Self::timeout) is due, and for which timer.
-    pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, LinkTimer)> {
-        self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, timer))
+    /// When [`timeout`](Self::timeout) is due, and for which timer. None: [`notify_ready`](Self::notify_ready) is due.
+    pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Option<LinkTimer>)> {
+        let link = self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, Some(timer)));
+        link.into_iter().chain(self.pace_deadline(cx).map(|at| (at, None))).min()
     }
 
     /// Fires the timer that is due first. Whether there was one: call it until there is none.
@@ -323,7 +365,7 @@ impl Conns {
         if let Some(hold) = &mut link.held_back {
             hold.push(text);
         } else if let Some(from) = link.node_id() {
-            self.events.push_back(Event::Line { from, text });
+            self.deliver_all(from, [text].into());
         }
     }
 
@@ -335,9 +377,11 @@ impl Conns {
     }
 
     fn ponged(&mut self, cx: &Cx, conn: ConnId, token: Token) {
-        if self.table.get_mut(conn).is_some_and(|link| link.pong(cx.now, token)) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let peer = link.node_id().filter(|_| link.pong(cx.now, token));
+        if let Some(peer) = peer {
             self.send_ping(cx, conn);
-            self.events.push_back(Event::Answered { conn, token });
+            self.events.push_back(Event::Answered { conn, peer, token });
         }
     }
 

@@ -9,30 +9,33 @@ use core::net::SocketAddr;
 use super::book::Room;
 use super::upkeep::{Chore, Chores};
 use super::{Event, Mesh};
-use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId, below};
+use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId, Stage, below};
 
 /// What becomes of a newcomer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It was cut for breaking rules a while ago.
+    /// It was cut for breaking rules a while ago: it is refused.
     Banned,
-    /// A peer with its id is linked.
-    Linked,
-    /// It is let in.
-    Free,
-    /// It is let in, in the place of this link, which is closed.
-    InPlaceOf(ConnId),
-    /// There is no slot for it.
-    Full,
+    /// It says that it has a key, and may prove it.
+    Prove,
+    /// A peer with its id is linked: which of the two stays is to be settled.
+    Claim,
+    /// It is linked, and told of these addresses, too. This link, if there is one, is closed for it.
+    Welcome(Found, Option<ConnId>),
+    /// There is no slot for it: it is told of these addresses, too, and closed.
+    TurnAway(Found),
 }
 
-/// What becomes of a newcomer that says that it has a key and has not proven it.
+/// Addresses of peers with a key, and who is there.
+pub(crate) type Found = Vec<(SocketAddr, NodeId)>;
+
+/// Whether there is a slot for a newcomer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Screening {
-    Banned,
+enum Admission {
+    Free,
+    /// In the place of this link, which is closed.
+    InPlaceOf(ConnId),
     Full,
-    /// It may prove its key.
-    Passed,
 }
 
 /// The links to peers with a key that a node has.
@@ -44,71 +47,110 @@ pub(super) struct Stock {
 }
 
 impl Mesh {
-    /// What becomes of a newcomer that is who it says it is; `full_mesh`: all neighbours are linked to each other and to nobody
-    /// else, as far as is known.
-    pub(crate) fn receive(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+    /// What becomes of a newcomer, or of a peer's link; `full_mesh`: all neighbours are linked to each other and to nobody else, as
+    /// far as is known.
+    pub(crate) fn decide(
+        &mut self,
+        cx: &mut Cx,
+        (conn, stage): (ConnId, Stage),
+        census: &impl Census,
+        full_mesh: bool,
+    ) -> Verdict {
+        match stage {
+            Stage::SaysKey => self.screen(cx, conn, census, full_mesh),
+            Stage::Introduced => self.receive(cx, conn, census, full_mesh),
+            Stage::Unclaimed => self.admit(cx, conn, census, full_mesh),
+            Stage::NoSlot => self.turn_away(cx, conn, census),
+            Stage::Displaced => self.displace(cx, conn, census),
+        }
+    }
+
+    /// What becomes of a newcomer that is who it says it is.
+    fn receive(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+        let claimed = census.link(conn).and_then(|link| link.node_id);
+        if self.is_banned(cx, conn, census) {
+            Verdict::Banned
+        } else if claimed.is_some_and(|node_id| census.is_linked(node_id)) {
+            Verdict::Claim
+        } else {
+            self.admit(cx, conn, census, full_mesh)
+        }
+    }
+
+    /// What becomes of a newcomer that says that it has a key: if there is no slot for it, it is turned away before either side
+    /// proves anything.
+    fn screen(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         if self.is_banned(cx, conn, census) {
             return Verdict::Banned;
         }
-        match census.link(conn).and_then(|link| link.node_id) {
-            Some(node_id) if census.is_linked(node_id) => Verdict::Linked,
-            _ => self.admit(cx, conn, census, full_mesh),
+        let inbound = census.link(conn).filter(|link| link.dialed.is_none());
+        let is_new = inbound.and_then(|link| link.node_id).is_some_and(|id| !census.is_linked(id));
+        if is_new && self.admission(cx, conn, census, full_mesh) == Admission::Full {
+            return self.turn_away(cx, conn, census);
         }
+        Verdict::Prove
     }
 
-    /// Whether a newcomer that says it has a key may prove it, or is sent elsewhere before either side proves anything.
-    pub(crate) fn screen(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Screening {
-        let Some(link) = census.link(conn) else { return Screening::Full };
-        let is_new = link.node_id.is_some_and(|node_id| !census.is_linked(node_id));
-        if self.is_banned(cx, conn, census) {
-            Screening::Banned
-        } else if link.dialed.is_none() && is_new && self.admit(cx, conn, census, full_mesh) == Verdict::Full
-        {
-            Screening::Full
-        } else {
-            Screening::Passed
-        }
+    /// What becomes of a newcomer whose id nobody else has.
+    fn admit(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+        let in_place_of = match self.admission(cx, conn, census, full_mesh) {
+            Admission::Full => return self.turn_away(cx, conn, census),
+            Admission::Free => None,
+            Admission::InPlaceOf(other) => Some(other),
+        };
+        Verdict::Welcome(self.sample_for(cx, conn, census), in_place_of)
     }
 
-    /// Whether a newcomer whose id nobody else has is let in.
-    pub(crate) fn admit(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
-        let Some(link) = census.link(conn) else { return Verdict::Full };
+    /// A newcomer for which there is no slot.
+    fn turn_away(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Verdict {
+        self.counts.turned_away += 1;
+        Verdict::TurnAway(self.sample_for(cx, conn, census))
+    }
+
+    /// A peer that makes room for a newcomer.
+    fn displace(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Verdict {
+        self.counts.displaced += 1;
+        self.upkeep.displaced.charge(cx.now, 1);
+        Verdict::TurnAway(self.sample_for(cx, conn, census))
+    }
+
+    /// Addresses to tell the peer on this connection of; none to one without a key, which is told of linked peers alone.
+    fn sample_for(&self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Found {
+        let node_id = census.link(conn).and_then(|link| link.node_id);
+        if !node_id.is_some_and(|node_id| node_id.is_of_key()) {
+            return Found::new();
+        }
+        self.book.sample(cx.config.limits().conns.peers_sent, &mut cx.random)
+    }
+
+    /// Whether there is a slot for a newcomer whose id nobody else has.
+    fn admission(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Admission {
+        let Some(link) = census.link(conn) else { return Admission::Full };
         let limits = cx.limits();
         if census.slots_taken() >= limits.conns.slots {
-            return Verdict::Full;
+            return Admission::Full;
         }
         if !link.says_key {
             return admit_keyless(&link, census, limits);
         }
-        let Some(node_id) = link.node_id else { return Verdict::Full };
+        let Some(node_id) = link.node_id else { return Admission::Full };
         let room = census.degree() < limits.mesh.degree_high;
         match link.dialed {
-            Some(_) if room => Verdict::Free,
+            Some(_) if room => Admission::Free,
             Some(Dialed { target, .. })
                 if target.is_some() || !dialed_enough(census, limits) || full_mesh =>
             {
-                let anyhow = if target.is_some() { Verdict::Free } else { Verdict::Full };
-                self.youngest(census, |_| true).map_or(anyhow, Verdict::InPlaceOf)
+                let anyhow = if target.is_some() { Admission::Free } else { Admission::Full };
+                self.youngest(census, |_| true).map_or(anyhow, Admission::InPlaceOf)
             }
-            Some(_) => Verdict::Full,
+            Some(_) => Admission::Full,
             None if census.degree() + self.kept(cx, node_id, census) < limits.mesh.degree_high => {
-                Verdict::Free
+                Admission::Free
             }
-            None => self.displaced_by(cx, &link, census, full_mesh).map_or(Verdict::Full, Verdict::InPlaceOf),
+            None => {
+                self.displaced_by(cx, &link, census, full_mesh).map_or(Admission::Full, Admission::InPlaceOf)
+            }
         }
-    }
-
-    /// A newcomer is sent elsewhere: the addresses to tell it of.
-    pub(crate) fn turn_away(&mut self, cx: &mut Cx, node_id: NodeId) -> Vec<(SocketAddr, NodeId)> {
-        self.counts.turned_away += 1;
-        self.sample_for(cx, node_id)
-    }
-
-    /// A peer makes room for a newcomer: the addresses to tell it of.
-    pub(crate) fn displace(&mut self, cx: &mut Cx, node_id: NodeId) -> Vec<(SocketAddr, NodeId)> {
-        self.counts.displaced += 1;
-        self.upkeep.displaced.charge(cx.now, 1);
-        self.sample_for(cx, node_id)
     }
 
     /// For which peers whose addresses were learned there is room.
@@ -256,7 +298,7 @@ impl Mesh {
         }
         let wanted = self.chores(cx, census);
         let Cx { now, random, config, .. } = cx;
-        let chore = self.upkeep.next(*now, wanted, random, &config.limits);
+        let chore = self.upkeep.next(*now, wanted, random, config.limits());
         match chore {
             Some(Chore::Trim) => self.trim(cx, census, is_near),
             Some(Chore::Explore) => self.explore(cx),
@@ -296,7 +338,7 @@ impl Mesh {
     /// a network that were separated find each other when each of them has all the links that it needs.
     fn explore(&mut self, cx: &mut Cx) {
         let Cx { now, random, config, .. } = cx;
-        let limits = &config.limits;
+        let limits = config.limits();
         if !self.dials.may_begin_learned(*now, limits) {
             return;
         }
@@ -312,19 +354,19 @@ impl Mesh {
         let neighbours: Vec<_> = census.neighbours().map(|link| link.conn).collect();
         let index = below(&mut cx.random, neighbours.len());
         let Some(conn) = neighbours.get(index) else { return };
-        let count = cx.config.limits.mesh.refresh_peers;
+        let count = cx.config.limits().mesh.refresh_peers;
         let found = self.book.sample(count, &mut cx.random);
-        self.events.push_back(Event::TellPeers { conn: *conn, count, found });
+        self.events.push_back(Event::Tell(*conn, count, found));
     }
 }
 
-fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Verdict {
+fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Admission {
     let free = match link.dialed {
         Some(Dialed { target: Some(_), .. }) => true,
         Some(Dialed { target: None, .. }) => census.has_slot_for_keyless(0, limits),
         None => census.has_slot_for_keyless(limits.conns.slots_reserved, limits),
     };
-    if free { Verdict::Free } else { Verdict::Full }
+    if free { Admission::Free } else { Admission::Full }
 }
 
 /// Links to peers with a key that are our own dials.

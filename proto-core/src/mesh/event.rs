@@ -20,8 +20,8 @@ pub(crate) enum Event {
     Target { target: PeerAddr, news: TargetNews },
     /// There is one link too many: this one is to be closed.
     Trim(ConnId),
-    /// A peer is to be told of at most `count` peers, among them those `found` elsewhere.
-    TellPeers { conn: ConnId, count: usize, found: Vec<(SocketAddr, NodeId)> },
+    /// A peer is to be told of at most so many peers, among them those found elsewhere.
+    Tell(ConnId, usize, Vec<(SocketAddr, NodeId)>),
 }
 
 /// How an attempt to link what is at an address ended.

@@ -14,6 +14,7 @@ mod targets;
 mod upkeep;
 
 use alloc::collections::{BTreeMap, VecDeque};
+#[cfg(test)]
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -31,7 +32,7 @@ use crate::model::{
 };
 use crate::wire::{ByeCode, PeerRecord};
 
-pub(crate) use admission::{Screening, Verdict};
+pub(crate) use admission::Verdict;
 pub(crate) use event::{Attempt, Counts, Departure, Event, TargetNews};
 
 /// How long a linked node waits before it dials a newcomer, which most likely dials first: this and up to as much again.
@@ -51,6 +52,10 @@ pub(crate) struct Mesh {
     counts: Counts,
 }
 
+/// As many addresses as the node dials for its user are there already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TooManyTargets;
+
 /// What the mesh wants to be woken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -61,7 +66,7 @@ pub(crate) enum Timer {
 
 impl Mesh {
     pub(crate) fn new(cx: &mut Cx) -> Self {
-        let limits = &cx.config.limits;
+        let limits = cx.config.limits();
         Self {
             book: Book::default(),
             targets: Targets::default(),
@@ -79,9 +84,9 @@ impl Mesh {
         self.events.pop_front()
     }
 
-    /// Takes an address that the user gave. False: no room.
-    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> bool {
-        self.targets.add(addr, cx.now, cx.limits())
+    /// Takes an address that the user gave, if there is room.
+    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> Result<(), TooManyTargets> {
+        if self.targets.add(addr, cx.now, cx.limits()) { Ok(()) } else { Err(TooManyTargets) }
     }
 
     /// `PEERS` came.
@@ -97,7 +102,7 @@ impl Mesh {
                 if teller.first { Duration::ZERO } else { COURTESY + uniform(&mut cx.random, COURTESY) };
             let known = record.node_id.is_some_and(|id| id == cx.identity.node_id() || census.is_linked(id));
             let Some(addr) = address_of(record).filter(|_| !known) else { continue };
-            if Some(addr) == cx.config.listen_addr {
+            if Some(addr) == cx.config.listen_addr() {
                 continue;
             }
             let learned = self.learn(cx, addr, teller, record.node_id, cx.now + courtesy);
@@ -136,14 +141,6 @@ impl Mesh {
         self.learning.remove(&conn);
     }
 
-    /// Addresses to tell this newcomer of; none to one without a key, which is told of linked peers alone.
-    pub(crate) fn sample_for(&self, cx: &mut Cx, newcomer: NodeId) -> Vec<(SocketAddr, NodeId)> {
-        if !newcomer.is_of_key() {
-            return Vec::new();
-        }
-        self.book.sample(cx.config.limits.conns.peers_sent, &mut cx.random)
-    }
-
     /// The addresses of a name that the user gave: all are dialed at once, and the first that answers is taken.
     pub(crate) fn resolved(&mut self, cx: &mut Cx, dial: DialId, addrs: &[SocketAddr], census: &impl Census) {
         let Some(Dial { target: Some(target), .. }) = self.dials.finish(dial) else { return };
@@ -166,7 +163,7 @@ impl Mesh {
         }
     }
 
-    pub(crate) fn dial_failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
+    pub(crate) fn failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
         let Some(Dial { goal, target, .. }) = self.dials.finish(dial) else { return };
         self.counts.dials_failed += 1;
         match (goal, target) {
@@ -193,7 +190,7 @@ impl Mesh {
                 let answered = matches!(attempt, Attempt::TurnedAway(ByeCode::Full));
                 let Cx { random, config, .. } = cx;
                 let degree = census.degree();
-                self.book.failed(dialed.addr, answered, degree, again, random, &config.limits);
+                self.book.failed(dialed.addr, answered, degree, again, random, config.limits());
             }
         }
     }
@@ -208,7 +205,7 @@ impl Mesh {
     ) {
         let stock = self.stock(cx, census);
         let Cx { random, config, .. } = cx;
-        let news = self.targets.ended(target, attempt, stock, again, random, &config.limits);
+        let news = self.targets.ended(target, attempt, stock, again, random, config.limits());
         self.events.extend(news);
     }
 
@@ -246,11 +243,19 @@ impl Mesh {
         }
     }
 
-    /// A peer that was cut for breaking a rule is kept out for a while.
-    pub(crate) fn ban(&mut self, cx: &Cx, gone: &Departure) {
+    /// A peer lost its link. If it was cut for breaking a rule, it is kept out for a while. The `successor`, a newcomer that is the
+    /// same node, unless it is kept out.
+    pub(crate) fn lost(
+        &mut self,
+        cx: &Cx,
+        gone: &Departure,
+        successor: Option<ConnId>,
+        census: &impl Census,
+    ) -> Option<ConnId> {
         if gone.broke && gone.node_id.is_of_key() {
             self.bans.cut(cx.now, gone.node_id, gone.ip, cx.limits());
         }
+        successor.filter(|conn| !self.is_banned(cx, *conn, census))
     }
 
     /// Whether the peer on this connection was cut for breaking rules a while ago.
@@ -265,7 +270,7 @@ impl Mesh {
         let Departure { again, lasted, full, broke, .. } = *gone;
         let leaving = Leaving { at: cx.now, again, lasted, full, broke };
         let Cx { random, config, .. } = cx;
-        let limits = &config.limits;
+        let limits = config.limits();
         self.book.left(gone.node_id, leaving, stock.degree, random, limits);
         self.targets.left(gone.node_id, leaving, stock, random, limits);
         if stock.degree < limits.mesh.degree_low {
@@ -288,7 +293,7 @@ impl Mesh {
     pub(crate) fn timeout(&mut self, cx: &mut Cx, census: &impl Census) {
         while let Some(dial) = self.dials.overdue(cx.now) {
             self.events.push_back(Event::Cancel(dial));
-            self.dial_failed(cx, dial, DialError::TimedOut, census);
+            self.failed(cx, dial, DialError::TimedOut, census);
         }
     }
 

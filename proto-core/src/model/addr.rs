@@ -43,6 +43,7 @@ impl From<SocketAddr> for PeerAddr {
 
 /// The text is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PeerAddrError {
     /// There is no `:PORT` at its end, or the port is not a number from 1 to 65535.
     #[error("an address ends with a port from 1 to 65535, as in 127.0.0.1:8080")]

@@ -9,6 +9,7 @@ use crate::model::{Limits, MAX_RESOLVED};
 /// has that as its bound, or at least the greater part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Capacity {
     /// Connections that the driver holds.
     Connections,

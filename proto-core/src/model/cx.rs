@@ -36,7 +36,7 @@ impl Cx {
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.config.limits
+        self.config.limits()
     }
 
     /// The driver says what time it is, in milliseconds since the Unix epoch.
@@ -55,13 +55,13 @@ impl Cx {
     }
 
     pub(crate) fn moment(&self) -> Moment<'_> {
-        Moment { now: self.now, wall: self.wall(), limits: &self.config.limits }
+        Moment { now: self.now, wall: self.wall(), limits: self.config.limits() }
     }
 
     /// The moment, the identity, and the generator: for decisions that need all of them.
     pub(crate) fn split(&mut self) -> (Moment<'_>, &Identity, &mut ChaCha8Rng) {
         let wall = self.wall();
-        (Moment { now: self.now, wall, limits: &self.config.limits }, &self.identity, &mut self.random)
+        (Moment { now: self.now, wall, limits: self.config.limits() }, &self.identity, &mut self.random)
     }
 
     /// 128 random bits.

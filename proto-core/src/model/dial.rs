@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::TargetId;
+use super::{PublicKey, TargetId};
 
 /// A connection that this node dialed, or tried to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +15,25 @@ pub(crate) struct Dialed {
     pub(crate) target: Option<TargetId>,
 }
 
+/// How a connection is to be secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Seal {
+    /// Not at all: it is in clear. The node asks for nothing else yet.
+    Clear,
+    /// Sealed with the node's own key; the peer has to prove `expected`, or any key where that is none.
+    Sealed {
+        /// The key that the peer must have.
+        expected: Option<PublicKey>,
+    },
+}
+
 /// How many addresses of one name are tried, in their order.
 pub const MAX_RESOLVED: usize = 16;
 
 /// Why a dial failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum DialError {
     /// The name has no address, or the resolver did not answer.
     NotResolved,

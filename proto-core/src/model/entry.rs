@@ -70,12 +70,20 @@ pub struct Place {
 
 /// Who said to a version 1 node's peers what an entry brings into the network.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Via {
     /// The version 1 node.
     pub node_id: NodeId,
     /// Its name.
     #[serde(deserialize_with = "name")]
     pub uname: Name,
+}
+
+impl Via {
+    /// The version 1 node with this id and name.
+    pub fn new(node_id: NodeId, uname: Name) -> Self {
+        Self { node_id, uname }
+    }
 }
 
 /// The largest number in an entry: what every JSON reader reads exactly (RFC 8259 section 6).
@@ -86,6 +94,7 @@ pub const MAX_TO: usize = 64;
 
 /// What an author says, before it is signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Draft<'a> {
     /// The author's run: a random number of 53 bits.
     pub epoch: u64,
@@ -101,6 +110,13 @@ pub struct Draft<'a> {
     pub to: &'a [NodeId],
     /// The version 1 peer whose words these are.
     pub via: Option<&'a Via>,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft for all peers, of its author's own words.
+    pub fn new(epoch: u64, seq: u64, at: u64, uname: &'a Name, texts: &'a [ChatText]) -> Self {
+        Self { epoch, seq, at, uname, texts, to: &[], via: None }
+    }
 }
 
 impl Draft<'_> {
@@ -344,6 +360,7 @@ impl Sealed<'_> {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
 )]
+#[non_exhaustive]
 pub enum EntryError {
     /// Its JSON is not that of an entry, or has a value in it that no entry can have.
     #[error("its content is wrong")]

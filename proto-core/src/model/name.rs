@@ -32,6 +32,7 @@ impl Name {
 
 /// A name that the user cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// There is nothing in it but white space.
     #[error("a name must not be empty")]

@@ -9,6 +9,7 @@ use super::{Name, NodeId, PublicKey};
 
 /// A peer that is here, as `GET /peers` shows it: nothing in it changes by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PeerInfo {
     /// Its id; one of ours where a version 1 peer names none.
     pub node_id: NodeId,
@@ -24,8 +25,16 @@ pub struct PeerInfo {
     pub key: Option<PublicKey>,
 }
 
+impl PeerInfo {
+    /// A version 1 peer that cannot be dialed. Set the fields for any other.
+    pub fn new(node_id: NodeId, uname: Name, remote_addr: SocketAddr) -> Self {
+        Self { node_id, uname, listen_addr: None, remote_addr, version: Version::V1, key: None }
+    }
+}
+
 /// Which protocol a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Version {
     /// `JOIN`, `PEERS` and `MSG` alone (SPEC section 2).
     V1,
@@ -35,6 +44,7 @@ pub enum Version {
 
 /// Why a peer is no longer here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum LeaveReason {
     /// It said `BYE`.
     Bye,
@@ -68,6 +78,7 @@ impl fmt::Display for LeaveReason {
 
 /// What is odd about an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Marks {
     /// Later ones of its author were shown before it.
     pub late: bool,

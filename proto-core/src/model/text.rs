@@ -62,6 +62,7 @@ impl From<ChatText> for String {
 
 /// A text that cannot be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChatTextError {
     /// There is nothing in it.
     #[error("a message must not be empty")]

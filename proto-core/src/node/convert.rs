@@ -1,7 +1,15 @@
 //! Translates events and values of the machines into those of the contract.
 
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
+use core::net::SocketAddr;
+
+use crate::model::{ConnId, Instant, Seal};
 use crate::{chat, conns, mesh};
+
+/// A deadline of a machine, with its timer as the contract names it.
+pub(super) fn due<T: Into<TimerKind>>((at, timer): (Instant, T)) -> (Instant, TimerKind) {
+    (at, timer.into())
+}
 
 /// An event of the connections as an action. None: the node routes it to another machine.
 pub(super) fn output(event: conns::Event) -> Option<Action> {
@@ -22,7 +30,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
     use mesh::Event;
     Some(match event {
         Event::Resolve { dial, host, port } => Action::Resolve { dial, host, port },
-        Event::Dial { dial, addr } => Action::Dial { dial, addr },
+        Event::Dial { dial, addr } => Action::Dial { dial, addr, seal: Seal::Clear },
         Event::Cancel(dial) => Action::CancelDial { dial },
         Event::Target { target, news } => Action::Notice(match news {
             mesh::TargetNews::IsSelf => Notice::IsSelf { target },
@@ -30,7 +38,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
             mesh::TargetNews::Failed(mesh::Attempt::NotAChatNode) => Notice::NotAChatNode { target },
             mesh::TargetNews::Failed(mesh::Attempt::TurnedAway(code)) => Notice::TurnedAway { target, code },
         }),
-        Event::Trim(_) | Event::TellPeers { .. } => return None,
+        Event::Trim(_) | Event::Tell(..) => return None,
     })
 }
 
@@ -43,12 +51,23 @@ pub(super) fn notice(event: chat::Event) -> Option<Action> {
     }))
 }
 
+/// The report of a frame of the conversation that breaks a rule.
+pub(super) fn report(conn: ConnId, remote: SocketAddr, fault: chat::Fault) -> Action {
+    Action::Report { conn, remote, violation: fault.into() }
+}
+
 impl From<conns::Output> for Action {
     fn from(output: conns::Output) -> Self {
         match output {
             conns::Output::Chunk(conn, bytes) => Self::SendFrame { conn, bytes },
             conns::Output::Close(conn) => Self::Close { conn },
         }
+    }
+}
+
+impl From<mesh::TooManyTargets> for CommandError {
+    fn from(_: mesh::TooManyTargets) -> Self {
+        Self::TooManyTargets
     }
 }
 
@@ -134,9 +153,10 @@ impl From<chat::Role> for LinkRole {
     }
 }
 
-impl From<conns::LinkTimer> for TimerKind {
-    fn from(timer: conns::LinkTimer) -> Self {
+impl From<Option<conns::LinkTimer>> for TimerKind {
+    fn from(timer: Option<conns::LinkTimer>) -> Self {
         use conns::LinkTimer;
+        let Some(timer) = timer else { return Self::Pace };
         match timer {
             LinkTimer::Greet => Self::Greet,
             LinkTimer::FirstByte => Self::FirstByte,

@@ -12,7 +12,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         (node.conns.counts(), node.mesh.counts(), node.chat.counts(), node.v1.counts());
     let (log, gossip) = node.chat.lost();
     Stats {
-        delivered: node.delivered,
+        delivered: chat.shown - v1.again + v1.shown,
         said: chat.said,
         signed: chat.signed,
         entries: chat.entries,
@@ -82,7 +82,7 @@ pub(super) fn status(node: &Node) -> Status {
         node_id: node.id(),
         key: node.key(),
         uname: node.uname().clone(),
-        listen_addr: node.config().listen_addr,
+        listen_addr: node.config().listen_addr(),
         clock_ahead_ms: node.chat.clock_ahead_ms(&node.cx),
         links: links(node).collect(),
         pending: node.conns.pending(),

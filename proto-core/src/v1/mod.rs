@@ -5,9 +5,9 @@
 //! nodes linked to one of them brings its lines in as `via` entries.
 //!
 //! **Ways in.** [`V1::linked`], [`V1::unlinked`], [`V1::peers_received`] and [`V1::may_forget`] tell it of links.
-//! [`V1::note_line`] and [`V1::note_entry`] tell it what was said; each returns whether to show that. [`V1::relay`]
-//! returns the peers to send an entry to. The node sends what its own user says to all these peers itself, and names
-//! them in the entry's `to`. Where [`V1::concerns`] is false, an entry needs no call at all.
+//! [`V1::note_line`] tells it a line, [`V1::note_entry`] an entry: each returns whether to show it, and the latter also
+//! the peers to send it to. [`V1::relay`] does that for an entry of this node that brings lines in. The node sends what
+//! its own user says to all these peers itself, and names them in the entry's `to`.
 //!
 //! **Ways out.** There are no events. When [`V1::deadline`] has come, [`V1::next_due`] returns the lines to bring in,
 //! and [`V1::due_greetings`] the peers to greet again.
@@ -52,9 +52,23 @@ pub(crate) struct V1 {
     pub(crate) ran: Ran,
 }
 
+/// What becomes of an entry.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    /// The peers without a key to send it to, and the frames for them.
+    pub(crate) lines: Option<(Vec<NodeId>, Vec<u8>)>,
+    /// Whether to show it: not if it is what a peer without a key said, and that came from the peer or in another entry
+    /// before.
+    pub(crate) shown: bool,
+}
+
 /// The counters of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
+    /// Lines of peers without a key that were shown.
+    pub(crate) shown: u64,
+    /// Texts of `via` entries that were not shown because they had come before.
+    pub(crate) again: u64,
     /// Lines sent to peers without a key with what others said.
     pub(crate) relayed: u64,
     /// Lines that this node brought in.
@@ -106,7 +120,7 @@ impl V1 {
         }
         if info.version == Version::V1 {
             let Cx { now, random, config, .. } = cx;
-            self.greetings.peer_linked(*now, info.node_id, random, &config.limits);
+            self.greetings.peer_linked(*now, info.node_id, random, config.limits());
         }
     }
 
@@ -127,7 +141,7 @@ impl V1 {
             // It may have been the designated relay of peers that still name it.
             let Cx { now, random, config, .. } = cx;
             for peer in self.relayed_by(node_id) {
-                self.greetings.ask_soon(*now, peer, random, &config.limits);
+                self.greetings.ask_soon(*now, peer, random, config.limits());
             }
         }
         if left {
@@ -143,7 +157,7 @@ impl V1 {
         let ids = records.iter().filter_map(|record| record.node_id);
         self.links_named(info.node_id, ids, info.version == Version::V1, cx.time(), cx.limits());
         let Cx { now, random, config, .. } = cx;
-        self.greetings.peers_received(*now, info.node_id, random, &config.limits);
+        self.greetings.peers_received(*now, info.node_id, random, config.limits());
     }
 
     /// `all`: these are all that it is linked to.
@@ -194,7 +208,7 @@ impl V1 {
     /// Another connection with a version 1 peer ended. The peer forgets this node when it sees that.
     pub(crate) fn may_forget(&mut self, cx: &mut Cx, peer: NodeId) {
         let Cx { now, random, config, .. } = cx;
-        self.greetings.may_forget(*now, peer, random, &config.limits);
+        self.greetings.may_forget(*now, peer, random, config.limits());
     }
 
     /// The greeting of a peer could not be sent. It is due again at that time, whatever the peer sends until then.
@@ -205,13 +219,15 @@ impl V1 {
     /// The version 1 peers to greet now: they may have forgotten this node, or have not sent `PEERS` for long.
     pub(crate) fn due_greetings(&mut self, cx: &mut Cx) -> Vec<NodeId> {
         let Cx { now, random, config, .. } = cx;
-        core::iter::from_fn(|| self.greetings.next_due(*now, random, &config.limits)).collect()
+        core::iter::from_fn(|| self.greetings.next_due(*now, random, config.limits())).collect()
     }
 
     /// Notes a line from a peer without a key. Whether to show it: not if an entry with it was shown already.
     pub(crate) fn note_line(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
         let who = Via { node_id: info.node_id, uname: info.uname.clone() };
-        self.note_line_at(cx.now, cx.time(), who, text, cx.limits())
+        let shown = self.note_line_at(cx.now, cx.time(), who, text, cx.limits());
+        self.counts.shown += u64::from(shown);
+        shown
     }
 
     fn note_line_at(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
@@ -227,16 +243,16 @@ impl V1 {
         noted.show
     }
 
-    /// Whether an entry needs [`relay`](Self::relay) and [`note_entry`](Self::note_entry). If not, no code of this
-    /// machine runs for it.
-    pub(crate) fn concerns(&self, entry: &Entry) -> bool {
-        entry.via().is_some() || !self.peers.is_empty()
-    }
-
-    /// Notes an entry. Whether to show it: not if it is what a peer without a key said, and that came from the peer or
-    /// in another entry before.
-    pub(crate) fn note_entry(&mut self, cx: &Cx, entry: &Entry) -> bool {
-        self.note_entry_at(cx.now, entry, cx.limits())
+    /// Notes an entry whose turn to be shown has come. Nothing is done for one without `via` where no peer without a
+    /// key is linked. For one with `via`, only the check for duplicates runs there.
+    pub(crate) fn note_entry(&mut self, cx: &Cx, entry: &Entry) -> Reception {
+        if entry.via().is_none() && self.peers.is_empty() {
+            return Reception { lines: None, shown: true };
+        }
+        let lines = self.relay(entry);
+        let shown = self.note_entry_at(cx.now, entry, cx.limits());
+        self.counts.again += if shown { 0 } else { entry.texts().len() as u64 };
+        Reception { lines, shown }
     }
 
     fn note_entry_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
@@ -283,7 +299,14 @@ impl V1 {
     }
 
     /// When [`next_due`](Self::next_due) or [`due_greetings`](Self::due_greetings) next has something to return.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self, cx: &Cx) -> Option<Instant> {
+        if cx.stopping {
+            return None;
+        }
+        self.next_at()
+    }
+
+    fn next_at(&self) -> Option<Instant> {
         self.utterances.deadline().into_iter().chain(self.greetings.deadline()).min()
     }
 

@@ -77,13 +77,13 @@ fn the_lowest_id_brings_a_line_in_at_once_and_each_higher_id_one_second_later() 
         v1.links_named(victor().node_id, [old(0)], false, 0, &limits);
         assert!(v1.note_line_at(START, 0, victor(), "hi", &limits));
         let at = START + millis(1_000 * rank as u64);
-        assert_eq!(v1.deadline(), Some(at));
+        assert_eq!(v1.next_at(), Some(at));
         assert_eq!(
             due(&mut v1, START + millis((1_000 * rank as u64).saturating_sub(1))).is_empty(),
             rank > 0
         );
         assert_eq!(due(&mut v1, at).is_empty(), rank == 0);
-        assert_eq!(v1.deadline(), None);
+        assert_eq!(v1.next_at(), None);
     }
 }
 
@@ -94,7 +94,7 @@ fn lines_due_at_one_time_are_brought_in_together_and_in_order() {
     for (n, line) in ["one", "two", "two", "three"].into_iter().enumerate() {
         assert!(v1.note_line_at(START + millis(1 + n as u64), 0, victor(), line, &Limits::default()));
     }
-    assert_eq!(v1.deadline(), Some(START + millis(200)));
+    assert_eq!(v1.next_at(), Some(START + millis(200)));
     let together = v1.utterances.next_due(START + millis(200)).unwrap();
     assert_eq!(together, (victor(), vec![text("one"), text("two"), text("two"), text("three")]));
     assert_eq!(v1.utterances.next_due(START + millis(200)), None);
@@ -220,7 +220,7 @@ fn lines_of_a_peer_that_names_no_id_are_not_brought_in() {
     let mut v1 = V1::new(all[0].node_id());
     v1.keyless_linked(victor().node_id, false, 0);
     assert!(v1.note_line_at(START, 0, victor(), "hi", &Limits::default()));
-    assert_eq!(v1.deadline(), None);
+    assert_eq!(v1.next_at(), None);
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn converse(
     }
     let mut packets = post.len();
     loop {
-        let next_due = nodes.iter().filter_map(|node| node.v1.deadline()).min();
+        let next_due = nodes.iter().filter_map(|node| node.v1.next_at()).min();
         let next_due = next_due.map(|due| u64::try_from(due.since(START).as_millis()).unwrap());
         let next_post = post.first_key_value().map(|((at, _), _)| *at);
         let Some(at) = next_due.into_iter().chain(next_post).min() else { break };

@@ -10,6 +10,7 @@ use crate::model::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
 
 /// One frame, read or to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Frame<'a> {
     /// Who I am.
     Join(Join),
@@ -52,6 +53,7 @@ pub(crate) enum ChatFrame<'a> {
 
 /// The payload of `JOIN`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Join {
     /// The sender's id.
     pub node_id: Option<NodeId>,
@@ -67,6 +69,7 @@ pub struct Join {
 
 /// What `JOIN` says from version 2 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hello {
     /// `v`: 2 or more.
     pub version: u32,
@@ -78,8 +81,16 @@ pub struct Hello {
     pub key: Option<PublicKey>,
 }
 
+impl Hello {
+    /// That of a version 2 node without links and without a key. Set the fields for any other.
+    pub fn new(nonce: Token) -> Self {
+        Self { version: 2, nonce, links: 0, key: None }
+    }
+}
+
 /// The payload of `TREE`: where the sender stands in the eager tree, by its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TreeClaim {
     /// The root's key.
     pub root: PublicKey,
@@ -97,6 +108,7 @@ pub struct TreeClaim {
 
 /// One entry of `PEERS`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerRecord {
     /// The peer's id.
     pub node_id: Option<NodeId>,
@@ -140,6 +152,7 @@ impl Token {
 
 /// Why a node says `BYE`. On the wire a word; an unknown one reads as [`Other`](Self::Other).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum ByeCode {
     /// `shutdown`: the node is stopping.
     Shutdown,

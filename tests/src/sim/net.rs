@@ -243,6 +243,11 @@ impl Net {
         self.end(conn).is_some_and(|end| end.lost || late(end))
     }
 
+    /// When what comes next at this end was sent.
+    pub fn next_sent(&self, conn: ConnId) -> Option<Nanos> {
+        self.end(conn)?.incoming.front().map(|packet| packet.sent)
+    }
+
     /// Sends bytes, and plans when the sender is told that they are taken. `answers`: whether the host at the other end
     /// is up, and so resets a connection that it knows no more.
     pub fn send(

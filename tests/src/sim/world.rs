@@ -247,7 +247,7 @@ impl World {
         }
         let unix_ms = host.clock.unix_ms(self.now);
         if host.asleep_until.is_none() {
-            self.input(index, Input::WallClock { unix_ms });
+            self.input(index, Input::wall_clock(unix_ms));
         }
     }
 

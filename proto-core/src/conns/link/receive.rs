@@ -14,8 +14,6 @@ use crate::wire::{self, ByeCode, ChatFrame, Chunk, Frame, Join, Parsed, PeerReco
 pub(crate) enum LinkEvent<'a> {
     /// A line for this machine.
     Conn(ConnFrame),
-    /// `PEERS`.
-    Peers(Vec<PeerRecord>),
     /// A frame of the conversation, from a peer that has proven its key.
     Chat(ChatFrame<'a>),
 }
@@ -36,6 +34,7 @@ pub(crate) enum ConnFrame {
     Pong(Token),
     Bye(ByeCode),
     Proof(Signature),
+    Peers(Vec<PeerRecord>),
     /// The frame breaks a rule, and is skipped.
     Breach(Breach),
     /// The frame breaks a rule for which the peer is disconnected.
@@ -109,7 +108,7 @@ fn classify<'a>(frame: Frame<'a>, peer: Option<&PeerHandshake>) -> LinkEvent<'a>
         (_, None) => ConnFrame::Breach(Breach::BeforeJoin),
         (Frame::Proof(signature), Some(_)) if unproven => ConnFrame::Proof(signature),
         // A node without room sends `PEERS` before either side sends `PROOF`.
-        (Frame::Peers(records), Some(_)) => return LinkEvent::Peers(records),
+        (Frame::Peers(records), Some(_)) => ConnFrame::Peers(records),
         (Frame::Bye(code, _), Some(Version::V2)) => ConnFrame::Bye(code),
         _ if unproven => ConnFrame::Breach(Breach::BeforeProof),
         (Frame::Chat(sealed), Some(_)) => return chat(ChatFrame::Chat(sealed)),

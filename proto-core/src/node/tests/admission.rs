@@ -87,7 +87,7 @@ impl Solo {
 
     /// The peer answers a dial of the node.
     pub(super) fn answer(&mut self, dial: DialId, n: u64, links: usize) {
-        self.input(Input::Connected { dial, conn: ConnId(n) });
+        self.input(Input::connected(dial, ConnId(n)));
         let mut actions = self.introduce(n, links);
         actions.extend(self.prove(n));
         actions.extend(self.settle(n));
@@ -96,7 +96,7 @@ impl Solo {
 
     pub(super) fn dial_to(&self, actions: &[Action], n: u64) -> Option<DialId> {
         actions.iter().find_map(|action| match action {
-            Action::Dial { dial, addr: to } if *to == addr(n) => Some(*dial),
+            Action::Dial { dial, addr: to, .. } if *to == addr(n) => Some(*dial),
             _ => None,
         })
     }
@@ -234,8 +234,7 @@ fn a_newcomer_with_few_links_displaces_a_peer_with_more_than_it_needs() {
 
 #[test]
 fn own_dials_and_links_to_given_addresses_are_never_displaced() {
-    let mut solo = solo_with(|config| {
-        let limits = &mut config.limits;
+    let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -281,7 +280,7 @@ fn room_is_kept_for_own_dials_while_there_are_addresses_to_dial() {
     for _ in 0..200 {
         solo.live(SECOND / 2);
         for dial in solo.node.mesh.under_way() {
-            solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+            solo.input(Input::dial_failed(dial, DialError::Refused));
         }
     }
     for n in 60..60 + degree_outbound as u64 {
@@ -310,7 +309,7 @@ fn a_dialed_node_that_turns_us_away_is_no_peer_and_its_peers_are_learned() {
     solo.dial_in(1, 3);
     let actions = solo.receive(1, &peers([90].into_iter()));
     let dial = solo.dial_to(&actions, 90).unwrap();
-    solo.input(Input::Connected { dial, conn: ConnId(90) });
+    solo.input(Input::connected(dial, ConnId(90)));
     let mut actions = solo.introduce(90, 12);
     actions.extend(solo.receive(90, &(peers([91].into_iter()) + "BYE|full|\n")));
     assert!(!actions.iter().any(|action| matches!(action, Action::RegisterPeer(_))), "{actions:?}");

@@ -58,10 +58,10 @@ fn a_peer_that_answers_pings_but_no_sync_is_disconnected_and_banned() {
         sent(&actions).matches("SYNC|").count() == limits.chat.syncs_ignored
             && solo.node.peers().count() == 0
     );
-    solo.input(Input::Closed { conn: ConnId(1) });
+    solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 0));
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     solo.now = solo.now + limits.mesh.ban;
     keyed_on(&mut solo, 3);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 1));
@@ -76,7 +76,7 @@ fn a_peer_that_answers_nothing_is_dropped_after_three_minutes_and_not_banned() {
     assert_eq!(solo.node.peers().count(), 1);
     live(&mut solo, Duration::from_secs(2), |_| None);
     assert_eq!((solo.node.peers().count(), solo.node.stats().silent), (0, 1));
-    solo.input(Input::Closed { conn: ConnId(1) });
+    solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
     assert_eq!(solo.node.peers().count(), 1, "it broke no rule");
 }
@@ -98,7 +98,7 @@ fn a_peer_that_answers_every_other_sync_stays_linked() {
 
 #[test]
 fn a_late_sync_answer_counts_as_an_answer() {
-    let mut solo = solo_with(|config| config.limits.chat.sync_timeout = Duration::from_millis(100));
+    let mut solo = solo_with(|limits| limits.chat.sync_timeout = Duration::from_millis(100));
     keyed(&mut solo);
     for _ in 0..4 {
         // The peer answers all in order, long after the timeout.
@@ -124,8 +124,8 @@ fn a_ban_also_closes_the_second_connection_of_the_banned_peer() {
 #[test]
 fn a_sync_starts_at_once_when_a_parked_entry_with_missing_predecessors_falls_due() {
     const NOW: u64 = 1_700_000_000_000;
-    let mut solo = solo_with(|config| config.limits.chat.reconcile_every = Duration::from_secs(3600));
-    solo.input(Input::WallClock { unix_ms: NOW });
+    let mut solo = solo_with(|limits| limits.chat.reconcile_every = Duration::from_secs(3600));
+    solo.input(Input::wall_clock(NOW));
     let identity = keyed(&mut solo);
     live(&mut solo, Duration::from_secs(5), |_| None);
     let ahead = Limits::default().chat.clock_tolerance + Duration::from_secs(60);

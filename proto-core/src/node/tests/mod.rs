@@ -32,12 +32,14 @@ pub(super) fn solo() -> Solo {
     solo_with(|_| {})
 }
 
-pub(super) fn solo_with(change: impl FnOnce(&mut Config)) -> Solo {
-    let mut config = Config::new("Me".parse().unwrap());
-    config.listen_addr = Some(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    change(&mut config);
+pub(super) fn solo_with(change: impl FnOnce(&mut Limits)) -> Solo {
+    let config = Config::builder("Me".parse().unwrap())
+        .listen_addr(SocketAddr::from(([127, 0, 0, 1], 8080)))
+        .limits(change)
+        .build()
+        .unwrap();
     Solo {
-        node: Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN).unwrap(),
+        node: Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN),
         now: Instant::ORIGIN,
     }
 }
@@ -59,15 +61,15 @@ impl Solo {
     }
 
     pub(super) fn accept(&mut self, conn: u64) -> Vec<Action> {
-        self.input(Input::Accepted { conn: ConnId(conn), remote: remote() })
+        self.input(Input::accepted(ConnId(conn), remote()))
     }
 
     pub(super) fn receive(&mut self, conn: u64, text: &str) -> Vec<Action> {
-        self.input(Input::Received { conn: ConnId(conn), bytes: text.as_bytes() })
+        self.input(Input::received(ConnId(conn), text.as_bytes()))
     }
 
     fn flush(&mut self, conn: u64) -> Vec<Action> {
-        self.input(Input::Flushed { conn: ConnId(conn) })
+        self.input(Input::flushed(ConnId(conn)))
     }
 
     /// A peer completes its handshake without a key. All frames to it are flushed.
@@ -166,7 +168,7 @@ fn a_target_that_never_sends_join_is_dialed_again_after_the_old_connection_close
     solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap())).unwrap();
     let actions = solo.drain();
     let [Action::Dial { dial, .. }] = actions[..] else { panic!("{actions:?}") };
-    solo.input(Input::Connected { dial, conn: ConnId(1) });
+    solo.input(Input::connected(dial, ConnId(1)));
     solo.receive(1, "PEERS|\n");
     solo.settle(1);
     let actions = solo.pass(Duration::from_secs(15));
@@ -225,7 +227,7 @@ fn a_given_address_is_dialed_at_least_every_eight_seconds_for_ever() {
         let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
         assert!(solo.now.since(last) <= Duration::from_secs(8));
         last = solo.now;
-        let actions = solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+        let actions = solo.input(Input::dial_failed(dial, DialError::Refused));
         if actions.iter().any(|action| matches!(action, Action::Dial { .. })) {
             panic!("dialed at once: {actions:?}");
         }
@@ -247,7 +249,7 @@ fn the_user_is_notified_once_that_a_peer_is_unreachable() {
             Action::Dial { dial, .. } => Some(dial),
             _ => None,
         });
-        notices.extend(solo.input(Input::DialFailed { dial: dial.unwrap(), reason: DialError::Refused }));
+        notices.extend(solo.input(Input::dial_failed(dial.unwrap(), DialError::Refused)));
         solo.now = solo.node.poll_timeout().unwrap().0;
         solo.node.handle_input(solo.now, Input::Timeout);
     }
@@ -267,7 +269,7 @@ fn reading_resumes_on_the_duplicate_that_is_closed() {
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::Connected { dial, conn: ConnId(2) }));
+    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
     solo.receive(2, &join(ALICE, Some("b")));
     let line = alloc::format!("MSG|{}\n", "x".repeat(1000));
     assert!(solo.receive(2, &line.repeat(70)).contains(&Action::PauseReading { conn: ConnId(2) }));
@@ -332,7 +334,7 @@ fn pings_for_newcomers_that_are_gone_are_bounded() {
     for conn in 2..1000 {
         solo.accept(conn);
         solo.receive(conn, &join(ALICE, Some(&alloc::format!("n{conn}"))));
-        solo.input(Input::Closed { conn: ConnId(conn) });
+        solo.input(Input::closed(ConnId(conn)));
     }
     let mut pings = 0;
     let mut next = String::from("PONG|n2\n");
@@ -365,7 +367,7 @@ fn shutdown_does_not_wait_for_a_replaced_link() {
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::Connected { dial, conn: ConnId(2) }));
+    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
     solo.receive(2, &join(ALICE, Some("b")));
     solo.receive(1, &alloc::format!("PING|{nonce}\n"));
     solo.node.command(solo.now, Command::Shutdown).unwrap();
@@ -378,7 +380,7 @@ fn shutdown_does_not_wait_for_a_replaced_link() {
 fn dialed(solo: &mut Solo, conn: u64, addr: &str, says: &str) -> Vec<Action> {
     solo.node.command(solo.now, Command::Connect(addr.parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    solo.input(Input::Connected { dial, conn: ConnId(conn) });
+    solo.input(Input::connected(dial, ConnId(conn)));
     solo.settle(conn);
     solo.receive(conn, says)
 }
@@ -389,13 +391,13 @@ fn a_version_1_peer_at_two_given_addresses_is_not_dialed_at_the_second_while_lin
     dialed(&mut solo, 1, "127.0.0.1:9", &join(ALICE, None));
     let actions = dialed(&mut solo, 2, "127.0.0.2:9", &join(ALICE, None));
     assert!(actions.contains(&Action::Close { conn: ConnId(2) }), "{actions:?}");
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     for _ in 0..10 {
         let actions = solo.pass(Duration::from_secs(10));
         assert!(!actions.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "{actions:?}");
         solo.settle(1);
     }
-    let actions = solo.input(Input::Closed { conn: ConnId(1) });
+    let actions = solo.input(Input::closed(ConnId(1)));
     let dials =
         |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Dial { .. })).count();
     let later: Vec<_> = solo.pass(Duration::from_secs(2)).into_iter().map(|(_, action)| action).collect();
@@ -418,12 +420,12 @@ fn a_given_address_of_a_linked_peer_is_not_dialed_again() {
     solo.peer(1, ALICE, Some("a"));
     let mut actions = solo.receive(1, "PEERS|{\"listen_addr\":\"127.0.0.1:9000\"}\n");
     let Some(Action::Dial { dial, .. }) = actions.pop() else { panic!("no dial") };
-    solo.input(Input::Connected { dial, conn: ConnId(2) });
+    solo.input(Input::connected(dial, ConnId(2)));
     solo.settle(2);
     solo.receive(2, &join(&ALICE.replace('1', "2"), Some("b")));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9000".parse().unwrap())).unwrap();
     assert!(!solo.drain().iter().any(|action| matches!(action, Action::Dial { .. })));
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     let later = solo.pass(Duration::from_secs(1));
     assert!(
         later.iter().any(|(_, action)| matches!(action, Action::Dial { .. })),

@@ -29,15 +29,14 @@ fn keyless_peers(numbers: impl Iterator<Item = u64>) -> String {
 }
 
 fn over_bound(solo: &Solo) -> Option<String> {
-    let limits = &solo.node.config().limits;
+    let limits = solo.node.config().limits();
     let over = solo.node.capacities().find(|(capacity, holds)| *holds > capacity.bound(limits));
     over.map(|(capacity, holds)| format!("{capacity:?} holds {holds}, above {}", capacity.bound(limits)))
 }
 
 /// A node with few connection slots, some of them reserved for own dials.
 fn few_slots(slots: usize, reserved: usize) -> Solo {
-    solo_with(|config| {
-        let limits = &mut config.limits;
+    solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -75,7 +74,7 @@ fn inbound_peers_without_a_key_leave_slots_for_own_dials_and_for_peers_with_a_ke
                 None => actions.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action)),
             }
         };
-        solo.input(Input::Connected { dial: dial.0, conn: ConnId(n) });
+        solo.input(Input::connected(dial.0, ConnId(n)));
         actions.extend(solo.receive(n, &join_v1(dial.1)));
     }
     assert_eq!(solo.node.peers().count(), slots - degree_high - 1);
@@ -91,8 +90,7 @@ fn inbound_peers_without_a_key_leave_slots_for_own_dials_and_for_peers_with_a_ke
 
 #[test]
 fn addresses_of_peers_without_a_key_do_not_starve_dials_to_peers_with_one() {
-    let mut solo = solo_with(|config| {
-        let limits = &mut config.limits;
+    let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -106,10 +104,10 @@ fn addresses_of_peers_without_a_key_do_not_starve_dials_to_peers_with_one() {
     let mut actions = solo.receive(101, &keyless_peers(1..=60));
     actions.extend(solo.live(SECOND));
     let begun: Vec<_> = (1..=60).filter_map(|n| solo.dial_to(&actions, n)).collect();
-    assert_eq!(begun.len(), solo.node.config().limits.mesh.dials);
+    assert_eq!(begun.len(), solo.node.config().limits().mesh.dials);
     // Nobody answers at any of them. One dial after the other fails, and the next one begins.
     for dial in begun.into_iter().skip(1) {
-        solo.input(Input::DialFailed { dial, reason: DialError::Other });
+        solo.input(Input::dial_failed(dial, DialError::Other));
         solo.live(SECOND);
     }
     let mut dialed = false;
@@ -123,8 +121,7 @@ fn addresses_of_peers_without_a_key_do_not_starve_dials_to_peers_with_one() {
 
 #[test]
 fn unproven_keys_starve_neither_dials_nor_admission() {
-    let mut solo = solo_with(|config| {
-        let limits = &mut config.limits;
+    let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
             limits.mesh.degree_target,
@@ -138,7 +135,7 @@ fn unproven_keys_starve_neither_dials_nor_admission() {
     for round in 0..25 {
         for n in 1..=60 {
             if let Some(dial) = solo.dial_to(&actions, n) {
-                solo.input(Input::Connected { dial, conn: ConnId(n) });
+                solo.input(Input::connected(dial, ConnId(n)));
                 solo.introduce(n, 3);
             }
         }
@@ -201,7 +198,7 @@ fn the_second_link_of_a_version_1_peer_takes_a_slot() {
         // It dials in before it answers.
         solo.accept(n);
         solo.receive(n, &join_v1(n));
-        solo.input(Input::Connected { dial, conn: ConnId(100 + n) });
+        solo.input(Input::connected(dial, ConnId(100 + n)));
         solo.receive(100 + n, &join_v1(n));
         assert_eq!(over_bound(&solo), None);
     }
@@ -217,10 +214,10 @@ fn a_host_name_with_many_addresses_stays_within_the_bounds() {
         Action::Resolve { dial, .. } => Some(dial),
         _ => None,
     });
-    let actions = solo.input(Input::Resolved { dial: resolve.unwrap(), addrs: (1..=5).map(addr).collect() });
+    let actions = solo.input(Input::resolved(resolve.unwrap(), (1..=5).map(addr).collect()));
     let dials: Vec<_> = (1..=5).map(|n| solo.dial_to(&actions, n).unwrap()).collect();
     for (n, dial) in (1..).zip(dials) {
-        solo.input(Input::Connected { dial, conn: ConnId(n) });
+        solo.input(Input::connected(dial, ConnId(n)));
     }
     for n in 1..=5 {
         solo.introduce(n, 3);
@@ -239,7 +236,7 @@ fn huge_limits_do_not_overflow_a_bound() {
         |limits| limits.conns.greeting = Duration::MAX,
     ];
     for change in huge {
-        let solo = solo_with(|config| change(&mut config.limits));
+        let solo = solo_with(change);
         assert!(solo.node.status().capacities.iter().all(|fill| fill.holds <= fill.bound));
     }
     assert!(Limits::default().with(|limits| limits.conns.slots_reserved = usize::MAX).check().is_err());

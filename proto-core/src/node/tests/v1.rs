@@ -66,6 +66,6 @@ fn with_a_linked_peer_without_a_key_each_entry_is_considered_for_relay() {
     assert_eq!(receive(&mut solo, &chat(&author, 1, 20, Some(&speaker(7)))), (both, 1));
     let lines: Vec<_> = sent(&solo.settle(2)).lines().map(String::from).collect();
     assert_eq!(lines, ["MSG|Victor: hello"]);
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     assert_eq!(receive(&mut solo, &chat(&author, 2, 30, None)), (Ran::default(), 1));
 }
