@@ -187,12 +187,12 @@ impl Node {
         {
             self.conns.send_with(&self.cx, conn, &frame, ping);
         }
-        self.conns.note_outgrown(&self.cx);
+        self.conns.note_overfull(&self.cx);
         while self.conns.enforce_bounds(&mut self.cx) {
             self.route();
         }
         self.keep_up();
-        self.conns.say_ready(&self.cx);
+        self.conns.notify_ready(&self.cx);
         self.route();
         self.conns.refresh(&self.cx);
     }
@@ -223,7 +223,7 @@ impl Node {
             let entries = self.chat.say(&self.cx, &texts, &[], Some(&via));
             self.route();
             for entry in entries {
-                let lines = self.v1.tell(&entry);
+                let lines = self.v1.relay(&entry);
                 self.send_lines(lines);
             }
         }
@@ -235,7 +235,7 @@ impl Node {
 
     fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
         let lines = v1::frames(texts.iter().map(ChatText::as_str));
-        let audience = self.conns.reserve(&self.cx, lines.len(), Draft::most_bytes(texts))?;
+        let audience = self.conns.check_room(&self.cx, lines.len(), Draft::most_bytes(texts))?;
         self.actions.extend(audience.newly_alone.then_some(Action::Notice(Notice::Alone)));
         let entries = self.chat.say(&self.cx, texts, &audience.keyless, None);
         self.route();
@@ -253,16 +253,16 @@ impl Node {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.conns.heard(&self.cx, conn, bytes);
+        self.conns.greet_on_first_byte(&self.cx, conn, bytes);
         let mut chunk = Chunk::new(bytes);
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
-            let local = matches!(&incoming, Incoming::Own(own) if own.is_local());
+            let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
             match incoming {
-                Incoming::Own(own) => self.conns.take(&mut self.cx, conn, own),
+                Incoming::Conn(frame) => self.conns.handle(&mut self.cx, conn, frame),
                 Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame),
             }
             self.route();
-            self.conns.regulate(&self.cx, conn);
+            self.conns.update_pause(&self.cx, conn);
             self.route();
             if !local {
                 // Here, not once for all that came in, so that chunking cannot change the result.
@@ -279,7 +279,7 @@ impl Node {
         while let Some(event) = self.mesh.next_event() {
             match event {
                 mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
-                mesh::Event::Tell(to, count, found) => self.conns.tell_peers(&mut self.cx, to, count, found),
+                mesh::Event::Tell(to, count, found) => self.conns.send_peers(&mut self.cx, to, count, found),
                 other => self.actions.extend(convert::request(other)),
             }
         }
@@ -299,18 +299,18 @@ impl Node {
                 self.chat.pushed(&self.cx, id, sent, full);
             }
             chat::Event::Reply { conn, frame } => self.conns.send(&self.cx, conn, &frame),
-            chat::Event::Asked { conn, bytes } => self.conns.excuse(&self.cx, conn, bytes),
+            chat::Event::Asked { conn, bytes } => self.conns.refund(&self.cx, conn, bytes),
             chat::Event::Faulty { conn, fault } => {
-                let remote = self.conns.count_fault(conn);
+                let remote = self.conns.count_violation(conn);
                 self.actions.extend(remote.map(|remote| convert::report(conn, remote, fault)));
-                self.conns.punish(&mut self.cx, conn, fault.is_severe());
+                self.conns.penalize(&mut self.cx, conn, fault.is_severe());
             }
             other => self.actions.extend(convert::notice(other)),
         }
     }
 
     fn show(&mut self, entry: Arc<Entry>, marks: Marks) {
-        let v1::Reception { lines, shown } = self.v1.entry(&self.cx, &entry);
+        let v1::Reception { lines, shown } = self.v1.note_entry(&self.cx, &entry);
         self.send_lines(lines);
         let message = shown.then_some(Message::Entry { entry, marks });
         self.actions.extend(message.map(Action::Deliver));
@@ -326,7 +326,7 @@ impl Node {
         use conns::Event;
         match event {
             Event::Decide { conn, stage } => self.decide(conn, stage),
-            Event::Room { conn, remote } => self.conns.take_in(&mut self.cx, conn, remote),
+            Event::Room { conn, remote } => self.conns.open_accepted(&mut self.cx, conn, remote),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
             Event::Registered { peer, named } => {
                 self.chat.linked(&self.cx, &peer);
@@ -336,13 +336,13 @@ impl Node {
             Event::Reached { dialed, node_id } => self.mesh.reached(&self.cx, dialed, node_id),
             Event::OwnAddress(dialed) => self.mesh.reached_ourselves(dialed),
             Event::Line { peer, text } => {
-                if self.v1.heard(&self.cx, &peer, &text) {
+                if self.v1.note_line(&self.cx, &peer, &text) {
                     self.actions.push_back(Action::Deliver(Message::Line { peer, text }));
                 }
             }
-            Event::PeersTold { teller, records } => {
+            Event::PeersReceived { teller, records } => {
                 if let Some(peer) = self.conns.peer(teller.node_id) {
-                    self.v1.named(&mut self.cx, peer, &records);
+                    self.v1.peers_received(&mut self.cx, peer, &records);
                 }
                 self.mesh.peers_told(&mut self.cx, &teller, &records, &self.conns);
             }
@@ -350,7 +350,7 @@ impl Node {
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),
             Event::GreetAgain(peer) => self.conns.greet_again(&mut self.cx, peer),
-            Event::GreetLater { peer, until } => self.v1.put_off(peer, until),
+            Event::GreetLater { peer, until } => self.v1.postpone_greeting(peer, until),
             Event::Ended(conn) => {
                 self.chat.ended(conn);
                 self.mesh.ended(conn);
@@ -358,8 +358,8 @@ impl Node {
             Event::NotLinked { dialed, outcome, again } => {
                 self.mesh.not_linked(&mut self.cx, dialed, outcome.into(), again, &self.conns);
             }
-            Event::Lost(lost) => self.lost(&lost),
-            Event::HolderEnded(conn) => self.conns.holder_ended(&mut self.cx, conn),
+            Event::LinkLost(lost) => self.lost(&lost),
+            Event::ClaimDecided(conn) => self.conns.claim_decided(&mut self.cx, conn),
             other => self.actions.extend(convert::output(other)),
         }
     }
@@ -370,13 +370,13 @@ impl Node {
             Verdict::Banned => self.conns.refuse_banned(&mut self.cx, conn),
             Verdict::Prove => self.conns.prove(&self.cx, conn),
             Verdict::Claim => self.conns.claim(&mut self.cx, conn),
-            Verdict::Welcome(found, other) => self.conns.welcome(&mut self.cx, conn, found, other),
+            Verdict::Welcome(found, other) => self.conns.admit(&mut self.cx, conn, found, other),
             Verdict::TurnAway(found) => self.conns.turn_away(&mut self.cx, conn, found),
         }
     }
 
     /// A peer lost its link: a newcomer that claims its id takes its place, or the peer is gone.
-    fn lost(&mut self, lost: &conns::Lost) {
+    fn lost(&mut self, lost: &conns::LostLink) {
         let (node_id, gone, cx) = (lost.node_id, lost.into(), &mut self.cx);
         let successor = self.conns.successor(cx, lost);
         if let Some(conn) = self.mesh.lost(cx, &gone, successor, &self.conns) {

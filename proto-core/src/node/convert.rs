@@ -1,4 +1,4 @@
-//! What the machines say, in the words of the contract.
+//! Translates events and values of the machines into those of the contract.
 
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
 use core::net::SocketAddr;
@@ -6,12 +6,12 @@ use core::net::SocketAddr;
 use crate::model::{ConnId, Instant, Seal};
 use crate::{chat, conns, mesh};
 
-/// When something is due, and what.
+/// A deadline of a machine, with its timer as the contract names it.
 pub(super) fn due<T: Into<TimerKind>>((at, timer): (Instant, T)) -> (Instant, TimerKind) {
     (at, timer.into())
 }
 
-/// What a connection wants of the driver or says to the user.
+/// An event of the connections as an action. None: the node routes it to another machine.
 pub(super) fn output(event: conns::Event) -> Option<Action> {
     use conns::Event;
     Some(match event {
@@ -19,13 +19,13 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
         Event::PauseReading(conn) => Action::PauseReading { conn },
         Event::ResumeReading(conn) => Action::ResumeReading { conn },
         Event::Ready => Action::Ready,
-        Event::Broke { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
+        Event::Breach { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
         Event::Updated(peer) => Action::UpdatePeer(peer),
         _ => return None,
     })
 }
 
-/// What the mesh wants of the driver or says to the user.
+/// An event of the mesh as an action. None: the node routes it to another machine.
 pub(super) fn request(event: mesh::Event) -> Option<Action> {
     use mesh::Event;
     Some(match event {
@@ -42,7 +42,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
     })
 }
 
-/// What the conversation says to the user.
+/// An event of the conversation as a notice. None: it is not one.
 pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
@@ -51,7 +51,7 @@ pub(super) fn notice(event: chat::Event) -> Option<Action> {
     }))
 }
 
-/// A frame of the conversation broke a rule.
+/// The report of a frame of the conversation that breaks a rule.
 pub(super) fn report(conn: ConnId, remote: SocketAddr, fault: chat::Fault) -> Action {
     Action::Report { conn, remote, violation: fault.into() }
 }
@@ -80,18 +80,18 @@ impl From<conns::Refusal> for CommandError {
     }
 }
 
-impl From<conns::Outcome> for mesh::Attempt {
-    fn from(outcome: conns::Outcome) -> Self {
+impl From<conns::DialOutcome> for mesh::Attempt {
+    fn from(outcome: conns::DialOutcome) -> Self {
         match outcome {
-            conns::Outcome::Failed => Self::Failed(crate::model::DialError::Other),
-            conns::Outcome::NotAChatNode => Self::NotAChatNode,
-            conns::Outcome::TurnedAway(code) => Self::TurnedAway(code),
+            conns::DialOutcome::Failed => Self::Failed(crate::model::DialError::Other),
+            conns::DialOutcome::NotAChatNode => Self::NotAChatNode,
+            conns::DialOutcome::TurnedAway(code) => Self::TurnedAway(code),
         }
     }
 }
 
-impl From<&conns::Lost> for mesh::Departure {
-    fn from(lost: &conns::Lost) -> Self {
+impl From<&conns::LostLink> for mesh::Departure {
+    fn from(lost: &conns::LostLink) -> Self {
         Self {
             node_id: lost.node_id,
             ip: lost.remote.ip(),

@@ -1,4 +1,4 @@
-//! Back-pressure: what a slow peer costs, who makes room, and when reading pauses (SPEC section 6).
+//! Back-pressure: when the user has to wait, which slow peer is disconnected, and when reading pauses (SPEC section 6).
 
 use alloc::vec::Vec;
 
@@ -16,14 +16,14 @@ pub(crate) enum Output {
     Close(ConnId),
 }
 
-/// Who hears what the user says.
+/// The linked peers, when the user says something.
 #[derive(Debug)]
 pub(crate) struct Audience {
-    /// Nobody does, and the user is to be told: once until somebody does.
+    /// No peer is linked, and the user is to be notified: once, until a peer is linked.
     pub(crate) newly_alone: bool,
     /// The peers without a key, in the order of their ids.
     pub(crate) keyless: Vec<NodeId>,
-    /// Where each of these is written to.
+    /// Their active connections.
     pub(crate) conns: Vec<ConnId>,
 }
 
@@ -51,8 +51,9 @@ impl Conns {
         None
     }
 
-    /// Whether what the user says can be queued for all peers: `lines` bytes for those without a key, `entries` for the others.
-    pub(crate) fn reserve(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<Audience, Refusal> {
+    /// Checks whether the user's messages fit into the queues of all peers: `lines` bytes for peers without a key,
+    /// `entries` bytes for the others. If not, [`Event::Ready`] follows when they do.
+    pub(crate) fn check_room(&mut self, cx: &Cx, lines: usize, entries: usize) -> Result<Audience, Refusal> {
         let limits = cx.limits();
         if lines.max(entries) > limits.conns.queue / 2 {
             return Err(Refusal::TooMuch);
@@ -79,8 +80,8 @@ impl Conns {
         conns.iter().for_each(|conn| self.push(cx, *conn, frames));
     }
 
-    /// Says that what had to wait need wait no longer.
-    pub(crate) fn say_ready(&mut self, cx: &Cx) {
+    /// Adds [`Event::Ready`] if something was refused as busy and no queue blocks any more.
+    pub(crate) fn notify_ready(&mut self, cx: &Cx) {
         if !self.busy {
             return;
         }
@@ -95,7 +96,7 @@ impl Conns {
         }
     }
 
-    /// When the next full link is waited for no longer.
+    /// When the next full queue stops blocking because it does not drain.
     pub(super) fn pace_deadline(&self, cx: &Cx) -> Option<Instant> {
         if !self.busy {
             return None;
@@ -104,10 +105,10 @@ impl Conns {
         self.roster.iter().filter_map(|peer| until(peer.active)).min()
     }
 
-    /// Tells the driver if a link is to be read no further, or again.
-    pub(crate) fn regulate(&mut self, cx: &Cx, conn: ConnId) {
+    /// Pauses or resumes reading from a connection, if that has changed.
+    pub(crate) fn update_pause(&mut self, cx: &Cx, conn: ConnId) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        match link.pause_change(cx.now, cx.limits()) {
+        match link.update_pause(cx.now, cx.limits()) {
             Some(true) => {
                 self.counts.pauses += 1;
                 self.events.push_back(Event::PauseReading(conn));
@@ -117,8 +118,8 @@ impl Conns {
         }
     }
 
-    /// Notes the links whose queues have outgrown their bounds. [`enforce_bounds`](Self::enforce_bounds) cuts each of them.
-    pub(crate) fn note_outgrown(&mut self, cx: &Cx) {
+    /// Notes the links whose queues are above their bounds, for [`enforce_bounds`](Self::enforce_bounds).
+    pub(crate) fn note_overfull(&mut self, cx: &Cx) {
         self.refresh(cx);
         let (limits, all) = (cx.limits(), self.table.buffered());
         if all <= limits.conns.queue {
@@ -128,14 +129,14 @@ impl Conns {
             let bytes = link.queue.bytes();
             bytes > limits.conns.queue && (bytes > limits.conns.queue_hard || all > limits.conns.queues)
         };
-        self.outgrown = self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect();
+        self.overfull = self.table.iter().filter(|(_, link)| over(link)).map(|(conn, _)| conn).collect();
     }
 
-    /// Cuts a link that was noted, or else the one with the longest buffers if those of all are too long together; whether one
-    /// was cut. Called until none is.
+    /// Drops a link whose queue was noted as above its bounds. If there is none, and all buffers together are above
+    /// their bound, drops the link with the longest buffers. Whether it dropped one: call it until it does not.
     pub(crate) fn enforce_bounds(&mut self, cx: &mut Cx) -> bool {
-        if let Some(conn) = self.outgrown.pop_front() {
-            self.cut_slow(cx, conn, LeaveReason::Slow);
+        if let Some(conn) = self.overfull.pop_front() {
+            self.disconnect_slow(cx, conn, LeaveReason::Slow);
             return true;
         }
         self.refresh(cx);
@@ -144,20 +145,20 @@ impl Conns {
         }
         let longest = self.table.iter().max_by_key(|(_, link)| link.buffered()).map(|(conn, _)| conn);
         if let Some(conn) = longest {
-            self.cut_slow(cx, conn, LeaveReason::NoRoom);
+            self.disconnect_slow(cx, conn, LeaveReason::NoRoom);
         }
         longest.is_some()
     }
 
-    /// Cuts a link that takes too little.
-    pub(super) fn cut_slow(&mut self, cx: &mut Cx, conn: ConnId, reason: LeaveReason) {
+    /// Drops a link whose peer reads too slowly.
+    pub(super) fn disconnect_slow(&mut self, cx: &mut Cx, conn: ConnId, reason: LeaveReason) {
         self.counts.slow += 1;
-        // It takes nothing, so there is no point in a last word.
+        // It reads nothing, so a `BYE` would not arrive.
         self.end(cx, conn, Ending::Abort, reason);
     }
 
-    /// Lets pending connections make room for a new one if there are too many: the oldest that is silent, else the oldest. More
-    /// than one may have to: links that are being closed are pending again.
+    /// While there are too many pending connections, drops the oldest silent one, or else the oldest. Links that are
+    /// being closed are pending, too, so there may be several too many.
     pub(super) fn make_room_for_pending(&mut self, cx: &mut Cx) {
         while let Some(conn) = self.surplus_pending(cx) {
             self.counts.evicted += 1;

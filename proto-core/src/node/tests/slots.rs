@@ -1,4 +1,4 @@
-//! Places for peers: who may take them, and that nobody takes more.
+//! Connection slots: who may take them, and that no more are taken than there are.
 
 use alloc::format;
 use alloc::string::String;
@@ -17,25 +17,25 @@ fn keyless(n: u64) -> String {
     format!("00000000-0000-4000-8000-000000000{n:03}")
 }
 
-/// What the version 1 peer says that listens at `addr(n)`.
+/// The `JOIN` of the version 1 peer that listens at `addr(n)`.
 fn join_v1(n: u64) -> String {
     format!("JOIN|{{\"node_id\":\"{}\",\"uname\":\"p\",\"listen_addr\":\"{}\"}}\n", keyless(n), addr(n))
 }
 
-/// `PEERS` that says where peers without a key are.
+/// `PEERS` with the addresses of peers without a key.
 fn keyless_peers(numbers: impl Iterator<Item = u64>) -> String {
     let record = |n| format!(r#"{{"node_id":"{}","listen_addr":"{}"}}"#, keyless(n), addr(n));
     format!("PEERS|{}\n", numbers.map(record).collect::<Vec<_>>().join(";"))
 }
 
-fn over(solo: &Solo) -> Option<String> {
+fn over_bound(solo: &Solo) -> Option<String> {
     let limits = solo.node.config().limits();
     let over = solo.node.capacities().find(|(capacity, holds)| *holds > capacity.bound(limits));
     over.map(|(capacity, holds)| format!("{capacity:?} holds {holds}, above {}", capacity.bound(limits)))
 }
 
-/// Few places, all but `reserved` of them for who comes first.
-fn few(held: usize, reserved: usize) -> Solo {
+/// A node with few connection slots, some of them reserved for own dials.
+fn few_slots(slots: usize, reserved: usize) -> Solo {
     solo_with(|limits| {
         (
             limits.mesh.degree_low,
@@ -43,52 +43,53 @@ fn few(held: usize, reserved: usize) -> Solo {
             limits.mesh.degree_high,
             limits.mesh.degree_outbound,
         ) = (1, 1, 1, 1);
-        (limits.conns.slots, limits.conns.slots_reserved, limits.conns.pending) = (held, reserved, 1);
+        (limits.conns.slots, limits.conns.slots_reserved, limits.conns.pending) = (slots, reserved, 1);
         (limits.mesh.targets, limits.mesh.dials) = (1, 1);
     })
 }
 
 #[test]
-fn peers_without_a_key_that_dial_in_leave_places_for_those_that_are_dialed_and_for_those_with_a_key() {
+fn inbound_peers_without_a_key_leave_slots_for_own_dials_and_for_peers_with_a_key() {
     let Limits {
-        conns: ConnLimits { slots: held, slots_reserved: reserved_outbound, .. },
-        mesh: MeshLimits { degree_high, .. },
-        ..
+        conns: ConnLimits { slots, slots_reserved, .. }, mesh: MeshLimits { degree_high, .. }, ..
     } = Limits::default();
-    let most = (held - degree_high - 1 - reserved_outbound) as u64;
+    let most = (slots - degree_high - 1 - slots_reserved) as u64;
     let mut solo = solo();
     for n in 100..100 + most + 5 {
         solo.peer(n, &keyless(n), None);
     }
     assert_eq!(solo.node.peers().count() as u64, most);
-    let mut told = solo.receive(100, &keyless_peers(1..=20));
-    for n in 1..=reserved_outbound as u64 {
+    let mut actions = solo.receive(100, &keyless_peers(1..=20));
+    for n in 1..=slots_reserved as u64 {
         let dial = loop {
-            let next = (1..=20).find_map(|to| Some((solo.dial_to(&told, to)?, to)));
+            let next = (1..=20).find_map(|to| Some((solo.dial_to(&actions, to)?, to)));
             match next {
                 Some((dial, to)) => {
-                    let found = told
+                    let found = actions
                         .iter()
                         .position(|action| matches!(action, Action::Dial { dial: of, .. } if *of == dial));
-                    told.drain(..=found.unwrap());
+                    actions.drain(..=found.unwrap());
                     break (dial, to);
                 }
-                None => told.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action)),
+                None => actions.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action)),
             }
         };
         solo.input(Input::connected(dial.0, ConnId(n)));
-        told.extend(solo.receive(n, &join_v1(dial.1)));
+        actions.extend(solo.receive(n, &join_v1(dial.1)));
     }
-    assert_eq!(solo.node.peers().count(), held - degree_high - 1);
-    assert!(!solo.node.mesh.has_room_for_keyless(&solo.node.cx, &solo.node.conns), "these are all");
+    assert_eq!(solo.node.peers().count(), slots - degree_high - 1);
+    assert!(
+        !solo.node.mesh.has_room_for_keyless(&solo.node.cx, &solo.node.conns),
+        "no slot is left for peers without a key"
+    );
     for n in 50..50 + degree_high as u64 {
-        assert!(!turned_away(&solo.knock(n, 3)), "{n}");
+        assert!(!turned_away(&solo.dial_in(n, 3)), "{n}");
     }
-    assert_eq!(over(&solo), None);
+    assert_eq!(over_bound(&solo), None);
 }
 
 #[test]
-fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
+fn addresses_of_peers_without_a_key_do_not_starve_dials_to_peers_with_one() {
     let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
@@ -98,13 +99,13 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
         ) = (2, 3, 5, 2);
     });
     for n in 101..=103 {
-        solo.knock(n, 9);
+        solo.dial_in(n, 9);
     }
     let mut actions = solo.receive(101, &keyless_peers(1..=60));
     actions.extend(solo.live(SECOND));
     let begun: Vec<_> = (1..=60).filter_map(|n| solo.dial_to(&actions, n)).collect();
     assert_eq!(begun.len(), solo.node.config().limits().mesh.dials);
-    // Nobody answers at any of them; one after the other is given up, and the next begun.
+    // Nobody answers at any of them. One dial after the other fails, and the next one begins.
     for dial in begun.into_iter().skip(1) {
         solo.input(Input::dial_failed(dial, DialError::Other));
         solo.live(SECOND);
@@ -119,7 +120,7 @@ fn addresses_of_peers_without_a_key_keep_no_peer_with_one_from_being_dialed() {
 }
 
 #[test]
-fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_being_dialed_or_let_in() {
+fn unproven_keys_starve_neither_dials_nor_admission() {
     let mut solo = solo_with(|limits| {
         (
             limits.mesh.degree_low,
@@ -144,22 +145,22 @@ fn who_says_there_that_it_has_a_key_and_does_not_prove_it_keeps_nobody_from_bein
         most = most.max(solo.node.conns.links().filter(|link| link.greeting).count());
         solo.settle(200);
         if round == 9 {
-            assert!(!turned_away(&solo.knock(70, 0)), "{most} greet");
+            assert!(!turned_away(&solo.dial_in(70, 0)), "{most} handshakes");
         }
     }
-    assert!(dialed && most >= 5, "{most} greet");
+    assert!(dialed && most >= 5, "{most} handshakes");
 }
 
 #[test]
-fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
+fn a_displaced_peer_does_not_return_by_its_second_connection() {
     let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
-        solo.knock(n, 9);
+        solo.dial_in(n, 9);
     }
     for round in 0..3 {
         solo.live(10 * SECOND);
-        // The youngest opens another connection, and shows by a `PING` that it is the same.
+        // The youngest opens a second connection, and proves by a `PING` that it is the same node.
         let (youngest, second) = (if round == 0 { high } else { 19 + round }, 100 + round);
         let identity = identity(youngest);
         solo.accept(second);
@@ -177,37 +178,37 @@ fn who_made_room_for_another_does_not_come_back_by_a_second_connection() {
         solo.settle(second);
         solo.receive(youngest, &format!("PING|{}\n", ours.as_str()));
         solo.settle(youngest);
-        solo.knock(20 + round, 0);
+        solo.dial_in(20 + round, 0);
         assert_eq!(solo.node.stats().displaced, 1 + round);
         assert_eq!(solo.node.conns.degree() as u64, high);
         assert!(!solo.node.conns.is_linked(identity.node_id()));
-        assert_eq!(over(&solo), None);
+        assert_eq!(over_bound(&solo), None);
     }
 }
 
 #[test]
-fn the_second_link_of_a_version_1_peer_takes_a_place() {
-    let mut solo = few(10, 0);
+fn the_second_link_of_a_version_1_peer_takes_a_slot() {
+    let mut solo = few_slots(10, 0);
     solo.accept(1);
     solo.receive(1, &join_v1(1));
     for n in 2..=8 {
         let mut actions = solo.receive(1, &keyless_peers(n..=n));
         actions.extend(solo.pass(SECOND).into_iter().map(|(_, action)| action));
         let Some(dial) = solo.dial_to(&actions, n) else { break };
-        // It dials us before it answers.
+        // It dials in before it answers.
         solo.accept(n);
         solo.receive(n, &join_v1(n));
         solo.input(Input::connected(dial, ConnId(100 + n)));
         solo.receive(100 + n, &join_v1(n));
-        assert_eq!(over(&solo), None);
+        assert_eq!(over_bound(&solo), None);
     }
     assert_eq!(solo.node.conns.slots_taken(), 8);
-    assert!(!turned_away(&solo.knock(50, 0)), "a place is left for one with a key");
+    assert!(!turned_away(&solo.dial_in(50, 0)), "a slot is left for a peer with a key");
 }
 
 #[test]
-fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
-    let mut solo = few(40, 2);
+fn a_host_name_with_many_addresses_stays_within_the_bounds() {
+    let mut solo = few_slots(40, 2);
     solo.node.command(solo.now, Command::Connect("a.example:9000".parse().unwrap())).unwrap();
     let resolve = solo.drain().into_iter().find_map(|action| match action {
         Action::Resolve { dial, .. } => Some(dial),
@@ -223,11 +224,11 @@ fn a_name_that_stands_for_many_nodes_is_within_the_bounds() {
         solo.prove(n);
     }
     assert_eq!(solo.node.conns.degree(), 5);
-    assert_eq!(over(&solo), None);
+    assert_eq!(over_bound(&solo), None);
 }
 
 #[test]
-fn no_limit_is_too_large_for_a_bound() {
+fn huge_limits_do_not_overflow_a_bound() {
     let huge: [fn(&mut Limits); 4] = [
         |limits| limits.conns.slots = usize::MAX,
         |limits| limits.conns.queue_hard = usize::MAX,
