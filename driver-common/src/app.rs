@@ -1,26 +1,29 @@
-//! The whole node as the binaries run it: the task that owns it, the API, the terminal, signals and the exit code.
+//! The program: it combines the node, the API, the terminal, signals and the exit code.
+
+mod exit;
+mod resources;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
-use std::process::{self, ExitCode};
-use std::thread;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use async_channel::Receiver;
 use futures_lite::future::or;
 use proto_core::{Config, Identity, Name, PeerAddr};
 
+use self::exit::Deadline;
 use crate::api::{self, ApiLimits};
-use crate::hub::{self, Feed};
+use crate::broadcast::{self, Feed};
 use crate::options::Options;
-use crate::runtime::Runtime;
-use crate::terminal::{GiveBack, Quit, Terminal};
-use crate::{DataDir, Handle, net, new_identity, node};
+use crate::runtime::AppRuntime;
+use crate::terminal::{Quit, Terminal};
+use crate::{DataDir, Handle, net, new_identity, node, resolve};
 
-/// A node that has its ports and is about to run.
+/// A node that has its ports and is ready to run.
 #[derive(Debug)]
 pub struct App {
     options: Options,
@@ -28,26 +31,26 @@ pub struct App {
     api: Option<TcpListener>,
     terminal: Terminal,
     identity: Identity,
-    /// Locked as long as the node runs; none where its key is kept nowhere.
+    /// Locked while the node runs. `None` if its key is not stored.
     data: Option<DataDir>,
 }
 
-/// Why there is no node, or no more: one line.
+/// Why the program ends with an error, in one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct AppError(String);
 
 impl AppError {
-    /// An error in these words.
+    /// An error with this text.
     pub fn new(line: impl fmt::Display) -> Self {
         Self(line.to_string())
     }
 }
 
-/// After the end was asked for, the process ends within so long, whatever hangs: a peer, a client, standard output.
+/// After a request to stop, the process ends within this time, even if a peer, a client or standard output hangs.
 const GRACE: Duration = Duration::from_millis(1800);
 
-/// What a binary of this name does: reads the command line, and has `run` run the node on a runtime.
+/// The main function of a binary: reads the command line and calls `run` to run the node on a runtime.
 pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>) -> ExitCode {
     let options = match Options::from_process(binary) {
         Ok(options) => options,
@@ -56,7 +59,7 @@ pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>)
     match App::open(options).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell where standard error is closed.
+            // It fails if standard error is closed. Then there is nowhere to report it.
             let _ = writeln!(io::stderr(), "{binary}: {error}");
             ExitCode::FAILURE
         }
@@ -65,6 +68,8 @@ pub fn main(binary: &'static str, run: impl FnOnce(App) -> Result<(), AppError>)
 
 impl App {
     fn open(options: Options) -> Result<Self, AppError> {
+        resources::check_descriptors()?;
+        resources::check_thread()?;
         let terminal = Terminal::open().map_err(AppError::new)?;
         terminal.show_logs(&options.log);
         let listener = listen(options.bind, "--port")?;
@@ -74,14 +79,12 @@ impl App {
         Ok(Self { options, listener, api, terminal, identity, data })
     }
 
-    /// Runs the node until it is told to end, by a signal or by its user.
-    pub async fn run<R: Runtime>(self, runtime: R) -> Result<(), AppError> {
-        let give_back = self.terminal.give_back();
+    /// Runs the node until a signal or the user stops it.
+    pub async fn run<R: AppRuntime>(self, runtime: R) -> Result<(), AppError> {
+        let deadline =
+            Deadline::new(self.terminal.restore()).map_err(|error| resources::no_thread(&error))?;
         let mut interrupted = pin!(async {
-            runtime
-                .interrupted()
-                .await
-                .map_err(|error| AppError(format!("signals cannot be awaited: {error}")))
+            runtime.interrupted().await.map_err(|error| AppError(format!("cannot wait for signals: {error}")))
         });
         let started = async { self.start(&runtime).await.map(Some) };
         let Some(running) = or(async { interrupted.as_mut().await.map(|()| None) }, started).await? else {
@@ -89,35 +92,35 @@ impl App {
         };
         let gone = async {
             running.feed.ended().await;
-            Err(AppError("the node has stopped by itself".to_owned()))
+            Err(AppError("the node stopped unexpectedly".to_owned()))
         };
         let left = async {
             running.quit.asked().await;
             Ok(())
         };
         or(or(interrupted, left), gone).await?;
-        exit_after(GRACE, give_back)?;
+        deadline.arm(GRACE);
         running.stop().await;
         Ok(())
     }
 
-    async fn start<R: Runtime>(self, runtime: &R) -> Result<Running, AppError> {
+    async fn start<R: AppRuntime>(self, runtime: &R) -> Result<Running, AppError> {
         let Self { options, listener, api, mut terminal, identity, data } = self;
         options.warnings().for_each(|warning| terminal.notice(&warning));
         let advertised = match &options.advertise {
-            Some(addr) => Some(resolve(runtime, addr).await?),
+            Some(addr) => Some(resolve_advertised(addr).await?),
             None => None,
         };
-        let config = Config {
-            listen_addr: advertised,
-            limits: options.limits(),
-            ..Config::new(options.uname.clone())
-        };
+        let config = Config::builder(options.uname.clone())
+            .listen_addr(advertised)
+            .limits(|limits| *limits = options.limits())
+            .build()
+            .map_err(AppError::new)?;
         let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
         terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
-        let (sink, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
-        let (hub, feed) = hub::hub();
-        runtime.spawn(hub.run(node.events, sink));
+        let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        let (broadcast, feed) = broadcast::channel();
+        runtime.spawn(broadcast.run(node.events, printer));
         let (serving, api_ended) = async_channel::bounded(1);
         if let Some(listener) = api {
             let listener = runtime.listener(listener).map_err(AppError::new)?;
@@ -132,14 +135,14 @@ impl App {
     }
 }
 
-/// A node with all that belongs to it.
+/// A running node and everything that belongs to it.
 struct Running {
     handle: Handle,
     feed: Feed,
-    /// Closed when the API has ended; nothing ever comes.
+    /// Closed when the API has ended. It carries no messages.
     api_ended: Receiver<Infallible>,
     quit: Quit,
-    /// Given back when everything is printed.
+    /// Dropped last, which restores the terminal after everything is printed.
     _terminal: Terminal,
     _data: Option<DataDir>,
 }
@@ -152,16 +155,16 @@ impl Running {
     }
 }
 
-/// The key pair that is kept for this port; where no place is to be had for it, one for this run.
+/// The key stored for this port. If there is no place to store one, a new key for this run.
 fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<DataDir>), AppError> {
     let base = options.data_dir.as_deref();
     if base.is_some() || options.bind.port() != 0 {
-        let kept = DataDir::open(base, options.bind.port())
+        let stored = DataDir::open(base, options.bind.port())
             .and_then(|data| data.identity().map(|identity| (identity, Some(data))));
-        match kept {
-            Ok(kept) => return Ok(kept),
-            Err(error) if error.is_want_of_place() => terminal.notice(&format!(
-                "this node's key cannot be kept, so it has a new one for this run alone: {error}"
+        match stored {
+            Ok(stored) => return Ok(stored),
+            Err(error) if error.is_storage_unavailable() => terminal.notice(&format!(
+                "this node's key cannot be stored, so it uses a new one for this run only: {error}"
             )),
             Err(error) => return Err(AppError::new(error)),
         }
@@ -173,38 +176,28 @@ fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
     net::listen(addr).map_err(|error| {
         let port = addr.port();
         AppError(match error.kind() {
-            io::ErrorKind::AddrInUse => format!("port {port} is taken: name another with {flag}"),
+            io::ErrorKind::AddrInUse => format!("port {port} is already in use: choose another with {flag}"),
             io::ErrorKind::AddrNotAvailable => {
                 format!("--bind {}: this machine has no such address", addr.ip())
             }
-            io::ErrorKind::PermissionDenied => format!("port {port} is not for you to listen on: {error}"),
+            io::ErrorKind::PermissionDenied => format!("no permission to listen on port {port}: {error}"),
             _ => format!("cannot listen on {addr}: {error}"),
         })
     })
 }
 
-async fn resolve<R: Runtime>(runtime: &R, addr: &PeerAddr) -> Result<SocketAddr, AppError> {
+async fn resolve_advertised(addr: &PeerAddr) -> Result<SocketAddr, AppError> {
     let (host, port) = match addr {
         PeerAddr::Ip(addr) => return Ok(*addr),
         PeerAddr::Host { host, port } => (host.clone(), *port),
     };
-    let addrs = runtime.resolve(host, port).await.unwrap_or_default();
+    let addrs = resolve::resolve(host, port).await.unwrap_or_default();
     addrs.first().copied().ok_or_else(|| AppError(format!("--advertise {addr}: the name cannot be resolved")))
 }
 
-/// Where the node is to be found.
+/// The line that tells the user where the node listens.
 fn greeting(uname: &Name, addr: SocketAddr, api: Option<&TcpListener>) -> Result<String, AppError> {
     let api = api.map(TcpListener::local_addr).transpose().map_err(AppError::new)?;
     let page = api.map(|api| format!("; page and API on http://{api}")).unwrap_or_default();
     Ok(format!("{uname} listens on {addr}{page}"))
-}
-
-/// Ends the process then, if it has not ended by itself.
-fn exit_after(limit: Duration, give_back: GiveBack) -> Result<(), AppError> {
-    let guard = thread::Builder::new().name("exit".to_owned()).spawn(move || {
-        thread::sleep(limit);
-        give_back.now();
-        process::exit(0);
-    });
-    guard.map(drop).map_err(AppError::new)
 }

@@ -1,66 +1,66 @@
-//! The one place where the operating system's time becomes the protocol's, and back.
+//! Converts between the operating system's time and the protocol's time. No other module does.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Monotonic time since the clock was made.
+/// Monotonic time since the clock was created.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
 }
 
-/// Beyond this a deadline may come early: the core is asked again then.
+/// A deadline further away than this wakes the task early. The core is then asked again.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Clock {
-    /// A clock that starts now.
+    /// Creates a clock that starts now.
     pub fn start() -> Self {
         Self { origin: Instant::now() }
     }
 
-    /// The time now, as the protocol counts it.
+    /// The current time of the protocol.
     pub fn now(&self) -> proto_core::Instant {
         proto_core::Instant::from_origin(self.origin.elapsed())
     }
 
-    /// When the operating system's clock shows `at`, a day from `now` at the latest.
+    /// The time of the operating system that corresponds to `at`, at most one day after `now`.
     pub fn wake_time(&self, now: proto_core::Instant, at: proto_core::Instant) -> Instant {
         let at = at.min(now + FAR);
-        // Both are within a day of what the clock showed, which the system's range holds.
+        // Both times are within a day of the present, so the addition does not overflow.
         self.origin.checked_add(at.since_origin()).unwrap_or_else(Instant::now)
     }
 }
 
-/// Notices when wall-clock time was set anew, or went on while monotonic time stood still: the machine slept.
+/// Detects that the wall clock was changed, or that it went on while monotonic time stopped because the machine slept.
 ///
-/// To be asked whenever the node's task wakes: what it does between two wake-ups knows no other time.
+/// The task checks it whenever it wakes, since it reads the time only once a turn.
 #[derive(Debug)]
-pub(crate) struct WallWatch {
-    /// How far the origin of monotonic time is from the Unix epoch, as it was told last.
-    told: Duration,
+pub(crate) struct WallClockMonitor {
+    /// The offset from the Unix epoch to the origin of monotonic time, as last reported.
+    reported: Duration,
 }
 
-/// A difference that is told.
+/// Smaller changes are not reported.
 const MOVED: Duration = Duration::from_millis(500);
 
-impl WallWatch {
-    /// What time it is, in milliseconds since the Unix epoch, and what tells when that moves.
+impl WallClockMonitor {
+    /// Returns the monitor and the current Unix time in milliseconds.
     pub(crate) fn start(now: proto_core::Instant) -> (Self, u64) {
         Self::at(now, unix_time())
     }
 
-    /// What time it is, if that moved.
-    pub(crate) fn look(&mut self, now: proto_core::Instant) -> Option<u64> {
+    /// Returns the current Unix time in milliseconds if the wall clock was changed.
+    pub(crate) fn check(&mut self, now: proto_core::Instant) -> Option<u64> {
         self.compare(now, unix_time())
     }
 
     fn at(now: proto_core::Instant, unix: Duration) -> (Self, u64) {
-        let told = unix.saturating_sub(now.since_origin());
-        (Self { told }, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        let reported = unix.saturating_sub(now.since_origin());
+        (Self { reported }, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
     }
 
     fn compare(&mut self, now: proto_core::Instant, unix: Duration) -> Option<u64> {
         let (new, unix_ms) = Self::at(now, unix);
-        let moved = self.told.abs_diff(new.told) > MOVED;
+        let moved = self.reported.abs_diff(new.reported) > MOVED;
         moved.then(|| {
             *self = new;
             unix_ms
@@ -68,7 +68,7 @@ impl WallWatch {
     }
 }
 
-/// The time since the Unix epoch by the system's clock; zero before it.
+/// The time since the Unix epoch by the system's clock. Zero if the clock shows an earlier time.
 pub(crate) fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn the_wall_clock_is_told_at_first_and_when_it_moved_by_more_than_half_a_second() {
         let instant = |millis| proto_core::Instant::from_origin(Duration::from_millis(millis));
-        let (mut watch, told) = WallWatch::at(instant(0), Duration::from_millis(1_000_000));
-        assert_eq!(told, 1_000_000);
+        let (mut watch, reported) = WallClockMonitor::at(instant(0), Duration::from_millis(1_000_000));
+        assert_eq!(reported, 1_000_000);
         let mut at = |monotonic, unix| watch.compare(instant(monotonic), Duration::from_millis(unix));
         assert_eq!(at(60_000, 1_060_000), None);
         assert_eq!(at(60_000, 1_060_500), None, "it drifts");

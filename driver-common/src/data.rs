@@ -1,4 +1,4 @@
-//! A node's own folder: what it keeps from one run to the next.
+//! A node's data folder: what it stores between runs.
 
 mod key;
 
@@ -12,59 +12,60 @@ use proto_core::Identity;
 
 pub use self::key::new_identity;
 
-/// The folder of the node at one port. While this is there, no other node can have it.
+/// The data folder of the node at one port. It is locked while this value exists.
 #[derive(Debug)]
 pub struct DataDir {
     folder: PathBuf,
     _lock: File,
 }
 
-/// Why a node's folder cannot be used.
+/// Why a node's data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
-    /// Two nodes of one key would be taken for one.
-    #[error("{} is in use by a node that runs: name another folder with --data-dir", folder.display())]
+    /// Another node uses the folder. Two nodes with one key would be taken for one.
+    #[error("{} is in use by another node: choose another folder with --data-dir", folder.display())]
     InUse {
         /// The folder.
         folder: PathBuf,
     },
-    /// Whoever read the key can speak in this node's name.
+    /// Other users can read the key, so they could write in this node's name.
     #[error(
-        "{} can be read by others (mode {mode:o}): remove it, by which this node gets a new key, or chmod 600 it",
+        "{} can be read by other users (mode {mode:o}): run chmod 600 on it, or delete it to get a new key",
         file.display()
     )]
     Exposed {
-        /// The key's file.
+        /// The key file.
         file: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// It is never written over.
-    #[error("{} is not the file of an Ed25519 key: move it away, by which this node gets a new one", file.display())]
-    NotAKey {
-        /// The key's file.
+    /// The file does not hold a key. It is never overwritten.
+    #[error("{} is not an Ed25519 key file: move it away to get a new key", file.display())]
+    InvalidKey {
+        /// The key file.
         file: PathBuf,
     },
-    /// A node that went on without its key would be another one.
+    /// The key may exist and cannot be read. A node with a new key would be a different node.
     #[error(
-        "{}: {error}: this node's key is kept there and cannot be had: mend that, or name another folder with --data-dir",
+        "{}: {error}: this node's key is stored there and cannot be read: fix that, or choose another folder with --data-dir",
         path.display()
     )]
-    OutOfReach {
-        /// The key's file, or what its folder cannot be used without.
+    Inaccessible {
+        /// The key file, or the file without which the folder cannot be used.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The platform says no place.
-    #[error("there is no home folder")]
+    /// The platform names no home folder.
+    #[error("no home folder was found")]
     NoHome,
-    /// The operating system refuses it.
+    /// The operating system refused an operation.
     #[error("{}: {error}", path.display())]
     Io {
-        /// What cannot be made, read or written.
+        /// The file or folder that cannot be created, read or written.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
 }
@@ -74,15 +75,15 @@ impl DataError {
         move |error| Self::Io { path: path.to_owned(), error }
     }
 
-    /// Whether nothing is kept and there is no place to keep it at, rather than something wrong with what is kept.
-    pub fn is_want_of_place(&self) -> bool {
+    /// Whether no key is stored and there is no place to store one. Otherwise something is wrong with a stored key.
+    pub fn is_storage_unavailable(&self) -> bool {
         matches!(self, Self::NoHome | Self::Io { .. })
     }
 }
 
 impl DataDir {
-    /// The folder of the node at this port, in `base` or else where the platform wants such data. It is made where it
-    /// is not there.
+    /// Opens the data folder of the node at this port, in `base` or else in the platform's data folder. Creates it if
+    /// it does not exist.
     pub fn open(base: Option<&Path>, port: u16) -> Result<Self, DataError> {
         let base = base.map_or_else(platform, |base| Ok(base.to_owned()))?;
         let folder = base.join(port.to_string());
@@ -91,8 +92,8 @@ impl DataDir {
         let lock = folder.join("lock");
         let unusable = |error| {
             let path = lock.clone();
-            if key::may_be_in(&folder) {
-                DataError::OutOfReach { path, error }
+            if key::may_exist_in(&folder) {
+                DataError::Inaccessible { path, error }
             } else {
                 DataError::Io { path, error }
             }
@@ -106,9 +107,9 @@ impl DataDir {
         }
     }
 
-    /// The key pair that is kept here; the first time, a new one.
+    /// The stored key. The first call creates one.
     pub fn identity(&self) -> Result<Identity, DataError> {
-        key::load_or_make(&self.folder)
+        key::load_or_create(&self.folder)
     }
 }
 
@@ -147,13 +148,13 @@ mod tests {
         let file = base.path().join("file");
         fs::write(&file, "").unwrap();
         let error = DataDir::open(Some(&file), 1).unwrap_err();
-        assert!(error.is_want_of_place() && error.to_string().contains("/file/1"), "{error}");
+        assert!(error.is_storage_unavailable() && error.to_string().contains("/file/1"), "{error}");
         let data = DataDir::open(Some(base.path()), 1).unwrap();
-        assert!(!DataDir::open(Some(base.path()), 1).unwrap_err().is_want_of_place());
+        assert!(!DataDir::open(Some(base.path()), 1).unwrap_err().is_storage_unavailable());
         let key = data.folder.join("key.pem");
         fs::write(&key, "").unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(!data.identity().unwrap_err().is_want_of_place());
+        assert!(!data.identity().unwrap_err().is_storage_unavailable());
     }
 
     #[test]
@@ -162,9 +163,9 @@ mod tests {
         let folder = base.path().join("1");
         fs::create_dir_all(folder.join("lock")).unwrap();
         let open = || DataDir::open(Some(base.path()), 1).unwrap_err();
-        assert!(open().is_want_of_place(), "{}", open());
+        assert!(open().is_storage_unavailable(), "{}", open());
         fs::write(folder.join("key.pem"), "").unwrap();
         let error = open();
-        assert!(!error.is_want_of_place() && error.to_string().contains("/1/lock: "), "{error}");
+        assert!(!error.is_storage_unavailable() && error.to_string().contains("/1/lock: "), "{error}");
     }
 }

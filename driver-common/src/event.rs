@@ -1,4 +1,4 @@
-//! What a node tells its user.
+//! The events of a node.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,38 +7,42 @@ use proto_core::{Entry, LeaveReason, Message, Notice, PeerInfo, Violation};
 
 use crate::Origin;
 
-/// Something that happened in the network or was said here. Events come in batches, in order.
+/// Something that happened in the network or was sent by this node. Events come in batches, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
-    /// A peer is here: from now on what is said reaches it.
+    /// A peer is linked: from now on it receives messages.
     Joined(Arc<PeerInfo>),
-    /// A peer that is here changed its name or address.
+    /// A linked peer changed its name or address.
     Updated(Arc<PeerInfo>),
-    /// A peer is gone.
+    /// A peer is no longer linked.
+    #[non_exhaustive]
     Left {
-        /// What was last known of it.
+        /// Its last known state.
         peer: Arc<PeerInfo>,
-        /// Why.
+        /// The reason.
         reason: LeaveReason,
     },
-    /// Somebody said something. Its control characters are untamed.
+    /// A message was received. It may contain control characters.
     Message(Message),
-    /// Something that was said at this node in an earlier run came back from the network.
+    /// A message that this node sent in an earlier run came back from the network.
     Recalled(Message),
-    /// Something was said here and is on its way to everybody.
+    /// This node sent messages, which are on their way to everybody.
+    #[non_exhaustive]
     Said {
-        /// The entries that it is in, in order.
+        /// The entries that contain them, in order.
         entries: Vec<Arc<Entry>>,
-        /// Who said it here.
+        /// Who sent them at this node.
         origin: Origin,
     },
-    /// Something the user should know.
+    /// Something that the user should know.
     Notice(Notice),
-    /// A peer broke a rule and the node dealt with it: for logs.
+    /// A peer violated the protocol and the node handled it. This is for logs.
+    #[non_exhaustive]
     Report {
-        /// Where the connection comes from or leads to.
+        /// The peer's address.
         remote: SocketAddr,
-        /// What the peer did.
+        /// The violation.
         violation: Violation,
     },
 }

@@ -1,4 +1,4 @@
-//! How the rest of a program speaks to the task that owns the node.
+//! The interface to the task that owns the node.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_channel::{Receiver, Sender};
 use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PublicKey, Status};
 
-/// Speaks to a running node. Clones speak to the same one; when the last is dropped, the node shuts down.
+/// A handle of a running node. Clones belong to the same node. When the last one is dropped, the node shuts down.
 ///
-/// A call whose future is dropped may be carried out all the same.
+/// A call may take effect even if its future is dropped.
 #[derive(Clone, Debug)]
 pub struct Handle {
     says: Sender<Say>,
     requests: Sender<Request>,
 }
 
-/// Who said something here, so that it need not be echoed to its speaker.
+/// Who sent a message at this node, so that it is not echoed to its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(pub u64);
 
@@ -24,58 +24,61 @@ impl Origin {
     /// The user at the terminal, or standard input.
     pub const TERMINAL: Self = Self(0);
 
-    /// One that nobody had before.
+    /// An origin that was never used before.
     pub fn fresh() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// The node itself.
+/// Information about the node itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Me {
     /// Its id.
     pub node_id: NodeId,
-    /// The name its user goes by.
+    /// Its user's name.
     pub uname: Name,
-    /// Where it can be dialed, as it tells its peers.
+    /// The address that peers are told to dial.
     pub listen_addr: SocketAddr,
     /// Its public key.
     pub key: PublicKey,
-    /// When it was started: Unix time in milliseconds.
+    /// When it started: Unix time in milliseconds.
     pub started: u64,
 }
 
-/// Why something was not said.
+/// Why a message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SayError {
-    /// A peer takes what is said, but more slowly than it is said.
-    #[error("the peers take what is said more slowly than it is said: try again later")]
+    /// A peer receives messages more slowly than they are sent.
+    #[error("the peers receive messages more slowly than they are sent: try again later")]
     Busy,
-    /// It is more than fits half an output queue: no waiting would help.
-    #[error("that is too much to be said at once")]
+    /// The message exceeds half an output queue. It will not fit later either.
+    #[error("that is too much to send at once")]
     TooMuch,
-    /// The node is shutting down or gone.
+    /// The node is shutting down or has stopped.
     #[error("the node has stopped")]
     Stopped,
 }
 
 /// Why a request was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
-    /// As many addresses as a node dials for its user are there already.
+    /// The user already asked for the maximum number of addresses to dial.
     #[error("too many peers to dial")]
     TooManyTargets,
-    /// The node is shutting down or gone.
+    /// The node is shutting down or has stopped.
     #[error("the node has stopped")]
     Stopped,
 }
 
 impl Handle {
-    /// Says these lines, in order, to everybody in the network. Waits while a peer takes what is said more slowly than
-    /// it is said. The lines are in the entries that it gives, in their order.
+    /// Sends these lines, in order, to everybody in the network. Waits while a peer receives more slowly than messages
+    /// are sent. Returns the entries that contain the lines, in order.
     ///
-    /// Many lines in one call cost far less than a call a line; they may be half a queue's bytes in all.
+    /// One call with many lines costs far less than one call a line. The lines of a call may fill half an output queue.
     pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Vec<Arc<Entry>>, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let say = Say { texts, origin, reply };
@@ -83,7 +86,7 @@ impl Handle {
         answer.recv().await.unwrap_or(Err(SayError::Stopped))
     }
 
-    /// Like [`say`](Self::say), but does not wait: fails with [`SayError::Busy`] instead.
+    /// Like [`say`](Self::say), but returns [`SayError::Busy`] instead of waiting.
     pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Vec<Arc<Entry>>, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let request = Request::TrySay(Say { texts, origin, reply });
@@ -96,30 +99,30 @@ impl Handle {
         self.ask(|reply| Request::Connect { addr, reply }).await?
     }
 
-    /// Takes another name and tells the peers.
+    /// Changes the name and tells the peers.
     pub async fn rename(&self, name: Name) -> Result<(), RequestError> {
         self.ask(|reply| Request::Rename { name, reply }).await?
     }
 
-    /// The peers that are here.
+    /// The linked peers.
     pub async fn peers(&self) -> Result<Vec<Arc<PeerInfo>>, RequestError> {
         self.status().await.map(|status| status.links.into_iter().map(|link| link.peer).collect())
     }
 
-    /// The node itself.
+    /// Information about the node itself.
     pub async fn me(&self) -> Result<Me, RequestError> {
         self.ask(|reply| Request::Me { reply }).await
     }
 
-    /// All that the node can tell of itself.
+    /// The node's status.
     pub async fn status(&self) -> Result<Status, RequestError> {
         self.ask(|reply| Request::Status { reply }).await.map(|status| *status)
     }
 
-    /// Says goodbye to everybody, closes every connection, and returns when the node is done: within about a second,
-    /// whatever the peers do.
+    /// Sends goodbye to all peers, closes all connections and returns when the node has stopped. This takes about a
+    /// second at most, whatever the peers do.
     pub async fn shutdown(&self) {
-        // The answer is that the node drops `done`.
+        // The node drops `done` instead of answering.
         let _ = self.ask(|done| Request::Shutdown { done }).await;
     }
 
@@ -130,33 +133,33 @@ impl Handle {
     }
 }
 
-/// Where the calls of a [`Handle`] come out.
+/// The receiving end of a [`Handle`].
 ///
-/// What waits to be said has a channel of its own: while it cannot be said, that channel fills and its senders wait
-/// in order, and everything else goes on.
+/// Messages to send have their own channel. While they cannot be sent, this channel fills and its senders wait in
+/// order; other requests are not delayed.
 pub(crate) struct Inbox {
     pub(crate) says: Receiver<Say>,
     pub(crate) requests: Receiver<Request>,
 }
 
-/// Calls under way at once; more wait.
+/// The capacity of each channel. Further calls wait.
 const CAPACITY: usize = 64;
 
-/// A handle and the other end of it.
+/// Creates a handle and its receiving end.
 pub(crate) fn channel() -> (Handle, Inbox) {
     let (says, says_out) = async_channel::bounded(CAPACITY);
     let (requests, requests_out) = async_channel::bounded(CAPACITY);
     (Handle { says, requests }, Inbox { says: says_out, requests: requests_out })
 }
 
-/// Something to say.
+/// A request to send messages.
 pub(crate) struct Say {
     pub(crate) texts: Vec<ChatText>,
     pub(crate) origin: Origin,
     pub(crate) reply: Sender<Result<Vec<Arc<Entry>>, SayError>>,
 }
 
-/// Any other call. Each reply has room for its one answer.
+/// Any other request. Each reply channel has room for its one answer.
 pub(crate) enum Request {
     TrySay(Say),
     Connect { addr: PeerAddr, reply: Sender<Result<(), RequestError>> },
@@ -171,7 +174,7 @@ impl From<CommandError> for SayError {
         match error {
             CommandError::Busy => Self::Busy,
             CommandError::TooMuch => Self::TooMuch,
-            CommandError::TooManyTargets | CommandError::ShuttingDown => Self::Stopped,
+            _ => Self::Stopped,
         }
     }
 }
@@ -180,7 +183,7 @@ impl From<CommandError> for RequestError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::TooManyTargets => Self::TooManyTargets,
-            CommandError::Busy | CommandError::TooMuch | CommandError::ShuttingDown => Self::Stopped,
+            _ => Self::Stopped,
         }
     }
 }

@@ -1,18 +1,26 @@
-//! What a node shows and keeps, on any runtime.
+//! A node on any async runtime: the task that owns it, its handle and its events. With the feature `app`, also the
+//! program: command line, terminal, HTTP API, page and metrics.
 
+#[cfg(feature = "app")]
 pub mod api;
+#[cfg(feature = "app")]
 pub mod app;
+#[cfg(feature = "app")]
+pub mod broadcast;
 mod clock;
 mod data;
 mod event;
 mod handle;
-pub mod hub;
+#[cfg(feature = "app")]
+mod messages;
 pub mod net;
 mod node;
+#[cfg(feature = "app")]
 pub mod options;
+mod resolve;
 pub mod runtime;
+#[cfg(feature = "app")]
 pub mod terminal;
-mod words;
 
 pub use clock::Clock;
 pub use data::{DataDir, DataError, new_identity};

@@ -1,4 +1,4 @@
-//! The command line: one definition for every driver's binary, and what it comes to.
+//! The command line, shared by the drivers' binaries.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,38 +13,39 @@ use tracing_subscriber::EnvFilter;
 /// The default of `--port`.
 pub const DEFAULT_PORT: u16 = 8080;
 
-/// The API's port is so much above the node's own, unless told otherwise.
+/// The API's default port is the node's port plus this.
 pub const API_PORT_OFFSET: u16 = 100;
 
-/// What a node was asked to be, checked as far as that goes without opening anything.
+/// The checked options of a node. Nothing has been opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
-    /// Where to listen for peers; port 0 is any free one.
+    /// The address to listen on for peers. Port 0 means any free port.
     pub bind: SocketAddr,
     /// Peers to dial until they are linked.
     pub peers: Vec<PeerAddr>,
-    /// The name the user goes by.
+    /// The user's name.
     pub uname: Name,
-    /// The API's port on 127.0.0.1, 0 for any free one; none without an API.
+    /// The API's port on 127.0.0.1; 0 means any free port. `None` turns the API off.
     pub api_port: Option<u16>,
-    /// Where peers are told to dial, instead of the address listened on. A name is to be resolved first.
+    /// The address that peers are told to dial, if it differs from the one listened on. A host name is resolved first.
     pub advertise: Option<PeerAddr>,
-    /// Where the node's key is kept, in a folder of the port's name; none where the platform wants such data.
+    /// The parent of the data folder, which is named after the port. `None` means the platform's data folder.
     pub data_dir: Option<PathBuf>,
-    /// How many links the node looks for; none for the protocol's own choice.
+    /// The number of links to aim for. `None` means the protocol's default.
     pub degree: Option<usize>,
-    /// What is logged, as [`EnvFilter`] reads it.
+    /// The log filter in the syntax of [`EnvFilter`].
     pub log: String,
 }
 
 impl Options {
-    /// Reads the command line and the environment of this process for a binary of this name. Where there is no
-    /// node to start, everything has been printed and the process is to end with the given code.
+    /// Reads the command line and the environment of this process for a binary of this name. If no node is to be
+    /// started, prints why and returns the exit code.
     pub fn from_process(binary: &'static str) -> Result<Self, ExitCode> {
         Self::read(binary, std::env::args_os()).map_err(|exit| exit.print())
     }
 
-    /// Reads a command line, whose first part is the program's path, and the environment.
+    /// Reads a command line, including the program name, and the environment.
     pub fn read(binary: &'static str, args: impl IntoIterator<Item = OsString>) -> Result<Self, Exit> {
         let args: Vec<_> = args.into_iter().collect();
         let command = command(binary);
@@ -65,7 +66,7 @@ impl Options {
             (false, None, port) => Some(port.checked_add(API_PORT_OFFSET).ok_or_else(|| {
                 format!(
                     "the API's port would be {port} + {API_PORT_OFFSET}, which is above 65535: \
-                     name one with --api-port, or do without by --no-api"
+                     choose one with --api-port, or turn the API off with --no-api"
                 )
             })?),
         };
@@ -84,7 +85,7 @@ impl Options {
         })
     }
 
-    /// The protocol's limits as the user wants them.
+    /// The protocol's limits with the user's choices.
     pub fn limits(&self) -> Limits {
         let limits = Limits::default();
         match self.degree {
@@ -98,24 +99,25 @@ impl Options {
         }
     }
 
-    /// What the user should think about before going on, one line each.
+    /// Warnings to show before the node starts, one line each.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let ip = self.bind.ip();
         let open = (!ip.is_loopback()).then(|| {
             format!(
-                "--bind {ip}: nothing is encrypted yet: whoever reaches this port can listen in and join in"
+                "--bind {ip}: connections are not encrypted yet: anyone who can reach this port can read and join the chat"
             )
         });
         open.into_iter()
     }
 }
 
-/// Why there is no node to start.
+/// Why no node is started.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Exit {
     /// The user asked for the help or the version.
     Shown(clap::Error),
-    /// The command line or environment is wrong: one line.
+    /// The command line or the environment is invalid: one line.
     Error(String),
 }
 
@@ -138,11 +140,11 @@ impl Exit {
         Self::Error(format!("{binary}: {line}"))
     }
 
-    /// Prints it where it belongs and gives the code to end with.
+    /// Prints the text and returns the exit code.
     pub fn print(&self) -> ExitCode {
         match self {
             Self::Shown(text) => {
-                // Nobody is left to tell where standard output is closed.
+                // It fails if standard output is closed. Then there is nowhere to report it.
                 let _ = text.print();
                 ExitCode::SUCCESS
             }
@@ -154,7 +156,7 @@ impl Exit {
     }
 }
 
-/// The flag as the user wrote it, or the environment variable where it came from there.
+/// The flag if the user wrote it, otherwise the environment variable that the value came from.
 fn where_given(command: &clap::Command, args: &[OsString], flag: &str) -> String {
     let written = args.iter().any(|arg| arg.to_string_lossy().starts_with(flag));
     let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
@@ -167,15 +169,15 @@ fn where_given(command: &clap::Command, args: &[OsString], flag: &str) -> String
 #[derive(Parser)]
 #[command(
     version,
-    about = "A node of a peer-to-peer chat network: what you type is said to everybody who is linked to it",
+    about = "A node of a peer-to-peer chat network: what you type is sent to everybody in the network",
     long_about = None,
 )]
 struct Flags {
-    /// Port to listen on for peers; 0 takes any free one
+    /// Port to listen on for peers; 0 picks any free port
     #[arg(long, env = "CHAT_PORT", default_value_t = DEFAULT_PORT, value_parser = port)]
     port: u16,
 
-    /// Peer to dial until it is linked; any number, one each --peer or separated by commas
+    /// Peer to connect to and stay connected to; repeat the flag or separate several by commas
     #[arg(
         long = "peer",
         value_name = "HOST:PORT",
@@ -185,7 +187,7 @@ struct Flags {
     )]
     peers: Vec<PeerAddr>,
 
-    /// Name to go by, at most 64 bytes long [default: your login name]
+    /// Your name in the chat, at most 64 bytes [default: your login name]
     #[arg(long, value_name = "NAME", env = "CHAT_UNAME", value_parser = uname)]
     uname: Option<Name>,
 
@@ -199,32 +201,32 @@ struct Flags {
     )]
     bind: IpAddr,
 
-    /// Port of the API and the page on 127.0.0.1; 0 takes any free one [default: --port + 100]
+    /// Port of the API and the web page on 127.0.0.1; 0 picks any free port [default: --port + 100]
     #[arg(long, value_name = "PORT", env = "CHAT_API_PORT", value_parser = port)]
     api_port: Option<u16>,
 
-    /// Go without API and page
+    /// Turn off the API and the web page
     #[arg(long, env = "CHAT_NO_API", action = ArgAction::SetTrue, value_parser = switch)]
     no_api: bool,
 
-    /// Where peers are told to dial this node, if not where it listens
+    /// Address that peers are told to connect to, if it is not the one listened on
     #[arg(long, value_name = "HOST:PORT", env = "CHAT_ADVERTISE", value_parser = advertise)]
     advertise: Option<PeerAddr>,
 
-    /// Where the node's key is kept, in a folder named after the port, for this node alone; with port 0 it is kept
-    /// nowhere, unless this is given: then in the folder 0 [default: the platform's folder for such data]
+    /// Folder for this node's key, in a subfolder named after the port. With port 0 the key is stored only if this
+    /// flag is given, in the subfolder 0 [default: the platform's data folder]
     #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
     data_dir: Option<PathBuf>,
 
-    /// Links that the node looks for in a large network; it may have half as many more [default: 8]
+    /// Number of links to aim for in a large network; a node has up to half as many more [default: 8]
     #[arg(long, value_name = "LINKS", env = "CHAT_DEGREE", value_parser = degree)]
     degree: Option<usize>,
 
-    /// Log more: -v what happens, -vv how, -vvv everything; RUST_LOG, if set, decides instead
+    /// Log more: -v information, -vv debugging, -vvv everything; RUST_LOG takes precedence if it is set
     #[arg(short, long, env = "CHAT_VERBOSE", action = ArgAction::Count, value_parser = count)]
     verbose: u8,
 
-    /// Log less: -q errors alone, -qq nothing
+    /// Log less: -q errors only, -qq nothing
     #[arg(short, long, env = "CHAT_QUIET", action = ArgAction::Count, value_parser = count)]
     quiet: u8,
 }
@@ -235,11 +237,11 @@ fn command(binary: &'static str) -> clap::Command {
   {binary} --uname Alice
           listen on 127.0.0.1:{DEFAULT_PORT}; page and API on http://127.0.0.1:{api}
   {binary} --port 8081 --peer 127.0.0.1:{DEFAULT_PORT} --uname Bob
-          a second node on the same machine, linked to the first
+          a second node on the same machine, connected to the first
   {binary} --bind 0.0.0.0 --advertise chat.example.org:{DEFAULT_PORT}
-          be reachable by others, under a name of your own
+          accept connections from other machines, under a name of your own
   CHAT_PORT=0 CHAT_PEER=10.0.0.1:8080,10.0.0.2:8080 {binary} < lines.txt
-          settings from the environment; say what is in a file",
+          settings from the environment; send the lines of a file",
         api = DEFAULT_PORT + API_PORT_OFFSET,
     );
     let set_but_empty =
@@ -255,7 +257,7 @@ fn command(binary: &'static str) -> clap::Command {
 fn port(text: &str) -> Result<u16, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535, or 0 for any free one"))
+    port.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535, or 0 for any free port"))
 }
 
 fn ip_addr(text: &str) -> Result<IpAddr, String> {
@@ -270,17 +272,17 @@ fn peer_addr(text: &str) -> Result<PeerAddr, String> {
 fn advertise(text: &str) -> Result<PeerAddr, String> {
     match peer_addr(text)? {
         PeerAddr::Ip(addr) if addr.ip().is_unspecified() || addr.ip().is_multicast() => {
-            Err(format!("{text:?}: nobody can dial that address"))
+            Err(format!("{text:?}: no peer can connect to that address"))
         }
         addr => Ok(addr),
     }
 }
 
 fn folder(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() { Err("\"\" is no folder".to_owned()) } else { Ok(text.into()) }
+    if text.is_empty() { Err("the folder name is empty".to_owned()) } else { Ok(text.into()) }
 }
 
-/// The most links that a node may be told to look for.
+/// The largest accepted degree.
 const MAX_DEGREE: usize = 64;
 
 fn degree(text: &str) -> Result<usize, String> {
@@ -304,7 +306,7 @@ fn count(text: &str) -> Result<u8, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number from 0 to 255"))
 }
 
-/// The login name, made a legal name.
+/// The login name, turned into a legal name.
 fn login_name() -> Name {
     let login = whoami::fallible::username().unwrap_or_default();
     let printable: String = login.chars().filter(|char| !char.is_control()).collect();

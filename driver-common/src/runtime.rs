@@ -1,4 +1,4 @@
-//! What a node needs of an async runtime: tasks, a timer, sockets, names and signals.
+//! The interface of an async runtime: tasks, a timer and sockets. The program needs signals and HTTP types as well.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -7,69 +7,71 @@ use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// An async runtime. Each driver implements it once; everything else is written against it.
+/// An async runtime. Each driver implements this trait; all other code is generic over it.
 pub trait Runtime: Clone + Send + Sync + 'static {
     /// A TCP connection.
     type Stream: Stream;
     /// A TCP listener.
     type Listener: Listener<Stream = Self::Stream>;
-    /// A TCP connection as hyper reads and writes it.
-    type HttpIo: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static;
-    /// The timer as hyper uses it.
-    type HttpTimer: hyper::rt::Timer + Send + Sync + 'static;
 
-    /// Runs a task to its end, in the background.
+    /// Runs a task in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// Waits until then.
+    /// Waits until this time.
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + Send;
 
-    /// Takes over a socket that is non-blocking, and connected or connecting.
+    /// Takes over a non-blocking socket that is connected or connecting.
     fn stream(&self, socket: TcpStream) -> io::Result<Self::Stream>;
 
-    /// Takes over a listener that is non-blocking.
+    /// Takes over a non-blocking listener.
     fn listener(&self, socket: TcpListener) -> io::Result<Self::Listener>;
+}
 
-    /// The addresses of a name, of both families.
-    fn resolve(&self, host: String, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+/// The additional interface that the program needs: signals and the types that hyper works with.
+#[cfg(feature = "app")]
+pub trait AppRuntime: Runtime {
+    /// A TCP connection that hyper can read and write.
+    type HttpIo: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static;
+    /// A timer for hyper.
+    type HttpTimer: hyper::rt::Timer + Send + Sync + 'static;
 
-    /// Waits for SIGINT or SIGTERM. From its first poll on, these no longer end the process by themselves.
+    /// Waits for SIGINT or SIGTERM. After the first poll, these signals no longer end the process by themselves.
     fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// A connection for hyper.
+    /// Wraps a connection for hyper.
     fn http_io(&self, stream: Self::Stream) -> Self::HttpIo;
 
-    /// A timer for hyper.
+    /// Creates a timer for hyper.
     fn http_timer(&self) -> Self::HttpTimer;
 }
 
-/// A TCP connection that tells when it is ready and never blocks.
+/// A non-blocking TCP connection that reports when it is ready.
 ///
-/// Of each direction the last waker polled with counts. After `WouldBlock`, and only then, `poll_*` is sure to wake
-/// it; it may do so too often.
+/// For each direction, the last waker that was polled with is woken. It is guaranteed to be woken only if the operation
+/// returned `WouldBlock` before; it may be woken spuriously.
 pub trait Stream: AsFd + Send + Sync + Unpin + 'static {
-    /// Ready when reading may get somewhere.
+    /// Ready when reading may make progress.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ready when writing may get somewhere.
+    /// Ready when writing may make progress.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Reads what is there; 0 is the end.
+    /// Reads what is available. Returns 0 at the end of the stream.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes what fits.
+    /// Writes as much as fits.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 /// A TCP listener.
 pub trait Listener: AsFd + Send + Sync + Unpin + 'static {
-    /// The connections that it accepts.
+    /// The type of accepted connections.
     type Stream: Stream;
 
-    /// The next connection and where it comes from. The last waker polled with counts.
+    /// The next connection and its remote address. The last waker that was polled with is woken.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, SocketAddr)>>;
 
-    /// The next connection and where it comes from; only one task may wait for it.
+    /// The next connection and its remote address. Only one task may wait for it.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send {
         poll_fn(|cx| self.poll_accept(cx))
     }

@@ -1,6 +1,6 @@
-//! The smol driver's node under async-std: its sockets and timers need no executor, so its tasks run on any.
+//! A node of the smol driver on async-std: smol's sockets and timers need no executor, so the tasks run on any.
 //!
-//! Two nodes meet, one says something, the other hears it:
+//! Two nodes connect, and one receives a message from the other:
 //! `cargo run -p driver-smol --example async_std`
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! The node on smol: one thread runs everything but the terminal.
+//! The node on smol. One thread runs everything except socket readiness, terminal I/O and name resolution.
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -1,42 +1,39 @@
-//! smol, as a node needs it.
+//! smol's sockets and timers, with any executor.
 
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use async_signal::{Signal, Signals};
 use driver_common::runtime::{Listener, Runtime, Stream};
-use smol::stream::StreamExt;
 use smol::{Async, Executor, Timer};
-use smol_hyper::rt::{FuturesIo, SmolTimer};
 
-/// smol's sockets and timers, with tasks on any executor.
+/// smol's sockets and timers. Tasks run on any executor.
 #[derive(Clone)]
 pub struct Smol {
     spawner: Arc<dyn Fn(Task) + Send + Sync>,
 }
 
-/// What an executor is given to run to its end.
+/// A task that an executor runs to its end.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Smol {
-    /// Tasks run on smol's global executor, which has threads of its own.
+    /// Runs tasks on smol's global executor, which has its own threads.
     pub fn global() -> Self {
         Self::with_spawner(|task| smol::spawn(task).detach())
     }
 
-    /// Tasks run on this executor, for as long as somebody runs it.
+    /// Runs tasks on this executor. Somebody has to run the executor.
     pub fn on(executor: Arc<Executor<'static>>) -> Self {
         Self::with_spawner(move |task| executor.spawn(task).detach())
     }
 
-    /// Tasks are handed to `spawn`, which puts them on whatever executor there is.
+    /// Passes tasks to `spawn`, which runs them on any executor.
     pub fn with_spawner(spawn: impl Fn(Task) + Send + Sync + 'static) -> Self {
         Self { spawner: Arc::new(spawn) }
     }
@@ -51,8 +48,6 @@ impl fmt::Debug for Smol {
 impl Runtime for Smol {
     type Stream = SmolStream;
     type Listener = SmolListener;
-    type HttpIo = FuturesIo<Async<TcpStream>>;
-    type HttpTimer = SmolTimer;
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         (self.spawner)(Box::pin(task));
@@ -69,28 +64,11 @@ impl Runtime for Smol {
     fn listener(&self, socket: TcpListener) -> io::Result<SmolListener> {
         Async::new_nonblocking(socket).map(SmolListener)
     }
-
-    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        smol::unblock(move || Ok((host, port).to_socket_addrs()?.collect())).await
-    }
-
-    async fn interrupted(&self) -> io::Result<()> {
-        let mut signals = Signals::new([Signal::Int, Signal::Term])?;
-        signals.next().await.transpose().map(drop)
-    }
-
-    fn http_io(&self, stream: SmolStream) -> FuturesIo<Async<TcpStream>> {
-        FuturesIo::new(stream.0)
-    }
-
-    fn http_timer(&self) -> SmolTimer {
-        SmolTimer::new()
-    }
 }
 
 /// A TCP connection on smol.
 #[derive(Debug)]
-pub struct SmolStream(Async<TcpStream>);
+pub struct SmolStream(pub(crate) Async<TcpStream>);
 
 impl AsFd for SmolStream {
     fn as_fd(&self) -> BorrowedFd<'_> {

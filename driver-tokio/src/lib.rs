@@ -11,7 +11,7 @@
 //!     while let Ok(events) = node.events.recv().await {
 //!         for event in events {
 //!             match event {
-//!                 Event::Joined(peer) => println!("{} is here", peer.uname),
+//!                 Event::Joined(peer) => println!("{} joined", peer.uname),
 //!                 Event::Message(message) => {
 //!                     let echo = |text| ChatText::new(format!("{} said {text}", message.uname()));
 //!                     let echoes = message.texts().map(echo).collect::<Result<_, _>>()?;
@@ -25,6 +25,8 @@
 //! }
 //! ```
 
+#[cfg(feature = "app")]
+mod app;
 mod runtime;
 
 use std::io;
@@ -36,8 +38,8 @@ pub use driver_common::{
 pub use proto_core::{ChatText, Config, Entry, Identity, Message, Name, PeerAddr};
 pub use runtime::{Tokio, TokioListener, TokioStream};
 
-/// Starts a node on the runtime that the caller runs in: it listens on `bind`, port 0 being any free one, and dials each
-/// of `peers` until it is linked. Its identity is that of [`new_identity`], or one kept by [`DataDir`].
+/// Starts a node on the current runtime. It listens on `bind`, where port 0 means any free port, and dials each of
+/// `peers` until it is linked. Its identity comes from [`new_identity`] or from a [`DataDir`].
 pub fn start(
     bind: SocketAddr,
     identity: Identity,

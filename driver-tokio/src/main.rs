@@ -1,4 +1,4 @@
-//! The node on Tokio: one thread runs everything but the terminal.
+//! The node on Tokio. One thread runs everything except terminal I/O and name resolution.
 
 use std::process::ExitCode;
 
@@ -10,9 +10,6 @@ fn main() -> ExitCode {
     app::main("chat-tokio", |app| {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(AppError::new)?;
         let tokio = Tokio::new(runtime.handle().clone());
-        let result = runtime.block_on(app.run(tokio));
-        // A name that is still being resolved holds up nothing.
-        runtime.shutdown_background();
-        result
+        runtime.block_on(app.run(tokio))
     })
 }

@@ -1,4 +1,4 @@
-//! Tokio, as a node needs it.
+//! The Tokio runtime.
 
 use std::future::Future;
 use std::io;
@@ -8,24 +8,22 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use driver_common::runtime::{Listener, Runtime, Stream};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Handle, TryCurrentError};
-use tokio::signal::unix::{SignalKind, signal};
 
-/// Tokio, of either flavour, with its I/O and time drivers enabled.
+/// A Tokio runtime of either flavour. Its I/O and time drivers have to be enabled.
 #[derive(Clone, Debug)]
 pub struct Tokio {
     handle: Handle,
 }
 
 impl Tokio {
-    /// The runtime behind this handle.
+    /// The runtime of this handle.
     pub fn new(handle: Handle) -> Self {
         Self { handle }
     }
 
-    /// The runtime that the caller runs in.
+    /// The current runtime.
     pub fn current() -> Result<Self, TryCurrentError> {
         Handle::try_current().map(Self::new)
     }
@@ -34,8 +32,6 @@ impl Tokio {
 impl Runtime for Tokio {
     type Stream = TokioStream;
     type Listener = TokioListener;
-    type HttpIo = TokioIo<TcpStream>;
-    type HttpTimer = TokioTimer;
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.handle.spawn(task);
@@ -55,33 +51,11 @@ impl Runtime for Tokio {
         let _entered = self.handle.enter();
         TcpListener::from_std(socket).map(TokioListener)
     }
-
-    async fn resolve(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((host, port)).await?.collect())
-    }
-
-    async fn interrupted(&self) -> io::Result<()> {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        Ok(())
-    }
-
-    fn http_io(&self, stream: TokioStream) -> TokioIo<TcpStream> {
-        TokioIo::new(stream.0)
-    }
-
-    fn http_timer(&self) -> TokioTimer {
-        TokioTimer::new()
-    }
 }
 
 /// A TCP connection on Tokio.
 #[derive(Debug)]
-pub struct TokioStream(TcpStream);
+pub struct TokioStream(pub(crate) TcpStream);
 
 impl AsFd for TokioStream {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: blocking PORT NAME [PEER]...".into());
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.parse()?))?;
-    let config = Config { listen_addr: Some(listener.local_addr()?), ..Config::new(name.parse()?) };
+    let config = Config::new(name.parse()?).with_listen_addr(listener.local_addr()?);
     let mut driver = Driver::new(config)?;
     for peer in args {
         driver.node.command(driver.now(), Command::Connect(peer.parse()?))?;
@@ -106,9 +106,9 @@ impl Driver {
         let (mut secret, mut seed) = ([0; 32], [0; 32]);
         random.read_exact(&mut secret)?;
         random.read_exact(&mut seed)?;
-        let mut node = Node::new(config, Identity::from_secret(&secret), seed, Instant::ORIGIN)?;
+        let mut node = Node::new(config, Identity::from_secret(&secret), seed, Instant::ORIGIN);
         let unix_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().try_into()?;
-        node.handle_input(Instant::ORIGIN, Input::WallClock { unix_ms });
+        node.handle_input(Instant::ORIGIN, Input::wall_clock(unix_ms));
         Ok(Self {
             node,
             origin: Clock::now(),
@@ -158,26 +158,26 @@ impl Driver {
         match event {
             Event::Accepted(stream, remote) => {
                 let conn = self.open(stream);
-                self.node.handle_input(now, Input::Accepted { conn, remote });
+                self.node.handle_input(now, Input::accepted(conn, remote));
             }
             Event::Dialed(dial, Ok(stream)) => {
                 let conn = self.open(stream);
-                self.node.handle_input(now, Input::Connected { dial, conn });
+                self.node.handle_input(now, Input::connected(dial, conn));
             }
-            Event::Resolved(dial, Ok(addrs)) => self.node.handle_input(now, Input::Resolved { dial, addrs }),
+            Event::Resolved(dial, Ok(addrs)) => self.node.handle_input(now, Input::resolved(dial, addrs)),
             Event::Resolved(dial, Err(_)) => {
-                self.node.handle_input(now, Input::DialFailed { dial, reason: DialError::NotResolved });
+                self.node.handle_input(now, Input::dial_failed(dial, DialError::NotResolved));
             }
             Event::Dialed(dial, Err(error)) => {
-                self.node.handle_input(now, Input::DialFailed { dial, reason: reason(&error) });
+                self.node.handle_input(now, Input::dial_failed(dial, reason(&error)));
             }
             Event::Received(conn, bytes) => {
-                self.node.handle_input(now, Input::Received { conn, bytes: &bytes });
+                self.node.handle_input(now, Input::received(conn, &bytes));
             }
-            Event::Flushed(conn) => self.node.handle_input(now, Input::Flushed { conn }),
+            Event::Flushed(conn) => self.node.handle_input(now, Input::flushed(conn)),
             Event::Closed(conn) => {
                 self.connections.remove(&conn);
-                self.node.handle_input(now, Input::Closed { conn });
+                self.node.handle_input(now, Input::closed(conn));
             }
             Event::Typed(line) => match ChatText::lines(&line) {
                 Ok(texts) => self.say(texts),
@@ -206,7 +206,7 @@ impl Driver {
                 let addrs = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
                 let _ = sender.send(Event::Resolved(dial, addrs));
             }),
-            Action::Dial { dial, addr } => self.spawn(move |sender| {
+            Action::Dial { dial, addr, .. } => self.spawn(move |sender| {
                 let _ = sender.send(Event::Dialed(dial, TcpStream::connect(addr)));
             }),
             // The thread cannot be interrupted, and its answer does no harm.
@@ -239,10 +239,12 @@ impl Driver {
             Action::Deliver(message) => {
                 message.texts().for_each(|text| println!("{}: {text}", message.uname()));
             }
-            Action::RegisterPeer(peer) => eprintln!("* {} is here", peer.uname),
-            Action::UnregisterPeer { peer, reason } => eprintln!("* {} is gone: {reason}", peer.uname),
+            Action::RegisterPeer(peer) => eprintln!("* {} joined", peer.uname),
+            Action::UnregisterPeer { peer, reason } => eprintln!("* {} left: {reason}", peer.uname),
             Action::UpdatePeer(_) | Action::Report { .. } => {}
             Action::Notice(notice) => eprintln!("* {notice:?}"),
+            // Only a `Config` that asks for more brings others.
+            action => eprintln!("* not carried out: {action:?}"),
         }
     }
 

@@ -31,19 +31,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn node(name: &str, seed: u8, now: Instant) -> Result<Node, Box<dyn Error>> {
-    Ok(Node::new(Config::new(name.parse()?), Identity::from_secret(&[seed; 32]), [seed; 32], now)?)
+    Ok(Node::new(Config::new(name.parse()?), Identity::from_secret(&[seed; 32]), [seed; 32], now))
 }
 
 fn carry_out(nodes: &mut [Node; 2], me: usize, now: Instant, action: Action) -> Result<(), Box<dyn Error>> {
     let other = 1 - me;
     match action {
-        Action::Dial { dial, addr } => {
-            nodes[other].handle_input(now, Input::Accepted { conn: CONN, remote: addr });
-            nodes[me].handle_input(now, Input::Connected { dial, conn: CONN });
+        Action::Dial { dial, addr, .. } => {
+            nodes[other].handle_input(now, Input::accepted(CONN, addr));
+            nodes[me].handle_input(now, Input::connected(dial, CONN));
         }
         Action::SendFrame { conn, bytes } => {
-            nodes[other].handle_input(now, Input::Received { conn, bytes: &bytes });
-            nodes[me].handle_input(now, Input::Flushed { conn });
+            nodes[other].handle_input(now, Input::received(conn, &bytes));
+            nodes[me].handle_input(now, Input::flushed(conn));
         }
         Action::RegisterPeer(peer) => {
             println!("[{now}] {} is linked to {}", nodes[me].uname(), peer.uname);

@@ -12,8 +12,8 @@
 //! let now = || Instant::from_origin(start.elapsed());
 //! // Random, and kept: it is who the node is.
 //! let identity = Identity::from_secret(&[42; 32]);
-//! let mut node = Node::new(Config::new("Alice".parse()?), identity, [7; 32], now())?;
-//! node.handle_input(now(), Input::WallClock { unix_ms: 1_700_000_000_000 });
+//! let mut node = Node::new(Config::new("Alice".parse()?), identity, [7; 32], now());
+//! node.handle_input(now(), Input::wall_clock(1_700_000_000_000));
 //! node.command(now(), Command::Connect("127.0.0.1:8080".parse()?))?;
 //!
 //! let mut turns = 0..3; // for ever, outside an example
@@ -21,13 +21,13 @@
 //!     // 1. Carry out every action, in order.
 //!     while let Some(action) = node.poll_action() {
 //!         match action {
-//!             Action::Dial { dial, addr } => {
+//!             Action::Dial { dial, addr, .. } => {
 //!                 println!("connect to {addr}, then report Connected or DialFailed of {dial:?}");
-//!                 node.handle_input(now(), Input::Connected { dial, conn: ConnId(1) });
+//!                 node.handle_input(now(), Input::connected(dial, ConnId(1)));
 //!             }
 //!             Action::SendFrame { conn, bytes } => {
 //!                 println!("write {} bytes, then report Flushed of {conn:?}", bytes.len());
-//!                 node.handle_input(now(), Input::Flushed { conn });
+//!                 node.handle_input(now(), Input::flushed(conn));
 //!             }
 //!             Action::Deliver(message) => {
 //!                 message.texts().for_each(|text| println!("{}: {text}", message.uname()));
@@ -37,7 +37,7 @@
 //!     }
 //!     // 2. Wait for the first of a socket, a command and the one deadline; tell the node; begin again.
 //!     let _wake_at = node.poll_timeout();
-//!     node.handle_input(now(), Input::Received { conn: ConnId(1), bytes: b"JOIN|{\"uname\":\"Bob\"}\nMSG|hi\n" });
+//!     node.handle_input(now(), Input::received(ConnId(1), b"JOIN|{\"uname\":\"Bob\"}\nMSG|hi\n"));
 //! }
 //! assert_eq!(node.peers().next().map(|peer| peer.uname.as_str()), Some("Bob"));
 //! # Ok(())
@@ -58,9 +58,10 @@
 //! ([`Violation`], an action), and a caller that misuses the node ([`CommandError`], [`ConfigError`]). No input can
 //! cause a panic.
 //!
-//! Inside, `node` carries between parts that do not know each other: `link` is one connection, `mesh` whom to know and
-//! whom to hold, `gossip` how an entry spreads, `log` the entries held and their order, `bridge` what passes between
-//! them and peers of version 1, `wire` bytes to frames and back. Without its default feature the crate is `no_std` with `alloc`.
+//! Inside, `node` takes inputs and events to four machines that do not know each other: `conns` owns the connections,
+//! `mesh` decides whom to know and whom to hold, `chat` is what is said, `v1` is what peers without a key take part in.
+//! `wire` turns bytes into frames and back, `model` holds values that are legal by themselves, `contract` is the vocabulary
+//! above. Without its default feature the crate is `no_std` with `alloc`.
 
 #![forbid(unsafe_code, clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -78,14 +79,14 @@ pub mod wire;
 
 pub use contract::{
     Action, BookStatus, Capacity, CapacityStatus, Command, CommandError, EntriesStatus, GapStatus, Input,
-    LinkRole, LinkState, LinkStatus, Message, Notice, Outcome, OwnedInput, Stats, Status, TimerKind,
-    TreeStatus, Violation,
+    LinkRole, LinkState, LinkStatus, Message, Notice, Outcome, Stats, Status, TimerKind, TreeStatus,
+    Violation,
 };
 pub use model::{
-    ChatLimits, ChatText, ChatTextError, Config, ConfigError, ConnId, ConnLimits, DialError, DialId, Draft,
-    Entry, EntryError, EntryId, Identity, Instant, LeaveReason, Limit, Limits, MAX_CHUNK, MAX_NUMBER,
-    MAX_RESOLVED, MAX_TO, Marks, MeshLimits, Name, NameError, NodeId, NodeIdError, Origin, PeerAddr,
-    PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Sealed, Signature, V1Limits, Value, Version,
-    Via, WireLimits,
+    ChatLimits, ChatText, ChatTextError, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits, DialError,
+    DialId, Draft, Entry, EntryError, EntryId, Identity, Instant, LeaveReason, Limit, Limits, MAX_CHUNK,
+    MAX_NUMBER, MAX_RESOLVED, MAX_TO, Marks, MeshLimits, Name, NameError, NodeId, NodeIdError, Origin,
+    PeerAddr, PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Seal, Sealed, Signature, V1Limits,
+    Value, Version, Via, WireLimits,
 };
 pub use node::Node;

@@ -14,13 +14,13 @@ use crate::conns::{self, Conns, Incoming};
 use crate::contract::{
     Action, Command, CommandError, Input, Message, Notice, Outcome, Stats, Status, TimerKind,
 };
-use crate::mesh::{self, Mesh, Screening, Verdict};
+use crate::mesh::{self, Mesh, Verdict};
 use crate::model::{
-    Capacity, ChatText, Config, ConfigError, ConnId, Cx, Draft, Entry, Identity, Instant, MAX_TO, Name,
-    NodeId, PeerInfo, PublicKey,
+    Capacity, ChatText, Config, ConnId, Cx, Draft, Entry, Identity, Instant, Marks, Name, NodeId, PeerInfo,
+    PublicKey, Stage,
 };
 use crate::v1::{self, V1};
-use crate::wire::{Chunk, PeerRecord};
+use crate::wire::Chunk;
 
 /// One node of the network, as a state machine.
 ///
@@ -31,9 +31,8 @@ use crate::wire::{Chunk, PeerRecord};
 ///   [`poll_timeout`](Self::poll_timeout), the one deadline;
 /// - the rest are **views**.
 ///
-/// `now` never goes back; one that does counts as the latest seen. Any number of inputs and commands between two
-/// drains of the actions is legal, and so are timeouts that nobody asked for. Polling means nothing to the protocol.
-/// Two nodes with the same config, seed, inputs and commands give the same actions, byte for byte.
+/// `now` never goes back: an earlier one counts as the latest seen. Any number of inputs and commands between two polls is
+/// legal, and so are needless timeouts. Equal config, seed, inputs and commands give equal actions, byte for byte.
 #[derive(Debug)]
 pub struct Node {
     cx: Cx,
@@ -42,29 +41,20 @@ pub struct Node {
     chat: Chat,
     v1: V1,
     actions: VecDeque<Action>,
-    /// Messages of others that were delivered.
-    delivered: u64,
 }
 
 impl Node {
     /// A node without connections. The seed feeds one generator (ChaCha8); it is never key material.
-    pub fn new(
-        config: Config,
-        identity: Identity,
-        seed: [u8; 32],
-        now: Instant,
-    ) -> Result<Self, ConfigError> {
-        config.limits.check()?;
+    pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let mut cx = Cx::new(config, identity, seed, now);
-        Ok(Self {
+        Self {
             conns: Conns::default(),
             chat: Chat::new(&mut cx),
             mesh: Mesh::new(&mut cx),
             v1: V1::new(cx.identity.node_id()),
             cx,
             actions: VecDeque::new(),
-            delivered: 0,
-        })
+        }
     }
 
     /// Something happened. Never fails, never panics, whatever a peer or a driver does.
@@ -79,28 +69,14 @@ impl Node {
                 self.cx.set_wall(unix_ms);
                 self.chat_timeout();
             }
-            Input::Accepted { conn, remote } => {
-                self.conns.count_accepted();
-                if self.cx.stopping {
-                    self.conns.refuse_connection(conn);
-                } else {
-                    while self.conns.make_room_for_pending(&mut self.cx) {
-                        self.route();
-                    }
-                    self.conns.accepted(&mut self.cx, conn, remote);
-                }
-            }
+            Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
             Input::Resolved { dial, addrs } => self.mesh.resolved(&mut self.cx, dial, &addrs, &self.conns),
-            Input::Connected { dial, conn } => {
-                match self.mesh.connected(dial).filter(|_| !self.conns.contains(conn)) {
-                    Some(dialed) => self.conns.connected(&mut self.cx, conn, dialed),
-                    None => self.conns.refuse_connection(conn),
-                }
+            Input::Connected { dial, conn, key } => {
+                self.conns.connected(&mut self.cx, conn, self.mesh.connected(dial), key);
             }
-            Input::DialFailed { dial, reason } => {
-                self.mesh.dial_failed(&mut self.cx, dial, reason, &self.conns);
-            }
-            Input::Received { conn, bytes } => self.received(conn, bytes),
+            Input::DialFailed { dial, reason } => self.mesh.failed(&mut self.cx, dial, reason, &self.conns),
+            Input::Received { conn, bytes } => self.received(conn, &bytes),
+            Input::Written { conn, bytes } => self.conns.written(&self.cx, conn, bytes),
             Input::Flushed { conn } => self.conns.flushed(&self.cx, conn),
             Input::Closed { conn } => self.conns.closed(&mut self.cx, conn),
             Input::Timeout => self.timeout(),
@@ -117,13 +93,9 @@ impl Node {
         let mut outcome = Outcome::Done;
         match command {
             Command::Say(texts) => outcome = Outcome::Said(self.say(&texts)?),
-            Command::Connect(addr) => {
-                if !self.mesh.add_target(&self.cx, addr) {
-                    return Err(CommandError::TooManyTargets);
-                }
-            }
+            Command::Connect(addr) => self.mesh.add_target(&self.cx, addr)?,
             Command::Rename(name) => {
-                self.cx.config.uname = name;
+                self.cx.config.rename(name);
                 self.conns.renamed(&self.cx);
             }
             Command::Shutdown => self.shut_down(),
@@ -139,13 +111,11 @@ impl Node {
 
     /// When [`Input::Timeout`] is due, and what for; the latter is for logs and tests alone.
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
-        let conns = self.conns.deadline(&self.cx).map(|(at, timer)| (at, timer.into()));
-        let pace = self.conns.pace_deadline(&self.cx).map(|at| (at, TimerKind::Pace));
-        let mesh = self.mesh.deadline(&self.cx, &self.conns).map(|(at, timer)| (at, timer.into()));
-        let chat = self.chat.deadline(&self.cx).map(|(at, timer)| (at, timer.into()));
-        let v1 = self.v1.deadline().map(|at| (at, TimerKind::Lines));
-        let conversation = chat.into_iter().chain(v1).min().filter(|_| !self.cx.stopping);
-        [conns, pace, mesh, conversation].into_iter().flatten().min()
+        let conns = self.conns.deadline(&self.cx).map(convert::due);
+        let mesh = self.mesh.deadline(&self.cx, &self.conns).map(convert::due);
+        let chat = self.chat.deadline(&self.cx).map(convert::due);
+        let v1 = self.v1.deadline(&self.cx).map(|at| (at, TimerKind::Lines));
+        [conns, mesh, chat, v1].into_iter().flatten().min()
     }
 
     /// Its id.
@@ -160,7 +130,7 @@ impl Node {
 
     /// The name its user goes by.
     pub fn uname(&self) -> &Name {
-        &self.cx.config.uname
+        self.cx.config.uname()
     }
 
     /// Its settings, with the name as it is now.
@@ -173,8 +143,7 @@ impl Node {
         self.conns.peers()
     }
 
-    /// Connections that the driver holds for it, those that are being closed included. After
-    /// [`Command::Shutdown`] the node is done when there are none.
+    /// Connections that the driver holds for it, closing ones included; none are left when a shutdown is over.
     pub fn connections(&self) -> usize {
         self.conns.len()
     }
@@ -194,8 +163,7 @@ impl Node {
         views::stats(self)
     }
 
-    /// How much is in each bounded thing that others can fill; never more than its [bound](Capacity::bound) once the actions
-    /// that follow from an input are polled.
+    /// How full each bounded thing is: within its [bound](Capacity::bound) once all actions are polled.
     pub fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
         views::capacities(self)
     }
@@ -208,7 +176,6 @@ impl Node {
     /// After each input and command.
     fn settle(&mut self) {
         self.follow_up();
-        self.conns.refresh(&self.cx);
         debug_assert!(views::is_consistent(self), "an index differs from what it is an index of");
     }
 
@@ -218,28 +185,23 @@ impl Node {
         while let Some(chat::Output { conn, frame, ping }) =
             self.chat.next_output(&mut self.cx, |peer| self.conns.active(peer))
         {
-            self.conns.send(&self.cx, conn, &frame);
-            if let Some(token) = ping {
-                self.conns.ping(&self.cx, conn, token);
-            }
+            self.conns.send_with(&self.cx, conn, &frame, ping);
         }
-        for conn in self.conns.outgrown(&self.cx) {
-            self.conns.cut_outgrown(&mut self.cx, conn);
-            self.route();
-        }
-        while self.conns.make_room_in_buffers(&mut self.cx) {
+        self.conns.note_overfull(&self.cx);
+        while self.conns.enforce_bounds(&mut self.cx) {
             self.route();
         }
         self.keep_up();
-        self.conns.say_ready(&self.cx);
+        self.conns.notify_ready(&self.cx);
         self.route();
+        self.conns.refresh(&self.cx);
     }
 
     /// What time brings to the mesh.
     fn keep_up(&mut self) {
         self.mesh.dial(&mut self.cx, &self.conns);
         self.route();
-        while self.mesh.maintain(&mut self.cx, &self.conns, |peer| self.chat.is_near_another(peer)) {
+        while self.mesh.maintain(&mut self.cx, &self.conns, |peer| self.chat.has_mutual_neighbour(peer)) {
             self.route();
         }
     }
@@ -260,31 +222,30 @@ impl Node {
         while let Some((via, texts)) = self.v1.next_due(&self.cx) {
             let entries = self.chat.say(&self.cx, &texts, &[], Some(&via));
             self.route();
-            entries.iter().for_each(|entry| self.tell_in_lines(entry));
+            for entry in entries {
+                let lines = self.v1.relay(&entry);
+                self.send_lines(lines);
+            }
         }
         for peer in self.v1.due_greetings(&mut self.cx) {
-            self.greet_again(peer);
+            self.conns.greet_again(&mut self.cx, peer);
         }
         self.chat.spread_timeout(&mut self.cx);
     }
 
     fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
         let lines = v1::frames(texts.iter().map(ChatText::as_str));
-        self.conns.reserve(&self.cx, lines.len(), Draft::most_bytes(texts))?;
-        if self.conns.is_newly_alone() {
-            self.actions.push_back(Action::Notice(Notice::Alone));
-        }
-        let (told, conns): (Vec<_>, Vec<_>) = self.conns.keyless().unzip();
-        let entries = self.chat.say(&self.cx, texts, &told[..told.len().min(MAX_TO)], None);
+        let audience = self.conns.check_room(&self.cx, lines.len(), Draft::most_bytes(texts))?;
+        self.actions.extend(audience.newly_alone.then_some(Action::Notice(Notice::Alone)));
+        let entries = self.chat.say(&self.cx, texts, &audience.keyless, None);
         self.route();
-        conns.into_iter().for_each(|conn| self.conns.send_frames(&self.cx, conn, &lines));
+        self.conns.send_to_all(&self.cx, &audience.conns, &lines);
         Ok(entries)
     }
 
     fn shut_down(&mut self) {
         self.cx.stopping = true;
         self.mesh.cancel(None);
-        self.route();
         for conn in self.conns.all() {
             self.conns.shut_down(&mut self.cx, conn);
             self.route();
@@ -292,17 +253,16 @@ impl Node {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.conns.heard(&self.cx, conn, bytes);
+        self.conns.greet_on_first_byte(&self.cx, conn, bytes);
         let mut chunk = Chunk::new(bytes);
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
-            let local = matches!(&incoming, Incoming::Own(own) if own.is_local());
+            let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
             match incoming {
-                Incoming::Own(own) => self.conns.take(&mut self.cx, conn, own),
-                Incoming::Peers(records) => self.peers_told(conn, &records),
+                Incoming::Conn(frame) => self.conns.handle(&mut self.cx, conn, frame),
                 Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame),
             }
             self.route();
-            self.conns.regulate(&self.cx, conn);
+            self.conns.update_pause(&self.cx, conn);
             self.route();
             if !local {
                 // Here, not once for all that came in, so that chunking cannot change the result.
@@ -311,21 +271,19 @@ impl Node {
         }
     }
 
-    fn peers_told(&mut self, conn: ConnId, records: &[PeerRecord]) {
-        let Some(source) = self.conns.peers_source(&mut self.cx, conn) else { return };
-        if let Some(peer) = self.conns.peer(source.node_id) {
-            self.v1.named(&mut self.cx, peer, records);
-        }
-        self.mesh.peers_received(&mut self.cx, &source, records, &self.conns);
-    }
-
     /// Takes what the machines say follows to where it goes, depth first: what follows from an event comes before the next.
     fn route(&mut self) {
         while let Some(event) = self.chat.next_event() {
             self.on_chat(event);
         }
         while let Some(event) = self.mesh.next_event() {
-            self.on_mesh(event);
+            match event {
+                mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
+                mesh::Event::SendPeers(to, most, found) => {
+                    self.conns.send_peers(&mut self.cx, to, most, found)
+                }
+                other => self.actions.extend(convert::request(other)),
+            }
         }
         while let Some(event) = self.conns.next_event() {
             let later = self.conns.set_aside();
@@ -339,107 +297,62 @@ impl Node {
         match event {
             chat::Event::Show { entry, marks } => self.show(entry, marks),
             chat::Event::Push { peers, id, line } => {
-                for peer in peers {
-                    match self.conns.push_entry(&self.cx, peer, &line) {
-                        Some(true) => self.chat.pushed(),
-                        Some(false) => self.chat.not_pushed(&self.cx, peer, id),
-                        None => {}
-                    }
-                }
+                let (sent, full) = self.conns.push_entry(&self.cx, peers, &line);
+                self.chat.pushed(&self.cx, id, sent, full);
             }
             chat::Event::Reply { conn, frame } => self.conns.send(&self.cx, conn, &frame),
-            chat::Event::Asked { conn, bytes } => self.conns.excuse(&self.cx, conn, bytes),
+            chat::Event::Asked { conn, bytes } => self.conns.refund(&self.cx, conn, bytes),
             chat::Event::Faulty { conn, fault } => {
-                let remote = self.conns.count_fault(conn);
-                let violation = fault.into();
-                self.actions.extend(remote.map(|remote| Action::Report { conn, remote, violation }));
-                match fault {
-                    chat::Fault::SyncsIgnored => self.conns.cut(&mut self.cx, conn),
-                    _ => self.conns.broke(&mut self.cx, conn),
-                }
+                let remote = self.conns.count_violation(conn);
+                self.actions.extend(remote.map(|remote| convert::report(conn, remote, fault)));
+                self.conns.penalize(&mut self.cx, conn, fault.is_severe());
             }
-            chat::Event::Gap { .. } | chat::Event::ClockOff { .. } => {
-                self.actions.extend(convert::notice(event))
-            }
+            other => self.actions.extend(convert::notice(other)),
         }
     }
 
-    fn show(&mut self, entry: Arc<Entry>, marks: crate::model::Marks) {
-        if self.v1.concerns(&entry) {
-            self.tell_in_lines(&entry);
-            if !self.v1.shows(&self.cx, &entry) {
-                return;
-            }
-        }
-        self.deliver(Message::Entry { entry, marks });
+    fn show(&mut self, entry: Arc<Entry>, marks: Marks) {
+        let v1::Reception { lines, shown } = self.v1.note_entry(&self.cx, &entry);
+        self.send_lines(lines);
+        let message = shown.then_some(Message::Entry { entry, marks });
+        self.actions.extend(message.map(Action::Deliver));
     }
 
-    fn deliver(&mut self, message: Message) {
-        self.delivered += message.texts().count() as u64;
-        self.actions.push_back(Action::Deliver(message));
-    }
-
-    /// Tells the version 1 peers whom nobody else tells what an entry says.
-    fn tell_in_lines(&mut self, entry: &Entry) {
-        let Some((peers, lines)) = self.v1.tell(entry) else { return };
-        peers.into_iter().for_each(|peer| self.conns.send_to(&self.cx, peer, &lines));
-    }
-
-    fn greet_again(&mut self, peer: NodeId) {
-        if let Some(until) = self.conns.greet_again(&mut self.cx, peer) {
-            self.v1.put_off(peer, until);
-        }
-    }
-
-    fn on_mesh(&mut self, event: mesh::Event) {
-        match event {
-            mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
-            mesh::Event::SendPeers { conn, count, found } => {
-                self.conns.tell_peers(&mut self.cx, conn, count, found);
-            }
-            other => self.actions.extend(convert::request(other)),
+    fn send_lines(&mut self, lines: Option<(Vec<NodeId>, Vec<u8>)>) {
+        if let Some((peers, frames)) = lines {
+            self.conns.send_to_peers(&self.cx, &peers, &frames);
         }
     }
 
     fn on_conns(&mut self, event: conns::Event) {
         use conns::Event;
         match event {
-            Event::SaysKey(conn) => {
-                match self.mesh.screen(&self.cx, conn, &self.conns, self.chat.is_full_mesh()) {
-                    Screening::Banned => self.conns.refuse_banned(&mut self.cx, conn),
-                    Screening::Full => self.turn_away(conn),
-                    Screening::Passed => self.conns.prove(&self.cx, conn),
-                }
-            }
-            Event::Introduced(conn) => {
-                let verdict = self.mesh.receive(&self.cx, conn, &self.conns, self.chat.is_full_mesh());
-                self.receive(conn, verdict);
-            }
-            Event::Unclaimed(conn) => self.admit(conn),
-            Event::NoSlot(conn) => self.turn_away(conn),
+            Event::Decide { conn, stage } => self.decide(conn, stage),
+            Event::Room { conn, remote } => self.conns.open_accepted(&mut self.cx, conn, remote),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
             Event::Registered { peer, named } => {
-                if peer.key.is_some() {
-                    self.chat.linked(&self.cx, peer.node_id);
-                }
+                self.chat.linked(&self.cx, &peer);
                 self.v1.linked(&mut self.cx, &peer, named);
                 self.actions.push_back(Action::RegisterPeer(peer));
             }
             Event::Reached { dialed, node_id } => self.mesh.reached(&self.cx, dialed, node_id),
             Event::OwnAddress(dialed) => self.mesh.reached_ourselves(dialed),
-            Event::Line { from, text } => {
-                let Some(peer) = self.conns.peer(from).cloned() else { return };
-                if self.v1.heard(&self.cx, &peer, &text) {
-                    self.deliver(Message::Line { peer, text });
+            Event::Line { peer, text } => {
+                if self.v1.note_line(&self.cx, &peer, &text) {
+                    self.actions.push_back(Action::Deliver(Message::Line { peer, text }));
                 }
             }
-            Event::Answered { conn, token } => {
-                let peer = self.conns.claimed_id(conn);
-                self.chat.answered(&self.cx, conn, peer, token);
+            Event::PeersReceived { source, records } => {
+                if let Some(peer) = self.conns.peer(source.node_id) {
+                    self.v1.peers_received(&mut self.cx, peer, &records);
+                }
+                self.mesh.peers_received(&mut self.cx, &source, &records, &self.conns);
             }
+            Event::Answered { conn, peer, token } => self.chat.pong_received(&self.cx, conn, peer, token),
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),
-            Event::GreetAgain(peer) => self.greet_again(peer),
+            Event::GreetAgain(peer) => self.conns.greet_again(&mut self.cx, peer),
+            Event::GreetLater { peer, until } => self.v1.postpone_greeting(peer, until),
             Event::Ended(conn) => {
                 self.chat.ended(conn);
                 self.mesh.ended(conn);
@@ -447,58 +360,29 @@ impl Node {
             Event::NotLinked { dialed, outcome, again } => {
                 self.mesh.not_linked(&mut self.cx, dialed, outcome.into(), again, &self.conns);
             }
-            Event::Lost(lost) => self.lost(&lost),
-            Event::HolderEnded(conn) => self.conns.holder_ended(&mut self.cx, conn),
+            Event::LinkLost(lost) => self.lost(&lost),
+            Event::ClaimDecided(conn) => self.conns.claim_decided(&mut self.cx, conn),
             other => self.actions.extend(convert::output(other)),
         }
     }
 
-    fn receive(&mut self, conn: ConnId, verdict: Verdict) {
-        match verdict {
+    fn decide(&mut self, conn: ConnId, stage: Stage) {
+        let full_mesh = self.chat.is_full_mesh();
+        match self.mesh.decide(&mut self.cx, (conn, stage), &self.conns, full_mesh) {
             Verdict::Banned => self.conns.refuse_banned(&mut self.cx, conn),
-            Verdict::AlreadyLinked => self.conns.claim(&mut self.cx, conn),
-            Verdict::Full => self.turn_away(conn),
-            Verdict::Admit => self.welcome(conn),
-            Verdict::Replace(other) => {
-                self.welcome(conn);
-                self.route();
-                self.displace(other);
-            }
+            Verdict::Prove => self.conns.prove(&self.cx, conn),
+            Verdict::Claim => self.conns.claim(&mut self.cx, conn),
+            Verdict::Welcome(found, other) => self.conns.admit(&mut self.cx, conn, found, other),
+            Verdict::TurnAway(found) => self.conns.turn_away(&mut self.cx, conn, found),
         }
     }
 
-    fn admit(&mut self, conn: ConnId) {
-        let verdict = self.mesh.admit(&self.cx, conn, &self.conns, self.chat.is_full_mesh());
-        self.receive(conn, verdict);
-    }
-
-    fn welcome(&mut self, conn: ConnId) {
-        let Some(node_id) = self.conns.claimed_id(conn) else { return };
-        let found = self.mesh.sample_for(&mut self.cx, node_id);
-        self.conns.welcome(&mut self.cx, conn, found);
-    }
-
-    fn turn_away(&mut self, conn: ConnId) {
-        let Some(node_id) = self.conns.claimed_id(conn) else { return };
-        let found = self.mesh.turn_away(&mut self.cx, node_id);
-        self.conns.turn_away(&mut self.cx, conn, found);
-    }
-
-    fn displace(&mut self, conn: ConnId) {
-        let Some(node_id) = self.conns.claimed_id(conn) else { return };
-        let found = self.mesh.displace(&mut self.cx, node_id);
-        self.conns.turn_away(&mut self.cx, conn, found);
-    }
-
     /// A peer lost its link: a newcomer that claims its id takes its place, or the peer is gone.
-    fn lost(&mut self, lost: &conns::Lost) {
-        let (node_id, gone) = (lost.node_id, lost.into());
-        self.mesh.ban(&self.cx, &gone);
-        let cx = &mut self.cx;
-        if let Some(successor) = self.conns.successor(cx, lost)
-            && !self.mesh.is_banned(cx, successor, &self.conns)
-        {
-            return self.conns.take_over(cx, node_id, successor);
+    fn lost(&mut self, lost: &conns::LostLink) {
+        let (node_id, gone, cx) = (lost.node_id, lost.into(), &mut self.cx);
+        let successor = self.conns.successor(cx, lost);
+        if let Some(conn) = self.mesh.lost(cx, &gone, successor, &self.conns) {
+            return self.conns.take_over(cx, node_id, conn);
         }
         if let Some(peer) = self.conns.unregister(node_id) {
             self.chat.unlinked(cx, node_id);
@@ -506,11 +390,9 @@ impl Node {
             self.actions.push_back(Action::UnregisterPeer { peer, reason: lost.reason });
         }
         self.mesh.unlinked(cx, &gone, &self.conns);
-        while !self.cx.stopping
-            && let Some(conn) = self.conns.first_claimant(node_id)
-        {
+        while let Some(conn) = self.conns.first_claimant(&self.cx, node_id) {
             if !self.mesh.is_banned(&self.cx, conn, &self.conns) {
-                return self.admit(conn);
+                return self.decide(conn, Stage::Unclaimed);
             }
             self.conns.refuse_banned(&mut self.cx, conn);
             self.route();

@@ -117,11 +117,10 @@ const CONN: ConnId = ConnId(0);
 /// A node to which a peer on this machine is linked.
 fn linked() -> Node {
     let config = Config::new("bench".parse().expect("a name"));
-    let mut node =
-        Node::new(config, Identity::from_secret(&[0; 32]), [0; 32], Instant::ORIGIN).expect("legal limits");
+    let mut node = Node::new(config, Identity::from_secret(&[0; 32]), [0; 32], Instant::ORIGIN);
     let remote = "127.0.0.1:40000".parse().expect("an address");
-    node.handle_input(Instant::ORIGIN, Input::Accepted { conn: CONN, remote });
-    node.handle_input(Instant::ORIGIN, Input::Received { conn: CONN, bytes: &bench::joiner::join(1) });
+    node.handle_input(Instant::ORIGIN, Input::accepted(CONN, remote));
+    node.handle_input(Instant::ORIGIN, Input::received(CONN, &bench::joiner::join(1)));
     while node.poll_action().is_some() {}
     assert_eq!(node.peers().count(), 1);
     node
@@ -130,7 +129,7 @@ fn linked() -> Node {
 fn delivered_by(node: &mut Node, stream: &[u8]) -> u64 {
     let mut delivered = 0;
     for bytes in stream.chunks(CHUNK) {
-        node.handle_input(Instant::ORIGIN, Input::Received { conn: CONN, bytes });
+        node.handle_input(Instant::ORIGIN, Input::received(CONN, bytes));
         while let Some(action) = node.poll_action() {
             delivered += u64::from(matches!(black_box(action), Action::Deliver { .. }));
         }

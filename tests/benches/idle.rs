@@ -85,9 +85,10 @@ impl Drop for Node {
 
 fn node(driver: &str, peers: usize) {
     allow_descriptors(peers);
-    let mut config = Config::new("Node".parse().unwrap());
-    config.limits.conns.slots = 2 * peers;
-    config.limits.conns.pending = 2 * peers;
+    let config = Config::builder("Node".parse().unwrap())
+        .limits(|limits| (limits.conns.slots, limits.conns.pending) = (2 * peers, 2 * peers))
+        .build()
+        .unwrap();
     let (bind, identity) = ("127.0.0.1:0".parse().unwrap(), new_identity().unwrap());
     if driver == Driver::Tokio.name() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

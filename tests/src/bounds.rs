@@ -5,7 +5,7 @@ use proto_core::{Capacity, Limits, LinkRole, LinkStatus, Node, Status};
 /// Checks what the node tells of itself against its limits, and against itself. What it tells.
 pub fn check(node: &Node) -> Status {
     let status = node.status();
-    let limits = &node.config().limits;
+    let limits = node.config().limits();
     let broken = over(node.capacities(), limits).or_else(|| at_odds(node, &status));
     assert_eq!(broken, None);
     status

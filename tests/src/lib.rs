@@ -1,10 +1,12 @@
 //! Helpers of the tests: nothing here is for use elsewhere.
 
+pub mod api_listing;
 pub mod bench;
 pub mod binary;
 pub mod bounds;
 pub mod fuzz;
 pub mod http;
+pub mod imports;
 pub mod journal;
 pub mod network;
 pub mod ports;

@@ -165,16 +165,17 @@ impl Network {
 
     /// The same with the identity that the host's last node had.
     pub fn restart(&mut self, index: usize, name: &str, peers: &[SocketAddr]) {
-        let mut config = Config::new(name.parse().expect("a legal name"));
         let host = &mut self.hosts[index];
-        config.listen_addr = Some(host.addr);
-        config.limits = host.limits.clone();
+        let config = Config::builder(name.parse().expect("a legal name"))
+            .listen_addr(host.addr)
+            .limits(|limits| limits.clone_from(&host.limits))
+            .build()
+            .expect("legal limits");
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
-        let mut node =
-            Node::new(config, Identity::from_secret(&host.secret), seed, self.now).expect("legal limits");
+        let mut node = Node::new(config, Identity::from_secret(&host.secret), seed, self.now);
         let unix_ms = EPOCH_MS + self.now.since_origin().as_millis() as u64;
-        node.handle_input(self.now, Input::WallClock { unix_ms });
+        node.handle_input(self.now, Input::wall_clock(unix_ms));
         host.node = Some(node);
         self.carry_out(index);
         for peer in peers {

@@ -1,5 +1,7 @@
 //! The real binaries of both drivers, started, spoken to and ended.
 
+pub mod limit;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,6 +13,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::limit::Limit;
 use crate::binary;
 use crate::http;
 use crate::journal::{Journal, SOON, eventually};
@@ -78,6 +81,7 @@ pub struct Launch {
     args: Vec<String>,
     env: Vec<(String, String)>,
     output: Output,
+    limit: Option<Limit>,
 }
 
 impl Launch {
@@ -91,6 +95,7 @@ impl Launch {
             args: Vec::new(),
             env: Vec::new(),
             output: Output::Read,
+            limit: None,
         }
     }
 
@@ -122,6 +127,12 @@ impl Launch {
         self
     }
 
+    /// Under this limit.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
     /// Starts it and waits until it serves its API.
     #[track_caller]
     pub fn start(&self) -> Process {
@@ -133,7 +144,7 @@ impl Launch {
     /// Starts it and does not wait.
     pub fn spawn(&self) -> Process {
         let home = TempDir::new().expect("a home folder");
-        let mut command = command(self.driver, &home);
+        let mut command = command(self.driver, &home, self.limit);
         command.args(["--port", &self.port.to_string(), "--uname", &self.uname]).args(&self.args);
         command.envs(self.env.iter().cloned());
         let mut child = command.spawn().expect("the binary starts");
@@ -409,7 +420,19 @@ pub struct Ended {
 #[track_caller]
 pub fn run(driver: Driver, args: &[&str]) -> Ended {
     let home = TempDir::new().expect("a home folder");
-    let mut child = command(driver, &home).args(args).spawn().expect("the binary starts");
+    ended(command(driver, &home, None).args(args))
+}
+
+/// Like [`run`], under a limit.
+#[track_caller]
+pub fn run_under(limit: Limit, driver: Driver, args: &[&str]) -> Ended {
+    let home = TempDir::new().expect("a home folder");
+    ended(command(driver, &home, Some(limit)).args(args))
+}
+
+#[track_caller]
+fn ended(command: &mut Command) -> Ended {
+    let mut child = command.spawn().expect("the binary starts");
     let out = read_lines(child.stdout.take().expect("a pipe"));
     let err = read_lines(child.stderr.take().expect("a pipe"));
     if !err.ended(SOON) || !out.ended(SOON) {
@@ -422,8 +445,11 @@ pub fn run(driver: Driver, args: &[&str]) -> Ended {
 }
 
 /// A command with pipes and nothing of this process's environment that a node looks at.
-fn command(driver: Driver, home: &TempDir) -> Command {
-    let mut command = Command::new(binary::path(driver.name()));
+fn command(driver: Driver, home: &TempDir, limit: Option<Limit>) -> Command {
+    let mut command = match limit {
+        None => Command::new(binary::path(driver.name())),
+        Some(limit) => limit.command(driver, home.path()),
+    };
     command.env_clear().env("HOME", home.path()).env("RUST_BACKTRACE", "1");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

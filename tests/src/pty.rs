@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::binary;
 use crate::journal::{SOON, eventually};
-use crate::process::Driver;
+use crate::process::{Driver, limit};
 
 /// The size of each screen.
 const ROWS: NonZero<u16> = NonZero::new(40).unwrap();
@@ -36,7 +36,18 @@ impl OnTerminal {
     /// A node of this name.
     pub fn new(driver: Driver, uname: &str) -> Self {
         let home = TempDir::new().expect("a home folder");
-        let mut command = Command::new(binary::path(driver.name()));
+        Self::of(Command::new(binary::path(driver.name())), home, uname)
+    }
+
+    /// A node of this name that runs as a user whom limits bind. Needs [`limit::limits_bind`].
+    pub fn unprivileged(driver: Driver, uname: &str) -> Self {
+        let home = TempDir::new().expect("a home folder");
+        let mut command = Command::new(limit::unprivileged_binary(driver, home.path()));
+        limit::unprivileged(&mut command);
+        Self::of(command, home, uname)
+    }
+
+    fn of(mut command: Command, home: TempDir, uname: &str) -> Self {
         command.env_clear().env("HOME", home.path()).env("TERM", "xterm-256color");
         command.args(["--port", "0", "--uname", uname]);
         Self { command, home, api: false, echo: true, read: true }
@@ -187,6 +198,12 @@ impl Terminal {
     /// When the process is gone.
     pub fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("the process is there");
+    }
+
+    /// Whether it may start threads from now on.
+    #[cfg(target_os = "linux")]
+    pub fn allow_threads(&self, allowed: bool) {
+        limit::allow_threads(Pid::from_child(&self.child), allowed);
     }
 
     /// Whether the terminal is set up for line editing.

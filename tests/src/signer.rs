@@ -51,7 +51,7 @@ impl Signer {
     #[track_caller]
     pub fn say(&self, seq: u64, at: u64, text: &str) {
         let texts = [ChatText::new(text).expect("a text")];
-        let draft = Draft { epoch: 1, seq, at, uname: &self.uname, texts: &texts, to: &[], via: None };
+        let draft = Draft::new(1, seq, at, &self.uname, &texts);
         let entry: Entry = self.keys.sign_entry(&draft);
         self.peer.send(line(&Frame::Chat(entry.sealed())));
     }

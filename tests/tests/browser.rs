@@ -103,9 +103,9 @@ fn expect_notice(browser: &Browser, text: &str) {
 
 /// Waits until the page says that its node is there, and that exactly these are here.
 #[track_caller]
-fn expect_here(browser: &Browser, names: &[&str], timeout: Duration) {
+fn expect_connected(browser: &Browser, names: &[&str], timeout: Duration) {
     let script = format!(
-        "return document.getElementById('status').dataset.state === 'here' && document.getElementById('gone').hidden \
+        "return document.getElementById('status').dataset.state === 'connected' && document.getElementById('disconnected').hidden \
          && JSON.stringify([...document.querySelectorAll('#peers .name')].map(name => name.textContent).sort()) \
          === {}",
         json!(json!(names).to_string())
@@ -124,10 +124,10 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
     let (at_alice, at_bob) = (browser.window(), browser.new_window());
     browser.switch_to(&at_bob);
     browser.open(&format!("http://{}/", bob.api()));
-    expect_here(&browser, &["Alice", "Bob"], SOON);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
     browser.switch_to(&at_alice);
     browser.open(&format!("http://{}/", alice.api()));
-    expect_here(&browser, &["Alice", "Bob"], SOON);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
 
     say(&browser, "hello from the page");
     expect_message(&browser, "Alice", "hello from the page");
@@ -148,7 +148,7 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
     expect_marks(&browser, "<i>Mallory</i>", &["unsigned"]);
     expect_marks(&browser, "Bob", &[]);
     drop(mallory);
-    expect_here(&browser, &["Alice", "Bob"], SOON);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
     browser.switch_to(&at_bob);
     expect_message(&browser, "Alice", text_alone);
     for window in [&at_alice, &at_bob] {
@@ -163,21 +163,21 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
 
     browser.type_into("#message", "written");
     bob.kill();
-    let gone = "return document.getElementById('status').dataset.state === 'gone' \
-                && document.getElementById('gone').checkVisibility() && document.getElementById('send').disabled";
-    browser.expect("the sign that the node is gone", SOON, gone);
+    let disconnected = "return document.getElementById('status').dataset.state === 'disconnected' \
+                && document.getElementById('disconnected').checkVisibility() && document.getElementById('send').disabled";
+    browser.expect("the sign that the node is gone", SOON, disconnected);
     browser.switch_to(&at_alice);
-    expect_here(&browser, &["Alice"], SOON);
+    expect_connected(&browser, &["Alice"], SOON);
     browser.switch_to(&at_bob);
     assert_eq!(browser.run("return document.getElementById('message').value"), "written");
 
     drop(bob);
     let bob = launch.start();
-    expect_here(&browser, &["Alice", "Bob"], 5 * Duration::from_secs(15));
+    expect_connected(&browser, &["Alice", "Bob"], 5 * Duration::from_secs(15));
     say(&browser, " while it was away");
     alice.expect_out("Bob: written while it was away", SOON);
     browser.switch_to(&at_alice);
-    expect_here(&browser, &["Alice", "Bob"], SOON);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
     expect_message(&browser, "Bob", "written while it was away");
     say(&browser, "welcome back");
     bob.expect_out("Alice: welcome back", SOON);
@@ -197,8 +197,8 @@ fn the_page_tells_what_is_odd() {
     let Some((browser, _turn)) = browser() else { return };
     let bob = Launch::new(Driver::Tokio, "Bob").start();
     browser.open(&format!("http://{}/", bob.api()));
-    expect_here(&browser, &["Bob"], SOON);
-    expect_notice(&browser, "Nobody is linked: what you say reaches no one until somebody comes");
+    expect_connected(&browser, &["Bob"], SOON);
+    expect_notice(&browser, "You are connected to nobody: no one sees your messages until a peer connects");
 
     let eve = Signer::join(bob.addr(), "Eve");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -206,9 +206,9 @@ fn the_page_tells_what_is_odd() {
     let at = now - 185_000;
     eve.say(0, at, "zero");
     expect_marked(&browser, "zero", &[]);
-    expect_notice(&browser, "Your clock is 3 min ahead of those of the others");
+    expect_notice(&browser, "Your clock is 3 min ahead of the other nodes' clocks");
     eve.say(2, at + 2, "two");
-    expect_notice(&browser, "1 message of Eve is missing");
+    expect_notice(&browser, "1 message from Eve is missing");
     expect_marked(&browser, "two", &[]);
     eve.say(1, at + 1, "one");
     expect_marked(&browser, "one", &["late"]);

@@ -94,7 +94,7 @@ fn the_last_handle_takes_the_node_with_it() {
 #[test]
 fn a_user_who_listens_no_more_holds_nothing_up() {
     for [alice, bob] in Driver::PAIRS {
-        let Started { handle, events, local_addr } = start(alice, ANY, "Alice", []);
+        let Started { handle, events, local_addr, .. } = start(alice, ANY, "Alice", []);
         drop(events);
         let bob = Node::at(bob, ANY, "Bob", [local_addr]);
         bob.knows("Alice");
@@ -270,7 +270,7 @@ impl Node {
         uname: &str,
         peers: impl IntoIterator<Item = SocketAddr>,
     ) -> Self {
-        let Started { handle, events: batches, local_addr: addr } = start(driver, bind, uname, peers);
+        let Started { handle, events: batches, local_addr: addr, .. } = start(driver, bind, uname, peers);
         let events = Journal::default();
         let journal = events.clone();
         thread::spawn(move || {
@@ -322,7 +322,7 @@ impl Node {
     fn leaves(&self, uname: &str) -> LeaveReason {
         self.events.expect(&format!("{uname} to leave"), SOON, |events| {
             events.iter().find_map(|event| match event {
-                Event::Left { peer, reason } if peer.uname.as_str() == uname => Some(*reason),
+                Event::Left { peer, reason, .. } if peer.uname.as_str() == uname => Some(*reason),
                 _ => None,
             })
         })

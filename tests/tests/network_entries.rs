@@ -211,7 +211,7 @@ fn one_whose_clock_is_off_is_told_and_its_entries_wait() {
     let now = net.now();
     let wrong = nodes[3];
     let unix_ms = 1_700_000_000_000 + now.since_origin().as_millis() as u64 + 600_000;
-    net.host_mut(wrong).node.as_mut().unwrap().handle_input(now, Input::WallClock { unix_ms });
+    net.host_mut(wrong).node.as_mut().unwrap().handle_input(now, Input::wall_clock(unix_ms));
     net.say(wrong, "from the future");
     for index in &nodes[..3] {
         net.say(*index, "now");

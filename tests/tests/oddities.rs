@@ -13,9 +13,9 @@ use tests::raw::RawPeer;
 use tests::signer::Signer;
 use tungstenite::{Message, WebSocket};
 
-const ALONE: &str = "nobody is linked: what you say reaches no one until somebody comes";
-const CLOCK: &str = "your clock is 3 min ahead of those of the others";
-const MISSING: &str = "1 message of Eve is missing";
+const ALONE: &str = "you are connected to nobody: no one sees your messages until a peer connects";
+const CLOCK: &str = "your clock is 3 min ahead of the other nodes' clocks";
+const MISSING: &str = "1 message from Eve is missing";
 
 /// Bob on a terminal, and a WebSocket to him.
 struct Bob {

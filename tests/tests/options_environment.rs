@@ -58,7 +58,7 @@ fn each_variable_is_checked_and_named() {
             ("CHAT_BIND", "localhost", "\"localhost\" is not an IP address"),
             ("CHAT_API_PORT", "-1", "\"-1\" is not a port"),
             ("CHAT_NO_API", "maybe", "\"maybe\" is neither 1 nor 0"),
-            ("CHAT_ADVERTISE", "0.0.0.0:1", "nobody can dial that address"),
+            ("CHAT_ADVERTISE", "0.0.0.0:1", "no peer can connect to that address"),
             ("CHAT_DEGREE", "none", "\"none\" is not a number of links"),
             ("CHAT_VERBOSE", "very", "\"very\" is not a number"),
             ("CHAT_QUIET", "-1", "\"-1\" is not a number"),
@@ -89,7 +89,7 @@ fn every_variable_is_heard() {
             ("CHAT_QUIET", ""),
         ];
         let mut zed = Node::start(driver, &env, &[]);
-        let said = zed.expect("Alice is here");
+        let said = zed.expect("Alice joined");
         assert!(said.contains("Zed listens on 127.0.0.2:"), "{said}");
         assert!(said.contains("http://127.0.0.1:"), "{said}");
         alice.expect_peers(&["Zed"], tests::journal::SOON);

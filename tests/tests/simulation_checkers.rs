@@ -131,15 +131,7 @@ fn an_entry_that_nobody_said() {
     let world = talk(Deliveries(0, move |number, mut action, seen: &mut Vec<Action>| {
         if let (2, Action::Deliver(Message::Entry { entry, .. })) = (number, &mut action) {
             let texts = ["something else".to_owned().try_into().unwrap()];
-            let draft = Draft {
-                epoch: entry.epoch(),
-                seq: entry.seq(),
-                at: entry.at(),
-                uname: entry.uname(),
-                texts: &texts,
-                to: &[],
-                via: None,
-            };
+            let draft = Draft::new(entry.epoch(), entry.seq(), entry.at(), entry.uname(), &texts);
             *entry = Entry::sign(&identity, &draft).into();
         }
         seen.push(action);

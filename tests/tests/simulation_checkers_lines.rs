@@ -1,12 +1,14 @@
 //! The checkers find what is wrong with the lines of version 1 nodes, and with forks.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use proto_core::{Action, Limits, Message, PeerInfo};
+use proto_core::{Action, Command, ConnId, Limits, Message, NodeId, PeerInfo};
 use tests::sim::check::{Breach, Checker, Rule};
 use tests::sim::version1::Version1;
-use tests::sim::{Actor, Dice, Happening, HostId, Nanos, NetConfig, Tamper, Todo, World, address};
+use tests::sim::{Actor, Dice, Happening, HostId, Latency, Nanos, NetConfig, Tamper, Todo, World, address};
 
 /// The host whose node is tampered with.
 const BAD: HostId = 1;
@@ -82,7 +84,7 @@ impl Actor for Prints {
 
 #[test]
 fn without_a_fault_nothing_is_found_and_lines_are_shown() {
-    let lines = Arc::new(std::sync::Mutex::new(0));
+    let lines = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&lines);
     let breach = talk(
         move |action, seen| {
@@ -154,4 +156,121 @@ fn a_fork_of_an_honest_author() {
         false,
     );
     expect(breach, Rule::NotForged, "a fork");
+}
+
+/// A version 1 node that says no `JOIN` where it is dialed.
+struct NeverGreets {
+    actor: Version1,
+    accepted: BTreeSet<ConnId>,
+}
+
+impl Actor for NeverGreets {
+    fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>) {
+        if let Happening::Accepted(conn) = what {
+            self.accepted.insert(conn);
+        }
+        self.actor.happen(now, what, todo);
+        let greets = |todo: &Todo| match todo {
+            Todo::Send(conn, bytes) => self.accepted.contains(conn) && bytes.starts_with(b"JOIN|"),
+            _ => false,
+        };
+        todo.retain(|todo| !greets(todo));
+    }
+
+    fn knows(&self, node_id: NodeId) -> bool {
+        self.actor.knows(node_id)
+    }
+
+    fn printed(&mut self) -> Vec<String> {
+        self.actor.printed()
+    }
+}
+
+/// What a version 1 node prints, each line twice while `twice` says so.
+#[derive(Clone, Default)]
+struct Printed {
+    lines: Arc<Mutex<Vec<String>>>,
+    twice: Arc<AtomicBool>,
+}
+
+impl Printed {
+    fn times(&self, text: &str) -> usize {
+        self.lines.lock().unwrap().iter().filter(|line| line.ends_with(text)).count()
+    }
+}
+
+impl Tamper for Printed {
+    fn printed(&mut self, _: HostId, lines: &mut Vec<String>) {
+        if self.twice.load(Ordering::Relaxed) {
+            lines.extend(lines.clone());
+        }
+        self.lines.lock().unwrap().extend(lines.iter().cloned());
+    }
+}
+
+/// A version 1 node says on a connection on which its `JOIN` never comes that another node tells it what others say. The
+/// node that did so until then learns that only when it is met again.
+#[test]
+fn who_could_not_know_that_another_tells_a_line_is_excused_for_that_line_alone() {
+    const SPEAKER: HostId = 2;
+    const OLD: HostId = 3;
+    let ms = Duration::from_millis;
+    for planted in [false, true] {
+        let latency = Latency::Constant(ms(50));
+        let mut world = World::new(NetConfig { latency, ..NetConfig::default() }, Dice::new(1));
+        world.probes.check = Some(Checker::default());
+        let printed = Printed::default();
+        world.probes.tamper = Some(Box::new(printed.clone()));
+        (0..4).for_each(|_| _ = world.add_host(Limits::default()));
+        let [before, after] =
+            if world.host(0).key().node_id() > world.host(1).key().node_id() { [0, 1] } else { [1, 0] };
+        world.host_mut(SPEAKER).unplugged = true;
+        world.host_mut(SPEAKER).targets = vec![address(after)];
+        world.host_mut(after).targets = vec![address(before)];
+
+        // The node dials it just after it was dialed, and is met there last.
+        world.start(before, true);
+        let actor = Version1::new("old", address(OLD), vec![address(before)], Dice::new(1));
+        world.probes.check.as_mut().unwrap().speaks_version_1(OLD, actor.id());
+        world.start_actor(OLD, Box::new(NeverGreets { actor, accepted: BTreeSet::new() }));
+        world.run_for(ms(100));
+        let connect = Command::Connect(address(OLD).to_string().parse().unwrap());
+        assert!(world.command(before, connect).is_ok());
+        world.run_for(ms(900));
+        assert_eq!(world.host(before).conns.len(), 2, "its dial and ours");
+        world.host_mut(OLD).unplugged = true;
+        world.start(after, true);
+        world.run_for(ms(2_000));
+        // The speaker is linked to the other node alone.
+        world.host_mut(before).unplugged = true;
+        world.start(SPEAKER, true);
+        world.run_for(ms(2_000));
+        assert!(world.say(SPEAKER, "told at once").is_ok());
+        world.run_for(ms(2_000));
+        assert_eq!(printed.times("told at once"), 2);
+
+        // What reaches the node only after it has learned better.
+        let conns = world.host(before).conns.clone();
+        let slow = conns.into_iter().find(|conn| world.net().peer(*conn) == Some(after)).unwrap();
+        world.net_mut().0.throttle(slow, Some(20));
+        assert!(world.say(SPEAKER, "told late").is_ok());
+        world.run_for(ms(300));
+        world.net_mut().0.throttle(slow, None);
+        world.run_for(ms(6_000));
+        assert_eq!(printed.times("told late"), 1);
+        world.run_for(ms(20_000));
+        assert_eq!(printed.times("told late"), 2);
+        assert_eq!(world.probes.check.as_ref().unwrap().breach(), None);
+
+        printed.twice.store(planted, Ordering::Relaxed);
+        assert!(world.say(SPEAKER, "told then").is_ok());
+        world.run_for(ms(5_000));
+        assert_eq!(printed.times("told then"), if planted { 2 } else { 1 });
+        let breach = world.probes.check.as_ref().unwrap().breach().cloned();
+        if planted {
+            expect(breach, Rule::ShownOnce, "told then");
+        } else {
+            assert_eq!(breach, None);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use tests::pty::{OnTerminal, Shown, Terminal};
 fn bob_and_alice(driver: Driver) -> (Terminal, Process) {
     let bob = OnTerminal::new(driver, "Bob").start();
     let alice = visitor(driver, "Alice", bob.addr());
-    bob.expect_line("* Alice is here");
+    bob.expect_line("* Alice joined");
     bob.expect_prompt("");
     (bob, alice)
 }
@@ -19,7 +19,7 @@ fn bob_and_alice(driver: Driver) -> (Terminal, Process) {
 /// A node that is linked to Bob.
 fn visitor(driver: Driver, uname: &str, addr: SocketAddr) -> Process {
     let visitor = Launch::new(driver, uname).peer(addr).start();
-    visitor.expect_err(&["Bob is here"], SOON);
+    visitor.expect_err(&["Bob joined"], SOON);
     visitor
 }
 
@@ -69,7 +69,7 @@ fn a_flood_comes_in_order_whatever_is_typed_meanwhile() {
     const TYPED: usize = 100;
     let mut bob = OnTerminal::new(Driver::Tokio, "Bob").without_echo().start();
     let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
-    bob.expect_line("* Alice is here");
+    bob.expect_line("* Alice joined");
     let flood: String = (0..LINES).map(|number| format!("flood {number}\n")).collect();
     let writer = std::thread::spawn(move || {
         alice.type_bytes(flood.as_bytes());
@@ -126,7 +126,7 @@ fn commands_do_what_help_says() {
             });
         }
         bob.keys("/peers\r");
-        bob.expect_line("* 1 peer is here:");
+        bob.expect_line("* 1 peer is connected:");
         let id = &alice.node_id()[..8];
         bob.expect_line(&format!("*   {id}  {}  Alice", alice.addr()));
 
@@ -137,7 +137,7 @@ fn commands_do_what_help_says() {
                 screen.lines.iter().find(|line| line.starts_with(&start) && line.contains(" Alice: "))?;
             link.contains(&addr).then_some(())
         });
-        bob.expect_line("* 0 entries held of 0 authors, 1 address of the network known");
+        bob.expect_line("* 0 entries from 0 authors stored, 1 address known");
 
         bob.keys("/nick Zoë\r");
         bob.expect_line("* you are now Zoë");
@@ -147,9 +147,9 @@ fn commands_do_what_help_says() {
 
         let carol = Launch::new(driver, "Carol").start();
         bob.keys(&format!("/connect {}\r", carol.addr()));
-        bob.expect_line("* Carol is here");
+        bob.expect_line("* Carol joined");
         bob.keys("/wave at all\r");
-        bob.expect_line("* there is no command /wave: see /help, or begin with // to say it");
+        bob.expect_line("* unknown command /wave: see /help, or start with // to send it as text");
         bob.keys("/connect nowhere\r");
         bob.expect("the mistake", |screen| {
             screen.lines.iter().any(|line| line.starts_with("* /connect HOST:PORT: ")).then_some(())
@@ -164,7 +164,7 @@ fn who_came_and_went_is_told_and_two_of_one_name_apart() {
         let (bob, mut alice) = bob_and_alice(driver);
         let mut other = visitor(driver, "Alice", bob.addr());
         let other_id = other.node_id()[..8].to_owned();
-        bob.expect_line(&format!("* Alice ({other_id}) is here"));
+        bob.expect_line(&format!("* Alice ({other_id}) joined"));
         alice.say("it is me");
         bob.expect_line(&said_by(&alice, "it is me"));
         other.say("no, me");
@@ -201,7 +201,7 @@ fn nothing_from_a_peer_is_obeyed() {
             "␛]0;title␇␛[2J␛[31mred \\u{9b}1m \\u{202e}turned \\u{2066}x\\u{2069} \\u{2028}␈␉end",
         ));
         let eve = visitor(driver, "Eve\u{202e}\u{200b}", bob.addr());
-        bob.expect_line("* Eve\\u{202e}\\u{200b} is here");
+        bob.expect_line("* Eve\\u{202e}\\u{200b} joined");
         drop(eve);
         let sent = bob.sent();
         for harmful in
@@ -269,15 +269,16 @@ fn the_arrow_key_brings_back_what_was_entered() {
 fn that_nobody_is_linked_is_told_once_until_somebody_comes() {
     let mut bob = OnTerminal::new(Driver::Tokio, "Bob").start();
     bob.expect_prompt("");
-    let told =
-        |screen: &Shown| screen.lines.iter().filter(|line| line.starts_with("* nobody is linked")).count();
+    let told = |screen: &Shown| {
+        screen.lines.iter().filter(|line| line.starts_with("* you are connected to nobody")).count()
+    };
     bob.keys("one\r");
     bob.expect("the notice", |screen| (told(screen) == 1).then_some(()));
     bob.keys("two\r/peers\r");
-    bob.expect_line("* nobody else is here");
+    bob.expect_line("* no peers are connected");
     assert_eq!(told(&bob.shown()), 1);
     let alice = visitor(Driver::Tokio, "Alice", bob.addr());
-    bob.expect_line("* Alice is here");
+    bob.expect_line("* Alice joined");
     drop(alice);
     bob.expect("that Alice left", |screen| {
         screen.lines.iter().any(|line| line.starts_with("* Alice left")).then_some(())
@@ -301,7 +302,7 @@ fn colours_are_for_those_who_want_them() {
 fn a_terminal_without_line_editing_does_all_the_same() {
     let mut bob = OnTerminal::new(Driver::Tokio, "Bob").env("TERM", "dumb").start();
     let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
-    bob.expect_line("* Alice is here");
+    bob.expect_line("* Alice joined");
     alice.say("hello");
     bob.expect_line(&said_by(&alice, "hello"));
     bob.keys("hello too\n");

@@ -111,15 +111,17 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn join() -> impl Strategy<Value = Join> {
-    let hello = (2_u32.., token(), any::<u16>()).prop_map(|(version, nonce, links)| Hello {
-        version,
-        nonce,
-        links,
-        key: None,
+    let hello = (2_u32.., token(), any::<u16>()).prop_map(|(version, nonce, links)| {
+        let mut hello = Hello::new(nonce);
+        (hello.version, hello.links) = (version, links);
+        hello
     });
     (record(), prop::option::of(hello)).prop_map(|(record, hello)| {
-        let PeerRecord { node_id, uname, listen_addr, remote_addr } = record;
-        Join { node_id, uname, listen_addr, remote_addr, hello }
+        let mut join = Join::default();
+        (join.node_id, join.uname) = (record.node_id, record.uname);
+        (join.listen_addr, join.remote_addr) = (record.listen_addr, record.remote_addr);
+        join.hello = hello;
+        join
     })
 }
 
@@ -127,7 +129,10 @@ fn record() -> impl Strategy<Value = PeerRecord> {
     let node_id = prop::option::of(any::<[u8; 16]>().prop_map(NodeId::from_bytes));
     let address = || prop::option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
     (node_id, name(), address(), address()).prop_map(|(node_id, uname, listen_addr, remote_addr)| {
-        PeerRecord { node_id, uname, listen_addr, remote_addr }
+        let mut record = PeerRecord::default();
+        (record.node_id, record.uname) = (node_id, uname);
+        (record.listen_addr, record.remote_addr) = (listen_addr, remote_addr);
+        record
     })
 }
 

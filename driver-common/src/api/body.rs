@@ -1,4 +1,4 @@
-//! A request's body, bounded in bytes and in time.
+//! Reads the body of a request, within limits of size and time.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use hyper::rt::Timer;
 
 use super::timer::SharedTimer;
 
-/// Why a body was not taken.
+/// Why a body was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyError {
     TooLarge,
     TooSlow,
-    /// The connection broke, or the body is not framed as HTTP wants it.
+    /// The connection broke, or the body violates HTTP framing.
     Broken,
 }
 
-/// What is read and dropped of a body that is too large, so that its sender gets to read the answer.
+/// The number of bytes discarded from a body that is too large, so that its sender can read the answer.
 const DISCARD: usize = 1024 * 1024;
 
-/// The whole body: at most `limit` bytes, within `time`.
+/// Reads the whole body: at most `limit` bytes, within `time`.
 pub(super) async fn read(
     request: Request<Incoming>,
     limit: usize,
@@ -31,7 +31,7 @@ pub(super) async fn read(
     timer: &SharedTimer,
 ) -> Result<Vec<u8>, BodyError> {
     let too_large = request.body().size_hint().lower() > limit as u64;
-    // Its sender waits for leave to send it.
+    // The client waits for permission before it sends the body.
     if too_large && request.headers().contains_key(EXPECT) {
         return Err(BodyError::TooLarge);
     }

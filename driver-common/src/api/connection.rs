@@ -1,4 +1,4 @@
-//! One HTTP connection, from its opening to its end or its becoming a WebSocket.
+//! One HTTP connection, until it ends or becomes a WebSocket.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,19 +11,19 @@ use hyper::service::service_fn;
 
 use super::Api;
 use super::route::Route;
-use super::seats::Seat;
+use super::slots::ConnectionSlot;
 use super::websocket;
 
-/// Room for a header and as much of what follows it; hyper wants 8 KiB at least.
+/// Room for a header and for as much data after it. hyper requires at least 8 KiB.
 const MIN_BUFFER: usize = 16 * 1024;
 
-pub(super) async fn run<I>(api: Arc<Api>, io: I, local: SocketAddr, seat: Seat)
+pub(super) async fn run<I>(api: Arc<Api>, io: I, local: SocketAddr, slot: ConnectionSlot)
 where
     I: Read + Write + Unpin + Send + 'static,
 {
     let _open = api.open.clone();
     let (upgrades, upgraded) = async_channel::bounded(1);
-    let route = Route { api: api.clone(), local, marker: seat.marker(), upgrades };
+    let route = Route { api: api.clone(), local, marker: slot.marker(), upgrades };
     let service = service_fn(move |request| {
         let route = route.clone();
         async move { Ok::<_, Infallible>(route.answer(request).await) }
@@ -37,13 +37,13 @@ where
         .serve_connection(io, service)
         .with_upgrades();
     let evicted = async {
-        seat.evicted().await;
+        slot.evicted().await;
         Ok(())
     };
     if let Err(error) = or(connection, evicted).await {
         tracing::debug!(%error, "an HTTP connection failed");
     }
-    drop(seat);
+    drop(slot);
     if let Ok(upgrade) = upgraded.try_recv() {
         websocket::run(&api, upgrade).await;
     }

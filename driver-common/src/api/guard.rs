@@ -1,7 +1,7 @@
-//! Who may speak to the API: programs of this machine, and pages that the node itself served.
+//! Decides who may use the API: local programs, and pages that the node itself served.
 //!
-//! A page of a foreign site that runs in the user's browser names itself in `Origin`; one that has its own name
-//! resolved to this machine (DNS rebinding) gives itself away by `Host`.
+//! A page of another site that runs in the user's browser is recognized by `Origin`. A site that resolves its own name
+//! to this machine (DNS rebinding) is recognized by `Host`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,18 +11,18 @@ use hyper::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There is no `Host`, or more than one.
+    /// There is no `Host` header, or more than one.
     NoHost,
-    /// `Host` is not this API's.
+    /// `Host` names another host.
     ForeignHost,
-    /// `Origin` is not this API's page.
+    /// `Origin` names another site.
     ForeignOrigin,
 }
 
-/// Checks a request that came in at the address `local`.
+/// Checks a request that was received at the address `local`.
 pub(super) fn check<B>(request: &Request<B>, local: SocketAddr) -> Result<(), Refusal> {
     let host = only(request.headers(), &HOST).ok_or(Refusal::NoHost)?;
-    // A target in absolute form overrides `Host` (RFC 9112, 3.2.2): both must be ours.
+    // A target in absolute form overrides `Host` (RFC 9112, 3.2.2), so both are checked.
     let target = request.uri().authority().map(hyper::http::uri::Authority::as_str);
     if !is_own(host, local, Port::MayLack) || !target.is_none_or(|host| is_own(host, local, Port::MayLack)) {
         return Err(Refusal::ForeignHost);
@@ -36,11 +36,11 @@ pub(super) fn check<B>(request: &Request<B>, local: SocketAddr) -> Result<(), Re
     Ok(())
 }
 
-/// What a missing port means.
+/// The meaning of a missing port.
 #[derive(Clone, Copy)]
 enum Port {
     MayLack,
-    /// A browser leaves out port 80 and no other.
+    /// A browser omits port 80 only.
     OfOrigin,
 }
 
@@ -69,7 +69,7 @@ fn is_own_host(host: &str, local: IpAddr) -> bool {
     }
 }
 
-/// The value of a header that stands there once.
+/// The value of a header that occurs exactly once.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;

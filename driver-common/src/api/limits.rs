@@ -1,33 +1,35 @@
-//! The API's bounds.
+//! The API's limits.
 
 use std::time::Duration;
 
-/// Every bound of the API.
+/// The limits of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ApiLimits {
-    /// Connections that are no WebSocket. One more takes the place of the oldest without a complete request.
+    /// Connections that are not WebSockets. A further connection replaces the oldest one without a complete request.
     pub connections: usize,
-    /// WebSockets; one more is answered 503.
+    /// WebSockets. A further one is answered with 503.
     pub sockets: usize,
-    /// A request's header, in bytes; a larger one is answered 431.
+    /// The size of a request's header, in bytes. A larger one is answered with 431.
     pub header: usize,
-    /// From the connection's opening, or the last answer, to the end of a request's header; then it is closed.
+    /// The time from the start of the connection, or from the last answer, to the end of a request's header. Then the
+    /// connection is closed.
     pub header_time: Duration,
-    /// A request's body, in bytes; a larger one is answered 413.
+    /// The size of a request's body, in bytes. A larger one is answered with 413.
     pub body: usize,
-    /// From the end of the header to that of the body; then 408.
+    /// The time from the end of the header to the end of the body. Then the request is answered with 408.
     pub body_time: Duration,
-    /// Where all connections have a complete request, one answered for so long makes room.
+    /// If all connections have a complete request, one that is older than this may be replaced.
     pub answer_time: Duration,
-    /// A message from a WebSocket, in bytes; a larger one closes it (1009).
+    /// The size of a WebSocket message, in bytes. A larger one closes the WebSocket with 1009.
     pub message: usize,
-    /// What waits for a WebSocket, in bytes; what does not fit closes it (1013).
+    /// The size of a WebSocket's queue, in bytes. An event that does not fit closes the WebSocket with 1013.
     pub queue: usize,
-    /// A WebSocket that is silent for so long is pinged.
+    /// A WebSocket that is silent for this long is pinged.
     pub ping: Duration,
-    /// A WebSocket that is silent for so long is dropped.
+    /// A WebSocket that is silent for this long is dropped.
     pub dead: Duration,
-    /// From the close frame to the connection's end, whatever the client does.
+    /// The time from the close frame to the end of the connection.
     pub closing: Duration,
 }
 

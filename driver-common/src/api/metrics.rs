@@ -1,4 +1,4 @@
-//! The node's figures for Prometheus, in its OpenMetrics form.
+//! The node's metrics for Prometheus, in the OpenMetrics format.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use proto_core::{CapacityStatus, Status};
 
-/// What [`render`] makes (OpenMetrics 1.0, "Protocol Negotiation").
+/// The content type of [`render`]'s text (OpenMetrics 1.0, "Protocol Negotiation").
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The text that is scraped.
+/// Renders the metrics of a status.
 pub(super) fn render(status: Status) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("chat");
     registry.register_collector(Box::new(Scrape(status)));
@@ -33,21 +33,21 @@ impl Collector for Scrape {
         let keyed = links.iter().filter(|link| link.peer.key.is_some()).count();
         let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
         let gauges = [
-            ("peers", "Peers that are linked", links.len()),
-            ("peers_with_key", "Of them, those that speak entries", keyed),
-            ("connections_pending", "Connections that are greeting or being closed", *pending),
-            ("queued_bytes", "Bytes that wait to be written to peers", queued),
-            ("book_known", "Addresses in the book", book.known),
-            ("book_linked", "Of them, those that are linked", book.linked),
-            ("book_dialing", "Of them, those that are being dialed", book.dialing),
-            ("tree_children", "Neighbours below this node in the eager tree", tree.children.len()),
-            ("entries_held", "Entries in the window", entries.held),
-            ("entries_bytes", "Bytes that they take", entries.bytes),
-            ("entries_early", "Entries that wait for those before them", entries.early),
-            ("entries_parked", "Entries that are dated too far ahead", entries.parked),
-            ("authors", "Authors known", entries.authors),
-            ("entries_seen", "Ids of entries that came lately", entries.seen),
-            ("entries_awaited", "Entries that are elsewhere and asked for in turn", entries.awaited),
+            ("peers", "Connected peers", links.len()),
+            ("peers_with_key", "Connected peers that have a key", keyed),
+            ("connections_pending", "Connections in the handshake or being closed", *pending),
+            ("queued_bytes", "Bytes queued for peers", queued),
+            ("book_known", "Addresses in the address book", book.known),
+            ("book_linked", "Addresses in the address book that are linked", book.linked),
+            ("book_dialing", "Addresses in the address book that are being dialed", book.dialing),
+            ("tree_children", "Children of this node in the eager tree", tree.children.len()),
+            ("entries_held", "Entries stored in the log", entries.held),
+            ("entries_bytes", "Bytes of the entries stored in the log", entries.bytes),
+            ("entries_early", "Entries that wait for earlier ones", entries.early),
+            ("entries_parked", "Entries dated too far ahead that wait", entries.parked),
+            ("authors", "Known authors", entries.authors),
+            ("entries_seen", "Ids of recent entries", entries.seen),
+            ("entries_awaited", "Entries to be requested from neighbours", entries.awaited),
             (
                 "entries_missing",
                 "Entries known to be missing",
@@ -61,20 +61,14 @@ impl Collector for Scrape {
         gauge(
             &mut encoder,
             "clock_ahead_milliseconds",
-            "By which this clock is ahead, where it is off",
+            "How far this clock is ahead of the others; 0 if it is right",
             ahead,
         )?;
-        by_capacity(
-            &mut encoder,
-            "stored",
-            "How much is in each store that others can fill",
-            capacities,
-            |fill| fill.holds,
-        )?;
-        by_capacity(&mut encoder, "capacity_bound", "The most that can be in it", capacities, |fill| {
-            fill.bound
+        by_capacity(&mut encoder, "capacity_used", "How full each bounded thing is", capacities, |fill| {
+            fill.holds
         })?;
-        // The counters are whatever the core counts, under its own names.
+        by_capacity(&mut encoder, "capacity_bound", "The bound of each", capacities, |fill| fill.bound)?;
+        // Every counter of the core, under the core's name.
         let Ok(serde_json::Value::Object(counters)) = serde_json::to_value(stats) else { return Ok(()) };
         for (name, value) in counters {
             let Some(value) = value.as_u64() else { continue };
@@ -88,7 +82,7 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// A gauge of each capacity, which is the label.
+/// One gauge with a label for each capacity.
 fn by_capacity(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
@@ -98,7 +92,7 @@ fn by_capacity(
 ) -> fmt::Result {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for fill in capacities {
-        // Its name in JSON is that in `GET /status`.
+        // The same name as in `GET /status`.
         let Ok(serde_json::Value::String(capacity)) = serde_json::to_value(fill.capacity) else { continue };
         let value = i64::try_from(value(fill)).unwrap_or(i64::MAX);
         ConstGauge::new(value).encode(family.encode_family(&[("capacity", capacity)])?)?;
@@ -110,58 +104,58 @@ fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u
     ConstCounter::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
 }
 
-/// What a counter counts, as `proto_core::Stats` says.
+/// The description of a counter, as in `proto_core::Stats`.
 fn help(name: &str) -> &'static str {
     let found = HELP.iter().find(|(counter, _)| *counter == name);
     found.map_or("A counter of the protocol", |(_, help)| help)
 }
 
 const HELP: &[(&str, &str)] = &[
-    ("delivered", "Messages that came from others"),
-    ("said", "Messages said here"),
-    ("signed", "Entries signed here"),
-    ("entries", "Entries of others that were taken"),
-    ("entries_again", "Entries that came again"),
-    ("entries_dropped", "Entries that came, but were not taken"),
-    ("entries_put_off", "Entries taken that waited and had to make room"),
-    ("entries_evicted", "Entries that left the log for younger ones"),
-    ("ids_forgotten", "Ids of entries that are no longer known, for want of room"),
-    ("authors_forgotten", "Authors whose order is no longer known, for want of room"),
-    ("epochs_forgotten", "Epochs whose order is no longer known, for want of room"),
-    ("gaps_forgotten", "Gaps that are no longer known as such, for want of room"),
-    ("entries_over_rate", "Entries that came unasked faster than their author may speak"),
-    ("entries_sent", "Copies of entries sent, relayed ones included"),
-    ("entries_not_pushed", "Entries that a full link did not take"),
-    ("announcements_dropped", "Announcements that were left to reconciliation, for want of room"),
-    ("asks_dropped", "Entries elsewhere that were not asked for, for want of room"),
-    ("lines_dropped", "Lines of peers without a key that were not brought in from here, for want of room"),
-    ("lines_forgotten", "Lines of peers without a key that are no longer known, for want of room"),
+    ("delivered", "Messages received from others"),
+    ("said", "Messages sent by this node"),
+    ("signed", "Entries signed by this node"),
+    ("entries", "Entries of others that were accepted"),
+    ("entries_again", "Entries that arrived again"),
+    ("entries_dropped", "Entries that arrived and were not accepted"),
+    ("entries_put_off", "Waiting entries that were dropped to make room"),
+    ("entries_evicted", "Entries that left the log for newer ones"),
+    ("ids_forgotten", "Entry ids forgotten to make room"),
+    ("authors_forgotten", "Authors whose sequence was forgotten to make room"),
+    ("epochs_forgotten", "Epochs whose sequence was forgotten to make room"),
+    ("gaps_forgotten", "Gaps forgotten to make room"),
+    ("entries_over_rate", "Unrequested entries that exceeded their author's rate"),
+    ("entries_sent", "Copies of entries sent, including relayed ones"),
+    ("entries_not_pushed", "Entries not pushed because the link was full"),
+    ("announcements_dropped", "Announcements dropped to make room and left to reconciliation"),
+    ("asks_dropped", "Entries not requested because too many were awaited"),
+    ("lines_dropped", "Lines of peers without a key that were not signed here, for lack of room"),
+    ("lines_forgotten", "Lines of peers without a key that were forgotten to make room"),
     ("gaps", "Times that entries were reported missing"),
-    ("syncs", "Reconciliations begun here"),
-    ("syncs_given_up", "Reconciliations begun here that took too many messages, or too long"),
-    ("syncs_refused", "Messages of reconciliations that came too fast and were not answered"),
-    ("roots_passed_over", "Claims to be the root that came too fast and were passed over"),
-    ("busy", "Times that something said had to wait"),
+    ("syncs", "Reconciliations started by this node"),
+    ("syncs_given_up", "Reconciliations started by this node that took too many messages or too long"),
+    ("syncs_refused", "Reconciliation messages ignored because they came too fast"),
+    ("roots_passed_over", "Claims to be the root ignored because they came too fast"),
+    ("busy", "Times that sending a message had to wait"),
     ("unknown_frames", "Frames of unknown type, and version 2 frames from version 1 peers"),
-    ("violations", "Rules broken by peers"),
+    ("violations", "Protocol violations by peers"),
     ("malformed", "Malformed frames that were skipped"),
     ("accepted", "Connections accepted"),
-    ("dials", "Dials begun"),
-    ("dials_failed", "Dials that did not become a connection"),
-    ("evicted", "Pending connections that made room for others"),
-    ("turned_away", "Newcomers sent on because all connections were in use"),
-    ("shunned", "Newcomers refused because they had been cut for breaking rules"),
-    ("told_in_lines", "Lines told to peers without a key of what others said"),
-    ("brought_in", "Lines of such peers that were brought in as entries"),
+    ("dials", "Dials started"),
+    ("dials_failed", "Dials that did not lead to a connection"),
+    ("evicted", "Pending connections closed to make room for others"),
+    ("turned_away", "Newcomers redirected because all connections were in use"),
+    ("shunned", "Newcomers refused because they were banned for violations"),
+    ("told_in_lines", "Messages of others relayed to peers without a key"),
+    ("brought_in", "Lines of peers without a key that this node signed and relayed"),
     ("displaced", "Links closed to make room for newcomers"),
     ("trimmed", "Links closed because there were too many"),
-    ("explored", "Dials to addresses of which it was not known whether anybody is there"),
-    ("slow", "Links cut because they took too little"),
-    ("silent", "Links that were silent for too long"),
-    ("duplicates", "Second connections to one peer that were settled"),
-    ("learned", "Addresses that were taken into the book"),
-    ("passed_over", "Addresses that were passed over by a limit or a rule"),
-    ("pauses", "Times that reading a link was paused"),
+    ("explored", "Dials to addresses not known to be in use"),
+    ("slow", "Links closed because the peer received too slowly"),
+    ("silent", "Links closed because the peer was silent for too long"),
+    ("duplicates", "Duplicate connections to one peer that were resolved"),
+    ("learned", "Addresses added to the book"),
+    ("passed_over", "Addresses skipped because of a limit or a rule"),
+    ("pauses", "Times that reading from a link was paused"),
 ];
 
 #[cfg(test)]
@@ -172,16 +166,19 @@ mod tests {
 
     fn status() -> Status {
         let config = Config::new("Alice".parse().unwrap());
-        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap();
-        let stats = Stats { delivered: u64::MAX, said: 7, ..Stats::default() };
-        Status { stats, clock_ahead_ms: Some(-5), ..node.status() }
+        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN);
+        let mut status = node.status();
+        status.stats = Stats::default();
+        (status.stats.delivered, status.stats.said) = (u64::MAX, 7);
+        status.clock_ahead_ms = Some(-5);
+        status
     }
 
     #[test]
     fn the_text_is_openmetrics() {
         let text = render(status()).unwrap();
         for line in [
-            "# HELP chat_peers Peers that are linked",
+            "# HELP chat_peers Connected peers",
             "# TYPE chat_peers gauge",
             "chat_peers 0",
             "chat_clock_ahead_milliseconds -5",

@@ -3,15 +3,15 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /` and its files | the page |
-//! | `GET /peers` | the peers that are here: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `state` |
+//! | `GET /peers` | the linked peers: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
-//! | `GET /messages` | what was said lately, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
-//! | `GET /status` | how the node is doing: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, and `notices`: what is wrong, in words |
-//! | `GET /metrics` | the node's figures for Prometheus |
-//! | `POST /send` | says each line of `{"msg": TEXT}`; answers `sent`, or to who accepts JSON the ids of the entries: `{"ids": [ID], "texts": 1}` |
-//! | `GET /ws` | a WebSocket: events come out, texts that go in are said, the text `/peers` asks for that list |
+//! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
+//! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, and `notices`: current problems as text |
+//! | `GET /metrics` | metrics for Prometheus |
+//! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1}` |
+//! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers |
 //!
-//! An error is `{"error": TEXT}`. An event is one of these, and more keys may stand beside it:
+//! An error is `{"error": TEXT}`. An event has one of these forms. Further keys may be added:
 //!
 //! ```json
 //! {"MessageReceived": {"from": "Bob", "content": "hi"}, "at": 1767225600000, "id": 1767225600000000, "node_id": "...", "signed": true, "entry": {...}}
@@ -19,22 +19,23 @@
 //! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
 //! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
 //! {"PeerDisconnected": "NODE-ID", "at": 1767225600000, "uname": "Robert", "reason": "Bye"}
-//! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages of Bob are missing"}
-//! {"Error": "what was wrong with this socket's own text"}
+//! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages from Bob are missing"}
+//! {"Error": "why this socket's text was not sent"}
 //! ```
 //!
-//! A peer is listed while it is linked. Its `state` is `linked`, or `silent` where it was asked whether it is there and has not
-//! answered for three seconds, or `slow` where it takes little or nothing of what it is sent: the link ends if that goes on. An event is of when
-//! nothing was wrong yet: there it is `linked`.
+//! A peer is listed while it is linked. Its `state` is `linked`; or `silent` if it has not answered a ping for three
+//! seconds; or `slow` if it receives little or nothing of what it is sent. If that continues, the link ends. Events
+//! always show `linked`.
 //!
-//! `at` is the Unix time in milliseconds when this node heard of it. `id` grows with each message, so that a client that
-//! asks for `/messages` after it opened a WebSocket can tell what it has from both.
+//! `at` is the Unix time in milliseconds when this node learned of the event. `id` grows with each message, so a client
+//! that loads `/messages` after it opened a WebSocket can remove duplicates.
 //!
-//! `entry` is the signed entry that the line was in: `id`, `author` (the node's id), `uname` (its name), `key`, `epoch`, `seq`, `at` (when it was
-//! said, by its author's clock), `signed`, and what is odd about it: `late` (later ones of its author came before it),
-//! `forked` (its author signed another one under that number), `backdated`; `part` is which of its lines this is. Where `signed` is false, `via` names who said
-//! it by the author's word: a peer that signs nothing. A line in no entry was heard from such a peer by this node itself.
-//! What this node said before a restart comes back as `MessageSent`.
+//! `entry` describes the signed entry that contains the line: `id`, `author` (its node id), `uname` (its name), `key`,
+//! `epoch`, `seq`, `at` (the time by its author's clock), `signed`, and the marks `late` (later entries of its author
+//! arrived first), `forked` (its author signed another entry with the same number) and `backdated`. `part` is the index
+//! of the line in the entry. If `signed` is false, `via` names the peer without a key that sent the line, as the author
+//! claims. A line without `entry` came from such a peer directly. Messages that this node sent before a restart come
+//! back as `MessageSent`.
 
 mod body;
 mod connection;
@@ -44,7 +45,7 @@ mod metrics;
 mod page;
 mod reply;
 mod route;
-mod seats;
+mod slots;
 mod status;
 mod timer;
 mod websocket;
@@ -60,32 +61,33 @@ use hyper::rt::Timer;
 use socket2::SockRef;
 
 pub use self::limits::ApiLimits;
-use self::seats::{Seats, Tickets};
+use self::slots::{ConnectionSlots, WebSocketPermits};
 use self::timer::SharedTimer;
 use crate::Handle;
-use crate::hub::Feed;
-use crate::runtime::{Listener, Runtime};
+use crate::broadcast::Feed;
+use crate::runtime::{AppRuntime, Listener};
 
-/// After a connection could not be accepted, most likely for want of descriptors.
+/// The pause after a failed accept, which most likely means that no descriptor is free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// When the node has stopped, WebSockets have so long to take that in.
+/// How long WebSockets may take to close after the node has stopped.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What every connection works with.
+/// The state that all connections share.
 struct Api {
     handle: Handle,
     feed: Feed,
     limits: ApiLimits,
     timer: SharedTimer,
-    tickets: Tickets,
-    /// Held by every connection; the receiver is told of nothing but the last one's end.
+    permits: WebSocketPermits,
+    /// Every connection holds a clone. The channel closes when the last one ends.
     open: Sender<Infallible>,
 }
 
-/// Serves the API on this listener until the hub ends, and then until the WebSockets are closed, a second at most.
+/// Serves the API on this listener until the broadcast ends, and then until the WebSockets are closed, but at most a
+/// second longer.
 ///
-/// Connections run as tasks of their own. When this is dropped, those that are no WebSockets end too.
-pub async fn serve<R: Runtime>(
+/// Connections run as their own tasks. When this future is dropped, connections that are not WebSockets end, too.
+pub async fn serve<R: AppRuntime>(
     runtime: R,
     listener: R::Listener,
     handle: Handle,
@@ -94,40 +96,40 @@ pub async fn serve<R: Runtime>(
 ) {
     let timer = SharedTimer::new(runtime.http_timer());
     let (open, all_closed) = async_channel::bounded(1);
-    let tickets = Tickets::new(limits.sockets);
-    let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), tickets, open });
+    let permits = WebSocketPermits::new(limits.sockets);
+    let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), permits, open });
     or(accept(&runtime, listener, api), feed.ended()).await;
     let closed = async {
-        // Nothing is ever sent.
+        // The channel carries no messages.
         let _ = all_closed.recv().await;
     };
     or(closed, timer.sleep(GOODBYE)).await;
 }
 
-async fn accept<R: Runtime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
-    let mut seats = Seats::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
+async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
+    let mut slots = ConnectionSlots::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
     loop {
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "an API connection could not be accepted");
+                tracing::warn!(%error, "cannot accept an API connection");
                 api.timer.sleep(ACCEPT_AGAIN).await;
                 continue;
             }
         };
         let Some(local) = local_address(&stream) else { continue };
-        let seat = seats.take().await;
+        let slot = slots.acquire().await;
         tracing::trace!(%remote, "an API connection");
         let io = runtime.http_io(stream);
-        runtime.spawn(connection::run(api.clone(), io, local, seat));
+        runtime.spawn(connection::run(api.clone(), io, local, slot));
     }
 }
 
-/// Where the connection came in; none when it is gone already.
+/// The local address of the connection. `None` if it has already ended.
 fn local_address(stream: &impl std::os::fd::AsFd) -> Option<SocketAddr> {
     let socket = SockRef::from(stream);
     if let Err(error) = socket.set_tcp_nodelay(true) {
-        tracing::debug!(%error, "a socket option was refused");
+        tracing::debug!(%error, "a socket option was rejected");
     }
     socket.local_addr().ok()?.as_socket()
 }

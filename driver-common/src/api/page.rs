@@ -1,6 +1,6 @@
-//! The files of the page. It needs nothing but them and this API.
+//! The files of the page. It needs only these files and the API.
 
-/// One file.
+/// A file of the page.
 pub(super) struct File {
     pub(super) content_type: &'static str,
     pub(super) content: &'static [u8],

@@ -1,4 +1,4 @@
-//! Answers.
+//! Responses.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,17 +14,17 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::seats::Answering;
-use crate::hub::json::to_json;
+use super::slots::PendingAnswer;
+use crate::broadcast::json::to_json;
 
-/// An answer's body. It keeps its connection's seat until it is handed over.
+/// A response's body. It marks its connection as busy until the body is handed over.
 pub(super) struct Reply {
     bytes: Full<Bytes>,
-    answering: Option<Answering>,
+    pending: Option<PendingAnswer>,
 }
 
-/// What browsers may do with an answer: show it as what it says it is, let it load nothing but the page's own files,
-/// keep it from other sites.
+/// Security headers: browsers may not guess the content type, may load only the page's own files, and may not embed the
+/// response in other sites.
 const SECURITY: [(HeaderName, &str); 4] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -36,13 +36,13 @@ const SECURITY: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// An answer with this body.
+/// A response with this body.
 pub(super) fn reply(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response<Reply> {
-    let body = Reply { bytes: Full::new(body.into()), answering: None };
+    let body = Reply { bytes: Full::new(body.into()), pending: None };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -54,12 +54,12 @@ pub(super) fn reply(
     response
 }
 
-/// An answer in JSON.
+/// A JSON response.
 pub(super) fn json(body: String) -> Response<Reply> {
     reply(StatusCode::OK, "application/json", body)
 }
 
-/// An error, in JSON like every error.
+/// An error, as JSON.
 pub(super) fn error(status: StatusCode, text: &str) -> Response<Reply> {
     #[derive(Serialize)]
     struct Failed<'a> {
@@ -72,22 +72,22 @@ pub(super) fn error(status: StatusCode, text: &str) -> Response<Reply> {
     response
 }
 
-/// The path knows other methods only.
+/// The path supports other methods only.
 pub(super) fn method_not_allowed(allow: &'static str) -> Response<Reply> {
-    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this path does not know that method");
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "this path does not support that method");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     response
 }
 
 impl Reply {
-    /// No body.
+    /// An empty body.
     pub(super) fn empty() -> Self {
-        Self { bytes: Full::default(), answering: None }
+        Self { bytes: Full::default(), pending: None }
     }
 
-    /// Until this is handed over, the connection has a request that is not answered.
-    pub(super) fn hold(&mut self, answering: Answering) {
-        self.answering = Some(answering);
+    /// Marks the connection as busy until this body is handed over.
+    pub(super) fn hold(&mut self, pending: PendingAnswer) {
+        self.pending = Some(pending);
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! Routes requests and answers them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use serde::{Deserialize, Serialize};
 use super::body::{self, BodyError};
 use super::guard::{self, Refusal};
 use super::reply::{Reply, error, json, method_not_allowed, reply};
-use super::seats::Marker;
+use super::slots::RequestMarker;
 use super::websocket::{self, Upgrade};
 use super::{Api, metrics, page, status};
-use crate::hub::json::{peers, to_json};
+use crate::broadcast::json::{peers, to_json};
 use crate::{Me, Origin, RequestError, SayError};
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) api: Arc<Api>,
-    /// The address that the connection came in at.
+    /// The local address of the connection.
     pub(super) local: SocketAddr,
-    pub(super) marker: Marker,
-    /// Where an accepted WebSocket goes; there is at most one per connection.
+    pub(super) marker: RequestMarker,
+    /// Receives an accepted WebSocket, at most one per connection.
     pub(super) upgrades: Sender<Upgrade>,
 }
 
@@ -53,13 +53,13 @@ impl Route {
                     response
                 }
                 Some(_) => method_not_allowed("GET, HEAD"),
-                None => error(StatusCode::NOT_FOUND, "there is nothing at this path"),
+                None => error(StatusCode::NOT_FOUND, "there is no such path"),
             },
         }
     }
 
     async fn view(&self, path: &str) -> Response<Reply> {
-        let answering = self.marker.complete();
+        let pending = self.marker.complete();
         let mut response = match path {
             "/messages" => json(self.api.feed.messages()),
             "/metrics" => self.api.handle.status().await.map_or_else(failed, scraped),
@@ -70,7 +70,7 @@ impl Route {
             "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             _ => self.api.handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
         };
-        response.body_mut().hold(answering);
+        response.body_mut().hold(pending);
         response
     }
 
@@ -78,17 +78,17 @@ impl Route {
         let limits = &self.api.limits;
         let wants_json = accepts_json(request.headers());
         let body = body::read(request, limits.body, limits.body_time, &self.api.timer).await;
-        let answering = self.marker.complete();
+        let pending = self.marker.complete();
         let mut response = match body {
             Ok(body) => self.say(&body, wants_json).await,
             Err(BodyError::TooLarge) => {
-                let text = format!("a body is at most {} bytes long", limits.body);
+                let text = format!("a body must be at most {} bytes", limits.body);
                 error(StatusCode::PAYLOAD_TOO_LARGE, &text)
             }
-            Err(BodyError::TooSlow) => error(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
-            Err(BodyError::Broken) => error(StatusCode::BAD_REQUEST, "the body is broken"),
+            Err(BodyError::TooSlow) => error(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"),
+            Err(BodyError::Broken) => error(StatusCode::BAD_REQUEST, "the body is malformed"),
         };
-        response.body_mut().hold(answering);
+        response.body_mut().hold(pending);
         response
     }
 
@@ -104,7 +104,7 @@ impl Route {
             }
             Ok(Err(refused)) => return error(StatusCode::BAD_REQUEST, &refused.to_string()),
             Err(invalid) => {
-                let text = format!("a JSON object {{\"msg\": TEXT}} is wanted: {invalid}");
+                let text = format!("expected a JSON object {{\"msg\": TEXT}}: {invalid}");
                 return error(StatusCode::BAD_REQUEST, &text);
             }
         };
@@ -121,9 +121,9 @@ impl Route {
 
 fn refused(refusal: Refusal) -> Response<Reply> {
     match refusal {
-        Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request names one host"),
-        Refusal::ForeignHost => error(StatusCode::FORBIDDEN, "this host is not served here"),
-        Refusal::ForeignOrigin => error(StatusCode::FORBIDDEN, "pages of other sites have no access"),
+        Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request needs exactly one Host header"),
+        Refusal::ForeignHost => error(StatusCode::FORBIDDEN, "the Host header names another host"),
+        Refusal::ForeignOrigin => error(StatusCode::FORBIDDEN, "pages of other sites may not use this API"),
     }
 }
 
@@ -147,9 +147,9 @@ fn me_json(me: &Me) -> String {
 fn said_json(entries: &[Arc<Entry>]) -> String {
     #[derive(Serialize)]
     struct Sent {
-        /// Of the entries that the lines are in, in order.
+        /// The ids of the entries that contain the lines, in order.
         ids: Vec<EntryId>,
-        /// How many lines.
+        /// The number of lines.
         texts: usize,
     }
     let ids = entries.iter().map(|entry| entry.id()).collect();
@@ -159,12 +159,12 @@ fn said_json(entries: &[Arc<Entry>]) -> String {
 fn scraped(status: Status) -> Response<Reply> {
     match metrics::render(status) {
         Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
-        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the figures cannot be written"),
+        Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded"),
     }
 }
 
-/// Whether the client names JSON among the types that it accepts (RFC 9110, 12.5.1). One that accepts anything knows
-/// the plain answer.
+/// Whether the client lists JSON among the types that it accepts (RFC 9110, 12.5.1). A client that accepts anything
+/// gets plain text.
 fn accepts_json(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| {
@@ -174,7 +174,7 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A weight of nothing: `q=0`, with up to three zeros behind a point.
+/// A weight of zero: `q=0`, with up to three zeros after the decimal point.
 fn is_refusal(parameter: &str) -> bool {
     let weight = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="));
     weight.and_then(|weight| weight.parse::<f32>().ok()) == Some(0.0)

@@ -8,8 +8,8 @@ use proto_core::{
 };
 use serde::Serialize;
 
-use crate::hub::json::{Peer, to_json};
-use crate::words;
+use crate::broadcast::json::{Peer, to_json};
+use crate::messages;
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -17,7 +17,7 @@ struct Shown<'a> {
     key: PublicKey,
     uname: &'a Name,
     listen_addr: Option<SocketAddr>,
-    /// By which this clock is ahead of the others', where it is off.
+    /// How far this clock is ahead of the others. `None` if it is right.
     clock_ahead_ms: Option<i64>,
     links: Vec<Link<'a>>,
     pending: usize,
@@ -27,14 +27,14 @@ struct Shown<'a> {
     gaps: &'a [GapStatus],
     capacities: &'a [CapacityStatus],
     stats: &'a Stats,
-    /// What is wrong, in words.
+    /// The current problems, as text.
     notices: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Link<'a> {
     conn: ConnId,
-    /// As `GET /peers` shows it.
+    /// As in `GET /peers`.
     #[serde(flatten)]
     peer: Peer<'a>,
     dialed: bool,
@@ -58,7 +58,7 @@ pub(super) fn render(status: &Status) -> String {
         gaps: &status.gaps,
         capacities: &status.capacities,
         stats: &status.stats,
-        notices: words::concerns(status),
+        notices: messages::problems(status),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The runtime's timer, without its type.
+//! The runtime's timer as a trait object.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
-/// A timer that clones share.
+/// A timer. Clones share it.
 #[derive(Clone)]
 pub(super) struct SharedTimer(Arc<dyn Timer + Send + Sync>);
 

@@ -11,15 +11,15 @@ use proto_core::Identity;
 
 use super::DataError;
 
-/// A key pair that nobody had before.
+/// Creates a new key pair.
 pub fn new_identity() -> io::Result<Identity> {
     random_secret().map(|secret| Identity::from_secret(&secret))
 }
 
-/// The key pair in this folder, which is locked; the first time, a new one.
-pub(super) fn load_or_make(folder: &Path) -> Result<Identity, DataError> {
+/// Loads the key pair from this locked folder, or creates one if there is none.
+pub(super) fn load_or_create(folder: &Path) -> Result<Identity, DataError> {
     let file = folder.join(NAME);
-    let secret = if may_be_in(folder) {
+    let secret = if may_exist_in(folder) {
         read(&file)?
     } else {
         let secret = random_secret().map_err(DataError::io(&file))?;
@@ -29,8 +29,8 @@ pub(super) fn load_or_make(folder: &Path) -> Result<Identity, DataError> {
     Ok(Identity::from_secret(&secret))
 }
 
-/// Whether there is a key in this folder, be it out of reach, or no telling that there is none.
-pub(super) fn may_be_in(folder: &Path) -> bool {
+/// Whether the folder may contain a key. It is false only if the system says that there is no such file.
+pub(super) fn may_exist_in(folder: &Path) -> bool {
     let found = folder.join(NAME).symlink_metadata();
     found.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
 }
@@ -42,21 +42,21 @@ fn random_secret() -> io::Result<[u8; 32]> {
 }
 
 fn read(file: &Path) -> Result<[u8; 32], DataError> {
-    let out_of_reach = |error| DataError::OutOfReach { path: file.to_owned(), error };
-    let opened = File::open(file).map_err(out_of_reach)?;
-    let mode = opened.metadata().map_err(out_of_reach)?.mode() & 0o777;
+    let inaccessible = |error| DataError::Inaccessible { path: file.to_owned(), error };
+    let opened = File::open(file).map_err(inaccessible)?;
+    let mode = opened.metadata().map_err(inaccessible)?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(DataError::Exposed { file: file.to_owned(), mode });
     }
     let mut bytes = Vec::new();
-    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(out_of_reach)?;
-    decode(&bytes).ok_or_else(|| DataError::NotAKey { file: file.to_owned() })
+    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(inaccessible)?;
+    decode(&bytes).ok_or_else(|| DataError::InvalidKey { file: file.to_owned() })
 }
 
-/// After a crash at any moment there is the whole file or none.
+/// Writes the file atomically: after a crash it is either complete or missing.
 fn write(folder: &Path, file: &Path, secret: &[u8; 32]) -> io::Result<()> {
     let draft = folder.join("key.pem.new");
-    // Left there by a crash.
+    // A crash may have left one.
     if let Err(error) = fs::remove_file(&draft)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -71,18 +71,18 @@ fn write(folder: &Path, file: &Path, secret: &[u8; 32]) -> io::Result<()> {
 
 const NAME: &str = "key.pem";
 
-/// Far more than such a file has.
+/// Far above the size of a key file.
 const MAX_FILE: u64 = 4096;
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// What stands before the secret in DER: a sequence of 46 bytes, version 0, the algorithm (1.3.101.112), and twice that
-/// an octet string follows.
-const DER: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+/// The DER encoding before the secret: a sequence of 46 bytes, version 0, the algorithm (1.3.101.112), and two octet
+/// string headers.
+const DER_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 fn encode(secret: &[u8; 32]) -> String {
-    let base64 = STANDARD.encode([&DER[..], secret].concat());
+    let base64 = STANDARD.encode([&DER_PREFIX[..], secret].concat());
     format!("{BEGIN}\n{base64}\n{END}\n")
 }
 
@@ -90,7 +90,7 @@ fn decode(bytes: &[u8]) -> Option<[u8; 32]> {
     let text = str::from_utf8(bytes).ok()?.trim();
     let base64 = text.strip_prefix(BEGIN)?.strip_suffix(END)?.trim();
     let der = STANDARD.decode(base64).ok()?;
-    der.strip_prefix(&DER[..])?.try_into().ok()
+    der.strip_prefix(&DER_PREFIX[..])?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -104,25 +104,25 @@ mod tests {
     fn a_key_is_made_once_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("key.pem.new"), "left by a crash").unwrap();
-        let made = load_or_make(folder.path()).unwrap();
-        assert_eq!(load_or_make(folder.path()).unwrap().key(), made.key());
+        let made = load_or_create(folder.path()).unwrap();
+        assert_eq!(load_or_create(folder.path()).unwrap().key(), made.key());
         let mode = fs::metadata(folder.path().join("key.pem")).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o600);
         let names: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names, ["key.pem"]);
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(load_or_make(other.path()).unwrap().key(), made.key());
+        assert_ne!(load_or_create(other.path()).unwrap().key(), made.key());
     }
 
     #[test]
     fn a_key_that_others_can_read_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        load_or_make(folder.path()).unwrap();
+        load_or_create(folder.path()).unwrap();
         let file = folder.path().join("key.pem");
         for (mode, good) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-            match load_or_make(folder.path()) {
+            match load_or_create(folder.path()) {
                 Ok(_) => assert!(good, "{mode:o}"),
                 Err(DataError::Exposed { mode: told, .. }) => assert!(!good && told == mode, "{mode:o}"),
                 Err(error) => panic!("{error}"),
@@ -136,15 +136,15 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join(NAME);
             make(&file);
-            let error = load_or_make(folder.path()).unwrap_err();
+            let error = load_or_create(folder.path()).unwrap_err();
             let text = error.to_string();
-            assert!(matches!(&error, DataError::OutOfReach { path, .. } if *path == file), "{text}");
-            assert!(!error.is_want_of_place() && text.contains("key.pem: "), "{text}");
+            assert!(matches!(&error, DataError::Inaccessible { path, .. } if *path == file), "{text}");
+            assert!(!error.is_storage_unavailable() && text.contains("key.pem: "), "{text}");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
             assert!(!file.is_file());
         };
         refused(|file| DirBuilder::new().mode(0o700).create(file).unwrap());
-        // On a disk that is not mounted, say.
+        // As on a disk that is not mounted.
         refused(|file| symlink("/nowhere/key.pem", file).unwrap());
         refused(|file| symlink(file, file).unwrap());
     }
@@ -165,8 +165,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key.pem");
         let good = encode(&[7; 32]);
-        let short = STANDARD.encode([&DER[..], &[7; 31]].concat());
-        let long = STANDARD.encode([&DER[..], &[7; 33]].concat());
+        let short = STANDARD.encode([&DER_PREFIX[..], &[7; 31]].concat());
+        let long = STANDARD.encode([&DER_PREFIX[..], &[7; 33]].concat());
         for content in [
             String::new(),
             "secret".to_owned(),
@@ -180,10 +180,13 @@ mod tests {
         ] {
             fs::write(&file, &content).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-            assert!(matches!(load_or_make(folder.path()), Err(DataError::NotAKey { .. })), "{content:.80}");
+            assert!(
+                matches!(load_or_create(folder.path()), Err(DataError::InvalidKey { .. })),
+                "{content:.80}"
+            );
             assert_eq!(fs::read_to_string(&file).unwrap(), content);
         }
         fs::write(&file, format!("\n{good}\n\n")).unwrap();
-        assert!(load_or_make(folder.path()).is_ok());
+        assert!(load_or_create(folder.path()).is_ok());
     }
 }

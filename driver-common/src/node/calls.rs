@@ -1,4 +1,4 @@
-//! What the program asks of its node.
+//! Handles the calls from the node's handles.
 
 use std::task::{Context, Poll};
 
@@ -10,20 +10,20 @@ use crate::handle::{Request, Say};
 use crate::runtime::Runtime;
 use crate::{Event, Me, SayError};
 
-/// Calls taken in a turn.
+/// The maximum number of calls handled in a turn.
 const CALLS: usize = 64;
 
 impl<R: Runtime> NodeTask<R> {
-    /// Ready when there is a call to take.
+    /// Ready when there is a call to handle.
     pub(super) fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut called = false;
-        if self.request.is_none() && !self.orphaned {
+        if self.request.is_none() && !self.handles_dropped {
             match self.requests.as_mut().poll_next(cx) {
                 Poll::Ready(Some(request)) => self.request = Some(request),
-                Poll::Ready(None) => self.orphaned = true,
+                Poll::Ready(None) => self.handles_dropped = true,
                 Poll::Pending => {}
             }
-            called |= self.request.is_some() || self.orphaned;
+            called |= self.request.is_some() || self.handles_dropped;
         }
         if self.say.is_none()
             && let Poll::Ready(Some(say)) = self.says.as_mut().poll_next(cx)
@@ -35,7 +35,7 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     pub(super) fn take_calls(&mut self) {
-        if self.orphaned {
+        if self.handles_dropped {
             self.stop();
         }
         for _ in 0..CALLS {
@@ -48,7 +48,7 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    /// The next that can be said now.
+    /// The next message that can be sent now.
     fn next_say(&mut self) -> Option<Say> {
         if !self.can_say() {
             return None;
@@ -57,10 +57,10 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     fn can_say(&self) -> bool {
-        !self.busy && self.outbox.takes_said()
+        !self.busy && self.events.accepts_own()
     }
 
-    // Whoever asked may have gone in the meantime: then the answer is for nobody.
+    // Replies fail if the caller has gone, which is ignored.
     fn answer(&mut self, request: Request) {
         match request {
             Request::TrySay(say) => self.try_say(say),
@@ -82,7 +82,7 @@ impl<R: Runtime> NodeTask<R> {
                 });
             }
             Request::Status { reply } => {
-                // Who is silent shows by the time that has passed.
+                // Updates the state of silent links before it is reported.
                 self.node.handle_input(self.now, Input::Timeout);
                 let _ = reply.try_send(Box::new(self.node.status()));
             }
@@ -94,18 +94,18 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     fn try_say(&mut self, say: Say) {
-        // What has waited for longer is said first.
+        // Messages that wait are sent first.
         if !self.can_say() || self.say.is_some() || !self.says.is_empty() {
             let _ = say.reply.try_send(Err(SayError::Busy));
             return;
         }
-        if let Err((say, error)) = self.command_say(say) {
+        if let Err((say, error)) = self.say_now(say) {
             let _ = say.reply.try_send(Err(error.into()));
         }
     }
 
     fn say(&mut self, say: Say) {
-        match self.command_say(say) {
+        match self.say_now(say) {
             Ok(()) => {}
             Err((say, CommandError::Busy)) => {
                 self.busy = true;
@@ -117,14 +117,14 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    fn command_say(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
+    fn say_now(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
         let entries = match self.node.command(self.now, Command::Say(say.texts.clone())) {
             Ok(Outcome::Said(entries)) => entries,
-            Ok(Outcome::Done) => Vec::new(),
+            Ok(_) => Vec::new(),
             Err(error) => return Err((say, error)),
         };
         let _ = say.reply.try_send(Ok(entries.clone()));
-        self.outbox.push(Event::Said { entries, origin: say.origin });
+        self.events.push(Event::Said { entries, origin: say.origin });
         Ok(())
     }
 
@@ -132,10 +132,10 @@ impl<R: Runtime> NodeTask<R> {
         if self.stopping.is_some() {
             return;
         }
-        // It is refused only by a node that is stopping.
+        // It fails only if the node is already stopping.
         let _ = self.node.command(self.now, Command::Shutdown);
         self.stopping = Some(Vec::new());
-        self.door = None;
+        self.acceptor = None;
         self.say = None;
         self.busy = false;
     }

@@ -1,66 +1,66 @@
-//! One connection: what is on its way out, and whether it is read.
+//! One connection: the frame being sent, and whether the connection is read.
 
 use std::io;
 use std::task::Poll;
 
-use super::ready::Bell;
+use super::ready::ReadyHandle;
 use crate::net;
 use crate::runtime::Stream;
 
 pub(super) struct Conn<S> {
     stream: S,
-    bell: Bell,
-    /// The last frame, of which `sent` bytes are with the operating system; empty when all are.
+    ready: ReadyHandle,
+    /// The current frame, of which `sent` bytes were written. Empty if all were.
     frame: Vec<u8>,
     sent: usize,
-    /// Writing failed. What the peer sent before can still be read.
+    /// Writing failed. Data that the peer sent before can still be read.
     broken: bool,
     phase: Phase,
-    /// The node wants no more of it for now.
+    /// The node has paused reading.
     pub(super) paused: bool,
-    /// It is to be read, but the node's user is behind.
+    /// Reading is delayed because the node's user is behind.
     pub(super) held_back: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// To be closed once the frame is out.
+    /// The sending side is shut down once the frame is written.
     Flushing,
-    /// The sending side has ended; the peer's end is waited for.
+    /// The sending side is shut down. The connection ends with the peer's end of stream.
     Draining,
 }
 
 /// What became of a frame.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     All,
-    /// The connection is served again when more fits.
-    Part,
-    /// None was out, or it cannot be sent.
+    /// This many bytes now. The rest is written when the socket is writable again.
+    Part(usize),
+    /// There was no frame, or it cannot be sent.
     Nothing,
 }
 
-/// What came in.
+/// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// So many bytes. There may be more: the connection is served again.
+    /// This many bytes. There may be more, so the connection is served again.
     Bytes(usize),
-    /// So many bytes that nobody wants any more.
+    /// This many bytes, which are discarded.
     Discarded(usize),
     /// Nothing for now.
     Nothing,
-    /// The end, good or bad.
+    /// The end of the stream, or an error.
     End,
 }
 
 impl<S: Stream> Conn<S> {
-    pub(super) fn new(stream: S, bell: Bell) -> Self {
+    pub(super) fn new(stream: S, ready: ReadyHandle) -> Self {
         net::tune(&stream);
-        bell.ring();
+        ready.mark_ready();
         Self {
             stream,
-            bell,
+            ready,
             frame: Vec::new(),
             sent: 0,
             broken: false,
@@ -70,24 +70,24 @@ impl<S: Stream> Conn<S> {
         }
     }
 
-    /// Has the connection served again.
-    pub(super) fn ring(&self) {
-        self.bell.ring();
+    /// Schedules the connection to be served again.
+    pub(super) fn mark_ready(&self) {
+        self.ready.mark_ready();
     }
 
-    /// To be called first when it is served.
-    pub(super) fn heard(&self) {
-        self.bell.heard();
+    /// Call this before serving the connection.
+    pub(super) fn clear_ready(&self) {
+        self.ready.clear_ready();
     }
 
-    /// Takes a frame and writes what fits at once.
+    /// Takes a frame and writes as much as fits.
     pub(super) fn send(&mut self, frame: Vec<u8>) -> Sent {
         debug_assert!(self.frame.is_empty(), "one frame is out at a time");
         (self.frame, self.sent) = (frame, 0);
         self.write()
     }
 
-    /// Writes on, and ends the sending side once that is asked for and everything is out.
+    /// Continues to write. Shuts down the sending side if that was requested and everything is written.
     pub(super) fn write(&mut self) -> Sent {
         let sent = self.write_frame();
         if self.phase == Phase::Flushing && self.frame.is_empty() {
@@ -101,16 +101,17 @@ impl<S: Stream> Conn<S> {
         if self.frame.is_empty() {
             return Sent::Nothing;
         }
+        let before = self.sent;
         while !self.broken && self.sent < self.frame.len() {
             match self.stream.try_write(&self.frame[self.sent..]) {
                 Ok(0) => self.broken = true,
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    match self.stream.poll_writable(&mut self.bell.context()) {
+                    match self.stream.poll_writable(&mut self.ready.context()) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => self.broken = true,
-                        Poll::Pending => return Sent::Part,
+                        Poll::Pending => return Sent::Part(self.sent - before),
                     }
                 }
                 Err(_) => self.broken = true,
@@ -118,14 +119,14 @@ impl<S: Stream> Conn<S> {
         }
         self.frame = Vec::new();
         if self.broken {
-            // Its end, if that is all there is left to read, is to be noticed at once.
-            self.ring();
+            // The end of the stream may be all that is left to read. It is noticed at once.
+            self.mark_ready();
             return Sent::Nothing;
         }
         Sent::All
     }
 
-    /// Whether the node still wants what comes.
+    /// Whether the node still reads from the connection.
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
@@ -138,34 +139,34 @@ impl<S: Stream> Conn<S> {
         match self.stream.try_read(buffer) {
             Ok(0) => Read::End,
             Ok(count) => {
-                self.ring();
+                self.mark_ready();
                 if self.is_open() { Read::Bytes(count) } else { Read::Discarded(count) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match self.stream.poll_readable(&mut self.bell.context()) {
-                    Poll::Ready(Ok(())) => self.ring(),
+                match self.stream.poll_readable(&mut self.ready.context()) {
+                    Poll::Ready(Ok(())) => self.mark_ready(),
                     Poll::Ready(Err(_)) => return Read::End,
                     Poll::Pending => {}
                 }
                 Read::Nothing
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.ring();
+                self.mark_ready();
                 Read::Nothing
             }
             Err(_) => Read::End,
         }
     }
 
-    /// From here on the frame that is out is written, then the sending side ends, and what comes is discarded.
+    /// Writes the rest of the current frame, then shuts down the sending side. Received data is discarded from now on.
     pub(super) fn close(&mut self) {
         if self.is_open() {
             self.phase = Phase::Flushing;
-            self.ring();
+            self.mark_ready();
         }
     }
 
-    /// Drops the connection and what it has not sent.
+    /// Drops the connection and its unsent data.
     pub(super) fn abort(self) {
         net::discard_unsent(&self.stream);
     }

@@ -10,18 +10,19 @@ use std::task::Poll;
 
 use proto_core::DialId;
 
-use super::ready::{Bell, ReadyList, Source};
+use super::ready::{ReadyHandle, ReadyList, Source};
 use crate::net;
+use crate::resolve::resolve;
 use crate::runtime::{Runtime, Stream};
 
-/// How many there are is the core's to decide.
+/// The core limits their number.
 pub(super) struct Dials<R: Runtime> {
     runtime: R,
     attempts: BTreeMap<DialId, Attempt<R::Stream>>,
 }
 
 struct Attempt<S> {
-    bell: Bell,
+    ready: ReadyHandle,
     future: Pin<Box<dyn Future<Output = Outcome<S>> + Send>>,
 }
 
@@ -36,8 +37,7 @@ impl<R: Runtime> Dials<R> {
     }
 
     pub(super) fn resolve(&mut self, dial: DialId, host: String, port: u16, list: &Arc<ReadyList>) {
-        let runtime = self.runtime.clone();
-        self.start(dial, list, async move { Outcome::Resolved(runtime.resolve(host, port).await) });
+        self.start(dial, list, async move { Outcome::Resolved(resolve(host, port).await) });
     }
 
     pub(super) fn dial(&mut self, dial: DialId, addr: SocketAddr, list: &Arc<ReadyList>) {
@@ -49,11 +49,11 @@ impl<R: Runtime> Dials<R> {
         self.attempts.remove(&dial);
     }
 
-    /// Gets on with an attempt; what comes of it comes once.
+    /// Polls an attempt. Its outcome is returned once.
     pub(super) fn poll(&mut self, dial: DialId) -> Option<Outcome<R::Stream>> {
         let attempt = self.attempts.get_mut(&dial)?;
-        attempt.bell.heard();
-        let Poll::Ready(outcome) = attempt.future.as_mut().poll(&mut attempt.bell.context()) else {
+        attempt.ready.clear_ready();
+        let Poll::Ready(outcome) = attempt.future.as_mut().poll(&mut attempt.ready.context()) else {
             return None;
         };
         self.attempts.remove(&dial);
@@ -66,9 +66,9 @@ impl<R: Runtime> Dials<R> {
         list: &Arc<ReadyList>,
         future: impl Future<Output = Outcome<R::Stream>> + Send + 'static,
     ) {
-        let bell = Bell::new(Source::Dial(dial), list);
-        bell.ring();
-        self.attempts.insert(dial, Attempt { bell, future: Box::pin(future) });
+        let ready = ReadyHandle::new(Source::Dial(dial), list);
+        ready.mark_ready();
+        self.attempts.insert(dial, Attempt { ready, future: Box::pin(future) });
     }
 }
 

@@ -1,17 +1,17 @@
-//! The task that owns the node: carries inputs to it and carries its actions out.
+//! The task that owns the node: it feeds inputs to the node and performs its actions.
 //!
-//! Nothing in here waits for one peer. A turn takes local calls first, then a bounded share of what the sockets have,
-//! and hands the user one batch of events. Sockets and dials that may get on list themselves (`ready`), so a turn looks
-//! at no other and an idle connection costs neither a task nor a buffer.
+//! It never waits for a single peer. Each turn handles local calls first, then a bounded amount of socket work, and
+//! then sends one batch of events. Sockets and dials that are ready list themselves (see `ready`), so an idle
+//! connection costs neither a task nor a buffer.
 
-mod alarm;
+mod acceptor;
 mod calls;
 mod conn;
 mod dials;
-mod door;
-mod outbox;
+mod event_queue;
 mod ready;
 mod traffic;
+mod wake_timer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
@@ -23,28 +23,29 @@ use std::task::{Context, Poll};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
-use proto_core::{Command, Config, ConfigError, ConnId, Identity, Input, Instant, Node, PeerAddr};
+use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerAddr};
 
-use self::alarm::Alarm;
+use self::acceptor::Acceptor;
 use self::conn::Conn;
 use self::dials::Dials;
-use self::door::Door;
-use self::outbox::Outbox;
+use self::event_queue::EventQueue;
 use self::ready::{ReadyList, Source};
-use crate::clock::WallWatch;
+use self::wake_timer::WakeTimer;
+use crate::clock::WallClockMonitor;
 use crate::handle::{self, Request, Say};
 use crate::runtime::Runtime;
 use crate::{Clock, Event, Handle};
 
-/// A node that runs.
+/// A running node.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Started {
-    /// To speak to it. It runs until [`Handle::shutdown`], or until the last clone of this is dropped.
+    /// Its handle. The node runs until [`Handle::shutdown`], or until the last handle is dropped.
     pub handle: Handle,
-    /// What it tells, in batches; ends when the node does.
+    /// Its events, in batches. The channel closes when the node has stopped.
     ///
-    /// To be received from all the time: while batches wait, peers are read no further, and a peer that is not read for
-    /// long counts as gone. Dropped, it holds nothing up.
+    /// Receive from it all the time: while batches wait, the node stops reading from its peers, and a peer that is not
+    /// read for long is treated as gone. Dropping the receiver is fine.
     pub events: Receiver<Vec<Event>>,
     /// Where it listens.
     pub local_addr: SocketAddr,
@@ -52,56 +53,55 @@ pub struct Started {
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
-    /// A setting that no node can work with.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Starts a node on a listener of [`net::listen`](crate::net::listen), and has it dial `peers` until each is linked. Where the config says
-/// no address to be dialed at, the listener's own is told to peers. No two nodes have one identity.
+/// Starts a node on a listener of [`net::listen`](crate::net::listen), and dials `peers` until each is linked. If the
+/// config names no address, peers are told the listener's own. No two running nodes may share an identity.
 pub fn start<R: Runtime>(
     runtime: &R,
     listener: TcpListener,
     identity: Identity,
-    mut config: Config,
+    config: Config,
     peers: Vec<PeerAddr>,
 ) -> Result<Started, StartError> {
     let local_addr = listener.local_addr()?;
-    let listen_addr = *config.listen_addr.get_or_insert(local_addr);
+    let listen_addr = config.listen_addr().unwrap_or(local_addr);
+    let config = config.with_listen_addr(listen_addr);
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
-    let mut node = Node::new(config, identity, seed, clock.now())?;
-    let (wall, unix_ms) = WallWatch::start(clock.now());
-    node.handle_input(clock.now(), Input::WallClock { unix_ms });
+    let mut node = Node::new(config, identity, seed, clock.now());
+    let (wall, unix_ms) = WallClockMonitor::start(clock.now());
+    node.handle_input(clock.now(), Input::wall_clock(unix_ms));
     for peer in peers {
         node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
     }
     let list = Arc::new(ReadyList::default());
     let (handle, inbox) = handle::channel();
-    let (outbox, events) = Outbox::new();
+    let (event_queue, events) = EventQueue::new();
     let task = NodeTask {
-        door: Some(Door::new(runtime.listener(listener)?, &list)),
+        acceptor: Some(Acceptor::new(runtime.listener(listener)?, &list)),
         dials: Dials::new(runtime.clone()),
         conns: BTreeMap::new(),
         next_conn: 0,
         queue: VecDeque::new(),
         held_back: Vec::new(),
-        list,
+        ready_list: list,
         buffer: traffic::buffer(),
         says: Box::pin(inbox.says),
         requests: Box::pin(inbox.requests),
         request: None,
-        orphaned: false,
+        handles_dropped: false,
         say: None,
         busy: false,
         stopping: None,
-        outbox,
-        alarm: Alarm::default(),
+        events: event_queue,
+        timer: WakeTimer::default(),
         now: clock.now(),
         clock,
         wall,
@@ -117,23 +117,23 @@ pub fn start<R: Runtime>(
 struct NodeTask<R: Runtime> {
     runtime: R,
     clock: Clock,
-    wall: WallWatch,
-    /// Unix time in milliseconds.
+    wall: WallClockMonitor,
+    /// When the node started: Unix time in milliseconds.
     started: u64,
     /// The time of this turn.
     now: Instant,
-    alarm: Alarm,
+    timer: WakeTimer,
     node: Node,
     listen_addr: SocketAddr,
 
-    door: Option<Door<R::Listener>>,
+    acceptor: Option<Acceptor<R::Listener>>,
     dials: Dials<R>,
     conns: BTreeMap<ConnId, Conn<R::Stream>>,
     next_conn: u64,
-    list: Arc<ReadyList>,
-    /// Taken from the list, and not served yet.
+    ready_list: Arc<ReadyList>,
+    /// Sources taken from the list and not served yet.
     queue: VecDeque<Source>,
-    /// Would be read, were the user not behind.
+    /// Connections that are not read because the user is behind.
     held_back: Vec<ConnId>,
     buffer: Box<[u8]>,
 
@@ -141,75 +141,75 @@ struct NodeTask<R: Runtime> {
     requests: Pin<Box<Receiver<Request>>>,
     /// The call that ended the last wait.
     request: Option<Request>,
-    /// Every handle is gone: nobody can ask for anything any more.
-    orphaned: bool,
-    /// What is to be said next; while it has to wait, nothing else is said.
+    /// All handles were dropped, so no further call can come.
+    handles_dropped: bool,
+    /// The next message to send. Until it is sent, no later one is.
     say: Option<Say>,
-    /// The node said so, and has not said that it is ready again.
+    /// The node reported that it is busy, and has not reported that it is ready again.
     busy: bool,
-    /// Dropped at the end, by which those who asked for it see it.
+    /// Dropped at the end, which answers the callers.
     stopping: Option<Vec<Sender<()>>>,
-    outbox: Outbox,
+    events: EventQueue,
 }
 
 impl<R: Runtime> NodeTask<R> {
     async fn run(mut self) {
-        tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node runs");
+        tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node started");
         loop {
             self.now = self.clock.now();
-            self.check_wall();
+            self.check_wall_clock();
             self.take_calls();
-            self.check_time();
-            self.carry_out();
+            self.check_deadlines();
+            self.perform_actions();
             self.serve();
-            self.outbox.flush();
+            self.events.flush();
             if self.stopping.is_some() && self.conns.is_empty() {
                 break;
             }
-            // Whoever received the events, and every other task, has a turn between two of ours.
+            // Lets the receiver of the events and all other tasks run between two turns.
             future::yield_now().await;
             poll_fn(|cx| self.poll_work(cx)).await;
         }
         tracing::debug!("the node has stopped");
     }
 
-    /// Ready when there is something to do.
+    /// Ready when there is work.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut work = !self.queue.is_empty() || self.list.poll(cx).is_ready();
-        if self.outbox.poll(cx).is_ready() {
-            self.read_on();
+        let mut work = !self.queue.is_empty() || self.ready_list.poll(cx).is_ready();
+        if self.events.poll(cx).is_ready() {
+            self.resume_reading();
             work = true;
         }
         work |= self.poll_calls(cx).is_ready();
         if let Some(at) = self.deadline() {
             let at = self.clock.wake_time(self.now, at);
-            work |= self.alarm.poll(&self.runtime, at, cx).is_ready();
+            work |= self.timer.poll(&self.runtime, at, cx).is_ready();
         }
         if work { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let node = self.node.poll_timeout().map(|(at, _)| at);
-        let door = self.door.as_ref().and_then(Door::resting_until);
-        node.into_iter().chain(door).min()
+        let acceptor = self.acceptor.as_ref().and_then(Acceptor::paused_until);
+        node.into_iter().chain(acceptor).min()
     }
 
-    /// Before anything else in a turn: nothing is dated by a clock that moved.
-    fn check_wall(&mut self) {
-        if let Some(unix_ms) = self.wall.look(self.now) {
-            tracing::debug!("the wall clock moved");
-            self.node.handle_input(self.now, Input::WallClock { unix_ms });
+    /// Runs first in each turn, so that nothing is dated by an outdated clock.
+    fn check_wall_clock(&mut self) {
+        if let Some(unix_ms) = self.wall.check(self.now) {
+            tracing::debug!("the wall clock was changed");
+            self.node.handle_input(self.now, Input::wall_clock(unix_ms));
         }
     }
 
-    fn check_time(&mut self) {
-        if let Some(door) = &mut self.door {
-            door.handle_time(self.now);
+    fn check_deadlines(&mut self) {
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.handle_time(self.now);
         }
         if let Some((at, kind)) = self.node.poll_timeout()
             && at <= self.now
         {
-            tracing::trace!(?kind, "a deadline came");
+            tracing::trace!(?kind, "a deadline passed");
             self.node.handle_input(self.now, Input::Timeout);
         }
     }

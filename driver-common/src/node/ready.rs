@@ -1,4 +1,4 @@
-//! Which sockets and dials may get on: their wakers say so to the node's task.
+//! The list of sockets and dials that are ready. Their wakers add them and wake the task.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,15 +7,15 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use proto_core::{ConnId, DialId};
 
-/// What the node's task looks after.
+/// Something that the node's task serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    Door,
+    Acceptor,
     Dial(DialId),
     Conn(ConnId),
 }
 
-/// The sources that may get on, each listed once. The lock is held for a push or a swap, nothing else.
+/// The ready sources, each listed once. The lock is held only for a push or a drain.
 #[derive(Default)]
 pub(super) struct ReadyList {
     inner: Mutex<Inner>,
@@ -28,12 +28,12 @@ struct Inner {
 }
 
 impl ReadyList {
-    /// Moves what is listed to the end of `queue`.
+    /// Moves the listed sources to the end of `queue`.
     pub(super) fn take(&self, queue: &mut VecDeque<Source>) {
         queue.extend(self.lock().sources.drain(..));
     }
 
-    /// Ready when something is listed.
+    /// Ready when a source is listed.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
         if !inner.sources.is_empty() {
@@ -55,13 +55,13 @@ impl ReadyList {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No panic can happen under the lock.
+        // No code panics while it holds the lock.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One source's way onto the list.
-pub(super) struct Bell {
+/// Lists one source.
+pub(super) struct ReadyHandle {
     listing: Arc<Listing>,
     waker: Waker,
 }
@@ -72,23 +72,23 @@ struct Listing {
     listed: AtomicBool,
 }
 
-impl Bell {
+impl ReadyHandle {
     pub(super) fn new(source: Source, list: &Arc<ReadyList>) -> Self {
         let listing = Arc::new(Listing { source, list: Arc::clone(list), listed: AtomicBool::new(false) });
         Self { waker: Arc::clone(&listing).into(), listing }
     }
 
-    /// Lists the source, unless it is.
-    pub(super) fn ring(&self) {
+    /// Lists the source, unless it is already listed.
+    pub(super) fn mark_ready(&self) {
         self.waker.wake_by_ref();
     }
 
-    /// To be called when the source was taken from the list, before it is looked at: what happens later lists it anew.
-    pub(super) fn heard(&self) {
+    /// Call this after taking the source from the list and before serving it. Later events then list it again.
+    pub(super) fn clear_ready(&self) {
         self.listing.listed.swap(false, Ordering::AcqRel);
     }
 
-    /// To poll the source with.
+    /// The context to poll the source with.
     pub(super) fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
     }
@@ -114,16 +114,16 @@ mod tests {
     fn a_source_is_listed_once_until_it_is_heard() {
         let list = Arc::new(ReadyList::default());
         let (one, two) = (Source::Conn(ConnId(1)), Source::Conn(ConnId(2)));
-        let bells = [Bell::new(one, &list), Bell::new(two, &list)];
+        let handles = [ReadyHandle::new(one, &list), ReadyHandle::new(two, &list)];
         let mut queue = VecDeque::new();
-        for bell in [&bells[0], &bells[1], &bells[0]] {
-            bell.ring();
+        for ready in [&handles[0], &handles[1], &handles[0]] {
+            ready.mark_ready();
         }
         list.take(&mut queue);
         assert_eq!(queue, [one, two]);
-        bells[0].heard();
-        for bell in &bells {
-            bell.ring();
+        handles[0].clear_ready();
+        for ready in &handles {
+            ready.mark_ready();
         }
         list.take(&mut queue);
         assert_eq!(queue, [one, two, one]);
@@ -132,15 +132,15 @@ mod tests {
     #[test]
     fn the_task_is_woken_by_the_first_ring_after_it_found_nothing() {
         let list = Arc::new(ReadyList::default());
-        let bell = Bell::new(Source::Door, &list);
+        let ready = ReadyHandle::new(Source::Acceptor, &list);
         let woken = Arc::new(Listing {
-            source: Source::Door,
+            source: Source::Acceptor,
             list: Arc::new(ReadyList::default()),
             listed: AtomicBool::new(false),
         });
         let waker = Arc::clone(&woken).into();
         assert!(list.poll(&mut Context::from_waker(&waker)).is_pending());
-        bell.ring();
+        ready.mark_ready();
         assert!(woken.listed.load(Ordering::Relaxed));
         assert!(list.poll(&mut Context::from_waker(&waker)).is_ready());
     }

@@ -1,87 +1,87 @@
-//! What the sockets have for the node, and what the node has for them.
+//! Carries data and actions between the sockets and the node.
 
 use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason};
 
 use super::NodeTask;
+use super::acceptor::{Accepted, Acceptor};
 use super::conn::{Conn, Read, Sent};
 use super::dials::Outcome;
-use super::door::{Door, Knock};
-use super::ready::{Bell, Source};
+use super::ready::{ReadyHandle, Source};
 use crate::runtime::Runtime;
 use crate::{Event, net};
 
-/// Bytes read from a connection at once.
+/// The maximum number of bytes read from a connection at once.
 const READ: usize = 64 * 1024;
 
-/// Sources served in a turn, and bytes read from all of them: about a millisecond's work.
+/// The maximum number of sources served, and of bytes read, in a turn: about a millisecond of work.
 const SERVED: usize = 64;
 const READ_IN_TURN: usize = 4 * READ;
 
-/// Connections accepted one after the other.
+/// The maximum number of connections accepted in a row.
 const ACCEPTED: usize = 16;
 
-/// Where every connection is read into.
+/// The buffer that all connections are read into.
 pub(super) fn buffer() -> Box<[u8]> {
     vec![0; READ].into()
 }
 
 impl<R: Runtime> NodeTask<R> {
-    /// Serves what is ready, within a turn's bounds, in turn.
+    /// Serves the ready sources in order, within the limits of a turn.
     pub(super) fn serve(&mut self) {
-        self.list.take(&mut self.queue);
+        self.ready_list.take(&mut self.queue);
         let mut read = 0;
         for _ in 0..SERVED {
             let Some(source) = self.queue.pop_front() else { break };
             match source {
-                Source::Door => self.accept(),
+                Source::Acceptor => self.accept(),
                 Source::Dial(dial) => self.poll_dial(dial),
                 Source::Conn(conn) => read += self.serve_conn(conn),
             }
-            self.carry_out();
+            self.perform_actions();
             if read >= READ_IN_TURN {
                 break;
             }
         }
     }
 
-    /// The user is behind no more.
-    pub(super) fn read_on(&mut self) {
+    /// Resumes reading, as the user is no longer behind.
+    pub(super) fn resume_reading(&mut self) {
         for id in self.held_back.drain(..) {
             if let Some(conn) = self.conns.get_mut(&id) {
                 conn.held_back = false;
-                conn.ring();
+                conn.mark_ready();
             }
         }
-        self.door.iter().for_each(Door::ring);
+        self.acceptor.iter().for_each(Acceptor::mark_ready);
     }
 
     fn accept(&mut self) {
-        let Some(door) = &self.door else { return };
-        door.heard();
-        if self.outbox.is_stuck() {
+        let Some(acceptor) = &self.acceptor else { return };
+        acceptor.clear_ready();
+        if self.events.is_blocked() {
             return;
         }
         for _ in 0..ACCEPTED {
-            let Some(door) = &mut self.door else { return };
-            match door.accept(self.now) {
-                Knock::Guest(stream, remote) => {
+            let Some(acceptor) = &mut self.acceptor else { return };
+            match acceptor.accept(self.now) {
+                Accepted::Connection(stream, remote) => {
                     let conn = self.add(stream);
                     tracing::debug!(conn = conn.0, %remote, "accepted");
-                    self.node.handle_input(self.now, Input::Accepted { conn, remote });
-                    self.carry_out();
+                    self.node.handle_input(self.now, Input::accepted(conn, remote));
+                    self.perform_actions();
                 }
-                Knock::Gone => {}
-                Knock::Nobody => return,
+                Accepted::Failed => {}
+                Accepted::Nothing => return,
             }
         }
-        self.door.iter().for_each(Door::ring);
+        self.acceptor.iter().for_each(Acceptor::mark_ready);
     }
 
     fn poll_dial(&mut self, dial: DialId) {
         let result = match self.dials.poll(dial) {
             None => return,
             Some(Outcome::Resolved(Ok(addrs))) => {
-                return self.node.handle_input(self.now, Input::Resolved { dial, addrs });
+                return self.node.handle_input(self.now, Input::resolved(dial, addrs));
             }
             Some(Outcome::Resolved(Err(error))) => Err((DialError::NotResolved, error)),
             Some(Outcome::Connected(Ok(stream))) => Ok(stream),
@@ -91,11 +91,11 @@ impl<R: Runtime> NodeTask<R> {
             Ok(stream) => {
                 let conn = self.add(stream);
                 tracing::debug!(conn = conn.0, ?dial, "connected");
-                self.node.handle_input(self.now, Input::Connected { dial, conn });
+                self.node.handle_input(self.now, Input::connected(dial, conn));
             }
             Err((reason, error)) => {
                 tracing::debug!(?dial, %error, "a dial failed");
-                self.node.handle_input(self.now, Input::DialFailed { dial, reason });
+                self.node.handle_input(self.now, Input::dial_failed(dial, reason));
             }
         }
     }
@@ -103,19 +103,19 @@ impl<R: Runtime> NodeTask<R> {
     fn add(&mut self, stream: R::Stream) -> ConnId {
         let id = ConnId(self.next_conn);
         self.next_conn += 1;
-        let bell = Bell::new(Source::Conn(id), &self.list);
-        self.conns.insert(id, Conn::new(stream, bell));
+        let ready = ReadyHandle::new(Source::Conn(id), &self.ready_list);
+        self.conns.insert(id, Conn::new(stream, ready));
         id
     }
 
-    /// Writes on and reads once; tells how many bytes it read.
+    /// Continues to write and reads once. Returns the number of bytes read.
     fn serve_conn(&mut self, id: ConnId) -> usize {
         let Some(conn) = self.conns.get_mut(&id) else { return 0 };
-        conn.heard();
-        if conn.write() == Sent::All {
-            self.node.handle_input(self.now, Input::Flushed { conn: id });
-        }
-        if conn.is_open() && self.outbox.is_stuck() {
+        conn.clear_ready();
+        let sent = conn.write();
+        self.report_sent(id, sent);
+        let Some(conn) = self.conns.get_mut(&id) else { return 0 };
+        if conn.is_open() && self.events.is_blocked() {
             if !conn.held_back {
                 conn.held_back = true;
                 self.held_back.push(id);
@@ -125,7 +125,7 @@ impl<R: Runtime> NodeTask<R> {
         match conn.read(&mut self.buffer) {
             Read::Bytes(count) => {
                 let bytes = &self.buffer[..count];
-                self.node.handle_input(self.now, Input::Received { conn: id, bytes });
+                self.node.handle_input(self.now, Input::received(id, bytes));
                 count
             }
             Read::Discarded(count) => count,
@@ -137,33 +137,40 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    fn remove(&mut self, id: ConnId) -> Option<Conn<R::Stream>> {
-        let conn = self.conns.remove(&id)?;
-        tracing::debug!(conn = id.0, "closed");
-        self.node.handle_input(self.now, Input::Closed { conn: id });
-        Some(conn)
-    }
-
-    /// Carries out all that the node wants done.
-    pub(super) fn carry_out(&mut self) {
-        while let Some(action) = self.node.poll_action() {
-            self.act(action);
+    fn report_sent(&mut self, id: ConnId, sent: Sent) {
+        match sent {
+            Sent::All => self.node.handle_input(self.now, Input::flushed(id)),
+            Sent::Part(0) | Sent::Nothing => {}
+            Sent::Part(bytes) => self.node.handle_input(self.now, Input::written(id, bytes)),
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn remove(&mut self, id: ConnId) -> Option<Conn<R::Stream>> {
+        let conn = self.conns.remove(&id)?;
+        tracing::debug!(conn = id.0, "closed");
+        self.node.handle_input(self.now, Input::closed(id));
+        Some(conn)
+    }
+
+    /// Performs all pending actions of the node.
+    pub(super) fn perform_actions(&mut self) {
+        while let Some(action) = self.node.poll_action() {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
         match action {
-            Action::Resolve { dial, host, port } => self.dials.resolve(dial, host, port, &self.list),
-            Action::Dial { dial, addr } => {
+            Action::Resolve { dial, host, port } => self.dials.resolve(dial, host, port, &self.ready_list),
+            Action::Dial { dial, addr, .. } => {
                 tracing::debug!(?dial, %addr, "dialing");
-                self.dials.dial(dial, addr, &self.list);
+                self.dials.dial(dial, addr, &self.ready_list);
             }
             Action::CancelDial { dial } => self.dials.cancel(dial),
             Action::SendFrame { conn: id, bytes } => {
-                if let Some(conn) = self.conns.get_mut(&id)
-                    && conn.send(bytes) == Sent::All
-                {
-                    self.node.handle_input(self.now, Input::Flushed { conn: id });
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    let sent = conn.send(bytes);
+                    self.report_sent(id, sent);
                 }
             }
             Action::PauseReading { conn } => {
@@ -174,7 +181,7 @@ impl<R: Runtime> NodeTask<R> {
             Action::ResumeReading { conn } => {
                 if let Some(conn) = self.conns.get_mut(&conn) {
                     conn.paused = false;
-                    conn.ring();
+                    conn.mark_ready();
                 }
             }
             Action::Close { conn } => {
@@ -187,22 +194,24 @@ impl<R: Runtime> NodeTask<R> {
                     conn.abort();
                 }
             }
-            Action::RegisterPeer(peer) => self.outbox.push(Event::Joined(peer)),
-            Action::UpdatePeer(peer) => self.outbox.push(Event::Updated(peer)),
-            // It is this node that leaves: its events end, and its user knows why.
+            Action::RegisterPeer(peer) => self.events.push(Event::Joined(peer)),
+            Action::UpdatePeer(peer) => self.events.push(Event::Updated(peer)),
+            // This node is stopping. Its user knows why its events end.
             Action::UnregisterPeer { reason: LeaveReason::Stopping, .. } => {}
-            Action::UnregisterPeer { peer, reason } => self.outbox.push(Event::Left { peer, reason }),
-            // Nobody else can sign in this node's name.
+            Action::UnregisterPeer { peer, reason } => self.events.push(Event::Left { peer, reason }),
+            // Only this node can sign in its own name.
             Action::Deliver(message) if message.is_signed() && message.node_id() == self.node.id() => {
-                self.outbox.push(Event::Recalled(message));
+                self.events.push(Event::Recalled(message));
             }
-            Action::Deliver(message) => self.outbox.push(Event::Message(message)),
+            Action::Deliver(message) => self.events.push(Event::Message(message)),
             Action::Ready => self.busy = false,
             Action::Report { conn, remote, violation } => {
                 tracing::debug!(conn = conn.0, %remote, %violation, "a peer broke a rule");
-                self.outbox.push(Event::Report { remote, violation });
+                self.events.push(Event::Report { remote, violation });
             }
-            Action::Notice(notice) => self.outbox.push(Event::Notice(notice)),
+            Action::Notice(notice) => self.events.push(Event::Notice(notice)),
+            // The node asks only for what its `Config` allows, and this driver sets nothing that brings a new action.
+            action => tracing::error!(?action, "the driver does not know this action"),
         }
     }
 }

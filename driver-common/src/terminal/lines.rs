@@ -1,19 +1,19 @@
-//! Cuts bytes into lines to be said, keeping no more of a line than can be said.
+//! Splits bytes into lines to send, without storing more of a line than can be sent.
 
 use proto_core::{ChatText, ChatTextError};
 
-/// The line that is being read.
+/// The current line.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    /// Its start.
+    /// The start of the line.
     kept: Vec<u8>,
     /// Its length so far.
     len: usize,
-    /// The number of whole lines before it.
+    /// The number of complete lines before it.
     number: u64,
 }
 
-/// A line that cannot be said.
+/// A line that cannot be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadLine {
     /// Counted from 1.
@@ -21,12 +21,12 @@ pub(crate) struct BadLine {
     pub(crate) error: ChatTextError,
 }
 
-/// What of a line is kept: one byte more than can be said, and a carriage return.
+/// The stored part of a line: one byte more than can be sent, and a carriage return.
 const KEPT: usize = ChatText::MAX + 2;
 
 impl Lines {
-    /// Reads on, and appends the texts of the lines that end here and what is wrong with others. Blank lines are
-    /// passed over, and what is not UTF-8 is replaced.
+    /// Reads more bytes. Appends the texts of complete lines, and the errors of others. Skips blank lines, and replaces
+    /// invalid UTF-8.
     pub(crate) fn push(&mut self, mut bytes: &[u8], texts: &mut Vec<ChatText>, bad: &mut Vec<BadLine>) {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
@@ -42,7 +42,7 @@ impl Lines {
         self.keep(bytes);
     }
 
-    /// The input ended: what came after the last line end is a line too.
+    /// Ends the input. Text after the last line end is a line, too.
     pub(crate) fn end(&mut self, texts: &mut Vec<ChatText>, bad: &mut Vec<BadLine>) {
         self.number += 1;
         let (kept, len) = (std::mem::take(&mut self.kept), std::mem::take(&mut self.len));
@@ -116,8 +116,8 @@ mod tests {
                 let input = format!("first\n{}{end}next", "x".repeat(len));
                 let (texts, bad) = read(&[input.as_bytes()]);
                 assert_eq!(texts.len(), if fits { 3 } else { 2 }, "{len}");
-                let told = BadLine { number: 2, error: ChatTextError::TooLong { len } };
-                assert_eq!(bad, if fits { vec![] } else { vec![told] });
+                let too_long = BadLine { number: 2, error: ChatTextError::TooLong { len } };
+                assert_eq!(bad, if fits { vec![] } else { vec![too_long] });
                 assert_eq!(texts.last().unwrap(), "next");
             }
         }

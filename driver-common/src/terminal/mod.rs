@@ -1,20 +1,20 @@
-//! The user's end of a node: the prompt on a terminal, or lines on standard input and output.
+//! The node's user interface: a prompt on a terminal, or lines on standard input and output.
 //!
-//! Where both are terminals there is a prompt, and everything else appears above it. Otherwise, and on terminals that
-//! line editing does not know, what others say goes to standard output, one line each, and everything else to standard
-//! error.
+//! If standard input and output are a terminal that supports line editing, there is a prompt, and everything else
+//! appears above it. Otherwise, messages of others go to standard output, one line each, and everything else goes to
+//! standard error.
 
 mod commands;
-mod entry;
+mod input;
 mod lines;
 mod output;
 mod piped;
+mod printer;
 mod prompt;
 mod render;
-mod sink;
+mod speaker;
 mod stdio;
 mod visible;
-mod voice;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -29,41 +29,42 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use self::output::{Bounds, Output};
-use self::prompt::{Editing, Gate};
+pub use self::printer::EventPrinter;
+use self::prompt::{Gate, LineEditor};
 use self::render::Style;
-pub use self::sink::Sink;
+use self::speaker::{SharedName, Speaker};
 use self::stdio::{Stderr, Stdout};
 use self::visible::visible;
-use self::voice::{Common, Voice};
 use crate::Handle;
 
-/// The terminal or the standard streams of this process, which nobody else may use meanwhile. There is one.
+/// The terminal or the standard streams of this process. Nothing else may use them meanwhile, and there is only one
+/// value of this type.
 ///
-/// Its threads never hold up the end of the process. When it is dropped, what waits is written as far as the output
-/// takes it within half a second, and the terminal is given back as it was.
+/// Its threads never delay the end of the process. Dropping it writes what is queued, for at most half a second, and
+/// restores the terminal.
 pub struct Terminal {
-    /// Where what others say goes.
-    said: Output,
-    /// Where everything else goes.
-    aside: Output,
-    /// Where logs go.
+    /// Messages of others.
+    messages: Output,
+    /// Notices and everything else.
+    notices: Output,
+    /// Logs.
     logs: Output,
     style: Style,
     interactive: Option<Interactive>,
-    /// Kept, so that only a user can ask to leave.
+    /// The sender is stored, so that the channel closes only with the terminal.
     quit: (Sender<()>, Receiver<()>),
 }
 
 struct Interactive {
-    /// Until the prompt starts.
-    editing: Option<Editing>,
-    borrowed: Arc<Borrowed>,
+    /// Taken when the prompt starts.
+    editor: Option<LineEditor>,
+    saved: Arc<SavedTerminal>,
 }
 
-/// The terminal, to be given back.
-struct Borrowed {
+/// The state needed to restore the terminal.
+struct SavedTerminal {
     gate: Arc<Gate>,
-    /// As it was found.
+    /// The modes before the program changed them.
     found: Termios,
 }
 
@@ -74,15 +75,15 @@ impl fmt::Debug for Terminal {
     }
 }
 
-/// Gives the terminal back as it was, where the process ends without dropping [`Terminal`].
+/// Restores the terminal if the process ends without dropping [`Terminal`].
 #[derive(Clone)]
-pub struct GiveBack(Option<Arc<Borrowed>>);
+pub struct Restore(Option<Arc<SavedTerminal>>);
 
-impl GiveBack {
-    /// From now on nothing is edited. Doing it twice does no harm.
+impl Restore {
+    /// Ends line editing and restores the terminal. It may be called more than once.
     pub fn now(&self) {
-        if let Some(borrowed) = &self.0 {
-            borrowed.give_back();
+        if let Some(saved) = &self.0 {
+            saved.restore();
         }
     }
 }
@@ -95,14 +96,14 @@ impl Quit {
     /// Waits until the user wants to leave.
     pub async fn asked(&self) {
         if self.0.recv().await.is_err() {
-            // The terminal is gone, which is no wish.
+            // The terminal is gone, but the user did not ask to leave.
             std::future::pending::<()>().await;
         }
     }
 }
 
 impl Terminal {
-    /// Takes the standard streams. Nothing is read yet.
+    /// Takes over the standard streams. Nothing is read yet.
     pub fn open() -> io::Result<Self> {
         let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
         let on_terminal = ends.into_iter().all(rustix::termios::isatty);
@@ -110,15 +111,15 @@ impl Terminal {
             return Ok(terminal);
         }
         let style = if on_terminal { Style::Plain } else { Style::Bare };
-        let aside = Output::new(Stderr, Bounds::default(), None)?;
-        let said = Output::new(Stdout, Bounds::default(), Some(aside.clone()))?;
-        Ok(Self::new(said, aside.clone(), aside, style, None))
+        let notices = Output::new(Stderr, Bounds::default(), None)?;
+        let messages = Output::new(Stdout, Bounds::default(), Some(notices.clone()))?;
+        Ok(Self::new(messages, notices.clone(), notices, style, None))
     }
 
-    /// None on a terminal that line editing does not know.
+    /// Returns `None` if the terminal does not support line editing.
     fn open_interactive() -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
-        let (Ok(found), Ok((editing, screen))) = (tcgetattr(stdin), prompt::open()) else {
+        let (Ok(found), Ok((editor, screen))) = (tcgetattr(stdin), prompt::open()) else {
             return Ok(None);
         };
         let screen = Output::new(screen, Bounds::default(), None)?;
@@ -127,104 +128,113 @@ impl Terminal {
         } else {
             Output::new(Stderr, Bounds::default(), None)?
         };
-        let borrowed = Arc::new(Borrowed { gate: editing.gate(), found });
-        let interactive = Interactive { borrowed, editing: Some(editing) };
+        let saved = Arc::new(SavedTerminal { gate: editor.gate(), found });
+        let interactive = Interactive { saved, editor: Some(editor) };
         Ok(Some(Self::new(screen.clone(), screen, logs, Style::of_terminal(), Some(interactive))))
     }
 
     fn new(
-        said: Output,
-        aside: Output,
+        messages: Output,
+        notices: Output,
         logs: Output,
         style: Style,
         interactive: Option<Interactive>,
     ) -> Self {
-        Self { said, aside, logs, style, interactive, quit: async_channel::bounded(1) }
+        Self { messages, notices, logs, style, interactive, quit: async_channel::bounded(1) }
     }
 
-    /// Sends this process's logs to where they disturb nothing. The filter is one that [`EnvFilter`] reads.
+    /// Sends this process's logs to the terminal or to standard error. The filter has the syntax of [`EnvFilter`].
     pub fn show_logs(&self, filter: &str) {
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new(filter))
             .with_writer(LogWriter(self.logs.clone()))
             .with_ansi(false);
-        // A second subscriber is refused, and the first goes on.
+        // If there is a subscriber already, it stays.
         let _ = subscriber.try_init();
     }
 
-    /// What gives the terminal back when [`Terminal`] cannot be dropped.
-    pub fn give_back(&self) -> GiveBack {
-        GiveBack(self.interactive.as_ref().map(|interactive| interactive.borrowed.clone()))
+    /// Restores the terminal where [`Terminal`] cannot be dropped.
+    pub fn restore(&self) -> Restore {
+        Restore(self.interactive.as_ref().map(|interactive| interactive.saved.clone()))
     }
 
-    /// Tells the user something, in one line: on the terminal, or on standard error.
+    /// Shows the user one line, on the terminal or on standard error.
     pub fn notice(&self, text: &str) {
         let mut line = String::new();
         self.style.push_notice(&mut line, &visible(text));
-        self.aside.offer(&line);
+        self.notices.offer(&line);
     }
 
-    /// Begins to read what the user says, and gives what prints a node's events and what tells that the user wants to
-    /// leave. Called once.
-    pub fn start(&mut self, handle: Handle, uname: Name) -> io::Result<(Sink, Quit)> {
-        let common = Common::new(uname);
-        let voice = Voice { handle, common: common.clone(), notices: self.aside.clone(), style: self.style };
+    /// Starts to read input. Returns the printer of events, and the future that resolves when the user wants to leave.
+    /// It may be called once.
+    pub fn start(&mut self, handle: Handle, uname: Name) -> io::Result<(EventPrinter, Quit)> {
+        let shared_name = SharedName::new(uname);
+        let speaker = Speaker {
+            handle,
+            shared_name: shared_name.clone(),
+            notices: self.notices.clone(),
+            style: self.style,
+        };
         let interactive = self.interactive.is_some();
         match &mut self.interactive {
-            None => piped::start(voice)?,
+            None => piped::start(speaker)?,
             Some(interactive) => {
-                if let Some(editing) = interactive.editing.take() {
-                    editing.start(self.quit.0.clone(), move |entry| voice.carry_out(entry))?;
+                if let Some(editor) = interactive.editor.take() {
+                    editor.start(self.quit.0.clone(), move |input| speaker.run(input))?;
                 }
             }
         }
-        let sink =
-            Sink::new(common, self.said.clone(), (!interactive).then(|| self.aside.clone()), self.style);
-        Ok((sink, Quit(self.quit.1.clone())))
+        let printer = EventPrinter::new(
+            shared_name,
+            self.messages.clone(),
+            (!interactive).then(|| self.notices.clone()),
+            self.style,
+        );
+        Ok((printer, Quit(self.quit.1.clone())))
     }
 }
 
-/// How long the end of the process waits for outputs that move.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the end of the process waits for outputs that make progress.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let end = Instant::now() + LAST_WORDS;
-        for output in [&self.said, &self.aside, &self.logs] {
+        let end = Instant::now() + FLUSH_TIME;
+        for output in [&self.messages, &self.notices, &self.logs] {
             output.flush(end);
         }
-        self.give_back().now();
+        self.restore().now();
     }
 }
 
-impl Borrowed {
-    /// Rustyline cannot be interrupted: while it waits for a key, the terminal is as it needs it.
-    fn give_back(&self) {
+impl SavedTerminal {
+    /// Rustyline cannot be interrupted: while it waits for a key, the terminal stays in raw mode.
+    fn restore(&self) {
         const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
         let edited = self.gate.close();
         let stdin = rustix::stdio::stdin();
-        // From the background that would stop this process, and whoever is in the foreground owns the terminal.
+        // A background process would be stopped by this, and the terminal belongs to the foreground process.
         if tcgetpgrp(stdin).is_ok_and(|foreground| foreground != rustix::process::getpgrp()) {
             return;
         }
         if let Err(error) = tcsetattr(stdin, OptionalActions::Now, &self.found) {
-            tracing::debug!(%error, "the terminal cannot be given back");
+            tracing::debug!(%error, "cannot restore the terminal");
         }
         if edited {
-            // On a thread: a terminal that is stopped takes any time.
+            // On a thread, because writing to a stopped terminal may block.
             let (done, end) = std::sync::mpsc::sync_channel(1);
             let last = move || {
                 let _ = Stdout.write_all(BRACKETED_PASTE_OFF).and_then(|()| Stdout.write_all(b"\r\n"));
                 let _ = done.send(());
             };
             if thread::Builder::new().spawn(last).is_ok() {
-                let _ = end.recv_timeout(Bounds::default().patience);
+                let _ = end.recv_timeout(Bounds::default().stall_time);
             }
         }
     }
 }
 
-/// Takes log lines. They never wait; what finds no room is counted.
+/// Receives log lines. They never wait: lines that do not fit are dropped and counted.
 #[derive(Clone)]
 struct LogWriter(Output);
 
@@ -237,7 +247,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 }
 
 impl Write for LogWriter {
-    /// One event, with its line end.
+    /// Writes one event, with its line end.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
         let mut line = visible(text.trim_end_matches('\n'));

@@ -1,4 +1,4 @@
-//! What waits to be shown: bounded, written by a thread of its own, and lossy only where nothing moves.
+//! Bounded output, written by its own thread. It loses lines only if the device stalls.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,38 +6,38 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The bounds of one output.
+/// The limits of one output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Bytes that wait, those being written included.
+    /// The maximum number of queued bytes, including those being written.
     pub(crate) capacity: usize,
-    /// An output that took nothing for so long does not move.
-    pub(crate) patience: Duration,
+    /// An output that takes nothing for this long has stalled.
+    pub(crate) stall_time: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { capacity: 1024 * 1024, patience: Duration::from_millis(250) }
+        Self { capacity: 1024 * 1024, stall_time: Duration::from_millis(250) }
     }
 }
 
-/// Whole lines on their way to a device that may be slow, stopped or closed. Clones share one device.
+/// Queues whole lines for a device that may be slow, stopped or closed. Clones share one device.
 ///
-/// Lines are lost in two cases only: the device is closed, or it is full and does not move. In the second case they
-/// are counted, and when it moves again a line tells how many they were.
+/// Lines are lost only if the device is closed, or if the queue is full and the device has stalled. In the second case
+/// they are counted, and a line reports their number when the device makes progress again.
 #[derive(Clone)]
 pub(crate) struct Output(Arc<Shared>);
 
 struct Shared {
     bounds: Bounds,
-    /// Where the line about lost lines goes; none: into the lines themselves, where they are missing.
-    aside: Option<Output>,
+    /// Where lost lines are reported. `None`: in the output itself, where they are missing.
+    loss_report: Option<Output>,
     state: Mutex<State>,
     /// There is something to write.
     filled: Condvar,
     /// The device took something, or failed.
     moved: Condvar,
-    /// Somebody began to wait for room.
+    /// Somebody started to wait for room.
     waited: Condvar,
 }
 
@@ -48,23 +48,23 @@ struct State {
     /// Bytes that the writing thread took out of `waiting` and the device has not taken yet.
     writing: usize,
     /// When the device last took something, or was first given something to take.
-    moved_at: Option<Instant>,
-    /// Lines lost since it last moved.
+    progressed_at: Option<Instant>,
+    /// Lines lost since the last progress.
     lost: u64,
     closed: bool,
     waiters: Vec<Waker>,
 }
 
 impl Output {
-    /// An output to this device; its writes may block for any time.
+    /// Creates an output to this device. Its writes may block for any time.
     pub(crate) fn new(
         device: impl Write + Send + 'static,
         bounds: Bounds,
-        aside: Option<Self>,
+        loss_report: Option<Self>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             bounds,
-            aside,
+            loss_report,
             state: Mutex::default(),
             filled: Condvar::new(),
             moved: Condvar::new(),
@@ -78,25 +78,25 @@ impl Output {
         Ok(Self(shared))
     }
 
-    /// Hands over whole lines and waits for room as long as the device moves.
+    /// Queues whole lines. Waits for room while the device makes progress.
     pub(crate) async fn write(&self, lines: &str) {
         let mut rest = lines;
         std::future::poll_fn(|context| self.0.poll_write(&mut rest, context)).await;
     }
 
-    /// Hands over whole lines; what finds no room now is lost and counted.
+    /// Queues whole lines. Lines that do not fit are dropped and counted.
     pub(crate) fn offer(&self, lines: &str) {
         let mut state = self.0.lock();
         let rest = self.0.accept(&mut state, lines);
         state.lose(rest);
     }
 
-    /// Waits until the device took everything or does not move, and no longer than until `end`.
+    /// Waits until the device took everything, has stalled, or `end` has come.
     pub(crate) fn flush(&self, end: Instant) {
         let mut state = self.0.lock();
         while state.len() > 0 && !state.closed {
-            let stands_at = state.moved_at.map_or(end, |at| at + self.0.bounds.patience);
-            let left = stands_at.min(end).saturating_duration_since(Instant::now());
+            let stalled_at = state.progressed_at.map_or(end, |at| at + self.0.bounds.stall_time);
+            let left = stalled_at.min(end).saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
@@ -122,7 +122,7 @@ impl State {
 }
 
 impl Shared {
-    /// Waiters are woken when there is room for a good many lines, not for each few.
+    /// Waiters are woken only when there is room for many lines.
     fn low_water(&self) -> usize {
         self.bounds.capacity - self.bounds.capacity / 16
     }
@@ -131,16 +131,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stands_still(&self, state: &State) -> bool {
-        state.moved_at.is_some_and(|at| at.elapsed() >= self.bounds.patience)
+    fn is_stalled(&self, state: &State) -> bool {
+        state.progressed_at.is_some_and(|at| at.elapsed() >= self.bounds.stall_time)
     }
 
-    /// Takes as many whole lines as there is room for and gives the rest back.
+    /// Queues as many whole lines as fit and returns the rest.
     fn accept<'a>(&self, state: &mut State, lines: &'a str) -> &'a str {
         if state.closed {
             return "";
         }
-        // The gap stays in one place: until the lost lines are told of, nothing comes after them.
+        // Lost lines are reported first, so that the gap stays in one place.
         if state.lost > 0 {
             return lines;
         }
@@ -149,7 +149,7 @@ impl Shared {
             None => lines.len(),
             Some(fits) => fits.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
         };
-        // A line above the capacity goes alone.
+        // A line above the capacity is queued alone.
         let end = if end == 0 && state.len() == 0 {
             lines.find('\n').map_or(lines.len(), |at| at + 1)
         } else {
@@ -157,7 +157,7 @@ impl Shared {
         };
         if end > 0 {
             if state.len() == 0 {
-                state.moved_at = Some(Instant::now());
+                state.progressed_at = Some(Instant::now());
             }
             state.waiting.extend_from_slice(&lines.as_bytes()[..end]);
             self.filled.notify_one();
@@ -168,7 +168,7 @@ impl Shared {
     fn poll_write(&self, rest: &mut &str, context: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         *rest = self.accept(&mut state, rest);
-        if !rest.is_empty() && self.stands_still(&state) {
+        if !rest.is_empty() && self.is_stalled(&state) {
             state.lose(rest);
             *rest = "";
         }
@@ -209,7 +209,7 @@ impl Shared {
                 Ok(taken) => {
                     chunk.adapt(began.elapsed());
                     bytes = &bytes[taken..];
-                    self.took(taken);
+                    self.written(taken);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if may_take_more_later(error.kind()) => thread::sleep(RETRY),
@@ -219,16 +219,16 @@ impl Shared {
         Ok(())
     }
 
-    fn took(&self, bytes: usize) {
+    fn written(&self, bytes: usize) {
         let mut state = self.lock();
         state.writing -= bytes;
-        state.moved_at = Some(Instant::now());
+        state.progressed_at = Some(Instant::now());
         let lost = std::mem::take(&mut state.lost);
         if lost > 0 {
             let lines = if lost == 1 { "line" } else { "lines" };
             let line = format!("… {lost} {lines} not shown\n");
-            match &self.aside {
-                Some(aside) => aside.offer(&line),
+            match &self.loss_report {
+                Some(loss_report) => loss_report.offer(&line),
                 None => state.waiting.extend_from_slice(line.as_bytes()),
             }
         }
@@ -248,12 +248,12 @@ impl Shared {
         self.waited.notify_all();
     }
 
-    /// Wakes those who wait for room when the device stands still: the writing thread cannot, it waits in the device.
+    /// Wakes waiters when the device stalls. The writing thread cannot do so while it is blocked in the device.
     fn watch(&self) {
         let mut state = self.lock();
         while !state.closed {
-            let left = match (state.waiters.is_empty(), state.moved_at) {
-                (false, Some(at)) => Some(self.bounds.patience.saturating_sub(at.elapsed())),
+            let left = match (state.waiters.is_empty(), state.progressed_at) {
+                (false, Some(at)) => Some(self.bounds.stall_time.saturating_sub(at.elapsed())),
                 _ => None,
             };
             if left == Some(Duration::ZERO) {
@@ -265,15 +265,15 @@ impl Shared {
     }
 }
 
-/// How long a device that cannot take anything just now is left alone.
+/// The pause before writing again to a device that cannot take anything.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The disk is full, or somebody made the descriptor non-blocking.
+/// The disk is full, or the descriptor was made non-blocking.
 fn may_take_more_later(error: ErrorKind) -> bool {
     matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WouldBlock)
 }
 
-/// How much is written at once: little to a slow device, so that its moving is seen.
+/// The number of bytes to write at once. It is small for a slow device, so that progress is visible.
 struct Chunk(usize);
 
 impl Default for Chunk {
@@ -286,8 +286,8 @@ impl Chunk {
     const MIN: usize = 1024;
     const MAX: usize = 16 * 1024;
 
-    fn adapt(&mut self, took: Duration) {
-        self.0 = match took.as_millis() {
+    fn adapt(&mut self, elapsed: Duration) {
+        self.0 = match elapsed.as_millis() {
             0..=4 => (2 * self.0).min(Self::MAX),
             5..=49 => self.0,
             50.. => Self::MIN,

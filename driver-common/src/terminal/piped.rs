@@ -1,4 +1,4 @@
-//! Standard input where there is no prompt: every line is said as it is.
+//! Standard input without a prompt: every line is sent as it is.
 
 use std::io::{self, ErrorKind, Read};
 use std::thread;
@@ -7,21 +7,21 @@ use std::time::Duration;
 use futures_lite::future::block_on;
 
 use super::lines::{BadLine, Lines};
-use super::voice::Voice;
+use super::speaker::Speaker;
 
-/// Bytes read at once; the lines among them are said in one call.
+/// The maximum number of bytes read at once. Their lines are sent in one call.
 const READ: usize = 64 * 1024;
 
-/// How long an input that was made non-blocking is left alone when it has nothing.
+/// The pause before reading again from a non-blocking input that has no data.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// Says what comes from standard input until it ends, which changes nothing else.
-pub(crate) fn start(voice: Voice) -> io::Result<()> {
-    thread::Builder::new().name("stdin".to_owned()).spawn(move || say_all(Stdin, &voice))?;
+/// Starts to send the lines of standard input. The node keeps running when the input ends.
+pub(crate) fn start(speaker: Speaker) -> io::Result<()> {
+    thread::Builder::new().name("stdin".to_owned()).spawn(move || say_all(Stdin, &speaker))?;
     Ok(())
 }
 
-/// Unbuffered: [`say_all`] has a buffer.
+/// Unbuffered, since [`say_all`] has its own buffer.
 struct Stdin;
 
 impl Read for Stdin {
@@ -30,7 +30,7 @@ impl Read for Stdin {
     }
 }
 
-fn say_all(mut input: impl Read, voice: &Voice) {
+fn say_all(mut input: impl Read, speaker: &Speaker) {
     let mut lines = Lines::default();
     let mut buffer = vec![0; READ];
     loop {
@@ -43,7 +43,7 @@ fn say_all(mut input: impl Read, voice: &Voice) {
                 continue;
             }
             Err(error) => {
-                voice.tell(&format!("standard input cannot be read any more: {error}"));
+                speaker.notify(&format!("standard input can no longer be read: {error}"));
                 0
             }
         };
@@ -53,9 +53,9 @@ fn say_all(mut input: impl Read, voice: &Voice) {
             lines.push(&buffer[..read], &mut texts, &mut bad);
         }
         for BadLine { number, error } in bad {
-            voice.tell(&format!("line {number} is not said: {error}"));
+            speaker.notify(&format!("line {number} was not sent: {error}"));
         }
-        if !texts.is_empty() && !block_on(voice.say(texts)) || read == 0 {
+        if !texts.is_empty() && !block_on(speaker.say(texts)) || read == 0 {
             return;
         }
     }

@@ -1,8 +1,8 @@
-//! The prompt: line editing by rustyline on a thread of its own, and printing that does not break the edited line.
+//! The prompt: line editing with rustyline on its own thread, and output that does not break the edited line.
 //!
-//! While a line is edited, only rustyline may write to the terminal. What is to be printed lies at the [`Gate`], and
-//! goes in front of the prompt whenever rustyline draws that. Its external printer, which neither keeps an order nor
-//! tells what it has drawn, only makes it draw.
+//! While a line is edited, only rustyline may write to the terminal. Lines to print wait at the [`Gate`], and are drawn
+//! in front of the prompt when rustyline draws it. Its external printer neither keeps the order of lines nor reports
+//! what it has drawn, so it only triggers drawing.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -21,23 +21,23 @@ use rustyline::{
     ExternalPrinter, Helper, KeyEvent, Movement, RepeatCount,
 };
 
-use super::entry::Entry;
+use super::input::UserInput;
 use super::stdio::Stdout;
 
-/// An editor on the terminal that standard input and output are.
-pub(crate) struct Editing {
-    editor: Editor<Above, MemHistory>,
+/// A line editor on the terminal.
+pub(crate) struct LineEditor {
+    editor: Editor<LinesAbove, MemHistory>,
     gate: Arc<Gate>,
 }
 
 const PROMPT: &str = "> ";
 
-/// Entries that the arrow keys bring back.
+/// The number of inputs in the history.
 const HISTORY: usize = 1000;
 
-/// An editor and a device that prints above the edited line. Fails where the terminal cannot do it.
-pub(crate) fn open() -> rustyline::Result<(Editing, Screen<impl ExternalPrinter + Send + 'static>)> {
-    // Colours are asked for to be asked for the prompt: see `Above`.
+/// Creates an editor, and a device that prints above the edited line. Fails if the terminal does not support it.
+pub(crate) fn open() -> rustyline::Result<(LineEditor, Screen<impl ExternalPrinter + Send + 'static>)> {
+    // Rustyline calls `LinesAbove` for the prompt only if colours are enabled.
     let config = Config::builder().color_mode(ColorMode::Forced).auto_add_history(true);
     let config = config.max_history_size(HISTORY)?.build();
     let history = MemHistory::with_config(&config);
@@ -45,49 +45,49 @@ pub(crate) fn open() -> rustyline::Result<(Editing, Screen<impl ExternalPrinter 
     editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearOrLeave)));
     let printer = editor.create_external_printer()?;
     let gate = Arc::new(Gate::default());
-    editor.set_helper(Some(Above(gate.clone())));
+    editor.set_helper(Some(LinesAbove(gate.clone())));
     let screen = Screen { printer, gate: gate.clone(), unfinished: Vec::new() };
-    Ok((Editing { editor, gate }, screen))
+    Ok((LineEditor { editor, gate }, screen))
 }
 
-impl Editing {
+impl LineEditor {
     pub(crate) fn gate(&self) -> Arc<Gate> {
         self.gate.clone()
     }
 
-    /// Reads entries and hands them to `carry_out`, one ahead at most, until the user wants to leave; then tells
-    /// `quit`. Both run on threads of their own.
+    /// Reads inputs and passes them to `handle`, at most one ahead, until the user wants to leave. Then notifies
+    /// `quit`. Both run on their own threads.
     pub(crate) fn start(
         self,
         quit: Sender<()>,
-        mut carry_out: impl FnMut(Entry) + Send + 'static,
+        mut handle: impl FnMut(UserInput) + Send + 'static,
     ) -> io::Result<()> {
-        let (entered, entries) = async_channel::bounded(1);
-        thread::Builder::new().name("entries".to_owned()).spawn(move || {
-            while let Ok(entry) = entries.recv_blocking() {
-                carry_out(entry);
+        let (entered, inputs) = async_channel::bounded(1);
+        thread::Builder::new().name("commands".to_owned()).spawn(move || {
+            while let Ok(input) = inputs.recv_blocking() {
+                handle(input);
             }
         })?;
         thread::Builder::new().name("prompt".to_owned()).spawn(move || {
             let leaves = self.read(&entered);
             if leaves {
-                // Full: the user asked before.
+                // If the channel is full, the user has asked before.
                 let _ = quit.try_send(());
             }
         })?;
         Ok(())
     }
 
-    /// True when the user wants to leave, false when the terminal is gone.
-    fn read(mut self, entered: &Sender<Entry>) -> bool {
+    /// Returns true if the user wants to leave, false if the terminal is gone.
+    fn read(mut self, entered: &Sender<UserInput>) -> bool {
         self.gate.begin();
         let leaves = loop {
             let entered_line = self.editor.readline(PROMPT);
-            self.gate.drew();
+            self.gate.drawing_done();
             match entered_line {
-                Ok(line) => match Entry::parse(&line) {
-                    Entry::Nothing => {}
-                    Entry::Quit => break true,
+                Ok(line) => match UserInput::parse(&line) {
+                    UserInput::Nothing => {}
+                    UserInput::Quit => break true,
                     entry => {
                         if entered.send_blocking(entry).is_err() {
                             break false;
@@ -97,19 +97,19 @@ impl Editing {
                 Err(ReadlineError::Interrupted | ReadlineError::Eof) => break true,
                 Err(ReadlineError::Signal(_)) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "the terminal cannot be read any more");
+                    tracing::warn!(%error, "the terminal can no longer be read");
                     break false;
                 }
             }
         };
-        // Whoever waits for rustyline to take a request to draw is told that it is gone.
+        // Wakes a screen that waits for rustyline to take a request.
         drop(self.editor);
         self.gate.close();
         leaves
     }
 }
 
-/// ^C clears a line that is not empty, and leaves otherwise.
+/// Ctrl-C clears a line that is not empty. Otherwise it leaves.
 struct ClearOrLeave;
 
 impl ConditionalEventHandler for ClearOrLeave {
@@ -118,11 +118,11 @@ impl ConditionalEventHandler for ClearOrLeave {
     }
 }
 
-/// Puts what is to be printed in front of the prompt. Rustyline asks for the prompt once each time it draws, after it
-/// has gone to where the old one began; the rest of what it draws is placed relative to the prompt's end.
-struct Above(Arc<Gate>);
+/// Adds the lines to print in front of the prompt. Rustyline asks for the prompt once for each drawing, after it has
+/// moved to the start of the old prompt. It places everything else relative to the end of the prompt.
+struct LinesAbove(Arc<Gate>);
 
-impl Highlighter for Above {
+impl Highlighter for LinesAbove {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         match self.0.drawing() {
             lines if lines.is_empty() => Cow::Borrowed(prompt),
@@ -131,18 +131,18 @@ impl Highlighter for Above {
     }
 }
 
-impl Completer for Above {
+impl Completer for LinesAbove {
     type Candidate = String;
 }
 
-impl Hinter for Above {
+impl Hinter for LinesAbove {
     type Hint = String;
 }
 
-impl Validator for Above {}
-impl Helper for Above {}
+impl Validator for LinesAbove {}
+impl Helper for LinesAbove {}
 
-/// Where lines wait for who may write to the terminal.
+/// Holds lines until somebody may write them to the terminal.
 #[derive(Default)]
 pub(crate) struct Gate {
     state: Mutex<State>,
@@ -152,23 +152,23 @@ pub(crate) struct Gate {
 #[derive(Default)]
 struct State {
     stage: Stage,
-    /// To be drawn by rustyline.
+    /// Lines that rustyline is to draw.
     lines: String,
-    /// How often rustyline drew, or was done with drawing.
+    /// How often rustyline drew, or finished drawing.
     drawn: u64,
-    /// The screen writes, and rustyline must not begin.
+    /// The screen is writing, so rustyline must not start.
     written: bool,
 }
 
 /// Who may write to the terminal.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Stage {
-    /// There is no prompt yet: the screen.
+    /// There is no prompt yet. The screen may write.
     #[default]
     Before,
-    /// Rustyline.
+    /// Rustyline may write.
     Prompting,
-    /// The prompt is gone for good: the screen.
+    /// The prompt has ended. The screen may write.
     Over,
 }
 
@@ -188,7 +188,7 @@ impl Gate {
         }
     }
 
-    /// What rustyline is to draw now.
+    /// The lines that rustyline has to draw now.
     fn drawing(&self) -> String {
         let mut state = self.lock();
         state.drawn += 1;
@@ -196,12 +196,12 @@ impl Gate {
         std::mem::take(&mut state.lines)
     }
 
-    fn drew(&self) {
+    fn drawing_done(&self) {
         self.lock().drawn += 1;
         self.changed.notify_all();
     }
 
-    /// No more editing. True if there was a prompt until now.
+    /// Ends editing. Returns true if there was a prompt.
     pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.stage, Stage::Over);
@@ -210,11 +210,11 @@ impl Gate {
     }
 }
 
-/// The terminal as a device for lines: they appear above the line that is edited, which stays as it is.
+/// The terminal as a device for lines. They appear above the edited line, which stays unchanged.
 pub(crate) struct Screen<P> {
     printer: P,
     gate: Arc<Gate>,
-    /// The start of a line whose end has not come.
+    /// The start of an incomplete line.
     unfinished: Vec<u8>,
 }
 
@@ -247,7 +247,7 @@ impl<P: ExternalPrinter> Screen<P> {
             self.request_drawing();
             state = gate.wait_while(|state| !state.lines.is_empty() && state.stage == Stage::Prompting);
             if state.lines.is_empty() {
-                // Rustyline took them, and has written them when it draws again.
+                // Rustyline took the lines. Its next drawing shows that it has written them.
                 let before = state.drawn;
                 drop(state);
                 self.request_drawing();
@@ -256,7 +256,7 @@ impl<P: ExternalPrinter> Screen<P> {
             }
         }
         let lines = std::mem::take(&mut state.lines);
-        // The gate stays free meanwhile: the terminal may take any time.
+        // The gate is not locked while writing, which may take any time.
         state.written = true;
         drop(state);
         let result = Stdout.write_all(lines.as_bytes());
@@ -265,11 +265,11 @@ impl<P: ExternalPrinter> Screen<P> {
         result
     }
 
-    /// Between two lines rustyline takes no request, but it draws when the next one begins.
+    /// Rustyline takes no request between two lines, but it draws when the next one starts.
     fn request_drawing(&mut self) {
-        /// What is printed must end a line, or rustyline ends it: this goes up and down again.
+        /// Rustyline ends every printed text with a line end. This text moves up one line first.
         const NOTHING: &str = "\x1b[A\n";
-        // It fails when the prompt is gone, which the gate says too.
+        // It fails if the prompt has ended, which the gate reports, too.
         let _ = self.printer.print(NOTHING.to_owned());
     }
 }

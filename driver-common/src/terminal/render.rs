@@ -1,4 +1,4 @@
-//! What happened, in words: one line each, with nothing in it that a terminal would obey.
+//! Renders events as single lines without terminal control characters.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,14 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use proto_core::{LeaveReason, LinkRole, LinkState, Marks, Message, Name, NodeId, Notice, PeerInfo, Status};
 
 use super::visible::{push_visible, visible};
-use crate::words;
+use crate::messages;
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// To a program: names and texts alone.
+    /// For programs: names and texts only.
     Bare,
-    /// To a user without colours.
+    /// For users, without colours.
     Plain,
     Coloured,
 }
@@ -27,9 +27,9 @@ impl Style {
         }
     }
 
-    /// Something said, as the terminal shows it: the name, and behind it what is to be known of it.
-    pub(crate) fn push_said(self, out: &mut String, speaker: &Speaker, text: &str) {
-        let Speaker { node_id, name, own, caveat } = speaker;
+    /// Appends a message for the terminal: the name, with details in brackets.
+    pub(crate) fn push_said(self, out: &mut String, author: &Author, text: &str) {
+        let Author { node_id, name, own, caveat } = author;
         let short_id = node_id.short().to_string();
         let you = own.then_some("you");
         let facts: Vec<_> = [Some(&*short_id), you, caveat.as_deref()].into_iter().flatten().collect();
@@ -47,7 +47,7 @@ impl Style {
         out.push('\n');
     }
 
-    /// A line about the conversation, not of it. Everything in it must be visible already.
+    /// Appends a notice. It must not contain control characters.
     pub(crate) fn push_notice(self, out: &mut String, notice: &str) {
         match self {
             Self::Bare | Self::Plain => out.extend(["* ", notice, "\n"]),
@@ -56,16 +56,16 @@ impl Style {
     }
 }
 
-/// Who said something, as the terminal shows it. Everything in it must be visible already.
-pub(crate) struct Speaker {
+/// The author of a message. It must not contain control characters.
+pub(crate) struct Author {
     pub(crate) node_id: NodeId,
     pub(crate) name: String,
-    /// Whether it is the user of this node.
+    /// Whether it is this node's user.
     pub(crate) own: bool,
     pub(crate) caveat: Option<String>,
 }
 
-/// Bold, in one of the six colours that can be read on light and on dark; a peer keeps its own.
+/// One of six bold colours that are readable on light and dark backgrounds. It depends on the node id only.
 fn colour(id: NodeId) -> &'static str {
     const COLOURS: [&str; 6] =
         ["\x1b[1;31m", "\x1b[1;32m", "\x1b[1;33m", "\x1b[1;34m", "\x1b[1;35m", "\x1b[1;36m"];
@@ -74,42 +74,42 @@ fn colour(id: NodeId) -> &'static str {
     COLOURS[(hasher.finish() % COLOURS.len() as u64) as usize]
 }
 
-/// Who is here or was heard, and how each is called so that no two are called the same.
+/// The linked peers and recent authors, with names that tell them apart.
 #[derive(Debug)]
 pub(crate) struct Roster {
-    /// The name of this node's user, as it is shown.
+    /// The displayed name of this node's user.
     own: String,
-    /// The names of the peers that are here, as they are shown.
+    /// The displayed names of the linked peers.
     peers: BTreeMap<NodeId, String>,
-    /// Who spoke under each name; none: more than one did.
-    heard: BTreeMap<String, Option<NodeId>>,
+    /// The author who used each name. `None` if there was more than one.
+    authors: BTreeMap<String, Option<NodeId>>,
 }
 
-/// Names of speakers that are remembered. One more, and all are forgotten.
-const HEARD: usize = 4_096;
+/// The maximum number of stored author names. When it is reached, all are forgotten.
+const AUTHORS: usize = 4_096;
 
 impl Roster {
     pub(crate) fn new(own: &Name) -> Self {
-        Self { own: shown(own), peers: BTreeMap::new(), heard: BTreeMap::new() }
+        Self { own: shown(own), peers: BTreeMap::new(), authors: BTreeMap::new() }
     }
 
     pub(crate) fn rename_own(&mut self, own: &Name) {
         self.own = shown(own);
     }
 
-    /// Notes a peer and gives its name until now.
+    /// Stores a peer and returns its previous name.
     pub(crate) fn note(&mut self, peer: &PeerInfo) -> Option<String> {
         self.peers.insert(peer.node_id, shown(&peer.uname))
     }
 
     pub(crate) fn forget(&mut self, peer: &PeerInfo) {
         if let Some(name) = self.peers.remove(&peer.node_id) {
-            self.heard.remove(&name);
+            self.authors.remove(&name);
         }
     }
 
-    /// The peer's name; with the start of its id where somebody else goes by that name too, or where the name alone
-    /// could be taken for something else.
+    /// The peer's name. The start of its id is added if somebody else has the same name, or if the name could be
+    /// mistaken for other output.
     pub(crate) fn label(&self, peer: &PeerInfo) -> String {
         let name = shown(&peer.uname);
         match self.short_id(peer.node_id, &name) {
@@ -118,17 +118,17 @@ impl Roster {
         }
     }
 
-    /// Notes who speaks, linked or far away, and gives the name.
-    pub(crate) fn hear(&mut self, node_id: NodeId, uname: &Name) -> String {
+    /// Stores the author of a message, linked or not, and returns the displayed name.
+    pub(crate) fn note_author(&mut self, node_id: NodeId, uname: &Name) -> String {
         let name = shown(uname);
-        match self.heard.get_mut(&name) {
+        match self.authors.get_mut(&name) {
             Some(Some(before)) if *before == node_id => {}
             Some(before) => *before = None,
             None => {
-                if self.heard.len() >= HEARD {
-                    self.heard.clear();
+                if self.authors.len() >= AUTHORS {
+                    self.authors.clear();
                 }
-                self.heard.insert(name.clone(), Some(node_id));
+                self.authors.insert(name.clone(), Some(node_id));
             }
         }
         name
@@ -137,23 +137,23 @@ impl Roster {
     fn short_id(&self, node_id: NodeId, name: &str) -> Option<String> {
         let others = self.peers.iter().filter(|(id, _)| **id != node_id).map(|(_, name)| name);
         let shared = others.chain([&self.own]).any(|other| other == name)
-            || self.heard.get(name).is_some_and(|speaker| *speaker != Some(node_id));
+            || self.authors.get(name).is_some_and(|author| *author != Some(node_id));
         (shared || is_misleading(name)).then(|| node_id.short().to_string())
     }
 }
 
-/// Space around a name is not seen, so it makes no difference.
+/// Surrounding space is removed, since it is invisible.
 pub(crate) fn shown(name: &Name) -> String {
     visible(name.as_str().trim())
 }
 
-/// Whether a name looks like a name with an id, like a name and what was said, or like a notice.
+/// Whether a name looks like a name with an id, like a message, or like a notice.
 fn is_misleading(name: &str) -> bool {
     name.is_empty() || name.ends_with(')') || name.contains(':') || name.starts_with('*')
 }
 
 pub(crate) fn joined(label: &str) -> String {
-    format!("{label} is here")
+    format!("{label} joined")
 }
 
 pub(crate) fn left(label: &str, reason: LeaveReason) -> String {
@@ -164,20 +164,20 @@ pub(crate) fn renamed(before: &str, label: &str) -> String {
     format!("{before} is now {label}")
 }
 
-/// How a node is doing, a line each.
+/// The state of a node, one line each.
 pub(crate) fn status(status: &Status) -> Vec<String> {
     let Status { node_id, uname, links, entries, book, .. } = status;
     let mut lines = vec![format!("{node_id}  {}", visible(uname.as_str()))];
     lines.push(format!(
-        "{} held of {}, {} of the network known",
+        "{} from {} stored, {} known",
         counted(entries.held, "entry", "entries"),
         counted(entries.authors, "author", "authors"),
         counted(book.known, "address", "addresses"),
     ));
-    lines.extend(words::concerns(status).iter().map(|concern| visible(concern)));
+    lines.extend(messages::problems(status).iter().map(|problem| visible(problem)));
     for link in links {
         let round_trip = link.round_trip.map_or_else(|| "?".to_owned(), |time| format!("{time:.1?}"));
-        let queued = if link.queued > 0 { format!(", {} bytes wait", link.queued) } else { String::new() };
+        let queued = if link.queued > 0 { format!(", {} bytes queued", link.queued) } else { String::new() };
         let (id, name) = (link.peer.node_id.short(), visible(link.peer.uname.as_str()));
         lines.push(format!(
             "  {id}  {}  {name}: {}, {round_trip}{queued}{}",
@@ -193,17 +193,19 @@ fn role(role: LinkRole) -> &'static str {
     match role {
         LinkRole::Parent => "parent",
         LinkRole::Child => "child",
-        LinkRole::Announce => "announced to",
-        LinkRole::Lines => "lines alone",
+        LinkRole::Announce => "announcements only",
+        LinkRole::Lines => "version 1 lines",
+        _ => "other",
     }
 }
 
-/// What is wrong with a link.
+/// The problem of a link, if there is one.
 pub(crate) fn state(state: LinkState) -> &'static str {
     match state {
         LinkState::Linked => "",
-        LinkState::Silent => ", does not answer",
-        LinkState::Slow => ", takes little",
+        LinkState::Silent => ", not responding",
+        LinkState::Slow => ", slow",
+        _ => ", unknown state",
     }
 }
 
@@ -213,22 +215,23 @@ fn counted(count: usize, one: &str, more: &str) -> String {
 
 /// A notice of the node.
 pub(crate) fn notice(notice: &Notice) -> String {
-    visible(&words::notice(notice))
+    visible(&messages::notice(notice))
 }
 
-/// What is to be known of a message before it is believed: none where its author signed it and it came in order.
+/// What the user should know before believing a message. `None` if its author signed it and it arrived in order.
 pub(crate) fn caveat(message: &Message) -> Option<String> {
     let mut caveats = Vec::new();
     match message {
         Message::Line { .. } => caveats.push("unsigned".to_owned()),
         Message::Entry { entry, marks } => {
             if entry.via().is_some() {
-                caveats.push(format!("unsigned, by way of {}", visible(entry.uname().as_str().trim())));
+                caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated } = *marks;
+            let Marks { late, forked, backdated, .. } = *marks;
             let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
         }
+        _ => caveats.push("of an unknown kind".to_owned()),
     }
     (!caveats.is_empty()).then(|| caveats.join(", "))
 }
@@ -243,14 +246,10 @@ mod tests {
     use super::*;
 
     fn peer(number: u8, uname: &str) -> PeerInfo {
-        PeerInfo {
-            node_id: NodeId::from_bytes([number; 16]),
-            uname: Name::cut(uname).unwrap(),
-            listen_addr: None,
-            remote_addr: "127.0.0.1:9".parse().unwrap(),
-            version: Version::V2,
-            key: None,
-        }
+        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
+        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
+        peer.version = Version::V2;
+        peer
     }
 
     #[test]
@@ -293,8 +292,8 @@ mod tests {
         let (one, other) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
         let said = |style: Style, node_id| {
             let mut out = String::new();
-            let speaker = Speaker { node_id, name: "Alice".to_owned(), own: false, caveat: None };
-            style.push_said(&mut out, &speaker, "a\x1bb\nc");
+            let author = Author { node_id, name: "Alice".to_owned(), own: false, caveat: None };
+            style.push_said(&mut out, &author, "a\x1bb\nc");
             out
         };
         assert_eq!(said(Style::Plain, one), "Alice (01010101): a␛b␊c\n");
@@ -308,15 +307,15 @@ mod tests {
 
     #[test]
     fn what_is_not_the_name_stands_dim_behind_it() {
-        let speaker = Speaker {
+        let author = Author {
             node_id: NodeId::from_bytes([1; 16]),
             name: "Alice".to_owned(),
             own: true,
             caveat: Some("late".to_owned()),
         };
         let (mut plain, mut coloured) = (String::new(), String::new());
-        Style::Plain.push_said(&mut plain, &speaker, "hi");
-        Style::Coloured.push_said(&mut coloured, &speaker, "hi");
+        Style::Plain.push_said(&mut plain, &author, "hi");
+        Style::Coloured.push_said(&mut coloured, &author, "hi");
         assert_eq!(plain, "Alice (01010101, you, late): hi\n");
         assert!(coloured == "\x1b[1mAlice\x1b[0m\x1b[2m (01010101, you, late)\x1b[0m: hi\n", "{coloured:?}");
     }
@@ -326,17 +325,22 @@ mod tests {
         let entry = |via: Option<&Via>, marks| {
             let (uname, texts) = ("Bo\x1bb".parse(), [ChatText::new("hi").unwrap()]);
             let uname = uname.unwrap_or_else(|_| Name::cut("Bob").unwrap());
-            let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &[], via };
+            let draft = {
+                let mut draft = Draft::new(1, 2, 3, &uname, &texts);
+                (draft.to, draft.via) = (&[], via);
+                draft
+            };
             let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
             caveat(&Message::Entry { entry, marks })
         };
         let line = Message::Line { peer: Arc::new(peer(1, "Alice")), text: "hi".to_owned() };
         assert_eq!(caveat(&line).as_deref(), Some("unsigned"));
         assert_eq!(entry(None, Marks::default()), None);
-        let all = Marks { late: true, forked: true, backdated: true };
+        let mut all = Marks::default();
+        (all.late, all.forked, all.backdated) = (true, true, true);
         assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
-        let via = Via { node_id: NodeId::from_bytes([7; 16]), uname: Name::cut("Old").unwrap() };
-        assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, by way of Bob"));
+        let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
+        assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
     }
 
     #[test]
@@ -345,16 +349,16 @@ mod tests {
         let (one, other, bob) =
             (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]), Name::cut("Bob").unwrap());
         for _ in 0..2 {
-            assert_eq!(roster.hear(one, &bob), "Bob");
+            assert_eq!(roster.note_author(one, &bob), "Bob");
             assert_eq!(roster.label(&peer(1, "Bob")), "Bob");
         }
-        roster.hear(other, &bob);
+        roster.note_author(other, &bob);
         assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
-        roster.hear(one, &bob);
+        roster.note_author(one, &bob);
         assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
-        for number in 0..2 * HEARD {
-            roster.hear(one, &Name::cut(&format!("name {number}")).unwrap());
-            assert!(roster.heard.len() <= HEARD);
+        for number in 0..2 * AUTHORS {
+            roster.note_author(one, &Name::cut(&format!("name {number}")).unwrap());
+            assert!(roster.authors.len() <= AUTHORS);
         }
     }
 

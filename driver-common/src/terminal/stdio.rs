@@ -1,4 +1,4 @@
-//! Standard output and standard error, unbuffered: what is written is on its way.
+//! Unbuffered standard output and standard error.
 
 use std::io::{self, Write};
 

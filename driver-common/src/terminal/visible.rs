@@ -1,11 +1,11 @@
-//! Makes visible what would move the cursor, turn the text around or not be seen at all.
+//! Makes characters visible that would move the cursor, reorder the text or be invisible.
 //!
-//! C0 controls and DEL become their pictures (ESC is `␛`); everything else of that kind becomes its number in
-//! hexadecimal, as `\u{202e}`.
+//! C0 controls and DEL become control pictures (ESC becomes `␛`). All others become their hexadecimal number, such as
+//! `\u{202e}`.
 
 use std::fmt::Write;
 
-/// Appends one line, or a part of it, that came from anywhere.
+/// Appends untrusted text that is a line or a part of one.
 pub(crate) fn push_visible(out: &mut String, text: &str) {
     if is_printable_ascii(text.as_bytes()) {
         out.push_str(text);
@@ -27,24 +27,24 @@ pub(crate) fn push_visible(out: &mut String, text: &str) {
     out.push_str(&text[plain..]);
 }
 
-/// [`push_visible`] into a new string.
+/// Like [`push_visible`], with a new string.
 pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_visible(&mut out, text);
     out
 }
 
-/// The control pictures of Unicode, in the order of what they picture.
+/// The first of the control pictures of Unicode.
 const PICTURES: u32 = 0x2400;
 
 fn is_printable_ascii(bytes: &[u8]) -> bool {
-    // Without an early exit this is vectorised.
+    // The compiler vectorizes this, since it has no early exit.
     bytes.iter().fold(true, |all, byte| all & (0x20..0x7f).contains(byte))
 }
 
-/// Whether a character may go to a terminal as it is.
+/// Whether a character may be written to a terminal.
 ///
-/// Joiners and variation selectors may: emoji and several scripts are spelled with them.
+/// Joiners and variation selectors may: emoji and several scripts need them.
 fn is_plain(char: char) -> bool {
     !matches!(char,
         // C0, DEL and C1.
@@ -53,7 +53,7 @@ fn is_plain(char: char) -> bool {
         | '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         // Line and paragraph separator.
         | '\u{2028}'..='\u{2029}'
-        // Not seen at all: soft hyphen, fillers, zero-width and invisible ones, deprecated formats, tags.
+        // Invisible: soft hyphen, fillers, zero-width and invisible operators, deprecated formats, tags.
         | '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{200b}'
         | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
         | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}'

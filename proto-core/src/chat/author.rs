@@ -1,21 +1,23 @@
-//! What is said here: it is signed, kept, and sent on its way.
+//! Entries of this node: it signs them, keeps them, and sends them on their way.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::gossip::{Arrival, Item};
+use super::gossip::{Arrival, EntryMeta};
 use super::{Chat, Event, encode};
 use crate::model::{ChatText, Cx, Draft, Entry, NodeId, Via};
 use crate::wire::Frame;
 
 impl Chat {
-    /// Signs these lines, in as few entries as they fit, and sends them on their way. `told`: the version 1 peers that are told
-    /// by this node itself; `via`: the one whose words these are.
+    /// Signs these texts, in as few entries as they fit into, and spreads them.
+    ///
+    /// `recipients` are the version 1 peers to which this node sends the texts itself. `via` names the
+    /// version 1 peer that said them, if it was not the user.
     pub(crate) fn say(
         &mut self,
         cx: &Cx,
         texts: &[ChatText],
-        told: &[NodeId],
+        recipients: &[NodeId],
         via: Option<&Via>,
     ) -> Vec<Arc<Entry>> {
         if via.is_none() {
@@ -30,30 +32,31 @@ impl Chat {
                 epoch: self.epoch,
                 seq: self.seq,
                 at: self.clock.next(cx),
-                uname: &cx.config.uname,
+                uname: cx.config.uname(),
                 texts,
-                to: told,
+                to: recipients,
                 via,
             };
             let entry = Arc::new(Entry::sign(&cx.identity, &draft));
             self.seq += 1;
             self.counts.signed += 1;
-            self.log.own(cx.now, entry.clone(), cx.limits());
-            let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
-            let arrival = self.gossip.remember(cx.moment(), None, entry.id());
-            self.spread(cx, &entry, item, &arrival);
+            self.log.take_own(cx.now, entry.clone(), cx.limits());
+            let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
+            let arrival = self.gossip.arrived(cx.moment(), None, entry.id());
+            self.spread(cx, &entry, meta, &arrival);
             entries.push(entry);
         }
-        self.show(cx, None);
+        self.process_log_events(cx, None);
         entries
     }
 
-    /// Sends an entry to those that it is pushed to; the others are told of it.
-    pub(super) fn spread(&mut self, cx: &Cx, entry: &Arc<Entry>, item: Item, arrival: &Arrival) {
-        let peers = self.gossip.spread(cx.moment(), item, arrival);
+    /// Pushes an entry along its eager links, and queues announcements for the other neighbours.
+    pub(super) fn spread(&mut self, cx: &Cx, entry: &Arc<Entry>, meta: EntryMeta, arrival: &Arrival) {
+        let peers = self.gossip.spread(cx.moment(), meta, arrival);
         self.push(peers, entry);
     }
 
+    /// Pushes an entry to these neighbours.
     pub(super) fn push(&mut self, peers: Vec<NodeId>, entry: &Entry) {
         if !peers.is_empty() {
             let line = encode(&Frame::Chat(entry.sealed()));

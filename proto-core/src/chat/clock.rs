@@ -1,24 +1,26 @@
-//! What time it is for everybody: a hybrid logical clock (Kulkarni et al., OPODIS 2014) of milliseconds.
+//! A hybrid logical clock (Kulkarni et al., OPODIS 2014) in milliseconds.
 
 use crate::model::{Cx, MAX_NUMBER};
 
-/// How far a time heard from others may move the clock ahead of the wall clock, in milliseconds (SPEC section 7).
+/// How far other nodes' entries may move the clock ahead of the wall clock, in milliseconds (SPEC section 7).
 const MOST_AHEAD: u64 = 30_000;
 
-/// Gives each entry a time that is later than those of all before it, and near the wall clock's.
+/// Dates entries. Each date is later than all before it, and near the wall clock.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
+    /// The latest date given or heard.
     last: u64,
 }
 
 impl Clock {
-    /// The time of the next entry.
+    /// The date of this node's next entry.
     pub(super) fn next(&mut self, cx: &Cx) -> u64 {
         self.last = cx.time().max(self.last + 1).min(MAX_NUMBER);
         self.last
     }
 
-    /// An entry of that time was heard: what is said from now on is later, if that is not too far ahead.
+    /// An entry with this date came. Later entries of this node are dated after it, unless it is too far
+    /// ahead.
     pub(super) fn heard(&mut self, cx: &Cx, at: u64) {
         let most = cx.wall().map_or(MAX_NUMBER, |wall| wall.saturating_add(MOST_AHEAD)).min(MAX_NUMBER);
         self.last = self.last.max(at.min(most));
@@ -27,9 +29,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
+    use crate::chat::testing::at;
     use crate::model::{Config, Identity, Instant};
 
     fn cx() -> Cx {
@@ -37,12 +38,8 @@ mod tests {
         Cx::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN)
     }
 
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
-    }
-
     #[test]
-    fn it_grows_with_the_wall_clock_and_when_that_stands_or_goes_back() {
+    fn the_clock_advances_even_if_the_wall_clock_stops_or_goes_back() {
         let (mut cx, mut clock) = (cx(), Clock::default());
         cx.set_wall(1_000_000);
         cx.now = at(500);
@@ -56,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_moves_it_by_thirty_seconds_at_most() {
+    fn entries_of_others_move_the_clock_at_most_thirty_seconds_ahead() {
         let (mut cx, mut clock) = (cx(), Clock::default());
         cx.set_wall(1_000_000);
         clock.heard(&cx, 1_029_999);
@@ -66,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_number_is_the_end_of_it() {
+    fn the_clock_stops_at_the_largest_number() {
         let (mut cx, mut clock) = (cx(), Clock::default());
         clock.heard(&cx, u64::MAX);
         cx.now = Instant::FAR_FUTURE;

@@ -1,4 +1,4 @@
-//! What follows from what happens in the conversation.
+//! What the conversation reports: events, faults of peers, and counts.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -6,50 +6,70 @@ use alloc::vec::Vec;
 use crate::model::{ConnId, Entry, EntryError, EntryId, Marks, Name, NodeId};
 use crate::wire::Frame;
 
-/// Something that follows, for others to act on, in order.
+/// Something that others have to act on, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
-    /// An entry is to be shown.
+    /// Show this entry.
     Show { entry: Arc<Entry>, marks: Marks },
-    /// Entries of an author are missing and not waited for any longer.
+    /// Entries of this author are missing, and are no longer waited for.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
-    /// This node's clock differs from others', positive where it is ahead.
+    /// This node's clock differs from the others'. Positive: it is ahead.
     ClockOff { ahead_ms: i64 },
-    /// The line of an entry is to go to these peers; those whose links are full are told of it.
+    /// Send the line of an entry to these peers, and report for each whether its queue took it.
     Push { peers: Vec<NodeId>, id: EntryId, line: Vec<u8> },
-    /// A frame is to go out on this connection.
+    /// Send a frame on this connection.
     Reply { conn: ConnId, frame: Frame<'static> },
-    /// What came on this connection, so many bytes, was asked for: it does not count against the rates.
+    /// This node requested what just came on this connection. These bytes do not count against rates.
     Asked { conn: ConnId, bytes: usize },
     /// A frame on this connection broke a rule.
     Faulty { conn: ConnId, fault: Fault },
 }
 
-/// A rule that a frame of the conversation broke.
+/// Which rule a peer broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A `CHAT` that is no entry.
+    /// A `CHAT` frame is not a valid entry.
     Entry(EntryError),
-    /// A `TREE` that does not hold.
+    /// A tree advert is false.
     Tree,
-    /// A `SYNC` that cannot be read.
+    /// A `SYNC` message cannot be read.
     Sync,
-    /// Reconciliation after reconciliation was ignored.
+    /// The peer ignored several reconciliations in a row.
     SyncsIgnored,
 }
 
-/// What the conversation counts.
+impl Fault {
+    /// Whether it costs the link, and not only the frame.
+    pub(crate) fn is_severe(self) -> bool {
+        self == Self::SyncsIgnored
+    }
+}
+
+/// Counters of the conversation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
+    /// Texts that the user said.
     pub(crate) said: u64,
+    /// Texts of entries that the log has shown.
+    pub(crate) shown: u64,
+    /// Entries that this node signed.
     pub(crate) signed: u64,
+    /// Entries received that were new.
     pub(crate) entries: u64,
+    /// Entries received that were known.
     pub(crate) entries_again: u64,
+    /// Entries received that were not kept.
     pub(crate) entries_dropped: u64,
+    /// Entries kept that had to make room, and can be received again.
     pub(crate) entries_put_off: u64,
+    /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
+    /// Entries sent, counted for each neighbour.
     pub(crate) entries_sent: u64,
+    /// Entries not sent because a neighbour's queue was full.
     pub(crate) entries_not_pushed: u64,
+    /// Gaps reported.
     pub(crate) gaps: u64,
+    /// Reconciliations begun by this node.
     pub(crate) syncs: u64,
 }

@@ -1,7 +1,22 @@
-//! What is said: the entries of all authors, how they spread, in which order they are shown, and what time they have.
+//! The conversation: what is said, how it spreads, in which order it is shown, and what time it is dated.
 //!
-//! [`Chat`] is one conversation. It knows its neighbours, the linked peers with a key, by their ids. What follows from what
-//! happens to it comes out of [`Chat::next_event`]; what it has to send comes out of [`Chat::next_output`].
+//! [`Chat`] is one conversation. It knows its neighbours, which are the linked peers with a key, by their
+//! ids.
+//!
+//! - **It owns** the hybrid logical clock, the clock comparison, the author sequence of this node, the
+//!   [`log`], the [`gossip`], the reconciliations, and a rate for each author.
+//! - **Calls** report what happened: [`say`](Chat::say), [`received`](Chat::received) for frames,
+//!   [`pong_received`](Chat::pong_received), [`linked`](Chat::linked), [`unlinked`](Chat::unlinked),
+//!   [`moved`](Chat::moved) and [`ended`](Chat::ended) for connections, and [`pushed`](Chat::pushed) for the
+//!   outcome of a push.
+//! - **Events** are what others have to act on. They come out of [`next_event`](Chat::next_event) alone, in
+//!   order.
+//! - **Output** is what the conversation sends of its own accord: announcements, requests, tree adverts and
+//!   openings of reconciliations. It comes out of [`next_output`](Chat::next_output), when the events are
+//!   handled.
+//! - **Time** has one [`deadline`](Chat::deadline). When it passes, [`timeout`](Chat::timeout) comes first,
+//!   then [`spread_timeout`](Chat::spread_timeout).
+//! - **Capacities**: [`capacities`](Chat::capacities) tells how full each bounded collection is.
 
 mod author;
 mod clock;
@@ -10,6 +25,8 @@ mod gossip;
 mod log;
 mod receive;
 mod skew;
+#[cfg(test)]
+mod testing;
 mod views;
 
 use alloc::collections::VecDeque;
@@ -22,7 +39,7 @@ use gossip::Gossip;
 use log::{Log, LogEvent, Reconciler};
 use skew::Skew;
 
-use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, TokenBuckets};
+use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
@@ -33,36 +50,37 @@ pub(crate) use gossip::{Role, Standing};
 pub(crate) struct Chat {
     clock: Clock,
     skew: Skew,
-    /// Of what is said here: this run of the author's, and its next number.
+    /// The epoch of this node's author sequence.
     epoch: u64,
+    /// The next sequence number in that epoch.
     seq: u64,
     gossip: Gossip,
     log: Log,
     reconciler: Reconciler,
-    /// How fast entries of each author come unasked.
+    /// The rate of unrequested entries, by author.
     rates: TokenBuckets<NodeId>,
     events: VecDeque<Event>,
     counts: Counts,
 }
 
-/// What the conversation wants to be woken for.
+/// What the deadline is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// Entries that are held back are shown, or a reconciliation is given up.
+    /// Show entries that were held back, or give up a reconciliation.
     Log,
-    /// Neighbours are told whom we are linked to.
+    /// Send `LINKS`.
     Links,
-    /// The eager tree wants something: a claim is due or ends, or neighbours are told of our place.
+    /// Claim to be the root, let a root expire, or send tree adverts.
     Tree,
-    /// Entries are announced.
+    /// Announce entries.
     Announce,
-    /// Entries are asked for.
+    /// Request entries.
     Graft,
-    /// A reconciliation is due.
+    /// Begin a reconciliation.
     Reconcile,
 }
 
-/// A claim about the tree does not hold.
+/// A tree advert breaks a rule: its signature or its distance is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FalseClaim;
 
@@ -71,7 +89,7 @@ pub(crate) struct FalseClaim;
 pub(crate) struct Output {
     pub(crate) conn: ConnId,
     pub(crate) frame: Frame<'static>,
-    /// A `PING` with this token goes right behind it.
+    /// Send a `PING` with this token right behind the frame.
     pub(crate) ping: Option<Token>,
 }
 
@@ -80,7 +98,7 @@ impl Chat {
         Self {
             clock: Clock::default(),
             skew: Skew::default(),
-            // Nothing is kept of the runs before, so this is a new one.
+            // The numbers of earlier runs are not stored, so each run begins an epoch.
             epoch: cx.random.next_u64() & MAX_NUMBER,
             seq: 0,
             gossip: Gossip::new(cx.identity.key()),
@@ -92,76 +110,83 @@ impl Chat {
         }
     }
 
-    /// What follows, in order, until there is nothing.
+    /// The next event, in order.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// A peer with a key is linked.
-    pub(crate) fn linked(&mut self, cx: &Cx, peer: NodeId) {
-        self.gossip.linked(cx.moment(), peer);
+    /// A peer was linked. One with a key is a neighbour.
+    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo) {
+        if peer.key.is_some() {
+            self.gossip.linked(cx.moment(), peer.node_id);
+        }
     }
 
-    /// A peer is linked no more.
+    /// A peer lost its last link.
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId) {
         self.gossip.unlinked(cx.moment(), peer);
     }
 
-    /// A neighbour is written to on another connection from now on: what was on its way on the old one may be lost.
+    /// A neighbour's link moved to another connection. Frames in flight on the old one may be lost, so the
+    /// two reconcile.
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
-        self.gossip.flag(cx.moment(), peer);
+        self.gossip.sync_with(cx.moment(), peer);
     }
 
-    /// Nothing is exchanged on this connection any more.
+    /// A connection ended.
     pub(crate) fn ended(&mut self, conn: ConnId) {
         self.reconciler.ended(conn);
     }
 
-    /// An entry that was to be pushed to this neighbour was not, for its link is full: it is told of it, and catches up by
-    /// reconciliation.
-    pub(crate) fn not_pushed(&mut self, cx: &Cx, peer: NodeId, id: EntryId) {
-        self.counts.entries_not_pushed += 1;
-        self.gossip.dropped_for(cx.moment(), peer, id);
+    /// An entry was pushed to `sent` neighbours, and not to those whose queues are `full`. The entry is announced to these, and
+    /// the two reconcile.
+    pub(crate) fn pushed(&mut self, cx: &Cx, id: EntryId, sent: u64, full: Vec<NodeId>) {
+        self.counts.entries_sent += sent;
+        for peer in full {
+            self.counts.entries_not_pushed += 1;
+            self.gossip.push_failed(cx.moment(), peer, id);
+        }
     }
 
-    /// An entry was pushed.
-    pub(crate) fn pushed(&mut self) {
-        self.counts.entries_sent += 1;
-    }
-
-    /// Whether all neighbours are linked to each other, and to nobody else, as far as their `LINKS` show.
+    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
+    /// show.
     pub(crate) fn is_full_mesh(&self) -> bool {
         self.gossip.is_full_mesh()
     }
 
-    /// Whether what the peer says reaches us by another neighbour, too, as far as their `LINKS` show.
-    pub(crate) fn is_near_another(&self, peer: NodeId) -> bool {
-        self.gossip.is_near_another(peer)
+    /// Whether the peer is linked to another neighbour, too, as far as its `LINKS` show.
+    pub(crate) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
+        self.gossip.has_mutual_neighbour(peer)
     }
 
     /// When there is something to do next, and what.
     pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Timer)> {
+        if cx.stopping {
+            return None;
+        }
         let moment = cx.moment();
         let log = self.log.deadline(moment.now, moment.wall, moment.limits);
         let log = log.into_iter().chain(self.reconciler.deadline()).min().map(|at| (at, Timer::Log));
         self.gossip.deadline(moment).into_iter().chain(log).min()
     }
 
-    /// Time passed, or the wall clock was set: entries held back may be shown. [`spread_timeout`](Self::spread_timeout) follows.
+    /// The first half of a timeout: shows entries that waited long enough, and gives up overdue
+    /// reconciliations. It is apart from [`spread_timeout`](Self::spread_timeout), because the node draws
+    /// random numbers between the two.
     pub(crate) fn timeout(&mut self, cx: &Cx) {
         self.log.timeout(cx.now, cx.wall(), cx.limits());
-        self.show(cx, None);
+        self.process_log_events(cx, None);
         self.reconciler.timeout(cx.now);
     }
 
-    /// Time passed: entries are asked for, and the tree is looked after.
+    /// The second half of a timeout: requests entries, and maintains the trees.
     pub(crate) fn spread_timeout(&mut self, cx: &mut Cx) {
         let (moment, identity, random) = cx.split();
         self.gossip.timeout(moment, identity, random);
     }
 
-    /// The next frame to send; `active`: the connection on which a peer is written to.
+    /// The next frame to send. `active` gives the connection on which frames for a peer go out.
     pub(crate) fn next_output(
         &mut self,
         cx: &mut Cx,
@@ -169,14 +194,14 @@ impl Chat {
     ) -> Option<Output> {
         while let Some(peer) = self.due_for_sync(cx) {
             let Some(conn) = active(peer) else { continue };
-            let witness = Token::from_bits(cx.random_bits());
-            match self.reconciler.begin(cx.now, conn, witness, &self.log, cx.limits()) {
+            let ping = Token::from_bits(cx.random_bits());
+            match self.reconciler.begin(cx.now, conn, ping, &self.log, cx.limits()) {
                 Some(opening) => {
                     self.counts.syncs += 1;
-                    return Some(Output { conn, frame: Frame::Sync(opening), ping: Some(witness) });
+                    return Some(Output { conn, frame: Frame::Sync(opening), ping: Some(ping) });
                 }
-                // Another is under way there, or enough are elsewhere: later.
-                None => self.gossip.flag(cx.moment(), peer),
+                // One is under way there, or too many are elsewhere: try again later.
+                None => self.gossip.sync_with(cx.moment(), peer),
             }
         }
         while let Some((peer, frame)) = self.gossip.next_frame(cx.moment()) {
@@ -192,21 +217,24 @@ impl Chat {
         self.gossip.due_for_sync(moment, random)
     }
 
-    /// Passes on what the log has to show. What is missing is asked for where the last entry came from, or of anybody where
-    /// time alone showed that it is.
-    fn show(&mut self, cx: &Cx, from: Option<NodeId>) {
+    /// Handles the events of the log. Missing entries are looked for at `from`, which sent the last entry, or
+    /// at any neighbour where no entry showed that they are missing.
+    fn process_log_events(&mut self, cx: &Cx, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
-                LogEvent::Show { entry, marks } => self.events.push_back(Event::Show { entry, marks }),
+                LogEvent::Show { entry, marks } => {
+                    self.counts.shown += entry.texts().len() as u64;
+                    self.events.push_back(Event::Show { entry, marks });
+                }
                 LogEvent::Gap { node_id, uname, missing } => {
                     self.counts.gaps += 1;
                     self.events.push_back(Event::Gap { node_id, uname, missing });
                 }
-                LogEvent::AskFor { .. } => match from {
-                    Some(peer) => self.gossip.flag(cx.moment(), peer),
-                    None => self.gossip.look_around(cx.moment()),
+                LogEvent::Reconcile { .. } => match from {
+                    Some(peer) => self.gossip.sync_with(cx.moment(), peer),
+                    None => self.gossip.sync_with_any(cx.moment()),
                 },
-                LogEvent::Forgot { id } => {
+                LogEvent::Deferred { id } => {
                     self.counts.entries_put_off += 1;
                     self.gossip.forget(&id);
                 }
@@ -215,7 +243,7 @@ impl Chat {
     }
 }
 
-/// A `CHAT` frame's line.
+/// The line of a frame.
 fn encode(frame: &Frame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame.encode(&mut bytes);

@@ -1,54 +1,68 @@
-//! What comes in from neighbours.
+//! Frames of neighbours.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::gossip::Item;
+use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::{Chat, Event, FalseClaim, Fault};
 use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
-/// The characters of a signature.
+/// The length of a signature in a `CHAT` frame, in characters.
 const SIGNATURE_LEN: usize = 86;
 
 impl Chat {
-    /// A frame came.
+    /// A frame of the conversation came.
     pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
+        if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
+            self.gossip.heard(cx.now, from.peer);
+        }
         match frame {
-            ChatFrame::Chat(sealed) => self.chat(cx, from, &sealed),
-            ChatFrame::Links(ids) => self.gossip.links_told(from.peer, &ids),
-            ChatFrame::Ihave(ids) => self.announced(cx, from.peer, &ids),
-            ChatFrame::Graft(ids) => self.grafted(from.peer, &ids),
-            ChatFrame::Tree(claim) => self.tree_told(cx, from, &claim),
-            ChatFrame::Sync(bytes) => self.synced(cx, from, &bytes),
+            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed),
+            ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
+            ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
+            ChatFrame::Graft(ids) => self.graft_received(from.peer, &ids),
+            ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
+            ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
     }
 
-    /// `CHAT` came.
-    fn chat(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
+    /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
+    /// takes up a neighbour's place without being useful.
+    pub(crate) fn pong_received(&mut self, cx: &Cx, conn: ConnId, peer: NodeId, token: Token) {
+        let Some(ignored) = self.reconciler.pong_received(conn, token) else { return };
+        if ignored >= cx.limits().chat.syncs_ignored {
+            self.report_fault(conn, Fault::SyncsIgnored);
+        } else {
+            self.gossip.sync_with(cx.moment(), peer);
+        }
+    }
+
+    /// `CHAT`: an entry.
+    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
         let Sender { conn, peer, rated } = from;
         let id = sealed.id();
-        let asked = self.gossip.is_asked(peer, &id);
-        if asked {
+        let requested = self.gossip.is_requested(peer, &id);
+        if requested {
             let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
             self.events.push_back(Event::Asked { conn, bytes });
         }
         if self.log.contains(&id) || self.gossip.has_seen(&id) {
             self.counts.entries_again += 1;
-            return self.gossip.came_again(peer, &id);
+            return self.gossip.duplicate_received(cx.now, peer, &id);
         }
         let entry = match sealed.open_as(id) {
             Ok(entry) => Arc::new(entry),
-            Err(error) => return self.broke(conn, Fault::Entry(error)),
+            Err(error) => return self.report_fault(conn, Fault::Entry(error)),
         };
-        if rated && !asked && !self.is_within_rate(cx, entry.author()) {
-            // It waits where it is held, and comes by reconciliation.
+        if rated && !requested && !self.is_within_rate(cx, entry.author()) {
+            // The sender still holds it, so a later reconciliation brings it.
             self.counts.entries_over_rate += 1;
             return;
         }
         self.clock.heard(cx, entry.at());
-        if !asked {
+        if !requested {
             self.compare_clocks(cx, &entry);
         }
         self.take(cx, peer, &entry);
@@ -62,7 +76,7 @@ impl Chat {
 
     fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
         let Some(wall) = cx.wall() else { return };
-        // Both are below 2^53.
+        // Both are below 2^53, so the casts are lossless.
         let ahead_ms = wall as i64 - entry.at() as i64;
         let tolerance = cx.limits().chat.clock_tolerance;
         let fewest = self.gossip.neighbours().min(2);
@@ -70,32 +84,32 @@ impl Chat {
         self.events.extend(news.map(|ahead_ms| Event::ClockOff { ahead_ms }));
     }
 
-    /// An entry that is new here and signed by whom it says.
+    /// Takes a new entry whose signature is valid.
     fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
         let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
         if taken == Taken::Full {
             self.counts.entries_dropped += 1;
-            return self.gossip.came_again(from, &entry.id());
+            return self.gossip.duplicate_received(cx.now, from, &entry.id());
         }
-        let arrival = self.gossip.remember(cx.moment(), Some(from), entry.id());
+        let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
         if matches!(taken, Taken::New | Taken::Parked) {
             self.counts.entries += 1;
-            let item = Item { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
-            self.spread(cx, entry, item, &arrival);
+            let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
+            self.spread(cx, entry, meta, &arrival);
         } else {
             self.counts.entries_dropped += 1;
         }
-        self.show(cx, Some(from));
+        self.process_log_events(cx, Some(from));
     }
 
-    /// `IHAVE` came: the peer holds these.
-    fn announced(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
+    /// `IHAVE`: the peer holds these entries.
+    fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         let Self { gossip, log, .. } = self;
-        gossip.announced(cx.moment(), peer, ids, |id| log.contains(id));
+        gossip.ihave_received(cx.moment(), peer, ids, |id| log.contains(id));
     }
 
-    /// `GRAFT` came: the peer asks for these.
-    fn grafted(&mut self, peer: NodeId, ids: &[EntryId]) {
+    /// `GRAFT`: the peer requests these entries.
+    fn graft_received(&mut self, peer: NodeId, ids: &[EntryId]) {
         for id in ids {
             if let Some(entry) = self.log.get(id).cloned() {
                 self.push([peer].into(), &entry);
@@ -103,22 +117,22 @@ impl Chat {
         }
     }
 
-    /// `TREE` came: where the peer stands in the tree.
-    fn tree_told(&mut self, cx: &Cx, from: Sender, claim: &TreeClaim) {
-        if let Err(FalseClaim) = self.gossip.tree_told(cx.moment(), from.peer, claim) {
-            self.broke(from.conn, Fault::Tree);
+    /// `TREE`: the peer's position in a tree.
+    fn tree_received(&mut self, cx: &Cx, from: Sender, claim: &TreeClaim) {
+        if let Err(FalseClaim) = self.gossip.tree_received(cx.moment(), from.peer, claim) {
+            self.report_fault(from.conn, Fault::Tree);
         }
     }
 
-    /// `SYNC` came: one message of a reconciliation.
-    fn synced(&mut self, cx: &Cx, from: Sender, bytes: &[u8]) {
+    /// `SYNC`: one message of a reconciliation.
+    fn sync_received(&mut self, cx: &Cx, from: Sender, bytes: &[u8]) {
         let Sender { conn, peer, .. } = from;
         let step = match self.reconciler.message(cx.now, conn, bytes, &self.log, cx.limits()) {
             Ok(step) => step,
-            Err(_) => return self.broke(conn, Fault::Sync),
+            Err(_) => return self.report_fault(conn, Fault::Sync),
         };
-        if step.served {
-            self.gossip.met(peer, cx.now);
+        if step.peer_initiated {
+            self.gossip.peer_began_sync(peer, cx.now);
         }
         if let Some(reply) = step.reply {
             self.events.push_back(Event::Reply { conn, frame: Frame::Sync(reply) });
@@ -128,20 +142,10 @@ impl Chat {
         }
         let Self { gossip, .. } = self;
         let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
-        self.gossip.want(cx.moment(), peer, need);
+        self.gossip.fetch_synced(cx.moment(), peer, need);
     }
 
-    /// `PONG` came. A peer that ignores one reconciliation after the other takes the place of a neighbour and is none.
-    pub(crate) fn answered(&mut self, cx: &Cx, conn: ConnId, peer: Option<NodeId>, token: Token) {
-        let Some(ignored) = self.reconciler.ponged(conn, token) else { return };
-        if ignored >= cx.limits().chat.syncs_ignored {
-            self.broke(conn, Fault::SyncsIgnored);
-        } else if let Some(peer) = peer {
-            self.gossip.flag(cx.moment(), peer);
-        }
-    }
-
-    fn broke(&mut self, conn: ConnId, fault: Fault) {
+    fn report_fault(&mut self, conn: ConnId, fault: Fault) {
         self.events.push_back(Event::Faulty { conn, fault });
     }
 }

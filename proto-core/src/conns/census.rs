@@ -1,4 +1,4 @@
-//! What the mesh sees of the connections.
+//! The connections as the mesh sees them.
 
 use super::Conns;
 use super::link::Link;
@@ -42,6 +42,6 @@ fn view(conn: ConnId, link: &Link) -> LinkView {
         greeting: link.is_greeting(),
         linked: !link.is_pending(),
         linked_since: link.linked_since,
-        advertised_degree: link.told_degree,
+        advertised_degree: link.advertised_degree,
     }
 }

@@ -1,7 +1,7 @@
-//! How connections end, and what their end means for the peer.
+//! How connections end, and what that means for the peer.
 
 use super::link::{Link, Phase};
-use super::{Conns, Event, Lost, Outcome, encode};
+use super::{Conns, DialOutcome, Event, LostLink, encode};
 use crate::model::{ConnId, Cx, Instant, LeaveReason, NodeId, PeerInfo, Version};
 use crate::wire::{ByeCode, Frame};
 
@@ -12,16 +12,16 @@ use core::net::SocketAddr;
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// We say `BYE` where the peer understands it, flush, and close.
+    /// Send `BYE` to a version 2 peer, flush, and close.
     Bye(ByeCode),
-    /// We drop it.
+    /// Drop it at once.
     Abort,
-    /// The driver says that it is gone.
+    /// The driver reports that it is gone.
     Gone,
 }
 
 impl Conns {
-    /// Ends a connection, and with it what hangs on it.
+    /// Ends a connection, and reports what follows for its peer.
     pub(super) fn end(&mut self, cx: &mut Cx, conn: ConnId, ending: Ending, reason: LeaveReason) {
         let Some(link) = self.table.get_mut(conn) else { return };
         let phase = link.phase;
@@ -30,9 +30,9 @@ impl Conns {
             if closing {
                 return;
             }
-            say_bye(link, cx, code);
+            send_bye(link, cx, code);
         }
-        let held = link.hold.take();
+        let held = link.held_back.take();
         if phase == Phase::Linked
             && let (Some(hold), Some(node_id)) = (held, link.node_id())
         {
@@ -51,14 +51,14 @@ impl Conns {
             Ending::Bye(code) => Some(code),
             Ending::Abort | Ending::Gone => None,
         });
-        let twin = link.twin;
+        let duplicate = link.duplicate;
         match phase {
             Phase::Greeting | Phase::Claiming { .. } => {
                 let events = not_linked(link, cx, ending, bye);
                 self.events.extend(events.into_iter().flatten());
                 let failed = link.dialed.filter(|_| link.node_id().is_none());
                 if let Some(dialed) = failed {
-                    self.forgotten_at(dialed.addr);
+                    self.may_be_forgotten_at(dialed.addr);
                 }
             }
             Phase::Linked => {
@@ -68,34 +68,34 @@ impl Conns {
                 }
             }
             Phase::Leaving { .. } => {
-                if let Some(twin) = twin {
-                    self.release(cx, twin);
+                if let Some(duplicate) = duplicate {
+                    self.release_held_back(cx, duplicate);
                 }
             }
             Phase::Closing { .. } => {}
         }
     }
 
-    /// Our own dial to this address ended, and our greeting was not answered there. A version 1 node has read it, and
-    /// forgets us with that connection, whatever other one we have.
-    fn forgotten_at(&mut self, addr: SocketAddr) {
+    /// A dial of this node to this address ended without a `JOIN` of the peer. A version 1 node there has read our
+    /// `JOIN`. It forgets this node with that connection, even if there is another one.
+    fn may_be_forgotten_at(&mut self, addr: SocketAddr) {
         let forgets = |info: &PeerInfo| info.version == Version::V1 && info.listen_addr == Some(addr);
         let peers = self.roster.iter().filter(|peer| forgets(&peer.info));
         self.events.extend(peers.map(|peer| Event::MayForget(peer.info.node_id)));
     }
 
-    /// One of a peer's links ended: the other one stays, or the peer lost its link.
-    fn link_lost(&mut self, lost: Lost) {
+    /// One of a peer's links ended. Either it has another one, or it is no longer linked.
+    fn link_lost(&mut self, lost: LostLink) {
         let Some(parallel) = self.roster.drop_parallel(lost.node_id, lost.conn) else { return };
         if parallel {
             self.events.push_back(Event::MayForget(lost.node_id));
             self.update(lost.node_id);
         } else {
-            self.events.push_back(Event::Lost(lost));
+            self.events.push_back(Event::LinkLost(lost));
         }
     }
 
-    /// The peer is linked no more.
+    /// Removes a peer that lost its link.
     pub(crate) fn unregister(&mut self, node_id: NodeId) -> Option<Arc<PeerInfo>> {
         self.roster.remove(node_id)
     }
@@ -105,10 +105,10 @@ impl Conns {
         self.table.iter().map(|(conn, _)| conn).collect()
     }
 
-    /// Ends a connection, for the node is shutting down.
+    /// Closes a connection because the node is shutting down.
     pub(crate) fn shut_down(&mut self, cx: &mut Cx, conn: ConnId) {
-        let introduced = self.table.get(conn).is_some_and(|link| link.node_id().is_some());
-        let ending = if introduced { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
+        let has_joined = self.table.get(conn).is_some_and(|link| link.node_id().is_some());
+        let ending = if has_joined { Ending::Bye(ByeCode::Shutdown) } else { Ending::Abort };
         self.end(cx, conn, ending, LeaveReason::Stopping);
         let until = cx.now + cx.limits().conns.linger;
         if let Some(Phase::Closing { until: before, .. }) =
@@ -119,27 +119,27 @@ impl Conns {
     }
 }
 
-/// Says `BYE` on a link and begins to close it.
-fn say_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
+/// Sends `BYE` on a link and begins to close it.
+fn send_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
     let limits = cx.limits();
-    if link.version() == Some(Version::V2) && link.greeted {
+    if link.version() == Some(Version::V2) && link.join_sent {
         link.push(cx.now, &encode(&Frame::Bye(code, "")), limits);
     }
     link.queue.open_gate();
-    // What was said on a link before another took its place still goes out.
+    // What was queued on a link before another one replaced it is still sent.
     let linger =
         if matches!(link.phase, Phase::Leaving { .. }) { limits.conns.stalled } else { limits.conns.linger };
     link.phase = Phase::Closing { until: cx.now + linger, close_sent: false };
     link.farewell = None;
 }
 
-/// A connection ended before it was a peer's link: if we dialed it, the dial failed.
+/// What follows from the end of a connection that was never linked. If this node dialed it, the dial failed.
 fn not_linked(link: &Link, cx: &Cx, ending: Ending, bye: Option<ByeCode>) -> [Option<Event>; 2] {
     let claimed = link.node_id().filter(|_| link.version() == Some(Version::V1));
-    let outcome = match (link.node_id(), link.heard_anything(), ending) {
-        (Some(_), ..) => Outcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
-        (None, true, _) | (None, false, Ending::Bye(_)) => Outcome::NotAChatNode,
-        (None, false, _) => Outcome::Failed,
+    let outcome = match (link.node_id(), link.has_received(), ending) {
+        (Some(_), ..) => DialOutcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
+        (None, true, _) | (None, false, Ending::Bye(_)) => DialOutcome::NotAChatNode,
+        (None, false, _) => DialOutcome::Failed,
     };
     let again = dial_again_from(cx, matches!(ending, Ending::Bye(_)));
     let failed = link.dialed.map(|dialed| Event::NotLinked { dialed, outcome, again });
@@ -153,8 +153,8 @@ fn lost(
     cx: &Cx,
     bye: Option<ByeCode>,
     reason: LeaveReason,
-) -> Lost {
-    Lost {
+) -> LostLink {
+    LostLink {
         conn,
         node_id,
         remote: link.remote,
@@ -165,8 +165,8 @@ fn lost(
     }
 }
 
-/// From when on a peer whose connection ended may be dialed again; `closed`: by us, so that it is yet to read that. A
-/// version 1 node that has the next connection before it reads the end of this one forgets us upon that end.
+/// When a peer whose connection ended may be dialed again. `closed`: this node closed it, so the peer may not have seen
+/// the end yet. A version 1 node that has the next connection by then forgets this node upon that end.
 fn dial_again_from(cx: &Cx, closed: bool) -> Instant {
     if closed { cx.now + cx.limits().conns.linger } else { cx.now }
 }

@@ -1,14 +1,15 @@
-//! What follows from what happens to connections.
+//! The events of this machine, and what they carry.
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo};
-use crate::wire::{ByeCode, FrameError, Token};
+use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, PeersSource, Stage};
+use crate::wire::{ByeCode, FrameError, PeerRecord, Token};
 
-/// Something that follows, for others to act on, in order.
+/// What follows from a call, for the node to route, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// The driver is to drop the connection.
@@ -17,56 +18,55 @@ pub(crate) enum Event {
     PauseReading(ConnId),
     /// The driver is to read from the connection again.
     ResumeReading(ConnId),
-    /// What was refused as busy can be said now.
+    /// There is room now for this accepted connection.
+    Room { conn: ConnId, remote: SocketAddr },
+    /// What was refused as busy can be sent now.
     Ready,
     /// A peer broke a rule on this connection.
-    Broke { conn: ConnId, remote: SocketAddr, breach: Breach },
+    Breach { conn: ConnId, remote: SocketAddr, breach: Breach },
 
-    /// A newcomer says that it has a key and has not proven it: it may be refused, or sent elsewhere, before it does.
-    SaysKey(ConnId),
-    /// A newcomer is who it says it is, as far as that can be known.
-    Introduced(ConnId),
-    /// There is no slot for the newcomer: it is to be sent elsewhere.
-    NoSlot(ConnId),
-    /// A link is now this peer's.
+    /// It has to be decided what becomes of this newcomer, or of this peer's link.
+    Decide { conn: ConnId, stage: Stage },
+    /// A connection has become the link of this peer.
     Linked { peer: Arc<PeerInfo>, dialed: Option<Dialed> },
-    /// A peer is linked that was not; `named`: it names its id itself.
+    /// A peer was linked that was not linked before. `named`: its `JOIN` named its id.
     Registered { peer: Arc<PeerInfo>, named: bool },
-    /// A linked peer changed its name or address, or moved to another connection.
+    /// A linked peer has another name, address or active connection.
     Updated(Arc<PeerInfo>),
-    /// The address dialed leads to this node, which is linked already.
+    /// The dialed address leads to that node, which is linked already.
     Reached { dialed: Dialed, node_id: NodeId },
-    /// The address dialed leads to this node itself.
+    /// The dialed address leads to this node itself.
     OwnAddress(Dialed),
 
-    /// A peer without a key said something.
-    Line { from: NodeId, text: String },
-    /// `PONG` came, with the token of the `PING` that was awaited.
-    Answered { conn: ConnId, token: Token },
-    /// What was under way on the connection `before` moved to `after`, or is lost: the peer, which has a key, is written to
-    /// there now.
+    /// A line came from a peer without a key.
+    Line { peer: Arc<PeerInfo>, text: String },
+    /// `PONG` came from this peer, with the token of the unanswered `PING`.
+    Answered { conn: ConnId, peer: NodeId, token: Token },
+    /// `PEERS` came, and its content is to be used.
+    PeersReceived { source: PeersSource, records: Vec<PeerRecord> },
+    /// A peer with a key moved from the connection `before` to `after`. What was under way on `before` may be lost.
     Moved { peer: NodeId, before: ConnId, after: ConnId },
-    /// A version 1 peer forgets us, or will, when it sees the end of another connection with us.
+    /// A version 1 peer forgets this node when it sees the end of another connection with it.
     MayForget(NodeId),
-    /// This version 1 peer is to be greeted again.
+    /// Another `JOIN` is to be sent to this version 1 peer.
     GreetAgain(NodeId),
+    /// Another `JOIN` is to be sent to this version 1 peer at that time.
+    GreetLater { peer: NodeId, until: Instant },
 
-    /// Nothing is exchanged on the connection any more.
+    /// No frames are sent or read on the connection any more.
     Ended(ConnId),
-    /// A connection that we dialed ended before it was a peer's link.
-    NotLinked { dialed: Dialed, outcome: Outcome, again: Instant },
+    /// A connection that this node dialed ended before it was linked. `again`: the earliest time of the next dial.
+    NotLinked { dialed: Dialed, outcome: DialOutcome, again: Instant },
     /// A peer lost its link.
-    Lost(Lost),
-    /// The link of a peer that did not answer ended; this newcomer had claimed the peer's id.
-    HolderEnded(ConnId),
-    /// Nobody has the id any more that this newcomer claims.
-    Unclaimed(ConnId),
+    LinkLost(LostLink),
+    /// A silent peer lost its link because this newcomer claims its id. The oldest claimant has taken the id by now.
+    ClaimDecided(ConnId),
 }
 
-/// How a dial ended that did not become a peer's link.
+/// How a dial ended that did not become a link.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome {
-    /// Nothing came in.
+pub(crate) enum DialOutcome {
+    /// Nothing came in before the end.
     Failed,
     /// What came in was no `JOIN`.
     NotAChatNode,
@@ -76,31 +76,31 @@ pub(crate) enum Outcome {
 
 /// A peer's link that ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lost {
+pub(crate) struct LostLink {
     pub(crate) conn: ConnId,
     pub(crate) node_id: NodeId,
     pub(crate) remote: SocketAddr,
     pub(crate) reason: LeaveReason,
-    /// What the `BYE` said, the peer's or ours.
+    /// The code of `BYE`, the peer's or this node's.
     pub(crate) bye: Option<ByeCode>,
-    /// How long it was the peer's.
+    /// How long it was linked.
     pub(crate) lasted: Duration,
     /// When the peer may be dialed again at the earliest.
     pub(crate) again: Instant,
 }
 
-impl Lost {
-    /// One side had no room for it.
+impl LostLink {
+    /// One side had no room.
     pub(crate) fn is_full(&self) -> bool {
         self.bye == Some(ByeCode::Full)
     }
 
-    /// It left the network.
+    /// The peer left the network.
     pub(crate) fn is_shutdown(&self) -> bool {
         self.bye == Some(ByeCode::Shutdown)
     }
 
-    /// It broke a rule.
+    /// The peer broke a rule.
     pub(crate) fn is_violation(&self) -> bool {
         self.reason == LeaveReason::Violation
     }
@@ -122,7 +122,7 @@ pub(crate) enum Breach {
     SecondId,
 }
 
-/// How a link does.
+/// The state of a link, for the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     Linked,
@@ -130,16 +130,16 @@ pub(crate) enum Health {
     Slow,
 }
 
-/// Why something cannot be said now.
+/// Why the user's messages cannot be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// A peer takes what is said more slowly than it is said. [`Event::Ready`] follows.
+    /// A queue is full. [`Event::Ready`] follows.
     Busy,
-    /// It is more than half an output queue holds.
+    /// They take more than half of an output queue.
     TooMuch,
 }
 
-/// What the connections count.
+/// The counters of this machine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) accepted: u64,

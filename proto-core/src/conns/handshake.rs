@@ -1,4 +1,5 @@
-//! How a connection becomes a peer's link: both sides say `JOIN`, and who says a key proves it (SPEC 2.1, 3.5 to 3.8).
+//! The handshake: both sides send `JOIN`, and a side whose `JOIN` has a key proves it by `PROOF` (SPEC 2.1, 3.5 to
+//! 3.8).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,28 +9,28 @@ use super::closing::Ending;
 use super::link::{Link, Phase};
 use super::{Breach, Conns, Event, encode};
 use crate::model::{
-    ConnId, Cx, Identity, Instant, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Version,
+    ConnId, Cx, Identity, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Stage, Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
 impl Conns {
-    /// Says `JOIN`, once.
+    /// Sends `JOIN`, once.
     pub(super) fn greet(&mut self, cx: &Cx, conn: ConnId) {
         let frame = self.join_frame(cx, conn);
-        if let Some(link) = self.table.get_mut(conn).filter(|link| !link.greeted)
+        if let Some(link) = self.table.get_mut(conn).filter(|link| !link.join_sent)
             && let Some(frame) = frame
         {
-            link.greeted = true;
+            link.join_sent = true;
             link.push(cx.now, &frame, cx.limits());
         }
     }
 
-    /// Our `JOIN` for this connection.
+    /// This node's `JOIN` for this connection.
     fn join_frame(&self, cx: &Cx, conn: ConnId) -> Option<Vec<u8>> {
         let join = Join {
             node_id: Some(cx.identity.node_id()),
-            uname: Some(cx.config.uname.clone()),
-            listen_addr: cx.config.listen_addr,
+            uname: Some(cx.config.uname().clone()),
+            listen_addr: cx.config.listen_addr(),
             remote_addr: None,
             hello: Some(Hello {
                 version: 2,
@@ -43,29 +44,29 @@ impl Conns {
 
     pub(super) fn joined(&mut self, cx: &mut Cx, conn: ConnId, join: &Join) {
         match join.hello.as_ref().and_then(|hello| self.table.of_nonce(&hello.nonce)) {
-            // An echo, which is no node.
+            // The other end echoes: it is not a node.
             Some(other) if other == conn => {
                 return self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
             }
-            Some(other) => return self.met_itself(cx, conn, other),
+            Some(other) => return self.self_connection(cx, conn, other),
             None => {}
         }
-        let stand_in = NodeId::random(&mut cx.random);
+        let fallback_id = NodeId::random(&mut cx.random);
         let Some(link) = self.table.get_mut(conn) else { return };
-        link.introduce(join, stand_in);
+        link.read_join(join, fallback_id);
         let Some(peer) = &link.peer else { return };
         let (node_id, key) = (peer.node_id, peer.key);
         if node_id == cx.identity.node_id() {
             return self.refuse(cx, conn, Breach::ClaimsOurId);
         }
         match key {
-            Some(key) if key.node_id() == node_id => self.events.push_back(Event::SaysKey(conn)),
-            None if !node_id.is_of_key() => self.events.push_back(Event::Introduced(conn)),
+            Some(key) if key.node_id() == node_id => self.decide(conn, Stage::ClaimsKey),
+            None if !node_id.is_of_key() => self.decide(conn, Stage::Introduced),
             _ => self.refuse(cx, conn, Breach::NotItsKeysId),
         }
     }
 
-    /// Shows the peer that our key is our own. Its own proof decides what becomes of the connection.
+    /// Sends `PROOF` of this node's key.
     pub(crate) fn prove(&mut self, cx: &Cx, conn: ConnId) {
         let Some(link) = self.table.get(conn) else { return };
         let Some((theirs, nonce)) = link.peer.as_ref().and_then(|peer| Some((peer.key?, peer.nonce?))) else {
@@ -89,31 +90,45 @@ impl Conns {
             return self.refuse(cx, conn, Breach::FalseProof);
         }
         peer.proven = true;
-        self.events.push_back(Event::Introduced(conn));
+        self.decide(conn, Stage::Introduced);
     }
 
-    /// The newcomer on this connection is linked from now on. It is told of peers, among them those `found` elsewhere, and
-    /// some of those linked are told of it.
-    pub(crate) fn welcome(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+    /// Links the newcomer on this connection. It is sent a sample of peers, among them some that were `found`
+    /// elsewhere. A sample of the linked peers is told of it (SPEC 2.6). The link `in_place_of` makes room for it.
+    pub(crate) fn admit(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        found: Vec<(SocketAddr, NodeId)>,
+        in_place_of: Option<ConnId>,
+    ) {
         let Some(link) = self.table.get(conn) else { return };
         let Some(info) = link.info() else { return };
         let named = link.peer.as_ref().is_some_and(|peer| peer.named);
         let peer = Arc::new(info);
-        self.tell_sample(cx, conn, found);
+        self.send_peer_sample(cx, conn, found);
         self.roster.insert(peer.clone(), conn);
         self.linked(cx, conn, &peer);
-        self.announce(cx, &peer);
+        self.announce_newcomer(cx, &peer);
         self.alone_notified = false;
         self.events.push_back(Event::Registered { peer, named });
         if self.table.get(conn).and_then(Link::key).is_some() {
-            // Its answer tells the round trip.
+            // The answer measures the round trip.
             let token = Token::from_bits(cx.random_bits());
             self.ping(cx, conn, token);
         }
-        self.release(cx, conn);
+        self.release_held_back(cx, conn);
+        if let Some(other) = in_place_of {
+            self.decide(other, Stage::Displaced);
+        }
     }
 
-    /// This connection is now the peer's.
+    /// Asks what becomes of a connection.
+    pub(super) fn decide(&mut self, conn: ConnId, stage: Stage) {
+        self.events.push_back(Event::Decide { conn, stage });
+    }
+
+    /// Makes this connection the link of that peer.
     pub(super) fn linked(&mut self, cx: &Cx, conn: ConnId, peer: &Arc<PeerInfo>) {
         let Some(link) = self.table.get_mut(conn) else { return };
         link.phase = Phase::Linked;
@@ -121,35 +136,35 @@ impl Conns {
         self.events.push_back(Event::Linked { peer: peer.clone(), dialed: link.dialed });
     }
 
-    /// Closes the connection of a newcomer, or of a linked peer, for which there is no slot, and tells it of others.
+    /// Turns away a newcomer, or a linked peer that makes room: sends it a sample of peers, and closes the connection.
     pub(crate) fn turn_away(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
-        self.tell_sample(cx, conn, found);
+        self.send_peer_sample(cx, conn, found);
         self.end(cx, conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
     }
 
-    /// Closes a peer's link, since there are too many.
+    /// Closes a link because there are too many.
     pub(crate) fn trim(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Bye(ByeCode::Full), LeaveReason::NoRoom);
     }
 
-    /// Refuses a peer that was cut for breaking rules a while ago.
+    /// Refuses a banned peer.
     pub(crate) fn refuse_banned(&mut self, cx: &mut Cx, conn: ConnId) {
         self.counts.banned += 1;
         self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 
-    /// Refuses a peer: the id in its `JOIN` is not its own.
+    /// Refuses a peer that has no right to the id in its `JOIN`.
     pub(super) fn refuse(&mut self, cx: &mut Cx, conn: ConnId, breach: Breach) {
         self.report(conn, breach);
         self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 
-    /// A peer introduces itself anew: it has another name or address.
+    /// Another `JOIN` came from the peer: it has another name or address.
     pub(super) fn rejoined(&mut self, conn: ConnId, join: &Join) {
         let Some(link) = self.table.get_mut(conn) else { return };
         let Some(node_id) = link.node_id() else { return };
         let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven)) else { return };
-        link.introduce(join, node_id);
+        link.read_join(join, node_id);
         if let Some(peer) = &mut link.peer {
             (peer.nonce, peer.key, peer.proven) = before;
         }
@@ -158,7 +173,7 @@ impl Conns {
         }
     }
 
-    /// A peer's name, address or active connection changed.
+    /// A peer's name, address or active connection may have changed.
     pub(super) fn update(&mut self, node_id: NodeId) {
         let Some(active) = self.active(node_id) else { return };
         let Some(info) = self.table.get(active).and_then(Link::info) else { return };
@@ -167,16 +182,16 @@ impl Conns {
         }
     }
 
-    /// Our name changed: all who were told the old one are told. Those to be are among them.
+    /// This node has another name. Sends `JOIN` wherever the old name was sent, during handshakes, too.
     pub(crate) fn renamed(&mut self, cx: &Cx) {
-        let greeted = self.table.iter().filter(|(_, link)| link.greeted);
-        for (conn, node_id) in greeted.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
+        let join_sent = self.table.iter().filter(|(_, link)| link.join_sent);
+        for (conn, node_id) in join_sent.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
             let peer = node_id.and_then(|node_id| self.roster.get(node_id));
             match peer.filter(|peer| peer.info.version == Version::V1) {
                 Some(peer) if peer.active == conn => {
                     self.events.push_back(Event::GreetAgain(peer.info.node_id));
                 }
-                // It takes us for linked by the connection on which `JOIN` came last.
+                // A version 1 peer uses the connection on which `JOIN` came last, so nothing is sent on this one.
                 Some(peer) if peer.parallel == Some(conn) => {}
                 _ => {
                     if let Some(frame) = self.join_frame(cx, conn) {
@@ -187,35 +202,34 @@ impl Conns {
         }
     }
 
-    /// Says `JOIN` to a version 1 peer again, and `PEERS` a moment behind it: a `MSG` that is the first line after a `JOIN` is
-    /// lost. If something waits behind another `JOIN` already, nothing is said, and it is to be greeted at the time returned.
-    pub(crate) fn greet_again(&mut self, cx: &mut Cx, node_id: NodeId) -> Option<Instant> {
-        let conn = self.active(node_id)?;
-        if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate()) {
-            return Some(until);
+    /// Sends `JOIN` to a version 1 peer again, and `PEERS` a moment later: the peer would lose a `MSG` directly after
+    /// `JOIN`. If frames still wait behind an earlier `JOIN`, [`Event::GreetLater`] follows instead.
+    pub(crate) fn greet_again(&mut self, cx: &mut Cx, peer: NodeId) {
+        let Some(conn) = self.active(peer) else { return };
+        if let Some(until) = self.table.get(conn).and_then(|link| link.queue.gate_opens_at()) {
+            return self.events.push_back(Event::GreetLater { peer, until });
         }
-        let frame = self.join_frame(cx, conn)?;
+        let Some(frame) = self.join_frame(cx, conn) else { return };
         self.push(cx, conn, &frame);
-        self.tell_sample(cx, conn, Vec::new());
-        None
+        self.send_peer_sample(cx, conn, Vec::new());
     }
 
-    /// Answers a `JOIN` with `PEERS`: a sample of those linked and of those `found` elsewhere. A version 1 peer gets it a moment
-    /// later, since it loses what comes sooner.
-    fn tell_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
+    /// Answers a `JOIN` with `PEERS`: a sample of the linked peers and of those `found` elsewhere. To a version 1 peer
+    /// it is sent a moment later, since such a peer loses what comes sooner.
+    fn send_peer_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
         let records = self.sample(cx, cx.limits().conns.peers_sent, node_id, found);
         let frame = encode(&Frame::Peers(records));
         if let Some(link) = self.table.get_mut(conn) {
             if link.version() == Some(Version::V1) {
-                link.queue.hold_until(cx.now + cx.limits().conns.settle_v1);
+                link.queue.close_gate_until(cx.now + cx.limits().conns.settle_v1);
             }
             link.push(cx.now, &frame, cx.limits());
         }
     }
 
-    /// Tells a linked peer of at most `count` peers, so that its address book stays fresh.
-    pub(crate) fn tell_peers(
+    /// Sends a linked peer at most `count` addresses, so that its address book stays fresh.
+    pub(crate) fn send_peers(
         &mut self,
         cx: &mut Cx,
         conn: ConnId,
@@ -229,8 +243,8 @@ impl Conns {
         }
     }
 
-    /// At most `count` peers to tell `receiver` of: half of them are linked, half were `found` elsewhere, as far as there are
-    /// enough of both.
+    /// A sample of at most `count` peers for `receiver`. Half of them are linked, half were `found` elsewhere, as far
+    /// as there are enough of both.
     fn sample(
         &self,
         cx: &mut Cx,
@@ -250,13 +264,14 @@ impl Conns {
         linked.into_iter().map(|peer| record(&peer.info)).chain(found).collect()
     }
 
-    /// Tells some of those linked of a newcomer.
-    fn announce(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
+    /// Sends `PEERS` with a newcomer to a sample of the linked peers.
+    fn announce_newcomer(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
         if newcomer.listen_addr.is_none() {
             return;
         }
         let frame = encode(&Frame::Peers([record(newcomer)].into()));
-        let sample = self.roster.sample(cx.config.limits.conns.peers_sent, newcomer.node_id, &mut cx.random);
+        let sample =
+            self.roster.sample(cx.config.limits().conns.peers_sent, newcomer.node_id, &mut cx.random);
         let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
         for conn in conns {
             self.push(cx, conn, &frame);
@@ -282,7 +297,7 @@ pub(crate) fn sign_proof(prover: &Identity, ours: &Token, theirs: &Token, their_
 fn proof(prover: &Token, verifier: &Token, prover_key: PublicKey, verifier_key: PublicKey) -> Vec<u8> {
     let mut message = Vec::new();
     for nonce in [prover, verifier] {
-        // Length first: no two pairs of nonces read the same.
+        // With its length, so that no two pairs of nonces give the same bytes.
         message.push(nonce.as_str().len() as u8);
         message.extend_from_slice(nonce.as_str().as_bytes());
     }

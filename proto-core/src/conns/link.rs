@@ -1,10 +1,12 @@
-//! One connection: its greeting, its keep-alive, its output queue and the rules for what comes in on it.
+//! One connection: its phase, the peer's handshake, keep-alive, output queue and the rules for what comes in.
 //!
 //! ```text
-//!   opened ──> Greeting ──JOIN──> Linked ──BYE──> Leaving ──its BYE──> Closing ──Closed──> gone
-//!                 │  └──JOIN with the id of──> Claiming ──settled──^       ^
-//!                 │      a linked peer            │                        │
-//!                 └───────────────────────────────┴──refused, cut, stopped─┘
+//!   opened ─> Greeting ─admitted─> Linked ─replaced by a duplicate─> Leaving ─its BYE─> Closing ─> gone
+//!                 │                  ^ │                                                   ^
+//!       JOIN with the id         this one stays                                            │
+//!       of a linked peer             │ │                                                   │
+//!                 └──> Claiming ─────┘ └─ BYE                                              │
+//!                 any phase ───────────────── refused, turned away, disconnected, shutdown ┘
 //! ```
 
 mod queue;
@@ -24,95 +26,102 @@ use crate::model::{
 use crate::wire::{ByeCode, Join, LineReader, Token};
 
 pub(super) use queue::OutputQueue;
-pub(crate) use receive::{LinkEvent, Own};
+pub(crate) use receive::{ConnFrame, LinkEvent};
 pub(crate) use timers::Timer;
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) remote: SocketAddr,
-    /// This node's own dial; none: the peer dialed.
+    /// This node's dial. None: the peer dialed.
     pub(super) dialed: Option<Dialed>,
     pub(super) phase: Phase,
-    /// What the peer's `JOIN` said.
-    pub(super) peer: Option<Box<Introduction>>,
-    /// The nonce of our `JOIN` here.
+    /// The peer's handshake. None: its `JOIN` has not come.
+    pub(super) peer: Option<Box<PeerHandshake>>,
+    /// The nonce of this node's `JOIN` on this connection.
     pub(super) nonce: Token,
-    pub(super) greeted: bool,
+    /// This node has sent its `JOIN`.
+    pub(super) join_sent: bool,
     pub(super) queue: OutputQueue,
-    /// The other connection to the same node, as a `PING` with our nonce of one of them on the other has proven.
-    pub(super) twin: Option<ConnId>,
-    /// Set while what comes in waits for the end of the link that this one replaces.
-    pub(super) hold: Option<Hold>,
-    /// When it became a peer's link.
+    /// Another connection to the same node, as a `PING` with the nonce of one of them on the other one has proven.
+    pub(super) duplicate: Option<ConnId>,
+    /// The reorder buffer, while lines wait for the end of the link that this one replaces.
+    pub(super) held_back: Option<HoldBack>,
+    /// When it became a link.
     pub(super) linked_since: Option<Instant>,
-    /// What the peer's `BYE` said.
+    /// The code of the peer's `BYE`.
     pub(super) bye: Option<ByeCode>,
-    /// The peer said `BYE` on it as a duplicate, and the other connection is not settled yet.
+    /// The peer sent `BYE|duplicate|`, and its other connection is not proven yet. It is waited for until then.
     pub(super) farewell: Option<Instant>,
-    /// How many links the peer has by its own word.
-    pub(super) told_degree: usize,
-    /// The peer has answered our `JOIN` with `PEERS`.
+    /// How many links the peer says that it has.
+    pub(super) advertised_degree: usize,
+    /// `PEERS` has come.
     pub(super) peers_heard: bool,
     /// From the last `PING` to its `PONG`.
     pub(super) round_trip: Option<Duration>,
-    /// When the last `PONG` came.
+    /// When the last awaited `PONG` came.
     pub(super) answered: Option<Instant>,
-    /// What the indexes of the table hold of it.
+    /// What the indexes of the table contain about it.
     pub(super) indexed: Indexed,
 
     reader: LineReader,
     opened: Instant,
+    /// When the last bytes came.
     received: Option<Instant>,
+    /// When the last frames were queued.
     sent: Instant,
-    ping: Option<(Token, Instant)>,
+    /// The unanswered `PING`.
+    ping: Option<Ping>,
+    /// Tokens of the next `PING`s.
     probes: VecDeque<Token>,
     pub(super) malformed: Malformed,
+    /// None: the peer is on this machine, and no rates apply.
     rates: Option<Rates>,
     paused: Pause,
 }
 
-/// Where a connection stands. Each deadline is absolute.
+/// The phase of a connection (SPEC section 13). Each deadline is absolute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The peer's `JOIN` has not come.
+    /// The handshake is under way.
     Greeting,
-    /// Its `JOIN` claims the id of a peer that is here; settled by then.
+    /// The peer claims the id of a linked peer. The claim is decided at `until`.
     Claiming { since: Instant, until: Instant },
-    /// It is a peer's link, or one of its two.
+    /// It is a link. A version 1 peer may have two.
     Linked,
-    /// Our `BYE` as a duplicate is said; what the peer said before its own is still read.
+    /// `BYE|duplicate|` was sent. Frames are read up to the peer's own `BYE`.
     Leaving { until: Instant },
-    /// Nothing is read any more; aborted then at the latest.
+    /// Nothing is read any more. The connection is dropped at `until`.
     Closing { until: Instant, close_sent: bool },
 }
 
-/// What the peer's `JOIN` said.
+/// What the peer's handshake has established so far.
 #[derive(Clone, Debug)]
-pub(super) struct Introduction {
+pub(super) struct PeerHandshake {
     pub(super) node_id: NodeId,
-    /// Whether it named that id itself.
+    /// Its `JOIN` named that id.
     pub(super) named: bool,
     pub(super) uname: Name,
-    /// As claimed, an unspecified address replaced by the one that we see.
+    /// As its `JOIN` claims. An unspecified IP address is replaced by the remote one.
     pub(super) listen_addr: Option<SocketAddr>,
-    /// Version 2's nonce.
+    /// The nonce. None: the peer has version 1.
     pub(super) nonce: Option<Token>,
-    /// The key that its id follows from.
+    /// The key that its `JOIN` claims.
     pub(super) key: Option<PublicKey>,
-    /// It has shown that the key is its own, or has none to show.
+    /// It has proven its key, or has none.
     pub(super) proven: bool,
 }
 
-/// What came in early.
+/// Lines that came in before their turn.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct HoldBack {
     until: Instant,
     texts: VecDeque<String>,
+    /// The memory that `texts` takes.
     bytes: usize,
 }
 
-impl Hold {
+impl HoldBack {
     pub(super) fn push(&mut self, text: String) {
         self.bytes += text.len() + size_of::<String>();
         self.texts.push_back(text);
@@ -129,22 +138,34 @@ struct Rates {
     bytes: TokenBucket,
 }
 
-/// Why reading is paused, and what the driver knows of it.
+/// A `PING` whose `PONG` is awaited.
+#[derive(Clone, Copy, Debug)]
+struct Ping {
+    token: Token,
+    /// When it was queued.
+    queued: Instant,
+    /// The place of its last byte in all that was ever pushed to the queue.
+    end: u64,
+    /// When the operating system took its last byte: the peer cannot answer sooner.
+    left: Option<Instant>,
+}
+
+/// Whether reading is paused.
 #[derive(Debug, Default)]
 struct Pause {
-    /// The rate is exceeded until then.
+    /// A rate is exceeded until then.
     until: Option<Instant>,
-    /// The driver was told.
+    /// The driver was asked to pause.
     notified: bool,
 }
 
-/// The frames that could not be read, or whose content did not hold.
+/// When the latest malformed frames came.
 #[derive(Debug, Default)]
 pub(super) struct Malformed(VecDeque<Instant>);
 
 impl Malformed {
-    /// Counts one more; whether there are too many now.
-    pub(super) fn is_one_too_many(&mut self, now: Instant, limits: &Limits) -> bool {
+    /// Records one more. Whether there are too many now.
+    pub(super) fn record(&mut self, now: Instant, limits: &Limits) -> bool {
         while self.0.front().is_some_and(|at| now.since(*at) >= limits.conns.malformed_window) {
             self.0.pop_front();
         }
@@ -152,7 +173,7 @@ impl Malformed {
         self.0.len() >= limits.conns.malformed
     }
 
-    /// How many are held against the peer.
+    /// How many came lately.
     pub(super) fn lately(&self, now: Instant, limits: &Limits) -> usize {
         self.0.iter().filter(|at| now.since(**at) < limits.conns.malformed_window).count()
     }
@@ -177,14 +198,14 @@ impl Link {
             phase: Phase::Greeting,
             peer: None,
             nonce,
-            greeted: false,
+            join_sent: false,
             queue: OutputQueue::default(),
-            twin: None,
-            hold: None,
+            duplicate: None,
+            held_back: None,
             linked_since: None,
             bye: None,
             farewell: None,
-            told_degree: 0,
+            advertised_degree: 0,
             peers_heard: false,
             round_trip: None,
             answered: None,
@@ -206,18 +227,18 @@ impl Link {
         self.phase != Phase::Linked
     }
 
-    /// Whether it may become a peer's link.
+    /// Whether it may become a link.
     pub(super) fn is_greeting(&self) -> bool {
         matches!(self.phase, Phase::Greeting | Phase::Claiming { .. })
     }
 
-    /// Whether nothing came in since `limits.conns.pending_silent` or longer: such a one makes room first.
+    /// Whether nothing came in for `limits.conns.pending_silent`. A silent pending connection makes room first.
     pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
         now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
     }
 
     /// Whether anything ever came in.
-    pub(super) fn heard_anything(&self) -> bool {
+    pub(super) fn has_received(&self) -> bool {
         self.received.is_some()
     }
 
@@ -225,13 +246,13 @@ impl Link {
         self.opened
     }
 
-    /// The version that the peer's `JOIN` spoke.
+    /// The version of the peer's `JOIN`.
     pub(super) fn version(&self) -> Option<Version> {
         let nonce = self.peer.as_ref()?.nonce;
         Some(if nonce.is_some() { Version::V2 } else { Version::V1 })
     }
 
-    /// The peer's proven key: it speaks entries.
+    /// The peer's proven key.
     pub(super) fn key(&self) -> Option<PublicKey> {
         self.peer.as_ref().filter(|peer| peer.proven)?.key
     }
@@ -240,14 +261,14 @@ impl Link {
         self.peer.as_ref().map(|peer| peer.node_id)
     }
 
-    /// Whether we dialed it.
+    /// Whether this node dialed it.
     pub(super) fn is_outbound(&self) -> bool {
         self.dialed.is_some()
     }
 
-    /// Takes down what the peer's `JOIN` says; `stand_in` is its id if it names none.
-    pub(super) fn introduce(&mut self, join: &Join, stand_in: NodeId) {
-        let node_id = join.node_id.unwrap_or(stand_in);
+    /// Records what the peer's `JOIN` says. `fallback_id` is its id if it names none.
+    pub(super) fn read_join(&mut self, join: &Join, fallback_id: NodeId) {
+        let node_id = join.node_id.unwrap_or(fallback_id);
         let uname = join.uname.clone().or_else(|| Name::cut(&alloc::format!("{}", node_id.short())));
         let Some(uname) = uname else { return };
         let remote = self.remote.ip().to_canonical();
@@ -255,8 +276,9 @@ impl Link {
             if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
         };
         let key = join.hello.as_ref().and_then(|hello| hello.key);
-        self.told_degree = join.hello.as_ref().map_or(self.told_degree, |hello| hello.links.into());
-        self.peer = Some(Box::new(Introduction {
+        self.advertised_degree =
+            join.hello.as_ref().map_or(self.advertised_degree, |hello| hello.links.into());
+        self.peer = Some(Box::new(PeerHandshake {
             node_id,
             named: join.node_id.is_some(),
             uname,
@@ -275,8 +297,8 @@ impl Link {
         }
     }
 
-    /// Asks the peer to answer, with this token: at once, or after the `PONG` that is awaited. Of more than there can be
-    /// newcomers to ask for, the oldest is given up.
+    /// Queues a `PING` with this token. There are at most as many as there can be newcomers whose claims need one; the
+    /// oldest is dropped.
     pub(super) fn probe(&mut self, token: Token, limits: &Limits) {
         if self.probes.contains(&token) {
             return;
@@ -288,28 +310,36 @@ impl Link {
     }
 
     /// The next `PING` to send, if none is out.
-    pub(super) fn next_ping(&mut self, now: Instant) -> Option<Token> {
-        if self.ping.is_some() {
-            return None;
-        }
-        let token = self.probes.pop_front()?;
-        self.ping = Some((token, now));
-        Some(token)
+    pub(super) fn next_ping(&mut self) -> Option<Token> {
+        if self.ping.is_some() { None } else { self.probes.pop_front() }
     }
 
-    /// A `PONG` came; whether it is the one awaited.
+    /// A `PING` was queued just now.
+    pub(super) fn ping_queued(&mut self, now: Instant, token: Token) {
+        self.ping = Some(Ping { token, queued: now, end: self.queue.pushed(), left: None });
+    }
+
+    /// Bytes left: the `PING` that is out may be among them.
+    pub(super) fn note_ping_left(&mut self, now: Instant) {
+        let left = self.queue.left();
+        if let Some(ping) = self.ping.as_mut().filter(|ping| ping.left.is_none() && ping.end <= left) {
+            ping.left = Some(now);
+        }
+    }
+
+    /// A `PONG` came. Whether it answers the unanswered `PING`.
     pub(super) fn pong(&mut self, now: Instant, token: Token) -> bool {
-        let awaited = self.ping.is_some_and(|(ping, _)| ping == token);
-        if awaited {
-            self.round_trip = self.ping.map(|(_, since)| now.since(since));
+        let awaited = self.ping.filter(|ping| ping.token == token);
+        if let Some(ping) = awaited {
+            self.round_trip = Some(now.since(ping.queued));
             self.ping = None;
             self.answered = Some(now);
         }
-        awaited
+        awaited.is_some()
     }
 
-    /// What just came was asked for: it does not count against the rates.
-    pub(super) fn excuse(&mut self, now: Instant, bytes: usize) {
+    /// Refunds the rates for a frame of that size.
+    pub(super) fn refund(&mut self, now: Instant, bytes: usize) {
         if let Some(rates) = &mut self.rates {
             rates.frames.refund(1);
             rates.bytes.refund(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -318,22 +348,22 @@ impl Link {
         }
     }
 
-    /// Whether it comes from beyond this machine, so that rates apply.
-    pub(super) fn is_rated(&self) -> bool {
+    /// Whether the peer is on another machine, so that rates apply.
+    pub(super) fn is_rate_limited(&self) -> bool {
         self.rates.is_some()
     }
 
-    /// Keeps what comes in until the end of the link that this one replaces.
-    pub(super) fn hold_until(&mut self, until: Instant) {
-        match &mut self.hold {
+    /// Holds lines back until the end of the link that this one replaces, and at most until that time.
+    pub(super) fn hold_back_until(&mut self, until: Instant) {
+        match &mut self.held_back {
             Some(hold) => hold.until = until,
-            None => self.hold = Some(Hold { until, texts: VecDeque::new(), bytes: 0 }),
+            None => self.held_back = Some(HoldBack { until, texts: VecDeque::new(), bytes: 0 }),
         }
     }
 
     /// Bytes in its buffers.
     pub(super) fn buffered(&self) -> usize {
-        self.queue.bytes() + self.reader.buffered() + self.hold.as_ref().map_or(0, |hold| hold.bytes)
+        self.queue.bytes() + self.reader.buffered() + self.held_back.as_ref().map_or(0, |hold| hold.bytes)
     }
 
     /// Bytes of a line that has no end yet.
@@ -341,14 +371,14 @@ impl Link {
         self.reader.buffered()
     }
 
-    /// Newcomers for whom it is to be asked.
+    /// How many `PING`s are queued.
     pub(super) fn probes(&self) -> usize {
         self.probes.len()
     }
 
-    /// Whether the driver has to be told to pause (`true`) or to resume (`false`) reading.
-    pub(super) fn pause_change(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
-        let held = self.hold.as_ref().is_some_and(|hold| hold.bytes >= limits.wire.line);
+    /// Brings the pause up to date. Whether the driver is to pause (`true`) or to resume (`false`) reading now.
+    pub(super) fn update_pause(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
+        let held = self.held_back.as_ref().is_some_and(|hold| hold.bytes >= limits.wire.line);
         if self.paused.until.is_some_and(|until| until <= now) {
             self.paused.until = None;
         }
@@ -359,13 +389,13 @@ impl Link {
         }
         self.paused.notified = pause;
         if !pause {
-            // The silence was ours.
+            // Nothing came because nothing was read.
             self.received = self.received.map(|_| now);
         }
         Some(pause)
     }
 
-    /// What the link's `JOIN` and its other end say of the peer.
+    /// What is known of the peer. None: its `JOIN` has not come.
     pub(super) fn info(&self) -> Option<PeerInfo> {
         let peer = self.peer.as_ref()?;
         Some(PeerInfo {

@@ -1,14 +1,32 @@
-//! Connections: what comes in on them and goes out, their greetings, duplicates and ends, and the peers linked by them.
+//! Connections: handshake, keep-alive, duplicates, back-pressure and closing, and the roster of linked peers
+//! (SPEC sections 1 to 4 and 6).
 //!
-//! [`Conns`] owns every connection. What follows from what happens to one comes out of [`Conns::next_event`], in order.
+//! [`Conns`] owns every connection, what waits to be sent on it, and the set of linked peers. A connection becomes a
+//! *link* when its peer is admitted.
+//!
+//! **Ways in.** The driver's inputs are [`Conns::accepted`], [`Conns::connected`], [`Conns::flushed`],
+//! [`Conns::closed`], and for bytes [`Conns::read`], which returns one line at a time. Lines that concern connections
+//! go back in by [`Conns::handle`]. The decisions of the mesh come in by [`Conns::admit`], [`Conns::turn_away`],
+//! [`Conns::claim`] and the like. Frames go out by [`Conns::send`] and [`Conns::push_entry`].
+//!
+//! **Ways out.** What follows from each call is in [`Conns::next_event`], in order. Chunks to write are in
+//! [`Conns::next_output`].
+//!
+//! **Deadline.** [`Conns::deadline`] is the earliest of all connections, for [`Conns::timeout`], and of the full queues
+//! that block the user, for [`Conns::notify_ready`].
+//!
+//! **Capacities**: connections, pending ones, connection slots, peers with a key, bytes in buffers and queues, the
+//! longest unfinished line, malformed frames, queued `PING`s ([`Conns::capacities`]; the limits are `limits.conns` and
+//! `limits.wire`).
 
+mod backpressure;
 mod census;
 mod closing;
 mod duplicates;
 mod event;
 mod handshake;
 mod link;
-mod pressure;
+
 mod roster;
 mod table;
 mod views;
@@ -23,81 +41,99 @@ use link::{Link, LinkEvent, Timer};
 use roster::Roster;
 use table::Table;
 
-use crate::model::{ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PeersSource, Sender, Version};
+use crate::model::{
+    ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PeersSource, PublicKey, Sender, Version,
+};
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
-pub(crate) use event::{Breach, Counts, Event, Health, Lost, Outcome, Refusal};
+pub(crate) use backpressure::Output;
+pub(crate) use event::{Breach, Counts, DialOutcome, Event, Health, LostLink, Refusal};
 #[cfg(test)]
 pub(crate) use handshake::sign_proof;
-pub(crate) use link::{Own, Timer as LinkTimer};
-pub(crate) use pressure::Output;
+pub(crate) use link::{ConnFrame, Timer as LinkTimer};
 
-/// All connections, and the peers linked by them.
+/// All connections, and the linked peers.
 #[derive(Debug, Default)]
 pub(crate) struct Conns {
     table: Table,
     roster: Roster,
-    /// Something was refused as busy, and no [`Event::Ready`] has followed yet.
+    /// Something was refused as busy, and [`Event::Ready`] has not followed yet.
     busy: bool,
-    /// The user was told that nobody hears what is said.
+    /// The user was notified that no peer is linked.
     alone_notified: bool,
+    /// The links to drop because their queues are above their bounds.
+    overfull: VecDeque<ConnId>,
     events: VecDeque<Event>,
     counts: Counts,
 }
 
-/// What came in on a connection.
+/// One line that came in on a connection.
 #[derive(Debug)]
 pub(crate) enum Incoming<'a> {
-    /// Something for the connections themselves, to be given to [`Conns::take`].
-    Own(Own),
-    /// Peers that the peer knows.
-    Peers(Vec<PeerRecord>),
+    /// A line for this machine, to be passed to [`Conns::handle`].
+    Conn(ConnFrame),
     /// A frame of the conversation.
     Chat(Sender, ChatFrame<'a>),
 }
 
 impl Conns {
-    /// What follows, in order, until there is nothing.
+    /// What follows from the calls so far, in order.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// Sets aside what is to be done later than what follows from the last event.
+    /// Takes out the events that are left, so that what follows from the last one is routed before them.
     pub(crate) fn set_aside(&mut self) -> VecDeque<Event> {
         if self.events.is_empty() { VecDeque::new() } else { core::mem::take(&mut self.events) }
     }
 
-    /// Puts it back, once all of that is done.
+    /// Puts these events back, when all that came before them was routed.
     pub(crate) fn put_back(&mut self, later: VecDeque<Event>) {
         if !later.is_empty() {
-            debug_assert!(self.events.is_empty(), "all that follows comes first");
+            debug_assert!(self.events.is_empty(), "an event was not routed");
             self.events = later;
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn contains(&self, conn: ConnId) -> bool {
         self.table.contains(conn)
     }
 
-    /// The id that the `JOIN` on this connection claims.
-    pub(crate) fn claimed_id(&self, conn: ConnId) -> Option<NodeId> {
-        self.table.get(conn).and_then(Link::node_id)
+    /// The listener accepted a connection. `key`: the connection is sealed, and the peer has proven this key.
+    pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, key: Option<PublicKey>) {
+        self.counts.accepted += 1;
+        if cx.stopping || key.is_some() {
+            return self.events.push_back(Event::Abort(conn));
+        }
+        self.make_room_for_pending(cx);
+        self.events.push_back(Event::Room { conn, remote });
     }
 
-    /// The listener accepted a connection.
-    pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
+    /// Opens an accepted connection for which there is room ([`Event::Room`]).
+    pub(crate) fn open_accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
         self.open(cx, conn, remote, None);
     }
 
-    /// A dial of ours is connected.
-    pub(crate) fn connected(&mut self, cx: &mut Cx, conn: ConnId, dialed: Dialed) {
+    /// A dial is connected. `dialed`: its target; none if the node does not wait for it. `key`: the connection is
+    /// sealed.
+    pub(crate) fn connected(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        dialed: Option<Dialed>,
+        key: Option<PublicKey>,
+    ) {
+        let Some(dialed) = dialed.filter(|_| !self.table.contains(conn)) else {
+            return self.events.push_back(Event::Abort(conn));
+        };
+        if key.is_some() {
+            self.events.push_back(Event::Abort(conn));
+            let outcome = DialOutcome::Failed;
+            return self.events.push_back(Event::NotLinked { dialed, outcome, again: cx.now });
+        }
         self.open(cx, conn, dialed.addr, Some(dialed));
         self.greet(cx, conn);
-    }
-
-    /// A connection that nobody waits for.
-    pub(crate) fn refuse_connection(&mut self, conn: ConnId) {
-        self.events.push_back(Event::Abort(conn));
     }
 
     fn open(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, dialed: Option<Dialed>) {
@@ -108,14 +144,14 @@ impl Conns {
         self.table.insert(conn, Link::new(cx.now, remote, dialed, nonce, cx.limits()));
     }
 
-    /// Bytes came: a listener that has not greeted does so upon the first.
-    pub(crate) fn heard(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
-        if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.greeted) {
+    /// Sends the listener's `JOIN` when the first bytes have come (SPEC 2.1).
+    pub(crate) fn greet_on_first_byte(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
+        if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.join_sent) {
             self.greet(cx, conn);
         }
     }
 
-    /// The next line of what came in on a connection.
+    /// The next line of a chunk that came in on a connection.
     pub(crate) fn read<'a, 'b: 'a>(
         &'a mut self,
         cx: &Cx,
@@ -123,65 +159,70 @@ impl Conns {
         chunk: &mut Chunk<'b>,
     ) -> Option<Incoming<'a>> {
         let link = self.table.get_mut(conn)?;
-        let (peer, rated) = (link.node_id(), link.is_rated());
+        let (peer, rated) = (link.node_id(), link.is_rate_limited());
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
-            LinkEvent::Own(own) => Incoming::Own(own),
-            LinkEvent::Peers(records) => Incoming::Peers(records),
+            LinkEvent::Conn(frame) => Incoming::Conn(frame),
             LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, rated }, frame),
         })
     }
 
-    /// Takes what [`read`](Self::read) gave for the connections themselves.
-    pub(crate) fn take(&mut self, cx: &mut Cx, conn: ConnId, own: Own) {
-        match own {
-            Own::Skipped { unknown } => self.counts.unknown_frames += u64::from(unknown),
-            Own::Joined(join) => self.joined(cx, conn, &join),
-            Own::Rejoined(join) => self.rejoined(conn, &join),
-            Own::Said(text) => self.said(conn, text),
-            Own::Pinged(token) => self.pinged(cx, conn, token),
-            Own::Ponged(token) => self.ponged(cx, conn, token),
-            Own::Bye(code) => self.bye(cx, conn, code),
-            Own::Proof(signature) => self.proven(cx, conn, &signature),
-            Own::Broke(breach) => {
+    /// Handles a line for this machine that [`read`](Self::read) has returned.
+    pub(crate) fn handle(&mut self, cx: &mut Cx, conn: ConnId, frame: ConnFrame) {
+        match frame {
+            ConnFrame::Skipped { unknown } => self.counts.unknown_frames += u64::from(unknown),
+            ConnFrame::Join(join) => self.joined(cx, conn, &join),
+            ConnFrame::Rejoin(join) => self.rejoined(conn, &join),
+            ConnFrame::Msg(text) => self.line_received(conn, text),
+            ConnFrame::Ping(token) => self.pinged(cx, conn, token),
+            ConnFrame::Pong(token) => self.ponged(cx, conn, token),
+            ConnFrame::Bye(code) => self.bye(cx, conn, code),
+            ConnFrame::Proof(signature) => self.proven(cx, conn, &signature),
+            ConnFrame::Peers(records) => self.peers_received(cx, conn, records),
+            ConnFrame::Breach(breach) => {
                 self.counts.malformed += u64::from(matches!(breach, Breach::Malformed(_)));
                 self.report(conn, breach);
             }
-            Own::Cut(breach) => {
+            ConnFrame::Disconnect(breach) => {
                 self.report(conn, breach);
                 self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
             }
         }
     }
 
-    /// Counts a broken rule of the conversation; where the connection comes from or leads to.
-    pub(crate) fn count_fault(&mut self, conn: ConnId) -> Option<SocketAddr> {
+    /// Counts a violation in a frame of the conversation. The remote address of that connection.
+    pub(crate) fn count_violation(&mut self, conn: ConnId) -> Option<SocketAddr> {
         self.counts.violations += 1;
         self.table.get(conn).map(|link| link.remote)
     }
 
-    /// A frame of the conversation broke a rule: it counts as malformed, for nobody relays such a thing unseen.
-    pub(crate) fn broke(&mut self, cx: &mut Cx, conn: ConnId) {
+    /// Penalizes a violation in a frame of the conversation. A `severe` one disconnects the peer. Any other counts as a
+    /// malformed frame, since no honest node sends or relays such a frame.
+    pub(crate) fn penalize(&mut self, cx: &mut Cx, conn: ConnId, severe: bool) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        if link.malformed.is_one_too_many(cx.now, cx.limits()) {
+        if !severe {
+            if !link.malformed.record(cx.now, cx.limits()) {
+                return;
+            }
             self.report(conn, Breach::TooManyMalformed);
-            self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
         }
-    }
-
-    /// The peer on this connection broke a rule that costs the link.
-    pub(crate) fn cut(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
     }
 
-    /// What just came was asked for: it does not count against the rates.
-    pub(crate) fn excuse(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
+    /// Refunds the rates for a frame of that size that was asked for.
+    pub(crate) fn refund(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
         if let Some(link) = self.table.get_mut(conn) {
-            link.excuse(cx.now, bytes);
+            link.refund(cx.now, bytes);
         }
     }
 
-    /// `PEERS` came. Who sent it, if its word counts.
-    pub(crate) fn peers_source(&mut self, cx: &mut Cx, conn: ConnId) -> Option<PeersSource> {
+    /// `PEERS` came.
+    fn peers_received(&mut self, cx: &mut Cx, conn: ConnId, records: Vec<PeerRecord>) {
+        let source = self.peers_source(cx, conn);
+        self.events.extend(source.map(|source| Event::PeersReceived { source, records }));
+    }
+
+    /// The node that sent `PEERS`. None: its content is not to be used.
+    fn peers_source(&mut self, cx: &mut Cx, conn: ConnId) -> Option<PeersSource> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
         let node_id = match (link.phase, link.node_id()) {
@@ -193,12 +234,20 @@ impl Conns {
         Some(PeersSource { conn, node_id, ip, dialed: link.is_outbound(), first })
     }
 
-    /// Says a `PING` with this token: at once, or after the `PONG` that is awaited.
-    pub(crate) fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
+    /// Sends `PING` with this token: at once, or after the `PONG` that is awaited.
+    fn ping(&mut self, cx: &Cx, conn: ConnId, token: Token) {
         if let Some(link) = self.table.get_mut(conn) {
             link.probe(token, cx.limits());
         }
         self.send_ping(cx, conn);
+    }
+
+    /// Queues a frame on a connection, and a `PING` with this token right behind it.
+    pub(crate) fn send_with(&mut self, cx: &Cx, conn: ConnId, frame: &Frame<'_>, ping: Option<Token>) {
+        self.send(cx, conn, frame);
+        if let Some(token) = ping {
+            self.ping(cx, conn, token);
+        }
     }
 
     /// Queues a frame on a connection.
@@ -206,15 +255,27 @@ impl Conns {
         self.push(cx, conn, &encode(frame));
     }
 
-    /// Queues whole frames for a peer, where it is written to.
-    pub(crate) fn send_to(&mut self, cx: &Cx, peer: NodeId, frames: &[u8]) {
-        if let Some(conn) = self.active(peer) {
-            self.push(cx, conn, frames);
-        }
+    /// Queues whole frames on the active connections of these peers.
+    pub(crate) fn send_to_peers(&mut self, cx: &Cx, peers: &[NodeId], frames: &[u8]) {
+        let conns: Vec<_> = peers.iter().filter_map(|peer| self.active(*peer)).collect();
+        self.send_to_all(cx, &conns, frames);
     }
 
-    /// Queues an entry for a peer, unless its link is full; whether it did. None: there is no such peer.
-    pub(crate) fn push_entry(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
+    /// Queues the frame of an entry for these peers. For how many it was queued, and whose queues are full.
+    pub(crate) fn push_entry(&mut self, cx: &Cx, peers: Vec<NodeId>, line: &[u8]) -> (u64, Vec<NodeId>) {
+        let (mut pushed, mut full) = (0, Vec::new());
+        for peer in peers {
+            match self.push_entry_to(cx, peer, line) {
+                Some(true) => pushed += 1,
+                Some(false) => full.push(peer),
+                None => {}
+            }
+        }
+        (pushed, full)
+    }
+
+    /// Queues an entry for a peer, unless its queue is full. Whether it was queued. None: the peer is not linked.
+    fn push_entry_to(&mut self, cx: &Cx, peer: NodeId, frame: &[u8]) -> Option<bool> {
         let conn = self.active(peer)?;
         let full = |link: &Link| link.queue.bytes() + frame.len() > cx.limits().conns.queue;
         let room = self.table.get(conn).is_some_and(|link| !full(link));
@@ -224,44 +285,54 @@ impl Conns {
         Some(room)
     }
 
-    /// The connection on which a peer is written to.
+    /// The connection on which a peer is sent its frames.
     pub(crate) fn active(&self, peer: NodeId) -> Option<ConnId> {
         self.roster.get(peer).map(|peer| peer.active)
+    }
+
+    /// The driver has written some bytes of the chunk that it has.
+    pub(crate) fn written(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
+        if let Some(link) = self.table.get_mut(conn) {
+            link.queue.written(cx.now, bytes, cx.limits());
+            link.note_ping_left(cx.now);
+        }
     }
 
     /// The driver has written the chunk that it had.
     pub(crate) fn flushed(&mut self, cx: &Cx, conn: ConnId) {
         if let Some(link) = self.table.get_mut(conn) {
             link.queue.flushed(cx.now, cx.limits());
+            link.note_ping_left(cx.now);
         }
     }
 
-    /// The driver says that a connection is gone.
+    /// The driver reports that a connection is gone.
     pub(crate) fn closed(&mut self, cx: &mut Cx, conn: ConnId) {
         self.end(cx, conn, Ending::Gone, LeaveReason::Closed);
     }
 
-    /// Brings the indexes up to date: after each change from outside.
+    /// Brings the indexes up to date. To be called after each change from outside.
     pub(crate) fn refresh(&mut self, cx: &Cx) {
         self.table.refresh(cx.limits());
     }
 
-    /// When [`timeout`](Self::timeout) is due, and what for.
-    pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, LinkTimer)> {
-        self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, timer))
+    /// When [`timeout`](Self::timeout) is due, and for which timer. None: [`notify_ready`](Self::notify_ready) is due.
+    pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Option<LinkTimer>)> {
+        let link = self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, Some(timer)));
+        link.into_iter().chain(self.pace_deadline(cx).map(|at| (at, None))).min()
     }
 
-    /// Does what is due first; whether anything was. Called until nothing is.
+    /// Fires the timer that is due first. Whether there was one: call it until there is none.
     pub(crate) fn timeout(&mut self, cx: &mut Cx) -> bool {
         self.refresh(cx);
         let due = self.table.first_deadline(cx.limits()).filter(|(at, ..)| *at <= cx.now);
         let Some((_, conn, timer)) = due else { return false };
         self.fire(cx, conn, timer);
-        self.regulate(cx, conn);
+        self.update_pause(cx, conn);
         true
     }
 
-    /// Each of these changes the link so that it wants something else, or nothing, from now on.
+    /// Each timer changes its link, so that it does not fire again at once.
     fn fire(&mut self, cx: &mut Cx, conn: ConnId, timer: Timer) {
         match timer {
             Timer::Greet => self.greet(cx, conn),
@@ -281,12 +352,12 @@ impl Conns {
                 self.counts.silent += 1;
                 self.end(cx, conn, Ending::Abort, LeaveReason::Silent);
             }
-            Timer::Claim => self.claim_is_due(cx, conn),
-            Timer::Handover => self.release(cx, conn),
+            Timer::Claim => self.claim_expired(cx, conn),
+            Timer::Handover => self.release_held_back(cx, conn),
             Timer::Farewell => self.end(cx, conn, Ending::Bye(ByeCode::Shutdown), LeaveReason::Bye),
             Timer::Linger => self.end(cx, conn, Ending::Abort, LeaveReason::Closed),
-            Timer::Stalled => self.cut_slow(cx, conn, LeaveReason::Slow),
-            // The caller regulates the link.
+            Timer::Stalled => self.disconnect_slow(cx, conn, LeaveReason::Slow),
+            // The caller resumes reading.
             Timer::Resume => {}
         }
     }
@@ -300,33 +371,38 @@ impl Conns {
         }
     }
 
-    fn said(&mut self, conn: ConnId, text: String) {
+    fn line_received(&mut self, conn: ConnId, text: String) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        if let Some(hold) = &mut link.hold {
+        if let Some(hold) = &mut link.held_back {
             hold.push(text);
         } else if let Some(from) = link.node_id() {
-            self.events.push_back(Event::Line { from, text });
+            self.deliver_all(from, [text].into());
         }
     }
 
     fn pinged(&mut self, cx: &mut Cx, conn: ConnId, token: Token) {
         self.send(cx, conn, &Frame::Pong(token));
         if let Some(other) = self.table.of_nonce(&token).filter(|other| *other != conn) {
-            self.confirm(cx, conn, other);
+            self.duplicate_proven(cx, conn, other);
         }
     }
 
     fn ponged(&mut self, cx: &Cx, conn: ConnId, token: Token) {
-        if self.table.get_mut(conn).is_some_and(|link| link.pong(cx.now, token)) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let peer = link.node_id().filter(|_| link.pong(cx.now, token));
+        if let Some(peer) = peer {
             self.send_ping(cx, conn);
-            self.events.push_back(Event::Answered { conn, token });
+            self.events.push_back(Event::Answered { conn, peer, token });
         }
     }
 
-    /// Says the next `PING` that waits on a link, if none is out.
+    /// Sends the next queued `PING` of a link, unless one is unanswered.
     fn send_ping(&mut self, cx: &Cx, conn: ConnId) {
-        if let Some(token) = self.table.get_mut(conn).and_then(|link| link.next_ping(cx.now)) {
+        if let Some(token) = self.table.get_mut(conn).and_then(Link::next_ping) {
             self.send(cx, conn, &Frame::Ping(token));
+            if let Some(link) = self.table.get_mut(conn) {
+                link.ping_queued(cx.now, token);
+            }
         }
     }
 
@@ -339,7 +415,7 @@ impl Conns {
     fn report(&mut self, conn: ConnId, breach: Breach) {
         self.counts.violations += 1;
         if let Some(link) = self.table.get(conn) {
-            self.events.push_back(Event::Broke { conn, remote: link.remote, breach });
+            self.events.push_back(Event::Breach { conn, remote: link.remote, breach });
         }
     }
 }

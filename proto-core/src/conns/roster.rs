@@ -1,4 +1,7 @@
-//! The peers that are linked.
+//! The roster: the peers that are linked.
+
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -11,23 +14,23 @@ use crate::model::{ConnId, NodeId, PeerInfo};
 /// The peers that are linked, by id.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    peers: BTreeMap<NodeId, Peer>,
-    /// Those with a key: an index.
+    peers: BTreeMap<NodeId, LinkedPeer>,
+    /// How many have a key: an index of `peers`.
     degree: usize,
 }
 
 /// A peer that is linked.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(super) struct LinkedPeer {
     pub(super) info: Arc<PeerInfo>,
-    /// Where it is written to.
+    /// The connection on which it is sent its frames.
     pub(super) active: ConnId,
-    /// A version 1 peer's other link, which is read, too.
+    /// The other link of a version 1 peer, which is only read.
     pub(super) parallel: Option<ConnId>,
 }
 
 impl Roster {
-    pub(super) fn get(&self, node_id: NodeId) -> Option<&Peer> {
+    pub(super) fn get(&self, node_id: NodeId) -> Option<&LinkedPeer> {
         self.peers.get(&node_id)
     }
 
@@ -38,7 +41,7 @@ impl Roster {
     pub(super) fn insert(&mut self, info: Arc<PeerInfo>, active: ConnId) {
         self.remove(info.node_id);
         self.degree += usize::from(info.key.is_some());
-        self.peers.insert(info.node_id, Peer { info, active, parallel: None });
+        self.peers.insert(info.node_id, LinkedPeer { info, active, parallel: None });
     }
 
     pub(super) fn remove(&mut self, node_id: NodeId) -> Option<Arc<PeerInfo>> {
@@ -47,28 +50,28 @@ impl Roster {
         Some(peer.info)
     }
 
-    /// Takes what is known of a peer now; none if that is not new.
+    /// Replaces what is known of a peer. None if it is the same.
     pub(super) fn update(&mut self, info: PeerInfo) -> Option<Arc<PeerInfo>> {
         let peer = self.peers.get_mut(&info.node_id).filter(|peer| *peer.info != info)?;
         peer.info = Arc::new(info);
         Some(peer.info.clone())
     }
 
-    /// The peer is written to on another connection from now on. Which one it was, and what is known of the peer.
+    /// Makes another connection the active one of a peer. Returns the one before, and what is known of the peer.
     pub(super) fn set_active(&mut self, node_id: NodeId, conn: ConnId) -> Option<(ConnId, Arc<PeerInfo>)> {
         let peer = self.peers.get_mut(&node_id)?;
         let before = core::mem::replace(&mut peer.active, conn);
         Some((before, peer.info.clone()))
     }
 
-    /// The peer has a second connection, on which it is written to from now on.
+    /// Adds a second connection of a peer, which becomes the active one.
     pub(super) fn add_parallel(&mut self, node_id: NodeId, conn: ConnId) {
         if let Some(peer) = self.peers.get_mut(&node_id) {
             peer.parallel = Some(core::mem::replace(&mut peer.active, conn));
         }
     }
 
-    /// One of the peer's connections ended. Whether it has another one; none if there is no such peer.
+    /// One of the peer's connections ended. Whether it has another one. None: the peer is not linked.
     pub(super) fn drop_parallel(&mut self, node_id: NodeId, conn: ConnId) -> Option<bool> {
         let peer = self.peers.get_mut(&node_id)?;
         let parallel = peer.parallel.take();
@@ -80,7 +83,7 @@ impl Roster {
         Some(parallel.is_some())
     }
 
-    /// Connections of peers: a version 1 peer may have two.
+    /// Connection slots in use: a version 1 peer may take two.
     pub(super) fn slots_taken(&self) -> usize {
         self.len() + self.iter().filter(|peer| peer.parallel.is_some()).count()
     }
@@ -89,23 +92,23 @@ impl Roster {
         self.peers.len()
     }
 
-    /// How many have a key: they are what links are counted by.
+    /// How many linked peers have a key.
     pub(super) fn degree(&self) -> usize {
         self.degree
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &LinkedPeer> {
         self.peers.values()
     }
 
-    /// At most `count` of the peers but `except`, each as likely as the others, in the order of their ids
-    /// (selection sampling: Knuth, TAOCP volume 2, section 3.4.2, algorithm S).
-    pub(super) fn sample(&self, count: usize, except: NodeId, random: &mut impl Rng) -> Vec<&Peer> {
+    /// A uniform sample of at most `count` peers without `except`, in the order of their ids (selection sampling:
+    /// Knuth, TAOCP volume 2, section 3.4.2, algorithm S).
+    pub(super) fn sample(&self, count: usize, except: NodeId, random: &mut impl Rng) -> Vec<&LinkedPeer> {
         let mut left = self.peers.len() - usize::from(self.contains(except));
         let mut wanted = count.min(left);
         let mut sample = Vec::with_capacity(wanted);
         for peer in self.peers.values().filter(|peer| peer.info.node_id != except) {
-            // The bias of the remainder is below 2^-50 for any number of peers that fits memory.
+            // The bias of the remainder is below 2^-50 for any number of peers that fits in memory.
             if random.next_u64() % (left as u64) < wanted as u64 {
                 sample.push(peer);
                 wanted -= 1;
@@ -118,45 +121,5 @@ impl Roster {
     /// Compares the index with what it is an index of.
     pub(super) fn is_consistent(&self) -> bool {
         self.peers.values().filter(|peer| peer.info.key.is_some()).count() == self.degree
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use chacha20::ChaCha8Rng;
-    use rand_core::SeedableRng;
-
-    use super::*;
-    use crate::model::{Name, Version};
-
-    #[test]
-    fn a_sample_is_of_the_size_asked_for_and_fair() {
-        let mut roster = Roster::default();
-        for n in 0..40 {
-            let node_id = NodeId::from_bytes([n; 16]);
-            let info = PeerInfo {
-                node_id,
-                uname: Name::cut("x").unwrap(),
-                listen_addr: None,
-                remote_addr: ([127, 0, 0, 1], 1).into(),
-                version: Version::V2,
-                key: None,
-            };
-            roster.insert(Arc::new(info), ConnId(n.into()));
-        }
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut counts = [0; 40];
-        for _ in 0..1000 {
-            let sample = roster.sample(10, NodeId::from_bytes([7; 16]), &mut random);
-            assert_eq!(sample.len(), 10);
-            for peer in sample {
-                counts[peer.active.0 as usize] += 1;
-            }
-        }
-        assert_eq!(counts[7], 0);
-        for (n, count) in counts.into_iter().enumerate().filter(|(n, _)| *n != 7) {
-            assert!((180..340).contains(&count), "{n}: {count}, about 256 expected");
-        }
-        assert_eq!(roster.sample(64, NodeId::from_bytes([7; 16]), &mut random).len(), 39);
     }
 }

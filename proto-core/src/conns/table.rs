@@ -7,14 +7,14 @@ use super::link::{Link, Phase, Timer};
 use crate::model::{ConnId, Instant, Limits};
 use crate::wire::Token;
 
-/// All connections. A link is changed through [`get_mut`](Self::get_mut), which notes that it may have changed;
-/// [`refresh`](Self::refresh) then brings the indexes up to date before they are read.
+/// All connections. [`get_mut`](Self::get_mut) notes that a link may have changed. [`refresh`](Self::refresh) brings
+/// the indexes up to date, and has to be called before they are read.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     links: BTreeMap<ConnId, Link>,
-    /// Whose nonce is whose: an index of `links`.
+    /// The connection on which each nonce was sent: an index of `links`.
     nonces: BTreeMap<Token, ConnId>,
-    /// When each link wants to be woken: an index of `links`.
+    /// The deadline of each link: an index of `links`.
     deadlines: BTreeSet<(Instant, ConnId)>,
     /// Bytes in the buffers of all links: an index of `links`.
     buffered: usize,
@@ -24,7 +24,7 @@ pub(super) struct Table {
     changed: Vec<ConnId>,
 }
 
-/// What the indexes hold of a link.
+/// What the indexes contain about a link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Indexed {
     deadline: Option<Instant>,
@@ -32,7 +32,7 @@ pub(super) struct Indexed {
 }
 
 impl Table {
-    /// Takes a link in, unless there is one with this number.
+    /// Adds a link. There must be none with this number.
     pub(super) fn insert(&mut self, conn: ConnId, link: Link) {
         self.nonces.insert(link.nonce, conn);
         self.links.insert(conn, link);
@@ -76,7 +76,7 @@ impl Table {
         self.links.len()
     }
 
-    /// The connection on which we said this nonce.
+    /// The connection on which this node sent this nonce.
     pub(super) fn of_nonce(&self, nonce: &Token) -> Option<ConnId> {
         self.nonces.get(nonce).copied()
     }
@@ -112,7 +112,7 @@ impl Table {
         self.buffered
     }
 
-    /// The link that wants to be woken first, when, and for what, as of the last refresh.
+    /// The earliest deadline, its link and its timer, as of the last refresh.
     pub(super) fn first_deadline(&self, limits: &Limits) -> Option<(Instant, ConnId, Timer)> {
         let (_, conn) = self.deadlines.first()?;
         let (at, timer) = self.links.get(conn)?.deadline(limits)?;

@@ -1,4 +1,4 @@
-//! What can be seen of the connections.
+//! Views of the connections, for status, statistics and tests.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -16,7 +16,7 @@ pub(crate) struct LinkSummary {
     /// Whether this node dialed it.
     pub(crate) dialed: bool,
     pub(crate) round_trip: Option<Duration>,
-    /// Bytes that wait to be written, those with the driver included.
+    /// Bytes that wait to be written, including those in flight.
     pub(crate) queued: usize,
 }
 
@@ -31,12 +31,12 @@ impl Conns {
         self.roster.get(node_id).map(|peer| &peer.info)
     }
 
-    /// Connections, those that are being closed included.
+    /// How many connections there are, including those that are being closed.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Connections that are no peer's link.
+    /// How many connections are not linked.
     pub(crate) fn pending(&self) -> usize {
         self.table.links().filter(|link| link.is_pending()).count()
     }
@@ -82,13 +82,13 @@ impl Conns {
         ]
     }
 
-    /// The nonce of our `JOIN` on a connection.
+    /// The nonce of this node's `JOIN` on a connection.
     #[cfg(test)]
     pub(crate) fn nonce(&self, conn: ConnId) -> Option<crate::wire::Token> {
         self.table.get(conn).map(|link| link.nonce)
     }
 
-    /// Takes a connection for our own dial to a learned address.
+    /// Marks a connection as an own dial to a learned address.
     #[cfg(test)]
     pub(crate) fn take_for_own_dial(&mut self, conn: ConnId, addr: core::net::SocketAddr) {
         if let Some(link) = self.table.get_mut(conn) {

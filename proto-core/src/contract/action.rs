@@ -8,10 +8,11 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Notice, Violation};
-use crate::model::{ChatText, ConnId, DialId, Entry, LeaveReason, Marks, Name, NodeId, PeerInfo};
+use crate::model::{ChatText, ConnId, DialId, Entry, LeaveReason, Marks, Name, NodeId, PeerInfo, Seal};
 
 /// Something for the driver to do or to pass on, from [`Node::poll_action`](crate::Node::poll_action).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Action {
     /// Find the addresses of a name. Answer with [`Input::Resolved`](crate::Input::Resolved) or
     /// [`Input::DialFailed`](crate::Input::DialFailed).
@@ -30,6 +31,8 @@ pub enum Action {
         dial: DialId,
         /// Where to.
         addr: SocketAddr,
+        /// How the connection is to be secured.
+        seal: Seal,
     },
     /// Give a resolution or dial up; an answer that comes all the same does no harm.
     CancelDial {
@@ -96,6 +99,7 @@ pub enum Action {
 
 /// Something that was said, to be shown. Control characters in it are the reader's to tame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Message {
     /// A line of a peer without a key: nobody signed it.
     Line {

@@ -9,6 +9,7 @@ use crate::model::{ChatText, Entry, Name, PeerAddr};
 
 /// Something the application wants, for [`Node::command`](crate::Node::command).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Command {
     /// Say these lines, in order, to everybody in the network.
     Say(Vec<ChatText>),
@@ -22,6 +23,7 @@ pub enum Command {
 
 /// A command was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Nothing more is to be said of it.
     Done,
@@ -31,6 +33,7 @@ pub enum Outcome {
 
 /// A command was refused; the node is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommandError {
     /// A peer takes what is said, but more slowly than it is said. [`Action::Ready`](crate::Action::Ready) follows.
     #[error("the peers take what is said more slowly than it is said: try again later")]

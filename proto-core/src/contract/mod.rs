@@ -12,7 +12,7 @@ mod violation;
 pub use crate::model::Capacity;
 pub use action::{Action, Message};
 pub use command::{Command, CommandError, Outcome};
-pub use input::{Input, OwnedInput};
+pub use input::Input;
 pub use notice::Notice;
 pub use stats::Stats;
 pub use status::{

@@ -7,6 +7,7 @@ use crate::wire::ByeCode;
 
 /// Something the user should know. What is told of a target is told once until its state changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Notice {
     /// Entries of this author are missing; it is shown on without them. They are asked for still, and shown as
     /// [late](Marks::late) ones if they come.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Counters since the node's start, for logs, tests and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Stats {
     /// Messages that came from peers.
     pub delivered: u64,

@@ -13,6 +13,7 @@ use crate::model::{ConnId, Name, NodeId, PeerInfo, PublicKey};
 
 /// A node at one moment, from [`Node::status`](crate::Node::status): for people and monitors, not for the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// Its id.
     pub node_id: NodeId,
@@ -49,6 +50,7 @@ impl Status {
 
 /// One link to a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LinkStatus {
     /// The driver's number of the connection.
     pub conn: ConnId,
@@ -66,9 +68,18 @@ pub struct LinkStatus {
     pub role: LinkRole,
 }
 
+impl LinkStatus {
+    /// A link of this peer that does well and has nothing to do: the peer dialed, and gets lines.
+    pub fn new(conn: ConnId, peer: Arc<PeerInfo>) -> Self {
+        let (state, role) = (LinkState::Linked, LinkRole::Lines);
+        Self { conn, peer, state, dialed: false, round_trip: None, queued: 0, role }
+    }
+}
+
 /// How a link does when the node last had an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LinkState {
     /// Nothing is wrong.
     Linked,
@@ -82,6 +93,7 @@ pub enum LinkState {
 /// What a link is to the spreading of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum LinkRole {
     /// Our parent in the eager tree: entries are pushed both ways.
     Parent,
@@ -95,6 +107,7 @@ pub enum LinkRole {
 
 /// The address book.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BookStatus {
     /// Addresses known.
     pub known: usize,
@@ -106,6 +119,7 @@ pub struct BookStatus {
 
 /// The place in the eager tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TreeStatus {
     /// The root, if there is one.
     pub root: Option<NodeId>,
@@ -119,6 +133,7 @@ pub struct TreeStatus {
 
 /// The entries held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct EntriesStatus {
     /// In the window.
     pub held: usize,
@@ -138,6 +153,7 @@ pub struct EntriesStatus {
 
 /// Entries that are known to be missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct GapStatus {
     /// Their author.
     pub node_id: NodeId,
@@ -151,8 +167,16 @@ pub struct GapStatus {
     pub to: u64,
 }
 
+impl GapStatus {
+    /// The numbers from `from` to the one before `to` are missing.
+    pub fn new(node_id: NodeId, uname: Name, epoch: u64, from: u64, to: u64) -> Self {
+        Self { node_id, uname, epoch, from, to }
+    }
+}
+
 /// How full a bounded thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CapacityStatus {
     /// Which.
     pub capacity: Capacity,

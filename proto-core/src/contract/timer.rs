@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why [`Node::poll_timeout`](crate::Node::poll_timeout) wants to wake the node; for logs and tests, never to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum TimerKind {
     /// A listener greets a peer that has said nothing.
     Greet,

@@ -9,6 +9,7 @@ use crate::wire::FrameError;
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
 )]
+#[non_exhaustive]
 pub enum Violation {
     /// A frame that cannot be read: counted and skipped (SPEC 1.4).
     #[error("malformed frame: {0}")]

@@ -5,102 +5,142 @@ use core::net::SocketAddr;
 
 use super::Mesh;
 use super::degree::{count_outbound, has_enough_outbound};
-use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId};
+use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId, Stage};
 
-/// The decision about a newcomer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The decision about a newcomer, or about a peer that makes room for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is refused: it broke a rule a while ago.
     Banned,
-    /// A peer with its id is linked.
-    AlreadyLinked,
+    /// It claims a key, and may prove it.
+    Prove,
+    /// A peer with its id is linked: the newcomer claims that id.
+    Claim,
+    /// It is admitted, and sent these addresses, too. This link, if any, is closed to make room.
+    Welcome(Found, Option<ConnId>),
+    /// It is turned away, and sent these addresses, too.
+    TurnAway(Found),
+}
+
+/// A sample of found addresses, with the node at each.
+pub(crate) type Found = Vec<(SocketAddr, NodeId)>;
+
+/// Whether there is a slot for a newcomer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admission {
     /// It is admitted.
     Admit,
     /// It is admitted, and this link is closed to make room.
     Replace(ConnId),
-    /// It is turned away: no slot is free.
+    /// No slot is free.
     Full,
-}
-
-/// The decision about a newcomer that claims a key, before either side proves its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Screening {
-    /// It is refused: it broke a rule a while ago.
-    Banned,
-    /// It is turned away: no slot is free.
-    Full,
-    /// It may prove its key.
-    Passed,
 }
 
 impl Mesh {
-    /// Decides about a newcomer whose handshake is done. `full_mesh`: as far as this node knows, all neighbours are
-    /// linked to each other and to no other node.
-    pub(crate) fn receive(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
-        if self.is_banned(cx, conn, census) {
-            return Verdict::Banned;
+    /// Decides about a newcomer, or about a peer that makes room for one. `full_mesh`: as far as this node knows, all
+    /// neighbours are linked to each other and to no other node.
+    pub(crate) fn decide(
+        &mut self,
+        cx: &mut Cx,
+        (conn, stage): (ConnId, Stage),
+        census: &impl Census,
+        full_mesh: bool,
+    ) -> Verdict {
+        match stage {
+            Stage::ClaimsKey => self.screen(cx, conn, census, full_mesh),
+            Stage::Introduced => self.receive(cx, conn, census, full_mesh),
+            Stage::Unclaimed => self.admit(cx, conn, census, full_mesh),
+            Stage::NoSlot => self.turn_away(cx, conn, census),
+            Stage::Displaced => self.displace(cx, conn, census),
         }
-        match census.link(conn).and_then(|link| link.node_id) {
-            Some(node_id) if census.is_linked(node_id) => Verdict::AlreadyLinked,
-            _ => self.admit(cx, conn, census, full_mesh),
+    }
+
+    /// Decides about a newcomer whose handshake is done.
+    fn receive(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+        let claimed = census.link(conn).and_then(|link| link.node_id);
+        if self.is_banned(cx, conn, census) {
+            Verdict::Banned
+        } else if claimed.is_some_and(|node_id| census.is_linked(node_id)) {
+            Verdict::Claim
+        } else {
+            self.admit(cx, conn, census, full_mesh)
         }
     }
 
     /// Decides whether a newcomer that claims a key may prove it, or is turned away first (SPEC 3.7.3).
-    pub(crate) fn screen(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Screening {
-        let Some(link) = census.link(conn) else { return Screening::Full };
-        let is_new = link.node_id.is_some_and(|node_id| !census.is_linked(node_id));
+    fn screen(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         if self.is_banned(cx, conn, census) {
-            Screening::Banned
-        } else if link.dialed.is_none() && is_new && self.admit(cx, conn, census, full_mesh) == Verdict::Full
-        {
-            Screening::Full
-        } else {
-            Screening::Passed
+            return Verdict::Banned;
         }
+        let inbound = census.link(conn).filter(|link| link.dialed.is_none());
+        let is_new = inbound.and_then(|link| link.node_id).is_some_and(|id| !census.is_linked(id));
+        if is_new && self.admission(cx, conn, census, full_mesh) == Admission::Full {
+            return self.turn_away(cx, conn, census);
+        }
+        Verdict::Prove
     }
 
     /// Decides about a newcomer that is not banned and whose id no linked peer has.
-    pub(crate) fn admit(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
-        let Some(link) = census.link(conn) else { return Verdict::Full };
+    fn admit(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+        let replaced = match self.admission(cx, conn, census, full_mesh) {
+            Admission::Full => return self.turn_away(cx, conn, census),
+            Admission::Admit => None,
+            Admission::Replace(other) => Some(other),
+        };
+        Verdict::Welcome(self.sample_for(cx, conn, census), replaced)
+    }
+
+    /// A newcomer is turned away.
+    fn turn_away(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Verdict {
+        self.counts.turned_away += 1;
+        Verdict::TurnAway(self.sample_for(cx, conn, census))
+    }
+
+    /// A link is closed to make room for a newcomer.
+    fn displace(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Verdict {
+        self.counts.displaced += 1;
+        self.maintenance.displacements.charge(cx.now, 1);
+        Verdict::TurnAway(self.sample_for(cx, conn, census))
+    }
+
+    /// A sample of found addresses to send the node on this connection. It is empty for one without a key, which is told
+    /// linked peers only.
+    fn sample_for(&self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Found {
+        let node_id = census.link(conn).and_then(|link| link.node_id);
+        if !node_id.is_some_and(|node_id| node_id.is_of_key()) {
+            return Found::new();
+        }
+        self.book.sample(cx.config.limits().conns.peers_sent, &mut cx.random)
+    }
+
+    /// Whether there is a slot for a newcomer that is not banned and whose id no linked peer has.
+    fn admission(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Admission {
+        let Some(link) = census.link(conn) else { return Admission::Full };
         let limits = cx.limits();
         if census.slots_taken() >= limits.conns.slots {
-            return Verdict::Full;
+            return Admission::Full;
         }
         if !link.claims_key {
             return admit_keyless(&link, census, limits);
         }
-        let Some(node_id) = link.node_id else { return Verdict::Full };
+        let Some(node_id) = link.node_id else { return Admission::Full };
         let below_high = census.degree() < limits.mesh.degree_high;
         match link.dialed {
-            Some(_) if below_high => Verdict::Admit,
+            Some(_) if below_high => Admission::Admit,
             Some(Dialed { target, .. })
                 if target.is_some() || !has_enough_outbound(census, limits) || full_mesh =>
             {
-                let otherwise = if target.is_some() { Verdict::Admit } else { Verdict::Full };
-                self.youngest_expendable(census, |_| true).map_or(otherwise, Verdict::Replace)
+                let otherwise = if target.is_some() { Admission::Admit } else { Admission::Full };
+                self.youngest_expendable(census, |_| true).map_or(otherwise, Admission::Replace)
             }
-            Some(_) => Verdict::Full,
+            Some(_) => Admission::Full,
             None if census.degree() + self.slots_kept(cx, node_id, census) < limits.mesh.degree_high => {
-                Verdict::Admit
+                Admission::Admit
             }
             None => {
-                self.link_to_replace(cx, &link, census, full_mesh).map_or(Verdict::Full, Verdict::Replace)
+                self.link_to_replace(cx, &link, census, full_mesh).map_or(Admission::Full, Admission::Replace)
             }
         }
-    }
-
-    /// A newcomer is turned away. Returns the addresses to send it.
-    pub(crate) fn turn_away(&mut self, cx: &mut Cx, node_id: NodeId) -> Vec<(SocketAddr, NodeId)> {
-        self.counts.turned_away += 1;
-        self.sample_for(cx, node_id)
-    }
-
-    /// A link is closed to make room for a newcomer. Returns the addresses to send its peer.
-    pub(crate) fn displace(&mut self, cx: &mut Cx, node_id: NodeId) -> Vec<(SocketAddr, NodeId)> {
-        self.counts.displaced += 1;
-        self.maintenance.displacements.charge(cx.now, 1);
-        self.sample_for(cx, node_id)
     }
 
     /// Whether the node at the other end of this connection is banned.
@@ -172,11 +212,11 @@ impl Mesh {
 }
 
 /// Decides about a newcomer without a key (SPEC 5.2.2 to 5.2.4).
-fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Verdict {
+fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Admission {
     let has_slot = match link.dialed {
         Some(Dialed { target: Some(_), .. }) => true,
         Some(Dialed { target: None, .. }) => census.has_slot_for_keyless(0, limits),
         None => census.has_slot_for_keyless(limits.conns.slots_reserved, limits),
     };
-    if has_slot { Verdict::Admit } else { Verdict::Full }
+    if has_slot { Admission::Admit } else { Admission::Full }
 }

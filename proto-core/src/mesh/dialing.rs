@@ -90,7 +90,7 @@ impl Mesh {
     }
 
     /// A resolution or a dial failed.
-    pub(crate) fn dial_failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
+    pub(crate) fn failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
         let Some(Dial { step, target, .. }) = self.dials.finish(dial) else { return };
         self.counts.dials_failed += 1;
         match (step, target) {
@@ -117,7 +117,7 @@ impl Mesh {
                 let answered = matches!(failure, LinkFailure::TurnedAway(ByeCode::Full));
                 let Cx { random, config, .. } = cx;
                 let degree = census.degree();
-                self.book.failed(dialed.addr, answered, degree, earliest, random, &config.limits);
+                self.book.failed(dialed.addr, answered, degree, earliest, random, config.limits());
             }
         }
     }
@@ -132,7 +132,7 @@ impl Mesh {
     ) {
         let connectivity = self.connectivity(cx, census);
         let Cx { random, config, .. } = cx;
-        let limits = &config.limits;
+        let limits = config.limits();
         let notice = self.targets.attempt_failed(target, failure, connectivity, earliest, random, limits);
         self.events.extend(notice);
     }
@@ -165,7 +165,7 @@ impl Mesh {
     pub(crate) fn timeout(&mut self, cx: &mut Cx, census: &impl Census) {
         while let Some(dial) = self.dials.timed_out(cx.now) {
             self.events.push_back(Event::Cancel(dial));
-            self.dial_failed(cx, dial, DialError::TimedOut, census);
+            self.failed(cx, dial, DialError::TimedOut, census);
         }
     }
 }

@@ -21,8 +21,8 @@ pub(crate) enum Event {
     Target { target: PeerAddr, notice: TargetNotice },
     /// This link is closed, because the node has too many.
     Trim(ConnId),
-    /// A peer is sent `PEERS` with at most `count` entries. `found` are candidates from the address book.
-    SendPeers { conn: ConnId, count: usize, found: Vec<(SocketAddr, NodeId)> },
+    /// A peer is sent `PEERS` with at most this many entries. The addresses are candidates from the address book.
+    SendPeers(ConnId, usize, Vec<(SocketAddr, NodeId)>),
 }
 
 /// Why an attempt to link with the node at an address failed.

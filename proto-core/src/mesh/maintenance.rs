@@ -107,7 +107,7 @@ impl Mesh {
         }
         let needed = self.tasks_needed(cx, census);
         let Cx { now, random, config, .. } = cx;
-        let task = self.maintenance.next(*now, needed, random, &config.limits);
+        let task = self.maintenance.next(*now, needed, random, config.limits());
         match task {
             Some(Task::Trim) => self.trim(cx, census, is_near),
             Some(Task::Explore) => self.explore(cx),
@@ -149,7 +149,7 @@ impl Mesh {
     /// network that were separated find each other, even when both have links enough.
     fn explore(&mut self, cx: &mut Cx) {
         let Cx { now, random, config, .. } = cx;
-        let limits = &config.limits;
+        let limits = config.limits();
         if !self.dials.may_begin_learned(*now, limits) {
             return;
         }
@@ -165,9 +165,9 @@ impl Mesh {
         let neighbours: Vec<_> = census.neighbours().map(|link| link.conn).collect();
         let index = below(&mut cx.random, neighbours.len());
         let Some(conn) = neighbours.get(index) else { return };
-        let count = cx.config.limits.mesh.refresh_peers;
+        let count = cx.config.limits().mesh.refresh_peers;
         let found = self.book.sample(count, &mut cx.random);
-        self.events.push_back(Event::SendPeers { conn: *conn, count, found });
+        self.events.push_back(Event::SendPeers(*conn, count, found));
     }
 }
 

@@ -18,6 +18,7 @@ mod targets;
 mod testing;
 
 use alloc::collections::{BTreeMap, VecDeque};
+#[cfg(test)]
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -37,7 +38,7 @@ use crate::model::{
 };
 use crate::wire::PeerRecord;
 
-pub(crate) use admission::{Screening, Verdict};
+pub(crate) use admission::Verdict;
 pub(crate) use event::{Counts, Disconnect, Event, LinkFailure, TargetNotice};
 
 /// How long a linked node waits before it dials a newcomer, which most likely dials first: from this to twice this
@@ -58,6 +59,10 @@ pub(crate) struct Mesh {
     counts: Counts,
 }
 
+/// `mesh.targets` other addresses that the user gave are there already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TooManyTargets;
+
 /// What the mesh waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -71,7 +76,7 @@ pub(crate) enum Timer {
 
 impl Mesh {
     pub(crate) fn new(cx: &mut Cx) -> Self {
-        let limits = &cx.config.limits;
+        let limits = cx.config.limits();
         Self {
             book: AddressBook::default(),
             targets: Targets::default(),
@@ -89,9 +94,9 @@ impl Mesh {
         self.events.pop_front()
     }
 
-    /// Adds an address that the user gave. False: there are `mesh.targets` others.
-    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> bool {
-        self.targets.add(addr, cx.now, cx.limits())
+    /// Adds an address that the user gave, if there is room.
+    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> Result<(), TooManyTargets> {
+        if self.targets.add(addr, cx.now, cx.limits()) { Ok(()) } else { Err(TooManyTargets) }
     }
 
     /// `PEERS` came. Takes the addresses of nodes that are not linked into the address book.
@@ -110,7 +115,7 @@ impl Mesh {
             };
             let linked = record.node_id.is_some_and(|id| id == cx.identity.node_id() || census.is_linked(id));
             let Some(addr) = address_of(record).filter(|_| !linked) else { continue };
-            if Some(addr) == cx.config.listen_addr {
+            if Some(addr) == cx.config.listen_addr() {
                 continue;
             }
             let learned = self.learn(cx, addr, source, record.node_id, cx.now + delay);
@@ -149,15 +154,6 @@ impl Mesh {
         self.learning.remove(&conn);
     }
 
-    /// A sample of found addresses to send this newcomer. It is empty for a newcomer without a key, which is told
-    /// linked peers only.
-    pub(crate) fn sample_for(&self, cx: &mut Cx, newcomer: NodeId) -> Vec<(SocketAddr, NodeId)> {
-        if !newcomer.is_of_key() {
-            return Vec::new();
-        }
-        self.book.sample(cx.config.limits.conns.peers_sent, &mut cx.random)
-    }
-
     /// A connection is now this peer's link.
     pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: Option<Dialed>) {
         if let Some(dialed) = dialed {
@@ -176,11 +172,19 @@ impl Mesh {
         }
     }
 
-    /// Bans a peer with a key whose link ended because it broke a rule.
-    pub(crate) fn ban(&mut self, cx: &Cx, gone: &Disconnect) {
+    /// A link ended. Bans its peer if that has a key and broke a rule. Returns the `successor`, a newcomer that is the same
+    /// node, unless it is banned.
+    pub(crate) fn lost(
+        &mut self,
+        cx: &Cx,
+        gone: &Disconnect,
+        successor: Option<ConnId>,
+        census: &impl Census,
+    ) -> Option<ConnId> {
         if gone.violation && gone.node_id.is_of_key() {
             self.bans.add(cx.now, gone.node_id, gone.ip, cx.limits());
         }
+        successor.filter(|conn| !self.is_banned(cx, *conn, census))
     }
 
     /// A link ended, and its peer is no longer linked.
@@ -188,7 +192,7 @@ impl Mesh {
         let connectivity = self.connectivity(cx, census);
         let degree = connectivity.degree;
         let Cx { now, random, config, .. } = cx;
-        let limits = &config.limits;
+        let limits = config.limits();
         self.book.disconnected(gone, degree, *now, random, limits);
         self.targets.disconnected(gone, connectivity, random, limits);
         if degree < limits.mesh.degree_low {

@@ -59,6 +59,7 @@ impl From<SocketAddr> for PeerAddr {
 
 /// Why a text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PeerAddrError {
     /// The text does not end with `:PORT`, or the port is not a number from 1 to 65535 in digits.
     #[error("an address ends with a port from 1 to 65535, as in 127.0.0.1:8080")]

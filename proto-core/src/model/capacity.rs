@@ -11,6 +11,7 @@ use crate::model::{Limits, MAX_RESOLVED};
 /// the fullest one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Capacity {
     /// Connections that the driver holds, those that are being closed included.
     Connections,

@@ -80,3 +80,18 @@ pub(crate) struct Sender {
     /// It is on another machine, so that rates apply.
     pub(crate) rated: bool,
 }
+
+/// How far a newcomer has come, or why a linked peer is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It claims a key and has not proven it: it may be refused, or turned away, before it does.
+    ClaimsKey,
+    /// It is who it says it is, as far as that can be known.
+    Introduced,
+    /// Nobody else has its id any more.
+    Unclaimed,
+    /// It is a second connection of a version 1 peer, for which there is no slot.
+    NoSlot,
+    /// It is linked, and is to make room for a newcomer that was linked just now.
+    Displaced,
+}

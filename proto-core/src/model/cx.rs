@@ -38,7 +38,7 @@ impl Cx {
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.config.limits
+        self.config.limits()
     }
 
     /// Takes the driver's wall-clock time, in milliseconds since the Unix epoch.
@@ -59,13 +59,13 @@ impl Cx {
 
     /// The time and the limits.
     pub(crate) fn moment(&self) -> Moment<'_> {
-        Moment { now: self.now, wall: self.wall(), limits: &self.config.limits }
+        Moment { now: self.now, wall: self.wall(), limits: self.config.limits() }
     }
 
     /// The time and limits, the identity, and the generator, borrowed at the same time.
     pub(crate) fn split(&mut self) -> (Moment<'_>, &Identity, &mut ChaCha8Rng) {
         let wall = self.wall();
-        (Moment { now: self.now, wall, limits: &self.config.limits }, &self.identity, &mut self.random)
+        (Moment { now: self.now, wall, limits: self.config.limits() }, &self.identity, &mut self.random)
     }
 
     /// Draws 128 random bits.

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::TargetId;
+use super::{PublicKey, TargetId};
 
 /// What this node dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +15,26 @@ pub(crate) struct Dialed {
     pub(crate) target: Option<TargetId>,
 }
 
+/// How a connection is to be secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Seal {
+    /// Not at all: it is in clear. The node asks for nothing else yet.
+    Clear,
+    /// Sealed with the node's own key; the peer has to prove `expected`, or any key where that is none.
+    Sealed {
+        /// The key that the peer must have.
+        expected: Option<PublicKey>,
+    },
+}
+
 /// The most addresses of one host name that are dialed, in the resolver's order. Further ones are ignored.
 pub const MAX_RESOLVED: usize = 16;
 
 /// Why a resolution or a dial failed, as the driver reports it by [`Input::DialFailed`](crate::Input::DialFailed). The
 /// node uses [`TimedOut`](Self::TimedOut) itself after [`MeshLimits::connect`](crate::MeshLimits::connect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum DialError {
     /// The host name has no address, or the resolver did not answer.
     NotResolved,

@@ -75,12 +75,20 @@ pub struct Place {
 /// The node without a key that said what an entry brings into the conversation (SPEC 10.4). The author of the entry
 /// says so; nothing proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Via {
     /// The id of the node without a key.
     pub node_id: NodeId,
     /// The name of that node.
     #[serde(deserialize_with = "name")]
     pub uname: Name,
+}
+
+impl Via {
+    /// The version 1 node with this id and name.
+    pub fn new(node_id: NodeId, uname: Name) -> Self {
+        Self { node_id, uname }
+    }
 }
 
 /// The largest number in an entry: 2^53 - 1, the largest that every JSON reader reads exactly (RFC 8259 section 6).
@@ -91,6 +99,7 @@ pub const MAX_TO: usize = 64;
 
 /// What an entry says, before it is signed by [`Entry::sign`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Draft<'a> {
     /// The author's epoch: a random number of at most [`MAX_NUMBER`]. A new one is drawn whenever it is uncertain which
     /// `seq` was the last.
@@ -108,6 +117,13 @@ pub struct Draft<'a> {
     pub to: &'a [NodeId],
     /// The peer without a key that said this. None: the author said it.
     pub via: Option<&'a Via>,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft for all peers, of its author's own words.
+    pub fn new(epoch: u64, seq: u64, at: u64, uname: &'a Name, texts: &'a [ChatText]) -> Self {
+        Self { epoch, seq, at, uname, texts, to: &[], via: None }
+    }
 }
 
 impl Draft<'_> {
@@ -376,6 +392,7 @@ impl Sealed<'_> {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
 )]
+#[non_exhaustive]
 pub enum EntryError {
     /// The JSON is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.7).
     #[error("its content is wrong")]

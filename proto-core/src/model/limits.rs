@@ -69,8 +69,8 @@ declare! {
         ping_idle: Duration = Duration::from_secs(15), "seconds", Spec, [nonzero, at_most(conns.dead)];
         /// A version 2 peer that is silent for this long is dropped (SPEC 3.3.2).
         dead: Duration = Duration::from_secs(45), "seconds", Spec, [at_most(conns.ping_answer)];
-        /// A peer that leaves a `PING` unanswered for this long is dropped, whatever else it sends (SPEC 3.3.3).
-        ping_answer: Duration = Duration::from_secs(180), "seconds", Guess: "the time that a full queue takes on a link of 6 KB a second", [];
+        /// A peer that leaves a `PING` unanswered for this long after it left is dropped, whatever else it sends (SPEC 3.3.3).
+        ping_answer: Duration = Duration::from_secs(1200), "seconds", Guess: "the time that a full queue takes on a link of 1 KB a second", [];
         /// How long a linked peer has to answer when a newcomer claims its id. Then the claim is decided (SPEC 4.3).
         probe: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// How long the frames on a link that replaces another one wait for the `BYE` on the old one. Then they are
@@ -113,7 +113,7 @@ declare! {
         /// with such queues are dropped.
         queues: usize = 16 * MIB, "bytes", Spec, [];
         /// A peer that takes nothing of a chunk for this long is dropped.
-        stalled: Duration = Duration::from_secs(10), "seconds", Spec, [];
+        stalled: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// The most bytes in all buffers of the node. Above it, the connection with the longest output queue is
         /// dropped.
         buffers: usize = 64 * MIB, "bytes", Spec, [] => Buffers;
@@ -230,7 +230,9 @@ declare! {
         /// The most messages that this node sends in one reconciliation. Then it is given up.
         sync_rounds: usize = 32, "messages", Measured: "two sets of 10,000 entries that share nothing take 12", [nonzero];
         /// From a message of a reconciliation to its answer. Without an answer by then, the reconciliation is given up.
-        sync_timeout: Duration = Duration::from_secs(10), "seconds", Guess, [];
+        sync_timeout: Duration = Duration::from_secs(300), "seconds", Guess: "the time that 300 KB take on a link of 1 KB a second", [];
+        /// A reconciliation that waits this long for its answer makes room for another.
+        sync_patience: Duration = Duration::from_secs(10), "seconds", Guess, [at_most(chat.sync_timeout)];
         /// Reconciliations in a row that a neighbour ignores. A neighbour that ignores this many is cut (SPEC 9.8.5).
         syncs_ignored: usize = 2, "reconciliations", Guess: "one of them may have exceeded the peer's rate limit", [nonzero];
         /// Messages of reconciliations that one neighbour may send at once. Further ones are ignored until
@@ -298,6 +300,9 @@ declare! {
         ask_after_alone: Duration = Duration::from_millis(50), "seconds", Guess: "how much later than an announcement a direct copy may come", [];
         /// From the request for an entry to the request to the next announcer (SPEC 8.9.3).
         ask_again: Duration = Duration::from_millis(300), "seconds", Spec, [nonzero];
+        /// From the request for an entry to the next request to the same neighbour, if there is no other announcer. It
+        /// doubles each time, up to eight times this.
+        ask_same: Duration = Duration::from_secs(60), "seconds", Guess: "the time that 60 KB take on a link of 1 KB a second", [nonzero];
         /// The most requests for one entry. Then it is given up until it is announced again, or until a reconciliation.
         ask_tries: u32 = 16, "times", Guess, [];
         /// The most announcers of one entry that are remembered. With one more, the one that was asked most often is
@@ -314,7 +319,8 @@ declare! {
         asked: usize = 256, "entries", Spec, [nonzero] => Asked;
         /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
         wanted: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Wanted;
-        /// How long an entry that was asked for after a reconciliation is waited for. Then it is given up.
+        /// How long an entry that was asked for after a reconciliation is waited for, or the next one of those asked for.
+        /// Then it is given up.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];
         /// The most ids of recent entries that are remembered. With one more, the oldest is forgotten.
         seen: usize = 131_072, "entries", Spec, [];

@@ -22,11 +22,11 @@ mod time;
 
 pub use addr::{PeerAddr, PeerAddrError};
 pub use capacity::Capacity;
-pub(crate) use census::{Census, LinkView, PeersSource, Sender};
-pub use config::Config;
+pub(crate) use census::{Census, LinkView, PeersSource, Sender, Stage};
+pub use config::{Config, ConfigBuilder};
 pub(crate) use cx::{Cx, Moment};
 pub(crate) use dial::Dialed;
-pub use dial::{DialError, MAX_RESOLVED};
+pub use dial::{DialError, MAX_RESOLVED, Seal};
 pub use entry::{Draft, Entry, EntryError, EntryId, MAX_NUMBER, MAX_TO, Place, Sealed, Via};
 pub(crate) use fifo::Fifo;
 pub(crate) use identity::Purpose;

@@ -51,6 +51,7 @@ impl Name {
 
 /// Why a text cannot be the user's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     /// The text is empty, or white space only.
     #[error("a name must not be empty")]

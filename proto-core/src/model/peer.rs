@@ -9,6 +9,7 @@ use super::{Name, NodeId, PublicKey};
 
 /// What is known of a linked peer. [`Action::UpdatePeer`](crate::Action::UpdatePeer) tells when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PeerInfo {
     /// The peer's id. For a version 1 peer that names none, a random id that this node chose.
     pub node_id: NodeId,
@@ -24,8 +25,16 @@ pub struct PeerInfo {
     pub key: Option<PublicKey>,
 }
 
+impl PeerInfo {
+    /// A version 1 peer that cannot be dialed. Set the fields for any other.
+    pub fn new(node_id: NodeId, uname: Name, remote_addr: SocketAddr) -> Self {
+        Self { node_id, uname, listen_addr: None, remote_addr, version: Version::V1, key: None }
+    }
+}
+
 /// The protocol version that a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Version {
     /// The peer's `JOIN` has no `"v"`, or one below 2: it knows `JOIN`, `PEERS` and `MSG` only (SPEC section 2).
     V1,
@@ -35,6 +44,7 @@ pub enum Version {
 
 /// Why a peer is no longer linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum LeaveReason {
     /// The peer sent `BYE`.
     Bye,
@@ -68,6 +78,7 @@ impl fmt::Display for LeaveReason {
 
 /// What is unusual about an entry that is shown. More than one mark can be set (SPEC 18.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Marks {
     /// Later entries of its author sequence were shown before it.
     pub late: bool,

@@ -85,6 +85,7 @@ impl From<ChatText> for String {
 
 /// Why a text cannot be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChatTextError {
     /// The text is empty, or has empty lines only.
     #[error("a message must not be empty")]

@@ -1,9 +1,17 @@
-//! What the machines say, in the words of the contract.
+//! Translates events and values of the machines into those of the contract.
 
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
+use core::net::SocketAddr;
+
+use crate::model::{ConnId, Instant, Seal};
 use crate::{chat, conns, mesh};
 
-/// What a connection wants of the driver or says to the user.
+/// A deadline of a machine, with its timer as the contract names it.
+pub(super) fn due<T: Into<TimerKind>>((at, timer): (Instant, T)) -> (Instant, TimerKind) {
+    (at, timer.into())
+}
+
+/// An event of the connections as an action. None: the node routes it to another machine.
 pub(super) fn output(event: conns::Event) -> Option<Action> {
     use conns::Event;
     Some(match event {
@@ -11,18 +19,18 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
         Event::PauseReading(conn) => Action::PauseReading { conn },
         Event::ResumeReading(conn) => Action::ResumeReading { conn },
         Event::Ready => Action::Ready,
-        Event::Broke { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
+        Event::Breach { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
         Event::Updated(peer) => Action::UpdatePeer(peer),
         _ => return None,
     })
 }
 
-/// What the mesh wants of the driver or says to the user.
+/// An event of the mesh as an action. None: the node routes it to another machine.
 pub(super) fn request(event: mesh::Event) -> Option<Action> {
     use mesh::Event;
     Some(match event {
         Event::Resolve { dial, host, port } => Action::Resolve { dial, host, port },
-        Event::Dial { dial, addr } => Action::Dial { dial, addr },
+        Event::Dial { dial, addr } => Action::Dial { dial, addr, seal: Seal::Clear },
         Event::Cancel(dial) => Action::CancelDial { dial },
         Event::Target { target, notice } => Action::Notice(match notice {
             mesh::TargetNotice::IsSelf => Notice::IsSelf { target },
@@ -34,11 +42,11 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
                 Notice::TurnedAway { target, code }
             }
         }),
-        Event::Trim(_) | Event::SendPeers { .. } => return None,
+        Event::Trim(_) | Event::SendPeers(..) => return None,
     })
 }
 
-/// What the conversation says to the user.
+/// An event of the conversation as a notice. None: it is not one.
 pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
@@ -47,12 +55,23 @@ pub(super) fn notice(event: chat::Event) -> Option<Action> {
     }))
 }
 
+/// The report of a frame of the conversation that breaks a rule.
+pub(super) fn report(conn: ConnId, remote: SocketAddr, fault: chat::Fault) -> Action {
+    Action::Report { conn, remote, violation: fault.into() }
+}
+
 impl From<conns::Output> for Action {
     fn from(output: conns::Output) -> Self {
         match output {
             conns::Output::Chunk(conn, bytes) => Self::SendFrame { conn, bytes },
             conns::Output::Close(conn) => Self::Close { conn },
         }
+    }
+}
+
+impl From<mesh::TooManyTargets> for CommandError {
+    fn from(_: mesh::TooManyTargets) -> Self {
+        Self::TooManyTargets
     }
 }
 
@@ -65,18 +84,18 @@ impl From<conns::Refusal> for CommandError {
     }
 }
 
-impl From<conns::Outcome> for mesh::LinkFailure {
-    fn from(outcome: conns::Outcome) -> Self {
+impl From<conns::DialOutcome> for mesh::LinkFailure {
+    fn from(outcome: conns::DialOutcome) -> Self {
         match outcome {
-            conns::Outcome::Failed => Self::Dial(crate::model::DialError::Other),
-            conns::Outcome::NotAChatNode => Self::NotAChatNode,
-            conns::Outcome::TurnedAway(code) => Self::TurnedAway(code),
+            conns::DialOutcome::Failed => Self::Dial(crate::model::DialError::Other),
+            conns::DialOutcome::NotAChatNode => Self::NotAChatNode,
+            conns::DialOutcome::TurnedAway(code) => Self::TurnedAway(code),
         }
     }
 }
 
-impl From<&conns::Lost> for mesh::Disconnect {
-    fn from(lost: &conns::Lost) -> Self {
+impl From<&conns::LostLink> for mesh::Disconnect {
+    fn from(lost: &conns::LostLink) -> Self {
         Self {
             node_id: lost.node_id,
             ip: lost.remote.ip(),
@@ -138,9 +157,10 @@ impl From<chat::Role> for LinkRole {
     }
 }
 
-impl From<conns::LinkTimer> for TimerKind {
-    fn from(timer: conns::LinkTimer) -> Self {
+impl From<Option<conns::LinkTimer>> for TimerKind {
+    fn from(timer: Option<conns::LinkTimer>) -> Self {
         use conns::LinkTimer;
+        let Some(timer) = timer else { return Self::Pace };
         match timer {
             LinkTimer::Greet => Self::Greet,
             LinkTimer::FirstByte => Self::FirstByte,

@@ -1,4 +1,4 @@
-//! What can be seen of a node from outside.
+//! Views of a node: status, statistics, capacities.
 
 use super::Node;
 use crate::chat::Standing;
@@ -12,7 +12,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         (node.conns.counts(), node.mesh.counts(), node.chat.counts(), node.v1.counts());
     let (log, gossip) = node.chat.lost();
     Stats {
-        delivered: node.delivered,
+        delivered: chat.shown - v1.again + v1.shown,
         said: chat.said,
         signed: chat.signed,
         entries: chat.entries,
@@ -29,7 +29,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         entries_not_pushed: chat.entries_not_pushed,
         announcements_dropped: gossip.announcements,
         asks_dropped: gossip.asks,
-        told_in_lines: v1.told_in_lines,
+        told_in_lines: v1.relayed,
         brought_in: v1.brought_in,
         lines_dropped: v1.dropped,
         lines_forgotten: v1.forgotten,
@@ -82,7 +82,7 @@ pub(super) fn status(node: &Node) -> Status {
         node_id: node.id(),
         key: node.key(),
         uname: node.uname().clone(),
-        listen_addr: node.config().listen_addr,
+        listen_addr: node.config().listen_addr(),
         clock_ahead_ms: node.chat.clock_ahead_ms(&node.cx),
         links: links(node).collect(),
         pending: node.conns.pending(),
@@ -128,7 +128,8 @@ fn gaps(node: &Node) -> impl Iterator<Item = GapStatus> {
     })
 }
 
-/// Compares every index with what it is an index of. What is slow where there is much is left to its own tests there.
+/// Compares every index with what it is an index of. Slow comparisons are left out where much is held: unit tests make
+/// them.
 pub(super) fn is_consistent(node: &Node) -> bool {
     let small = node.chat.sizes().held <= 100;
     node.conns.is_consistent(&node.cx)

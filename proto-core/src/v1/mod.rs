@@ -1,11 +1,19 @@
-//! Version 1 peers' part in the conversation (SPEC sections 2 and 10). A peer without a key speaks and hears lines. [`V1`] decides
-//! which of the nodes linked to it tells it what others said, and which of them brings in what it says.
+//! Peers without a key in the conversation (SPEC 2.11 and 10). Such a peer sends and reads lines, not entries.
 //!
-//! - [`V1::heard`] says of each of its lines whether to show it; what [`V1::next_due`] gives is then to be said as `via` entries.
-//! - [`V1::shows`] says of an entry whether to show it, and [`V1::tell`] whom to tell it in lines. Where
-//!   [`V1::concerns`] does not hold, neither has anything to say. What the node's own user says, the node says to all such
-//!   peers itself, and names them in the entry's `to`.
-//! - [`V1::due_greetings`] names those to whom `JOIN` is to be said again.
+//! [`V1`] owns what the node knows of these peers, what they said lately, and when they are greeted again. It decides
+//! two things: whether this node sends them what others said (it is then their *designated relay*), and which of the
+//! nodes linked to one of them brings its lines in as `via` entries.
+//!
+//! **Ways in.** [`V1::linked`], [`V1::unlinked`], [`V1::peers_received`] and [`V1::may_forget`] tell it of links.
+//! [`V1::note_line`] tells it a line, [`V1::note_entry`] an entry: each returns whether to show it, and the latter also
+//! the peers to send it to. [`V1::relay`] does that for an entry of this node that brings lines in. The node sends what
+//! its own user says to all these peers itself, and names them in the entry's `to`.
+//!
+//! **Ways out.** There are no events. When [`V1::deadline`] has come, [`V1::next_due`] returns the lines to bring in,
+//! and [`V1::due_greetings`] the peers to greet again.
+//!
+//! **Capacities**: utterances known, lines that wait and their bytes, ids named by one peer, peers that left
+//! ([`V1::capacities`]; the limits are `limits.v1`).
 //!
 //! `at` is the node's wall clock, in milliseconds as in entries.
 
@@ -21,113 +29,138 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use greetings::Greetings;
+#[cfg(test)]
+pub(crate) use tests::Ran;
 use utterances::{Source, Utterances, When};
 
 use crate::model::{Capacity, ChatText, Cx, Entry, Instant, Limits, NodeId, PeerInfo, Version, Via};
 use crate::wire::{Frame, PeerRecord};
 
-/// The most steps that a line waits: a peer that names many nodes is brought in all the same.
-const MOST_STEPS: usize = 30;
+/// The most steps that a line waits before it is brought in, however many nodes the peer names.
+const MAX_STEPS: usize = 30;
 
-/// Which version 1 peers are here, and what they were heard to say.
+/// The linked peers without a key, and what they said lately.
 #[derive(Debug)]
 pub(crate) struct V1 {
-    us: NodeId,
-    peers: BTreeMap<NodeId, Peer>,
+    own_id: NodeId,
+    peers: BTreeMap<NodeId, KeylessPeer>,
     utterances: Utterances,
-    /// When version 1 peers are greeted again.
     greetings: Greetings,
     counts: Counts,
+    /// What ran for entries.
+    #[cfg(test)]
+    pub(crate) ran: Ran,
 }
 
-/// What is counted of version 1 peers.
+/// What becomes of an entry.
+#[derive(Debug)]
+pub(crate) struct Reception {
+    /// The peers without a key to send it to, and the frames for them.
+    pub(crate) lines: Option<(Vec<NodeId>, Vec<u8>)>,
+    /// Whether to show it: not if it is what a peer without a key said, and that came from the peer or in another entry
+    /// before.
+    pub(crate) shown: bool,
+}
+
+/// The counters of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
-    /// Lines that they were told of what others said.
-    pub(crate) told_in_lines: u64,
-    /// Lines of theirs that were brought in from here.
+    /// Lines of peers without a key that were shown.
+    pub(crate) shown: u64,
+    /// Texts of `via` entries that were not shown because they had come before.
+    pub(crate) again: u64,
+    /// Lines sent to peers without a key with what others said.
+    pub(crate) relayed: u64,
+    /// Lines that this node brought in.
     pub(crate) brought_in: u64,
-    /// Lines of theirs that were not brought in from here, for want of room.
+    /// Lines that this node did not bring in because too much waited.
     pub(crate) dropped: u64,
-    /// Lines of theirs that are no longer known when they come in again, for want of room.
+    /// Lines that this node no longer recognises because there were too many.
     pub(crate) forgotten: u64,
 }
 
+/// A linked peer without a key.
 #[derive(Debug)]
-struct Peer {
-    /// When it came.
-    at: u64,
-    /// Whether it names itself: only then do others mean the same peer by its id.
+struct KeylessPeer {
+    linked_at: u64,
+    /// Its `JOIN` named its id. Only then do other nodes know it by the same id.
     named: bool,
-    /// Whom it is linked to by its word; none if it has not said so yet.
-    linked: Option<BTreeSet<NodeId>>,
-    turn: Option<Turn>,
+    /// The ids that its `PEERS` named. None: it has not sent `PEERS` yet.
+    links: Option<BTreeSet<NodeId>>,
+    relay_period: Option<RelayPeriod>,
 }
 
-/// The time in which it is this node that tells a peer what others say. Two nodes learn at different moments that one takes
-/// the other's place: by when something was said both know whose it is.
+/// The time in which this node is the designated relay of a peer. An entry belongs to the relay of the moment when it
+/// was said: two nodes learn at different moments that one replaces the other, and both still agree on each entry.
 #[derive(Clone, Copy, Debug)]
-struct Turn {
+struct RelayPeriod {
     from: u64,
-    /// None: it is still this node's.
+    /// None: the period goes on.
     until: Option<u64>,
 }
 
 impl V1 {
     /// For the node with this id.
-    pub(crate) fn new(us: NodeId) -> Self {
+    pub(crate) fn new(own_id: NodeId) -> Self {
         Self {
-            us,
+            own_id,
             peers: BTreeMap::new(),
             utterances: Utterances::default(),
             greetings: Greetings::default(),
             counts: Counts::default(),
+            #[cfg(test)]
+            ran: Ran::default(),
         }
     }
 
-    /// A peer is linked; `named`: the id is of its own choice.
+    /// A peer was linked. `named`: its `JOIN` named its id.
     pub(crate) fn linked(&mut self, cx: &mut Cx, info: &PeerInfo, named: bool) {
         if info.key.is_none() {
-            self.came(info.node_id, named, cx.time());
+            self.keyless_linked(info.node_id, named, cx.time());
         }
         if info.version == Version::V1 {
             let Cx { now, random, config, .. } = cx;
-            self.greetings.came(*now, info.node_id, random, &config.limits);
+            self.greetings.peer_linked(*now, info.node_id, random, config.limits());
         }
     }
 
-    fn came(&mut self, peer: NodeId, named: bool, at: u64) {
-        self.peers.entry(peer).or_insert(Peer { at, named, linked: None, turn: None });
+    fn keyless_linked(&mut self, peer: NodeId, named: bool, at: u64) {
+        self.peers.entry(peer).or_insert(KeylessPeer {
+            linked_at: at,
+            named,
+            links: None,
+            relay_period: None,
+        });
     }
 
-    /// A peer is linked no more; `left`: it has left the network. What a peer without a key said is brought in all the same.
+    /// A peer lost its link. `left`: it has left the network. What a peer without a key said is still brought in.
     pub(crate) fn unlinked(&mut self, cx: &mut Cx, node_id: NodeId, left: bool) {
         self.peers.remove(&node_id);
-        self.greetings.left(node_id, cx.limits());
+        self.greetings.peer_unlinked(node_id, cx.limits());
         if node_id.is_of_key() {
-            // Version 1 peers to whom it spoke may name it still.
+            // It may have been the designated relay of peers that still name it.
             let Cx { now, random, config, .. } = cx;
-            for peer in self.told_by(node_id) {
-                self.greetings.ask_soon(*now, peer, random, &config.limits);
+            for peer in self.relayed_by(node_id) {
+                self.greetings.ask_soon(*now, peer, random, config.limits());
             }
         }
         if left {
-            self.left(node_id, cx.time());
+            self.left_network(node_id, cx.time());
         }
     }
 
-    /// A peer said whom it is linked to. A version 1 peer names all.
-    pub(crate) fn named(&mut self, cx: &mut Cx, info: &PeerInfo, records: &[PeerRecord]) {
+    /// `PEERS` came. A version 1 peer names all that it is linked to.
+    pub(crate) fn peers_received(&mut self, cx: &mut Cx, info: &PeerInfo, records: &[PeerRecord]) {
         if info.key.is_some() {
             return;
         }
         let ids = records.iter().filter_map(|record| record.node_id);
         self.links_named(info.node_id, ids, info.version == Version::V1, cx.time(), cx.limits());
         let Cx { now, random, config, .. } = cx;
-        self.greetings.heard(*now, info.node_id, random, &config.limits);
+        self.greetings.peers_received(*now, info.node_id, random, config.limits());
     }
 
-    /// `all`: it names all whom it is linked to.
+    /// `all`: these are all that it is linked to.
     fn links_named(
         &mut self,
         peer: NodeId,
@@ -137,89 +170,97 @@ impl V1 {
         limits: &Limits,
     ) {
         let Some(peer) = self.peers.get_mut(&peer) else { return };
-        let first = peer.linked.is_none();
-        let linked = peer.linked.get_or_insert_default();
+        let first = peer.links.is_none();
+        let links = peer.links.get_or_insert_default();
         if all {
-            linked.clear();
+            links.clear();
         }
         for id in ids {
-            if linked.len() < limits.v1.linked {
-                linked.insert(id);
+            if links.len() < limits.v1.linked {
+                links.insert(id);
             }
         }
-        let from = match (first, linked.iter().any(|id| *id != self.us && id.is_of_key())) {
-            (true, false) => peer.at,
-            // Another tells it until that one reads the same: at most once beats at least once.
+        let from = match (first, links.iter().any(|id| *id != self.own_id && id.is_of_key())) {
+            (true, false) => peer.linked_at,
+            // Another node relays to it until that one reads the same. A lost line is better than one that comes twice.
             (true, true) => at.saturating_add(u64::try_from(limits.v1.step.as_millis()).unwrap_or(u64::MAX)),
             (false, _) => at,
         };
-        peer.take_turn(self.us, from, at);
+        peer.update_relay_period(self.own_id, from, at);
     }
 
-    /// Whom this node with a key tells what others say, and we would tell otherwise.
-    fn told_by(&self, node_id: NodeId) -> Vec<NodeId> {
-        let is_named = |peer: &Peer| peer.linked.as_ref().is_some_and(|linked| linked.contains(&node_id));
-        let told = self.peers.iter().filter(|(_, peer)| node_id < self.us && is_named(peer));
-        told.map(|(peer, _)| *peer).collect()
+    /// The peers of which that node may be the designated relay, in place of this one.
+    fn relayed_by(&self, node_id: NodeId) -> Vec<NodeId> {
+        let is_named = |peer: &KeylessPeer| peer.links.as_ref().is_some_and(|links| links.contains(&node_id));
+        let relayed = self.peers.iter().filter(|(_, peer)| node_id < self.own_id && is_named(peer));
+        relayed.map(|(peer, _)| *peer).collect()
     }
 
-    /// This node has left the network: nobody waits for it to tell or to bring in anything.
-    fn left(&mut self, node_id: NodeId, at: u64) {
+    /// That node has left the network. Nobody waits for it to relay or to bring in anything.
+    fn left_network(&mut self, node_id: NodeId, at: u64) {
         for peer in self.peers.values_mut() {
-            if peer.linked.as_mut().is_some_and(|linked| linked.remove(&node_id)) {
-                peer.take_turn(self.us, at, at);
+            if peer.links.as_mut().is_some_and(|links| links.remove(&node_id)) {
+                peer.update_relay_period(self.own_id, at, at);
             }
         }
     }
 
-    /// A version 1 peer may be yet to see the end of another connection with us: it forgets us then.
+    /// Another connection with a version 1 peer ended. The peer forgets this node when it sees that.
     pub(crate) fn may_forget(&mut self, cx: &mut Cx, peer: NodeId) {
         let Cx { now, random, config, .. } = cx;
-        self.greetings.forgets(*now, peer, random, &config.limits);
+        self.greetings.may_forget(*now, peer, random, config.limits());
     }
 
-    /// The peer is to be greeted at that time, whatever it says until then.
-    pub(crate) fn put_off(&mut self, peer: NodeId, until: Instant) {
-        self.greetings.put_off(peer, until);
+    /// The greeting of a peer could not be sent. It is due again at that time, whatever the peer sends until then.
+    pub(crate) fn postpone_greeting(&mut self, peer: NodeId, until: Instant) {
+        self.greetings.postpone(peer, until);
     }
 
-    /// The version 1 peers that are to be greeted now: they may have forgotten us, or have not said for long whom they are linked to.
+    /// The version 1 peers to greet now: they may have forgotten this node, or have not sent `PEERS` for long.
     pub(crate) fn due_greetings(&mut self, cx: &mut Cx) -> Vec<NodeId> {
         let Cx { now, random, config, .. } = cx;
-        core::iter::from_fn(|| self.greetings.next_due(*now, random, &config.limits)).collect()
+        core::iter::from_fn(|| self.greetings.next_due(*now, random, config.limits())).collect()
     }
 
-    /// A line came from a peer without a key. Whether to show it: others may have brought it in already.
-    pub(crate) fn heard(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
+    /// Notes a line from a peer without a key. Whether to show it: not if an entry with it was shown already.
+    pub(crate) fn note_line(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
         let who = Via { node_id: info.node_id, uname: info.uname.clone() };
-        self.line_heard(cx.now, cx.time(), who, text, cx.limits())
+        let shown = self.note_line_at(cx.now, cx.time(), who, text, cx.limits());
+        self.counts.shown += u64::from(shown);
+        shown
     }
 
-    fn line_heard(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
+    fn note_line_at(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
         let Some(peer) = self.peers.get(&who.node_id).filter(|peer| peer.named) else { return true };
-        let steps = u32::try_from(peer.rank(self.us).min(MOST_STEPS)).unwrap_or(u32::MAX);
+        let steps = u32::try_from(peer.rank(self.own_id).min(MAX_STEPS)).unwrap_or(u32::MAX);
         let due = now + limits.v1.step.saturating_mul(steps);
         let when = When { now, at };
-        let heard = self.utterances.note(Source::Heard, who.node_id, text, when, true, limits);
-        // Longer than any entry can carry: nobody can bring it in.
-        if let (Some(number), Ok(text)) = (heard.new, ChatText::new(text)) {
+        let noted = self.utterances.note(Source::Speaker, who.node_id, text, when, true, limits);
+        // A text that is too long for an entry is not brought in.
+        if let (Some(number), Ok(text)) = (noted.new, ChatText::new(text)) {
             self.utterances.bring_in(number, next_gathering(due, limits), who, text, limits);
         }
-        heard.show
+        noted.show
     }
 
-    /// Whether an entry is of any concern to version 1 peers or their words.
-    pub(crate) fn concerns(&self, entry: &Entry) -> bool {
-        entry.via().is_some() || !self.peers.is_empty()
+    /// Notes an entry whose turn to be shown has come. Nothing is done for one without `via` where no peer without a
+    /// key is linked. For one with `via`, only the check for duplicates runs there.
+    pub(crate) fn note_entry(&mut self, cx: &Cx, entry: &Entry) -> Reception {
+        if entry.via().is_none() && self.peers.is_empty() {
+            return Reception { lines: None, shown: true };
+        }
+        let lines = self.relay(entry);
+        let shown = self.note_entry_at(cx.now, entry, cx.limits());
+        self.counts.again += if shown { 0 } else { entry.texts().len() as u64 };
+        Reception { lines, shown }
     }
 
-    /// Whether to show an entry: not if it is what a version 1 peer said, and that was heard from it or in another entry.
-    pub(crate) fn shows(&mut self, cx: &Cx, entry: &Entry) -> bool {
-        self.shows_at(cx.now, entry, cx.limits())
-    }
-
-    fn shows_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
+    fn note_entry_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
         let Some(via) = entry.via() else { return true };
+        #[cfg(test)]
+        {
+            self.ran.duplicate_check += 1;
+        }
         let source = Source::Entry(entry.key());
         let when = When { now, at: entry.at() };
         let known = self.utterances.any_known(source, via.node_id, entry.texts(), when, limits);
@@ -229,33 +270,47 @@ impl V1 {
         !known
     }
 
-    /// The peers without a key whom this node has to tell an entry that is not its own user's words, and the frames for them.
-    pub(crate) fn tell(&mut self, entry: &Entry) -> Option<(Vec<NodeId>, Vec<u8>)> {
-        let peers: Vec<_> = self.tells(entry).collect();
+    /// The peers without a key to which this node has to send an entry of another author, and the frames for them.
+    pub(crate) fn relay(&mut self, entry: &Entry) -> Option<(Vec<NodeId>, Vec<u8>)> {
+        if self.peers.is_empty() {
+            return None;
+        }
+        #[cfg(test)]
+        {
+            self.ran.relay += 1;
+        }
+        let peers: Vec<_> = self.relay_targets(entry).collect();
         if peers.is_empty() {
             return None;
         }
         let texts: Vec<_> = lines(entry).collect();
-        self.counts.told_in_lines += (texts.len() * peers.len()) as u64;
+        self.counts.relayed += (texts.len() * peers.len()) as u64;
         Some((peers, frames(texts.iter().map(String::as_str))))
     }
 
-    fn tells(&self, entry: &Entry) -> impl Iterator<Item = NodeId> {
+    fn relay_targets(&self, entry: &Entry) -> impl Iterator<Item = NodeId> {
         let speaker = entry.via().map(|via| via.node_id);
         self.peers.iter().filter_map(move |(node_id, peer)| {
-            let told =
+            let knows =
                 entry.to().contains(node_id) || speaker.is_some_and(|it| self.are_linked(*node_id, it));
-            let ours = peer.turn.is_some_and(|turn| turn.holds(entry.at()));
-            (ours && !told).then_some(*node_id)
+            let ours = peer.relay_period.is_some_and(|period| period.covers(entry.at()));
+            (ours && !knows).then_some(*node_id)
         })
     }
 
-    /// When [`next_due`](Self::next_due) or [`due_greetings`](Self::due_greetings) have something.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    /// When [`next_due`](Self::next_due) or [`due_greetings`](Self::due_greetings) next has something to return.
+    pub(crate) fn deadline(&self, cx: &Cx) -> Option<Instant> {
+        if cx.stopping {
+            return None;
+        }
+        self.next_at()
+    }
+
+    fn next_at(&self) -> Option<Instant> {
         self.utterances.deadline().into_iter().chain(self.greetings.deadline()).min()
     }
 
-    /// Lines of one speaker that nobody else has brought in.
+    /// Lines of one speaker for this node to bring in, as nobody else has. None: no more are due.
     pub(crate) fn next_due(&mut self, cx: &Cx) -> Option<(Via, Vec<ChatText>)> {
         let due = self.utterances.next_due(cx.now);
         self.counts.brought_in += due.as_ref().map_or(0, |(_, texts)| texts.len() as u64);
@@ -268,22 +323,22 @@ impl V1 {
 
     /// How full each bounded thing is.
     pub(crate) fn capacities(&self) -> [(Capacity, usize); 5] {
-        let linked = self.peers.values().filter_map(|peer| Some(peer.linked.as_ref()?.len()));
+        let links = self.peers.values().filter_map(|peer| Some(peer.links.as_ref()?.len()));
         let [lines, waiting, bytes] = self.utterances.sizes();
         [
             (Capacity::V1Lines, lines),
             (Capacity::V1Waiting, waiting),
             (Capacity::V1WaitingBytes, bytes),
-            (Capacity::V1Linked, linked.max().unwrap_or(0)),
-            (Capacity::V1Lost, self.greetings.lost()),
+            (Capacity::V1Linked, links.max().unwrap_or(0)),
+            (Capacity::V1Lost, self.greetings.departed()),
         ]
     }
 
-    /// Whether two peers without a key are linked by the word of either, or are one.
+    /// Whether two peers without a key are one, or are linked by the `PEERS` of either.
     fn are_linked(&self, one: NodeId, other: NodeId) -> bool {
         let names = |one, other| {
-            let linked = self.peers.get(&one).and_then(|peer| peer.linked.as_ref());
-            linked.is_some_and(|linked| linked.contains(&other))
+            let links = self.peers.get(&one).and_then(|peer| peer.links.as_ref());
+            links.is_some_and(|links| links.contains(&other))
         };
         one == other || names(one, other) || names(other, one)
     }
@@ -293,33 +348,32 @@ impl V1 {
     }
 }
 
-impl Peer {
-    /// How many nodes of the network with lower ids are linked to this peer. As long as it has not said so, there may
-    /// be one.
-    fn rank(&self, us: NodeId) -> usize {
-        let Some(linked) = &self.linked else { return 1 };
-        linked.range(..us).filter(|id| id.is_of_key()).count()
+impl KeylessPeer {
+    /// How many nodes with a key and a lower id are linked to this peer. Before its first `PEERS`, one is assumed.
+    fn rank(&self, own_id: NodeId) -> usize {
+        let Some(links) = &self.links else { return 1 };
+        links.range(..own_id).filter(|id| id.is_of_key()).count()
     }
 
-    /// Whom it is linked to has changed, at the time `at`: if it is our turn now and was not, it is from `from` on.
-    fn take_turn(&mut self, us: NodeId, from: u64, at: u64) {
-        let ours = self.rank(us) == 0;
-        match &mut self.turn {
-            Some(Turn { until: None, .. }) if ours => {}
-            _ if ours => self.turn = Some(Turn { from, until: None }),
-            Some(Turn { until: until @ None, .. }) => *until = Some(at),
+    /// Its links changed at the time `at`. If this node becomes its designated relay, it is that from `from` on.
+    fn update_relay_period(&mut self, own_id: NodeId, from: u64, at: u64) {
+        let ours = self.rank(own_id) == 0;
+        match &mut self.relay_period {
+            Some(RelayPeriod { until: None, .. }) if ours => {}
+            _ if ours => self.relay_period = Some(RelayPeriod { from, until: None }),
+            Some(RelayPeriod { until: until @ None, .. }) => *until = Some(at),
             _ => {}
         }
     }
 }
 
-impl Turn {
-    fn holds(self, at: u64) -> bool {
+impl RelayPeriod {
+    fn covers(self, at: u64) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until)
     }
 }
 
-/// What a peer without a key is told of an entry: one line each text.
+/// What a peer without a key is sent of an entry: one line for each text.
 fn lines(entry: &Entry) -> impl Iterator<Item = String> {
     let uname = entry.via().map_or(entry.uname(), |via| &via.uname);
     entry.texts().iter().map(move |text| format!("{uname}: {}", text.as_str()))
@@ -334,7 +388,8 @@ pub(crate) fn frames<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Vec<u8
     frames
 }
 
-/// Lines are brought in together at points of time that are so far apart: an entry each would be too many.
+/// The first multiple of [`gather`](crate::model::V1Limits::gather) from `due` on. Lines are brought in together then,
+/// since an entry for each would be too many.
 fn next_gathering(due: Instant, limits: &Limits) -> Instant {
     let step = limits.v1.gather.as_nanos().max(1);
     let nanos = due.since_origin().as_nanos().div_ceil(step).saturating_mul(step);

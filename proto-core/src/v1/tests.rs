@@ -9,6 +9,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{Draft, Identity, Name};
 
+/// How often parts of the machine ran for an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) relay: usize,
+    pub(crate) duplicate_check: usize,
+}
+
 const START: Instant = Instant::from_origin(Duration::from_secs(100));
 const A_STEP: Duration = Duration::from_millis(1_200);
 
@@ -41,10 +48,10 @@ fn entry(author: &Identity, at: u64, via: Option<&Via>, texts: &[&str], to: &[No
     Entry::sign(author, &Draft { epoch: 1, seq: at, at, uname, texts: &texts, to, via })
 }
 
-/// The part of the node `of`, to which Victor is linked; his `PEERS` names `linked`.
-fn station(of: &Identity, linked: &[&Identity]) -> V1 {
+/// The machine of the node `of`. Victor is linked to it, and his `PEERS` name `linked`.
+fn relay_node(of: &Identity, linked: &[&Identity]) -> V1 {
     let mut v1 = V1::new(of.node_id());
-    v1.came(victor().node_id, true, 0);
+    v1.keyless_linked(victor().node_id, true, 0);
     let linked = linked.iter().map(|identity| identity.node_id());
     v1.links_named(victor().node_id, linked, true, 0, &Limits::default());
     v1
@@ -61,173 +68,173 @@ fn due(v1: &mut V1, now: Instant) -> Vec<ChatText> {
 }
 
 #[test]
-fn who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_each() {
+fn the_lowest_id_brings_a_line_in_at_once_and_each_higher_id_one_second_later() {
     let all = identities(3);
     let limits = Limits::default();
     for (rank, of) in all.iter().enumerate() {
-        // Nobody else's ids count, be they ever so low.
-        let mut v1 = station(of, &[&all[0], &all[1], &all[2]]);
+        // Ids of nodes without a key do not count, however low they are.
+        let mut v1 = relay_node(of, &[&all[0], &all[1], &all[2]]);
         v1.links_named(victor().node_id, [old(0)], false, 0, &limits);
-        assert!(v1.line_heard(START, 0, victor(), "hi", &limits));
+        assert!(v1.note_line_at(START, 0, victor(), "hi", &limits));
         let at = START + millis(1_000 * rank as u64);
-        assert_eq!(v1.deadline(), Some(at));
+        assert_eq!(v1.next_at(), Some(at));
         assert_eq!(
             due(&mut v1, START + millis((1_000 * rank as u64).saturating_sub(1))).is_empty(),
             rank > 0
         );
         assert_eq!(due(&mut v1, at).is_empty(), rank == 0);
-        assert_eq!(v1.deadline(), None);
+        assert_eq!(v1.next_at(), None);
     }
 }
 
 #[test]
-fn lines_of_one_moment_are_brought_in_together_in_their_order() {
+fn lines_due_at_one_time_are_brought_in_together_and_in_order() {
     let all = identities(1);
-    let mut v1 = station(&all[0], &[]);
+    let mut v1 = relay_node(&all[0], &[]);
     for (n, line) in ["one", "two", "two", "three"].into_iter().enumerate() {
-        assert!(v1.line_heard(START + millis(1 + n as u64), 0, victor(), line, &Limits::default()));
+        assert!(v1.note_line_at(START + millis(1 + n as u64), 0, victor(), line, &Limits::default()));
     }
-    assert_eq!(v1.deadline(), Some(START + millis(200)));
+    assert_eq!(v1.next_at(), Some(START + millis(200)));
     let together = v1.utterances.next_due(START + millis(200)).unwrap();
     assert_eq!(together, (victor(), vec![text("one"), text("two"), text("two"), text("three")]));
     assert_eq!(v1.utterances.next_due(START + millis(200)), None);
 }
 
 #[test]
-fn a_line_that_came_in_by_another_is_neither_brought_in_nor_shown_again() {
+fn a_line_that_another_node_brought_in_is_neither_brought_in_nor_shown_again() {
     let all = identities(3);
     let limits = Limits::default();
-    let mut v1 = station(&all[1], &[&all[0]]);
-    // First the line, then the entry; then the other way round; as often as he says it.
+    let mut v1 = relay_node(&all[1], &[&all[0]]);
+    // The line comes first, then the entry, as often as he says it. Then the other way round.
     for at in [0, 100] {
-        assert!(v1.line_heard(START, at, victor(), "hi", &limits));
-        assert!(!v1.shows_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
+        assert!(v1.note_line_at(START, at, victor(), "hi", &limits));
+        assert!(!v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
     }
     for at in [200, 300] {
-        assert!(v1.shows_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
-        assert!(!v1.line_heard(START, at, victor(), "hi", &limits));
+        assert!(v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
+        assert!(!v1.note_line_at(START, at, victor(), "hi", &limits));
     }
     assert_eq!(due(&mut v1, START + A_STEP), []);
-    // A third way of one of these.
-    assert!(!v1.shows_at(START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
-    // Others, and other words.
-    assert!(v1.line_heard(START, 400, victor(), "ho", &limits));
-    assert!(v1.shows_at(START, &entry(&all[0], 400, None, &["ho"], &[]), &limits));
+    // A third source of one of these.
+    assert!(!v1.note_entry_at(START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
+    // Another text, another author and another speaker.
+    assert!(v1.note_line_at(START, 400, victor(), "ho", &limits));
+    assert!(v1.note_entry_at(START, &entry(&all[0], 400, None, &["ho"], &[]), &limits));
     let other = Via { node_id: old(8), ..victor() };
-    assert!(v1.shows_at(START, &entry(&all[0], 400, Some(&other), &["ho"], &[]), &limits));
+    assert!(v1.note_entry_at(START, &entry(&all[0], 400, Some(&other), &["ho"], &[]), &limits));
     assert_eq!(due(&mut v1, START + A_STEP), [text("ho")]);
 }
 
 #[test]
-fn words_match_that_were_said_or_came_up_to_a_minute_apart() {
+fn words_match_if_said_or_received_at_most_a_minute_apart() {
     let all = identities(2);
     let limits = Limits::default();
     let apart =
         [(59_999, 60_001, false), (60_000, 60_001, false), (60_001, 60_001, true), (600_000, 60_000, false)];
     for (apart, later, shown) in apart {
         for (line, by_entry) in [(100_000, 100_000 + apart), (100_000 + apart, 100_000)] {
-            let mut v1 = station(&all[1], &[&all[0]]);
-            assert!(v1.line_heard(START, line, victor(), "hi", &limits));
+            let mut v1 = relay_node(&all[1], &[&all[0]]);
+            assert!(v1.note_line_at(START, line, victor(), "hi", &limits));
             let by_entry = entry(&all[0], by_entry, Some(&victor()), &["hi"], &[]);
-            assert_eq!(v1.shows_at(START + millis(later), &by_entry, &limits), shown, "{apart}");
+            assert_eq!(v1.note_entry_at(START + millis(later), &by_entry, &limits), shown, "{apart}");
             assert_eq!(due(&mut v1, START + A_STEP).is_empty(), !shown);
         }
     }
 }
 
 #[test]
-fn of_an_entry_that_is_known_in_part_the_rest_is_shown_when_it_is_heard() {
+fn unknown_lines_of_a_partly_known_entry_are_shown_when_the_peer_sends_them() {
     let all = identities(2);
     let limits = Limits::default();
-    let mut v1 = station(&all[1], &[&all[0]]);
-    assert!(v1.line_heard(START, 0, victor(), "one", &limits));
-    assert!(!v1.shows_at(START, &entry(&all[0], 1, Some(&victor()), &["one", "two"], &[]), &limits));
-    assert!(v1.line_heard(START, 2, victor(), "two", &limits));
+    let mut v1 = relay_node(&all[1], &[&all[0]]);
+    assert!(v1.note_line_at(START, 0, victor(), "one", &limits));
+    assert!(!v1.note_entry_at(START, &entry(&all[0], 1, Some(&victor()), &["one", "two"], &[]), &limits));
+    assert!(v1.note_line_at(START, 2, victor(), "two", &limits));
     assert_eq!(due(&mut v1, START + A_STEP), []);
 }
 
 #[test]
-fn the_node_with_the_lowest_id_tells_what_others_said() {
+fn the_node_with_the_lowest_id_is_the_designated_relay() {
     let all = identities(4);
     let limits = Limits::default();
-    let said = |to: &[NodeId], via: Option<&Via>| entry(&all[3], 2_000, via, &["hello", "you"], to);
-    let tells = |v1: &V1, entry: &Entry| v1.tells(entry).collect::<Vec<_>>();
+    let by_another = |to: &[NodeId], via: Option<&Via>| entry(&all[3], 2_000, via, &["hello", "you"], to);
+    let targets = |v1: &V1, entry: &Entry| v1.relay_targets(entry).collect::<Vec<_>>();
     let he = victor().node_id;
 
-    let (first, mut second) = (station(&all[0], &[&all[1]]), station(&all[1], &[&all[0], &all[2]]));
-    assert_eq!(tells(&first, &said(&[], None)), [he]);
-    assert_eq!(tells(&second, &said(&[], None)), []);
-    second.left(all[0].node_id(), 2_000);
-    assert_eq!(tells(&second, &said(&[], None)), [he]);
-    // Whom the author told, what he said himself, and what he hears himself.
-    assert_eq!(tells(&first, &said(&[he], None)), []);
-    assert_eq!(tells(&first, &said(&[], Some(&victor()))), []);
+    let (first, mut second) = (relay_node(&all[0], &[&all[1]]), relay_node(&all[1], &[&all[0], &all[2]]));
+    assert_eq!(targets(&first, &by_another(&[], None)), [he]);
+    assert_eq!(targets(&second, &by_another(&[], None)), []);
+    second.left_network(all[0].node_id(), 2_000);
+    assert_eq!(targets(&second, &by_another(&[], None)), [he]);
+    // The author sent it to him; he said it himself; he is linked to the speaker.
+    assert_eq!(targets(&first, &by_another(&[he], None)), []);
+    assert_eq!(targets(&first, &by_another(&[], Some(&victor()))), []);
     let wanda = Via { node_id: old(8), uname: Name::cut("Wanda").unwrap() };
-    assert_eq!(tells(&first, &said(&[], Some(&wanda))), [he]);
+    assert_eq!(targets(&first, &by_another(&[], Some(&wanda))), [he]);
     second.links_named(he, [wanda.node_id], false, 0, &limits);
-    assert_eq!(tells(&second, &said(&[], Some(&wanda))), []);
-    assert_eq!(lines(&said(&[], Some(&wanda))).collect::<Vec<_>>(), ["Wanda: hello", "Wanda: you"]);
-    assert_eq!(lines(&said(&[], None)).next().unwrap(), "Anna: hello");
+    assert_eq!(targets(&second, &by_another(&[], Some(&wanda))), []);
+    assert_eq!(lines(&by_another(&[], Some(&wanda))).collect::<Vec<_>>(), ["Wanda: hello", "Wanda: you"]);
+    assert_eq!(lines(&by_another(&[], None)).next().unwrap(), "Anna: hello");
 }
 
 #[test]
-fn a_peer_is_told_nothing_that_was_said_before_it_came_or_before_it_says_whom_it_is_linked_to() {
+fn a_peer_is_sent_nothing_from_before_it_was_linked_and_nothing_before_its_peers_frame() {
     let all = identities(2);
     let mut v1 = V1::new(all[0].node_id());
-    v1.came(old(7), true, 1_000);
-    let tells = |v1: &V1, at| v1.tells(&entry(&all[1], at, None, &["x"], &[])).count();
-    assert_eq!(tells(&v1, 1_000), 0);
+    v1.keyless_linked(old(7), true, 1_000);
+    let targets = |v1: &V1, at| v1.relay_targets(&entry(&all[1], at, None, &["x"], &[])).count();
+    assert_eq!(targets(&v1, 1_000), 0);
     v1.links_named(old(7), [], true, 1_000, &Limits::default());
-    assert_eq!((tells(&v1, 999), tells(&v1, 1_000)), (0, 1));
+    assert_eq!((targets(&v1, 999), targets(&v1, 1_000)), (0, 1));
     v1.peers.remove(&old(7));
-    assert_eq!(tells(&v1, 1_000), 0);
+    assert_eq!(targets(&v1, 1_000), 0);
 }
 
 #[test]
-fn when_something_was_said_decides_which_of_two_tells_it_while_one_takes_the_others_place() {
+fn the_time_of_an_entry_decides_which_node_relays_it_when_the_relay_changes() {
     let all = identities(3);
     let limits = Limits::default();
     let both = [all[0].node_id(), all[1].node_id()];
-    let tells = |v1: &V1, at| v1.tells(&entry(&all[2], at, None, &["x"], &[])).count() == 1;
+    let relays = |v1: &V1, at| v1.relay_targets(&entry(&all[2], at, None, &["x"], &[])).count() == 1;
 
-    let mut before = station(&all[1], &[&all[1]]);
+    let mut before = relay_node(&all[1], &[&all[1]]);
     before.links_named(victor().node_id, both, true, 5_000, &limits);
-    assert!(tells(&before, 4_999) && !tells(&before, 5_000), "whenever it arrives");
+    assert!(relays(&before, 4_999) && !relays(&before, 5_000), "no matter when it arrives");
 
     let mut after = V1::new(all[0].node_id());
-    after.came(victor().node_id, true, 4_990);
-    // What the other tells until it reads the same, which may be later than here.
+    after.keyless_linked(victor().node_id, true, 4_990);
+    // The other node relays until it reads the same `PEERS`, which may be later.
     after.links_named(victor().node_id, both, true, 5_010, &limits);
-    assert!(!tells(&after, 6_009) && tells(&after, 6_010));
+    assert!(!relays(&after, 6_009) && relays(&after, 6_010));
 
-    before.left(all[0].node_id(), 9_000);
-    assert!(!tells(&before, 8_999) && tells(&before, 9_000));
+    before.left_network(all[0].node_id(), 9_000);
+    assert!(!relays(&before, 8_999) && relays(&before, 9_000));
     before.links_named(victor().node_id, both, true, 9_500, &limits);
     before.links_named(victor().node_id, [all[1].node_id()], true, 9_700, &limits);
-    assert!(!tells(&before, 9_600) && tells(&before, 9_700));
+    assert!(!relays(&before, 9_600) && relays(&before, 9_700));
 }
 
 #[test]
-fn what_a_peer_without_an_id_of_its_own_says_is_not_brought_in() {
+fn lines_of_a_peer_that_names_no_id_are_not_brought_in() {
     let all = identities(1);
     let mut v1 = V1::new(all[0].node_id());
-    v1.came(victor().node_id, false, 0);
-    assert!(v1.line_heard(START, 0, victor(), "hi", &Limits::default()));
-    assert_eq!(v1.deadline(), None);
+    v1.keyless_linked(victor().node_id, false, 0);
+    assert!(v1.note_line_at(START, 0, victor(), "hi", &Limits::default()));
+    assert_eq!(v1.next_at(), None);
 }
 
 #[test]
-fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
+fn the_peers_of_a_version_1_peer_replace_the_last_ones_and_are_bounded() {
     let all = identities(3);
     let limits = Limits::default().with(|limits| limits.v1.linked = 2);
     let he = victor().node_id;
-    let mut v1 = station(&all[2], &[&all[0]]);
+    let mut v1 = relay_node(&all[2], &[&all[0]]);
     let rank = |v1: &V1| v1.peers[&he].rank(all[2].node_id());
     assert_eq!(rank(&v1), 1);
     let ids = [all[1].node_id(), all[0].node_id(), old(1)];
     for count in 1..=3 {
         v1.links_named(he, ids.into_iter().take(count), true, 0, &limits);
-        assert_eq!(v1.peers[&he].linked.as_ref().unwrap().len(), count.min(2));
+        assert_eq!(v1.peers[&he].links.as_ref().unwrap().len(), count.min(2));
     }
     assert_eq!(rank(&v1), 2);
     v1.links_named(he, [], true, 0, &limits);
@@ -235,7 +242,7 @@ fn a_list_of_all_takes_the_place_of_the_last_and_is_bounded() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
+fn waiting_lines_are_bounded_and_the_one_due_last_is_dropped() {
     let all = identities(2);
     let size = utterances::size(&text("1"));
     let few = Limits::default().with(|limits| limits.v1.waiting = 2);
@@ -243,10 +250,10 @@ fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
     let smaller = Limits::default().with(|limits| limits.v1.waiting_bytes = 2 * size - 1);
     for (limits, most) in [(few, 2), (small, 2), (smaller, 1)] {
         for count in 1..=3 {
-            let mut v1 = station(&all[1], &[&all[0]]);
+            let mut v1 = relay_node(&all[1], &[&all[0]]);
             let lines = &["1", "2", "3"][..count];
             for (n, line) in lines.iter().enumerate() {
-                assert!(v1.line_heard(START + millis(n as u64 * 300), 0, victor(), line, &limits));
+                assert!(v1.note_line_at(START + millis(n as u64 * 300), 0, victor(), line, &limits));
                 assert!(v1.is_consistent());
             }
             let kept: Vec<_> = lines.iter().take(most).map(|line| text(line)).collect();
@@ -257,17 +264,17 @@ fn what_waits_is_bounded_and_what_would_wait_longest_goes() {
 }
 
 #[test]
-fn the_line_noted_first_is_forgotten_first() {
+fn the_oldest_line_is_forgotten_first() {
     let all = identities(2);
     let limits = Limits::default().with(|limits| limits.v1.lines = 2);
     let shows = |v1: &mut V1, line: &str| {
-        v1.shows_at(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits)
+        v1.note_entry_at(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits)
     };
     for count in 1..=3 {
-        let mut v1 = station(&all[1], &[&all[0]]);
+        let mut v1 = relay_node(&all[1], &[&all[0]]);
         let lines = &["1", "2", "3"][..count];
         for line in lines {
-            assert!(v1.line_heard(START, 0, victor(), line, &limits));
+            assert!(v1.note_line_at(START, 0, victor(), line, &limits));
         }
         assert_eq!(v1.counts().forgotten, count.saturating_sub(2) as u64);
         for line in lines.iter().rev().take(2) {
@@ -278,22 +285,22 @@ fn the_line_noted_first_is_forgotten_first() {
     }
 }
 
-/// A node in the network that Victor speaks to, or not.
-struct Station {
+/// A node of the network. Victor is linked to it, or not.
+struct TestNode {
     identity: Identity,
     v1: V1,
     shown: Vec<ChatText>,
 }
 
-/// Something on its way to a station.
+/// Something on its way to a node.
 #[derive(Clone)]
-enum Letter {
+enum Packet {
     Line(ChatText),
     Entry(Arc<Entry>),
 }
 
-/// Lets Victor say words at times to those who are linked to him, with such delays on the way, and entries go round;
-/// `lost`: lines that do not arrive, by station and number. What each station shows.
+/// Simulates a network in which Victor sends lines to the first `linked` nodes. Lines and entries are delayed by
+/// `delays`, in turn. `lost`: lines that do not arrive, by node and number. Returns what each node shows.
 fn converse(
     said: &[(u64, ChatText)],
     linked: usize,
@@ -303,58 +310,58 @@ fn converse(
     let limits = Limits::default();
     let all = identities(4);
     let on_link: Vec<_> = all[..linked].iter().collect();
-    let mut stations: Vec<Station> = all
+    let mut nodes: Vec<TestNode> = all
         .iter()
         .enumerate()
         .map(|(n, identity)| {
-            let v1 = if n < linked { station(identity, &on_link) } else { V1::new(identity.node_id()) };
-            Station { identity: identity.clone(), v1, shown: Vec::new() }
+            let v1 = if n < linked { relay_node(identity, &on_link) } else { V1::new(identity.node_id()) };
+            TestNode { identity: identity.clone(), v1, shown: Vec::new() }
         })
         .collect();
     let mut delays = delays.iter().copied().cycle();
     let mut delay = || delays.next().unwrap_or(0);
-    let mut post: BTreeMap<(u64, usize), (usize, Letter)> = BTreeMap::new();
+    let mut post: BTreeMap<(u64, usize), (usize, Packet)> = BTreeMap::new();
     let mut last = vec![0; linked];
     for (number, (at, text)) in said.iter().enumerate() {
-        for station in (0..linked).filter(|station| !lost.contains(&(*station, number))) {
+        for node in (0..linked).filter(|node| !lost.contains(&(*node, number))) {
             // A connection keeps the order.
-            last[station] = last[station].max(at + delay());
-            post.insert((last[station], post.len()), (station, Letter::Line(text.clone())));
+            last[node] = last[node].max(at + delay());
+            post.insert((last[node], post.len()), (node, Packet::Line(text.clone())));
         }
     }
-    let mut letters = post.len();
+    let mut packets = post.len();
     loop {
-        let next_due = stations.iter().filter_map(|station| station.v1.deadline()).min();
+        let next_due = nodes.iter().filter_map(|node| node.v1.next_at()).min();
         let next_due = next_due.map(|due| u64::try_from(due.since(START).as_millis()).unwrap());
         let next_post = post.first_key_value().map(|((at, _), _)| *at);
         let Some(at) = next_due.into_iter().chain(next_post).min() else { break };
         let now = START + millis(at);
-        for from in 0..stations.len() {
-            while let Some((via, texts)) = stations[from].v1.utterances.next_due(now) {
+        for from in 0..nodes.len() {
+            while let Some((via, texts)) = nodes[from].v1.utterances.next_due(now) {
                 let texts: Vec<_> = texts.iter().map(ChatText::as_str).collect();
-                let entry = Arc::new(entry(&stations[from].identity, at, Some(&via), &texts, &[]));
-                for to in (0..stations.len()).filter(|to| *to != from) {
-                    letters += 1;
-                    post.insert((at + delay(), letters), (to, Letter::Entry(entry.clone())));
+                let entry = Arc::new(entry(&nodes[from].identity, at, Some(&via), &texts, &[]));
+                for to in (0..nodes.len()).filter(|to| *to != from) {
+                    packets += 1;
+                    post.insert((at + delay(), packets), (to, Packet::Entry(entry.clone())));
                 }
             }
         }
-        while let Some(arrival) = post.first_entry().filter(|letter| letter.key().0 <= at) {
-            let (to, letter) = arrival.remove();
-            let Station { v1, shown, .. } = &mut stations[to];
-            match letter {
-                Letter::Line(text) if v1.line_heard(now, at, victor(), text.as_str(), &limits) => {
+        while let Some(arrival) = post.first_entry().filter(|packet| packet.key().0 <= at) {
+            let (to, packet) = arrival.remove();
+            let TestNode { v1, shown, .. } = &mut nodes[to];
+            match packet {
+                Packet::Line(text) if v1.note_line_at(now, at, victor(), text.as_str(), &limits) => {
                     shown.push(text);
                 }
-                Letter::Entry(entry) if v1.shows_at(now, &entry, &limits) => {
+                Packet::Entry(entry) if v1.note_entry_at(now, &entry, &limits) => {
                     shown.extend_from_slice(entry.texts());
                 }
-                Letter::Line(_) | Letter::Entry(_) => {}
+                Packet::Line(_) | Packet::Entry(_) => {}
             }
             assert!(v1.is_consistent());
         }
     }
-    stations.into_iter().map(|station| station.shown).collect()
+    nodes.into_iter().map(|node| node.shown).collect()
 }
 
 fn count(texts: &[ChatText]) -> BTreeMap<&str, usize> {
@@ -376,7 +383,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn each_word_is_shown_once_everywhere(
+    fn each_word_is_shown_once_at_every_node(
         said in words(), linked in 1_usize..5, delays in proptest::collection::vec(0_u64..300, 1..30),
     ) {
         let texts: Vec<_> = said.iter().map(|(_, text)| text.clone()).collect();
@@ -391,10 +398,10 @@ proptest! {
         lost in proptest::collection::vec((0_usize..4, 0_usize..20), 0..20),
     ) {
         let texts: Vec<_> = said.iter().map(|(_, text)| text.clone()).collect();
-        let said_often = count(&texts);
+        let times_said = count(&texts);
         for shown in converse(&said, linked, &delays, &lost) {
             for (text, often) in count(&shown) {
-                prop_assert!(often <= said_often[text]);
+                prop_assert!(often <= times_said[text]);
             }
         }
     }

@@ -1,31 +1,31 @@
-//! What version 1 peers said, told apart from what is the same said again.
+//! What version 1 peers said, with repeated reports of the same words recognised (SPEC 10.5).
 //!
-//! One utterance reaches a node by several ways: as a line, and in the entry of each node that brought it in. Each way
-//! brings each utterance once and in order; so what comes by a way is the first utterance of its speaker with its text
-//! that has not come by this way, if there is one of about that time, and else a new one.
+//! One utterance reaches a node from several sources: as a line from the speaker, and in the entry of each node that
+//! brought it in. Each source reports each utterance once, and in order. So a report is taken for the first utterance
+//! of the speaker with this text that the source has not reported yet, if the times fit. Otherwise it is a new one.
+
+mod repeats;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::time::Duration;
 
-use arrayvec::ArrayVec;
 use sha2::{Digest, Sha256};
 
 use crate::model::{ChatText, Instant, Limits, NodeId, PublicKey, Via};
+use repeats::Repeats;
 
-/// The most ways that are kept of an utterance. What comes by yet another is taken for it.
-const MAX_WAYS: usize = 8;
-
-/// A way by which an utterance came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where the report of an utterance came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
-    /// From the speaker.
-    Heard,
-    /// In an entry of this author.
+    /// A line from the speaker.
+    Speaker,
+    /// An entry of this author.
     Entry(PublicKey),
 }
 
-/// Who said what; the text by its SHA-256.
+/// A speaker and the SHA-256 of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Words {
     speaker: NodeId,
@@ -38,60 +38,43 @@ impl Words {
     }
 }
 
-/// When words came, and when they were said by the clock of who noted them.
+/// The time of a report.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct When {
+    /// When it arrived. This never goes back from one report to the next.
     pub(super) now: Instant,
+    /// When the words were said, in milliseconds, by the wall clock of the node that heard them.
     pub(super) at: u64,
 }
 
-#[derive(Debug)]
-struct Utterance {
-    first: When,
-    ways: ArrayVec<Source, MAX_WAYS>,
-    shown: bool,
-    /// When it is to be brought in.
-    due: Option<Instant>,
-}
-
-impl Utterance {
-    /// What comes at about the same time is the same, whatever the clocks say; what comes later is if it was said at
-    /// about the same time.
-    fn can_be(&self, source: Source, when: When, limits: &Limits) -> bool {
-        let apart =
-            Duration::from_millis(self.first.at.abs_diff(when.at)).min(when.now.since(self.first.now));
-        apart <= limits.v1.match_window && !self.ways.contains(&source)
-    }
-}
-
-/// The utterances noted last.
+/// The newest utterances, and those that wait to be brought in.
 #[derive(Debug, Default)]
 pub(super) struct Utterances {
-    /// By the number of each, which grows.
-    by_words: BTreeMap<Words, BTreeMap<u64, Utterance>>,
-    /// Whose words each is, the oldest note first: an index of `by_words`.
+    by_words: BTreeMap<Words, Repeats>,
+    /// The words of each utterance, by its number: an index of `by_words`.
     words: BTreeMap<u64, Words>,
-    /// What is to be brought in.
+    /// What is to be brought in, by the time when it is due and the number of its utterance.
     waiting: BTreeMap<(Instant, u64), (Via, ChatText)>,
-    /// Of `waiting`: an index.
+    /// Bytes in `waiting`: an index.
     bytes: usize,
-    numbers: u64,
-    /// How many were not brought in, for want of room.
+    /// The number of the next utterance.
+    next_number: u64,
+    /// How many were not brought in because too much waited.
     pub(super) dropped: u64,
-    /// How many notes were forgotten, for want of room.
+    /// How many were forgotten because there were too many.
     pub(super) forgotten: u64,
 }
 
-/// What became of a note.
+/// What became of a report.
 pub(super) struct Noted {
     /// The number of the utterance, if it is a new one.
     pub(super) new: Option<u64>,
-    /// Whether it was not shown before.
+    /// Whether to show the words now.
     pub(super) show: bool,
 }
 
 impl Utterances {
-    /// Notes that words came by a way; `show`: they are shown if they were not before.
+    /// Notes a report. `show`: the words are to be shown unless they were shown before.
     pub(super) fn note(
         &mut self,
         source: Source,
@@ -102,31 +85,23 @@ impl Utterances {
         limits: &Limits,
     ) -> Noted {
         let words = Words::new(speaker, text);
-        let said = self.by_words.entry(words).or_default();
-        let known = said.iter_mut().find(|(_, utterance)| utterance.can_be(source, when, limits));
-        let Some((number, utterance)) = known else {
-            let number = self.numbers;
-            self.numbers += 1;
-            said.insert(
-                number,
-                Utterance { first: when, ways: [source].into_iter().collect(), shown: show, due: None },
-            );
+        let repeats = self.by_words.entry(words).or_default();
+        let Some(number) = repeats.first_match(source, when, limits) else {
+            let number = self.next_number;
+            self.next_number += 1;
+            repeats.push(number, source, when, show);
             self.words.insert(number, words);
-            self.bound(limits);
+            self.enforce_bound(limits);
             return Noted { new: Some(number), show };
         };
-        let number = *number;
-        // One way more than are kept is taken for one that is.
-        let _ = utterance.ways.try_push(source);
-        let show = show && !utterance.shown;
-        utterance.shown |= show;
+        let newly_shown = repeats.report(number, source, show);
         self.cancel(words, number);
-        Noted { new: None, show }
+        Noted { new: None, show: newly_shown }
     }
 
-    /// Whether any of these words that came by this way came by another before.
+    /// Whether another source reported any of these words before.
     pub(super) fn any_known(
-        &self,
+        &mut self,
         source: Source,
         speaker: NodeId,
         texts: &[ChatText],
@@ -134,29 +109,29 @@ impl Utterances {
         limits: &Limits,
     ) -> bool {
         texts.iter().any(|text| {
-            let said = self.by_words.get(&Words::new(speaker, text.as_str()));
-            said.is_some_and(|said| said.values().any(|utterance| utterance.can_be(source, when, limits)))
+            let repeats = self.by_words.get_mut(&Words::new(speaker, text.as_str()));
+            repeats.is_some_and(|repeats| repeats.first_match(source, when, limits).is_some())
         })
     }
 
-    /// Brings an utterance in at `due`, unless it comes in by others before.
+    /// Brings an utterance in at `due`, unless another node's entry brings it in before.
     pub(super) fn bring_in(&mut self, number: u64, due: Instant, who: Via, text: ChatText, limits: &Limits) {
-        let Some(utterance) = self.utterance(number) else { return };
-        utterance.due = Some(due);
+        let Some(utterance_due) = self.due_mut(number) else { return };
+        *utterance_due = Some(due);
         self.bytes += size(&text);
         self.waiting.insert((due, number), (who, text));
-        // Where too much waits, what would wait longest does so no longer: it is not brought in from here.
+        // If too much waits, what would wait longest is dropped: another node has to bring it in.
         while self.waiting.len() > limits.v1.waiting || self.bytes > limits.v1.waiting_bytes {
             let Some(((_, last), (_, text))) = self.waiting.pop_last() else { return };
             self.bytes -= size(&text);
             self.dropped += 1;
-            if let Some(utterance) = self.utterance(last) {
-                utterance.due = None;
+            if let Some(due) = self.due_mut(last) {
+                *due = None;
             }
         }
     }
 
-    /// Lines known, lines that wait, and the bytes of the latter.
+    /// How many utterances are known, how many wait, and the bytes of those that wait.
     pub(super) fn sizes(&self) -> [usize; 3] {
         [self.words.len(), self.waiting.len(), self.bytes]
     }
@@ -165,7 +140,7 @@ impl Utterances {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// What is due of the first speaker, in the order in which it was said.
+    /// What is due of the speaker whose words are due first, in the order in which it was said.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<(Via, Vec<ChatText>)> {
         let (_, (who, _)) = self.waiting.first_key_value().filter(|((due, _), _)| *due <= now)?;
         let who = who.clone();
@@ -176,28 +151,29 @@ impl Utterances {
             let Some((_, text)) = self.waiting.remove(&key) else { continue };
             self.bytes -= size(&text);
             texts.push(text);
-            if let Some(utterance) = self.utterance(key.1) {
-                utterance.due = None;
+            if let Some(due) = self.due_mut(key.1) {
+                *due = None;
             }
         }
         Some((who, texts))
     }
 
-    fn utterance(&mut self, number: u64) -> Option<&mut Utterance> {
-        self.by_words.get_mut(self.words.get(&number)?)?.get_mut(&number)
+    /// When the utterance with this number is to be brought in.
+    fn due_mut(&mut self, number: u64) -> Option<&mut Option<Instant>> {
+        self.by_words.get_mut(self.words.get(&number)?)?.due_mut(number)
     }
 
-    /// Forgets that an utterance is to be brought in.
+    /// Cancels the bringing in of an utterance.
     fn cancel(&mut self, words: Words, number: u64) {
-        let utterance = self.by_words.get_mut(&words).and_then(|said| said.get_mut(&number));
-        let Some(due) = utterance.and_then(|utterance| utterance.due.take()) else { return };
+        let due = self.by_words.get_mut(&words).and_then(|repeats| repeats.due_mut(number));
+        let Some(due) = due.and_then(Option::take) else { return };
         if let Some((_, text)) = self.waiting.remove(&(due, number)) {
             self.bytes -= size(&text);
         }
     }
 
-    /// Where there are too many utterances, the one noted first is forgotten. It is not brought in any more.
-    fn bound(&mut self, limits: &Limits) {
+    /// If there are too many utterances, forgets the oldest. A forgotten one is not brought in.
+    fn enforce_bound(&mut self, limits: &Limits) {
         while self.words.len() > limits.v1.lines
             && let Some((number, words)) =
                 self.words.first_key_value().map(|(number, words)| (*number, *words))
@@ -205,27 +181,35 @@ impl Utterances {
             self.cancel(words, number);
             self.words.remove(&number);
             self.forgotten += 1;
-            if let Some(said) = self.by_words.get_mut(&words) {
-                said.remove(&number);
-                if said.is_empty() {
+            if let Some(repeats) = self.by_words.get_mut(&words) {
+                // The oldest of all is the oldest with these words.
+                repeats.pop_oldest();
+                if repeats.is_empty() {
                     self.by_words.remove(&words);
                 }
             }
         }
     }
 
+    /// Compares the indexes with what they are indexes of.
     pub(super) fn is_consistent(&self) -> bool {
-        let all =
-            || self.by_words.iter().flat_map(|(words, said)| said.iter().map(move |(n, u)| (*words, *n, u)));
-        let waiting = all().filter_map(|(_, number, utterance)| Some((utterance.due?, number)));
+        let all = || {
+            let of_words = |(words, repeats): (&Words, _)| {
+                let words = *words;
+                Repeats::iter(repeats).map(move |(number, due)| (words, number, due))
+            };
+            self.by_words.iter().flat_map(of_words)
+        };
+        let waiting = all().filter_map(|(_, number, due)| Some((due?, number)));
         let words: BTreeMap<_, _> = all().map(|(words, number, _)| (number, words)).collect();
         self.words == words
-            && self.by_words.values().all(|said| !said.is_empty())
+            && self.by_words.values().all(|repeats| !repeats.is_empty() && repeats.is_consistent())
             && waiting.collect::<BTreeSet<_>>() == self.waiting.keys().copied().collect()
             && self.bytes == self.waiting.values().map(|(_, text)| size(text)).sum::<usize>()
     }
 }
 
+/// The bytes that a waiting text is charged for.
 pub(super) fn size(text: &ChatText) -> usize {
     text.as_str().len() + size_of::<(Via, ChatText)>()
 }

@@ -15,6 +15,7 @@ use crate::model::{EntryId, MAX_NUMBER, Name, NodeId, Sealed, Signature};
 
 /// What a line is, if it is not malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Parsed<'a> {
     /// A frame.
     Frame(Frame<'a>),

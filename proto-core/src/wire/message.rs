@@ -10,6 +10,7 @@ use crate::model::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
 
 /// One frame: read by [`parse`](super::parse), written by [`Frame::encode`]. Texts and entries are borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Frame<'a> {
     /// `JOIN`: who the sender is.
     Join(Join),
@@ -52,6 +53,7 @@ pub(crate) enum ChatFrame<'a> {
 
 /// The payload of `JOIN` (SPEC 12.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Join {
     /// The sender's id.
     pub node_id: Option<NodeId>,
@@ -67,6 +69,7 @@ pub struct Join {
 
 /// What `JOIN` says from version 2 on (SPEC section 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hello {
     /// `v`: the version, 2 or more.
     pub version: u32,
@@ -79,8 +82,16 @@ pub struct Hello {
     pub key: Option<PublicKey>,
 }
 
+impl Hello {
+    /// That of a version 2 node without links and without a key. Set the fields for any other.
+    pub fn new(nonce: Token) -> Self {
+        Self { version: 2, nonce, links: 0, key: None }
+    }
+}
+
 /// The payload of `TREE`, a tree advert: the sender's position in the tree of a period, by its own word (SPEC 8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TreeClaim {
     /// The root's key.
     pub root: PublicKey,
@@ -98,6 +109,7 @@ pub struct TreeClaim {
 
 /// One entry of `PEERS` (SPEC 12.2): a node that the sender knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeerRecord {
     /// The node's id.
     pub node_id: Option<NodeId>,
@@ -142,6 +154,7 @@ impl Token {
 /// The code of a `BYE`: why a node ends a connection (SPEC 18.2). On the wire it is a word. An unknown word reads as
 /// [`Other`](Self::Other).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum ByeCode {
     /// `shutdown`: the node is stopping.
     Shutdown,

@@ -62,6 +62,7 @@ pub const MAX_SYNC: usize = 48_000;
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
 )]
+#[non_exhaustive]
 pub enum FrameError {
     /// The line is not UTF-8.
     #[error("it is not UTF-8")]

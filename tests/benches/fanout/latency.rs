@@ -10,7 +10,7 @@ use driver_smol::ChatText;
 use tests::process::Driver;
 
 use crate::child::{self, Role};
-use crate::library::{linked, on, told};
+use crate::library::{linked, on, wait_for_bench};
 use crate::{LINE, RECEIVERS, text};
 
 /// Messages, the first of which only warm up.
@@ -110,14 +110,14 @@ pub(crate) fn hear(driver: &str, addrs: &[&str]) {
             }
         }
         report(&times);
-        told().await;
+        wait_for_bench().await;
     });
 }
 
 pub(crate) fn call(driver: &str, addrs: &[&str]) {
     on(driver, "Speaker", addrs, async move |node| {
         linked(&node).await;
-        told().await;
+        wait_for_bench().await;
         let mut times = Vec::new();
         for round in 0..ROUNDS {
             let texts = vec![ChatText::new(text(round)).unwrap()];
@@ -127,7 +127,7 @@ pub(crate) fn call(driver: &str, addrs: &[&str]) {
             smol::Timer::after(EVERY).await;
         }
         report(&times);
-        told().await;
+        wait_for_bench().await;
     });
 }
 

@@ -53,14 +53,14 @@ pub(crate) fn receive(driver: &str, messages: usize, addrs: &[&str]) {
             }
         }
         child::say(&format!("{} {}", tally.heard, tally.reordered));
-        told().await;
+        wait_for_bench().await;
     });
 }
 
 pub(crate) fn speak(driver: &str, messages: usize, addrs: &[&str]) {
     on(driver, "Speaker", addrs, async move |node| {
         linked(&node).await;
-        told().await;
+        wait_for_bench().await;
         let events = node.events.clone();
         let numbers: Vec<_> = (0..messages).collect();
         for numbers in numbers.chunks(BATCH) {
@@ -68,7 +68,7 @@ pub(crate) fn speak(driver: &str, messages: usize, addrs: &[&str]) {
             node.handle.say(texts, Origin::TERMINAL).await.unwrap();
             while events.try_recv().is_ok() {}
         }
-        told().await;
+        wait_for_bench().await;
     });
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn linked(node: &Started) {
 }
 
 /// Waits for the bench, while the node goes on.
-pub(crate) async fn told() {
+pub(crate) async fn wait_for_bench() {
     smol::unblock(child::wait).await;
 }
 

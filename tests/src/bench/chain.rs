@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Action, ChatText, Command, Config, ConnId, DialError, DialId, Identity, Input, Instant, Node,
+    Action, ChatText, Command, Config, ConnId, DialError, DialId, Identity, Input, Instant, Node, Seal,
 };
 
 /// A node's end of a connection.
@@ -57,7 +57,7 @@ impl Chain {
             waiting: VecDeque::new(),
         };
         for index in 0..count {
-            chain.input(index, Input::WallClock { unix_ms: 1_700_000_000_000 });
+            chain.input(index, Input::wall_clock(1_700_000_000_000));
             if index > 0 {
                 let before = Command::Connect(addr(index - 1).into());
                 chain.nodes[index].command(chain.now, before).expect("there is room");
@@ -82,7 +82,7 @@ impl Chain {
         while let Some(action) = self.nodes[0].poll_action() {
             if let Action::SendFrame { conn, bytes: chunk } = action {
                 bytes.extend_from_slice(&chunk);
-                self.nodes[0].handle_input(self.now, Input::Flushed { conn });
+                self.nodes[0].handle_input(self.now, Input::flushed(conn));
             }
         }
         bytes
@@ -98,13 +98,13 @@ impl Chain {
         let node = &mut self.nodes[1];
         let mut passed = Passed::default();
         for bytes in bytes.chunks(64 * 1024) {
-            node.handle_input(self.now, Input::Received { conn, bytes });
+            node.handle_input(self.now, Input::received(conn, bytes));
             while let Some(action) = node.poll_action() {
                 match action {
                     Action::Deliver(message) => passed.delivered += message.texts().count(),
                     Action::SendFrame { conn: to, bytes } => {
                         passed.sent += if to == conn { 0 } else { bytes.len() };
-                        node.handle_input(self.now, Input::Flushed { conn: to });
+                        node.handle_input(self.now, Input::flushed(to));
                     }
                     _ => {}
                 }
@@ -134,26 +134,26 @@ impl Chain {
 
     fn happen(&mut self, index: usize, event: Event) {
         match event {
-            Event::Accepted(conn, remote) => self.input(index, Input::Accepted { conn, remote }),
-            Event::Connected(dial, conn) => self.input(index, Input::Connected { dial, conn }),
+            Event::Accepted(conn, remote) => self.input(index, Input::accepted(conn, remote)),
+            Event::Connected(dial, conn) => self.input(index, Input::connected(dial, conn)),
             Event::Refused(dial) => {
-                self.input(index, Input::DialFailed { dial, reason: DialError::Refused });
+                self.input(index, Input::dial_failed(dial, DialError::Refused));
             }
             Event::Received(conn, bytes) if self.ends.contains_key(&(index, conn)) => {
-                self.input(index, Input::Received { conn, bytes: &bytes });
+                self.input(index, Input::received(conn, &bytes));
             }
             Event::Flushed(conn) if self.ends.contains_key(&(index, conn)) => {
-                self.input(index, Input::Flushed { conn });
+                self.input(index, Input::flushed(conn));
             }
             Event::Received(..) | Event::Flushed(_) => {}
-            Event::Closed(conn) => self.input(index, Input::Closed { conn }),
+            Event::Closed(conn) => self.input(index, Input::closed(conn)),
         }
     }
 
     fn carry_out(&mut self, index: usize) {
         while let Some(action) = self.nodes[index].poll_action() {
             match action {
-                Action::Dial { dial, addr } => self.dial(index, dial, addr),
+                Action::Dial { dial, addr, seal: Seal::Clear } => self.dial(index, dial, addr),
                 Action::SendFrame { conn, bytes } => {
                     if let Some((other, conn)) = self.ends.get(&(index, conn)) {
                         self.waiting.push_back((*other, Event::Received(*conn, bytes)));
@@ -167,7 +167,17 @@ impl Chain {
                         self.waiting.push_back((index, Event::Closed(conn)));
                     }
                 }
-                _ => {}
+                Action::Resolve { .. }
+                | Action::CancelDial { .. }
+                | Action::PauseReading { .. }
+                | Action::ResumeReading { .. }
+                | Action::RegisterPeer(_)
+                | Action::UnregisterPeer { .. }
+                | Action::Deliver(_)
+                | Action::Ready
+                | Action::Report { .. }
+                | Action::Notice(_) => {}
+                other => panic!("unknown action: {other:?}"),
             }
         }
     }
@@ -191,8 +201,8 @@ fn addr(index: usize) -> SocketAddr {
 
 fn node(index: usize) -> Node {
     let seed = [index as u8 + 1; 32];
-    let config = Config { listen_addr: Some(addr(index)), ..Config::new("bench".parse().expect("a name")) };
-    Node::new(config, Identity::from_secret(&seed), seed, Instant::ORIGIN).expect("legal limits")
+    let config = Config::new("bench".parse().expect("a name")).with_listen_addr(addr(index));
+    Node::new(config, Identity::from_secret(&seed), seed, Instant::ORIGIN)
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use proto_core::wire::{Frame, Hello, Join, PeerRecord, Token};
 
 /// The `JOIN` of the version 2 peer with this number, which can be dialed, or so it says.
 pub fn join(number: u32) -> Vec<u8> {
-    let PeerRecord { node_id, uname, listen_addr, .. } = record(number);
-    let nonce = Token::from_bits(u128::from(number));
-    let hello = Some(Hello { version: 2, nonce, links: 0, key: None });
-    encode(&Frame::Join(Join { node_id, uname, listen_addr, remote_addr: None, hello }))
+    let (record, mut join) = (record(number), Join::default());
+    (join.node_id, join.uname, join.listen_addr) = (record.node_id, record.uname, record.listen_addr);
+    join.hello = Some(Hello::new(Token::from_bits(u128::from(number))));
+    encode(&Frame::Join(join))
 }
 
 /// The length of a `PEERS` frame that lists so many of these peers, however long it is.
@@ -25,12 +25,11 @@ pub fn peers_len(peers: u32) -> u64 {
 fn record(number: u32) -> PeerRecord {
     let [_, high, middle, low] = number.to_be_bytes();
     let addr = |port| Some(SocketAddr::from(([127, 1 + high, middle, low], port)));
-    PeerRecord {
-        node_id: Some(NodeId::from_bytes((0xfeed_u128 << 112 | u128::from(number)).to_be_bytes())),
-        uname: format!("Peer {number:06}").parse().ok(),
-        listen_addr: addr(8080),
-        remote_addr: addr(40_000),
-    }
+    let mut record = PeerRecord::default();
+    record.node_id = Some(NodeId::from_bytes((0xfeed_u128 << 112 | u128::from(number)).to_be_bytes()));
+    record.uname = format!("Peer {number:06}").parse().ok();
+    (record.listen_addr, record.remote_addr) = (addr(8080), addr(40_000));
+    record
 }
 
 fn encode(frame: &Frame<'_>) -> Vec<u8> {

@@ -62,6 +62,7 @@ impl Conversation {
                 assert!(self.came.contains(&entry.id()), "an entry that is shown came and was signed");
                 assert!(self.shown.insert(entry.id()), "an entry is shown once");
             }
+            other => panic!("unknown message: {other:?}"),
         }
         assert!(message.texts().all(|text| !text.is_empty() && !text.contains('\n')), "a message is lines");
         self.texts += message.texts().count() as u64;

@@ -149,14 +149,13 @@ impl World {
 
     fn greet(&mut self, index: usize, peer: usize, nonce: Token, claimed: Option<NodeId>, listens: bool) {
         let keys = keys(peer);
-        let hello = Hello { version: 2, nonce, links: peer as u16, key: Some(keys.key()) };
-        let join = Join {
-            node_id: Some(claimed.unwrap_or(keys.node_id())),
-            uname: Some(name(peer)),
-            listen_addr: listens.then(|| address(peer)),
-            remote_addr: None,
-            hello: Some(hello),
-        };
+        let mut hello = Hello::new(nonce);
+        (hello.links, hello.key) = (peer as u16, Some(keys.key()));
+        let mut join = Join::default();
+        join.node_id = Some(claimed.unwrap_or(keys.node_id()));
+        join.uname = Some(name(peer));
+        join.listen_addr = listens.then(|| address(peer));
+        join.hello = Some(hello);
         self.receive_frame(index, &Frame::Join(join));
     }
 
@@ -308,7 +307,11 @@ impl World {
     }
 
     fn name_circle(&mut self, index: usize, some: usize, others: usize) {
-        let record = |id| PeerRecord { node_id: Some(id), ..PeerRecord::default() };
+        let record = |id| {
+            let mut record = PeerRecord::default();
+            record.node_id = Some(id);
+            record
+        };
         let records = self.circle(some, others).into_iter().map(record).collect();
         self.receive_frame(index, &Frame::Peers(records));
     }
@@ -386,7 +389,7 @@ impl World {
         ];
         let unix_ms = times[index];
         (self.said.set_at, self.said.unix_ms) = (self.now, unix_ms.min(MAX_NUMBER));
-        self.input(Input::WallClock { unix_ms });
+        self.input(Input::wall_clock(unix_ms));
     }
 }
 

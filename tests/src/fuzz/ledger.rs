@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proto_core::wire::{Chunk, Frame, Hello, Join, LineReader, MAX_LINE, Parsed, Token, TreeClaim, parse};
 use proto_core::{
     Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Message, Node, NodeId, PeerInfo, PublicKey,
-    Signature,
+    Seal, Signature,
 };
 
 use super::conversation::Conversation;
@@ -81,7 +81,7 @@ impl Ledger {
         Self {
             id: node.id(),
             key: node.key(),
-            limits: node.config().limits.clone(),
+            limits: node.config().limits().clone(),
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             cancelled: Vec::new(),
@@ -168,7 +168,7 @@ impl Ledger {
     pub(super) fn take(&mut self, action: &Action) {
         match action {
             Action::Resolve { dial, .. } => self.dial(*dial, Goal::Resolve),
-            Action::Dial { dial, .. } => self.dial(*dial, Goal::Connect),
+            Action::Dial { dial, seal: Seal::Clear, .. } => self.dial(*dial, Goal::Connect),
             Action::CancelDial { dial } => {
                 self.dials.remove(dial);
                 self.cancelled.push(*dial);
@@ -207,6 +207,7 @@ impl Ledger {
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
             Action::Report { .. } | Action::Notice(_) => {}
+            other => panic!("unknown action: {other:?}"),
         }
     }
 
@@ -289,6 +290,7 @@ impl Conn {
             Frame::Tree(claim) => self.tree = Some(*claim),
             Frame::Sync(bytes) => self.sync = Some(bytes.clone()),
             Frame::Proof(_) | Frame::Chat(_) | Frame::Links(_) | Frame::Ihave(_) | Frame::Graft(_) => {}
+            other => panic!("unknown frame: {other:?}"),
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
         let may_be_told = match (&frame, self.version2()) {
@@ -357,5 +359,6 @@ fn word(frame: &Parsed<'_>) -> &'static str {
             Some(2) => "SYNC to answer",
             _ => "SYNC to begin later",
         },
+        other => panic!("unknown frame: {other:?}"),
     }
 }

@@ -44,11 +44,12 @@ pub(super) struct World {
 
 impl World {
     fn new() -> Self {
-        let mut config = Config::new("node".parse().expect("a name"));
-        config.listen_addr = Some(address(0));
-        config.limits = limits();
-        let node = Node::new(config, Identity::from_secret(&SECRET), [7; 32], Instant::ORIGIN)
+        let config = Config::builder("node".parse().expect("a name"))
+            .listen_addr(address(0))
+            .limits(|own| *own = limits())
+            .build()
             .expect("legal limits");
+        let node = Node::new(config, Identity::from_secret(&SECRET), [7; 32], Instant::ORIGIN);
         let ledger = Ledger::new(&node);
         Self { node, now: Instant::ORIGIN, ledger, next_conn: 0, defer: false, said: Said::default() }
     }
@@ -150,7 +151,7 @@ impl World {
 
     pub(super) fn accept(&mut self, remote: SocketAddr) -> ConnId {
         let conn = self.fresh_conn();
-        self.input(Input::Accepted { conn, remote });
+        self.input(Input::accepted(conn, remote));
         conn
     }
 
@@ -158,10 +159,10 @@ impl World {
         let Some((dial, goal)) = self.dial(index) else { return };
         self.ledger.answered(dial);
         match goal {
-            Goal::Resolve => self.input(Input::Resolved { dial, addrs: (3..6).map(address).collect() }),
+            Goal::Resolve => self.input(Input::resolved(dial, (3..6).map(address).collect())),
             Goal::Connect => {
                 let conn = self.fresh_conn();
-                self.input(Input::Connected { dial, conn });
+                self.input(Input::connected(dial, conn));
             }
         }
     }
@@ -171,13 +172,13 @@ impl World {
         let reasons = [NotResolved, Refused, Unreachable, TimedOut, NoResources, Other];
         let Some((dial, _)) = self.dial(index) else { return };
         self.ledger.answered(dial);
-        self.input(Input::DialFailed { dial, reason: reasons[reason % reasons.len()] });
+        self.input(Input::dial_failed(dial, reasons[reason % reasons.len()]));
     }
 
     pub(super) fn receive(&mut self, index: usize, bytes: &[u8]) {
         let Some(conn) = self.conn(index) else { return };
         self.ledger.received(conn, bytes);
-        self.input(Input::Received { conn, bytes });
+        self.input(Input::received(conn, bytes));
     }
 
     fn receive_line(&mut self, index: usize, head: &[u8], line: &[u8]) {
@@ -200,23 +201,24 @@ impl World {
         let (index, id, flags, other) = (script.digit(), script.digit(), script.digit(), script.digit());
         let own = if flags & 8 != 0 { self.nonce(other) } else { None };
         let nonce = own.unwrap_or_else(|| Token::from_bits(self.conn(index).map_or(0, |conn| conn.0.into())));
-        let join = Join {
-            node_id: (flags & 4 == 0).then(|| self.node_id(id)),
-            uname: Some(name(id)),
-            listen_addr: (flags & 2 != 0).then(|| address(id)),
-            remote_addr: None,
-            hello: (flags & 1 != 0).then_some(Hello { version: 2, nonce, links: id as u16, key: None }),
-        };
+        let mut hello = Hello::new(nonce);
+        hello.links = id as u16;
+        let mut join = Join::default();
+        join.node_id = (flags & 4 == 0).then(|| self.node_id(id));
+        join.uname = Some(name(id));
+        join.listen_addr = (flags & 2 != 0).then(|| address(id));
+        join.hello = (flags & 1 != 0).then_some(hello);
         self.receive_frame(index, &Frame::Join(join));
     }
 
     fn peers(&mut self, script: &mut Script<'_>) {
         let (index, first, count) = (script.digit(), script.digit(), script.digit());
-        let record = |id: usize| PeerRecord {
-            node_id: (id % 5 != 4).then(|| self.node_id(id)),
-            uname: Some(name(id)),
-            listen_addr: Some(address(id)),
-            remote_addr: None,
+        let record = |id: usize| {
+            let mut record = PeerRecord::default();
+            record.node_id = (id % 5 != 4).then(|| self.node_id(id));
+            record.uname = Some(name(id));
+            record.listen_addr = Some(address(id));
+            record
         };
         let records = (first..first + count).map(record).collect();
         self.receive_frame(index, &Frame::Peers(records));
@@ -241,14 +243,14 @@ impl World {
     pub(super) fn flush(&mut self, index: usize) {
         let Some(conn) = self.conn(index) else { return };
         if self.ledger.flushed(conn) {
-            self.input(Input::Flushed { conn });
+            self.input(Input::flushed(conn));
         }
     }
 
     fn close(&mut self, index: usize) {
         let Some(conn) = self.conn(index) else { return };
         self.ledger.closed(conn);
-        self.input(Input::Closed { conn });
+        self.input(Input::closed(conn));
     }
 
     fn pass(&mut self, time: Duration) {
@@ -295,14 +297,14 @@ impl World {
 
     fn haunt(&mut self) {
         let conn = ConnId(u64::MAX);
-        self.input(Input::Received { conn, bytes: b"MSG|boo\n" });
-        self.input(Input::Flushed { conn });
-        self.input(Input::Closed { conn });
+        self.input(Input::received(conn, b"MSG|boo\n"));
+        self.input(Input::flushed(conn));
+        self.input(Input::closed(conn));
         if let Some(dial) = self.ledger.cancelled() {
-            self.input(Input::Resolved { dial, addrs: vec![address(1)] });
-            self.input(Input::DialFailed { dial, reason: DialError::Refused });
+            self.input(Input::resolved(dial, vec![address(1)]));
+            self.input(Input::dial_failed(dial, DialError::Refused));
             let conn = self.fresh_conn();
-            self.input(Input::Connected { dial, conn });
+            self.input(Input::connected(dial, conn));
         }
     }
 

@@ -68,18 +68,14 @@ impl Recipe {
     /// The entry, signed.
     pub fn sign(&self) -> Entry {
         let name = |index: usize| -> Name { format!("peer {index}").parse().expect("a name") };
-        let via = self.via.map(|index| Via { node_id: id_without_key(index), uname: name(index) });
+        let via = self.via.map(|index| Via::new(id_without_key(index), name(index)));
         let to = self.to.map(id_without_key);
         let texts: Vec<_> = self.texts.iter().map(|text| ChatText::new(text).expect("a text")).collect();
-        keys(self.author).sign_entry(&Draft {
-            epoch: self.epoch.min(MAX_NUMBER),
-            seq: self.seq.min(MAX_NUMBER),
-            at: self.at.min(MAX_NUMBER),
-            uname: &name(self.author),
-            texts: &texts,
-            to: to.as_slice(),
-            via: via.as_ref(),
-        })
+        let [epoch, seq, at] = [self.epoch, self.seq, self.at].map(|number| number.min(MAX_NUMBER));
+        let uname = name(self.author);
+        let mut draft = Draft::new(epoch, seq, at, &uname, &texts);
+        (draft.to, draft.via) = (to.as_slice(), via.as_ref());
+        keys(self.author).sign_entry(&draft)
     }
 }
 
@@ -89,8 +85,9 @@ pub fn tree(root: &Keys, period: u64, sequence: u64, distance: u16, parent: Opti
 }
 
 /// What a node said of its place, as one says it that is elsewhere.
-pub fn retold(claim: TreeClaim, distance: u16, parent: Option<NodeId>) -> Vec<u8> {
-    line(&Frame::Tree(TreeClaim { distance, parent, ..claim }))
+pub fn retold(mut claim: TreeClaim, distance: u16, parent: Option<NodeId>) -> Vec<u8> {
+    (claim.distance, claim.parent) = (distance, parent);
+    line(&Frame::Tree(claim))
 }
 
 /// The first message of who holds these entries and has this tag, from this time on.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, Instant, Node};
+use proto_core::{Action, ConnId, DialError, DialId, Input, Instant, Node, Seal};
 use rand_core::Rng;
 
 use super::{Event, Network, Wire};
@@ -42,14 +42,14 @@ impl Network {
                         let remote = SocketAddr::new(self.hosts[from].addr.ip(), 40_000);
                         self.connect(from, host, remote, Some(dial));
                     }
-                    None => self.input(from, &Input::DialFailed { dial, reason: DialError::Refused }),
+                    None => self.input(from, &Input::dial_failed(dial, DialError::Refused)),
                 }
             }
-            Event::DialFailed { dial, host, reason } => self.input(host, &Input::DialFailed { dial, reason }),
+            Event::DialFailed { dial, host, reason } => self.input(host, &Input::dial_failed(dial, reason)),
             Event::Arrive { conn, bytes } => self.arrive(conn, bytes),
             Event::Flushed { conn } => {
                 if let Some(wire) = self.wires.get(&conn).filter(|wire| !wire.ended) {
-                    self.input(wire.host, &Input::Flushed { conn });
+                    self.input(wire.host, &Input::flushed(conn));
                 }
             }
             Event::End { conn } => self.end(conn),
@@ -79,9 +79,9 @@ impl Network {
             self.wires.insert(conn, wire);
             self.hosts[host].conns.push(conn);
         }
-        self.input(to, &Input::Accepted { conn: far, remote });
+        self.input(to, &Input::accepted(far, remote));
         if let Some(dial) = dial {
-            self.input(from, &Input::Connected { dial, conn: near });
+            self.input(from, &Input::connected(dial, near));
         }
         near
     }
@@ -94,7 +94,7 @@ impl Network {
         }
         let index = wire.host;
         if self.hosts[index].node.is_some() {
-            self.input(index, &Input::Received { conn, bytes: &bytes });
+            self.input(index, &Input::received(conn, &bytes));
         } else {
             self.hosts[index].inbox.entry(conn).or_default().extend(bytes);
         }
@@ -111,7 +111,7 @@ impl Network {
         }
         wire.ended = true;
         let (index, other, lost) = (wire.host, wire.other, wire.lost);
-        self.input(index, &Input::Closed { conn });
+        self.input(index, &Input::closed(conn));
         if !lost {
             let at = self.now + self.delay();
             self.end_at(other, at);
@@ -156,7 +156,7 @@ impl Network {
             Action::Resolve { dial, .. } => {
                 self.schedule(now, Event::DialFailed { dial, host: index, reason: DialError::NotResolved });
             }
-            Action::Dial { dial, addr } => {
+            Action::Dial { dial, addr, seal: Seal::Clear } => {
                 self.hosts[index].dialed.push((now, addr));
                 let at = now + self.delay();
                 self.schedule(at, Event::Knock { dial, from: index, to: addr });
@@ -196,6 +196,7 @@ impl Network {
                     self.end_at(other, at);
                 }
             }
+            other => panic!("unknown action: {other:?}"),
         }
     }
 

@@ -17,12 +17,6 @@ pub trait Actor: Send {
         false
     }
 
-    /// Whether what it tells this peer goes where it has not said who it is.
-    fn is_unknown_to(&self, node_id: NodeId) -> bool {
-        let _ = node_id;
-        false
-    }
-
     /// How often it has done what it is for, where that is worth counting.
     fn acts(&self) -> u64 {
         0

@@ -1,19 +1,21 @@
 //! What has to hold at every step and at the end of a run.
 
+mod links;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use proto_core::{
-    Action, Capacity, ChatText, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place, PublicKey,
-    Violation,
+    Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place,
+    PublicKey, Violation,
 };
 
 use super::host::Host;
 use super::{HostId, Nanos, World};
 use crate::bounds;
 
+use links::Links;
 pub use rule::{Breach, Rule};
 
 /// Timeouts of one node at one point in time, and within a second, that mean that it does not sleep.
@@ -42,8 +44,12 @@ pub struct Checker {
     clocks_were_wrong: bool,
     /// The true time at the beginning, in milliseconds since the Unix epoch.
     epoch_ms: u64,
-    /// To whom somebody has spoken that could not know what these had said.
+    /// To whom somebody has spoken that was behind with what these had said.
     unaware: BTreeSet<HostId>,
+    /// Who knows whom version 1 nodes are linked to.
+    links: BTreeMap<HostId, Links>,
+    /// Ends of connections on which the `JOIN` of an actor comes.
+    greeted: HashSet<ConnId>,
     views: BTreeMap<HostId, View>,
     /// Nodes have no room for all that is said: they may forget it.
     forgiving: bool,
@@ -118,6 +124,7 @@ impl Checker {
         // It has printed nothing yet, whatever one before it has.
         self.views.remove(&host);
         self.unaware.remove(&host);
+        self.links.insert(host, Links::new(node_id));
     }
 
     /// The limits that a host's node is held to.
@@ -135,6 +142,7 @@ impl Checker {
             self.ids.insert(host.key().node_id());
         }
         self.epoch_ms = host.clock.epoch_ms;
+        self.links.values_mut().for_each(|links| links.left(index, host.started));
         let view = View { honest: host.honest, limits: host.limits.clone(), ..View::default() };
         self.views.insert(index, view);
     }
@@ -170,22 +178,28 @@ impl Checker {
         !self.forgiving && !self.clocks_were_wrong && now.saturating_sub(said.at) < MATCHED
     }
 
-    /// A node speaks to this host that has not read what it said a while ago, as who else it is linked to, or to whom it says
-    /// that on a connection on which its `JOIN` never comes.
+    /// A node speaks to this host that has not read what it said a while ago, as who else it is linked to.
     pub(super) fn speaks_unaware(&mut self, to: HostId) {
         self.unaware.insert(to);
     }
 
-    /// A version 1 node printed a line. Which nodes speak for others follows from what it says of its links: where that
-    /// gets lost or takes long, two may.
-    pub(super) fn printed(&mut self, index: HostId, now: Nanos, line: &str) {
+    /// A version 1 node printed a line that came from that host. Which nodes speak for others follows from what it says of
+    /// its links: where that gets lost or takes long, two may.
+    pub(super) fn printed(&mut self, index: HostId, now: Nanos, from: Option<HostId>, line: &str) {
         // Who speaks for somebody else puts the name before the text.
         let text = line.rsplit_once(": ").map_or(line, |(_, text)| text);
         let Some((text, said)) = self.lines.get_key_value(text).map(|(text, said)| (text.clone(), *said))
         else {
             return;
         };
-        let matched = self.is_matched(said, now) && !self.unaware.contains(&index);
+        let mut matched = self.is_matched(said, now) && !self.unaware.contains(&index);
+        if let Some(links) = self.links.get_mut(&index) {
+            from.into_iter().for_each(|teller| links.told(&text, teller));
+            // The line of a version 1 node is told by when it was brought in.
+            let brought_in = self.speakers.values().any(|speaker| *speaker == said.host);
+            let until = if brought_in { now } else { said.at };
+            matched &= links.could_know(&text, said.at..=until, now);
+        }
         if !self.views.entry(index).or_default().lines.insert(text) && matched {
             self.found(now, Rule::ShownOnce, format!("version 1 host {index} prints {line:?} again"));
         }
@@ -215,22 +229,30 @@ impl Checker {
             self.found(now, Rule::Sleeps, format!("host {index} does not stop acting on one input"));
             return;
         }
-        if let Action::Deliver(message) = action {
-            self.shown += 1;
-            match message {
-                Message::Line { peer, text } => self.showed_line(index, now, peer.node_id, text),
-                Message::Entry { entry, marks } => {
-                    self.showed(index, now, entry, marks.late || marks.forked);
-                    let honest = self.keys.contains_key(&entry.key());
-                    if honest && marks.forked {
-                        self.found(
-                            now,
-                            Rule::NotForged,
-                            format!("host {index} shows a fork of an honest author"),
-                        );
-                    }
+        match action {
+            Action::Deliver(message) => self.delivered(index, now, message),
+            Action::RegisterPeer(peer) => {
+                self.links_of(peer.node_id).into_iter().for_each(|links| links.came(index));
+            }
+            Action::UnregisterPeer { peer, .. } => {
+                self.links_of(peer.node_id).into_iter().for_each(|links| links.left(index, now));
+            }
+            _ => {}
+        }
+    }
+
+    fn delivered(&mut self, index: HostId, now: Nanos, message: &Message) {
+        self.shown += 1;
+        match message {
+            Message::Line { peer, text } => self.showed_line(index, now, peer.node_id, text),
+            Message::Entry { entry, marks } => {
+                self.showed(index, now, entry, marks.late || marks.forked);
+                if self.keys.contains_key(&entry.key()) && marks.forked {
+                    let what = format!("host {index} shows a fork of an honest author");
+                    self.found(now, Rule::NotForged, what);
                 }
             }
+            other => panic!("unknown message: {other:?}"),
         }
     }
 

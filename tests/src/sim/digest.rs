@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use proto_core::wire::{ByeCode, FrameError};
 use proto_core::{
     Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, LeaveReason, Marks, Message, NodeId,
-    Notice, Outcome, PeerAddr, PeerInfo, Version, Violation,
+    Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation,
 };
 use sha2::Sha256;
 
@@ -140,6 +140,7 @@ impl Record {
                 self.number(entries.len() as u64);
                 entries.iter().for_each(|entry| self.bytes(entry.id().as_bytes()));
             }
+            Ok(other) => panic!("unknown outcome: {other:?}"),
             Err(error) => {
                 self.text("refused");
                 self.text(match error {
@@ -147,6 +148,7 @@ impl Record {
                     CommandError::TooMuch => "too-much",
                     CommandError::TooManyTargets => "too-many-targets",
                     CommandError::ShuttingDown => "shutting-down",
+                    other => panic!("unknown command error: {other:?}"),
                 });
             }
         }
@@ -160,7 +162,8 @@ impl Record {
                 self.text(host);
                 self.number(u64::from(*port));
             }
-            Action::Dial { dial, addr } => {
+            Action::Dial { dial, addr, seal } => {
+                assert_eq!(*seal, Seal::Clear, "a sealed dial has no code");
                 self.text("dial");
                 self.number(number_of(*dial));
                 self.addr(*addr);
@@ -207,6 +210,7 @@ impl Record {
                 self.text("notice");
                 self.notice(notice);
             }
+            other => panic!("unknown action: {other:?}"),
         }
     }
 
@@ -216,7 +220,7 @@ impl Record {
     }
 
     fn peer(&mut self, peer: &PeerInfo) {
-        let PeerInfo { node_id, uname, listen_addr, remote_addr, version, key } = peer;
+        let PeerInfo { node_id, uname, listen_addr, remote_addr, version, key, .. } = peer;
         self.node_id(*node_id);
         self.text(uname.as_str());
         self.flag(listen_addr.is_some());
@@ -225,6 +229,7 @@ impl Record {
         self.number(match version {
             Version::V1 => 1,
             Version::V2 => 2,
+            other => panic!("unknown version: {other:?}"),
         });
         self.flag(key.is_some());
         key.iter().for_each(|key| self.bytes(key.as_bytes()));
@@ -240,9 +245,10 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated } = *marks;
+                let Marks { late, forked, backdated, .. } = *marks;
                 [late, forked, backdated].into_iter().for_each(|mark| self.flag(mark));
             }
+            other => panic!("unknown message: {other:?}"),
         }
     }
 
@@ -295,6 +301,7 @@ impl Record {
                 self.target(target);
                 self.text(bye_code(*code));
             }
+            other => panic!("unknown notice: {other:?}"),
         }
     }
 }
@@ -308,6 +315,7 @@ fn leave_code(reason: LeaveReason) -> &'static str {
         LeaveReason::Slow => "slow",
         LeaveReason::Violation => "violation",
         LeaveReason::NoRoom => "no-room",
+        other => panic!("unknown leave reason: {other:?}"),
     }
 }
 
@@ -319,6 +327,7 @@ fn dial_code(error: DialError) -> &'static str {
         DialError::TimedOut => "timed-out",
         DialError::NoResources => "no-resources",
         DialError::Other => "other",
+        other => panic!("unknown dial error: {other:?}"),
     }
 }
 
@@ -331,6 +340,7 @@ fn bye_code(code: ByeCode) -> &'static str {
         ByeCode::Refused => "refused",
         ByeCode::Violation => "violation",
         ByeCode::Other => "other",
+        other => panic!("unknown BYE code: {other:?}"),
     }
 }
 
@@ -353,6 +363,7 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::Sync => ("sync", ""),
         Violation::SyncPassedOver => ("sync-passed-over", ""),
         Violation::SecondId => ("second-id", ""),
+        other => panic!("unknown violation: {other:?}"),
     }
 }
 
@@ -367,6 +378,7 @@ fn frame_code(error: FrameError) -> &'static str {
         FrameError::Base64 => "base64",
         FrameError::TooMany => "too-many",
         FrameError::Tree => "tree",
+        other => panic!("unknown frame error: {other:?}"),
     }
 }
 

@@ -133,14 +133,6 @@ impl Host {
         }
     }
 
-    /// Whether what runs here tells that host's node what it tells its peers where it has not said who it is.
-    pub(super) fn is_unknown_to(&self, host: &Self) -> bool {
-        let (Machine::Actor(actor), Machine::Node(node)) = (&self.machine, &host.machine) else {
-            return false;
-        };
-        actor.is_unknown_to(node.id())
-    }
-
     /// How often actors did here what they are for.
     pub fn acts(&self) -> u64 {
         let acts = if let Machine::Actor(actor) = &self.machine { actor.acts() } else { 0 };
@@ -193,17 +185,18 @@ impl Host {
         if !memory && self.runs > 0 {
             self.secret = self.dice.secret();
         }
-        let mut config = Config::new(self.uname.clone());
-        config.listen_addr = Some(self.addr);
-        config.limits = self.limits.clone();
+        let config = Config::builder(self.uname.clone())
+            .listen_addr(self.addr)
+            .limits(|limits| limits.clone_from(&self.limits))
+            .build()
+            .expect("legal limits");
         let seed = self.dice.secret();
         self.origin = now;
         self.stands_since = None;
         self.started = now;
         self.runs += 1;
-        let mut node =
-            Node::new(config.clone(), self.identity(), seed, Instant::ORIGIN).expect("legal limits");
-        node.handle_input(Instant::ORIGIN, Input::WallClock { unix_ms: self.clock.unix_ms(now) });
+        let mut node = Node::new(config.clone(), self.identity(), seed, Instant::ORIGIN);
+        node.handle_input(Instant::ORIGIN, Input::wall_clock(self.clock.unix_ms(now)));
         (config, seed, node)
     }
 }

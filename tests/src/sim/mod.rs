@@ -51,6 +51,13 @@ pub enum Event {
         /// The end.
         conn: ConnId,
     },
+    /// The operating system has taken some bytes of what was last sent at this end.
+    Written {
+        /// The end.
+        conn: ConnId,
+        /// How many.
+        bytes: usize,
+    },
     /// What was sent at this end has not been acknowledged for long.
     GiveUp {
         /// The end.

@@ -53,6 +53,9 @@ impl Default for NetConfig {
     }
 }
 
+/// Bytes in one packet on a slow wire, about as many as TCP sends.
+const SEGMENT: usize = 1_400;
+
 /// How long what was sent may go unacknowledged before the operating system gives a connection up: as the drivers set
 /// it on their sockets.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
@@ -118,7 +121,10 @@ struct End {
     finished: bool,
     /// Bytes sent from here that the other side has not read yet.
     unread: usize,
-    flush_owed: bool,
+    /// Bytes of what was last sent from here that the operating system has not taken.
+    untaken: usize,
+    /// When this side is next told how much was taken: it learns of it in order.
+    told_at: Nanos,
     bandwidth: Option<u64>,
     /// Something sent from here will not be acknowledged, and this side gives the connection up some time.
     doubted: bool,
@@ -197,7 +203,8 @@ impl Net {
                 lost: false,
                 finished: false,
                 unread: 0,
-                flush_owed: false,
+                untaken: 0,
+                told_at: 0,
                 bandwidth: self.config.bandwidth,
                 doubted: false,
             });
@@ -243,6 +250,11 @@ impl Net {
         self.end(conn).is_some_and(|end| end.lost || late(end))
     }
 
+    /// When what comes next at this end was sent.
+    pub fn next_sent(&self, conn: ConnId) -> Option<Nanos> {
+        self.end(conn)?.incoming.front().map(|packet| packet.sent)
+    }
+
     /// Sends bytes, and plans when the sender is told that they are taken. `answers`: whether the host at the other end
     /// is up, and so resets a connection that it knows no more.
     pub fn send(
@@ -257,8 +269,7 @@ impl Net {
         let (host, peer, other) = (end.host, end.peer, end.other);
         let delay = self.delay(host, peer);
         let len = bytes.len();
-        let content = Content::Bytes { bytes, from: 0 };
-        let on_its_way = self.deliver(queue, now, other, delay, len, content);
+        let on_its_way = self.deliver_bytes(queue, now, other, delay, bytes);
         if self.is_lost(conn) {
             self.give_up_later(queue, now, conn);
         }
@@ -269,13 +280,33 @@ impl Net {
         let Some(end) = self.end_mut(conn) else { return Sent::Nowhere };
         end.unread += len;
         if end.unread > window {
-            end.flush_owed = true;
-            return Sent::Waiting;
+            end.untaken = (end.unread - window).min(len);
+            return if end.untaken < len { Sent::Part(len - end.untaken) } else { Sent::Waiting };
         }
         let Some(most) = self.config.flush else { return Sent::Taken };
         let at = now + self.dice.below(nanos(most).max(1));
         queue.push(at, Event::Flushed { conn });
         Sent::Waiting
+    }
+
+    /// Puts bytes on their way to an end, on a slow wire in packets that arrive one after the other; false where there is no
+    /// end.
+    fn deliver_bytes(
+        &mut self,
+        queue: &mut Queue<Event>,
+        now: Nanos,
+        to: ConnId,
+        delay: Nanos,
+        bytes: Vec<u8>,
+    ) -> bool {
+        if self.end(to).is_none_or(|end| end.bandwidth.is_none()) {
+            let len = bytes.len();
+            return self.deliver(queue, now, to, delay, len, Content::Bytes { bytes, from: 0 });
+        }
+        bytes.chunks(SEGMENT).all(|part| {
+            let content = Content::Bytes { bytes: part.to_vec(), from: 0 };
+            self.deliver(queue, now, to, delay, part.len(), content)
+        })
     }
 
     /// Puts a packet on its way to an end; false where there is none.
@@ -344,12 +375,20 @@ impl Net {
         let window = self.config.window;
         let Some(end) = self.end_mut(conn) else { return };
         end.unread -= len;
-        if end.flush_owed && end.unread <= window {
-            end.flush_owed = false;
-            let (host, peer) = (end.host, end.peer);
-            let at = now + self.delay(peer, host);
-            queue.push(at, Event::Flushed { conn });
+        let untaken = end.unread.saturating_sub(window).min(end.untaken);
+        let taken = end.untaken - untaken;
+        if taken == 0 {
+            return;
         }
+        end.untaken = untaken;
+        let (host, peer, told_at) = (end.host, end.peer, end.told_at);
+        let at = (now + self.delay(peer, host)).max(told_at);
+        if let Some(end) = self.end_mut(conn) {
+            end.told_at = at;
+        }
+        let event =
+            if untaken == 0 { Event::Flushed { conn } } else { Event::Written { conn, bytes: taken } };
+        queue.push(at, event);
     }
 
     /// This end reads no further, or again.
@@ -439,6 +478,8 @@ impl Net {
 pub enum Sent {
     /// The operating system has them.
     Taken,
+    /// It has so many bytes, and not the rest.
+    Part(usize),
     /// [`Event::Flushed`] says when it has.
     Waiting,
     /// The connection is not there.

@@ -4,9 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
-use proto_core::{
-    Action, Command, CommandError, Config, Identity, Input, Instant, Node, Outcome, OwnedInput,
-};
+use proto_core::{Action, Command, CommandError, Config, Identity, Input, Instant, Node, Outcome};
 use serde::{Deserialize, Serialize};
 
 use super::Nanos;
@@ -18,7 +16,7 @@ enum Record {
     /// A node is made, in the place of the one before.
     Start { config: Box<Config>, secret: [u8; 32], seed: [u8; 32], unix_ms: u64 },
     /// It is told something.
-    Input { at: Instant, input: OwnedInput },
+    Input { at: Instant, input: Input<'static> },
     /// It is asked something; the ids of what was said, or why not.
     Command { at: Instant, command: Command, said: Result<Vec<String>, CommandError> },
     /// It does something.
@@ -51,7 +49,7 @@ impl Recorder {
     }
 
     pub(super) fn input(&mut self, at: Instant, input: &Input<'_>) {
-        self.write(&Record::Input { at, input: input.into() });
+        self.write(&Record::Input { at, input: input.clone().into_owned() });
     }
 
     pub(super) fn command(&mut self, at: Instant, command: &Command, result: &Result<Outcome, CommandError>) {
@@ -74,6 +72,7 @@ fn said(result: &Result<Outcome, CommandError>) -> Result<Vec<String>, CommandEr
     match result {
         Ok(Outcome::Said(entries)) => Ok(entries.iter().map(|entry| entry.id().to_string()).collect()),
         Ok(Outcome::Done) => Ok(Vec::new()),
+        Ok(other) => panic!("unknown outcome: {other:?}"),
         Err(error) => Err(*error),
     }
 }
@@ -161,14 +160,13 @@ impl Replay {
         match record {
             Record::Start { config, secret, seed, unix_ms } => {
                 let identity = Identity::from_secret(&secret);
-                let mut node = Node::new(*config, identity, seed, Instant::ORIGIN)
-                    .map_err(|error| ReplayError::Line(line, error.to_string()))?;
-                node.handle_input(Instant::ORIGIN, Input::WallClock { unix_ms });
+                let mut node = Node::new(*config, identity, seed, Instant::ORIGIN);
+                node.handle_input(Instant::ORIGIN, Input::wall_clock(unix_ms));
                 self.node = Some(node);
                 self.done.nodes += 1;
             }
             Record::Input { at, input } => {
-                self.node(line)?.handle_input(at, input.as_input());
+                self.node(line)?.handle_input(at, input);
                 self.done.inputs += 1;
             }
             Record::Command { at, command, said: expected } => {

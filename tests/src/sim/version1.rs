@@ -26,8 +26,6 @@ struct Link {
     lines: Lines,
     dialed: Option<SocketAddr>,
     joined: Option<String>,
-    /// Its own `JOIN` does not come.
-    overtaken: bool,
     /// `JOIN` was the last line, or came in the bytes that are being read.
     after_join: bool,
     /// It reads no more and leaves the connection open.
@@ -75,7 +73,7 @@ impl Version1 {
     fn open(&mut self, conn: ConnId, dialed: Option<SocketAddr>, todo: &mut Vec<Todo>) {
         // Now and then the greeting of who dialed comes first, and then its own does not come at all.
         let overtaken = dialed.is_none() && self.dice.chance(2.0 / 30.0);
-        self.links.insert(conn, Link { dialed, overtaken, ..Link::default() });
+        self.links.insert(conn, Link { dialed, ..Link::default() });
         if !overtaken {
             let own = json!({"listen_addr": self.addr, "node_id": self.id, "uname": self.uname, "remote_addr": null});
             todo.push(Todo::Send(conn, format!("JOIN|{own}\n\n").into_bytes()));
@@ -179,11 +177,6 @@ impl Actor for Version1 {
 
     fn knows(&self, node_id: NodeId) -> bool {
         self.peers.contains_key(&node_id.to_string())
-    }
-
-    fn is_unknown_to(&self, node_id: NodeId) -> bool {
-        let peer = self.peers.get(&node_id.to_string());
-        peer.and_then(|peer| self.links.get(&peer.conn)).is_some_and(|link| link.overtaken)
     }
 
     fn printed(&mut self) -> Vec<String> {

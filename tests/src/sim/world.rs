@@ -81,6 +81,7 @@ pub trait Tamper: Send {
 #[derive(Clone, Copy)]
 enum Prompt {
     Flushed(ConnId),
+    Written(ConnId, usize),
     Closed(ConnId),
     Unresolved(DialId),
 }
@@ -247,7 +248,7 @@ impl World {
         }
         let unix_ms = host.clock.unix_ms(self.now);
         if host.asleep_until.is_none() {
-            self.input(index, Input::WallClock { unix_ms });
+            self.input(index, Input::wall_clock(unix_ms));
         }
     }
 

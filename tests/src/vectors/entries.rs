@@ -66,15 +66,8 @@ fn check_signature(vector: &Vector, json: &str) -> Result<(), Failure> {
 
 fn check_written(vector: &Vector, entry: &Entry, json: &str) -> Result<(), Failure> {
     let by = secret(vector.secret.as_deref().ok_or("nobody to sign it again")?)?;
-    let draft = Draft {
-        epoch: entry.epoch(),
-        seq: entry.seq(),
-        at: entry.at(),
-        uname: entry.uname(),
-        texts: entry.texts(),
-        to: entry.to(),
-        via: entry.via(),
-    };
+    let mut draft = Draft::new(entry.epoch(), entry.seq(), entry.at(), entry.uname(), entry.texts());
+    (draft.to, draft.via) = (entry.to(), entry.via());
     let again = Entry::sign(&Identity::from_secret(&by), &draft);
     same("JSON as a node writes it", &json, &again.sealed().json)?;
     same("signature of a node", &vector.signature, &again.sealed().signature.to_string())

@@ -48,20 +48,19 @@ impl Listener {
     pub(super) fn new(secret: &[u8; 32], unix_ms: u64) -> Self {
         let config = Config::new("Node".parse().expect("a name"));
         let node = Node::new(config, Identity::from_secret(secret), [7; 32], Instant::ORIGIN);
-        let node = node.expect("limits that a node can work with");
         let mut listener = Self { node, now: Instant::ORIGIN, lines: BTreeMap::new(), done: Done::default() };
-        listener.input(Input::WallClock { unix_ms });
+        listener.input(Input::wall_clock(unix_ms));
         listener
     }
 
     /// A peer connects.
     pub(super) fn accept(&mut self, conn: ConnId) {
-        self.input(Input::Accepted { conn, remote: SocketAddr::from(([127, 0, 0, 5], 50_000)) });
+        self.input(Input::accepted(conn, SocketAddr::from(([127, 0, 0, 5], 50_000))));
     }
 
     /// A peer speaks. What the node did, without waiting for anything.
     pub(super) fn hear(&mut self, conn: ConnId, bytes: impl AsRef<[u8]>) -> Done {
-        self.input(Input::Received { conn, bytes: bytes.as_ref() });
+        self.input(Input::received(conn, bytes.as_ref()));
         std::mem::take(&mut self.done)
     }
 
@@ -113,7 +112,7 @@ impl Listener {
             match action {
                 Action::SendFrame { conn, bytes } => {
                     self.said(conn, &bytes);
-                    self.node.handle_input(self.now, Input::Flushed { conn });
+                    self.node.handle_input(self.now, Input::flushed(conn));
                 }
                 Action::Close { conn } | Action::Abort { conn } => self.done.closed.push(conn),
                 Action::Deliver(message) => self.done.shown.push(message),

@@ -28,6 +28,7 @@ pub(super) fn reads(bytes: &[u8], mut joined: bool) -> Vec<Value> {
             Ok(Parsed::Blank) => json!("blank"),
             Ok(Parsed::Unknown) => json!("unknown"),
             Ok(Parsed::Frame(frame)) => of_frame(&frame),
+            Ok(other) => panic!("unknown frame: {other:?}"),
             Err(error) => json!({"error": error}),
         });
     }
@@ -50,13 +51,17 @@ fn of_frame(frame: &Frame<'_>) -> Value {
         Frame::Graft(ids) => json!({"GRAFT": ids}),
         Frame::Tree(claim) => json!({"TREE": of_claim(claim)}),
         Frame::Sync(bytes) => json!({"SYNC": to_hex(bytes)}),
+        other => panic!("unknown frame: {other:?}"),
     }
 }
 
 fn of_join(join: &Join) -> Value {
-    let Join { node_id, uname, listen_addr, remote_addr, hello } = join.clone();
-    let mut value = of_record(&PeerRecord { node_id, uname, listen_addr, remote_addr });
-    if let Some(hello) = hello {
+    let mut record = PeerRecord::default();
+    record.uname.clone_from(&join.uname);
+    record.node_id = join.node_id;
+    (record.listen_addr, record.remote_addr) = (join.listen_addr, join.remote_addr);
+    let mut value = of_record(&record);
+    if let Some(hello) = &join.hello {
         value["v"] = json!(hello.version);
         value["nonce"] = json!(hello.nonce);
         value["links"] = json!(hello.links);

@@ -7,7 +7,7 @@ use tests::http::Response;
 use tests::journal::{SOON, eventually};
 use tests::process::Driver;
 
-use crate::node::{Connection, Node, expect_error};
+use crate::node::{Connection, Node, expect_error, limits};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -50,7 +50,7 @@ fn three_hundred_requests_that_are_half_sent_hold_up_nobody() {
 
 #[test]
 fn one_connection_too_many_takes_the_place_of_the_oldest_without_a_request() {
-    let node = alice(Driver::Tokio, ApiLimits { connections: 3, ..ApiLimits::default() });
+    let node = alice(Driver::Tokio, limits(|limits| limits.connections = 3));
     let mut oldest = node.open();
     oldest.write("G");
     let mut others = [half_a_header(&node), half_a_body(&node)];
@@ -69,7 +69,13 @@ fn one_connection_too_many_takes_the_place_of_the_oldest_without_a_request() {
 #[test]
 fn answers_that_nobody_reads_make_room_in_the_end() {
     for driver in Driver::ALL {
-        let node = alice(driver, ApiLimits { connections: 2, answer_time: SHORT, ..ApiLimits::default() });
+        let node = alice(
+            driver,
+            limits(|limits| {
+                limits.connections = 2;
+                limits.answer_time = SHORT;
+            }),
+        );
         node.say(&vec!["x".repeat(1000); 150].join("\n"));
         eventually("what was said", SOON, || node.get("/messages").body.len() > 150_000);
         let request = format!("GET /messages HTTP/1.1\r\nHost: {}\r\n\r\n", node.api);
@@ -98,7 +104,7 @@ fn a_header_is_bounded_in_bytes() {
 #[test]
 fn a_header_is_bounded_in_time_however_it_trickles() {
     for driver in Driver::ALL {
-        let node = alice(driver, ApiLimits { header_time: SHORT, ..ApiLimits::default() });
+        let node = alice(driver, limits(|limits| limits.header_time = SHORT));
         let opened = Instant::now();
         let mut silent = node.open();
         let mut trickling = half_a_header(&node);
@@ -157,7 +163,7 @@ fn chunked(node: &Node, length: usize) -> Response {
 
 #[test]
 fn a_text_too_long_for_a_line_is_too_long_for_the_api() {
-    let node = alice(Driver::Smol, ApiLimits { body: 200_000, ..ApiLimits::default() });
+    let node = alice(Driver::Smol, limits(|limits| limits.body = 200_000));
     let longest = proto_core::ChatText::MAX;
     assert_eq!(node.send(&"x".repeat(longest - 1)).status, 200);
     assert_eq!(node.send(&"x".repeat(longest)).status, 200);
@@ -170,7 +176,7 @@ fn a_text_too_long_for_a_line_is_too_long_for_the_api() {
 #[test]
 fn a_body_is_bounded_in_time() {
     for driver in Driver::ALL {
-        let node = alice(driver, ApiLimits { body_time: SHORT, ..ApiLimits::default() });
+        let node = alice(driver, limits(|limits| limits.body_time = SHORT));
         let asked = Instant::now();
         let mut connection = half_a_body(&node);
         connection.write("\"");

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use driver_common::api::{self, ApiLimits};
-use driver_common::hub::{self, Feed};
-use driver_common::runtime::Runtime;
+use driver_common::broadcast::{self, Feed};
+use driver_common::runtime::{AppRuntime, Runtime};
 use driver_common::{Handle, Origin, net, new_identity};
 use driver_smol::Smol;
 use driver_tokio::Tokio;
@@ -29,6 +29,13 @@ fn tokio() -> &'static tokio::runtime::Runtime {
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio().block_on(future)
+}
+
+/// The default limits with these changes.
+pub(crate) fn limits(change: impl FnOnce(&mut ApiLimits)) -> ApiLimits {
+    let mut limits = ApiLimits::default();
+    change(&mut limits);
+    limits
 }
 
 /// A node that runs until it is dropped.
@@ -55,13 +62,13 @@ impl Node {
         }
     }
 
-    fn on<R: Runtime>(runtime: &R, uname: &str, peers: Vec<PeerAddr>, limits: ApiLimits) -> Self {
+    fn on<R: AppRuntime>(runtime: &R, uname: &str, peers: Vec<PeerAddr>, limits: ApiLimits) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config::new(uname.parse().unwrap());
         let (listener, identity) = (net::listen(any).unwrap(), new_identity().unwrap());
         let node = driver_common::start(runtime, listener, identity, config, peers).unwrap();
-        let (hub, feed) = hub::hub();
-        runtime.spawn(hub.run(node.events, ()));
+        let (broadcast, feed) = broadcast::channel();
+        runtime.spawn(broadcast.run(node.events, ()));
         let listener = net::listen(any).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
@@ -69,19 +76,19 @@ impl Node {
         Self { handle: node.handle, addr: node.local_addr, api, feed }
     }
 
-    /// An API whose node has stopped, though its hub has not.
-    pub(crate) fn start_stopped() -> (Self, hub::Hub) {
+    /// An API whose node has stopped, though its broadcast has not.
+    pub(crate) fn start_stopped() -> (Self, broadcast::Broadcast) {
         let _entered = tokio().enter();
         let runtime = Tokio::current().unwrap();
         let node = Self::on(&runtime, "Alice", vec![], ApiLimits::default());
         block_on(node.handle.shutdown());
-        let (hub, feed) = hub::hub();
+        let (broadcast, feed) = broadcast::channel();
         let listener = net::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
         let limits = ApiLimits::default();
         runtime.spawn(api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), limits));
-        (Self { handle: node.handle.clone(), addr: node.addr, api, feed }, hub)
+        (Self { handle: node.handle.clone(), addr: node.addr, api, feed }, broadcast)
     }
 
     /// Says something as a user at a terminal.

@@ -242,13 +242,13 @@ fn while_the_peers_are_slow_it_is_told_when_to_try_again() {
 
 #[test]
 fn a_node_that_has_stopped_says_so() {
-    let (node, hub) = Node::start_stopped();
+    let (node, broadcast) = Node::start_stopped();
     for path in ["/peers", "/me", "/metrics", "/status"] {
         expect_error(&node.get(path), 503);
     }
     expect_error(&node.send("x"), 503);
     assert_eq!(node.get("/").status, 200);
-    drop(hub);
+    drop(broadcast);
     block_on(node.feed.ended());
 }
 
@@ -328,7 +328,7 @@ fn the_status_tells_how_the_node_is_doing() {
         assert_eq!(status["notices"], json!([]));
         drop(bob);
         alice.expect_peers(0);
-        let alone = "nobody is linked: what you say reaches no one until somebody comes";
+        let alone = "you are connected to nobody: no one sees your messages until a peer connects";
         assert_eq!(alice.get("/status").json()["notices"], json!([alone]));
         assert!(status["book"]["known"].is_u64() && status["tree"].is_object(), "{status}");
     }

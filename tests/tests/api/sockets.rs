@@ -12,7 +12,7 @@ use tests::process::Driver;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message};
 
-use crate::node::{Node, block_on, expect_error, header, pair};
+use crate::node::{Node, block_on, expect_error, header, limits, pair};
 
 #[test]
 fn events_are_as_clients_in_the_field_compare_them() {
@@ -92,7 +92,7 @@ fn what_the_user_should_know_sockets_are_told_too() {
         block_on(node.handle.connect(nobody.parse().unwrap())).unwrap();
         let (notice, event) = socket.expect("Notice");
         assert_eq!(notice["Unreachable"]["reason"], "Refused");
-        assert!(event["text"].as_str().unwrap().starts_with(&format!("{nobody} cannot be reached yet")));
+        assert!(event["text"].as_str().unwrap().starts_with(&format!("cannot reach {nobody} (")));
     }
 }
 
@@ -141,7 +141,10 @@ fn handshakes_that_are_none_are_refused() {
 #[test]
 fn there_are_so_many_sockets_beside_the_other_connections_and_no_more() {
     for driver in Driver::ALL {
-        let limits = ApiLimits { connections: 2, sockets: 3, ..ApiLimits::default() };
+        let limits = limits(|limits| {
+            limits.connections = 2;
+            limits.sockets = 3;
+        });
         let node = Node::with(driver, "Alice", &[], limits);
         let mut sockets: Vec<_> = (0..3).map(|_| node.socket()).collect();
         assert_eq!(node.try_socket().err(), Some(503));
@@ -185,7 +188,7 @@ fn what_a_socket_may_not_send_closes_it_with_the_right_code() {
 #[test]
 fn a_socket_that_does_not_read_is_cut_and_slows_nobody() {
     for driver in Driver::ALL {
-        let limits = ApiLimits { closing: SOON * 6, ..ApiLimits::default() };
+        let limits = limits(|limits| limits.closing = SOON * 6);
         let alice = Node::with(driver, "Alice", &[], limits);
         let bob = Node::with(driver, "Bob", &[&alice], ApiLimits::default());
         bob.expect_peers(1);
@@ -214,7 +217,10 @@ fn a_socket_that_does_not_read_is_cut_and_slows_nobody() {
 #[test]
 fn a_socket_that_never_reads_again_is_dropped() {
     for driver in Driver::ALL {
-        let limits = ApiLimits { sockets: 1, closing: Duration::from_millis(300), ..ApiLimits::default() };
+        let limits = limits(|limits| {
+            limits.sockets = 1;
+            limits.closing = Duration::from_millis(300);
+        });
         let alice = Node::with(driver, "Alice", &[], limits);
         let bob = Node::with(driver, "Bob", &[&alice], ApiLimits::default());
         bob.expect_peers(1);
@@ -268,7 +274,15 @@ fn a_burst_from_a_socket_is_said_whole_and_in_order() {
 fn a_socket_that_is_silent_is_pinged_and_then_dropped() {
     for driver in Driver::ALL {
         let (ping, dead) = (Duration::from_millis(100), Duration::from_millis(500));
-        let node = Node::with(driver, "Alice", &[], ApiLimits { ping, dead, ..ApiLimits::default() });
+        let node = Node::with(
+            driver,
+            "Alice",
+            &[],
+            limits(|limits| {
+                limits.ping = ping;
+                limits.dead = dead;
+            }),
+        );
         // The library answers pings while it reads, and so this one lives.
         let mut alive = node.socket();
         let opened = Instant::now();
@@ -301,7 +315,7 @@ fn when_the_node_stops_its_sockets_are_told() {
 #[test]
 fn a_client_that_goes_leaves_its_place_however_it_goes() {
     for driver in Driver::ALL {
-        let node = Node::with(driver, "Alice", &[], ApiLimits { sockets: 1, ..ApiLimits::default() });
+        let node = Node::with(driver, "Alice", &[], limits(|limits| limits.sockets = 1));
         let open = || {
             let mut opened = None;
             eventually("a place", SOON, || {

@@ -121,8 +121,8 @@ fn a_connection_that_comes_after_its_dial_was_given_up_is_dropped() {
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     solo.input(Input::Timeout);
     let Some(Action::Dial { dial, .. }) = solo.actions.last().cloned() else { panic!("no dial") };
-    solo.input(Input::DialFailed { dial, reason: DialError::Refused });
-    solo.input(Input::Connected { dial, conn: ConnId(7) });
+    solo.input(Input::dial_failed(dial, DialError::Refused));
+    solo.input(Input::connected(dial, ConnId(7)));
     assert_eq!(solo.actions.last(), Some(&Action::Abort { conn: ConnId(7) }));
     assert_eq!(solo.node.connections(), 0);
 }
@@ -191,7 +191,7 @@ fn redialed_after(seed: u8, lasted: Duration) -> Duration {
     solo.connect("127.0.0.1:9000");
     for _ in 0..6 {
         let Some(Action::Dial { dial, .. }) = solo.actions.pop() else { panic!("no dial") };
-        solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+        solo.input(Input::dial_failed(dial, DialError::Refused));
         while solo.dials() == 0 {
             solo.at(solo.node.poll_timeout().unwrap().0.since_origin());
         }

@@ -79,7 +79,7 @@ fn own_dials_fill_what_is_kept_for_them() {
                 _ => None,
             });
             let dial = dials.next_back().unwrap();
-            solo.input(Input::Connected { dial, conn: ConnId(10 + n as u64) });
+            solo.input(Input::connected(dial, ConnId(10 + n as u64)));
             solo.receive(10 + n, &join_line(10 + n));
         }
         assert_eq!(solo.peers(), 3 + count.min(6), "{count}");

@@ -32,9 +32,8 @@ pub(crate) fn solo(limits: Limits) -> Solo {
 
 /// One that draws other numbers for each seed.
 pub(crate) fn solo_of(seed: u8, limits: Limits) -> Solo {
-    let mut config = Config::new("Me".parse().unwrap());
-    config.limits = limits;
-    let node = Node::new(config, Identity::from_secret(&[3; 32]), [seed; 32], Instant::ORIGIN).unwrap();
+    let config = Config::builder("Me".parse().unwrap()).limits(|own| *own = limits).build().unwrap();
+    let node = Node::new(config, Identity::from_secret(&[3; 32]), [seed; 32], Instant::ORIGIN);
     Solo { node, now: Instant::ORIGIN, actions: Vec::new() }
 }
 
@@ -63,7 +62,7 @@ pub(crate) fn entry(author: usize, seq: usize, at: u64) -> Entry {
 pub(crate) fn entry_of(author: usize, epoch: u64, seq: usize, at: u64, text: &str) -> Entry {
     let uname = "Eve".parse().unwrap();
     let texts = [ChatText::new(text).unwrap()];
-    let draft = Draft { epoch, seq: seq as u64, at, uname: &uname, texts: &texts, to: &[], via: None };
+    let draft = Draft::new(epoch, seq as u64, at, &uname, &texts);
     keys(author).sign_entry(&draft)
 }
 
@@ -90,7 +89,7 @@ impl Solo {
 
     /// Tells it what time it is.
     pub(crate) fn with_clock(mut self) -> Self {
-        self.input(Input::WallClock { unix_ms: EPOCH_MS });
+        self.input(Input::wall_clock(EPOCH_MS));
         self
     }
 
@@ -117,7 +116,7 @@ impl Solo {
     }
 
     pub(crate) fn accept_from(&mut self, conn: usize, host: [u8; 4]) {
-        self.input(Input::Accepted { conn: ConnId(conn as u64), remote: SocketAddr::from((host, 40_000)) });
+        self.input(Input::accepted(ConnId(conn as u64), SocketAddr::from((host, 40_000))));
     }
 
     /// A connection comes about by our own dial of an address that the user gave.
@@ -128,7 +127,7 @@ impl Solo {
             panic!("nothing is dialed")
         };
         let dial = *dial;
-        self.input(Input::Connected { dial, conn: ConnId(conn as u64) });
+        self.input(Input::connected(dial, ConnId(conn as u64)));
     }
 
     pub(crate) fn connect(&mut self, addr: &str) {
@@ -137,11 +136,11 @@ impl Solo {
     }
 
     pub(crate) fn receive(&mut self, conn: usize, text: &str) {
-        self.input(Input::Received { conn: ConnId(conn as u64), bytes: text.as_bytes() });
+        self.input(Input::received(ConnId(conn as u64), text.as_bytes()));
     }
 
     pub(crate) fn close(&mut self, conn: usize) {
-        self.input(Input::Closed { conn: ConnId(conn as u64) });
+        self.input(Input::closed(ConnId(conn as u64)));
     }
 
     /// A peer on this machine that joins without a key, under an id made of its connection's number.
@@ -193,14 +192,14 @@ impl Solo {
     }
 
     pub(crate) fn frame(&mut self, conn: usize, frame: &Frame<'_>) {
-        self.input(Input::Received { conn: ConnId(conn as u64), bytes: &line(frame) });
+        self.input(Input::received(ConnId(conn as u64), &line(frame)));
     }
 
     /// Takes what is sent on a connection until nothing is left.
     pub(crate) fn read(&mut self, conn: usize) {
         loop {
             let before = self.actions.len();
-            self.input(Input::Flushed { conn: ConnId(conn as u64) });
+            self.input(Input::flushed(ConnId(conn as u64)));
             if self.actions.len() == before {
                 return;
             }

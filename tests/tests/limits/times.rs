@@ -104,7 +104,7 @@ fn a_connection_that_is_closed_is_dropped_after_a_while() {
         solo.at(at);
         assert_eq!((solo.aborted().len(), solo.node.connections()), if dropped { (1, 0) } else { (0, 1) });
     }
-    solo.input(Input::Closed { conn: ConnId(0) });
+    solo.input(Input::closed(ConnId(0)));
 }
 
 #[test]

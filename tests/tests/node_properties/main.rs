@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use proto_core::{Action, ConnId, Input, Instant, OwnedInput};
+use proto_core::{Action, ConnId, Input, Instant};
 use tests::fuzz::peers::{self, PEERS, keys};
 use tests::sim::hostile::{PERIOD_MS, rank};
 
@@ -116,11 +116,11 @@ proptest! {
                 bytes = greeting(watch, conn, *peer);
                 bytes.extend(watch.bytes(conn, stream));
             }
-            whole.input(&Input::Received { conn, bytes: &bytes });
+            whole.input(&Input::received(conn, &bytes));
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
                 let (head, tail) = rest.split_at(sizes.next().unwrap().min(rest.len()));
-                cut.input(&Input::Received { conn, bytes: head });
+                cut.input(&Input::received(conn, head));
                 rest = tail;
             }
             whole.drain();
@@ -158,7 +158,7 @@ proptest! {
             let mut watch = Watch::new();
             let conn = watch.accept(2);
             let greeting = greeting(&mut watch, conn, peer);
-            watch.input(&Input::Received { conn, bytes: &greeting });
+            watch.input(&Input::received(conn, &greeting));
             for (index, said) in steps.iter().enumerate() {
                 if each {
                     bytes.push(watch.bytes(conn, std::slice::from_ref(said)));
@@ -185,12 +185,12 @@ proptest! {
     )) {
         let watch = run(&steps);
         let text = serde_json::to_string(&watch.record).unwrap();
-        let record: Vec<Option<(Instant, OwnedInput)>> = serde_json::from_str(&text).unwrap();
+        let record: Vec<Option<(Instant, Input<'static>)>> = serde_json::from_str(&text).unwrap();
         let mut node = Watch::new().node;
         let mut actions = Vec::new();
         for entry in &record {
             match entry {
-                Some((at, input)) => node.handle_input(*at, input.as_input()),
+                Some((at, input)) => node.handle_input(*at, input.clone()),
                 None => actions.extend(std::iter::from_fn(|| node.poll_action())),
             }
         }

@@ -35,12 +35,10 @@ impl fmt::Debug for Said {
 
 /// The `JOIN` of a peer with a key.
 pub(crate) fn join_with_key(peer: usize, nonce: Token) -> Vec<u8> {
-    let key = Some(keys(peer).key());
-    let join = Join {
-        node_id: Some(keys(peer).node_id()),
-        hello: Some(Hello { version: 2, nonce, links: peer as u16, key }),
-        ..Join::default()
-    };
+    let mut hello = Hello::new(nonce);
+    (hello.links, hello.key) = (peer as u16, Some(keys(peer).key()));
+    let mut join = Join::default();
+    (join.node_id, join.hello) = (Some(keys(peer).node_id()), Some(hello));
     line(&Frame::Join(join))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proto_core::wire::{Frame, Line, Parsed, Token, parse};
 use proto_core::{
     Action, ChatText, Command, Config, ConnId, DialError, EntryId, Identity, Input, Instant, Limits, Message,
-    Node, NodeId, OwnedInput, PeerAddr, PeerInfo,
+    Node, NodeId, PeerAddr, PeerInfo, Seal,
 };
 use tests::bounds;
 use tests::fuzz::peers;
@@ -72,7 +72,7 @@ pub(crate) struct Watch {
     pub(crate) next: u64,
     peers: BTreeMap<NodeId, Arc<PeerInfo>>,
     /// The inputs, and where the actions were drained (`None`).
-    pub(crate) record: Vec<Option<(Instant, OwnedInput)>>,
+    pub(crate) record: Vec<Option<(Instant, Input<'static>)>>,
     pub(crate) actions: Vec<Action>,
     limits: Limits,
 }
@@ -102,11 +102,11 @@ impl Watch {
             limits.chat.wanted = 6;
             limits.chat.seen = 24;
         });
-        let mut config = Config::new("Me".parse().unwrap());
-        config.listen_addr = Some("127.0.0.1:8080".parse().unwrap());
-        config.limits = limits.clone();
+        let listen_addr: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        let config = Config::builder("Me".parse().unwrap()).listen_addr(listen_addr);
+        let config = config.limits(|own| own.clone_from(&limits)).build().unwrap();
         let mut watch = Self {
-            node: Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN).unwrap(),
+            node: Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN),
             now: Instant::ORIGIN,
             conns: BTreeSet::new(),
             nonces: BTreeMap::new(),
@@ -122,12 +122,12 @@ impl Watch {
             actions: Vec::new(),
             limits,
         };
-        watch.input(&Input::WallClock { unix_ms: EPOCH_MS });
+        watch.input(&Input::wall_clock(EPOCH_MS));
         watch
     }
 
     pub(crate) fn input(&mut self, input: &Input<'_>) {
-        self.record.push(Some((self.now, OwnedInput::from(input))));
+        self.record.push(Some((self.now, input.clone().into_owned())));
         self.node.handle_input(self.now, input.clone());
         self.check();
     }
@@ -162,14 +162,14 @@ impl Watch {
     pub(crate) fn accept(&mut self, host: u8) -> ConnId {
         let conn = self.fresh();
         let remote = SocketAddr::from(([if host.is_multiple_of(2) { 127 } else { 9 }, 0, 0, host], 40_000));
-        self.input(&Input::Accepted { conn, remote });
+        self.input(&Input::accepted(conn, remote));
         conn
     }
 
     /// The node is told who a peer says it is, and says its nonce.
     pub(crate) fn greet(&mut self, conn: ConnId, peer: usize) {
         let join = self.bytes(conn, &[Said::JoinWithKey(peer)]);
-        self.input(&Input::Received { conn, bytes: &join });
+        self.input(&Input::received(conn, &join));
         self.drain();
     }
 
@@ -180,47 +180,47 @@ impl Watch {
                 let conn = self.accept(*host);
                 self.greet(conn, *peer);
                 let proof = self.bytes(conn, &[Said::Proof]);
-                self.input(&Input::Received { conn, bytes: &proof });
+                self.input(&Input::received(conn, &proof));
             }
             Step::Answer { pick, success } if !self.dials.is_empty() => {
                 let (dial, addr) = self.dials.swap_remove(pick % self.dials.len());
                 match (success, addr) {
                     (true, Some(_)) => {
                         let conn = self.fresh();
-                        self.input(&Input::Connected { dial, conn });
+                        self.input(&Input::connected(dial, conn));
                     }
                     (true, None) => {
                         let addrs = vec!["127.0.0.1:9000".parse().unwrap(), "[::1]:9000".parse().unwrap()];
                         self.resolved.extend(&addrs);
-                        self.input(&Input::Resolved { dial, addrs });
+                        self.input(&Input::resolved(dial, addrs));
                     }
-                    (false, _) => self.input(&Input::DialFailed { dial, reason: DialError::Refused }),
+                    (false, _) => self.input(&Input::dial_failed(dial, DialError::Refused)),
                 }
             }
             Step::Receive { pick, said } => {
                 // A driver may have read this much before it learned that it should pause.
                 if let Some(conn) = self.pick(*pick) {
                     let bytes = self.bytes(conn, said);
-                    self.input(&Input::Received { conn, bytes: &bytes });
+                    self.input(&Input::received(conn, &bytes));
                 }
             }
             Step::Flush { pick } => {
                 if let Some(conn) = self.pick(*pick).filter(|conn| self.in_flight.remove(conn)) {
-                    self.input(&Input::Flushed { conn });
+                    self.input(&Input::flushed(conn));
                 }
             }
             Step::Close { pick } => {
                 if let Some(conn) = self.pick(*pick) {
                     self.conns.remove(&conn);
                     self.in_flight.remove(&conn);
-                    self.input(&Input::Closed { conn });
+                    self.input(&Input::closed(conn));
                 }
             }
             Step::Timeout { millis } => {
                 self.now = self.now + Duration::from_millis(*millis);
                 self.input(&Input::Timeout);
             }
-            Step::WallClock { unix_ms } => self.input(&Input::WallClock { unix_ms: *unix_ms }),
+            Step::WallClock { unix_ms } => self.input(&Input::wall_clock(*unix_ms)),
             Step::Wake => {
                 if let Some((at, _)) = self.node.poll_timeout() {
                     self.now = self.now.max(at);
@@ -298,7 +298,7 @@ impl Watch {
     fn carry_out(&mut self, action: &Action) {
         match action {
             Action::Resolve { dial, .. } => self.dials.push((*dial, None)),
-            Action::Dial { dial, addr } => {
+            Action::Dial { dial, addr, seal: Seal::Clear } => {
                 // The other end of a connection that we dialed is what we dialed.
                 let held = self.peers.values().find(|peer| peer.remote_addr == *addr);
                 assert!(held.is_none() || self.resolved.contains(addr), "{held:?} is dialed again");
@@ -343,10 +343,12 @@ impl Watch {
                         assert_ne!(entry.key(), self.node.key(), "its own words are shown");
                         assert!(self.shown.insert(entry.id()), "shown twice");
                     }
+                    other => panic!("unknown message: {other:?}"),
                 }
                 assert!(message.texts().all(|text| !text.is_empty() && !text.contains('\n')));
             }
             Action::Ready | Action::Report { .. } | Action::Notice(_) => {}
+            other => panic!("unknown action: {other:?}"),
         }
     }
 

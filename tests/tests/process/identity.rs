@@ -80,8 +80,8 @@ fn a_key_that_others_can_read_or_that_is_none_is_refused_and_left_alone() {
         let file = folder.join("key.pem");
         fs::create_dir(&folder).unwrap();
         for (content, permissions, says) in [
-            ("nonsense", 0o600, "not the file of an Ed25519 key"),
-            ("nonsense", 0o644, "read by others (mode 644)"),
+            ("nonsense", 0o600, "not an Ed25519 key file"),
+            ("nonsense", 0o644, "read by other users (mode 644)"),
         ] {
             fs::write(&file, content).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(permissions)).unwrap();
@@ -102,7 +102,7 @@ fn a_key_that_cannot_be_read_is_refused_and_no_other_is_made() {
         fs::create_dir_all(&file).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
         let ended = refused(driver, port, data.path());
-        assert!(ended.err.contains(text(&file)) && ended.err.contains("cannot be had"), "{ended:?}");
+        assert!(ended.err.contains(text(&file)) && ended.err.contains("cannot be read"), "{ended:?}");
         assert_eq!(fs::read_dir(&file).unwrap().count(), 0);
     });
 }
@@ -135,9 +135,9 @@ fn without_a_place_for_its_key_a_node_warns_once_and_runs() {
         for (node, place) in [(&alice, "/dev/null/.local/share/p2p-chat"), (&bob, "/dev/null/no")] {
             let warned = node
                 .err()
-                .look(|lines| lines.iter().filter(|line| line.contains("key cannot be kept")).count());
+                .look(|lines| lines.iter().filter(|line| line.contains("key cannot be stored")).count());
             assert_eq!(warned, 1, "{:?}", node.err());
-            node.expect_err(&["key cannot be kept", place], SOON);
+            node.expect_err(&["key cannot be stored", place], SOON);
         }
     });
 }

@@ -9,5 +9,6 @@ mod life;
 mod links;
 mod network;
 mod output;
+mod resources;
 mod start;
 mod version1;

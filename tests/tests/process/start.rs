@@ -42,8 +42,8 @@ fn a_port_that_is_taken_is_one_line_and_code_1() {
         let api = below + ports::API;
         let _taken = [port, api].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
         let [port, below, api] = [port, below, api].map(|port| port.to_string());
-        expect_refused(driver, &["--port", &port], &[&port, "taken"]);
-        expect_refused(driver, &["--port", &below], &[&api, "taken"]);
+        expect_refused(driver, &["--port", &port], &[&port, "already in use"]);
+        expect_refused(driver, &["--port", &below], &[&api, "already in use"]);
     });
 }
 

@@ -1,6 +1,6 @@
-// The box to write in. What was written leaves it only when it was said.
+// The message box. It keeps its text until the text was sent.
 
-/** How often what the node cannot take yet is tried, and how long after each other. */
+/** How often to try to send while the node is busy, and the pause between two attempts, in milliseconds. */
 const TRIES = 10;
 const PAUSE = 1_000;
 
@@ -10,7 +10,7 @@ export class Composer {
   #send = document.getElementById("send");
   #problem = document.getElementById("problem");
   #node;
-  #here = false;
+  #connected = false;
   #sending = false;
 
   constructor(node) {
@@ -20,7 +20,7 @@ export class Composer {
       this.#submit();
     });
     this.#box.addEventListener("keydown", (event) => {
-      // While an input method composes, Enter belongs to it.
+      // Enter confirms the composition of an input method.
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.#submit();
@@ -29,26 +29,26 @@ export class Composer {
     if (matchMedia("(pointer: fine)").matches) this.#box.focus();
   }
 
-  /** Whether there is a node to say it. */
-  set here(here) {
-    this.#here = here;
-    if (here) this.#problem.textContent = "";
-    this.#form.classList.toggle("off", !here);
+  /** Whether the page is connected to its node. */
+  set connected(connected) {
+    this.#connected = connected;
+    if (connected) this.#problem.textContent = "";
+    this.#form.classList.toggle("off", !connected);
     this.#update();
   }
 
   async #submit() {
     const text = this.#box.value;
-    if (!this.#here || this.#sending || !text.trim()) return;
+    if (!this.#connected || this.#sending || !text.trim()) return;
     this.#sending = true;
     this.#box.readOnly = true;
     this.#problem.textContent = "";
     this.#update();
     try {
-      await this.#say(text);
+      await this.#sendText(text);
       this.#box.value = "";
-    } catch (unsaid) {
-      this.#problem.textContent = unsaid.message;
+    } catch (error) {
+      this.#problem.textContent = error.message;
     }
     this.#sending = false;
     this.#box.readOnly = false;
@@ -56,21 +56,21 @@ export class Composer {
     this.#box.focus();
   }
 
-  async #say(text) {
+  async #sendText(text) {
     for (let tries = 1; ; tries += 1) {
       try {
         return await this.#node.say(text);
-      } catch (unsaid) {
-        if (!unsaid.passing || !this.#here || tries === TRIES) throw unsaid;
-        this.#problem.textContent = "The others are slow to take it. Trying again…";
+      } catch (error) {
+        if (!error.temporary || !this.#connected || tries === TRIES) throw error;
+        this.#problem.textContent = "Your peers are slow to receive messages. Trying again…";
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
     }
   }
 
   #update() {
-    this.#send.disabled = !this.#here || this.#sending || !this.#box.value.trim();
-    // Where the browser cannot size the box by its text itself.
+    this.#send.disabled = !this.#connected || this.#sending || !this.#box.value.trim();
+    // For browsers that cannot size the box by its text.
     this.#box.style.height = "auto";
     const { scrollHeight, offsetHeight, clientHeight } = this.#box;
     this.#box.style.height = `${scrollHeight + offsetHeight - clientHeight}px`;

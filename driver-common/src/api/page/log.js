@@ -1,12 +1,12 @@
-// What was said, and when.
+// The messages and notices.
 
 import { avatar, element, shortId, who } from "./text.js";
 
-/** The most lines kept; older ones go. */
+/** The maximum number of lines. Older ones are removed. */
 const LINES = 1_000;
-/** Messages of one speaker that follow each other within this time stand under one name. */
+/** Consecutive messages of one author within this time, in milliseconds, are grouped under one name. */
 const GROUP = 5 * 60_000;
-/** So near to the end, in pixels, the reader is at the end. */
+/** Within this distance from the end, in pixels, the log follows new messages. */
 const NEAR = 48;
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -16,12 +16,12 @@ const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: 
 export class Log {
   #log = document.getElementById("log");
   #toEnd = document.getElementById("to-end");
-  /** The end is in sight, so it stays in sight. */
+  /** Whether to scroll to new messages. */
   #following = true;
-  /** In the order of the conversation; fresh ones are shown in the next frame: a burst costs one layout. */
+  /** In the order of the conversation. Fresh ones are shown in the next frame, so a burst costs one layout. */
   #lines = [];
   #frame = 0;
-  /** The messages among them, by key. */
+  /** The keys of the messages among them. */
   #keys = new Set();
 
   constructor() {
@@ -29,7 +29,7 @@ export class Log {
     this.#log.addEventListener("scroll", () => {
       const { scrollTop, scrollHeight, clientHeight } = this.#log;
       const atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
-      // Only the reader goes up: what is added, and a box that shrinks, leaves the end below without that.
+      // Only the reader scrolls up. Added lines and a smaller box move the end down instead.
       if (atEnd || scrollTop < top) this.#following = atEnd;
       if (atEnd) this.#toEnd.hidden = true;
       top = scrollTop;
@@ -39,8 +39,8 @@ export class Log {
   }
 
   /**
-   * A message: `own` ones were said at this node. `place` orders it among the others, an array of numbers and texts; where
-   * one with its `key` is here already, nothing happens, and false is returned. Versions of a fork have one `number`.
+   * Adds a message; `own` means that this node sent it. `place`, an array of numbers and texts, orders it among the
+   * others. Returns false if a message with this `key` exists already. All versions of a fork have the same `number`.
    */
   message({ nodeId, from, content, at, own, place, key, number, marks }) {
     if (key && this.#keys.has(key)) return false;
@@ -53,29 +53,29 @@ export class Log {
     const text = element("p", "text", content);
     text.dir = "auto";
     article.append(avatar(nodeId, from), head, text);
-    const speaker = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
-    this.#add({ element: article, at, place, key, number, speaker });
+    const group = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
+    this.#add({ element: article, at, place, key, number, group });
     return true;
   }
 
-  /** Marks the messages of this number that are not marked so. */
+  /** Adds a mark to all messages with this number that do not have it. */
   mark(number, { word, title }) {
     for (const [index, line] of this.#lines.entries()) {
       if (line.number !== number) continue;
       const marked = [...line.element.querySelectorAll(".mark")].some((mark) => mark.textContent === word);
       if (marked) continue;
       line.element.querySelector(".head time").before(markElement(word, title), " ");
-      line.speaker += ` ${word}`;
+      line.group += ` ${word}`;
       this.#relate(index);
       this.#relate(index + 1);
     }
   }
 
-  /** A quiet line of texts and elements. */
+  /** Adds a notice made of texts and elements. */
   notice(parts, at = Date.now()) {
     const line = element("p", "notice");
     line.append(...parts, " ", timeElement(at));
-    this.#add({ element: line, at, place: null, key: null, speaker: null });
+    this.#add({ element: line, at, place: null, key: null, group: null });
   }
 
   toEnd() {
@@ -84,7 +84,7 @@ export class Log {
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 
-  /** Puts a line where it belongs: a message before all that were said later, whenever it came. */
+  /** Inserts a line in the order of the conversation, whenever it arrived. */
   #add(line) {
     let index = this.#lines.length;
     for (let i = index - 1; line.place && i >= 0; i -= 1) {
@@ -97,11 +97,11 @@ export class Log {
     this.#relate(index);
     this.#relate(index + 1);
     this.#frame ||= requestAnimationFrame(() => this.#show());
-    // Hidden pages get no frames.
+    // Hidden pages get no animation frames.
     if (this.#lines.length >= 2 * LINES) this.#trim();
   }
 
-  /** Sets what depends on the line before: a new day's heading, one name over several messages. */
+  /** Updates what depends on the previous line: the heading of a new day, and the grouping of messages. */
   #relate(index) {
     const line = this.#lines[index];
     if (!line) return;
@@ -114,8 +114,8 @@ export class Log {
       line.heading.remove();
       line.heading = null;
     }
-    if (!line.speaker) return;
-    const follows = !begins && line.speaker === before.speaker && Math.abs(line.at - before.at) < GROUP;
+    if (!line.group) return;
+    const follows = !begins && line.group === before.group && Math.abs(line.at - before.at) < GROUP;
     line.element.classList.toggle("follows", follows);
     line.element.title = follows ? full.format(line.at) : "";
   }
@@ -149,7 +149,7 @@ export class Log {
   }
 }
 
-/** Which of two places comes first, as a number below, at or above zero. */
+/** Compares two places. Returns a number below, equal to or above zero. */
 function compare(one, other) {
   const at = one.findIndex((part, index) => part !== other[index]);
   if (at < 0) return one.length - other.length;

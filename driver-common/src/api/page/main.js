@@ -1,4 +1,4 @@
-// Ties the parts together: what happens at the node, and what the page shows of it.
+// Connects the parts: events of the node update the page.
 
 import { Composer } from "./composer.js";
 import { Log } from "./log.js";
@@ -9,9 +9,9 @@ import { bytes, who } from "./text.js";
 
 const status = document.getElementById("status");
 const statusText = document.getElementById("status-text");
-const gone = document.getElementById("gone");
-const goneWhat = document.getElementById("gone-what");
-const goneText = document.getElementById("gone-text");
+const disconnected = document.getElementById("disconnected");
+const disconnectedTitle = document.getElementById("disconnected-title");
+const disconnectedText = document.getElementById("disconnected-text");
 const toggle = document.getElementById("people-toggle");
 
 const node = new ChatNode();
@@ -20,47 +20,47 @@ const log = new Log();
 const composer = new Composer(node);
 
 let me = null;
-/** The number of the newest message shown. */
+/** The id of the newest message shown. */
 let newest = 0;
-/** Messages that came while nobody looked. */
+/** The number of messages received while the page was hidden. */
 let unseen = 0;
 
-node.addEventListener("here", ({ detail }) => {
+node.addEventListener("connected", ({ detail }) => {
   const restarted = me && (me.node_id !== detail.me.node_id || me.started !== detail.me.started);
   const ids = detail.messages.map(({ id }) => id);
   const missed = me && !restarted && ids.length > 0 && Math.min(...ids) > newest + 1;
   me = detail.me;
   people.replace(me, detail.peers);
-  if (restarted) log.notice(["The node was started again."]);
+  if (restarted) log.notice(["The node was restarted."]);
   if (missed) log.notice(["Some messages are missing here."]);
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
   newest = Math.max(newest, ...ids);
   for (const text of detail.notices) log.notice([sentence(text)]);
-  show("here", "Connected");
+  show("connected", "Connected");
 });
 
-node.addEventListener("gone", ({ detail: { wait, full } }) => {
-  goneWhat.textContent = full ? "The node has no room for another page." : "The node is gone.";
-  goneText.textContent =
-    wait < 1_500 ? "Trying to reach it…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text stays where it is.`;
-  show("gone", full ? "No room" : "Node gone");
+node.addEventListener("disconnected", ({ detail: { wait, full } }) => {
+  disconnectedTitle.textContent = full ? "The node has too many pages open." : "Disconnected from the node.";
+  disconnectedText.textContent =
+    wait < 1_500 ? "Reconnecting…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text is kept.`;
+  show("disconnected", full ? "Too many pages" : "Disconnected");
 });
 
-/** One for each kind of event; kinds that are not here do not concern the page. */
-const HAPPENINGS = {
-  MessageReceived: (said, event) => heard({ ...event, ...said, own: false }),
+/** One handler for each kind of event. Other kinds are ignored. */
+const HANDLERS = {
+  MessageReceived: (said, event) => receive({ ...event, ...said, own: false }),
   MessageSent(said, event) {
-    // What was said before a restart may have been said under another name.
+    // A message sent before a restart may have another name.
     const now = !event.entry || event.entry.at >= me.started;
     if (now && said.from !== me.uname) {
       me = { ...me, uname: said.from };
       people.rename(said.from);
     }
-    heard({ ...event, ...said, own: true });
+    receive({ ...event, ...said, own: true });
   },
   Notice: (_, { text, at }) => log.notice([sentence(text)], at),
   PeerJoined(peer, { at }) {
-    if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " is here"], at);
+    if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " joined"], at);
   },
   PeerUpdated(peer, { at }) {
     const known = people.put(peer);
@@ -68,13 +68,13 @@ const HAPPENINGS = {
     log.notice([named(peer.node_id, known.uname), " is now ", named(peer.node_id, peer.uname)], at);
   },
   PeerDisconnected(nodeId, { at, uname }) {
-    if (people.remove(nodeId)) log.notice([named(nodeId, uname), " has left"], at);
+    if (people.remove(nodeId)) log.notice([named(nodeId, uname), " left"], at);
   },
 };
 
-node.addEventListener("happened", ({ detail: event }) => {
-  const kind = Object.keys(HAPPENINGS).find((kind) => kind in event);
-  if (kind) HAPPENINGS[kind](event[kind], event);
+node.addEventListener("event", ({ detail: event }) => {
+  const kind = Object.keys(HANDLERS).find((kind) => kind in event);
+  if (kind) HANDLERS[kind](event[kind], event);
 });
 
 function named(nodeId, name) {
@@ -85,8 +85,8 @@ function sentence(text) {
   return text[0].toUpperCase() + text.slice(1);
 }
 
-function heard(message) {
-  // It came both ways, in the list and as an event.
+function receive(message) {
+  // It is in the loaded list, too.
   if (message.id <= newest) return;
   newest = message.id;
   showMessage(message);
@@ -94,13 +94,13 @@ function heard(message) {
 
 function showMessage({ from, content, at: came, id, node_id, own, entry }) {
   const nodeId = own ? me.node_id : node_id;
-  // What is in no entry has its place by when it came.
+  // A message without an entry is ordered by the time of its arrival.
   const at = entry?.at ?? came;
   const place = entry ? [at, bytes(entry.key), entry.epoch, entry.seq, entry.part] : [at, "", id];
   const key = entry && `${entry.id} ${entry.part}`;
   const number = entry && `${entry.key} ${entry.epoch} ${entry.seq}`;
   const shown = log.message({ nodeId, from, content, at, own, place, key, number, marks: own ? [] : marks(entry) });
-  // Of a fork only the version that comes later is known as one when it comes.
+  // When the later version of a fork arrives, the earlier version has to be marked, too.
   if (shown && entry?.forked) log.mark(number, FORKED);
   if (shown && document.hidden && !own) unseen += 1;
   showTitle();
@@ -109,15 +109,15 @@ function showMessage({ from, content, at: came, id, node_id, own, entry }) {
 function show(state, text) {
   status.dataset.state = state;
   statusText.textContent = text;
-  gone.hidden = state !== "gone";
-  document.body.classList.toggle("node-gone", state === "gone");
-  composer.here = state === "here";
+  disconnected.hidden = state !== "disconnected";
+  document.body.classList.toggle("disconnected", state === "disconnected");
+  composer.connected = state === "connected";
   showTitle();
 }
 
 function showTitle() {
   const name = me ? `${me.uname} · Chat` : "Chat";
-  const mark = unseen > 0 ? `(${unseen}) ` : gone.hidden ? "" : "⚠ ";
+  const mark = unseen > 0 ? `(${unseen}) ` : disconnected.hidden ? "" : "⚠ ";
   document.title = mark + name;
 }
 

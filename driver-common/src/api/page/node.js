@@ -1,27 +1,27 @@
-// The node, as long as it is there: one WebSocket for what happens, requests for the rest.
+// The connection to the node: a WebSocket for events, and HTTP requests for everything else.
 
 const RETRY_MIN = 500;
 const RETRY_MAX = 5_000;
 const LOAD_TIME = 10_000;
 
 /**
- * Keeps a connection to the node. Dispatches:
- * - "here", with what is known at that moment: `me`, `peers`, `messages`, `notices`
- * - "happened", for each event after that
- * - "gone", with `wait`, the milliseconds until the next attempt, and `full`: it is there but has no WebSocket left
+ * Stays connected to the node. Dispatches:
+ * - "connected", with the current state: `me`, `peers`, `messages`, `notices`
+ * - "event", for each later event
+ * - "disconnected", with `wait`, the milliseconds until the next attempt, and `full`, whether the node has no WebSocket left
  */
 export class ChatNode extends EventTarget {
   #socket = null;
   #timer = 0;
   #failures = 0;
 
-  /** Connects, now. */
+  /** Connects at once. */
   connect() {
     clearTimeout(this.#timer);
     if (this.#socket) return;
     const socket = new WebSocket(`ws://${location.host}/ws`);
     this.#socket = socket;
-    // What happens before the lists are loaded waits for them.
+    // Events that arrive before the lists are loaded.
     let waiting = [];
     let opened = false;
     socket.onopen = async () => {
@@ -31,8 +31,8 @@ export class ChatNode extends EventTarget {
         const [me, peers, messages, { notices }] = await Promise.all(lists);
         if (socket !== this.#socket) return;
         this.#failures = 0;
-        this.#dispatch("here", { me, peers, messages, notices });
-        for (const event of waiting) this.#dispatch("happened", event);
+        this.#dispatch("connected", { me, peers, messages, notices });
+        for (const event of waiting) this.#dispatch("event", event);
         waiting = null;
       } catch {
         socket.close();
@@ -41,30 +41,30 @@ export class ChatNode extends EventTarget {
     socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
       if (waiting) waiting.push(event);
-      else this.#dispatch("happened", event);
+      else this.#dispatch("event", event);
     };
     socket.onclose = async () => {
       const full = !opened && (await load("/me").then(() => true, () => false));
       this.#socket = null;
-      // Many pages that lost one node do not all come back at one moment.
+      // A random factor, so that many pages do not reconnect at the same moment.
       const wait = Math.min(RETRY_MAX, RETRY_MIN * 2 ** this.#failures) * (0.5 + Math.random() / 2);
       this.#failures += 1;
       this.#timer = setTimeout(() => this.connect(), wait);
-      this.#dispatch("gone", { wait, full });
+      this.#dispatch("disconnected", { wait, full });
     };
   }
 
-  /** Says a text; throws an `Unsaid`. */
+  /** Sends a text, or throws a `SendError`. */
   async say(msg) {
     let response;
     try {
       response = await fetch("/send", { method: "POST", body: JSON.stringify({ msg }) });
     } catch {
-      throw new Unsaid("The node cannot be reached. Your message is still here.", true);
+      throw new SendError("The node cannot be reached. Your message is kept.", true);
     }
     if (response.ok) return;
     const { error } = await response.json().catch(() => ({ error: response.statusText }));
-    throw new Unsaid(`Not sent: ${error}.`, response.status === 503);
+    throw new SendError(`Not sent: ${error}.`, response.status === 503);
   }
 
   #dispatch(type, detail) {
@@ -72,11 +72,11 @@ export class ChatNode extends EventTarget {
   }
 }
 
-/** Why something was not said, and whether that may pass. */
-export class Unsaid extends Error {
-  constructor(message, passing) {
+/** Why a text was not sent, and whether the cause is temporary. */
+export class SendError extends Error {
+  constructor(message, temporary) {
     super(message);
-    this.passing = passing;
+    this.temporary = temporary;
   }
 }
 

@@ -1,4 +1,4 @@
-// Who is here.
+// The list of people.
 
 import { avatar, element, shortId, who } from "./text.js";
 
@@ -10,14 +10,14 @@ export class People {
   #me = null;
   #peers = new Map();
 
-  /** The node itself, and everybody who is here. */
+  /** Shows the node itself and these peers. */
   replace(me, peers) {
     this.#me = me;
     this.#peers = new Map(peers.map((peer) => [peer.node_id, peer]));
     this.#show();
   }
 
-  /** Adds a peer, or what is new of it; returns what was known of it. */
+  /** Adds or updates a peer. Returns its previous state. */
   put(peer) {
     const known = this.#peers.get(peer.node_id);
     this.#peers.set(peer.node_id, peer);
@@ -25,7 +25,7 @@ export class People {
     return known;
   }
 
-  /** Returns what was known of it. */
+  /** Removes a peer. Returns its previous state. */
   remove(nodeId) {
     const known = this.#peers.get(nodeId);
     this.#peers.delete(nodeId);
@@ -33,13 +33,13 @@ export class People {
     return known;
   }
 
-  /** The node's user goes by another name now. */
+  /** Changes the name of the node's user. */
   rename(uname) {
     this.#me = { ...this.#me, uname };
     this.#show();
   }
 
-  /** What stands behind a name to tell its bearers apart, if anybody else here has that name. */
+  /** The short id if another person in the list has the same name, otherwise an empty text. */
   distinction(nodeId, name) {
     const others = [this.#me, ...this.#peers.values()].filter((peer) => peer.node_id !== nodeId);
     return others.some(({ uname }) => uname === name) ? shortId(nodeId) : "";
@@ -52,7 +52,7 @@ export class People {
     this.#list.replaceChildren(this.#entry(this.#me, true), ...peers.map((peer) => this.#entry(peer, false)));
     const count = peers.length + 1;
     this.#count.textContent = count;
-    this.#title.textContent = `Here now (${count})`;
+    this.#title.textContent = `Online (${count})`;
     this.#alone.hidden = peers.length > 0;
   }
 

@@ -1,11 +1,11 @@
-// What comes from peers is text: nothing in here, or anywhere else, makes markup of it.
+// Content from peers is always inserted as text, never as markup.
 
-// What would turn the text around, or not be seen at all. Joiners and variation selectors stay: emoji and several
-// scripts are spelled with them.
+// Characters that reorder the text or are invisible. Joiners and variation selectors are allowed: emoji and several
+// scripts need them.
 const UNSEEN =
   /[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}]/gu;
 
-/** Fills an element with a text, in which what cannot be seen is shown by its picture or its number. */
+/** Sets the text of an element. Invisible characters are shown as pictures or numbers. */
 export function setText(element, text) {
   const parts = [];
   let plain = 0;
@@ -16,7 +16,7 @@ export function setText(element, text) {
   element.replaceChildren(...parts, text.slice(plain));
 }
 
-/** An element with a class and a text. */
+/** Creates an element with a class and a text. */
 export function element(tag, className, text = "") {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -24,12 +24,12 @@ export function element(tag, className, text = "") {
   return made;
 }
 
-/** A name that cannot reach out into the text around it. */
+/** Creates a name that cannot affect the text around it. */
 export function nameElement(name) {
   return element("bdi", "name", name);
 }
 
-/** Who it was, with what tells them apart from others of that name. */
+/** Creates a name, followed by a short id if there is one. */
 export function who(name, distinction) {
   const made = element("span", "who");
   made.append(nameElement(name));
@@ -37,17 +37,17 @@ export function who(name, distinction) {
   return made;
 }
 
-/** The start of a node's id, which tells two peers of one name apart. */
+/** The start of a node's id, which distinguishes peers of the same name. */
 export function shortId(nodeId) {
   return nodeId.slice(0, 8);
 }
 
-/** What a text in base64url stands for, each byte a character. */
+/** Decodes base64url. Each byte becomes a character. */
 export function bytes(text) {
   return atob(text.replaceAll("-", "+").replaceAll("_", "/"));
 }
 
-/** A round mark in a colour of the node's own. */
+/** Creates a round avatar in a colour that depends on the node. */
 export function avatar(nodeId, name) {
   const first = [...new Intl.Segmenter().segment(name)].find(({ segment }) => /[\p{L}\p{N}\p{Extended_Pictographic}]/u.test(segment));
   const made = element("span", "avatar", (first?.segment ?? "?").toLocaleUpperCase());

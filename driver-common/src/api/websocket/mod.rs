@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455): the opening handshake, and what runs after it.
+//! WebSockets (RFC 6455): the opening handshake, and running the connection.
 
 mod pipe;
 mod session;
@@ -20,17 +20,17 @@ use self::socket::Socket;
 use super::Api;
 use super::guard::only;
 use super::reply::{Reply, error};
-use super::seats::Ticket;
+use super::slots::WebSocketPermit;
 use crate::Origin;
-use crate::hub::Subscription;
+use crate::broadcast::Subscription;
 
 /// A WebSocket that is about to open.
 pub(super) struct Upgrade {
     upgraded: OnUpgrade,
     origin: Origin,
-    /// Taken before the client is told, so that it misses nothing from then on.
+    /// Subscribed before the client gets its answer, so that it misses no event.
     events: Subscription,
-    ticket: Ticket,
+    permit: WebSocketPermit,
 }
 
 /// Answers the opening handshake (RFC 6455, 4.2).
@@ -43,16 +43,16 @@ pub(super) fn upgrade(
         Ok(accept) => accept,
         Err(response) => return *response,
     };
-    let Some(ticket) = api.tickets.take() else {
-        return error(StatusCode::SERVICE_UNAVAILABLE, "as many WebSockets as there may be are open");
+    let Some(permit) = api.permits.acquire() else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets are open");
     };
     let origin = Origin::fresh();
     let Some(events) = api.feed.subscribe(origin, api.limits.queue) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "the node has stopped");
     };
     let upgraded = hyper::upgrade::on(&mut request);
-    if upgrades.try_send(Upgrade { upgraded, origin, events, ticket }).is_err() {
-        return error(StatusCode::BAD_REQUEST, "this connection is a WebSocket already");
+    if upgrades.try_send(Upgrade { upgraded, origin, events, permit }).is_err() {
+        return error(StatusCode::BAD_REQUEST, "this connection is already a WebSocket");
     }
     let mut response = Response::new(Reply::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -64,9 +64,9 @@ pub(super) fn upgrade(
     response
 }
 
-/// Runs the WebSocket to its end.
+/// Runs the WebSocket until it ends.
 pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
-    let Upgrade { upgraded, origin, events, ticket } = upgrade;
+    let Upgrade { upgraded, origin, events, permit } = upgrade;
     let result = match upgraded.await {
         Ok(io) => Socket::new(io, origin, events, api.clone()).run().await,
         Err(error) => Err(std::io::Error::other(error)),
@@ -74,24 +74,24 @@ pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
     if let Err(error) = result {
         tracing::debug!(%error, "a WebSocket failed");
     }
-    drop(ticket);
+    drop(permit);
 }
 
-/// The answer to the client's key, or what is wrong with its request.
+/// The answer to the client's key, or an error.
 fn accept_key(version: Version, headers: &HeaderMap) -> Result<HeaderValue, Box<Response<Reply>>> {
     if version != Version::HTTP_11 || !has_token(headers, &UPGRADE, "websocket") {
-        return Err(upgrade_required("this path is for WebSockets"));
+        return Err(upgrade_required("this path is for WebSockets only"));
     }
     if !has_token(headers, &CONNECTION, "upgrade") {
-        return Err(Box::new(error(StatusCode::BAD_REQUEST, "the header Connection does not say Upgrade")));
+        return Err(Box::new(error(StatusCode::BAD_REQUEST, "the Connection header does not list Upgrade")));
     }
     if only(headers, &SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(upgrade_required("only version 13 of the WebSocket protocol is spoken here"));
+        return Err(upgrade_required("only version 13 of the WebSocket protocol is supported"));
     }
     let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
     let accept = key.and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
     accept.ok_or_else(|| {
-        Box::new(error(StatusCode::BAD_REQUEST, "the header Sec-WebSocket-Key is not 16 bytes in Base64"))
+        Box::new(error(StatusCode::BAD_REQUEST, "the Sec-WebSocket-Key header is not 16 bytes in Base64"))
     })
 }
 
@@ -105,13 +105,13 @@ fn upgrade_required(text: &str) -> Box<Response<Reply>> {
     Box::new(response)
 }
 
-/// Whether the header lists this token, in any case.
+/// Whether the header lists this token, ignoring case.
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
 }
 
-/// 16 bytes in Base64: 22 digits, of which the last holds two bits, and `==`.
+/// Whether this is 16 bytes in Base64: 22 digits, of which the last holds two bits, and `==`.
 fn is_key(key: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let Some(digits) = key.strip_suffix("==") else { return false };

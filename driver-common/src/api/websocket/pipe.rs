@@ -1,10 +1,10 @@
-//! What tungstenite reads and writes instead of a socket.
+//! An in-memory stream that tungstenite reads and writes.
 
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, BytesMut};
 
-/// Bytes that came and bytes that are to go, in memory. Whoever fills it keeps it bounded.
+/// Received bytes and bytes to send. The caller bounds both.
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
     pub(super) incoming: BytesMut,

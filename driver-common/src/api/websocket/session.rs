@@ -1,4 +1,4 @@
-//! One WebSocket as a state machine: bytes and time in, bytes and requests out. It owns no socket and no clock.
+//! A WebSocket as a state machine: bytes and time in, bytes and requests out. It has no socket and no clock.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::pipe::Pipe;
 use crate::api::ApiLimits;
-use crate::hub::json;
+use crate::broadcast::json;
 
 /// While more than this waits to be written, nothing is read and no event is taken.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// What the client wants.
+/// A request of the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Request {
     Say(Vec<ChatText>),
@@ -30,11 +30,11 @@ pub(super) enum Request {
 pub(super) struct Session {
     context: WebSocketContext,
     pipe: Pipe,
-    /// Few: no more are read while there are two.
+    /// At most two: then no more messages are read.
     requests: VecDeque<Request>,
     phase: Phase,
-    heard: Instant,
-    pinged: Instant,
+    last_received: Instant,
+    last_ping: Instant,
     ping: Duration,
     dead: Duration,
     closing: Duration,
@@ -43,15 +43,15 @@ pub(super) struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Our close frame is queued; the client's is waited for.
+    /// The close frame is queued. The client's close frame is awaited.
     Closing {
         until: Instant,
     },
-    /// Nothing that comes can be understood any more; it is dropped, so that the client gets to read why.
-    Deaf {
+    /// The client broke the protocol. Its data is discarded, so that it can read the close frame.
+    Discarding {
         until: Instant,
     },
-    /// Done, once all is written.
+    /// Only queued output is left.
     Ended {
         until: Instant,
     },
@@ -59,7 +59,7 @@ enum Phase {
 
 impl Session {
     pub(super) fn new(limits: &ApiLimits, now: Instant) -> Self {
-        // The pipe takes everything: what waits is bounded by `HIGH_WATER` and one message.
+        // The pipe never blocks. Its size is bounded by `HIGH_WATER` and one message.
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
             .write_buffer_size(0)
@@ -70,24 +70,24 @@ impl Session {
             pipe: Pipe::default(),
             requests: VecDeque::new(),
             phase: Phase::Open,
-            heard: now,
-            pinged: now,
+            last_received: now,
+            last_ping: now,
             ping: limits.ping,
             dead: limits.dead,
             closing: limits.closing,
         }
     }
 
-    /// Bytes came from the client.
+    /// Handles bytes from the client.
     pub(super) fn received(&mut self, bytes: &[u8], now: Instant) {
-        self.heard = now;
+        self.last_received = now;
         if matches!(self.phase, Phase::Open | Phase::Closing { .. }) {
             self.pipe.incoming.extend_from_slice(bytes);
             self.read(now);
         }
     }
 
-    /// The client's requests, in order. The next may be asked for when the last is done.
+    /// The next request of the client. Ask for it when the previous one is done.
     pub(super) fn next_request(&mut self, now: Instant) -> Option<Request> {
         if self.phase != Phase::Open || !self.has_room() {
             return None;
@@ -105,38 +105,38 @@ impl Session {
         }
     }
 
-    /// Says goodbye.
+    /// Starts to close the WebSocket.
     pub(super) fn close(&mut self, code: CloseCode, reason: &'static str, now: Instant) {
         if self.phase == Phase::Open {
             self.phase = Phase::Closing { until: now + self.closing };
             self.requests.clear();
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-            // It fails only where the connection is over, which `read` finds out.
+            // It fails only if the connection has ended, which `read` detects.
             let _ = self.context.close(&mut self.pipe, Some(frame));
             self.read(now);
         }
     }
 
-    /// What is to be written.
+    /// The bytes to write.
     pub(super) fn output(&self) -> &[u8] {
         &self.pipe.outgoing
     }
 
-    /// So much of it was.
+    /// This many bytes were written.
     pub(super) fn written(&mut self, count: usize) {
         self.pipe.outgoing.advance(count);
     }
 
-    /// Whether bytes should be read from the client.
+    /// Whether to read from the client.
     pub(super) fn wants_bytes(&self) -> bool {
         match self.phase {
             Phase::Open => self.requests.is_empty() && self.has_room(),
-            Phase::Closing { .. } | Phase::Deaf { .. } => true,
+            Phase::Closing { .. } | Phase::Discarding { .. } => true,
             Phase::Ended { .. } => false,
         }
     }
 
-    /// Whether an event should be handed in.
+    /// Whether to hand in an event.
     pub(super) fn wants_events(&self) -> bool {
         self.phase == Phase::Open && self.has_room()
     }
@@ -145,7 +145,7 @@ impl Session {
         self.phase == Phase::Open
     }
 
-    /// All that is left is to write [`output`](Self::output).
+    /// Whether only [`output`](Self::output) is left to write.
     pub(super) fn has_ended(&self) -> bool {
         matches!(self.phase, Phase::Ended { .. })
     }
@@ -153,29 +153,29 @@ impl Session {
     /// When to call [`timeout`](Self::timeout).
     pub(super) fn deadline(&self) -> Instant {
         match self.phase {
-            Phase::Open => self.next_ping().min(self.heard + self.dead),
-            Phase::Closing { until } | Phase::Deaf { until } | Phase::Ended { until } => until,
+            Phase::Open => self.next_ping().min(self.last_received + self.dead),
+            Phase::Closing { until } | Phase::Discarding { until } | Phase::Ended { until } => until,
         }
     }
 
-    /// Time passed. False: the connection is to be dropped, whatever is left to write.
+    /// Handles the passage of time. Returns false if the connection is to be dropped at once.
     pub(super) fn timeout(&mut self, now: Instant) -> bool {
         if self.phase != Phase::Open {
             return now < self.deadline();
         }
-        if now >= self.heard + self.dead {
+        if now >= self.last_received + self.dead {
             return false;
         }
         if now >= self.next_ping() {
-            self.pinged = now;
+            self.last_ping = now;
             self.write(Message::Ping(Bytes::new()));
         }
         true
     }
 
-    /// The client could not be heard until now: its silence counts from here.
-    pub(super) fn listened(&mut self, now: Instant) {
-        self.heard = now;
+    /// The client could not be read until now, so its silence counts from here.
+    pub(super) fn reset_silence(&mut self, now: Instant) {
+        self.last_received = now;
     }
 
     fn has_room(&self) -> bool {
@@ -183,17 +183,17 @@ impl Session {
     }
 
     fn next_ping(&self) -> Instant {
-        self.heard.max(self.pinged) + self.ping
+        self.last_received.max(self.last_ping) + self.ping
     }
 
-    /// Reads messages until two requests wait, so that texts that came together are said together.
+    /// Reads messages until two requests wait, so that texts that arrive together are sent together.
     fn read(&mut self, now: Instant) {
         while self.requests.len() < 2 && (self.has_room() || self.phase != Phase::Open) {
             match self.context.read(&mut self.pipe) {
                 Ok(_) if self.phase != Phase::Open => {}
                 Ok(Message::Text(text)) => self.text(text.as_str()),
                 Ok(Message::Binary(_)) => {
-                    self.close(CloseCode::Unsupported, "only texts are understood", now);
+                    self.close(CloseCode::Unsupported, "only text messages are supported", now);
                 }
                 Ok(Message::Close(_)) => self.phase = Phase::Closing { until: now + self.closing },
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
@@ -208,7 +208,7 @@ impl Session {
                 }
             }
         }
-        // Pongs and the answer to a close frame are written only here.
+        // Writes pongs and the answer to a close frame.
         let _ = self.context.flush(&mut self.pipe);
     }
 
@@ -228,26 +228,26 @@ impl Session {
         }
     }
 
-    /// The client broke the protocol.
+    /// Handles a protocol error of the client.
     fn fail(&mut self, error: &Error, now: Instant) {
         let (code, reason) = match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => {
                 (CloseCode::Size, "the message is too long")
             }
-            Error::Utf8(_) => (CloseCode::Invalid, "a text is UTF-8"),
-            _ => (CloseCode::Protocol, "this breaks RFC 6455"),
+            Error::Utf8(_) => (CloseCode::Invalid, "a text message must be UTF-8"),
+            _ => (CloseCode::Protocol, "protocol error (RFC 6455)"),
         };
         tracing::debug!(%error, "a WebSocket client broke the protocol");
         self.requests.clear();
-        self.phase = Phase::Deaf { until: now + self.closing };
+        self.phase = Phase::Discarding { until: now + self.closing };
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-        // It fails only where a close frame is queued already.
+        // It fails only if a close frame is already queued.
         let _ = self.context.close(&mut self.pipe, Some(frame));
         self.pipe.incoming.clear();
     }
 
     fn write(&mut self, message: Message) {
-        // It fails only where the connection is over, which `read` finds out: the pipe takes everything.
+        // It fails only if the connection has ended, which `read` detects. The pipe never blocks.
         let _ = self.context.write(&mut self.pipe, message);
         let _ = self.context.flush(&mut self.pipe);
     }

@@ -1,4 +1,4 @@
-//! Drives a session: its socket, the hub's events, its requests to the node, and time.
+//! Connects a session with its socket, the events, the node and the timer.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,45 +13,45 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::session::{Request, Session};
 use crate::api::Api;
-use crate::hub::{Next, Subscription, json};
+use crate::broadcast::{Next, Subscription, json};
 use crate::{Origin, RequestError, SayError};
 
-/// Read at once.
+/// The maximum number of bytes read at once.
 const CHUNK: usize = 16 * 1024;
-/// Rounds before other tasks get their turn.
+/// The number of rounds before other tasks get a turn.
 const BUDGET: usize = 32;
 
-/// A session and all that it works with.
+/// A session and everything that it works with.
 pub(super) struct Socket {
     io: Upgraded,
     session: Session,
     events: Subscription,
     job: Option<Job>,
-    alarm: Pin<Box<dyn Sleep>>,
+    timer: Pin<Box<dyn Sleep>>,
     armed: Instant,
     origin: Origin,
     api: Arc<Api>,
 }
 
-/// A request on its way; yields what to tell the client.
+/// A request in progress. It returns the answer for the client.
 type Job = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 impl Socket {
     pub(super) fn new(io: Upgraded, origin: Origin, events: Subscription, api: Arc<Api>) -> Self {
         let session = Session::new(&api.limits, api.timer.now());
         let armed = session.deadline();
-        let alarm = api.timer.sleep_until(armed);
-        Self { io, session, events, job: None, alarm, armed, origin, api }
+        let timer = api.timer.sleep_until(armed);
+        Self { io, session, events, job: None, timer, armed, origin, api }
     }
 
-    /// Runs it to its end. An error is the connection's.
+    /// Runs it until it ends. An error is one of the connection.
     pub(super) async fn run(mut self) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
         poll_fn(|cx| self.poll(cx, &mut chunk)).await?;
         poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await
     }
 
-    /// Ready when nothing is left to do.
+    /// Ready when the session has ended.
     fn poll(&mut self, cx: &mut Context<'_>, chunk: &mut [u8]) -> Poll<io::Result<()>> {
         for _ in 0..BUDGET {
             let mut moved = self.poll_job(cx);
@@ -66,7 +66,7 @@ impl Socket {
             if self.session.has_ended() && self.session.output().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if let Poll::Ready(alive) = self.poll_alarm(cx) {
+            if let Poll::Ready(alive) = self.poll_timer(cx) {
                 if !alive {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
@@ -88,7 +88,7 @@ impl Socket {
         let Some(job) = &mut self.job else { return false };
         let Poll::Ready(answer) = job.as_mut().poll(cx) else { return false };
         self.job = None;
-        self.session.listened(now);
+        self.session.reset_silence(now);
         if let Some(answer) = answer {
             self.session.send(answer.into());
         }
@@ -115,7 +115,7 @@ impl Socket {
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         while self.session.is_open() {
-            let Poll::Ready(next) = self.events.outbox().poll_next(cx, self.session.wants_events()) else {
+            let Poll::Ready(next) = self.events.queue().poll_next(cx, self.session.wants_events()) else {
                 break;
             };
             moved = true;
@@ -158,19 +158,19 @@ impl Socket {
         Ok(moved)
     }
 
-    /// Ready when the session's deadline passed; false when that was the last.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        // While the node has not answered, the client is not read and so cannot be found dead.
+    /// Ready when the deadline of the session has passed. False if the connection is to be dropped.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // While the node has not answered, the client is not read, so its silence means nothing.
         if self.job.is_some() && self.session.is_open() {
             return Poll::Pending;
         }
         let deadline = self.session.deadline();
         if mem::replace(&mut self.armed, deadline) != deadline {
-            self.api.timer.reset(&mut self.alarm, deadline);
+            self.api.timer.reset(&mut self.timer, deadline);
         }
         let now = self.api.timer.now();
         if now < deadline {
-            ready!(self.alarm.as_mut().poll(cx));
+            ready!(self.timer.as_mut().poll(cx));
         }
         Poll::Ready(self.session.timeout(self.api.timer.now().max(deadline)))
     }

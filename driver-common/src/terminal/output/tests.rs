@@ -1,18 +1,18 @@
 use super::*;
 use futures_lite::future::block_on;
 
-/// A device that takes what it is allowed to, and waits for leave otherwise.
+/// A device that takes a limited number of bytes, and blocks beyond that.
 #[derive(Clone, Default)]
 struct Device(Arc<(Mutex<Inner>, Condvar)>);
 
 #[derive(Default)]
 struct Inner {
     taken: Vec<u8>,
-    /// Bytes that it may still take.
+    /// The number of bytes that it may still take.
     leave: usize,
     error: Option<ErrorKind>,
     errors: usize,
-    /// How long it takes over a write.
+    /// How long a write takes.
     delay: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Device {
         self.0.1.notify_all();
     }
 
-    /// Waits until this much was taken.
+    /// Waits until this many bytes were taken.
     fn taken(&self, bytes: usize) -> String {
         let mut inner = self.0.0.lock().unwrap();
         while inner.taken.len() < bytes {
@@ -69,10 +69,10 @@ impl Write for Device {
     }
 }
 
-const PATIENCE: Duration = Duration::from_millis(200);
+const STALL_TIME: Duration = Duration::from_millis(200);
 
 fn bounds(capacity: usize) -> Bounds {
-    Bounds { capacity, patience: PATIENCE }
+    Bounds { capacity, stall_time: STALL_TIME }
 }
 
 fn lines(count: usize) -> String {
@@ -93,12 +93,12 @@ fn everything_comes_in_order_though_it_is_more_than_fits() {
 #[test]
 fn a_device_that_crawls_is_waited_for() {
     let device = Device::open();
-    device.0.0.lock().unwrap().delay = PATIENCE / 4;
+    device.0.0.lock().unwrap().delay = STALL_TIME / 4;
     let output = Output::new(device.clone(), bounds(4096), None).unwrap();
     let text = lines(1000);
     let began = Instant::now();
     block_on(output.write(&text));
-    assert!(began.elapsed() > 2 * PATIENCE, "it was not slow enough to mean anything");
+    assert!(began.elapsed() > 2 * STALL_TIME, "it was not slow enough to mean anything");
     assert_eq!(device.taken(text.len()), text);
 }
 
@@ -108,10 +108,10 @@ fn a_device_that_stands_still_loses_lines_and_tells_where() {
     let output = Output::new(device.clone(), bounds(10 * LINE), None).unwrap();
     let began = Instant::now();
     block_on(output.write(&lines(22)));
-    assert!(began.elapsed() >= PATIENCE);
+    assert!(began.elapsed() >= STALL_TIME);
     let again = Instant::now();
     block_on(output.write(&lines(1)));
-    assert!(again.elapsed() < PATIENCE, "it is known to stand still");
+    assert!(again.elapsed() < STALL_TIME, "it is known to stand still");
 
     device.allow(usize::MAX);
     let expected = lines(10) + "… 13 lines not shown\n";
@@ -123,13 +123,13 @@ fn a_device_that_stands_still_loses_lines_and_tells_where() {
 
 #[test]
 fn lost_lines_are_told_aside_where_the_output_is_for_machines() {
-    let (device, aside) = (Device::default(), Device::open());
-    let told = Output::new(aside.clone(), Bounds::default(), None).unwrap();
-    let output = Output::new(device.clone(), bounds(LINE), Some(told)).unwrap();
+    let (device, loss_report) = (Device::default(), Device::open());
+    let report = Output::new(loss_report.clone(), Bounds::default(), None).unwrap();
+    let output = Output::new(device.clone(), bounds(LINE), Some(report)).unwrap();
     block_on(output.write(&lines(2)));
     device.allow(1);
     let expected = "… 1 line not shown\n";
-    assert_eq!(aside.taken(expected.len()), expected);
+    assert_eq!(loss_report.taken(expected.len()), expected);
     device.allow(usize::MAX);
     block_on(output.write("next\n"));
     let expected = lines(1) + "next\n";
@@ -175,7 +175,7 @@ fn a_closed_device_holds_nobody_up() {
 #[test]
 fn one_that_closes_frees_who_waits_for_it() {
     let device = Device::default();
-    let patient = Bounds { capacity: LINE, patience: Duration::from_secs(60) };
+    let patient = Bounds { capacity: LINE, stall_time: Duration::from_secs(60) };
     let output = Output::new(device.clone(), patient, None).unwrap();
     let waiting = thread::spawn(move || block_on(output.write(&lines(3))));
     device.fail(ErrorKind::BrokenPipe);
@@ -205,8 +205,8 @@ fn flush_waits_for_what_moves_and_for_nothing_else() {
     output.offer(&lines(1));
     let began = Instant::now();
     output.flush(Instant::now() + Duration::from_secs(20));
-    assert!((PATIENCE..Duration::from_secs(10)).contains(&began.elapsed()));
+    assert!((STALL_TIME..Duration::from_secs(10)).contains(&began.elapsed()));
     let began = Instant::now();
     output.flush(began);
-    assert!(began.elapsed() < PATIENCE);
+    assert!(began.elapsed() < STALL_TIME);
 }

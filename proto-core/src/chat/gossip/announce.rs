@@ -1,4 +1,4 @@
-//! Announcements: which ids wait to be announced to whom.
+//! Lazy push: which ids are announced to whom, and when.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -7,7 +7,7 @@ use core::time::Duration;
 use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 use crate::wire::MAX_IHAVE;
 
-/// Ids that wait to be announced, a batch for each neighbour.
+/// Ids to announce, in a batch for each neighbour.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     batches: BTreeMap<NodeId, Batch>,
@@ -20,8 +20,8 @@ struct Batch {
 }
 
 impl Announcements {
-    /// An id is to be announced, at the latest `after` from now. False: there was no room, and another one is never
-    /// announced.
+    /// Queues an id, to be announced at most `after` from now. False: the batch was full, and its oldest id
+    /// was dropped.
     #[must_use]
     pub(super) fn add(
         &mut self,
@@ -44,7 +44,7 @@ impl Announcements {
         room
     }
 
-    /// The neighbour has this entry.
+    /// The neighbour has this entry, so it needs no announcement.
     pub(super) fn cancel(&mut self, to: NodeId, id: &EntryId) {
         if let Some(batch) = self.batches.get_mut(&to)
             && batch.ids.remove(id).is_some()
@@ -54,7 +54,7 @@ impl Announcements {
         }
     }
 
-    /// The most that wait to be announced to one neighbour.
+    /// The size of the largest batch.
     pub(super) fn most(&self) -> usize {
         self.batches.values().map(|batch| batch.ids.len()).max().unwrap_or(0)
     }
@@ -67,8 +67,8 @@ impl Announcements {
         self.batches.values().map(|batch| batch.due).min()
     }
 
-    /// The next ids that are due, as many as one `IHAVE` takes.
-    pub(super) fn next_due(&mut self, now: Instant) -> Option<(NodeId, Vec<EntryId>)> {
+    /// The next ids that are due, as many as fit in one `IHAVE`.
+    pub(super) fn next_batch(&mut self, now: Instant) -> Option<(NodeId, Vec<EntryId>)> {
         let (&to, batch) = self.batches.iter_mut().find(|(_, batch)| batch.due <= now)?;
         let ids = core::iter::from_fn(|| batch.ids.pop_first()).map(|(id, ())| id).take(MAX_IHAVE).collect();
         if batch.ids.is_empty() {
@@ -85,33 +85,20 @@ impl Announcements {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::testing::{at, entry_id as id, peer};
 
     const AFTER: Duration = Duration::from_millis(100);
 
-    fn peer(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    fn id(n: u16) -> EntryId {
-        let mut bytes = [0; 32];
-        bytes[..2].copy_from_slice(&n.to_be_bytes());
-        EntryId::from_bytes(bytes)
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
-    }
-
     #[test]
-    fn a_batch_is_due_so_long_after_its_first_id() {
+    fn a_batch_is_due_some_time_after_its_first_id() {
         let limits = Limits::default();
         let mut waiting = Announcements::default();
         assert!(waiting.add(at(0), peer(1), id(1), AFTER, &limits));
         assert!(waiting.add(at(60), peer(1), id(2), AFTER, &limits));
         assert!(waiting.add(at(60), peer(1), id(3), AFTER, &limits));
         waiting.cancel(peer(1), &id(2));
-        assert_eq!((waiting.deadline(), waiting.next_due(at(99))), (Some(at(100)), None));
-        assert_eq!(waiting.next_due(at(100)), Some((peer(1), vec![id(1), id(3)])));
+        assert_eq!((waiting.deadline(), waiting.next_batch(at(99))), (Some(at(100)), None));
+        assert_eq!(waiting.next_batch(at(100)), Some((peer(1), vec![id(1), id(3)])));
         assert_eq!(waiting.deadline(), None);
         assert!(waiting.add(at(200), peer(1), id(4), AFTER, &limits));
         assert!(waiting.add(at(201), peer(1), id(5), Duration::ZERO, &limits));
@@ -122,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_frame_is_due_at_once_and_what_is_too_much_is_not_announced() {
+    fn a_full_frame_is_due_at_once_and_a_full_batch_drops_its_oldest_id() {
         let limits = Limits::default().with(|limits| limits.chat.announced = MAX_IHAVE + 2);
         let mut waiting = Announcements::default();
         let most = u16::try_from(limits.chat.announced).unwrap();
@@ -132,9 +119,9 @@ mod tests {
             assert_eq!(waiting.deadline(), Some(if full { at(7) } else { at(107) }), "{n}");
         }
         assert!(!waiting.add(at(7), peer(1), id(most), AFTER, &limits));
-        let (_, first) = waiting.next_due(at(7)).unwrap();
+        let (_, first) = waiting.next_batch(at(7)).unwrap();
         assert_eq!((first.len(), first[0]), (MAX_IHAVE, id(1)));
-        assert_eq!(waiting.next_due(at(7)), Some((peer(1), vec![id(most - 1), id(most)])));
+        assert_eq!(waiting.next_batch(at(7)), Some((peer(1), vec![id(most - 1), id(most)])));
         assert!(waiting.is_consistent());
     }
 }

@@ -1,4 +1,4 @@
-//! Who the root of one period is.
+//! The election of one period's root.
 
 use rand_core::Rng;
 use sha2::{Digest, Sha256};
@@ -9,41 +9,45 @@ use crate::model::{
 };
 use crate::wire::TreeClaim;
 
-/// Roots that are no more, whose old claims are not believed again.
+/// How many former roots are remembered at most.
 const RETIRED: usize = 64;
 
-/// Who the root of one period is: whoever ranks first of those who claim it.
+/// The root of one period: the node with the lowest rank of all that claim it.
 #[derive(Debug)]
 pub(super) struct Election {
     period: u64,
+    /// This node's key and rank.
     key: PublicKey,
     rank: Rank,
     root: Option<Root>,
-    /// Roots that are no more, and ourselves before a restart: the newest sequence number known of each.
+    /// Former roots, and this node before a restart, each with its newest sequence number. Older claims of
+    /// them are not believed again.
     retired: Fifo<PublicKey, u64>,
+    /// The rate of root changes.
     changes: TokenBucket,
-    /// Claims that were passed over because there had been too many changes.
-    passed_over: u64,
-    /// When we claim the place unless a better one does before, or, as the root, when we sign the next number.
+    /// Claims that were ignored because the root had changed too often.
+    rate_limited: u64,
+    /// When this node claims to be the root, or signs its next sequence number as the root.
     claim_at: Option<Instant>,
 }
 
+/// A hash of a key and a period.
 pub(super) type Rank = [u8; 32];
 
-/// The root of a period, by its word.
+/// The root that this node believes in.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) key: PublicKey,
     pub(super) node_id: NodeId,
     pub(super) rank: Rank,
-    pub(super) newest: Signed,
-    /// When `newest` first came.
+    pub(super) newest: SignedSequence,
+    /// When `newest` came first.
     pub(super) newest_at: Instant,
 }
 
-/// A sequence number and the root's signature.
+/// A root's sequence number and its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Signed {
+pub(super) struct SignedSequence {
     pub(super) sequence: u64,
     pub(super) signature: Signature,
 }
@@ -57,7 +61,7 @@ impl Election {
             root: None,
             retired: Fifo::default(),
             changes: TokenBucket::new(limits.chat.roots_every, limits.chat.roots_burst),
-            passed_over: 0,
+            rate_limited: 0,
             claim_at: None,
         }
     }
@@ -66,17 +70,19 @@ impl Election {
         self.root.as_ref()
     }
 
-    /// Claims that were passed over because there had been too many changes.
-    pub(super) fn passed_over(&self) -> u64 {
-        self.passed_over
+    /// Claims that were ignored because the root had changed too often.
+    pub(super) fn rate_limited(&self) -> u64 {
+        self.rate_limited
     }
 
+    /// Whether this node is the root.
     pub(super) fn is_root(&self) -> bool {
         self.root.as_ref().is_some_and(|root| root.key == self.key)
     }
 
-    /// A neighbour's claim. Whether it changed who the root is, or its newest sequence number. A signature is looked
-    /// at only where the claim says something new that is to be believed.
+    /// Considers a claim that a neighbour made or passed on. Returns whether it changed the root or its
+    /// newest sequence number. To bound the work, a signature is checked only if the claim would change
+    /// something.
     pub(super) fn consider(
         &mut self,
         moment: Moment<'_>,
@@ -85,9 +91,9 @@ impl Election {
     ) -> Result<bool, FalseClaim> {
         let Moment { now, limits, .. } = moment;
         if claim.root == self.key {
-            return self.hear_of_ourselves(now, claim).map(|()| false);
+            return self.consider_own(now, claim).map(|()| false);
         }
-        let signed = Signed { sequence: claim.sequence, signature: claim.signature };
+        let signed = SignedSequence { sequence: claim.sequence, signature: claim.signature };
         if let Some(root) = self.root.as_mut().filter(|root| root.key == claim.root) {
             let rise = claim.sequence.saturating_sub(root.newest.sequence);
             let believed = (1..=limits.chat.sequence_rise).contains(&rise)
@@ -107,7 +113,7 @@ impl Election {
             return Ok(false);
         }
         if self.changes.next_at(now) > now {
-            self.passed_over += 1;
+            self.rate_limited += 1;
             return Ok(false);
         }
         verify(claim)?;
@@ -118,9 +124,10 @@ impl Election {
         Ok(true)
     }
 
-    /// Others still hold a claim of ours, newer than we know of, from before a restart: we go on from there, at once.
-    fn hear_of_ourselves(&mut self, now: Instant, claim: &TreeClaim) -> Result<(), FalseClaim> {
-        if self.known_of_ourselves() >= Some(claim.sequence) {
+    /// Considers a claim of this node. One that is newer than this node knows of is from before a restart:
+    /// the next sequence number follows it, at once.
+    fn consider_own(&mut self, now: Instant, claim: &TreeClaim) -> Result<(), FalseClaim> {
+        if self.own_newest() >= Some(claim.sequence) {
             return Ok(());
         }
         verify(claim)?;
@@ -131,12 +138,13 @@ impl Election {
         Ok(())
     }
 
-    fn known_of_ourselves(&self) -> Option<u64> {
+    /// The newest sequence number of this node.
+    fn own_newest(&self) -> Option<u64> {
         let current = self.root.as_ref().filter(|root| root.key == self.key).map(|root| root.newest.sequence);
         current.max(self.retired.get(&self.key).copied())
     }
 
-    /// The root is it no more.
+    /// Makes the root a former one.
     fn retire(&mut self) {
         let Some(root) = self.root.take() else { return };
         let known = self.retired.remove(&root.key);
@@ -146,26 +154,26 @@ impl Election {
         }
     }
 
-    /// There is nobody to have a tree with.
-    pub(super) fn alone(&mut self) {
+    /// The last neighbour is gone, and the tree with it.
+    pub(super) fn no_neighbours(&mut self) {
         self.retire();
         self.claim_at = None;
     }
 
-    /// When [`timeout`](Self::timeout) has something to do; `standing` says whether we may become the root.
-    pub(super) fn deadline(&self, standing: bool, limits: &Limits) -> Option<Instant> {
+    /// When [`timeout`](Self::timeout) has something to do. `eligible`: this node may become the root.
+    pub(super) fn deadline(&self, eligible: bool, limits: &Limits) -> Option<Instant> {
         match &self.root {
             Some(root) if root.key != self.key => Some(root.newest_at + limits.chat.root_lives),
-            _ => standing.then(|| self.claim_at.unwrap_or(Instant::ORIGIN)),
+            _ => eligible.then(|| self.claim_at.unwrap_or(Instant::ORIGIN)),
         }
     }
 
-    /// A root that is silent for too long is it no more; where there is none, we claim the place after a while. Whether
-    /// anything changed.
+    /// Expires a root whose newest sequence number is too old. Claims to be the root after a delay, if there
+    /// is none, and signs the next sequence number when it is due. Returns whether anything changed.
     pub(super) fn timeout(
         &mut self,
         moment: Moment<'_>,
-        standing: bool,
+        eligible: bool,
         identity: &Identity,
         random: &mut impl Rng,
     ) -> bool {
@@ -176,12 +184,12 @@ impl Election {
         if changed {
             self.retire();
         }
-        if !standing || self.root.is_some() && !self.is_root() {
+        if !eligible || self.root.is_some() && !self.is_root() {
             return changed;
         }
         let at = match self.claim_at {
             Some(at) => at,
-            None => now + self.rank_wait(random, limits),
+            None => now + self.claim_delay(random, limits),
         };
         self.claim_at = Some(at);
         if at <= now {
@@ -191,8 +199,9 @@ impl Election {
         changed
     }
 
-    /// Better ranks wait less, so that few claim the place before the one that will have it.
-    fn rank_wait(&self, random: &mut impl Rng, limits: &Limits) -> core::time::Duration {
+    /// How long this node waits before it claims to be the root. Lower ranks wait less, so that few others
+    /// claim it before the one that wins.
+    fn claim_delay(&self, random: &mut impl Rng, limits: &Limits) -> core::time::Duration {
         const STEPS: u32 = 15;
         let zeros = self.rank.iter().take_while(|byte| **byte == 0).count() as u32 * 8
             + self.rank.iter().find(|byte| **byte != 0).map_or(0, |byte| byte.leading_zeros());
@@ -200,42 +209,43 @@ impl Election {
         step * (STEPS - 1 - zeros.min(STEPS - 5)) + uniform(random, step)
     }
 
-    /// We are the root: another sequence number. It follows the clock, so that it goes on after a restart.
+    /// Signs the next sequence number of this node as the root. It follows the wall clock, so that it also
+    /// rises after a restart.
     fn sign(&mut self, moment: Moment<'_>, identity: &Identity) {
         let Moment { now, wall, limits } = moment;
-        let known = self.known_of_ourselves();
-        let lately =
+        let known = self.own_newest();
+        let is_recent =
             self.root.as_ref().is_some_and(|root| now.since(root.newest_at) < limits.chat.root_lives);
         let next = known.map_or(0, |known| known.saturating_add(1));
-        let most = if lately { next.saturating_add(limits.chat.sequence_rise - 1) } else { u64::MAX };
+        let most = if is_recent { next.saturating_add(limits.chat.sequence_rise - 1) } else { u64::MAX };
         let sequence = sequence_at(self.period, wall, limits).clamp(next, most.max(next));
-        let message = covered(self.key, self.period, sequence);
-        let newest = Signed { sequence, signature: identity.sign(Purpose::Tree, &message) };
+        let message = signed_bytes(self.key, self.period, sequence);
+        let newest = SignedSequence { sequence, signature: identity.sign(Purpose::Tree, &message) };
         let node_id = identity.node_id();
         self.root = Some(Root { key: self.key, node_id, rank: self.rank, newest, newest_at: now });
         self.claim_at = Some(now + limits.chat.sequence_every);
     }
 }
 
-/// How many sequence numbers fit the period until now.
+/// The sequence number for this time: how many intervals of the period have passed.
 fn sequence_at(period: u64, wall: Option<u64>, limits: &Limits) -> u64 {
     let start = period.saturating_mul(millis(limits.chat.root_period));
     wall.map_or(0, |wall| wall.saturating_sub(start) / millis(limits.chat.sequence_every))
 }
 
-/// At least one.
+/// A duration in milliseconds, at least 1, so that it can divide.
 pub(super) fn millis(duration: core::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// The lowest is the root.
+/// The rank of a key in a period. The lowest rank is the root.
 pub(super) fn rank(period: u64, key: PublicKey) -> Rank {
     let hash = Sha256::new().chain_update(b"p2p-chat/2 tree rank\0").chain_update(period.to_be_bytes());
     hash.chain_update(key.as_bytes()).finalize().into()
 }
 
-/// What a root signs.
-pub(super) fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
+/// The bytes that a root signs.
+pub(super) fn signed_bytes(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
     let mut message = [0; 48];
     message[..32].copy_from_slice(root.as_bytes());
     message[32..40].copy_from_slice(&period.to_be_bytes());
@@ -244,7 +254,7 @@ pub(super) fn covered(root: PublicKey, period: u64, sequence: u64) -> [u8; 48] {
 }
 
 fn verify(claim: &TreeClaim) -> Result<(), FalseClaim> {
-    let message = covered(claim.root, claim.period, claim.sequence);
-    let holds = claim.root.verify(Purpose::Tree, &message, &claim.signature);
-    if holds { Ok(()) } else { Err(FalseClaim) }
+    let message = signed_bytes(claim.root, claim.period, claim.sequence);
+    let is_valid = claim.root.verify(Purpose::Tree, &message, &claim.signature);
+    if is_valid { Ok(()) } else { Err(FalseClaim) }
 }

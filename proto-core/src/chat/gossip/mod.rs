@@ -1,23 +1,38 @@
-//! How entries spread: pushed along a tree, announced along the rest, repaired by asking.
+//! How entries spread: eager push along a tree, lazy push (announcements) along all other links, and requests
+//! for what did not come.
 //!
-//! Plumtree (Leitão et al., SRDS 2007) with another tree: one that is rooted at one node and kept by distances, as
-//! bridges do (IEEE 802.1D), with sequence numbers from the root against stale claims. Where there is no tree, or a
-//! broken one, announcements carry the conversation: the tree is an optimisation, never a condition.
+//! This is Plumtree (Leitão et al., SRDS 2007) with another tree. The tree has one root and is kept by
+//! distances, as by bridges (IEEE 802.1D). Sequence numbers of the root guard against stale claims. The tree
+//! is an optimisation, never a condition: without a tree, or with a broken one, announcements carry the
+//! conversation.
+//!
+//! The parts, and what each decides:
+//! - [`neighbours`]: who is linked to whom, by `LINKS`, and whether that is a full mesh;
+//! - [`trees`]: which period's tree an entry takes. Each [`tree`] has an [`election`] of its root, a
+//!   [`position`] of this node, and an [`advert`] schedule; [`barred`] lists neighbours that may not be the
+//!   parent;
+//! - [`announce`]: when entries are announced by `IHAVE`;
+//! - [`fetch_announced`] and [`fetch_synced`]: when missing entries are requested by `GRAFT`, after an
+//!   announcement or after a reconciliation;
+//! - [`sync_schedule`]: when to reconcile, and with whom. The exchange itself is in
+//!   [`log`](crate::chat::log);
+//! - [`seen`]: which entries came recently.
 
+mod advert;
 mod announce;
+mod barred;
 mod election;
+mod fetch_announced;
+mod fetch_synced;
 mod neighbours;
-mod place;
-mod repair;
+mod position;
 mod seen;
-mod sync;
-mod telling;
+mod sync_schedule;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod trees;
 mod views;
-mod wanted;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
@@ -30,55 +45,56 @@ use crate::model::{ChatLimits, EntryId, Identity, Instant, Moment, NodeId, Publi
 use crate::wire::{Frame, MAX_GRAFT, TreeClaim};
 
 use announce::Announcements;
+use fetch_announced::AnnouncedFetch;
+use fetch_synced::SyncFetch;
 use neighbours::Neighbours;
-use repair::Missing;
 use seen::Seen;
-use sync::Reconciliations;
+use sync_schedule::SyncSchedule;
 use trees::Trees;
-use wanted::Wanted;
 
-pub(crate) use views::{Lost, Role, Standing};
+pub(crate) use views::{GossipLost, Role, Standing};
 
-/// How entries spread among the neighbours: the peers with a key that are here, by their ids.
+/// Decides what is sent to which neighbour. It knows entries by their ids alone.
 ///
-/// It decides what is sent to whom; entries themselves it never sees. After anything that happens to it, `timeout` if
-/// its deadline has come, then all of [`next_frame`](Self::next_frame).
+/// After each call, call [`timeout`](Self::timeout) if its deadline has passed, then drain
+/// [`next_frame`](Self::next_frame).
 #[derive(Debug)]
 pub(crate) struct Gossip {
     neighbours: Neighbours,
     trees: Trees,
     seen: Seen,
     announcements: Announcements,
-    missing: Missing,
-    wanted: Wanted,
-    /// Entries to ask each neighbour for, which `missing` has chosen.
-    to_ask: BTreeMap<NodeId, VecDeque<EntryId>>,
-    reconciliations: Reconciliations,
+    announced_fetch: AnnouncedFetch,
+    sync_fetch: SyncFetch,
+    /// Entries that `announced_fetch` decided to request from each neighbour.
+    grafts: BTreeMap<NodeId, VecDeque<EntryId>>,
+    syncs: SyncSchedule,
     announcements_dropped: u64,
 }
 
-/// What spreads.
+/// What gossip has to know of an entry to spread it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Item {
+pub(crate) struct EntryMeta {
     pub(crate) id: EntryId,
-    /// When it was said, by its author.
+    /// The author's date.
     pub(crate) at: u64,
     pub(crate) author: NodeId,
-    /// The neighbour that it came from; none: it was said here.
+    /// The neighbour that sent it. None: this node is the author.
     pub(crate) from: Option<NodeId>,
 }
 
 /// How an entry came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arrival {
-    /// Neighbours that are known to have it.
+    /// Neighbours that announced it.
     holders: Vec<NodeId>,
-    /// It was asked for because it had been announced.
+    /// It was requested after an announcement.
     grafted: bool,
-    /// It was asked for because a reconciliation showed it.
-    wanted: bool,
+    /// It was requested after a reconciliation.
+    synced: bool,
 }
 
+/// Neighbours and their frames.
 impl Gossip {
     pub(crate) fn new(key: PublicKey) -> Self {
         let me = key.node_id();
@@ -87,26 +103,26 @@ impl Gossip {
             trees: Trees::new(me, key),
             seen: Seen::default(),
             announcements: Announcements::default(),
-            missing: Missing::default(),
-            wanted: Wanted::default(),
-            to_ask: BTreeMap::new(),
-            reconciliations: Reconciliations::default(),
+            announced_fetch: AnnouncedFetch::default(),
+            sync_fetch: SyncFetch::default(),
+            grafts: BTreeMap::new(),
+            syncs: SyncSchedule::default(),
             announcements_dropped: 0,
         }
     }
 
-    /// A peer with a key is here.
+    /// A peer with a key was linked.
     pub(crate) fn linked(&mut self, moment: Moment<'_>, peer: NodeId) {
         if self.neighbours.contains(peer) {
             return;
         }
         self.neighbours.linked(peer);
         self.trees.linked(moment.now, peer);
-        let begin = self.neighbours.me() < peer;
-        self.reconciliations.linked(moment.now, peer, begin, moment.limits);
+        let we_begin = self.neighbours.me() < peer;
+        self.syncs.linked(moment.now, peer, we_begin, moment.limits);
     }
 
-    /// It is here no more.
+    /// A neighbour lost its link.
     pub(crate) fn unlinked(&mut self, moment: Moment<'_>, peer: NodeId) {
         if !self.neighbours.contains(peer) {
             return;
@@ -114,152 +130,170 @@ impl Gossip {
         self.neighbours.unlinked(peer);
         self.trees.unlinked(moment, peer);
         self.announcements.unlinked(peer);
-        self.missing.unlinked(peer);
-        if self.wanted.unlinked(peer) {
-            self.reconciliations.soon(moment.now, moment.limits);
+        self.announced_fetch.unlinked(peer);
+        if self.sync_fetch.unlinked(peer) {
+            self.syncs.request_any(moment.now, moment.limits);
         }
-        self.to_ask.remove(&peer);
-        self.reconciliations.unlinked(peer);
+        self.grafts.remove(&peer);
+        self.syncs.unlinked(peer);
     }
 
-    /// Whether what the peer says reaches us by another neighbour, too, as far as their `LINKS` show.
-    pub(crate) fn is_near_another(&self, peer: NodeId) -> bool {
-        self.neighbours.is_near_another(peer)
+    /// Whether the peer is linked to another neighbour, too, as far as its `LINKS` show.
+    pub(crate) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
+        self.neighbours.has_mutual_neighbour(peer)
     }
 
-    /// Whether all neighbours are linked to each other, and to nobody else, as far as their `LINKS` show.
+    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
+    /// show.
     pub(crate) fn is_full_mesh(&self) -> bool {
         self.neighbours.is_full_mesh()
     }
 
     /// `LINKS` came.
-    pub(crate) fn links_told(&mut self, from: NodeId, links: &[NodeId]) {
-        self.neighbours.told(from, links);
+    pub(crate) fn links_received(&mut self, from: NodeId, links: &[NodeId]) {
+        self.neighbours.links_received(from, links);
     }
 
     /// `TREE` came.
-    pub(crate) fn tree_told(
+    pub(crate) fn tree_received(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
         claim: &TreeClaim,
     ) -> Result<(), FalseClaim> {
-        self.trees.told(moment, from, claim, &self.neighbours)
+        self.trees.receive(moment, from, claim, &self.neighbours)
     }
 
-    /// `IHAVE` came; `have` says whether an entry is held here.
-    pub(crate) fn announced(
+    /// `IHAVE` came. `is_held` says whether this node holds an entry.
+    pub(crate) fn ihave_received(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
         ids: &[EntryId],
-        have: impl Fn(&EntryId) -> bool,
+        is_held: impl Fn(&EntryId) -> bool,
     ) {
         let Moment { now, limits, .. } = moment;
         if !self.neighbours.contains(from) {
             return;
         }
-        // Where no tree brings it, there is less to wait for.
+        // Without a tree no push is expected, so there is less to wait for.
         let after =
             if self.is_attached(moment, None) { limits.chat.ask_after } else { limits.chat.ask_after_alone };
-        let mut more = Vec::new();
+        let mut surplus = Vec::new();
         for id in ids {
-            if self.seen.contains(id) || have(id) {
+            if self.seen.contains(id) || is_held(id) {
                 self.announcements.cancel(from, id);
-            } else if !self.missing.announced(now, from, *id, after, limits) {
-                more.push(*id);
+            } else if !self.announced_fetch.add(now, from, *id, after, limits) {
+                surplus.push(*id);
             }
         }
-        // So many are not on their way along the tree.
-        self.wanted.want(now, from, more, limits);
+        // So many do not come along the tree. They are requested as after a reconciliation.
+        self.sync_fetch.add(now, from, surplus, limits);
     }
 
-    /// These entries are wanted from this neighbour, in this order: a reconciliation showed that it holds them.
-    pub(crate) fn want(&mut self, moment: Moment<'_>, from: NodeId, ids: impl IntoIterator<Item = EntryId>) {
+    /// A reconciliation showed that this neighbour holds these entries and this node does not. They are
+    /// requested in this order.
+    pub(crate) fn fetch_synced(
+        &mut self,
+        moment: Moment<'_>,
+        from: NodeId,
+        ids: impl IntoIterator<Item = EntryId>,
+    ) {
         if self.neighbours.contains(from) {
-            self.wanted.want(moment.now, from, ids, moment.limits);
+            self.sync_fetch.add(moment.now, from, ids, moment.limits);
         }
     }
+}
 
-    /// Whether the entry came here lately, and its signature held.
+/// Entries.
+impl Gossip {
+    /// Whether the entry came recently, with a valid signature.
     pub(crate) fn has_seen(&self, id: &EntryId) -> bool {
         self.seen.contains(id)
     }
 
-    /// An entry could not be kept: it may come again.
+    /// The entry had to make room. It can be received again.
     pub(crate) fn forget(&mut self, id: &EntryId) {
         self.seen.forget(id);
     }
 
-    /// Whether this neighbour was asked for the entry, so that no rate is charged for it.
-    pub(crate) fn is_asked(&self, from: NodeId, id: &EntryId) -> bool {
-        self.missing.is_asked(from, id) || self.wanted.is_asked(from, id)
+    /// Whether the entry was requested from this neighbour. Such an entry does not count against rates.
+    pub(crate) fn is_requested(&self, from: NodeId, id: &EntryId) -> bool {
+        self.announced_fetch.is_requested(from, id) || self.sync_fetch.is_requested(from, id)
     }
 
-    /// An entry came that is here already.
-    pub(crate) fn came_again(&mut self, from: NodeId, id: &EntryId) {
+    /// A neighbour sent an entry, or its part of a reconciliation.
+    pub(crate) fn heard(&mut self, now: Instant, from: NodeId) {
+        self.sync_fetch.heard(now, from);
+    }
+
+    /// An entry came that is known, or that there is no room for.
+    pub(crate) fn duplicate_received(&mut self, now: Instant, from: NodeId, id: &EntryId) {
         self.announcements.cancel(from, id);
-        self.forget_missing(Some(from), id);
+        self.complete_fetch(now, Some(from), id);
     }
 
-    /// An entry came, or was said here, and its signature holds. It is asked for no more.
-    pub(crate) fn remember(&mut self, moment: Moment<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
-        self.seen.remember(moment.now, id, moment.limits);
-        self.forget_missing(from, &id)
+    /// A new entry came with a valid signature, or this node signed it.
+    pub(crate) fn arrived(&mut self, moment: Moment<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
+        self.seen.insert(moment.now, id, moment.limits);
+        self.complete_fetch(moment.now, from, &id)
     }
 
-    fn forget_missing(&mut self, from: Option<NodeId>, id: &EntryId) -> Arrival {
-        let wanted = self.wanted.found(id);
-        let found = self.missing.found(from, id);
-        Arrival { holders: found.announcers, grafted: found.asked, wanted }
+    /// Stops requesting an entry.
+    fn complete_fetch(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> Arrival {
+        let synced = self.sync_fetch.complete(now, from, id);
+        let completed = self.announced_fetch.complete(from, id);
+        Arrival { holders: completed.announcers, grafted: completed.requested, synced }
     }
 
-    /// An entry that was not here is to spread: whom to push it to, in the order of their ids. To others it is announced.
-    pub(crate) fn spread(&mut self, moment: Moment<'_>, item: Item, arrival: &Arrival) -> Vec<NodeId> {
-        self.blame(moment, item, arrival);
-        let pushed = if arrival.wanted { BTreeSet::new() } else { self.eager(moment, item) };
-        let knows = |peer: &NodeId| {
-            *peer == item.author || Some(*peer) == item.from || arrival.holders.contains(peer)
+    /// Spreads a new entry: queues its announcements, and returns the neighbours to push it to, by ascending
+    /// id.
+    pub(crate) fn spread(&mut self, moment: Moment<'_>, meta: EntryMeta, arrival: &Arrival) -> Vec<NodeId> {
+        self.blame_parent(moment, meta, arrival);
+        let eager = if arrival.synced { BTreeSet::new() } else { self.eager_peers(moment, meta) };
+        let has_it = |peer: &NodeId| {
+            *peer == meta.author || Some(*peer) == meta.from || arrival.holders.contains(peer)
         };
-        let others: Vec<_> =
-            self.neighbours.ids().filter(|peer| !pushed.contains(peer) && !knows(peer)).collect();
-        let attached = self.is_attached(moment, Some(item.at));
-        for peer in others {
+        let lazy: Vec<_> =
+            self.neighbours.ids().filter(|peer| !eager.contains(peer) && !has_it(peer)).collect();
+        let attached = self.is_attached(moment, Some(meta.at));
+        for peer in lazy {
             let after = if attached { self.announce_after(moment, peer) } else { Duration::ZERO };
-            self.announce(moment, peer, item.id, after);
+            self.announce(moment, peer, meta.id, after);
         }
-        pushed.into_iter().filter(|peer| !knows(peer)).collect()
+        eager.into_iter().filter(|peer| !has_it(peer)).collect()
     }
 
-    /// Whether what was said then, or now, is pushed to us unless something is wrong.
+    /// Whether entries dated `at`, or now, are pushed to this node unless something fails.
     fn is_attached(&self, moment: Moment<'_>, at: Option<u64>) -> bool {
-        self.trees.of(moment, at).is_some_and(tree::Tree::is_attached)
+        self.trees.tree_for(moment, at).is_some_and(tree::Tree::is_attached)
     }
 
-    /// A parent that did not bring what others had.
-    fn blame(&mut self, moment: Moment<'_>, item: Item, arrival: &Arrival) {
-        let parent = self.trees.of(moment, Some(item.at)).and_then(tree::Tree::parent);
-        let by_parent = |peer: NodeId| item.from == Some(peer) || arrival.holders.contains(&peer);
-        if arrival.grafted && parent.is_some_and(|parent| !by_parent(parent)) {
-            self.trees.failed(moment, item.at);
+    /// Counts a failure of the parent, if another neighbour had an entry first that the parent did not push.
+    fn blame_parent(&mut self, moment: Moment<'_>, meta: EntryMeta, arrival: &Arrival) {
+        let parent = self.trees.tree_for(moment, Some(meta.at)).and_then(tree::Tree::parent);
+        let has_it = |peer: NodeId| meta.from == Some(peer) || arrival.holders.contains(&peer);
+        if arrival.grafted && parent.is_some_and(|parent| !has_it(parent)) {
+            self.trees.parent_failed(moment, meta.at);
         }
     }
 
-    /// Whom an entry is pushed to, whether they have it or not.
-    fn eager(&self, moment: Moment<'_>, item: Item) -> BTreeSet<NodeId> {
+    /// The neighbours on eager links for this entry, including those that have it.
+    fn eager_peers(&self, moment: Moment<'_>, meta: EntryMeta) -> BTreeSet<NodeId> {
         let full_mesh = self.neighbours.is_full_mesh();
-        let tree = self.trees.of(moment, Some(item.at));
+        let tree = self.trees.tree_for(moment, Some(meta.at));
         let along_tree = tree.into_iter().flat_map(|tree| tree.children().chain(tree.parent()));
-        if item.from.is_some() {
-            // In a full mesh the author has pushed it to everybody.
-            let told = full_mesh && self.neighbours.contains(item.author);
-            return along_tree.filter(|_| !told).collect();
+        if meta.from.is_some() {
+            // In a full mesh the author pushes to everybody.
+            let pushed_by_author = full_mesh && self.neighbours.contains(meta.author);
+            return along_tree.filter(|_| !pushed_by_author).collect();
         }
         let eager: BTreeSet<_> = along_tree.collect();
         if full_mesh || eager.is_empty() { self.neighbours.ids().collect() } else { eager }
     }
 
-    /// Of two neighbours that both have an entry one announces it; the other waits whether it does.
+    /// How long an announcement waits. Of two neighbours that hold an entry, the lower id announces it, and
+    /// the higher id waits for that.
     fn announce_after(&self, moment: Moment<'_>, to: NodeId) -> Duration {
         let ChatLimits { announce_after, announce_courtesy, .. } = moment.limits.chat;
         if self.neighbours.me() < to {
@@ -273,32 +307,43 @@ impl Gossip {
         let Moment { now, limits, .. } = moment;
         if self.neighbours.contains(to) && !self.announcements.add(now, to, id, after, limits) {
             self.announcements_dropped += 1;
-            self.reconciliations.flag(now, to, limits);
+            self.syncs.request(now, to, limits);
         }
     }
 
-    /// An entry that was to be pushed to this neighbour was not, for its queue is full: it is announced, and whatever
-    /// else gets lost is found by reconciliation.
-    pub(crate) fn dropped_for(&mut self, moment: Moment<'_>, to: NodeId, id: EntryId) {
+    /// A push to this neighbour failed, because its queue is full. The entry is announced instead, and a
+    /// reconciliation finds whatever else is lost.
+    pub(crate) fn push_failed(&mut self, moment: Moment<'_>, to: NodeId, id: EntryId) {
         self.announce(moment, to, id, self.announce_after(moment, to));
-        self.flag(moment, to);
+        self.sync_with(moment, to);
     }
+}
 
+/// Reconciliations.
+impl Gossip {
     /// This neighbour began a reconciliation.
-    pub(crate) fn met(&mut self, peer: NodeId, now: Instant) {
-        self.reconciliations.met(now, peer);
+    pub(crate) fn peer_began_sync(&mut self, peer: NodeId, now: Instant) {
+        self.syncs.peer_began(now, peer);
     }
 
-    /// Something may be missing here that this neighbour has, or the other way round.
-    pub(crate) fn flag(&mut self, moment: Moment<'_>, peer: NodeId) {
-        self.reconciliations.flag(moment.now, peer, moment.limits);
+    /// This neighbour or this node may lack entries that the other has.
+    pub(crate) fn sync_with(&mut self, moment: Moment<'_>, peer: NodeId) {
+        self.syncs.request(moment.now, peer, moment.limits);
     }
 
-    /// Something may be missing here that any neighbour may have.
-    pub(crate) fn look_around(&mut self, moment: Moment<'_>) {
-        self.reconciliations.soon(moment.now, moment.limits);
+    /// This node lacks entries that any neighbour may have.
+    pub(crate) fn sync_with_any(&mut self, moment: Moment<'_>) {
+        self.syncs.request_any(moment.now, moment.limits);
     }
 
+    /// The next neighbour with whom a reconciliation is due.
+    pub(crate) fn due_for_sync(&mut self, moment: Moment<'_>, random: &mut impl Rng) -> Option<NodeId> {
+        self.syncs.next_due(moment.now, random, moment.limits)
+    }
+}
+
+/// Time and output.
+impl Gossip {
     /// When [`timeout`](Self::timeout) is due.
     pub(crate) fn deadline(&self, moment: Moment<'_>) -> Option<(Instant, Timer)> {
         if self.neighbours.is_empty() {
@@ -309,57 +354,52 @@ impl Gossip {
             (self.neighbours.deadline(limits), Timer::Links),
             (self.trees.deadline(moment), Timer::Tree),
             (self.announcements.deadline(), Timer::Announce),
-            (self.missing.deadline(), Timer::Graft),
-            (self.wanted.deadline(limits), Timer::Graft),
-            (self.reconciliations.deadline(), Timer::Reconcile),
+            (self.announced_fetch.deadline(), Timer::Graft),
+            (self.sync_fetch.deadline(limits), Timer::Graft),
+            (self.syncs.deadline(), Timer::Reconcile),
         ];
         kinds.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
     }
 
-    /// What time brings. Early and needless calls do no harm.
+    /// Runs what is due. Early or repeated calls change nothing.
     pub(crate) fn timeout(&mut self, moment: Moment<'_>, identity: &Identity, random: &mut impl Rng) {
         let Moment { now, limits, .. } = moment;
         if self.neighbours.is_empty() {
             return;
         }
         self.trees.timeout(moment, &self.neighbours, identity, random);
-        while let Some((peer, id)) = self.missing.next_due(now, limits) {
-            self.to_ask.entry(peer).or_default().push_back(id);
+        while let Some((peer, id)) = self.announced_fetch.next_request(now, limits) {
+            self.grafts.entry(peer).or_default().push_back(id);
         }
-        if self.wanted.give_up(now, limits) {
-            self.reconciliations.soon(now, limits);
+        if self.sync_fetch.expire(now, limits) {
+            self.syncs.request_any(now, limits);
         }
-        while let Some(peer) = self.missing.next_unanswering() {
-            self.trees.shun(moment, peer);
+        while let Some(peer) = self.announced_fetch.next_unresponsive() {
+            self.trees.bar_parent(moment, peer);
         }
-    }
-
-    /// The next neighbour with whom to reconcile.
-    pub(crate) fn due_for_sync(&mut self, moment: Moment<'_>, random: &mut impl Rng) -> Option<NodeId> {
-        self.reconciliations.next_due(moment.now, random, moment.limits)
     }
 
     /// The next frame to send, and to whom.
     pub(crate) fn next_frame(&mut self, moment: Moment<'_>) -> Option<(NodeId, Frame<'static>)> {
         let Moment { now, limits, .. } = moment;
-        if let Some((peer, claim)) = self.trees.next_to_tell(moment) {
+        if let Some((peer, claim)) = self.trees.next_advert(moment) {
             return Some((peer, Frame::Tree(claim)));
         }
-        if let Some((peer, links)) = self.neighbours.next_to_tell(now, limits) {
+        if let Some((peer, links)) = self.neighbours.next_links(now, limits) {
             return Some((peer, Frame::Links(links)));
         }
-        if let Some((peer, ids)) = self.announcements.next_due(now) {
+        if let Some((peer, ids)) = self.announcements.next_batch(now) {
             return Some((peer, Frame::Ihave(ids)));
         }
-        if let Some(mut asked) = self.to_ask.first_entry() {
-            let peer = *asked.key();
-            let ids = asked.get_mut();
+        if let Some(mut waiting) = self.grafts.first_entry() {
+            let peer = *waiting.key();
+            let ids = waiting.get_mut();
             let batch = ids.drain(..ids.len().min(MAX_GRAFT)).collect();
             if ids.is_empty() {
-                asked.remove();
+                waiting.remove();
             }
             return Some((peer, Frame::Graft(batch)));
         }
-        self.wanted.next_due(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
+        self.sync_fetch.next_graft(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
     }
 }

@@ -1,4 +1,4 @@
-//! Whom we are linked to, whom they are linked to, and whether that makes a full mesh.
+//! The neighbours, whom they are linked to, and whether that makes a full mesh.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -6,25 +6,27 @@ use alloc::vec::Vec;
 use crate::model::{Instant, Limits, NodeId};
 use crate::wire::MAX_LINKS;
 
-/// The neighbours and what their `LINKS` say.
+/// The neighbours and their last `LINKS`, and when this node sends its own.
 #[derive(Debug)]
 pub(super) struct Neighbours {
     me: NodeId,
     peers: BTreeMap<NodeId, Neighbour>,
-    /// Neighbours whose circle is ours: an index of `peers`.
-    of_our_circle: usize,
-    /// When we said `LINKS` last, to all.
-    told_at: Option<Instant>,
-    /// Our links have changed since then.
+    /// How many neighbours have the same neighbourhood as this node. A cache over `peers`.
+    same_neighbourhoods: usize,
+    /// When `LINKS` was last sent to all.
+    sent_at: Option<Instant>,
+    /// The neighbours changed since then.
     changed: bool,
-    to_tell: BTreeSet<NodeId>,
+    /// Neighbours to which `LINKS` is still to be sent.
+    recipients: BTreeSet<NodeId>,
 }
 
 #[derive(Debug, Default)]
 struct Neighbour {
+    /// The nodes that it is linked to, by its last `LINKS`.
     links: BTreeSet<NodeId>,
-    /// It and its links are us and our links.
-    of_our_circle: bool,
+    /// It and its links are the same set as this node and its links.
+    same_neighbourhood: bool,
 }
 
 impl Neighbours {
@@ -32,10 +34,10 @@ impl Neighbours {
         Self {
             me,
             peers: BTreeMap::new(),
-            of_our_circle: 0,
-            told_at: None,
+            same_neighbourhoods: 0,
+            sent_at: None,
             changed: false,
-            to_tell: BTreeSet::new(),
+            recipients: BTreeSet::new(),
         }
     }
 
@@ -46,7 +48,7 @@ impl Neighbours {
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.peers.remove(&peer);
-        self.to_tell.remove(&peer);
+        self.recipients.remove(&peer);
         self.links_changed();
     }
 
@@ -59,37 +61,39 @@ impl Neighbours {
         self.count();
     }
 
-    /// The neighbour says whom it is linked to.
-    pub(super) fn told(&mut self, peer: NodeId, links: &[NodeId]) {
+    /// `LINKS` came.
+    pub(super) fn links_received(&mut self, peer: NodeId, links: &[NodeId]) {
         let Some(neighbour) = self.peers.get_mut(&peer) else { return };
         neighbour.links = links.iter().copied().filter(|id| *id != peer).take(MAX_LINKS).collect();
         self.compare(peer);
         self.count();
     }
 
+    /// Compares a neighbour's neighbourhood with this node's.
     fn compare(&mut self, peer: NodeId) {
         let Some(neighbour) = self.peers.get(&peer) else { return };
         let links = &neighbour.links;
-        // Without the two, the circle of each is its links.
+        // A neighbourhood is a node with its links, so each of the two nodes has to name the other.
         let same = links.len() == self.peers.len()
             && links.contains(&self.me)
             && self.peers.keys().all(|id| *id == peer || links.contains(id));
         if let Some(neighbour) = self.peers.get_mut(&peer) {
-            neighbour.of_our_circle = same;
+            neighbour.same_neighbourhood = same;
         }
     }
 
     fn count(&mut self) {
-        self.of_our_circle = self.peers.values().filter(|peer| peer.of_our_circle).count();
+        self.same_neighbourhoods = self.peers.values().filter(|peer| peer.same_neighbourhood).count();
     }
 
-    /// Whether all whom we know to be here are linked to each other.
+    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
+    /// show.
     pub(super) fn is_full_mesh(&self) -> bool {
-        self.of_our_circle == self.peers.len()
+        self.same_neighbourhoods == self.peers.len()
     }
 
-    /// Whether the neighbour says that it is linked to another of ours.
-    pub(super) fn is_near_another(&self, peer: NodeId) -> bool {
+    /// Whether this neighbour is linked to another neighbour.
+    pub(super) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
         let links = self.peers.get(&peer).map(|neighbour| &neighbour.links);
         links.is_some_and(|links| links.iter().any(|id| *id != peer && self.peers.contains_key(id)))
     }
@@ -102,7 +106,7 @@ impl Neighbours {
         self.peers.contains_key(&peer)
     }
 
-    /// In the order of their ids.
+    /// The neighbours, by ascending id.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
         self.peers.keys().copied()
     }
@@ -113,85 +117,76 @@ impl Neighbours {
 
     /// When `LINKS` is due.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        if !self.to_tell.is_empty() {
+        if !self.recipients.is_empty() {
             return Some(Instant::ORIGIN);
         }
-        let after = self.told_at.map_or(Instant::ORIGIN, |at| at + limits.chat.links_every);
+        let after = self.sent_at.map_or(Instant::ORIGIN, |at| at + limits.chat.links_every);
         (self.changed && !self.peers.is_empty()).then_some(after)
     }
 
     /// The next `LINKS` to send.
-    pub(super) fn next_to_tell(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<NodeId>)> {
-        if self.to_tell.is_empty() && self.deadline(limits)? <= now {
+    pub(super) fn next_links(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<NodeId>)> {
+        if self.recipients.is_empty() && self.deadline(limits)? <= now {
             self.changed = false;
-            self.told_at = Some(now);
-            self.to_tell = self.peers.keys().copied().collect();
+            self.sent_at = Some(now);
+            self.recipients = self.peers.keys().copied().collect();
         }
-        let peer = self.to_tell.pop_first()?;
+        let peer = self.recipients.pop_first()?;
         Some((peer, self.peers.keys().copied().take(MAX_LINKS).collect()))
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let circle =
+        let neighbourhood =
             |of: NodeId, links: &mut dyn Iterator<Item = NodeId>| links.chain([of]).collect::<BTreeSet<_>>();
-        let ours = circle(self.me, &mut self.peers.keys().copied());
-        self.to_tell.iter().all(|peer| self.peers.contains_key(peer))
-            && self.of_our_circle == self.peers.values().filter(|peer| peer.of_our_circle).count()
+        let ours = neighbourhood(self.me, &mut self.peers.keys().copied());
+        self.recipients.iter().all(|peer| self.peers.contains_key(peer))
+            && self.same_neighbourhoods == self.peers.values().filter(|peer| peer.same_neighbourhood).count()
             && self.peers.iter().all(|(id, peer)| {
-                peer.of_our_circle == (circle(*id, &mut peer.links.iter().copied()) == ours)
+                peer.same_neighbourhood == (neighbourhood(*id, &mut peer.links.iter().copied()) == ours)
             })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
-
-    fn id(n: u8) -> NodeId {
-        NodeId::from_bytes([n; 16])
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_origin(Duration::from_millis(millis))
-    }
+    use crate::chat::testing::{at, peer};
 
     #[test]
-    fn a_mesh_is_full_when_every_neighbour_says_so() {
-        let mut neighbours = Neighbours::new(id(0));
-        assert!(neighbours.is_full_mesh(), "one alone");
-        neighbours.linked(id(1));
-        neighbours.linked(id(2));
-        neighbours.told(id(1), &[id(0), id(2)]);
-        assert!(!neighbours.is_full_mesh(), "nothing is known of the second");
-        neighbours.told(id(2), &[id(0), id(1), id(2)]);
-        assert!(neighbours.is_full_mesh(), "one that names itself says no more by it");
-        neighbours.told(id(2), &[id(0), id(1), id(3)]);
-        assert!(!neighbours.is_full_mesh(), "it knows somebody else");
-        neighbours.told(id(2), &[id(0)]);
+    fn a_mesh_is_full_when_every_neighbour_has_the_same_neighbourhood() {
+        let mut neighbours = Neighbours::new(peer(0));
+        assert!(neighbours.is_full_mesh(), "a node alone");
+        neighbours.linked(peer(1));
+        neighbours.linked(peer(2));
+        neighbours.links_received(peer(1), &[peer(0), peer(2)]);
+        assert!(!neighbours.is_full_mesh(), "the second has sent no LINKS");
+        neighbours.links_received(peer(2), &[peer(0), peer(1), peer(2)]);
+        assert!(neighbours.is_full_mesh(), "a neighbour that names itself");
+        neighbours.links_received(peer(2), &[peer(0), peer(1), peer(3)]);
+        assert!(!neighbours.is_full_mesh(), "it is linked to another node");
+        neighbours.links_received(peer(2), &[peer(0)]);
         assert!(!neighbours.is_full_mesh(), "two neighbours are not linked");
-        neighbours.unlinked(id(2));
+        neighbours.unlinked(peer(2));
         assert!(!neighbours.is_full_mesh(), "the other still has a third");
-        neighbours.told(id(1), &[id(0)]);
+        neighbours.links_received(peer(1), &[peer(0)]);
         assert!(neighbours.is_full_mesh() && neighbours.is_consistent());
     }
 
     #[test]
-    fn links_are_told_on_change_to_all_and_once_a_second() {
+    fn links_are_sent_to_all_on_change_at_most_once_a_second() {
         let limits = Limits::default();
-        let mut neighbours = Neighbours::new(id(0));
-        let told = |neighbours: &mut Neighbours, now| {
-            core::iter::from_fn(|| neighbours.next_to_tell(now, &limits)).collect::<Vec<_>>()
+        let mut neighbours = Neighbours::new(peer(0));
+        let sent = |neighbours: &mut Neighbours, now| {
+            core::iter::from_fn(|| neighbours.next_links(now, &limits)).collect::<Vec<_>>()
         };
         assert_eq!(neighbours.deadline(&limits), None);
-        neighbours.linked(id(1));
-        assert_eq!(told(&mut neighbours, at(5000)), [(id(1), vec![id(1)])]);
-        neighbours.linked(id(2));
+        neighbours.linked(peer(1));
+        assert_eq!(sent(&mut neighbours, at(5000)), [(peer(1), vec![peer(1)])]);
+        neighbours.linked(peer(2));
         assert_eq!(neighbours.deadline(&limits), Some(at(6000)));
-        assert_eq!(told(&mut neighbours, at(5999)), []);
-        let both = vec![id(1), id(2)];
-        assert_eq!(told(&mut neighbours, at(6000)), [(id(1), both.clone()), (id(2), both)]);
-        assert_eq!((neighbours.deadline(&limits), told(&mut neighbours, at(9000))), (None, vec![]));
+        assert_eq!(sent(&mut neighbours, at(5999)), []);
+        let both = vec![peer(1), peer(2)];
+        assert_eq!(sent(&mut neighbours, at(6000)), [(peer(1), both.clone()), (peer(2), both)]);
+        assert_eq!((neighbours.deadline(&limits), sent(&mut neighbours, at(9000))), (None, vec![]));
     }
 }

@@ -1,19 +1,19 @@
-//! The ids of entries that came lately.
+//! The ids of recent entries.
 
 use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, VecDeque};
 
 use crate::model::{EntryId, Instant, Limits};
 
-/// The ids of entries that came lately and whose signatures held.
+/// The ids of entries that came recently with a valid signature.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Each with when it came.
+    /// When each came.
     ids: BTreeMap<EntryId, Instant>,
-    /// The oldest first; what stands there with another time than in `ids` was forgotten since.
+    /// The oldest first. An item whose time differs from that in `ids` is stale.
     order: VecDeque<(Instant, EntryId)>,
-    /// How many were forgotten for want of room.
-    forgotten: u64,
+    /// How many ids had to make room.
+    evicted: u64,
 }
 
 impl Seen {
@@ -25,15 +25,15 @@ impl Seen {
         self.ids.contains_key(id)
     }
 
-    /// Remembers an id. Those that are too old are forgotten, and the oldest where there is no room.
-    pub(super) fn remember(&mut self, now: Instant, id: EntryId, limits: &Limits) {
+    /// Inserts an id. Ids that are too old are removed. At the bound, the oldest makes room.
+    pub(super) fn insert(&mut self, now: Instant, id: EntryId, limits: &Limits) {
         while let Some((at, oldest)) = self.order.front().copied()
             && (now.since(at) > limits.chat.seen_for || self.order.len() >= limits.chat.seen)
         {
             self.order.pop_front();
             if self.ids.get(&oldest) == Some(&at) {
                 self.ids.remove(&oldest);
-                self.forgotten += u64::from(now.since(at) <= limits.chat.seen_for);
+                self.evicted += u64::from(now.since(at) <= limits.chat.seen_for);
             }
         }
         if let Entry::Vacant(vacant) = self.ids.entry(id) {
@@ -42,12 +42,12 @@ impl Seen {
         }
     }
 
-    /// How many were forgotten for want of room.
-    pub(super) fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// How many ids had to make room.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
     }
 
-    /// It may come again.
+    /// Removes an id, so that the entry can be received again.
     pub(super) fn forget(&mut self, id: &EntryId) {
         self.ids.remove(id);
     }
@@ -63,30 +63,27 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-
-    fn id(n: u8) -> EntryId {
-        EntryId::from_bytes([n; 32])
-    }
+    use crate::chat::testing::entry_id as id;
 
     #[test]
-    fn it_holds_as_many_as_the_limit_says_and_no_longer_than_it_says() {
+    fn ids_are_kept_up_to_their_number_and_for_their_time() {
         let limits = Limits::default().with(|limits| limits.chat.seen = 3);
         let mut seen = Seen::default();
         for n in 0..3 {
-            seen.remember(Instant::ORIGIN, id(n), &limits);
+            seen.insert(Instant::ORIGIN, id(n), &limits);
         }
         assert!((0..3).all(|n| seen.contains(&id(n))));
-        assert_eq!(seen.forgotten(), 0);
+        assert_eq!(seen.evicted(), 0);
         let later = Instant::ORIGIN + limits.chat.seen_for;
-        seen.remember(later, id(3), &limits);
+        seen.insert(later, id(3), &limits);
         assert_eq!((0..4).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(), [false, true, true, true]);
-        assert_eq!(seen.forgotten(), 1);
-        seen.remember(later + Duration::from_nanos(1), id(4), &limits);
+        assert_eq!(seen.evicted(), 1);
+        seen.insert(later + Duration::from_nanos(1), id(4), &limits);
         assert_eq!(
             (0..5).map(|n| seen.contains(&id(n))).collect::<Vec<_>>(),
             [false, false, false, true, true]
         );
-        assert_eq!(seen.forgotten(), 1, "the others were too old");
+        assert_eq!(seen.evicted(), 1, "the others had expired");
         assert!(seen.is_consistent());
     }
 }

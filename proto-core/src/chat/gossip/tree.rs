@@ -1,35 +1,34 @@
-//! The eager tree of one period: where we stand in it.
+//! The eager tree of one period, as this node sees it.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use rand_core::Rng;
 
-use super::election::{Election, Signed};
-use super::place::{self, Candidate, Place};
-use super::telling::Telling;
+use super::advert::AdvertSchedule;
+use super::barred::BarredParents;
+use super::election::{Election, SignedSequence};
+use super::position::{self, Candidate, TreePosition};
 use crate::chat::FalseClaim;
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, PublicKey};
 use crate::wire::TreeClaim;
 
-/// The eager tree of one period: its root, what the neighbours say of it, and our [`Place`] in it.
+/// The eager tree of one period: its root, the neighbours' last tree adverts, and this node's
+/// [`TreePosition`].
 #[derive(Debug)]
 pub(super) struct Tree {
     me: NodeId,
     period: u64,
     election: Election,
-    place: Option<Place>,
-    /// See [`Choice`](super::place::Choice).
+    position: Option<TreePosition>,
+    /// See [`Choice::wait_until`](super::position::Choice::wait_until).
     wait_until: Option<Instant>,
-    /// The neighbours, and what each said last and when.
+    /// The neighbours, each with its last tree advert and when that came.
     neighbours: BTreeMap<NodeId, Option<(TreeClaim, Instant)>>,
-    telling: Telling,
-    /// When entries came that the parent should have brought.
+    adverts: AdvertSchedule,
+    /// When entries had to be requested that the parent should have pushed.
     failures: VecDeque<Instant>,
 }
-
-/// Neighbours that are not to be a parent, and until when.
-pub(super) type Shunned = BTreeMap<NodeId, Instant>;
 
 impl Tree {
     pub(super) fn new(
@@ -43,164 +42,165 @@ impl Tree {
             me,
             period,
             election: Election::new(period, key, limits),
-            place: None,
+            position: None,
             wait_until: None,
             neighbours: neighbours.map(|peer| (peer, None)).collect(),
-            telling: Telling::default(),
+            adverts: AdvertSchedule::default(),
             failures: VecDeque::new(),
         }
     }
 
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
         self.neighbours.insert(peer, None);
-        if self.place.is_some() {
-            self.telling.linked(now, peer);
+        if self.position.is_some() {
+            self.adverts.linked(now, peer);
         }
     }
 
-    pub(super) fn unlinked(&mut self, moment: Moment<'_>, peer: NodeId, shunned: &Shunned) {
+    pub(super) fn unlinked(&mut self, moment: Moment<'_>, peer: NodeId, barred: &BarredParents) {
         self.neighbours.remove(&peer);
-        self.telling.unlinked(peer);
+        self.adverts.unlinked(peer);
         if self.neighbours.is_empty() {
-            self.election.alone();
+            self.election.no_neighbours();
         }
-        self.choose(moment, shunned);
+        self.choose_position(moment, barred);
     }
 
-    /// A neighbour says where it stands.
-    pub(super) fn told(
+    /// A tree advert came.
+    pub(super) fn receive(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
         claim: &TreeClaim,
-        shunned: &Shunned,
+        barred: &BarredParents,
     ) -> Result<(), FalseClaim> {
         if !self.neighbours.contains_key(&from) {
             return Ok(());
         }
-        // The root alone is no link away from the root.
+        // The root, and no other node, is at distance 0.
         let root = claim.root.node_id();
         if (claim.distance == 0) != (root == from) {
             return Err(FalseClaim);
         }
         self.election.consider(moment, root, claim)?;
         self.neighbours.insert(from, Some((*claim, moment.now)));
-        self.choose(moment, shunned);
+        self.choose_position(moment, barred);
         Ok(())
     }
 
-    /// What time brings; `standing` says whether we may become the root.
+    /// Updates the election and the position by the time. `eligible`: this node may become the root.
     pub(super) fn timeout(
         &mut self,
         moment: Moment<'_>,
-        standing: bool,
+        eligible: bool,
         identity: &Identity,
         random: &mut impl Rng,
-        shunned: &Shunned,
+        barred: &BarredParents,
     ) {
-        let standing = standing && !self.neighbours.is_empty();
-        if self.election.timeout(moment, standing, identity, random) && self.election.root().is_none() {
-            self.look_for_another(moment);
+        let eligible = eligible && !self.neighbours.is_empty();
+        if self.election.timeout(moment, eligible, identity, random) && self.election.root().is_none() {
+            self.reconsider_adverts(moment);
         }
-        self.choose(moment, shunned);
+        self.choose_position(moment, barred);
     }
 
-    /// The root is it no more: what neighbours said of others lately counts from now on.
-    fn look_for_another(&mut self, moment: Moment<'_>) {
-        let lately = |at: Instant| moment.now.since(at) < moment.limits.chat.root_lives;
+    /// The root expired. Considers the roots that neighbours have named recently.
+    fn reconsider_adverts(&mut self, moment: Moment<'_>) {
+        let recent = |at: Instant| moment.now.since(at) < moment.limits.chat.root_lives;
         let claims: Vec<_> = self
             .neighbours
             .values()
             .flatten()
-            .filter(|(_, at)| lately(*at))
+            .filter(|(_, at)| recent(*at))
             .map(|(claim, _)| *claim)
             .collect();
         for claim in claims {
-            // A neighbour that passed on what does not hold has been told of; there is no second time.
+            // Faults are reported when an advert comes, not here.
             let _ = self.election.consider(moment, claim.root.node_id(), &claim);
         }
     }
 
-    /// When [`timeout`](Self::timeout) or [`next_to_tell`](Self::next_to_tell) has something to do.
-    pub(super) fn deadline(&self, standing: bool, limits: &Limits) -> Option<Instant> {
-        let standing = standing && !self.neighbours.is_empty();
-        let election = self.election.deadline(standing, limits);
-        [election, self.wait_until, self.telling.deadline()].into_iter().flatten().min()
+    /// When [`timeout`](Self::timeout) or [`next_advert`](Self::next_advert) has something to do.
+    pub(super) fn deadline(&self, eligible: bool, limits: &Limits) -> Option<Instant> {
+        let eligible = eligible && !self.neighbours.is_empty();
+        let election = self.election.deadline(eligible, limits);
+        [election, self.wait_until, self.adverts.deadline()].into_iter().flatten().min()
     }
 
     /// The next `TREE` to send.
-    pub(super) fn next_to_tell(&mut self, moment: Moment<'_>) -> Option<(NodeId, TreeClaim)> {
+    pub(super) fn next_advert(&mut self, moment: Moment<'_>) -> Option<(NodeId, TreeClaim)> {
         let claim = self.claim()?;
-        let peer = self.telling.next_due(moment, &claim, self.neighbours.keys().copied())?;
+        let peer = self.adverts.next_recipient(moment, &claim, self.neighbours.keys().copied())?;
         Some((peer, claim))
     }
 
-    /// Our place, as we tell it.
+    /// This node's position, as its tree adverts state it.
     fn claim(&self) -> Option<TreeClaim> {
-        let Place { root, signed: Signed { sequence, signature }, distance, parent, .. } = self.place?;
+        let TreePosition { root, signed: SignedSequence { sequence, signature }, distance, parent, .. } =
+            self.position?;
         Some(TreeClaim { root, period: self.period, sequence, signature, distance, parent })
     }
 
-    /// What the neighbours below this root say.
-    fn claims(&self, root: PublicKey) -> impl Iterator<Item = (NodeId, &TreeClaim)> {
-        let claims = self.neighbours.iter().filter_map(|(peer, said)| Some((*peer, &said.as_ref()?.0)));
-        claims.filter(move |(_, claim)| claim.root == root)
+    /// The neighbours whose last advert names this root.
+    fn adverts_for(&self, root: PublicKey) -> impl Iterator<Item = (NodeId, &TreeClaim)> {
+        let adverts = self.neighbours.iter().filter_map(|(peer, last)| Some((*peer, &last.as_ref()?.0)));
+        adverts.filter(move |(_, claim)| claim.root == root)
     }
 
-    /// Finds our place anew, and has it told if it is another.
-    pub(super) fn choose(&mut self, moment: Moment<'_>, shunned: &Shunned) {
+    /// Chooses the position anew, and schedules adverts if it changed.
+    pub(super) fn choose_position(&mut self, moment: Moment<'_>, barred: &BarredParents) {
         let Moment { now, limits, .. } = moment;
-        let before = self.parent();
+        let parent_before = self.parent();
         self.wait_until = None;
-        self.place = match self.election.root() {
+        self.position = match self.election.root() {
             None => None,
             Some(root) if self.election.is_root() => {
-                let since = self.place.map_or(now, |place| place.since);
-                Some(Place::of_root(root, since))
+                let since = self.position.map_or(now, |position| position.since);
+                Some(TreePosition::of_root(root, since))
             }
             Some(root) => {
-                let place = self.place.filter(|place| place.root == root.key);
-                let candidates: Vec<_> = self.candidates(root.key, now, shunned).collect();
-                let choice = place::choose(now, root, place, &candidates, limits);
+                let position = self.position.filter(|position| position.root == root.key);
+                let candidates: Vec<_> = self.candidates(root.key, now, barred).collect();
+                let choice = position::choose(now, root, position, &candidates, limits);
                 self.wait_until = choice.wait_until;
-                choice.place
+                choice.position
             }
         };
-        if self.parent() != before {
+        if self.parent() != parent_before {
             self.failures.clear();
         }
         let claim = self.claim();
-        self.telling.update(moment, claim.as_ref());
+        self.adverts.update(moment, claim.as_ref());
     }
 
-    /// Who may be our parent.
+    /// The neighbours that may be the parent.
     fn candidates(
         &self,
         root: PublicKey,
         now: Instant,
-        shunned: &Shunned,
+        barred: &BarredParents,
     ) -> impl Iterator<Item = Candidate> {
         let usable = move |peer: &NodeId, claim: &TreeClaim| {
-            claim.parent != Some(self.me)
-                && claim.distance < u16::MAX
-                && shunned.get(peer).is_none_or(|until| *until <= now)
+            claim.parent != Some(self.me) && claim.distance < u16::MAX && !barred.contains(now, *peer)
         };
-        self.claims(root).filter(move |(peer, claim)| usable(peer, claim)).map(|(peer, claim)| Candidate {
-            peer,
-            sequence: claim.sequence,
-            distance: claim.distance,
-            attached: claim.distance == 0 || claim.parent.is_some(),
+        self.adverts_for(root).filter(move |(peer, claim)| usable(peer, claim)).map(|(peer, claim)| {
+            Candidate {
+                peer,
+                sequence: claim.sequence,
+                distance: claim.distance,
+                attached: claim.distance == 0 || claim.parent.is_some(),
+            }
         })
     }
 
-    /// Whether there is a tree, as far as we can see.
+    /// Whether this node has a position below a root.
     pub(super) fn has_root(&self) -> bool {
-        self.place.is_some()
+        self.position.is_some()
     }
 
-    /// Claims to be the root that were passed over because there had been too many.
-    pub(super) fn passed_over(&self) -> u64 {
-        self.election.passed_over()
+    /// Claims that were ignored because the root had changed too often.
+    pub(super) fn rate_limited(&self) -> u64 {
+        self.election.rate_limited()
     }
 
     /// The root's id.
@@ -209,30 +209,30 @@ impl Tree {
     }
 
     pub(super) fn distance(&self) -> Option<u16> {
-        self.place.map(|place| place.distance)
+        self.position.map(|position| position.distance)
     }
 
     pub(super) fn parent(&self) -> Option<NodeId> {
-        self.place?.parent
+        self.position?.parent
     }
 
-    /// Whether what is said elsewhere reaches us along the tree: we are the root, or have a parent.
+    /// Whether entries of others reach this node along the tree: it is the root or has a parent.
     pub(super) fn is_attached(&self) -> bool {
-        self.place.is_some_and(|place| place.distance == 0 || place.parent.is_some())
+        self.position.is_some_and(|position| position.distance == 0 || position.parent.is_some())
     }
 
-    /// The neighbours whose parent we are.
+    /// The neighbours whose parent this node is.
     pub(super) fn children(&self) -> impl Iterator<Item = NodeId> {
-        let claims = self.place.into_iter().flat_map(|place| self.claims(place.root));
-        claims.filter(|(_, claim)| claim.parent == Some(self.me)).map(|(peer, _)| peer)
+        let adverts = self.position.into_iter().flat_map(|position| self.adverts_for(position.root));
+        adverts.filter(|(_, claim)| claim.parent == Some(self.me)).map(|(peer, _)| peer)
     }
 
-    /// An entry came from another neighbour upon our asking. The parent, if it is to be given up for that.
-    pub(super) fn failed(&mut self, moment: Moment<'_>) -> Option<NodeId> {
+    /// An entry had to be requested from another neighbour. Returns the parent, if it failed too often.
+    pub(super) fn parent_failed(&mut self, moment: Moment<'_>) -> Option<NodeId> {
         let Moment { now, limits, .. } = moment;
-        let place = self.place?;
-        let parent = place.parent?;
-        if now.since(place.since) <= limits.chat.parent_settled {
+        let position = self.position?;
+        let parent = position.parent?;
+        if now.since(position.since) <= limits.chat.parent_settled {
             return None;
         }
         self.failures.push_back(now);
@@ -244,7 +244,7 @@ impl Tree {
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let peers = self.telling.waiting().all(|peer| self.neighbours.contains_key(&peer));
-        peers && self.parent().is_none_or(|parent| self.neighbours.contains_key(&parent))
+        let recipients = self.adverts.recipients().all(|peer| self.neighbours.contains_key(&peer));
+        recipients && self.parent().is_none_or(|parent| self.neighbours.contains_key(&parent))
     }
 }

@@ -1,35 +1,36 @@
-//! The trees of the periods: two around the turn of one, else one.
+//! The trees of all periods that matter now: one, or two around the turn of a period.
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::barred::BarredParents;
 use super::election::millis;
 use super::neighbours::Neighbours;
-use super::tree::{Shunned, Tree};
+use super::tree::Tree;
 use crate::chat::FalseClaim;
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, PublicKey};
 use crate::wire::TreeClaim;
 
-/// The trees of the periods.
+/// The trees, by period.
 ///
-/// A period counts from a moment after its beginning, so that its tree stands by then; which tree an entry takes follows
-/// from when it was said, so that all nodes take the same one whatever their clocks say.
+/// The date of an entry decides which tree it takes, so all nodes use the same one, whatever their clocks
+/// say. A period's tree is used only from some time after the period begins, so that the tree is complete by
+/// then.
 #[derive(Debug)]
 pub(super) struct Trees {
     me: NodeId,
     key: PublicKey,
     trees: BTreeMap<u64, Tree>,
-    /// At most as many as links are held.
-    shunned: Shunned,
-    /// Claims to be the root that were passed over because there had been too many, in trees that are no more.
-    passed_over: u64,
+    barred: BarredParents,
+    /// Claims over the rate of root changes, in trees that are gone.
+    rate_limited: u64,
 }
 
 impl Trees {
     pub(super) fn new(me: NodeId, key: PublicKey) -> Self {
-        Self { me, key, trees: BTreeMap::new(), shunned: Shunned::new(), passed_over: 0 }
+        Self { me, key, trees: BTreeMap::new(), barred: BarredParents::default(), rate_limited: 0 }
     }
 
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId) {
@@ -40,34 +41,35 @@ impl Trees {
 
     pub(super) fn unlinked(&mut self, moment: Moment<'_>, peer: NodeId) {
         for tree in self.trees.values_mut() {
-            tree.unlinked(moment, peer, &self.shunned);
+            tree.unlinked(moment, peer, &self.barred);
         }
     }
 
-    /// A neighbour says where it stands.
-    pub(super) fn told(
+    /// A tree advert came.
+    pub(super) fn receive(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
         claim: &TreeClaim,
         neighbours: &Neighbours,
     ) -> Result<(), FalseClaim> {
-        if !periods(moment, Reach::Heard).contains(&claim.period) {
+        if !periods(moment, Horizon::Heard).contains(&claim.period) {
             return Ok(());
         }
-        self.of_period(claim.period, neighbours, moment.limits);
+        self.ensure(claim.period, neighbours, moment.limits);
         match self.trees.get_mut(&claim.period) {
-            Some(tree) => tree.told(moment, from, claim, &self.shunned),
+            Some(tree) => tree.receive(moment, from, claim, &self.barred),
             None => Ok(()),
         }
     }
 
-    fn of_period(&mut self, period: u64, neighbours: &Neighbours, limits: &Limits) {
+    /// Creates the tree of a period, if there is none.
+    fn ensure(&mut self, period: u64, neighbours: &Neighbours, limits: &Limits) {
         let new = || Tree::new(self.me, self.key, period, neighbours.ids(), limits);
         self.trees.entry(period).or_insert_with(new);
     }
 
-    /// What time brings.
+    /// Creates, updates and removes trees by the time.
     pub(super) fn timeout(
         &mut self,
         moment: Moment<'_>,
@@ -76,71 +78,70 @@ impl Trees {
         random: &mut impl Rng,
     ) {
         let Moment { now, limits, .. } = moment;
-        self.shunned.retain(|_, until| *until > now);
-        let heard = periods(moment, Reach::Heard);
-        let passed_over = self.passed_over();
+        self.barred.expire(now);
+        let heard = periods(moment, Horizon::Heard);
+        let rate_limited = self.rate_limited();
         self.trees.retain(|period, _| heard.contains(period));
-        self.passed_over = passed_over - self.trees.values().map(Tree::passed_over).sum::<u64>();
-        let ours = periods(moment, Reach::Ours);
-        for period in ours {
-            self.of_period(period, neighbours, limits);
+        self.rate_limited = rate_limited - self.trees.values().map(Tree::rate_limited).sum::<u64>();
+        let own = periods(moment, Horizon::Own);
+        for period in own {
+            self.ensure(period, neighbours, limits);
         }
         for (period, tree) in &mut self.trees {
-            tree.timeout(moment, ours.contains(period), identity, random, &self.shunned);
+            tree.timeout(moment, own.contains(period), identity, random, &self.barred);
         }
     }
 
-    /// Claims to be the root that were passed over because there had been too many.
-    pub(super) fn passed_over(&self) -> u64 {
-        self.passed_over + self.trees.values().map(Tree::passed_over).sum::<u64>()
+    /// Claims that were ignored because the root had changed too often.
+    pub(super) fn rate_limited(&self) -> u64 {
+        self.rate_limited + self.trees.values().map(Tree::rate_limited).sum::<u64>()
     }
 
-    /// When [`timeout`](Self::timeout) or [`next_to_tell`](Self::next_to_tell) has something to do.
+    /// When [`timeout`](Self::timeout) or [`next_advert`](Self::next_advert) has something to do.
     pub(super) fn deadline(&self, moment: Moment<'_>) -> Option<Instant> {
-        let ours = periods(moment, Reach::Ours);
-        if ours.iter().any(|period| !self.trees.contains_key(period)) {
+        let own = periods(moment, Horizon::Own);
+        if own.iter().any(|period| !self.trees.contains_key(period)) {
             return Some(moment.now);
         }
-        let of = |(period, tree): (&u64, &Tree)| tree.deadline(ours.contains(period), moment.limits);
+        let of = |(period, tree): (&u64, &Tree)| tree.deadline(own.contains(period), moment.limits);
         self.trees.iter().filter_map(of).chain(next_turn(moment)).min()
     }
 
     /// The next `TREE` to send.
-    pub(super) fn next_to_tell(&mut self, moment: Moment<'_>) -> Option<(NodeId, TreeClaim)> {
-        self.trees.values_mut().find_map(|tree| tree.next_to_tell(moment))
+    pub(super) fn next_advert(&mut self, moment: Moment<'_>) -> Option<(NodeId, TreeClaim)> {
+        self.trees.values_mut().find_map(|tree| tree.next_advert(moment))
     }
 
-    /// The tree for an entry that was said at this time, or now.
-    pub(super) fn of(&self, moment: Moment<'_>, at: Option<u64>) -> Option<&Tree> {
-        self.trees.get(&self.period_of(moment, at)?)
+    /// The tree for an entry dated `at`, or now.
+    pub(super) fn tree_for(&self, moment: Moment<'_>, at: Option<u64>) -> Option<&Tree> {
+        self.trees.get(&self.period_for(moment, at)?)
     }
 
-    fn period_of(&self, moment: Moment<'_>, at: Option<u64>) -> Option<u64> {
+    /// The period of `at`, else that of now, else the latest: the first whose tree has a root.
+    fn period_for(&self, moment: Moment<'_>, at: Option<u64>) -> Option<u64> {
         let limits = moment.limits;
-        let counted =
+        let period_at =
             |time: u64| time.saturating_sub(millis(limits.chat.root_turn)) / millis(limits.chat.root_period);
         let usable = |period: &u64| self.trees.get(period).is_some_and(Tree::has_root);
-        let now = counted(moment.wall.unwrap_or(0));
-        let counts = at.map(counted).into_iter().chain([now]).find(usable);
-        counts.or_else(|| self.trees.keys().rev().copied().find(usable))
+        let current = period_at(moment.wall.unwrap_or(0));
+        let preferred = at.map(period_at).into_iter().chain([current]).find(usable);
+        preferred.or_else(|| self.trees.keys().rev().copied().find(usable))
     }
 
-    /// An entry said at this time came from another neighbour than the parent, upon our asking.
-    pub(super) fn failed(&mut self, moment: Moment<'_>, at: u64) {
-        let Some(period) = self.period_of(moment, Some(at)) else { return };
-        let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.failed(moment)) else { return };
-        self.shun(moment, parent);
+    /// An entry dated `at` had to be requested from another neighbour than the parent.
+    pub(super) fn parent_failed(&mut self, moment: Moment<'_>, at: u64) {
+        let Some(period) = self.period_for(moment, Some(at)) else { return };
+        let Some(parent) = self.trees.get_mut(&period).and_then(|tree| tree.parent_failed(moment)) else {
+            return;
+        };
+        self.bar_parent(moment, parent);
     }
 
-    /// This neighbour is not to be a parent for a while.
-    pub(super) fn shun(&mut self, moment: Moment<'_>, peer: NodeId) {
-        if self.shunned.len() >= moment.limits.conns.slots {
-            let first = self.shunned.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
-            first.map(|peer| self.shunned.remove(&peer));
-        }
-        self.shunned.insert(peer, moment.now + moment.limits.chat.parent_barred);
+    /// This neighbour may not be the parent for a while.
+    pub(super) fn bar_parent(&mut self, moment: Moment<'_>, peer: NodeId) {
+        self.barred.insert(moment, peer);
         for tree in self.trees.values_mut() {
-            tree.choose(moment, &self.shunned);
+            tree.choose_position(moment, &self.barred);
         }
     }
 
@@ -150,7 +151,7 @@ impl Trees {
     }
 
     #[cfg(test)]
-    pub(super) fn of_exactly(&self, period: u64) -> Option<&Tree> {
+    pub(super) fn of_period(&self, period: u64) -> Option<&Tree> {
         self.trees.get(&period)
     }
 
@@ -159,40 +160,42 @@ impl Trees {
     }
 }
 
-/// Which periods are meant.
+/// How far ahead a period may be.
 #[derive(Clone, Copy)]
-enum Reach {
-    /// Those whose root we may be: from so long before that even by a fast clock nothing takes the tree yet.
-    Ours,
-    /// Those whose claims we hear: a neighbour's clock may be ahead.
+enum Horizon {
+    /// Periods in which this node may claim to be the root. They begin so soon that no node, even with a fast
+    /// clock, uses the tree yet.
+    Own,
+    /// Periods whose tree adverts are read. A neighbour's clock may be ahead.
     Heard,
 }
 
-/// The periods around now, each once or more. Without a wall clock there is the first alone.
-fn periods(moment: Moment<'_>, reach: Reach) -> [u64; 3] {
+/// The periods around now. One may be named several times. Without wall-clock time it is period 0 alone.
+fn periods(moment: Moment<'_>, horizon: Horizon) -> [u64; 3] {
     let Moment { wall, limits, .. } = moment;
     let wall = wall.unwrap_or(0);
-    let ahead = match reach {
-        Reach::Ours => limits.chat.root_turn,
-        Reach::Heard => limits.chat.root_overlap,
+    let ahead = match horizon {
+        Horizon::Own => limits.chat.root_turn,
+        Horizon::Heard => limits.chat.root_overlap,
     };
     let ahead = wall.saturating_add(millis(ahead));
-    [wall.saturating_sub(kept(limits)), wall, ahead].map(|time| time / millis(limits.chat.root_period))
+    [wall.saturating_sub(kept_for(limits)), wall, ahead].map(|time| time / millis(limits.chat.root_period))
 }
 
-/// For how many milliseconds after its end a period's tree is kept: entries take it until the next one's counts.
-fn kept(limits: &Limits) -> u64 {
+/// How long a tree is kept after its period ends, in milliseconds. Entries use it until the next tree takes
+/// over.
+fn kept_for(limits: &Limits) -> u64 {
     millis(limits.chat.root_turn).saturating_add(millis(limits.chat.root_overlap))
 }
 
-/// When the periods whose root we may be change.
+/// When the periods of [`Horizon::Own`] change next.
 fn next_turn(moment: Moment<'_>) -> Option<Instant> {
     let Moment { now, wall, limits } = moment;
     let (wall, period) = (wall?, millis(limits.chat.root_period));
-    let until_begun = period - wall.saturating_add(millis(limits.chat.root_turn)) % period;
-    let until_over = match wall.checked_sub(kept(limits)) {
+    let until_next_begins = period - wall.saturating_add(millis(limits.chat.root_turn)) % period;
+    let until_last_ends = match wall.checked_sub(kept_for(limits)) {
         Some(passed) => period - passed % period,
-        None => kept(limits) - wall,
+        None => kept_for(limits) - wall,
     };
-    Some(now + Duration::from_millis(until_begun.min(until_over)))
+    Some(now + Duration::from_millis(until_next_begins.min(until_last_ends)))
 }

@@ -1,82 +1,86 @@
-//! What can be seen of the spreading from outside.
+//! Views of the gossip.
 
 use alloc::vec::Vec;
 
 use super::Gossip;
-use crate::model::Capacity;
-use crate::model::{Moment, NodeId};
+use crate::model::{Capacity, Moment, NodeId};
 
-/// What was lost so far, for want of room or because it came too fast.
+/// What was lost so far, for want of room or over a rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lost {
-    /// Ids of entries seen.
+pub(crate) struct GossipLost {
+    /// Ids of recent entries.
     pub(crate) ids: u64,
+    /// Announcements that were not sent.
     pub(crate) announcements: u64,
-    /// Entries to ask for.
+    /// Entries that were not requested.
     pub(crate) asks: u64,
-    /// Claims to be the root.
+    /// Claims to be the root that were ignored.
     pub(crate) roots: u64,
 }
 
-/// What a neighbour is in the tree.
+/// A neighbour's role in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// Eager: this node's parent.
     Parent,
+    /// Eager: this node is its parent.
     Child,
+    /// Lazy: entries are announced to it.
     Announce,
 }
 
-/// Where we stand in the tree that counts now.
+/// This node's position in the tree of the present period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) root: Option<NodeId>,
+    /// Links to the root.
     pub(crate) distance: Option<u16>,
     pub(crate) parent: Option<NodeId>,
     pub(crate) children: Vec<NodeId>,
 }
 
 impl Gossip {
-    /// How many neighbours there are.
+    /// The number of neighbours.
     pub(crate) fn neighbours(&self) -> usize {
         self.neighbours.ids().count()
     }
 
-    /// Ids of entries that came here lately.
+    /// The number of recent entries whose ids are known.
     pub(crate) fn seen(&self) -> usize {
         self.seen.len()
     }
 
-    /// Entries that are known to be elsewhere.
+    /// The number of entries that neighbours hold and this node lacks.
     pub(crate) fn awaited(&self) -> usize {
-        self.missing.len() + self.wanted.len()
+        self.announced_fetch.len() + self.sync_fetch.len()
     }
 
-    /// How much is in each bounded thing.
+    /// How full each bounded collection is.
     pub(crate) fn capacities(&self) -> [(Capacity, usize); 7] {
         [
             (Capacity::Seen, self.seen.len()),
-            (Capacity::Missing, self.missing.len()),
-            (Capacity::MissingPerLink, self.missing.most_per_link()),
-            (Capacity::Announcers, self.missing.most_announcers()),
+            (Capacity::Missing, self.announced_fetch.len()),
+            (Capacity::MissingPerLink, self.announced_fetch.most_per_neighbour()),
+            (Capacity::Announcers, self.announced_fetch.most_announcers()),
             (Capacity::Announced, self.announcements.most()),
-            (Capacity::Wanted, self.wanted.len()),
-            (Capacity::Asked, self.wanted.most_asked()),
+            (Capacity::Wanted, self.sync_fetch.len()),
+            (Capacity::Asked, self.sync_fetch.most_requested()),
         ]
     }
 
     /// What was lost so far.
-    pub(crate) fn lost(&self) -> Lost {
-        Lost {
-            ids: self.seen.forgotten(),
+    pub(crate) fn lost(&self) -> GossipLost {
+        GossipLost {
+            ids: self.seen.evicted(),
             announcements: self.announcements_dropped,
-            asks: self.missing.dropped() + self.wanted.dropped(),
-            roots: self.trees.passed_over(),
+            asks: self.announced_fetch.dropped() + self.sync_fetch.dropped(),
+            roots: self.trees.rate_limited(),
         }
     }
 
-    /// Where we stand in the tree that counts now.
+    /// This node's position in the tree of the present period.
     pub(crate) fn standing(&self, moment: Moment<'_>) -> Standing {
-        let Some(tree) = self.trees.of(moment, None) else { return Standing::default() };
+        let Some(tree) = self.trees.tree_for(moment, None) else { return Standing::default() };
         Standing {
             root: tree.root(),
             distance: tree.distance(),
@@ -85,9 +89,9 @@ impl Gossip {
         }
     }
 
-    /// What this neighbour is in the tree that counts now.
+    /// This neighbour's role in the tree of the present period.
     pub(crate) fn role(&self, moment: Moment<'_>, peer: NodeId) -> Role {
-        let Some(tree) = self.trees.of(moment, None) else { return Role::Announce };
+        let Some(tree) = self.trees.tree_for(moment, None) else { return Role::Announce };
         if tree.parent() == Some(peer) {
             Role::Parent
         } else if tree.children().any(|child| child == peer) {
@@ -97,15 +101,15 @@ impl Gossip {
         }
     }
 
-    /// Compares the indexes with what they are indexes of.
+    /// Whether all indexes match what they index.
     pub(crate) fn is_consistent(&self) -> bool {
-        let here = |peer: &NodeId| self.neighbours.contains(*peer);
+        let linked = |peer: &NodeId| self.neighbours.contains(*peer);
         self.neighbours.is_consistent()
             && self.trees.is_consistent()
             && self.seen.is_consistent()
             && self.announcements.is_consistent()
-            && self.missing.is_consistent()
-            && self.wanted.is_consistent()
-            && self.to_ask.keys().all(here)
+            && self.announced_fetch.is_consistent()
+            && self.sync_fetch.is_consistent()
+            && self.grafts.keys().all(linked)
     }
 }

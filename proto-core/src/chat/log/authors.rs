@@ -1,43 +1,46 @@
-//! The authors heard, each with its epochs.
+//! The known authors, each with the sequences of its epochs.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::run::{Effect, Forgotten, Run};
+use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey};
 
-/// What is known of the authors that were heard last.
+/// The sequences of the most recently heard authors.
 #[derive(Debug, Default)]
 pub(super) struct Authors {
     authors: BTreeMap<PublicKey, Author>,
-    /// The least recently heard first: an index of `authors`.
+    /// The least recently heard author first. An index of `authors`.
     by_heard: BTreeSet<(u64, PublicKey)>,
-    /// By how many entries are held back, where any are: an index of `authors`.
+    /// The authors with entries held back, by their number. An index of `authors`.
     by_early: BTreeSet<(usize, PublicKey)>,
-    /// Since when an epoch waits for what is missing: an index of `authors`.
+    /// The epochs with entries held back, by the oldest one. An index of `authors`.
     waiting: BTreeSet<(Instant, PublicKey, u64)>,
-    /// Entries held back: an index of `authors`.
+    /// The number of entries held back. A cache over `authors`.
     early: usize,
-    /// Counts what is heard.
+    /// Rises with each entry. It orders authors and epochs by when they were last heard.
     ticks: u64,
 }
 
 #[derive(Debug)]
 struct Author {
     uname: Name,
+    /// The tick of its last entry.
     heard: u64,
     epochs: BTreeMap<u64, Epoch>,
 }
 
 #[derive(Debug)]
 struct Epoch {
-    run: Run,
+    sequence: AuthorSequence,
+    /// The tick of its last entry.
     heard: u64,
-    /// Of the run, as the indexes have it.
+    /// Cached from the sequence, as the indexes have it.
     early: usize,
-    open_since: Option<Instant>,
+    /// Cached from the sequence, as the indexes have it.
+    waiting_since: Option<Instant>,
 }
 
 impl Author {
@@ -45,13 +48,13 @@ impl Author {
         self.epochs.values().map(|epoch| epoch.early).sum()
     }
 
-    /// The epoch least recently heard.
+    /// The least recently heard epoch.
     fn oldest(&self) -> Option<u64> {
         self.epochs.iter().min_by_key(|(_, epoch)| epoch.heard).map(|(epoch, _)| *epoch)
     }
 }
 
-/// Entries that an author is known to have said and that are not here.
+/// Entries of an author that are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
     pub(crate) key: PublicKey,
@@ -59,7 +62,7 @@ pub(crate) struct Gap {
     pub(crate) epoch: u64,
     /// The first number that is missing.
     pub(crate) from: u64,
-    /// The first one after it that is not.
+    /// The first number after it that is not missing.
     pub(crate) to: u64,
 }
 
@@ -68,12 +71,12 @@ impl Authors {
         self.authors.len()
     }
 
-    /// Entries held back.
+    /// The number of entries held back.
     pub(super) fn early(&self) -> usize {
         self.early
     }
 
-    /// Of one author, at most.
+    /// The most entries of one author that are held back.
     pub(super) fn most_early(&self) -> usize {
         self.by_early.last().map_or(0, |(most, _)| *most)
     }
@@ -86,52 +89,54 @@ impl Authors {
     /// The most gaps of one epoch.
     pub(super) fn most_gaps(&self) -> usize {
         let epochs = self.authors.values().flat_map(|author| author.epochs.values());
-        epochs.map(|epoch| epoch.run.gaps().count()).max().unwrap_or(0)
+        epochs.map(|epoch| epoch.sequence.gaps().count()).max().unwrap_or(0)
     }
 
-    /// Since when something is missing that is waited for.
-    pub(super) fn open_since(&self) -> Option<Instant> {
+    /// Since when the oldest entry is held back.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.waiting.first().map(|(since, ..)| *since)
     }
 
+    /// The gaps that were reported and are still open.
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
         self.authors.iter().flat_map(|(key, author)| {
-            author.epochs.iter().flat_map(|(epoch, Epoch { run, .. })| {
+            author.epochs.iter().flat_map(|(epoch, Epoch { sequence, .. })| {
                 let gap =
                     |(from, to)| Gap { key: *key, uname: author.uname.clone(), epoch: *epoch, from, to };
-                run.gaps().map(gap)
+                sequence.gaps().map(gap)
             })
         })
     }
 
-    /// Takes an entry that the window does not hold yet.
+    /// Takes an entry that is not in the window yet.
     pub(super) fn take(
         &mut self,
         now: Instant,
         entry: &Arc<Entry>,
         window: &Window,
         limits: &Limits,
-        effects: &mut Vec<Effect>,
+        events: &mut Vec<SequenceEvent>,
     ) {
         let (key, epoch) = (entry.key(), entry.epoch());
-        self.enter(entry, window, limits, effects);
+        self.touch(entry, window, limits, events);
         let forked = window.versions(key, epoch, entry.seq()) > 0;
-        self.update(key, epoch, |run| run.take(now, entry.clone(), forked, limits, effects));
+        self.update(key, epoch, |sequence| sequence.take(now, entry.clone(), forked, limits, events));
     }
 
-    /// Makes room for the author of an entry and its epoch, and notes that they were heard.
-    fn enter(&mut self, entry: &Entry, window: &Window, limits: &Limits, effects: &mut Vec<Effect>) {
+    /// Marks the author and the epoch of an entry as heard. Creates them, and makes room for that, where they
+    /// are new.
+    fn touch(&mut self, entry: &Entry, window: &Window, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         let (key, id) = (entry.key(), entry.epoch());
         while !self.authors.contains_key(&key) && self.authors.len() >= limits.chat.authors.max(1) {
             let Some((_, oldest)) = self.by_heard.first().copied() else { break };
-            self.forget(oldest, limits, effects);
+            self.evict_author(oldest, limits, events);
         }
         while let Some(author) = self.authors.get(&key)
             && !author.epochs.contains_key(&id)
             && author.epochs.len() >= limits.chat.epochs_per_author.max(1)
         {
             let Some(oldest) = author.oldest() else { break };
-            self.forget_epoch(key, oldest, limits, effects);
+            self.evict_epoch(key, oldest, limits, events);
         }
         self.ticks += 1;
         let heard = self.ticks;
@@ -144,100 +149,114 @@ impl Authors {
         self.by_heard.insert((heard, key));
         author.heard = heard;
         author.uname = entry.uname().clone();
-        // What the window holds of an epoch that nothing is known of was shown.
-        let start = || Run::starting_at(window.last_number(key, id).map(|last| last.saturating_add(1)));
+        // Entries in the window whose epoch is unknown have been shown.
+        let start =
+            || AuthorSequence::starting_at(window.last_number(key, id).map(|last| last.saturating_add(1)));
         let epoch = author.epochs.entry(id);
-        let epoch = epoch.or_insert_with(|| Epoch { run: start(), heard, early: 0, open_since: None });
+        let epoch =
+            epoch.or_insert_with(|| Epoch { sequence: start(), heard, early: 0, waiting_since: None });
         epoch.heard = heard;
     }
 
-    fn forget(&mut self, key: PublicKey, limits: &Limits, effects: &mut Vec<Effect>) {
+    /// Shows what an author's epochs hold back, and removes the author.
+    fn evict_author(&mut self, key: PublicKey, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while let Some(epoch) = self.authors.get(&key).and_then(Author::oldest) {
-            self.forget_epoch(key, epoch, limits, effects);
+            self.evict_epoch(key, epoch, limits, events);
         }
         if let Some(author) = self.authors.remove(&key) {
             self.by_heard.remove(&(author.heard, key));
-            effects.push(Effect::Forgot(Forgotten::Author));
+            events.push(SequenceEvent::Evicted(EvictedState::Author));
         }
     }
 
-    /// Shows what an epoch holds back, and forgets it.
-    fn forget_epoch(&mut self, key: PublicKey, epoch: u64, limits: &Limits, effects: &mut Vec<Effect>) {
-        self.update(key, epoch, |run| run.give_up_below(u64::MAX, limits, effects));
+    /// Shows what an epoch holds back, and removes the epoch.
+    fn evict_epoch(&mut self, key: PublicKey, epoch: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        self.update(key, epoch, |sequence| sequence.release_up_to(u64::MAX, limits, events));
         if let Some(author) = self.authors.get_mut(&key) {
             author.epochs.remove(&epoch);
-            effects.push(Effect::Forgot(Forgotten::Epoch));
+            events.push(SequenceEvent::Evicted(EvictedState::Epoch));
         }
     }
 
-    /// Makes what is held back fit its bounds again. What had to go.
+    /// Enforces the bounds of what is held back. Returns the entries that had to make room.
     pub(super) fn bound_early(
         &mut self,
         key: PublicKey,
         limits: &Limits,
-        effects: &mut Vec<Effect>,
+        events: &mut Vec<SequenceEvent>,
     ) -> Vec<Arc<Entry>> {
         let mut dropped = Vec::new();
         while self.authors.get(&key).is_some_and(|author| author.early() > limits.chat.early_per_author) {
-            dropped.extend(self.relieve(key, limits, effects));
+            dropped.extend(self.shed_early(key, limits, events));
         }
         while self.early > limits.chat.early
             && let Some((_, most)) = self.by_early.last().copied()
         {
-            dropped.extend(self.relieve(most, limits, effects));
+            dropped.extend(self.shed_early(most, limits, events));
         }
         dropped
     }
 
-    /// Holds back at least one entry of this author less.
-    fn relieve(&mut self, key: PublicKey, limits: &Limits, effects: &mut Vec<Effect>) -> Option<Arc<Entry>> {
+    /// Reduces what is held back of this author: shows entries, or returns one that has to make room.
+    fn shed_early(
+        &mut self,
+        key: PublicKey,
+        limits: &Limits,
+        events: &mut Vec<SequenceEvent>,
+    ) -> Option<Arc<Entry>> {
         let author = self.authors.get(&key)?;
         let holding = || author.epochs.iter().filter(|(_, epoch)| epoch.early > 0);
-        // An epoch that may begin anywhere begins now: nothing is lost, as what is older is shown as late.
-        if let Some((&epoch, _)) = holding().find(|(_, epoch)| epoch.run.is_unsettled()) {
-            self.update(key, epoch, |run| run.settle(limits, effects));
+        // Prefer an epoch whose start is unknown. It starts now, and nothing is lost: older entries are shown
+        // as late.
+        if let Some((&epoch, _)) = holding().find(|(_, epoch)| epoch.sequence.is_start_unknown()) {
+            self.update(key, epoch, |sequence| sequence.start_at_lowest(limits, events));
             return None;
         }
         let (&epoch, _) = holding().max_by_key(|(_, epoch)| epoch.early)?;
-        self.update(key, epoch, Run::drop_highest)?
+        self.update(key, epoch, AuthorSequence::drop_highest)?
     }
 
-    /// Gives up what has been missing for too long.
-    pub(super) fn give_up_overdue(&mut self, now: Instant, limits: &Limits, effects: &mut Vec<Effect>) {
+    /// Shows what was held back too long.
+    pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while let Some(&(since, key, epoch)) = self.waiting.first()
             && since + limits.chat.hold_back <= now
         {
-            self.update(key, epoch, |run| run.give_up_overdue(now, limits, effects));
+            self.update(key, epoch, |sequence| sequence.release_overdue(now, limits, events));
         }
     }
 
     /// Shows this entry if it is held back.
-    pub(super) fn release(&mut self, entry: &Entry, limits: &Limits, effects: &mut Vec<Effect>) {
-        if self.holds(entry) {
-            let show = |run: &mut Run| run.give_up_below(entry.seq(), limits, effects);
+    pub(super) fn release(&mut self, entry: &Entry, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        if self.is_held_back(entry) {
+            let show = |sequence: &mut AuthorSequence| sequence.release_up_to(entry.seq(), limits, events);
             self.update(entry.key(), entry.epoch(), show);
         }
     }
 
     /// Whether this entry is held back.
-    pub(super) fn holds(&self, entry: &Entry) -> bool {
-        self.run(entry).is_some_and(|run| run.holds(entry))
+    pub(super) fn is_held_back(&self, entry: &Entry) -> bool {
+        self.sequence(entry).is_some_and(|sequence| sequence.is_held_back(entry))
     }
 
-    fn run(&self, entry: &Entry) -> Option<&Run> {
+    fn sequence(&self, entry: &Entry) -> Option<&AuthorSequence> {
         let epoch = self.authors.get(&entry.key())?.epochs.get(&entry.epoch())?;
-        Some(&epoch.run)
+        Some(&epoch.sequence)
     }
 
-    /// Changes a run, and the indexes with it.
-    fn update<R>(&mut self, key: PublicKey, id: u64, change: impl FnOnce(&mut Run) -> R) -> Option<R> {
+    /// Changes a sequence, and updates the indexes.
+    fn update<R>(
+        &mut self,
+        key: PublicKey,
+        id: u64,
+        change: impl FnOnce(&mut AuthorSequence) -> R,
+    ) -> Option<R> {
         let author = self.authors.get_mut(&key)?;
         let held_before = author.early();
         let epoch = author.epochs.get_mut(&id)?;
-        let result = change(&mut epoch.run);
-        epoch.early = epoch.run.early();
-        let since_before = core::mem::replace(&mut epoch.open_since, epoch.run.open_since());
-        let since = epoch.open_since;
+        let result = change(&mut epoch.sequence);
+        epoch.early = epoch.sequence.early();
+        let since_before = core::mem::replace(&mut epoch.waiting_since, epoch.sequence.waiting_since());
+        let since = epoch.waiting_since;
         let held = author.early();
         if let Some(before) = since_before {
             self.waiting.remove(&(before, key, id));
@@ -257,16 +276,21 @@ impl Authors {
         let authors = || self.authors.iter();
         let epochs =
             || authors().flat_map(|(key, a)| a.epochs.iter().map(move |(id, epoch)| (*key, *id, epoch)));
-        let early = |author: &Author| author.epochs.values().map(|epoch| epoch.run.early()).sum::<usize>();
+        let early =
+            |author: &Author| author.epochs.values().map(|epoch| epoch.sequence.early()).sum::<usize>();
         let holding = authors().map(|(key, author)| (early(author), *key)).filter(|(count, _)| *count > 0);
-        let waiting = epochs().filter_map(|(key, id, epoch)| Some((epoch.run.open_since()?, key, id)));
-        let held = window.iter().filter(|entry| self.holds(entry)).count();
+        let waiting =
+            epochs().filter_map(|(key, id, epoch)| Some((epoch.sequence.waiting_since()?, key, id)));
+        let held = window.iter().filter(|entry| self.is_held_back(entry)).count();
         self.by_heard == authors().map(|(key, author)| (author.heard, *key)).collect()
             && self.by_early == holding.collect()
             && self.waiting == waiting.collect()
             && self.early == authors().map(|(_, author)| early(author)).sum::<usize>()
             && self.early == held
-            && epochs().all(|(_, _, epoch)| epoch.run.is_consistent() && epoch.early == epoch.run.early())
-            && window.iter().all(|entry| self.run(entry).is_none_or(|run| run.knows(entry)))
+            && epochs()
+                .all(|(_, _, epoch)| epoch.sequence.is_consistent() && epoch.early == epoch.sequence.early())
+            && window
+                .iter()
+                .all(|entry| self.sequence(entry).is_none_or(|sequence| sequence.accounts_for(entry)))
     }
 }

@@ -1,16 +1,16 @@
-//! Entries dated too far ahead, which wait until they are due.
+//! Entries dated too far ahead. They wait until they are due.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 
 use crate::model::{Entry, EntryId, Limits};
 
-/// Entries that are not due yet, the one that is due next first.
+/// Entries that are not due yet.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    by_time: BTreeSet<(u64, EntryId)>,
-    /// What `by_time` is an index of.
     entries: BTreeMap<EntryId, Arc<Entry>>,
+    /// The one that is due next first. An index of `entries`.
+    by_time: BTreeSet<(u64, EntryId)>,
 }
 
 impl Parked {
@@ -26,7 +26,7 @@ impl Parked {
         self.entries.len()
     }
 
-    /// Takes an entry in. Which one has to go: where there is no room, the one furthest ahead.
+    /// Inserts an entry. At the bound, the one dated furthest ahead makes room. Returns its id.
     pub(super) fn insert(&mut self, entry: Arc<Entry>, limits: &Limits) -> Option<EntryId> {
         self.by_time.insert((entry.at(), entry.id()));
         self.entries.insert(entry.id(), entry);
@@ -38,12 +38,12 @@ impl Parked {
         Some(id)
     }
 
-    /// The time of the entry that is due next.
+    /// The date of the entry that is due next.
     pub(super) fn next_at(&self) -> Option<u64> {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// The next entry that was said at `until` or before.
+    /// Removes the next entry dated `until` or before.
     pub(super) fn pop_due(&mut self, until: u64) -> Option<Arc<Entry>> {
         let next = *self.by_time.first().filter(|(at, _)| *at <= until)?;
         self.by_time.remove(&next);

@@ -1,17 +1,19 @@
+//! Properties of the log for arbitrary entries in arbitrary order.
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 
 use proptest::collection::vec as many;
 use proptest::prelude::*;
 
-use super::tests::{Author, Desk, EPOCH};
+use super::testing::{EPOCH, TestAuthor, TestLog};
 use super::*;
 use crate::model::ConnId;
 
 /// What happens to a log.
 #[derive(Clone, Debug)]
 enum Op {
-    /// An entry comes: of this author, in this epoch, with this number, in this version.
+    /// An entry comes.
     Take { author: usize, epoch: u64, seq: u64, version: u64 },
     /// Time passes.
     Pass { millis: u64 },
@@ -24,21 +26,21 @@ fn ops(authors: usize, epochs: u64, seqs: u64, versions: u64) -> impl Strategy<V
     many(prop_oneof![8 => take, 1 => pass], 1..120)
 }
 
-/// All the entries there are: signing takes longer than all else.
-struct Universe(BTreeMap<(usize, u64, u64, u64), Arc<Entry>>);
+/// All the entries of a test. They are signed in advance, since signing is slow.
+struct EntryPool(BTreeMap<(usize, u64, u64, u64), Arc<Entry>>);
 
-impl Universe {
-    /// Times grow with the number, whatever the version, as those of an author who does not lie do.
+impl EntryPool {
+    /// Dates rise with the sequence number, in all versions, as those of an honest author do.
     fn new(authors: usize, epochs: u64, seqs: u64, versions: u64) -> Self {
         let mut all = BTreeMap::new();
         for author in 0..authors {
-            let who = Author::new(u8::try_from(author).unwrap() + 1);
+            let who = TestAuthor::new(u8::try_from(author).unwrap() + 1);
             for (epoch, seq, version) in (0..epochs)
                 .flat_map(|epoch| (0..seqs).map(move |seq| (epoch, seq)))
                 .flat_map(|(epoch, seq)| (0..versions).map(move |version| (epoch, seq, version)))
             {
                 let at = 1_000_000 + epoch * 100_000 + seq * 1_000 + version;
-                let entry = who.says_at(EPOCH + epoch, seq, at, ["a", "b", "c"][version as usize]);
+                let entry = who.entry_at(EPOCH + epoch, seq, at, ["a", "b", "c"][version as usize]);
                 all.insert((author, epoch, seq, version), entry);
             }
         }
@@ -54,22 +56,22 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// The rules of one author's order, as slowly as can be.
+/// A simple and slow implementation of the rules for one author sequence.
 #[derive(Default)]
-struct Model {
+struct ReferenceModel {
     taken: Vec<Arc<Entry>>,
     shown: Vec<Arc<Entry>>,
     waiting: Vec<(Duration, Arc<Entry>)>,
-    said: Vec<Said>,
+    outputs: Vec<Output>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum Output {
     Show { id: EntryId, late: bool, forked: bool },
     Gap { missing: u64 },
 }
 
-impl Model {
+impl ReferenceModel {
     fn next(&self) -> Option<u64> {
         self.shown.iter().map(|entry| entry.seq() + 1).max()
     }
@@ -95,7 +97,7 @@ impl Model {
         }
     }
 
-    /// Shows what waits and is not above this number, and whatever need not wait.
+    /// Shows what waits up to this number, and what follows directly.
     fn show_up_to(&mut self, seq: u64) {
         while let Some(index) = (0..self.waiting.len()).min_by_key(|index| self.waiting[*index].1.seq()) {
             let entry = self.waiting[index].1.clone();
@@ -104,78 +106,78 @@ impl Model {
                 return;
             }
             if entry.seq() > next && self.next().is_some() {
-                self.said.push(Said::Gap { missing: entry.seq() - next });
+                self.outputs.push(Output::Gap { missing: entry.seq() - next });
             }
             let late = self.shown.iter().any(|other| other.seq() > entry.seq());
             let forked = self.shown.iter().any(|other| other.seq() == entry.seq());
-            self.said.push(Said::Show { id: entry.id(), late, forked });
+            self.outputs.push(Output::Show { id: entry.id(), late, forked });
             self.waiting.remove(index);
             self.shown.push(entry);
         }
     }
 }
 
-/// What a log said of each author.
-fn said(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Said>> {
-    let mut said: BTreeMap<NodeId, Vec<Said>> = BTreeMap::new();
+/// The output of a log, by author.
+fn outputs(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Output>> {
+    let mut outputs: BTreeMap<NodeId, Vec<Output>> = BTreeMap::new();
     for event in events {
         let (author, what) = match event {
             LogEvent::Show { entry, marks: Marks { late, forked, .. } } => {
-                (entry.author(), Said::Show { id: entry.id(), late, forked })
+                (entry.author(), Output::Show { id: entry.id(), late, forked })
             }
-            LogEvent::Gap { node_id, missing, .. } => (node_id, Said::Gap { missing }),
-            LogEvent::AskFor { .. } | LogEvent::Forgot { .. } => continue,
+            LogEvent::Gap { node_id, missing, .. } => (node_id, Output::Gap { missing }),
+            LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } => continue,
         };
-        said.entry(author).or_default().push(what);
+        outputs.entry(author).or_default().push(what);
     }
-    said
+    outputs
 }
 
 #[test]
-fn without_bounds_it_says_what_the_slow_model_says() {
-    let universe = Universe::new(3, 1, 10, 3);
+fn without_bounds_the_log_agrees_with_the_reference_model() {
+    let pool = EntryPool::new(3, 1, 10, 3);
     proptest!(config(256), |(ops in ops(3, 1, 10, 3))| {
-        let mut desk = Desk::new(|_| ());
-        let mut models: BTreeMap<NodeId, Model> = BTreeMap::new();
+        let mut log = TestLog::new(|_| ());
+        let mut models: BTreeMap<NodeId, ReferenceModel> = BTreeMap::new();
         let mut now = Duration::ZERO;
         for op in ops {
             match op {
                 Op::Take { author, epoch, seq, version } => {
-                    let entry = universe.get(author, epoch, seq, version);
+                    let entry = pool.get(author, epoch, seq, version);
                     let model = models.entry(entry.author()).or_default();
-                    prop_assert_eq!(desk.take(entry), model.take(now, entry));
+                    prop_assert_eq!(log.take(entry), model.take(now, entry));
                 }
                 Op::Pass { millis } => {
                     now += Duration::from_millis(millis);
-                    desk.pass(Duration::from_millis(millis));
+                    log.pass(Duration::from_millis(millis));
                     models.values_mut().for_each(|model| model.pass(now));
                 }
             }
             let expected: BTreeMap<_, _> = models.iter_mut()
-                .map(|(author, model)| (*author, core::mem::take(&mut model.said)))
-                .filter(|(_, said)| !said.is_empty())
+                .map(|(author, model)| (*author, core::mem::take(&mut model.outputs)))
+                .filter(|(_, outputs)| !outputs.is_empty())
                 .collect();
-            prop_assert_eq!(said(desk.events()), expected);
+            prop_assert_eq!(outputs(log.events()), expected);
         }
     });
 }
 
-/// What was shown of one epoch, to check what is shown next against.
+/// What a log showed, to check what it shows next.
 #[derive(Default)]
 struct Shown {
     ids: BTreeSet<EntryId>,
-    by_run: BTreeMap<(PublicKey, u64), Vec<u64>>,
+    by_sequence: BTreeMap<(PublicKey, u64), Vec<u64>>,
 }
 
 impl Shown {
-    fn check(&mut self, desk: &mut Desk) -> Result<(), TestCaseError> {
-        for event in desk.events() {
+    fn check(&mut self, log: &mut TestLog) -> Result<(), TestCaseError> {
+        for event in log.events() {
             let LogEvent::Show { entry, marks } = event else { continue };
             prop_assert!(self.ids.insert(entry.id()), "shown twice");
-            let run = self.by_run.entry((entry.key(), entry.epoch())).or_default();
-            prop_assert_eq!(marks.late, run.iter().any(|seq| *seq > entry.seq()));
-            prop_assert!(!marks.forked || run.contains(&entry.seq()));
-            run.push(entry.seq());
+            let shown = self.by_sequence.entry((entry.key(), entry.epoch())).or_default();
+            prop_assert_eq!(marks.late, shown.iter().any(|seq| *seq > entry.seq()));
+            prop_assert!(!marks.forked || shown.contains(&entry.seq()));
+            shown.push(entry.seq());
         }
         Ok(())
     }
@@ -193,64 +195,66 @@ fn tight(limits: &mut Limits) {
 }
 
 #[test]
-fn within_its_bounds_it_shows_each_entry_once_and_none_out_of_order_unmarked() {
-    let universe = Universe::new(3, 3, 12, 3);
-    // The clock begins where only some of the entries are due.
+fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
+    let pool = EntryPool::new(3, 3, 12, 3);
+    // When the clock starts, only some entries are due.
     let start = 1_090_000 - 120_000;
     proptest!(config(512), |(ops in ops(3, 3, 12, 3), with_clock: bool)| {
-        let mut desk = Desk::new(tight);
-        desk.set_wall(with_clock.then_some(start));
+        let mut log = TestLog::new(tight);
+        log.set_wall(with_clock.then_some(start));
         let mut shown = Shown::default();
         let mut accepted = BTreeSet::new();
-        let (mut parked, mut forgotten) = (BTreeSet::new(), BTreeSet::new());
+        let (mut parked, mut deferred) = (BTreeSet::new(), BTreeSet::new());
         for op in ops {
             match op {
                 Op::Take { author, epoch, seq, version } => {
-                    let entry = universe.get(author, epoch, seq, version);
-                    match desk.take(entry) {
+                    let entry = pool.get(author, epoch, seq, version);
+                    match log.take(entry) {
                         Taken::New => {
-                            let again = forgotten.remove(&entry.id());
+                            let again = deferred.remove(&entry.id());
                             prop_assert!(accepted.insert(entry.id()) || again);
                             parked.remove(&entry.id());
                         }
-                        Taken::Parked => prop_assert!(parked.insert(entry.id()) || forgotten.remove(&entry.id())),
+                        Taken::Parked => prop_assert!(parked.insert(entry.id()) || deferred.remove(&entry.id())),
                         Taken::Known => prop_assert!(accepted.contains(&entry.id()) || parked.contains(&entry.id())),
                         Taken::Dropped | Taken::Full => {}
                     }
                 }
-                Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
+                Op::Pass { millis } => log.pass(Duration::from_millis(millis)),
             }
-            let sizes = desk.log.sizes();
-            prop_assert!(sizes.held <= desk.limits.chat.log_entries && sizes.early <= desk.limits.chat.early);
-            prop_assert!(sizes.authors <= desk.limits.chat.authors && sizes.parked <= desk.limits.chat.parked);
-            forgotten.extend(desk.peek_forgotten());
-            shown.check(&mut desk)?;
+            let sizes = log.inner.sizes();
+            prop_assert!(sizes.held <= log.limits.chat.log_entries && sizes.early <= log.limits.chat.early);
+            prop_assert!(sizes.authors <= log.limits.chat.authors && sizes.parked <= log.limits.chat.parked);
+            deferred.extend(log.peek_deferred());
+            shown.check(&mut log)?;
         }
-        // Nothing that was accepted waits for ever.
-        desk.set_wall(Some(u64::MAX));
-        desk.pass(Duration::ZERO);
-        desk.pass(Duration::from_secs(3));
-        forgotten.extend(desk.peek_forgotten());
-        shown.check(&mut desk)?;
-        let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !forgotten.contains(id)).collect();
+        // No accepted entry waits forever.
+        log.set_wall(Some(u64::MAX));
+        log.pass(Duration::ZERO);
+        log.pass(Duration::from_secs(3));
+        deferred.extend(log.peek_deferred());
+        shown.check(&mut log)?;
+        let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !deferred.contains(id)).collect();
         prop_assert_eq!(silent, vec![] as Vec<&EntryId>);
-        prop_assert_eq!((desk.log.sizes().early, desk.log.sizes().parked), (0, 0));
+        prop_assert_eq!((log.inner.sizes().early, log.inner.sizes().parked), (0, 0));
     });
 }
 
-/// One side finds out what it lacks and what the other lacks, and both get it. Whether anything differed.
-fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
+/// Reconciles two logs, and gives each what it lacks. Returns whether they differed.
+fn reconcile(one: &mut TestLog, other: &mut TestLog) -> bool {
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let link = ConnId(1);
-    let mut next = ours.begin(Instant::ORIGIN, link, crate::wire::Token::from_bits(1), &one.log, &one.limits);
+    let mut next =
+        ours.begin(Instant::ORIGIN, link, crate::wire::Token::from_bits(1), &one.inner, &one.limits);
     let mut differed = false;
     while let Some(message) = next {
-        let step = theirs.message(Instant::ORIGIN, link, &message, &other.log, &other.limits).unwrap();
-        let step = ours.message(Instant::ORIGIN, link, &step.reply.unwrap(), &one.log, &one.limits).unwrap();
-        let give = |from: &Desk, ids: &[EntryId], to: &mut Desk| {
+        let step = theirs.message(Instant::ORIGIN, link, &message, &other.inner, &other.limits).unwrap();
+        let step =
+            ours.message(Instant::ORIGIN, link, &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
+        let give = |from: &TestLog, ids: &[EntryId], to: &mut TestLog| {
             for id in ids {
-                // It may have been evicted meanwhile.
-                if let Some(entry) = from.log.get(id).cloned() {
+                // It may have been evicted since.
+                if let Some(entry) = from.inner.get(id).cloned() {
                     to.take(&entry);
                 }
             }
@@ -265,37 +269,37 @@ fn reconcile(one: &mut Desk, other: &mut Desk) -> bool {
 
 #[test]
 fn two_logs_that_reconcile_to_the_end_hold_and_show_the_same() {
-    let universe = Universe::new(3, 2, 12, 2);
+    let pool = EntryPool::new(3, 2, 12, 2);
     let both = || (ops(3, 2, 12, 2), ops(3, 2, 12, 2), 20_usize..150, 20_usize..150);
     proptest!(config(128), |((for_one, for_other, small, large) in both())| {
-        let mut desks = [(for_one, small), (for_other, large)].map(|(ops, log_entries)| {
-            let mut desk = Desk::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (log_entries, log_entries / 4));
+        let mut logs = [(for_one, small), (for_other, large)].map(|(ops, log_entries)| {
+            let mut log = TestLog::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (log_entries, log_entries / 4));
             for op in ops {
                 match op {
                     Op::Take { author, epoch, seq, version } => {
-                        desk.take(universe.get(author, epoch, seq, version));
+                        log.take(pool.get(author, epoch, seq, version));
                     }
-                    Op::Pass { millis } => desk.pass(Duration::from_millis(millis)),
+                    Op::Pass { millis } => log.pass(Duration::from_millis(millis)),
                 }
             }
-            desk
+            log
         });
-        let [one, other] = &mut desks;
+        let [one, other] = &mut logs;
         let mut rounds = 0;
         while reconcile(one, other) {
             rounds += 1;
-            prop_assert!(rounds < 20, "it does not end");
+            prop_assert!(rounds < 20, "it must end");
         }
-        let since = one.log.window.whole_since().max(other.log.window.whole_since());
-        let held = |desk: &Desk| desk.log.window.since(since).collect::<Vec<_>>();
+        let since = one.inner.window.complete_since().max(other.inner.window.complete_since());
+        let held = |log: &TestLog| log.inner.window.dated_since(since).collect::<Vec<_>>();
         prop_assert_eq!(held(one), held(other));
-        let shown = desks.map(|mut desk| {
-            desk.pass(Duration::from_secs(3));
+        let shown = logs.map(|mut log| {
+            log.pass(Duration::from_secs(3));
             let id = |event| match event {
                 LogEvent::Show { entry, .. } if entry.at() >= since => Some(entry.id()),
                 _ => None,
             };
-            desk.events().into_iter().filter_map(id).collect::<BTreeSet<_>>()
+            log.events().into_iter().filter_map(id).collect::<BTreeSet<_>>()
         });
         prop_assert_eq!(&shown[0], &shown[1]);
     });

@@ -1,117 +1,99 @@
-//! Finding out what one of two sides holds and the other does not: range-based set reconciliation (Meyer, SRDS 2023)
-//! by the negentropy protocol, version 1.
+//! The exchange by which two neighbours find out what either lacks: range-based set reconciliation (Meyer,
+//! SRDS 2023) by the negentropy protocol, version 1.
 //!
-//! A message is a tag, a time in milliseconds of eight bytes, and for most tags a negentropy message. The time is the
-//! one from which on entries are compared: both sides have to be whole from there on. The side that begins keeps a
-//! snapshot; the other keeps nothing, so that it can serve everybody.
+//! Each message names the date from which on entries are compared. Both windows have to be complete from
+//! there on. The initiator keeps a snapshot of its ids. The responder keeps no state, so that it can serve
+//! everybody.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+mod message;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use message::{SyncError, Tag, decode, encode};
+use snapshot::Snapshot;
 
 use super::Log;
-use super::unanswered::Unanswered;
+use super::ignored::IgnoredSyncs;
 use crate::model::{ConnId, EntryId, Instant, Limits, TokenBucket};
 use crate::wire::Token;
 
-/// The most bytes of a negentropy message. It goes over its limit by less than the room that
-/// [`MAX_SYNC`](crate::wire::MAX_SYNC) leaves.
-const MAX_MESSAGE: u64 = 45_000;
-
-/// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
-    /// The first one of who begins. If the other side is whole only from a later time on, it answers [`Later`](Tag::Later).
-    Begin = 0,
-    /// A later one of who began, to be answered for that time come what may.
-    GoOn = 1,
-    /// The answer to either.
-    Answer = 2,
-    /// No answer: begin again from this time on.
-    Later = 3,
-}
-
-impl Tag {
-    const ALL: [Self; 4] = [Self::Begin, Self::GoOn, Self::Answer, Self::Later];
-}
-
-/// The reconciliations on all links.
+/// The reconciliations on all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Reconciler {
-    own: BTreeMap<ConnId, Session>,
-    unanswered: Unanswered,
-    /// How much each link may ask for.
-    asking: BTreeMap<ConnId, TokenBucket>,
-    /// What was last served, since one message is seldom the only one.
-    served: Option<Snapshot>,
+    /// Those that this node began.
+    sessions: BTreeMap<ConnId, Session>,
+    ignored: IgnoredSyncs,
+    /// The rate of messages that are answered, by connection.
+    rates: BTreeMap<ConnId, TokenBucket>,
+    /// The snapshot of the last answer, since one message is seldom the only one.
+    cached: Option<Snapshot>,
     given_up: u64,
     refused: u64,
 }
 
-/// A reconciliation that we began.
+/// A reconciliation that this node began.
 #[derive(Debug)]
 struct Session {
     snapshot: Snapshot,
+    /// Messages sent.
     rounds: usize,
-    /// When the answer has to be here.
+    /// When it is given up without an answer.
     until: Instant,
-}
-
-/// The ids of a log from some time on.
-#[derive(Debug)]
-struct Snapshot {
-    since: u64,
-    generation: u64,
-    ids: NegentropyStorageVector,
 }
 
 /// What follows from a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// To be sent to the peer.
+    /// The message to send to the peer.
     pub(crate) reply: Option<Vec<u8>>,
-    /// What is here and not there, oldest first.
+    /// Entries that the peer lacks, oldest first.
     pub(crate) have: Vec<EntryId>,
-    /// What is there and not here, oldest first as far as that is known.
+    /// Entries that this node lacks, oldest first as far as that is known.
     pub(crate) need: Vec<EntryId>,
-    /// The peer began it, or goes on with it.
-    pub(crate) served: bool,
-}
-
-/// A peer's message that is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message of a reconciliation cannot be read")]
-pub(crate) struct SyncError;
-
-impl From<negentropy::Error> for SyncError {
-    fn from(_: negentropy::Error) -> Self {
-        Self
-    }
+    /// The peer is the initiator.
+    pub(crate) peer_initiated: bool,
 }
 
 impl Reconciler {
-    /// Begins a reconciliation on this link; right behind its message a `PING` with the token `witness` is to be sent.
-    /// None: one is under way there, or too many are elsewhere.
+    /// Begins a reconciliation on this connection. A `PING` with the token `ping` has to go right behind the
+    /// message. None: one is under way there, or what followed from the last one, or too many are elsewhere.
     pub(crate) fn begin(
         &mut self,
         now: Instant,
         conn: ConnId,
-        witness: Token,
+        ping: Token,
         log: &Log,
         limits: &Limits,
     ) -> Option<Vec<u8>> {
-        if self.own.contains_key(&conn) || self.own.len() >= limits.chat.syncs {
+        if self.sessions.contains_key(&conn) || self.ignored.is_pending(now, conn, limits) {
             return None;
         }
-        let snapshot = Snapshot::of(log, log.window.whole_since()).ok()?;
+        if self.sessions.len() >= limits.chat.syncs && !self.make_room(now, limits) {
+            return None;
+        }
+        let snapshot = Snapshot::of(log, log.window.complete_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
-        self.own.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
-        self.unanswered.began(conn, witness);
+        self.sessions.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
+        self.ignored.began(now, conn, ping);
         Some(message)
     }
 
-    /// A message came. One that nobody waits for, or that comes too often, has no consequences.
+    /// Gives up the reconciliation that has waited for an answer longest, if that is long enough.
+    fn make_room(&mut self, now: Instant, limits: &Limits) -> bool {
+        let longest = self.sessions.iter().min_by_key(|(_, session)| session.until);
+        let waited =
+            |session: &Session| now + limits.chat.sync_timeout >= session.until + limits.chat.sync_patience;
+        let Some((&conn, _)) = longest.filter(|(_, session)| waited(session)) else { return false };
+        self.sessions.remove(&conn);
+        self.given_up += 1;
+        true
+    }
+
+    /// A message came. One that is not expected, or that comes over the rate, is ignored.
     pub(crate) fn message(
         &mut self,
         now: Instant,
@@ -120,92 +102,94 @@ impl Reconciler {
         log: &Log,
         limits: &Limits,
     ) -> Result<Step, SyncError> {
-        let (tag, since, message) = read(bytes)?;
+        let (tag, since, message) = decode(bytes)?;
         match tag {
-            Tag::Begin | Tag::GoOn => {
+            Tag::Begin | Tag::Continue => {
                 let bucket = || TokenBucket::new(limits.chat.sync_every, limits.chat.sync_burst);
-                if !self.asking.entry(conn).or_insert_with(bucket).take(now) {
+                if !self.rates.entry(conn).or_insert_with(bucket).take(now) {
                     self.refused += 1;
                     return Ok(Step::default());
                 }
                 let reply = self.serve(tag, since, message, log)?;
-                Ok(Step { reply: Some(reply), served: true, ..Step::default() })
+                Ok(Step { reply: Some(reply), peer_initiated: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
-                let own = self.own.get(&conn);
-                let step = match own.map(|session| session.snapshot.is_answered_by(tag, since)) {
+                let session = self.sessions.get(&conn);
+                let step = match session.map(|session| session.snapshot.is_answered_by(tag, since)) {
                     Some(true) => self.answered(now, conn, (tag, since, message), log, limits)?,
-                    // To an opening before this one, of which it says nothing.
+                    // It answers an earlier opening, and says nothing about this one.
                     Some(false) => return Ok(Step::default()),
-                    // It comes too late, but it comes.
+                    // It comes too late for its session, but the peer did not ignore the opening.
                     None => Step::default(),
                 };
-                self.unanswered.answered(conn);
+                self.ignored.answered(conn);
                 Ok(step)
             }
         }
     }
 
-    /// `PONG` came. If a reconciliation that we began was passed over before it: how many were now, in a row.
-    pub(crate) fn ponged(&mut self, conn: ConnId, token: Token) -> Option<usize> {
-        let passed_over = self.unanswered.ponged(conn, token)?;
-        self.own.remove(&conn);
-        Some(passed_over)
+    /// `PONG` came. If it shows that an opening was ignored, returns how many were in a row.
+    pub(crate) fn pong_received(&mut self, conn: ConnId, token: Token) -> Option<usize> {
+        let ignored = self.ignored.pong_received(conn, token)?;
+        self.sessions.remove(&conn);
+        Some(ignored)
     }
 
-    /// The peer's link is now `after`, and what is under way on `before` is lost with it.
+    /// The peer's link moved to another connection. What was under way on the old one is lost.
     pub(crate) fn moved(&mut self, before: ConnId, after: ConnId) {
-        self.own.remove(&before);
-        self.asking.remove(&before);
-        self.unanswered.moved(before, after);
+        self.sessions.remove(&before);
+        self.rates.remove(&before);
+        self.ignored.moved(before, after);
     }
 
-    /// The link is gone.
+    /// The connection ended.
     pub(crate) fn ended(&mut self, conn: ConnId) {
-        self.own.remove(&conn);
-        self.unanswered.answered(conn);
-        self.asking.remove(&conn);
+        self.sessions.remove(&conn);
+        self.ignored.ended(conn);
+        self.rates.remove(&conn);
     }
 
     /// When [`timeout`](Self::timeout) is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.own.values().map(|session| session.until).min()
+        self.sessions.values().map(|session| session.until).min()
     }
 
-    /// Gives up reconciliations whose answer is not here in time.
+    /// Gives up reconciliations that were not answered in time.
     pub(crate) fn timeout(&mut self, now: Instant) {
-        let before = self.own.len();
-        self.own.retain(|_, session| session.until > now);
-        self.given_up += (before - self.own.len()) as u64;
+        let before = self.sessions.len();
+        self.sessions.retain(|_, session| session.until > now);
+        self.given_up += (before - self.sessions.len()) as u64;
     }
 
-    /// Reconciliations that we began and that are not over.
+    /// The number of reconciliations under way that this node began.
     pub(crate) fn begun(&self) -> usize {
-        self.own.len()
+        self.sessions.len()
     }
 
-    /// Reconciliations that were given up so far.
+    /// How many reconciliations were given up so far.
     pub(crate) fn given_up(&self) -> u64 {
         self.given_up
     }
 
-    /// Messages that came too fast so far.
+    /// How many messages came over the rate so far.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }
 
+    /// The responder's part.
     fn serve(&mut self, tag: Tag, since: u64, message: &[u8], log: &Log) -> Result<Vec<u8>, SyncError> {
-        let ours = log.window.whole_since();
+        let ours = log.window.complete_since();
         if tag == Tag::Begin && since < ours {
-            return Ok(write(Tag::Later, ours, &[]));
+            return Ok(encode(Tag::Later, ours, &[]));
         }
-        let served = self.served.take().filter(|served| served.is_of(log, since));
-        let served = served.map_or_else(|| Snapshot::of(log, since), Ok)?;
-        let reply = Negentropy::borrowed(&served.ids, MAX_MESSAGE)?.reconcile(message)?;
-        self.served = Some(served);
-        Ok(write(Tag::Answer, since, &reply))
+        let cached = self.cached.take().filter(|cached| cached.is_current(log, since));
+        let snapshot = cached.map_or_else(|| Snapshot::of(log, since), Ok)?;
+        let answer = snapshot.answer(message)?;
+        self.cached = Some(snapshot);
+        Ok(answer)
     }
 
+    /// The initiator's part.
     fn answered(
         &mut self,
         now: Instant,
@@ -215,10 +199,10 @@ impl Reconciler {
         limits: &Limits,
     ) -> Result<Step, SyncError> {
         let mut step = Step::default();
-        let Some(mut session) = self.own.remove(&conn) else { return Ok(step) };
+        let Some(mut session) = self.sessions.remove(&conn) else { return Ok(step) };
         if tag == Tag::Later {
             session.snapshot = Snapshot::of(log, since)?;
-            step.reply = Some(session.snapshot.first_message(Tag::GoOn)?);
+            step.reply = Some(session.snapshot.first_message(Tag::Continue)?);
         } else {
             session.snapshot.compare(message, log, &mut step)?;
         }
@@ -229,104 +213,8 @@ impl Reconciler {
         }
         if step.reply.is_some() {
             session.until = now + limits.chat.sync_timeout;
-            self.own.insert(conn, session);
+            self.sessions.insert(conn, session);
         }
         Ok(step)
     }
 }
-
-impl Snapshot {
-    fn of(log: &Log, since: u64) -> Result<Self, negentropy::Error> {
-        let mut ids = NegentropyStorageVector::new();
-        for (at, id) in log.window.since(since) {
-            ids.insert(at, Id::from_byte_array(*id.as_bytes()))?;
-        }
-        ids.seal()?;
-        Ok(Self { since, generation: log.window.generation(), ids })
-    }
-
-    fn is_of(&self, log: &Log, since: u64) -> bool {
-        self.since == since && self.generation == log.window.generation()
-    }
-
-    /// Whether an answer with this time is one to what was compared here, and not to something before.
-    fn is_answered_by(&self, tag: Tag, since: u64) -> bool {
-        if tag == Tag::Later { since > self.since } else { since == self.since }
-    }
-
-    fn first_message(&self, tag: Tag) -> Result<Vec<u8>, negentropy::Error> {
-        let message = Negentropy::borrowed(&self.ids, MAX_MESSAGE)?.initiate()?;
-        Ok(write(tag, self.since, &message))
-    }
-
-    /// What an answer says of both sides, and what to ask next.
-    fn compare(&self, message: &[u8], log: &Log, step: &mut Step) -> Result<(), SyncError> {
-        let mut side = Negentropy::borrowed(&self.ids, MAX_MESSAGE)?;
-        side.set_initiator();
-        let (mut have, mut need) = (Vec::new(), Vec::new());
-        let next = side.reconcile_with_ids(message, &mut have, &mut need)?;
-        step.reply = next.map(|next| write(Tag::GoOn, self.since, &next));
-        let id = |id: Id| EntryId::from_bytes(id.to_bytes());
-        step.have = have.into_iter().map(id).filter(|id| log.window.contains(id)).collect();
-        let need: BTreeSet<EntryId> = need.into_iter().map(id).filter(|id| !log.contains(id)).collect();
-        step.need = in_order_of(message, need);
-        Ok(())
-    }
-}
-
-/// These ids in the order in which the message lists them, which is that of their times.
-///
-/// The negentropy crate loses that order. In a message every range is its upper bound (a time and the start of an id,
-/// each with a length that is a varint), a mode, and what the mode says.
-fn in_order_of(message: &[u8], mut ids: BTreeSet<EntryId>) -> Vec<EntryId> {
-    let mut ordered = Vec::with_capacity(ids.len());
-    let mut rest = message.get(1..).unwrap_or_default();
-    while !rest.is_empty() && !ids.is_empty() {
-        varint(&mut rest);
-        let prefix = varint(&mut rest);
-        rest = usize::try_from(prefix).ok().and_then(|prefix| rest.get(prefix..)).unwrap_or_default();
-        match varint(&mut rest) {
-            0 => {}
-            1 => rest = rest.get(negentropy::FINGERPRINT_SIZE..).unwrap_or_default(),
-            _ => {
-                for _ in 0..varint(&mut rest) {
-                    let Some((id, after)) = rest.split_first_chunk() else { break };
-                    rest = after;
-                    ordered.extend(ids.take(&EntryId::from_bytes(*id)));
-                }
-            }
-        }
-    }
-    ordered.extend(ids);
-    ordered
-}
-
-fn varint(bytes: &mut &[u8]) -> u64 {
-    let mut value: u64 = 0;
-    while let Some((byte, rest)) = bytes.split_first() {
-        *bytes = rest;
-        value = value << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    value
-}
-
-fn write(tag: Tag, since: u64, message: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(9 + message.len());
-    bytes.push(tag as u8);
-    bytes.extend_from_slice(&since.to_be_bytes());
-    bytes.extend_from_slice(message);
-    bytes
-}
-
-fn read(bytes: &[u8]) -> Result<(Tag, u64, &[u8]), SyncError> {
-    let (tag, rest) = bytes.split_first().ok_or(SyncError)?;
-    let tag = Tag::ALL.into_iter().find(|known| *known as u8 == *tag).ok_or(SyncError)?;
-    let (since, message) = rest.split_first_chunk().ok_or(SyncError)?;
-    Ok((tag, u64::from_be_bytes(*since), message))
-}
-
-#[cfg(test)]
-mod tests;

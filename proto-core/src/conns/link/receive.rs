@@ -1,10 +1,10 @@
-//! What comes in on a link: lines to events, by the rules that need nothing but this link.
+//! Incoming lines of one connection: parses them, and applies the rules that need only this connection.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Introduction, Link, Phase};
+use super::{Link, PeerHandshake, Phase};
 use crate::conns::Breach;
 use crate::model::{Instant, Limits, Signature, Version};
 use crate::wire::{self, ByeCode, ChatFrame, Chunk, Frame, Join, Parsed, PeerRecord, Token};
@@ -12,45 +12,44 @@ use crate::wire::{self, ByeCode, ChatFrame, Chunk, Frame, Join, Parsed, PeerReco
 /// One line that came in.
 #[derive(Debug)]
 pub(crate) enum LinkEvent<'a> {
-    /// Something for the connections themselves.
-    Own(Own),
-    /// Peers that the peer knows.
-    Peers(Vec<PeerRecord>),
+    /// A line for this machine.
+    Conn(ConnFrame),
     /// A frame of the conversation, from a peer that has proven its key.
     Chat(ChatFrame<'a>),
 }
 
-/// What the connections deal with themselves.
+/// A line that concerns connections.
 #[derive(Debug)]
-pub(crate) enum Own {
-    /// A blank line, or one of a type that this peer cannot send: nothing to do.
+pub(crate) enum ConnFrame {
+    /// A line to skip. `unknown`: its type is unknown, or not for this peer to send. Else it is blank.
     Skipped {
         unknown: bool,
     },
     /// The first `JOIN`.
-    Joined(Join),
+    Join(Join),
     /// Another `JOIN` with the same id.
-    Rejoined(Join),
-    Said(String),
-    Pinged(Token),
-    Ponged(Token),
+    Rejoin(Join),
+    Msg(String),
+    Ping(Token),
+    Pong(Token),
     Bye(ByeCode),
     Proof(Signature),
-    /// A rule was broken that costs only the frame.
-    Broke(Breach),
-    /// A rule was broken that costs the link.
-    Cut(Breach),
+    Peers(Vec<PeerRecord>),
+    /// The frame breaks a rule, and is skipped.
+    Breach(Breach),
+    /// The frame breaks a rule for which the peer is disconnected.
+    Disconnect(Breach),
 }
 
-impl Own {
-    /// Whether it changes nothing beyond this link.
+impl ConnFrame {
+    /// Whether it changes nothing but this connection.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self, Self::Said(_) | Self::Skipped { .. })
+        matches!(self, Self::Msg(_) | Self::Skipped { .. })
     }
 }
 
 impl Link {
-    /// Takes the next line off the front of `chunk`, or what there is of it.
+    /// Takes the next line from the front of `chunk`. None: the rest of the chunk has no end of line, and is buffered.
     pub(in crate::conns) fn next_event<'a, 'b: 'a>(
         &'a mut self,
         now: Instant,
@@ -66,7 +65,7 @@ impl Link {
         let joined = self.peer.is_some();
         let limit = if joined { limits.wire.line } else { limits.wire.line_before_join };
         let Ok(line) = self.reader.next_line(chunk, limit)? else {
-            return Some(LinkEvent::Own(Own::Cut(Breach::LineTooLong)));
+            return Some(LinkEvent::Conn(ConnFrame::Disconnect(Breach::LineTooLong)));
         };
         if let Some(rates) = &mut self.rates {
             rates.frames.charge(now, 1);
@@ -76,57 +75,59 @@ impl Link {
         }
         let frame = match wire::parse(line, limits.wire.peers_read) {
             Ok(Parsed::Frame(frame)) => frame,
-            Ok(Parsed::Blank) => return Some(LinkEvent::Own(Own::Skipped { unknown: false })),
-            Ok(Parsed::Unknown) => return Some(LinkEvent::Own(Own::Skipped { unknown: true })),
-            Err(_) if self.malformed.is_one_too_many(now, limits) => {
-                return Some(LinkEvent::Own(Own::Cut(Breach::TooManyMalformed)));
+            Ok(Parsed::Blank) => return Some(LinkEvent::Conn(ConnFrame::Skipped { unknown: false })),
+            Ok(Parsed::Unknown) => return Some(LinkEvent::Conn(ConnFrame::Skipped { unknown: true })),
+            Err(_) if self.malformed.record(now, limits) => {
+                return Some(LinkEvent::Conn(ConnFrame::Disconnect(Breach::TooManyMalformed)));
             }
-            Err(error) => return Some(LinkEvent::Own(Own::Broke(Breach::Malformed(error)))),
+            Err(error) => return Some(LinkEvent::Conn(ConnFrame::Breach(Breach::Malformed(error)))),
         };
         let event = classify(frame, self.peer.as_deref());
         if let LinkEvent::Chat(ChatFrame::Links(ids)) = &event {
-            self.told_degree = ids.len();
+            self.advertised_degree = ids.len();
         }
         Some(event)
     }
 }
 
-/// What a frame is from a peer that has introduced itself so far as `peer` says.
-fn classify<'a>(frame: Frame<'a>, peer: Option<&Introduction>) -> LinkEvent<'a> {
+/// What a frame means in this state of the peer's handshake.
+fn classify<'a>(frame: Frame<'a>, peer: Option<&PeerHandshake>) -> LinkEvent<'a> {
     let keyed = peer.is_some_and(|peer| peer.key.is_some());
     let unproven = peer.is_some_and(|peer| !peer.proven);
     let version = peer.map(|peer| if peer.nonce.is_some() { Version::V2 } else { Version::V1 });
     let chat = |frame| match keyed {
         true => LinkEvent::Chat(frame),
-        false => LinkEvent::Own(Own::Skipped { unknown: true }),
+        false => LinkEvent::Conn(ConnFrame::Skipped { unknown: true }),
     };
-    LinkEvent::Own(match (frame, version) {
-        (Frame::Join(join), None) => Own::Joined(join),
-        (Frame::Join(join), Some(_)) if peer.is_some_and(|peer| peer.is_same(&join)) => Own::Rejoined(join),
-        (Frame::Join(_), Some(_)) => Own::Cut(Breach::SecondId),
-        (_, None) => Own::Broke(Breach::BeforeJoin),
-        (Frame::Proof(signature), Some(_)) if unproven => Own::Proof(signature),
-        // A node without room sends us on before either side proves anything.
-        (Frame::Peers(records), Some(_)) => return LinkEvent::Peers(records),
-        (Frame::Bye(code, _), Some(Version::V2)) => Own::Bye(code),
-        _ if unproven => Own::Broke(Breach::BeforeProof),
+    LinkEvent::Conn(match (frame, version) {
+        (Frame::Join(join), None) => ConnFrame::Join(join),
+        (Frame::Join(join), Some(_)) if peer.is_some_and(|peer| peer.is_same(&join)) => {
+            ConnFrame::Rejoin(join)
+        }
+        (Frame::Join(_), Some(_)) => ConnFrame::Disconnect(Breach::SecondId),
+        (_, None) => ConnFrame::Breach(Breach::BeforeJoin),
+        (Frame::Proof(signature), Some(_)) if unproven => ConnFrame::Proof(signature),
+        // A node without room sends `PEERS` before either side sends `PROOF`.
+        (Frame::Peers(records), Some(_)) => ConnFrame::Peers(records),
+        (Frame::Bye(code, _), Some(Version::V2)) => ConnFrame::Bye(code),
+        _ if unproven => ConnFrame::Breach(Breach::BeforeProof),
         (Frame::Chat(sealed), Some(_)) => return chat(ChatFrame::Chat(sealed)),
         (Frame::Links(ids), Some(_)) => return chat(ChatFrame::Links(ids)),
         (Frame::Ihave(ids), Some(_)) => return chat(ChatFrame::Ihave(ids)),
         (Frame::Graft(ids), Some(_)) => return chat(ChatFrame::Graft(ids)),
         (Frame::Tree(claim), Some(_)) => return chat(ChatFrame::Tree(claim)),
         (Frame::Sync(bytes), Some(_)) => return chat(ChatFrame::Sync(bytes)),
-        (Frame::Msg(text), Some(_)) if !keyed => Own::Said(text.to_owned()),
-        (Frame::Ping(token), Some(Version::V2)) => Own::Pinged(token),
-        (Frame::Pong(token), Some(Version::V2)) => Own::Ponged(token),
-        // A peer with a key signs what it says; one of version 1 says none of the others.
+        (Frame::Msg(text), Some(_)) if !keyed => ConnFrame::Msg(text.to_owned()),
+        (Frame::Ping(token), Some(Version::V2)) => ConnFrame::Ping(token),
+        (Frame::Pong(token), Some(Version::V2)) => ConnFrame::Pong(token),
+        // A peer with a key sends no `MSG`. A version 1 peer sends none of the others.
         (Frame::Proof(_) | Frame::Msg(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Bye(..), Some(_)) => {
-            Own::Skipped { unknown: true }
+            ConnFrame::Skipped { unknown: true }
         }
     })
 }
 
-impl Introduction {
+impl PeerHandshake {
     fn is_same(&self, join: &Join) -> bool {
         if self.named { join.node_id == Some(self.node_id) } else { join.node_id.is_none() }
     }

@@ -1,35 +1,35 @@
-//! When a link wants to be woken, and for what.
+//! The timers of one connection, and its health (SPEC section 14).
 
 use super::{Link, Phase};
 use crate::conns::Health;
 use crate::model::{Instant, Limits, Version};
 
-/// What a link wants to be woken for.
+/// The timers of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A listener greets a peer that has said nothing.
+    /// A listener sends `JOIN` to a peer that has sent nothing.
     Greet,
     /// The peer must have sent its first byte.
     FirstByte,
     /// The peer must have sent its `JOIN`.
     Greeting,
-    /// A version 1 peer can be written to.
+    /// What waits behind the `JOIN` to a version 1 peer is sent.
     Settle,
-    /// An idle peer is pinged, or sent a blank line.
+    /// An idle peer is sent `PING`, or a blank line.
     Idle,
-    /// A silent peer is dead.
+    /// A silent peer is dropped.
     Dead,
-    /// A newcomer's claim to the id of a linked peer is settled.
+    /// A newcomer's claim to the id of a linked peer is decided.
     Claim,
-    /// What came in on a new link waits no longer for the end of the old one.
+    /// Lines held back on a link wait no longer for the end of the one that it replaces.
     Handover,
-    /// A link on which the peer said `BYE` waits no longer for the one that replaces it.
+    /// A link with `BYE|duplicate|` of the peer waits no longer for the one that replaces it.
     Farewell,
-    /// A link that is being closed is aborted.
+    /// A connection that is being closed is dropped.
     Linger,
-    /// A link that took nothing is cut.
+    /// A link whose peer reads nothing is dropped.
     Stalled,
-    /// A link that sent too much is read again.
+    /// Reading goes on from a peer that sent too fast.
     Resume,
 }
 
@@ -45,10 +45,14 @@ impl Link {
         earliest
     }
 
-    /// How the link does.
+    /// The health of the link, for the status.
     pub(in crate::conns) fn health(&self, now: Instant, limits: &Limits) -> Health {
         let heard = self.received.unwrap_or(self.opened);
-        let asked = self.ping.map(|(_, since)| since.max(heard)).filter(|_| !self.paused.notified);
+        let asked = self
+            .ping
+            .and_then(|ping| ping.left)
+            .map(|left| left.max(heard))
+            .filter(|_| !self.paused.notified);
         if self.queue.in_flight_since().is_some_and(|since| since + limits.conns.patience <= now) {
             Health::Slow
         } else if asked.is_some_and(|since| since + limits.conns.probe <= now) {
@@ -65,7 +69,7 @@ impl Link {
                     add(self.opened + limits.conns.first_byte, Timer::FirstByte);
                 }
                 add(self.opened + limits.conns.greeting, Timer::Greeting);
-                if !self.is_outbound() && !self.greeted {
+                if !self.is_outbound() && !self.join_sent {
                     add(self.opened + limits.conns.greet_after, Timer::Greet);
                 }
             }
@@ -86,10 +90,10 @@ impl Link {
                 add(at, Timer::Resume);
             }
         }
-        if let Some(at) = self.queue.gate() {
+        if let Some(at) = self.queue.gate_opens_at() {
             add(at, Timer::Settle);
         }
-        if let Some(hold) = &self.hold {
+        if let Some(hold) = &self.held_back {
             add(hold.until, Timer::Handover);
         }
     }
@@ -97,18 +101,29 @@ impl Link {
     fn keep_alive(&self, limits: &Limits, add: &mut impl FnMut(Instant, Timer)) {
         let heard = self.received.unwrap_or(self.opened);
         match self.version() {
-            // It cannot be pinged: the socket's own timers find out whether the blank line arrives.
+            // A version 1 peer does not answer. The timers of the socket notice if the blank line is not acknowledged.
             Some(Version::V1) => add(self.sent + limits.conns.ping_idle, Timer::Idle),
             _ if self.paused.notified => {}
             _ => {
                 if self.ping.is_none() && self.probes.is_empty() {
                     add(heard + limits.conns.ping_idle, Timer::Idle);
                 }
-                add(heard + limits.conns.dead, Timer::Dead);
-                if let Some((_, since)) = self.ping {
-                    add(since + limits.conns.ping_answer, Timer::Dead);
+                if let Some(at) = self.dead_at(heard, limits) {
+                    add(at, Timer::Dead);
                 }
             }
         }
+    }
+
+    /// When the peer counts as dead. On a slow link a `PING` waits behind what was queued before it, then behind what the
+    /// operating system holds. While bytes leave, the peer is taken for alive until `limits.conns.ping_answer` is over.
+    fn dead_at(&self, heard: Instant, limits: &Limits) -> Option<Instant> {
+        let silent = heard + limits.conns.dead;
+        let Some(ping) = self.ping else { return Some(silent) };
+        // Until then, the link counts as stalled if nothing leaves.
+        let left = ping.left?;
+        let moved = self.queue.moved().map_or(left, |moved| moved.max(left));
+        let answer = limits.conns.dead.saturating_sub(limits.conns.ping_idle);
+        Some(silent.max(moved + answer).min(left + limits.conns.ping_answer))
     }
 }

@@ -3,7 +3,7 @@ use core::time::Duration;
 
 use super::*;
 
-/// The line of an entry.
+/// The frame of an entry.
 fn chat(author: &Identity, seq: u64, at: u64) -> String {
     let texts = [ChatText::new("hello").unwrap()];
     let uname = "Eve".parse().unwrap();
@@ -13,7 +13,7 @@ fn chat(author: &Identity, seq: u64, at: u64) -> String {
     alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
 }
 
-/// Lets time pass while the peer takes all that comes and answers each line of it with what `answer` says.
+/// Lets time pass. The peer reads all that it is sent, and answers each line by `answer`.
 fn live(solo: &mut Solo, time: Duration, answer: impl Fn(&str) -> Option<String>) -> Vec<Action> {
     let end = solo.now + time;
     let mut all = Vec::new();
@@ -43,32 +43,32 @@ fn pong(line: &str) -> Option<String> {
     line.strip_prefix("PING|").map(|token| alloc::format!("PONG|{token}\n"))
 }
 
-fn has_broken(actions: &[Action], rule: Violation) -> bool {
+fn has_reported(actions: &[Action], rule: Violation) -> bool {
     actions.iter().any(|action| matches!(action, Action::Report { violation, .. } if *violation == rule))
 }
 
 #[test]
-fn who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while() {
+fn a_peer_that_answers_pings_but_no_sync_is_disconnected_and_banned() {
     let mut solo = solo();
     keyed(&mut solo);
     let limits = Limits::default();
     let actions = live(&mut solo, limits.chat.reconcile_again * 3, pong);
-    assert!(has_broken(&actions, Violation::SyncPassedOver), "{actions:?}");
+    assert!(has_reported(&actions, Violation::SyncPassedOver), "{actions:?}");
     assert!(
         sent(&actions).matches("SYNC|").count() == limits.chat.syncs_ignored
             && solo.node.peers().count() == 0
     );
-    solo.input(Input::Closed { conn: ConnId(1) });
+    solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 0));
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     solo.now = solo.now + limits.mesh.ban;
     keyed_on(&mut solo, 3);
     assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 1));
 }
 
 #[test]
-fn who_answers_nothing_may_be_slow_for_three_minutes() {
+fn a_peer_that_answers_nothing_is_dropped_after_three_minutes_and_not_banned() {
     let mut solo = solo();
     keyed(&mut solo);
     let actions = live(&mut solo, Limits::default().conns.ping_answer - Duration::from_secs(1), |_| None);
@@ -76,20 +76,20 @@ fn who_answers_nothing_may_be_slow_for_three_minutes() {
     assert_eq!(solo.node.peers().count(), 1);
     live(&mut solo, Duration::from_secs(2), |_| None);
     assert_eq!((solo.node.peers().count(), solo.node.stats().silent), (0, 1));
-    solo.input(Input::Closed { conn: ConnId(1) });
+    solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
-    assert_eq!(solo.node.peers().count(), 1, "that breaks no rule");
+    assert_eq!(solo.node.peers().count(), 1, "it broke no rule");
 }
 
 #[test]
-fn who_answers_every_other_reconciliation_stays() {
+fn a_peer_that_answers_every_other_sync_stays_linked() {
     let mut solo = solo();
     keyed(&mut solo);
     let count = core::cell::Cell::new(0);
     let answer = |line: &str| {
         count.set(count.get() + usize::from(line.starts_with("SYNC|")));
-        let passes_over = line.starts_with("SYNC|") && count.get() % 2 == 1;
-        (!passes_over).then(|| answers(line))
+        let ignores = line.starts_with("SYNC|") && count.get() % 2 == 1;
+        (!ignores).then(|| answers(line))
     };
     live(&mut solo, Limits::default().chat.reconcile_every * 6, answer);
     assert!(count.get() >= 6, "{}", count.get());
@@ -97,11 +97,14 @@ fn who_answers_every_other_reconciliation_stays() {
 }
 
 #[test]
-fn an_answer_that_comes_after_all_patience_is_one() {
-    let mut solo = solo_with(|config| config.limits.chat.sync_timeout = Duration::from_millis(100));
+fn a_late_sync_answer_counts_as_an_answer() {
+    let mut solo = solo_with(|limits| {
+        limits.chat.sync_timeout = Duration::from_millis(100);
+        limits.chat.sync_patience = Duration::from_millis(100);
+    });
     keyed(&mut solo);
     for _ in 0..4 {
-        // All that is asked waits, and is answered in its order, long after we gave it up.
+        // The peer answers all in order, long after the timeout.
         let actions = live(&mut solo, Limits::default().chat.reconcile_every * 3 / 2, |_| None);
         solo.receive(1, &answers(&sent(&actions)));
     }
@@ -110,10 +113,10 @@ fn an_answer_that_comes_after_all_patience_is_one() {
 }
 
 #[test]
-fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
+fn a_ban_also_closes_the_second_connection_of_the_banned_peer() {
     let mut solo = solo();
     keyed(&mut solo);
-    // Its second connection claims the id, and waits for what the first says to that.
+    // Its second connection claims the id, and is not decided yet.
     keyed_on(&mut solo, 2);
     assert!(solo.node.conns.contains(ConnId(2)));
     let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1).replace("hello", "hallo");
@@ -122,10 +125,15 @@ fn who_waits_to_take_its_own_place_is_kept_out_with_it() {
 }
 
 #[test]
-fn what_is_missing_before_an_entry_that_falls_due_is_asked_for_at_once() {
+fn a_sync_starts_at_once_when_a_parked_entry_with_missing_predecessors_falls_due() {
     const NOW: u64 = 1_700_000_000_000;
-    let mut solo = solo_with(|config| config.limits.chat.reconcile_every = Duration::from_secs(3600));
-    solo.input(Input::WallClock { unix_ms: NOW });
+    let mut solo = solo_with(|limits| {
+        limits.chat.reconcile_every = Duration::from_secs(3600);
+        // The peer here answers nothing.
+        (limits.chat.sync_timeout, limits.chat.sync_patience) =
+            (Duration::from_secs(1), Duration::from_secs(1));
+    });
+    solo.input(Input::wall_clock(NOW));
     let identity = keyed(&mut solo);
     live(&mut solo, Duration::from_secs(5), |_| None);
     let ahead = Limits::default().chat.clock_tolerance + Duration::from_secs(60);
@@ -133,13 +141,13 @@ fn what_is_missing_before_an_entry_that_falls_due_is_asked_for_at_once() {
     solo.receive(1, &chat(&identity, 0, NOW));
     solo.receive(1, &chat(&identity, 2, at));
     let actions = live(&mut solo, Duration::from_secs(50), |_| None);
-    assert!(!sent(&actions).contains("SYNC|"), "it is not due: {}", sent(&actions));
+    assert!(!sent(&actions).contains("SYNC|"), "the entry is not due: {}", sent(&actions));
     let actions = live(&mut solo, Duration::from_secs(10), |_| None);
     assert!(sent(&actions).contains("SYNC|"), "{}", sent(&actions));
 }
 
 #[test]
-fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malformed_frames() {
+fn entries_with_false_signatures_count_as_malformed_frames() {
     let mut solo = solo();
     let identity = keyed(&mut solo);
     assert_eq!(solo.node.peers().count(), 1);
@@ -156,7 +164,7 @@ fn who_sends_entries_whose_signatures_do_not_hold_is_cut_like_who_sends_malforme
 }
 
 #[test]
-fn a_line_of_a_peer_with_a_key_is_not_shown() {
+fn a_line_from_a_peer_with_a_key_is_not_shown() {
     let mut solo = solo();
     keyed(&mut solo);
     assert_eq!(solo.receive(1, "MSG|hello\n"), []);

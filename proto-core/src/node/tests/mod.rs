@@ -1,8 +1,9 @@
-//! A node by itself, spoken to byte by byte in virtual time.
+//! Tests of a single node, byte by byte and in virtual time.
 
 mod admission;
 mod entries;
-mod places;
+mod slots;
+mod v1;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,7 +16,7 @@ use crate::contract::{Message, Notice, Violation};
 use crate::model::{ChatText, DialError, Identity, LeaveReason, Limits, PeerAddr};
 use crate::wire::Token;
 
-/// A node, its clock, and what it has been asked to do.
+/// A node and its virtual clock.
 pub(super) struct Solo {
     pub(super) node: Node,
     pub(super) now: Instant,
@@ -31,12 +32,14 @@ pub(super) fn solo() -> Solo {
     solo_with(|_| {})
 }
 
-pub(super) fn solo_with(change: impl FnOnce(&mut Config)) -> Solo {
-    let mut config = Config::new("Me".parse().unwrap());
-    config.listen_addr = Some(SocketAddr::from(([127, 0, 0, 1], 8080)));
-    change(&mut config);
+pub(super) fn solo_with(change: impl FnOnce(&mut Limits)) -> Solo {
+    let config = Config::builder("Me".parse().unwrap())
+        .listen_addr(SocketAddr::from(([127, 0, 0, 1], 8080)))
+        .limits(change)
+        .build()
+        .unwrap();
     Solo {
-        node: Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN).unwrap(),
+        node: Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN),
         now: Instant::ORIGIN,
     }
 }
@@ -58,18 +61,18 @@ impl Solo {
     }
 
     pub(super) fn accept(&mut self, conn: u64) -> Vec<Action> {
-        self.input(Input::Accepted { conn: ConnId(conn), remote: remote() })
+        self.input(Input::accepted(ConnId(conn), remote()))
     }
 
     pub(super) fn receive(&mut self, conn: u64, text: &str) -> Vec<Action> {
-        self.input(Input::Received { conn: ConnId(conn), bytes: text.as_bytes() })
+        self.input(Input::received(ConnId(conn), text.as_bytes()))
     }
 
     fn flush(&mut self, conn: u64) -> Vec<Action> {
-        self.input(Input::Flushed { conn: ConnId(conn) })
+        self.input(Input::flushed(ConnId(conn)))
     }
 
-    /// A peer that has joined, with all its frames flushed.
+    /// A peer completes its handshake without a key. All frames to it are flushed.
     pub(super) fn peer(&mut self, conn: u64, id: &str, nonce: Option<&str>) -> Vec<Action> {
         self.accept(conn);
         let mut actions = self.receive(conn, &join(id, nonce));
@@ -88,14 +91,14 @@ impl Solo {
         }
     }
 
-    /// Wakes the node exactly when it asks for it, until `after` from now.
+    /// Fires the timers of the node exactly when they are due, for a time of `after`.
     pub(super) fn pass(&mut self, after: Duration) -> Vec<(Instant, Action)> {
         let end = self.now + after;
         let mut actions = Vec::new();
         for _ in 0..10_000 {
             match self.node.poll_timeout() {
                 Some((at, _)) if at <= end => {
-                    assert!(at > self.now || actions.len() < 1000, "the node does not sleep");
+                    assert!(at > self.now || actions.len() < 1000, "the node has timers without end");
                     self.now = at.max(self.now);
                     let now = self.now;
                     actions.extend(self.input(Input::Timeout).into_iter().map(|action| (now, action)));
@@ -106,15 +109,15 @@ impl Solo {
                 }
             }
         }
-        panic!("the node does not sleep");
+        panic!("the node has timers without end");
     }
 }
 
-/// What a peer answers that holds no entry, as nobody does here.
+/// The answers of a peer that has no entries.
 pub(super) fn answers(lines: &str) -> String {
     let answer = |line: &str| {
         let pong = line.strip_prefix("PING|").map(|token| alloc::format!("PONG|{token}\n"));
-        // An opening, and its echo as an answer.
+        // The echo of the first message of a reconciliation answers it.
         pong.or_else(|| Some(alloc::format!("SYNC|Ag{}\n", line.strip_prefix("SYNC|AA")?)))
     };
     lines.lines().filter_map(answer).collect()
@@ -129,7 +132,7 @@ pub(super) fn sent(actions: &[Action]) -> String {
 }
 
 #[test]
-fn a_listener_greets_upon_the_first_byte_and_registers_upon_join() {
+fn a_listener_sends_join_upon_the_first_byte_and_registers_the_peer_upon_its_join() {
     let mut solo = solo();
     assert_eq!(solo.accept(1), []);
     assert!(sent(&solo.receive(1, "J")).starts_with("JOIN|"));
@@ -146,26 +149,26 @@ fn a_listener_greets_upon_the_first_byte_and_registers_upon_join() {
 }
 
 #[test]
-fn a_listener_greets_a_silent_peer_after_a_quarter_second_and_cuts_it_after_five() {
+fn a_listener_sends_join_to_a_silent_peer_after_250_ms_and_closes_after_5_s() {
     let mut solo = solo();
     solo.accept(1);
     let actions = solo.pass(Duration::from_secs(20));
     assert_eq!(actions[0].0, Instant::from_origin(Duration::from_millis(250)));
-    let cut = actions
+    let closed = actions
         .iter()
         .find(|(_, action)| matches!(action, Action::Report { violation: Violation::NoGreeting, .. }));
-    assert_eq!(cut.unwrap().0, Instant::from_origin(Duration::from_secs(5)));
+    assert_eq!(closed.unwrap().0, Instant::from_origin(Duration::from_secs(5)));
     assert!(matches!(actions.last(), Some((_, Action::Abort { .. }))));
     assert_eq!(solo.node.connections(), 0);
 }
 
 #[test]
-fn one_that_never_says_join_is_dialed_again_when_the_old_connection_is_over() {
+fn a_target_that_never_sends_join_is_dialed_again_after_the_old_connection_closed() {
     let mut solo = solo();
     solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap())).unwrap();
     let actions = solo.drain();
     let [Action::Dial { dial, .. }] = actions[..] else { panic!("{actions:?}") };
-    solo.input(Input::Connected { dial, conn: ConnId(1) });
+    solo.input(Input::connected(dial, ConnId(1)));
     solo.receive(1, "PEERS|\n");
     solo.settle(1);
     let actions = solo.pass(Duration::from_secs(15));
@@ -181,15 +184,15 @@ fn one_that_never_says_join_is_dialed_again_when_the_old_connection_is_over() {
 }
 
 #[test]
-fn an_idle_peer_is_pinged_after_15_seconds_and_dead_after_45() {
+fn an_idle_peer_is_pinged_after_15_s_and_dead_after_45_s() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("n"));
     let actions = solo.pass(Duration::from_secs(60));
     assert_eq!(actions[0].0, Instant::from_origin(Duration::from_secs(15)));
     assert!(matches!(&actions[0].1, Action::SendFrame { bytes, .. } if bytes.starts_with(b"PING|")));
     let gone = actions.iter().find(|(_, action)| matches!(action, Action::UnregisterPeer { .. })).unwrap();
-    // The ping was never flushed, so the link is stalled before it is dead.
-    assert_eq!(gone.0, Instant::from_origin(Duration::from_secs(25)));
+    // The `PING` was never flushed: the link is stalled 30 s after it, which is when the peer is dead.
+    assert_eq!(gone.0, Instant::from_origin(Duration::from_secs(45)));
 
     let mut solo = self::solo();
     solo.peer(1, ALICE, Some("n"));
@@ -201,7 +204,7 @@ fn an_idle_peer_is_pinged_after_15_seconds_and_dead_after_45() {
 }
 
 #[test]
-fn a_version_1_peer_gets_peers_a_moment_after_the_greeting_then_what_is_said_and_blank_lines_when_idle() {
+fn a_version_1_peer_is_sent_peers_after_100_ms_then_lines_and_blank_lines_when_idle() {
     let mut solo = solo();
     let actions = solo.peer(1, ALICE, None);
     assert!(!sent(&actions).contains("PEERS"));
@@ -216,7 +219,7 @@ fn a_version_1_peer_gets_peers_a_moment_after_the_greeting_then_what_is_said_and
 }
 
 #[test]
-fn a_user_given_peer_is_dialed_at_least_every_eight_seconds_for_ever() {
+fn a_given_address_is_dialed_at_least_every_eight_seconds_for_ever() {
     let mut solo = solo();
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let mut last = solo.now;
@@ -224,7 +227,7 @@ fn a_user_given_peer_is_dialed_at_least_every_eight_seconds_for_ever() {
         let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
         assert!(solo.now.since(last) <= Duration::from_secs(8));
         last = solo.now;
-        let actions = solo.input(Input::DialFailed { dial, reason: DialError::Refused });
+        let actions = solo.input(Input::dial_failed(dial, DialError::Refused));
         if actions.iter().any(|action| matches!(action, Action::Dial { .. })) {
             panic!("dialed at once: {actions:?}");
         }
@@ -236,7 +239,7 @@ fn a_user_given_peer_is_dialed_at_least_every_eight_seconds_for_ever() {
 }
 
 #[test]
-fn the_user_is_told_once_that_a_peer_cannot_be_reached() {
+fn the_user_is_notified_once_that_a_peer_is_unreachable() {
     let mut solo = solo();
     let target: PeerAddr = "127.0.0.1:9".parse().unwrap();
     solo.node.command(solo.now, Command::Connect(target.clone())).unwrap();
@@ -246,14 +249,14 @@ fn the_user_is_told_once_that_a_peer_cannot_be_reached() {
             Action::Dial { dial, .. } => Some(dial),
             _ => None,
         });
-        notices.extend(solo.input(Input::DialFailed { dial: dial.unwrap(), reason: DialError::Refused }));
+        notices.extend(solo.input(Input::dial_failed(dial.unwrap(), DialError::Refused)));
         solo.now = solo.node.poll_timeout().unwrap().0;
         solo.node.handle_input(solo.now, Input::Timeout);
     }
     assert_eq!(notices, [Action::Notice(Notice::Unreachable { target, reason: DialError::Refused })]);
 }
 
-/// The nonce of our `JOIN` among these.
+/// The nonce of this node's `JOIN` among these actions.
 fn our_nonce(actions: &[Action]) -> String {
     let sent = sent(actions);
     let (_, rest) = sent.split_once(r#""nonce":""#).unwrap();
@@ -261,23 +264,23 @@ fn our_nonce(actions: &[Action]) -> String {
 }
 
 #[test]
-fn a_connection_that_loses_is_read_on_although_much_waited_on_it() {
+fn reading_resumes_on_the_duplicate_that_is_closed() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::Connected { dial, conn: ConnId(2) }));
+    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
     solo.receive(2, &join(ALICE, Some("b")));
     let line = alloc::format!("MSG|{}\n", "x".repeat(1000));
     assert!(solo.receive(2, &line.repeat(70)).contains(&Action::PauseReading { conn: ConnId(2) }));
-    // Alice's id is the lower one, so the connection that she dialed stays.
+    // Alice has the lower id, so the connection that she dialed stays.
     let actions = solo.receive(1, &alloc::format!("PING|{nonce}\n"));
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Deliver(_))).count(), 70);
     assert!(actions.contains(&Action::ResumeReading { conn: ConnId(2) }), "{actions:?}");
 }
 
 #[test]
-fn what_waits_is_bounded_by_what_it_takes_and_not_by_its_letters() {
+fn held_back_lines_are_bounded_by_their_memory_not_their_characters() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     solo.accept(2);
@@ -286,7 +289,7 @@ fn what_waits_is_bounded_by_what_it_takes_and_not_by_its_letters() {
 }
 
 #[test]
-fn a_violator_is_cut_although_another_connection_of_its_own_takes_the_place() {
+fn a_violator_is_disconnected_although_its_second_connection_replaces_the_link() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     solo.accept(2);
@@ -302,7 +305,7 @@ fn a_violator_is_cut_although_another_connection_of_its_own_takes_the_place() {
 }
 
 #[test]
-fn a_claim_is_not_held_against_one_that_was_never_asked() {
+fn a_claim_is_not_decided_against_a_link_that_was_never_pinged() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     solo.accept(2);
@@ -311,7 +314,7 @@ fn a_claim_is_not_held_against_one_that_was_never_asked() {
     solo.accept(3);
     solo.receive(3, &join(ALICE, Some("c")));
     solo.pass(Duration::from_secs(2));
-    assert_eq!(solo.node.connections(), 2, "the silent one is gone");
+    assert_eq!(solo.node.connections(), 2, "the silent link is gone");
     let actions: Vec<_> = solo.pass(Duration::from_secs(1)).into_iter().map(|(_, action)| action).collect();
     assert!(!actions.contains(&Action::Abort { conn: ConnId(2) }), "{actions:?}");
     let mut actions = solo.settle(2);
@@ -325,13 +328,13 @@ fn a_claim_is_not_held_against_one_that_was_never_asked() {
 }
 
 #[test]
-fn claims_of_newcomers_that_are_gone_do_not_pile_up() {
+fn pings_for_newcomers_that_are_gone_are_bounded() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     for conn in 2..1000 {
         solo.accept(conn);
         solo.receive(conn, &join(ALICE, Some(&alloc::format!("n{conn}"))));
-        solo.input(Input::Closed { conn: ConnId(conn) });
+        solo.input(Input::closed(ConnId(conn)));
     }
     let mut pings = 0;
     let mut next = String::from("PONG|n2\n");
@@ -344,11 +347,11 @@ fn claims_of_newcomers_that_are_gone_do_not_pile_up() {
         pings += 1;
     }
     assert_eq!(pings, Limits::default().conns.pending);
-    assert!(next.contains("n999"), "the newest is asked for: {next}");
+    assert!(next.contains("n999"), "the newest is pinged for: {next}");
 }
 
 #[test]
-fn a_new_name_reaches_those_who_are_about_to_come() {
+fn a_new_name_reaches_peers_whose_handshake_is_under_way() {
     let mut solo = solo();
     solo.accept(1);
     solo.receive(1, "J");
@@ -359,12 +362,12 @@ fn a_new_name_reaches_those_who_are_about_to_come() {
 }
 
 #[test]
-fn a_node_that_stops_waits_for_no_link_that_another_replaced() {
+fn shutdown_does_not_wait_for_a_replaced_link() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::Connected { dial, conn: ConnId(2) }));
+    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
     solo.receive(2, &join(ALICE, Some("b")));
     solo.receive(1, &alloc::format!("PING|{nonce}\n"));
     solo.node.command(solo.now, Command::Shutdown).unwrap();
@@ -373,36 +376,36 @@ fn a_node_that_stops_waits_for_no_link_that_another_replaced() {
     assert_eq!(solo.node.connections(), 0);
 }
 
-/// A dial of ours to this address, answered on this connection by a peer that says this.
+/// The node dials this address. The peer there sends `says` on this connection.
 fn dialed(solo: &mut Solo, conn: u64, addr: &str, says: &str) -> Vec<Action> {
     solo.node.command(solo.now, Command::Connect(addr.parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    solo.input(Input::Connected { dial, conn: ConnId(conn) });
+    solo.input(Input::connected(dial, ConnId(conn)));
     solo.settle(conn);
     solo.receive(conn, says)
 }
 
 #[test]
-fn a_version_1_peer_under_two_addresses_of_the_users_is_not_dialed_at_the_second_while_it_is_here() {
+fn a_version_1_peer_at_two_given_addresses_is_not_dialed_at_the_second_while_linked() {
     let mut solo = solo();
     dialed(&mut solo, 1, "127.0.0.1:9", &join(ALICE, None));
     let actions = dialed(&mut solo, 2, "127.0.0.2:9", &join(ALICE, None));
     assert!(actions.contains(&Action::Close { conn: ConnId(2) }), "{actions:?}");
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     for _ in 0..10 {
         let actions = solo.pass(Duration::from_secs(10));
         assert!(!actions.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "{actions:?}");
         solo.settle(1);
     }
-    let actions = solo.input(Input::Closed { conn: ConnId(1) });
+    let actions = solo.input(Input::closed(ConnId(1)));
     let dials =
         |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Dial { .. })).count();
     let later: Vec<_> = solo.pass(Duration::from_secs(2)).into_iter().map(|(_, action)| action).collect();
-    assert_eq!(dials(&actions) + dials(&later), 2, "then both are");
+    assert_eq!(dials(&actions) + dials(&later), 2, "then both are dialed");
 }
 
 #[test]
-fn a_stranger_that_takes_itself_for_us_is_dialed_on() {
+fn an_address_whose_node_sends_bye_self_is_still_dialed() {
     let mut solo = solo();
     let bye = join(ALICE, Some("n")) + "BYE|self|\n";
     dialed(&mut solo, 1, "127.0.0.1:9", &bye);
@@ -412,22 +415,25 @@ fn a_stranger_that_takes_itself_for_us_is_dialed_on() {
 }
 
 #[test]
-fn an_address_of_the_users_at_which_a_learned_peer_is_here_is_not_dialed_again() {
+fn a_given_address_of_a_linked_peer_is_not_dialed_again() {
     let mut solo = solo();
     solo.peer(1, ALICE, Some("a"));
     let mut actions = solo.receive(1, "PEERS|{\"listen_addr\":\"127.0.0.1:9000\"}\n");
     let Some(Action::Dial { dial, .. }) = actions.pop() else { panic!("no dial") };
-    solo.input(Input::Connected { dial, conn: ConnId(2) });
+    solo.input(Input::connected(dial, ConnId(2)));
     solo.settle(2);
     solo.receive(2, &join(&ALICE.replace('1', "2"), Some("b")));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9000".parse().unwrap())).unwrap();
     assert!(!solo.drain().iter().any(|action| matches!(action, Action::Dial { .. })));
-    solo.input(Input::Closed { conn: ConnId(2) });
+    solo.input(Input::closed(ConnId(2)));
     let later = solo.pass(Duration::from_secs(1));
-    assert!(later.iter().any(|(_, action)| matches!(action, Action::Dial { .. })), "and is when it is gone");
+    assert!(
+        later.iter().any(|(_, action)| matches!(action, Action::Dial { .. })),
+        "it is dialed when the peer is gone"
+    );
 }
 
-/// A peer with a key, on connection 1.
+/// Links a peer with a key on connection 1.
 pub(super) fn keyed(solo: &mut Solo) -> Identity {
     keyed_on(solo, 1)
 }
@@ -450,7 +456,7 @@ pub(super) fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
 }
 
 #[test]
-fn a_timeout_that_ends_a_silent_peer_does_all_that_is_due_for_its_successor() {
+fn a_timeout_that_drops_a_silent_peer_runs_all_that_is_due_for_its_successor() {
     let mut solo = solo();
     keyed_on(&mut solo, 1);
     keyed_on(&mut solo, 2);

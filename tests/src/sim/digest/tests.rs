@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_core::{ChatText, Draft, Identity, Name, Via};
+use proto_core::{ChatText, Draft, Identity, Name, Seal, Via};
 
 use super::*;
 
@@ -13,30 +13,36 @@ fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// The first with one value changed.
+fn with<T: Clone>(first: &T, change: impl FnOnce(&mut T)) -> T {
+    let mut other = first.clone();
+    change(&mut other);
+    other
+}
+
 fn peer() -> PeerInfo {
-    PeerInfo {
-        node_id: NodeId::from_bytes([7; 16]),
-        uname: name("Alice"),
-        listen_addr: Some(addr("10.0.0.1:4000")),
-        remote_addr: addr("10.0.0.1:40001"),
-        version: Version::V2,
-        key: Some(Identity::from_secret(&[1; 32]).key()),
-    }
+    let peer = PeerInfo::new(NodeId::from_bytes([7; 16]), name("Alice"), addr("10.0.0.1:40001"));
+    with(&peer, |peer| {
+        peer.listen_addr = Some(addr("10.0.0.1:4000"));
+        peer.version = Version::V2;
+        peer.key = Some(Identity::from_secret(&[1; 32]).key());
+    })
 }
 
 /// Peers that differ from the first in one value each.
 fn peers() -> Vec<Arc<PeerInfo>> {
+    let first = peer();
     let peers = [
-        peer(),
-        PeerInfo { node_id: NodeId::from_bytes([8; 16]), ..peer() },
-        PeerInfo { uname: name("Bob"), ..peer() },
-        PeerInfo { listen_addr: Some(addr("10.0.0.1:4001")), ..peer() },
-        PeerInfo { listen_addr: Some(addr("[::1]:4000")), ..peer() },
-        PeerInfo { listen_addr: None, ..peer() },
-        PeerInfo { remote_addr: addr("10.0.0.2:40001"), ..peer() },
-        PeerInfo { version: Version::V1, ..peer() },
-        PeerInfo { key: Some(Identity::from_secret(&[2; 32]).key()), ..peer() },
-        PeerInfo { key: None, ..peer() },
+        first.clone(),
+        with(&first, |peer| peer.node_id = NodeId::from_bytes([8; 16])),
+        with(&first, |peer| peer.uname = name("Bob")),
+        with(&first, |peer| peer.listen_addr = Some(addr("10.0.0.1:4001"))),
+        with(&first, |peer| peer.listen_addr = Some(addr("[::1]:4000"))),
+        with(&first, |peer| peer.listen_addr = None),
+        with(&first, |peer| peer.remote_addr = addr("10.0.0.2:40001")),
+        with(&first, |peer| peer.version = Version::V1),
+        with(&first, |peer| peer.key = Some(Identity::from_secret(&[2; 32]).key())),
+        with(&first, |peer| peer.key = None),
     ];
     peers.map(Arc::new).into()
 }
@@ -46,17 +52,19 @@ fn entries() -> Vec<Arc<Entry>> {
     let (uname, other) = (name("Alice"), name("Bob"));
     let texts = ["one", "two"].map(|text| ChatText::new(text).unwrap());
     let to = [NodeId::from_bytes([3; 16])];
-    let via = Via { node_id: NodeId::from_bytes([4; 16]), uname: name("Old") };
-    let draft = Draft { epoch: 1, seq: 2, at: 3, uname: &uname, texts: &texts, to: &to, via: Some(&via) };
+    let via = Via::new(NodeId::from_bytes([4; 16]), name("Old"));
+    let draft = with(&Draft::new(1, 2, 3, &uname, &texts), |draft| {
+        (draft.to, draft.via) = (&to, Some(&via));
+    });
     let drafts = [
         draft.clone(),
-        Draft { epoch: 9, ..draft.clone() },
-        Draft { seq: 9, ..draft.clone() },
-        Draft { at: 9, ..draft.clone() },
-        Draft { uname: &other, ..draft.clone() },
-        Draft { texts: &texts[..1], ..draft.clone() },
-        Draft { to: &[], ..draft.clone() },
-        Draft { via: None, ..draft.clone() },
+        with(&draft, |draft| draft.epoch = 9),
+        with(&draft, |draft| draft.seq = 9),
+        with(&draft, |draft| draft.at = 9),
+        with(&draft, |draft| draft.uname = &other),
+        with(&draft, |draft| draft.texts = &texts[..1]),
+        with(&draft, |draft| draft.to = &[]),
+        with(&draft, |draft| draft.via = None),
     ];
     let identity = Identity::from_secret(&[1; 32]);
     let others = Entry::sign(&Identity::from_secret(&[2; 32]), &draft);
@@ -70,10 +78,11 @@ fn messages() -> Vec<Action> {
     let mut actions: Vec<_> = peers().into_iter().map(|peer| line(peer, "hello")).collect();
     actions.push(line(Arc::new(peer()), "hullo"));
     actions.extend(entries().into_iter().map(|each| entry(each, Marks::default())));
+    let plain = Marks::default();
     let marked = [
-        Marks { late: true, ..Marks::default() },
-        Marks { forked: true, ..Marks::default() },
-        Marks { backdated: true, ..Marks::default() },
+        with(&plain, |marks| marks.late = true),
+        with(&plain, |marks| marks.forked = true),
+        with(&plain, |marks| marks.backdated = true),
     ];
     actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
     actions
@@ -194,8 +203,8 @@ fn dials() -> Vec<DialId> {
     let identity = Identity::from_secret(&[1; 32]);
     let config = proto_core::Config::new(name("Alice"));
     let start = proto_core::Instant::ORIGIN;
-    let mut node = proto_core::Node::new(config, identity, [2; 32], start).unwrap();
-    node.handle_input(start, proto_core::Input::WallClock { unix_ms: 1_700_000_000_000 });
+    let mut node = proto_core::Node::new(config, identity, [2; 32], start);
+    node.handle_input(start, proto_core::Input::wall_clock(1_700_000_000_000));
     for target in ["10.0.0.2:4000", "10.0.0.3:4000"] {
         node.command(start, proto_core::Command::Connect(target.parse().unwrap())).unwrap();
     }
@@ -213,7 +222,11 @@ fn whatever_differs_in_an_action_differs_in_the_digest() {
     let dial = dials()[0];
     let resolve = |host: &str, port| Action::Resolve { dial, host: host.to_owned(), port };
     all.extend([resolve("a.example", 1), resolve("b.example", 1), resolve("a.example", 2)]);
-    all.extend(["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:2"].map(|to| Action::Dial { dial, addr: addr(to) }));
+    all.extend(["10.0.0.1:1", "10.0.0.2:1", "10.0.0.1:2"].map(|to| Action::Dial {
+        dial,
+        addr: addr(to),
+        seal: Seal::Clear,
+    }));
     all.push(Action::CancelDial { dial });
     let mut digests: BTreeSet<_> =
         all.iter().map(|action| digest(|digest| digest.action(1, 1, action))).collect();
@@ -275,7 +288,7 @@ fn the_encoding_is_the_one_of_the_kept_digests() {
         }
         for dial in dials() {
             digest.action(1_000, 3, &Action::CancelDial { dial });
-            digest.action(1_000, 3, &Action::Dial { dial, addr: addr("[fe80::1]:4000") });
+            digest.action(1_000, 3, &Action::Dial { dial, addr: addr("[fe80::1]:4000"), seal: Seal::Clear });
             digest.action(1_000, 3, &Action::Resolve { dial, host: "a.example".to_owned(), port: 4_000 });
         }
         let said = entries().split_off(7);

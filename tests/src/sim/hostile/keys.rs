@@ -80,7 +80,7 @@ impl Keys {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
-        let draft = Draft { epoch, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
+        let draft = Draft::new(epoch, seq, at, &uname, &texts);
         let entry = self.sign_entry(&draft);
         let sealed = entry.sealed();
         format!("CHAT|{}|{}\n", sealed.signature, sealed.json).into_bytes()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use proto_core::{ConnId, Node, NodeId};
+use proto_core::{ConnId, Node, NodeId, Outcome};
 
 use super::Run;
 use super::cast::Odd;
@@ -33,8 +33,9 @@ impl Run {
         let live = self.world.live();
         let Some(host) = self.dice.pick(&live).copied() else { return true };
         let said = match self.world.say(host, "the last words") {
-            Ok(proto_core::Outcome::Said(entries)) => entries,
-            Ok(proto_core::Outcome::Done) | Err(_) => Vec::new(),
+            Ok(Outcome::Said(entries)) => entries,
+            Ok(Outcome::Done) | Err(_) => Vec::new(),
+            Ok(other) => panic!("unknown outcome: {other:?}"),
         };
         let speaker = self.dice.pick(&before.keys().copied().collect::<Vec<_>>()).copied();
         if let Some(speaker) = speaker {

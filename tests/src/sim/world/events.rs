@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, Node};
+use proto_core::{Action, ConnId, DialError, DialId, Input, Node, Seal};
 
 use super::{DIAL_TIMEOUT, Dialing, Probes, Prompt, World};
 use crate::sim::actor::{Happening, Lines, Todo};
@@ -24,7 +24,12 @@ impl World {
             Event::Arrive { conn } => self.arrive(conn),
             Event::Flushed { conn } => {
                 if let Some(index) = self.net.host(conn) {
-                    self.input(index, Input::Flushed { conn });
+                    self.input(index, Input::flushed(conn));
+                }
+            }
+            Event::Written { conn, bytes } => {
+                if let Some(index) = self.net.host(conn) {
+                    self.input(index, Input::written(conn, bytes));
                 }
             }
             Event::GiveUp { conn } => self.closed(conn, false),
@@ -43,7 +48,7 @@ impl World {
                 let stood = state.stands_since.take().map_or(0, |since| self.now - since);
                 state.origin += stood;
                 let unix_ms = state.clock.unix_ms(self.now);
-                self.input(host, Input::WallClock { unix_ms });
+                self.input(host, Input::wall_clock(unix_ms));
             }
         }
     }
@@ -51,9 +56,10 @@ impl World {
     /// The host that sleeps through this event, and until when.
     fn sleeper(&self, event: Event) -> Option<(HostId, Nanos)> {
         let index = match event {
-            Event::Arrive { conn } | Event::Flushed { conn } | Event::GiveUp { conn } => {
-                self.net.host(conn)?
-            }
+            Event::Arrive { conn }
+            | Event::Flushed { conn }
+            | Event::Written { conn, .. }
+            | Event::GiveUp { conn } => self.net.host(conn)?,
             Event::Answered { dial } => self.dials.get(dial as usize)?.as_ref()?.host,
             Event::Knock { dial } => host_at(self.dials.get(dial as usize)?.as_ref()?.to, self.hosts.len())?,
             Event::Wake { host } => host,
@@ -80,6 +86,7 @@ impl World {
 
     fn arrive(&mut self, conn: ConnId) {
         while let Some(index) = self.net.host(conn) {
+            let sent = self.net.next_sent(conn);
             let Some(arrival) = self.net.take(&mut self.queue, self.now, conn) else { return };
             match arrival {
                 Arrival::End => return self.closed(conn, true),
@@ -91,7 +98,15 @@ impl World {
                     }
                     match self.hosts[index as usize].machine {
                         Machine::Actor(_) => self.tell(index, Happening::Received(conn, &bytes[range])),
-                        _ => self.input(index, Input::Received { conn, bytes: &bytes[range] }),
+                        _ => {
+                            if let (Some(check), Some(from)) =
+                                (&mut self.probes.check, self.net.peer(conn).zip(sent))
+                                && bytes.ends_with(b"\n")
+                            {
+                                check.node_reads(index, self.now, conn, from, &bytes);
+                            }
+                            self.input(index, Input::received(conn, &bytes[range]));
+                        }
                     }
                 }
             }
@@ -104,7 +119,7 @@ impl World {
         self.forget(index, conn, word);
         match self.hosts[index as usize].machine {
             Machine::Actor(_) => self.tell(index, Happening::Closed(conn)),
-            _ => self.input(index, Input::Closed { conn }),
+            _ => self.input(index, Input::closed(conn)),
         }
     }
 
@@ -165,7 +180,7 @@ impl World {
         let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + slot as u16 % 20_000);
         match self.hosts[target as usize].machine {
             Machine::Actor(_) => self.tell(target, Happening::Accepted(far)),
-            _ => self.input(target, Input::Accepted { conn: far, remote }),
+            _ => self.input(target, Input::accepted(far, remote)),
         }
     }
 
@@ -183,8 +198,8 @@ impl World {
             return;
         }
         match (result, dial) {
-            (Ok(conn), Some(dial)) => self.input(index, Input::Connected { dial, conn }),
-            (Err(reason), Some(dial)) => self.input(index, Input::DialFailed { dial, reason }),
+            (Ok(conn), Some(dial)) => self.input(index, Input::connected(dial, conn)),
+            (Err(reason), Some(dial)) => self.input(index, Input::dial_failed(dial, reason)),
             (Ok(conn), None) => self.tell(index, Happening::Connected(conn, to)),
             (Err(_), None) => self.tell(index, Happening::Refused(to)),
         }
@@ -222,11 +237,12 @@ impl World {
             let Some(prompt) = self.prompt.pop_front() else { break };
             match prompt {
                 // Nothing is reported of a connection that is over.
-                Prompt::Flushed(conn) if self.net.host(conn).is_none() => {}
-                Prompt::Flushed(conn) => _ = self.tell_node(index, Input::Flushed { conn }),
-                Prompt::Closed(conn) => _ = self.tell_node(index, Input::Closed { conn }),
+                Prompt::Flushed(conn) | Prompt::Written(conn, _) if self.net.host(conn).is_none() => {}
+                Prompt::Flushed(conn) => _ = self.tell_node(index, Input::flushed(conn)),
+                Prompt::Written(conn, bytes) => _ = self.tell_node(index, Input::written(conn, bytes)),
+                Prompt::Closed(conn) => _ = self.tell_node(index, Input::closed(conn)),
                 Prompt::Unresolved(dial) => {
-                    let input = Input::DialFailed { dial, reason: DialError::NotResolved };
+                    let input = Input::dial_failed(dial, DialError::NotResolved);
                     self.tell_node(index, input);
                 }
             }
@@ -274,7 +290,7 @@ impl World {
     fn carry_out(&mut self, index: HostId, action: Action) {
         match action {
             Action::SendFrame { conn, bytes } => self.send(index, conn, bytes),
-            Action::Dial { dial, addr } => self.dial(index, Some(dial), addr),
+            Action::Dial { dial, addr, seal: Seal::Clear } => self.dial(index, Some(dial), addr),
             Action::Resolve { dial, .. } => self.prompt.push_back(Prompt::Unresolved(dial)),
             Action::PauseReading { conn } => self.net.pause(&mut self.queue, self.now, conn, true),
             Action::ResumeReading { conn } => self.net.pause(&mut self.queue, self.now, conn, false),
@@ -292,6 +308,7 @@ impl World {
             | Action::Ready
             | Action::Report { .. }
             | Action::Notice(_) => {}
+            other => panic!("unknown action: {other:?}"),
         }
     }
 
@@ -304,18 +321,24 @@ impl World {
             bytes = out;
         }
         let peer = self.net.peer(conn);
-        let unknown = peer.is_some_and(|peer| self.hosts[peer as usize].is_unknown_to(self.host(index)));
-        let speaks = || bytes.windows(4).any(|word| word == b"MSG|");
-        // What a node did not know while it was behind decides what it tells later, too.
-        let teller = matches!(self.hosts[index as usize].machine, Machine::Node(_));
-        let unaware = teller && (self.net.is_behind(conn, self.now, BEHIND) || (unknown && speaks()));
-        if let (Some(check), Some(peer), true) = (&mut self.probes.check, peer, unaware) {
-            check.speaks_unaware(peer);
+        if let Some(check) = &mut self.probes.check {
+            if matches!(self.hosts[index as usize].machine, Machine::Actor(_)) {
+                check.actor_sends(index, self.now, &bytes, self.net.other(conn));
+            } else if let Some(peer) = peer
+                && self.net.is_behind(conn, self.now, BEHIND)
+            {
+                // What a node did not know while it was behind decides what it tells later, too.
+                check.speaks_unaware(peer);
+            }
         }
         let answers = peer.is_some_and(|peer| self.hosts[peer as usize].is_up());
         let sent = self.net.send(&mut self.queue, self.now, conn, bytes, answers);
-        if sent == Sent::Taken && matches!(self.hosts[index as usize].machine, Machine::Node(_)) {
-            self.prompt.push_back(Prompt::Flushed(conn));
+        if matches!(self.hosts[index as usize].machine, Machine::Node(_)) {
+            match sent {
+                Sent::Taken => self.prompt.push_back(Prompt::Flushed(conn)),
+                Sent::Part(bytes) => self.prompt.push_back(Prompt::Written(conn, bytes)),
+                Sent::Waiting | Sent::Nowhere => {}
+            }
         }
     }
 
@@ -344,6 +367,7 @@ impl World {
     /// Tells an actor what happens, and does what it asks for.
     pub(super) fn tell(&mut self, index: HostId, what: Happening<'_>) {
         let mut todo = Vec::new();
+        let from = if let Happening::Received(conn, _) = what { self.net.peer(conn) } else { None };
         let Machine::Actor(actor) = &mut self.hosts[index as usize].machine else { return };
         actor.happen(self.now, what, &mut todo);
         let mut printed = actor.printed();
@@ -351,7 +375,7 @@ impl World {
             tamper.printed(index, &mut printed);
         }
         if let Some(check) = &mut self.probes.check {
-            printed.iter().for_each(|line| check.printed(index, self.now, line));
+            printed.iter().for_each(|line| check.printed(index, self.now, from, line));
         }
         for todo in todo {
             match todo {

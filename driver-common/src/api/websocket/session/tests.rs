@@ -1,4 +1,4 @@
-//! The session against a client that is made of the same library, over memory.
+//! Tests a session with an in-memory client of the same library.
 
 use super::*;
 
@@ -185,7 +185,7 @@ fn a_silent_client_is_pinged_and_then_dead() {
     assert!(session.timeout(start + 20 * second));
     assert!(matches!(client.take(&mut session)[..], [Message::Ping(_)]));
 
-    // Its answer puts both off.
+    // The answer postpones both.
     let pong = client.bytes(Message::Pong(Bytes::new()));
     session.received(&pong, start + 21 * second);
     assert_eq!(session.deadline(), start + 41 * second);

@@ -1,21 +1,20 @@
-//! Which claims a node believes.
+//! Which claims a node believes, when it claims to be the root, and when it gives up its parent.
 
 use core::time::Duration;
 
-use chacha20::ChaCha8Rng;
-use rand_core::SeedableRng;
-
 use super::super::Gossip;
-use super::super::election::{covered, rank};
+use super::super::election::{rank, signed_bytes};
 use crate::chat::FalseClaim;
+use crate::chat::testing::{generator, secs};
 use crate::model::{Identity, Instant, Limits, Moment, NodeId, Purpose, Signature};
 use crate::wire::{Frame, TreeClaim};
 
 const PERIOD: u64 = 472_000;
 const NANO: Duration = Duration::from_nanos(1);
 
-/// A node, and others in the order of their ranks; the node ranks last.
-struct Bench {
+/// A node and its neighbours. The neighbours are in the order of their ranks, and the node has the highest
+/// rank.
+struct Fixture {
     gossip: Gossip,
     us: Identity,
     others: Vec<Identity>,
@@ -23,31 +22,31 @@ struct Bench {
     now: Instant,
 }
 
-impl Bench {
+impl Fixture {
     fn new(others: u8) -> Self {
         let mut all: Vec<_> = (0..=others).map(|n| Identity::from_secret(&[n; 32])).collect();
         all.sort_by_key(|identity| rank(PERIOD, identity.key()));
         let us = all.pop().unwrap();
-        let mut bench = Self {
+        let mut fixture = Self {
             gossip: Gossip::new(us.key()),
             us,
             others: all,
             limits: Limits::default(),
             now: Instant::ORIGIN,
         };
-        for index in 0..bench.others.len() {
-            let peer = bench.id(index);
-            let moment = bench.moment();
-            Gossip::linked(&mut bench.gossip, moment, peer);
+        for index in 0..fixture.others.len() {
+            let peer = fixture.id(index);
+            let moment = fixture.moment();
+            Gossip::linked(&mut fixture.gossip, moment, peer);
         }
-        bench
+        fixture
     }
 
     fn id(&self, index: usize) -> NodeId {
         self.others[index].node_id()
     }
 
-    /// Ten minutes into the period at first.
+    /// The wall clock begins ten minutes into the period.
     fn moment(&self) -> Moment<'static> {
         let limits: &'static Limits = Box::leak(Box::new(self.limits.clone()));
         let wall = PERIOD * 3_600_000 + 600_000 + self.now.since_origin().as_millis() as u64;
@@ -57,26 +56,26 @@ impl Bench {
     fn wait(&mut self, duration: Duration) {
         self.now = self.now + duration;
         let moment = self.moment();
-        self.gossip.timeout(moment, &self.us, &mut ChaCha8Rng::seed_from_u64(1));
+        self.gossip.timeout(moment, &self.us, &mut generator());
     }
 
     fn claim_of(&self, root: &Identity, sequence: u64, distance: u16) -> TreeClaim {
         claim_in(PERIOD, root, sequence, distance)
     }
 
-    fn told(&mut self, from: usize, claim: &TreeClaim) -> Result<(), FalseClaim> {
+    fn receive(&mut self, from: usize, claim: &TreeClaim) -> Result<(), FalseClaim> {
         let moment = self.moment();
-        self.gossip.tree_told(moment, self.id(from), claim)
+        self.gossip.tree_received(moment, self.id(from), claim)
     }
 
-    /// The neighbour with this index says that it is the root.
-    fn claims(&mut self, index: usize, sequence: u64) {
+    /// The neighbour with this index claims to be the root.
+    fn claim(&mut self, index: usize, sequence: u64) {
         let claim = self.claim_of(&self.others[index], sequence, 0);
-        self.told(index, &claim).unwrap();
+        self.receive(index, &claim).unwrap();
     }
 
-    /// Whose root it is, by index, and the sequence number that we pass on; of the frames that are due.
-    fn passed_on(&mut self) -> Option<(NodeId, u64)> {
+    /// The root and the sequence number of the node's last tree advert, of the frames that are due.
+    fn advertised(&mut self) -> Option<(NodeId, u64)> {
         let moment = self.moment();
         let mut last = None;
         while let Some((_, frame)) = self.gossip.next_frame(moment) {
@@ -93,157 +92,154 @@ impl Bench {
 }
 
 fn claim_in(period: u64, root: &Identity, sequence: u64, distance: u16) -> TreeClaim {
-    let message = covered(root.key(), period, sequence);
+    let message = signed_bytes(root.key(), period, sequence);
     let signature = root.sign(Purpose::Tree, &message);
     TreeClaim { root: root.key(), period, sequence, signature, distance, parent: None }
 }
 
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
 #[test]
-fn what_is_not_signed_by_the_root_is_a_violation() {
-    let mut bench = Bench::new(3);
-    let honest = bench.claim_of(&bench.others[0], 5, 0);
-    let others = bench.claim_of(&bench.others[1], 5, 0);
+fn a_claim_without_a_valid_signature_or_distance_is_false() {
+    let mut fixture = Fixture::new(3);
+    let honest = fixture.claim_of(&fixture.others[0], 5, 0);
+    let others = fixture.claim_of(&fixture.others[1], 5, 0);
     for false_claim in [
         TreeClaim { signature: others.signature, ..honest },
         TreeClaim { sequence: 6, ..honest },
         TreeClaim { distance: 1, ..honest },
     ] {
-        assert_eq!(bench.told(0, &false_claim), Err(FalseClaim), "{false_claim:?}");
+        assert_eq!(fixture.receive(0, &false_claim), Err(FalseClaim), "{false_claim:?}");
     }
-    assert_eq!(bench.told(1, &honest), Err(FalseClaim), "only the root is at distance 0");
-    assert_eq!((bench.root(), bench.passed_on()), (None, None));
-    assert_eq!(bench.told(0, &honest), Ok(()));
-    assert_eq!(bench.passed_on(), Some((bench.id(0), 5)));
-    // What is known already is not looked at again.
+    assert_eq!(fixture.receive(1, &honest), Err(FalseClaim), "only the root is at distance 0");
+    assert_eq!((fixture.root(), fixture.advertised()), (None, None));
+    assert_eq!(fixture.receive(0, &honest), Ok(()));
+    assert_eq!(fixture.advertised(), Some((fixture.id(0), 5)));
+    // A known sequence number is not verified again.
     let repeated = TreeClaim { signature: Signature::from_bytes([0; 64]), distance: 1, ..honest };
-    assert_eq!(bench.told(1, &repeated), Ok(()));
-    bench.claims(2, 99);
-    assert_eq!(bench.root(), Some(bench.id(0)), "a worse root");
+    assert_eq!(fixture.receive(1, &repeated), Ok(()));
+    fixture.claim(2, 99);
+    assert_eq!(fixture.root(), Some(fixture.id(0)), "a worse root");
 }
 
 #[test]
-fn numbers_rise_slowly_except_at_first_sight() {
-    let mut bench = Bench::new(2);
-    bench.claims(0, 1_000_000);
-    assert_eq!(bench.passed_on(), Some((bench.id(0), 1_000_000)));
-    bench.wait(Duration::from_millis(4999));
-    bench.claims(0, 1_000_001);
-    assert_eq!(bench.passed_on(), None, "too soon");
-    bench.wait(Duration::from_millis(1));
-    bench.claims(0, 1_000_017);
-    assert_eq!(bench.passed_on(), None, "too much");
-    bench.claims(0, 1_000_016);
-    assert_eq!(bench.passed_on(), Some((bench.id(0), 1_000_016)));
-    bench.wait(secs(29));
-    bench.claims(0, u64::MAX);
-    assert_eq!(bench.passed_on(), None);
+fn sequence_numbers_rise_slowly_once_the_root_is_known() {
+    let mut fixture = Fixture::new(2);
+    fixture.claim(0, 1_000_000);
+    assert_eq!(fixture.advertised(), Some((fixture.id(0), 1_000_000)));
+    fixture.wait(Duration::from_millis(4999));
+    fixture.claim(0, 1_000_001);
+    assert_eq!(fixture.advertised(), None, "too soon");
+    fixture.wait(Duration::from_millis(1));
+    fixture.claim(0, 1_000_017);
+    assert_eq!(fixture.advertised(), None, "too much");
+    fixture.claim(0, 1_000_016);
+    assert_eq!(fixture.advertised(), Some((fixture.id(0), 1_000_016)));
+    fixture.wait(secs(29));
+    fixture.claim(0, u64::MAX);
+    assert_eq!(fixture.advertised(), None);
 }
 
 #[test]
-fn a_root_that_was_silent_is_not_believed_again_without_a_newer_number() {
-    let mut bench = Bench::new(3);
-    bench.claims(1, 7);
-    bench.claims(0, 40);
-    assert_eq!(bench.root(), Some(bench.id(0)));
-    bench.wait(Duration::from_millis(29_999));
-    assert_eq!(bench.root(), Some(bench.id(0)));
-    bench.claims(1, 8);
-    bench.wait(Duration::from_millis(1));
-    assert_eq!(bench.root(), Some(bench.id(1)), "another's claim came lately");
-    bench.claims(0, 40);
-    assert_eq!(bench.root(), Some(bench.id(1)), "an old number");
-    bench.claims(0, 99);
-    assert_eq!(bench.root(), Some(bench.id(0)));
+fn an_expired_root_is_not_believed_again_without_a_newer_number() {
+    let mut fixture = Fixture::new(3);
+    fixture.claim(1, 7);
+    fixture.claim(0, 40);
+    assert_eq!(fixture.root(), Some(fixture.id(0)));
+    fixture.wait(Duration::from_millis(29_999));
+    assert_eq!(fixture.root(), Some(fixture.id(0)));
+    fixture.claim(1, 8);
+    fixture.wait(Duration::from_millis(1));
+    assert_eq!(fixture.root(), Some(fixture.id(1)), "another neighbour's recent claim");
+    fixture.claim(0, 40);
+    assert_eq!(fixture.root(), Some(fixture.id(1)), "an old number");
+    fixture.claim(0, 99);
+    assert_eq!(fixture.root(), Some(fixture.id(0)));
 }
 
 #[test]
-fn a_node_that_hears_of_no_better_is_the_root_itself() {
-    let mut bench = Bench::new(2);
-    let us = bench.us.node_id();
-    bench.wait(secs(0));
-    assert_eq!(bench.root(), None, "it waits a moment");
-    bench.wait(bench.limits.chat.root_wait);
-    assert_eq!(bench.root(), Some(us));
-    let (_, first) = bench.passed_on().unwrap();
-    assert_eq!(first, 60, "ten minutes and a number each ten seconds");
-    bench.wait(secs(10) - NANO);
-    assert_eq!(bench.passed_on(), None);
-    bench.wait(NANO);
-    assert_eq!(bench.passed_on(), Some((us, 61)));
-    bench.claims(1, 0);
-    assert_eq!(bench.root(), Some(bench.id(1)), "a better one");
-    bench.wait(secs(30));
-    bench.wait(bench.limits.chat.root_wait);
-    assert_eq!(bench.passed_on(), Some((us, 64)));
+fn a_node_that_hears_of_no_better_root_claims_to_be_it() {
+    let mut fixture = Fixture::new(2);
+    let us = fixture.us.node_id();
+    fixture.wait(secs(0));
+    assert_eq!(fixture.root(), None, "it waits first");
+    fixture.wait(fixture.limits.chat.root_wait);
+    assert_eq!(fixture.root(), Some(us));
+    let (_, first) = fixture.advertised().unwrap();
+    assert_eq!(first, 60, "ten minutes, with a number every ten seconds");
+    fixture.wait(secs(10) - NANO);
+    assert_eq!(fixture.advertised(), None);
+    fixture.wait(NANO);
+    assert_eq!(fixture.advertised(), Some((us, 61)));
+    fixture.claim(1, 0);
+    assert_eq!(fixture.root(), Some(fixture.id(1)), "a better root");
+    fixture.wait(secs(30));
+    fixture.wait(fixture.limits.chat.root_wait);
+    assert_eq!(fixture.advertised(), Some((us, 64)));
 }
 
 #[test]
-fn a_restarted_root_goes_on_from_what_others_hold() {
-    let mut bench = Bench::new(2);
-    let us = bench.us.clone();
-    let ours = bench.claim_of(&us, 500, 1);
+fn a_restarted_root_continues_from_the_claims_of_others() {
+    let mut fixture = Fixture::new(2);
+    let us = fixture.us.clone();
+    let ours = fixture.claim_of(&us, 500, 1);
     assert_eq!(
-        bench.told(0, &TreeClaim { signature: Signature::from_bytes([0; 64]), ..ours }),
+        fixture.receive(0, &TreeClaim { signature: Signature::from_bytes([0; 64]), ..ours }),
         Err(FalseClaim)
     );
-    assert_eq!(bench.told(0, &ours), Ok(()));
-    bench.wait(secs(0));
-    assert_eq!(bench.passed_on(), Some((us.node_id(), 501)));
-    assert_eq!(bench.told(0, &ours), Ok(()), "nothing new");
-    assert_eq!(bench.passed_on(), None);
+    assert_eq!(fixture.receive(0, &ours), Ok(()));
+    fixture.wait(secs(0));
+    assert_eq!(fixture.advertised(), Some((us.node_id(), 501)));
+    assert_eq!(fixture.receive(0, &ours), Ok(()), "nothing new");
+    assert_eq!(fixture.advertised(), None);
 }
 
 #[test]
-fn only_so_many_new_roots_are_taken() {
-    let mut bench = Bench::new(20);
-    let burst = bench.limits.chat.roots_burst as usize;
+fn root_changes_are_rate_limited() {
+    let mut fixture = Fixture::new(20);
+    let burst = fixture.limits.chat.roots_burst as usize;
     for taken in 0..burst {
         let index = 19 - taken;
-        bench.claims(index, 1);
-        assert_eq!(bench.root(), Some(bench.id(index)));
+        fixture.claim(index, 1);
+        assert_eq!(fixture.root(), Some(fixture.id(index)));
     }
-    assert_eq!(bench.gossip.lost().roots, 0);
-    bench.claims(0, 1);
-    bench.wait(bench.limits.chat.roots_every - NANO);
-    bench.claims(0, 1);
-    assert_eq!((bench.root(), bench.gossip.lost().roots), (Some(bench.id(20 - burst)), 2));
-    bench.wait(NANO);
-    bench.claims(0, 1);
-    assert_eq!((bench.root(), bench.gossip.lost().roots), (Some(bench.id(0)), 2));
-    // The count outlives the tree.
-    bench.wait(secs(2 * 3600));
-    assert_eq!(bench.gossip.lost().roots, 2);
+    assert_eq!(fixture.gossip.lost().roots, 0);
+    fixture.claim(0, 1);
+    fixture.wait(fixture.limits.chat.roots_every - NANO);
+    fixture.claim(0, 1);
+    assert_eq!((fixture.root(), fixture.gossip.lost().roots), (Some(fixture.id(20 - burst)), 2));
+    fixture.wait(NANO);
+    fixture.claim(0, 1);
+    assert_eq!((fixture.root(), fixture.gossip.lost().roots), (Some(fixture.id(0)), 2));
+    // The counter outlives the tree.
+    fixture.wait(secs(2 * 3600));
+    assert_eq!(fixture.gossip.lost().roots, 2);
 }
 
-/// A bench with a parent since just now, and another neighbour that is as near to the root.
-fn bench_with_parent() -> Bench {
-    let mut bench = Bench::new(3);
-    bench.tell_from_below(1);
-    assert_eq!(bench.parent(), Some(1));
-    bench
+/// A node with a new parent, and another neighbour that is as near to the root.
+fn fixture_with_parent() -> Fixture {
+    let mut fixture = Fixture::new(3);
+    fixture.advertise_below(1);
+    assert_eq!(fixture.parent(), Some(1));
+    fixture
 }
 
-impl Bench {
-    /// The second and the third neighbour say that they stand below the first, whose number this is.
-    fn tell_from_below(&mut self, sequence: u64) {
+impl Fixture {
+    /// The second and third neighbour advertise the first as their root and parent, with this sequence
+    /// number.
+    fn advertise_below(&mut self, sequence: u64) {
         let claim = TreeClaim { parent: Some(self.id(0)), ..self.claim_of(&self.others[0], sequence, 1) };
         for index in [1, 2] {
-            self.told(index, &claim).unwrap();
+            self.receive(index, &claim).unwrap();
         }
     }
 
-    /// Time passes in which the root goes on.
-    fn live(&mut self, time: Duration, sequence: &mut u64) {
+    /// Time passes while the root signs new sequence numbers.
+    fn keep_alive(&mut self, time: Duration, sequence: &mut u64) {
         let end = self.now + time;
         while self.now < end {
             let step = end.since(self.now).min(secs(10));
             self.wait(step);
             *sequence += 1;
-            self.tell_from_below(*sequence);
+            self.advertise_below(*sequence);
         }
     }
 
@@ -252,100 +248,100 @@ impl Bench {
         (0..self.others.len()).find(|index| self.id(*index) == parent)
     }
 
-    /// Entries that the parent should have brought came from others.
-    fn fail(&mut self, times: usize) {
+    /// Entries came upon request that the parent should have pushed.
+    fn fail_parent(&mut self, times: usize) {
         let moment = self.moment();
-        (0..times).for_each(|_| self.gossip.trees.failed(moment, moment.wall.unwrap()));
+        (0..times).for_each(|_| self.gossip.trees.parent_failed(moment, moment.wall.unwrap()));
     }
 }
 
 #[test]
-fn a_parent_is_given_up_after_so_many_failures_within_some_time_once_it_is_settled() {
+fn a_settled_parent_is_given_up_after_enough_failures_within_the_window() {
     let limits = Limits::default();
     let most = limits.chat.parent_failures;
     for failures in [most - 1, most, most + 1] {
-        let mut bench = bench_with_parent();
-        bench.wait(limits.chat.parent_settled + NANO);
-        bench.fail(failures);
-        assert_eq!(bench.parent(), Some(if failures < most { 1 } else { 2 }), "{failures}");
+        let mut fixture = fixture_with_parent();
+        fixture.wait(limits.chat.parent_settled + NANO);
+        fixture.fail_parent(failures);
+        assert_eq!(fixture.parent(), Some(if failures < most { 1 } else { 2 }), "{failures}");
     }
     for (since, blamed) in [(limits.chat.parent_settled, false), (limits.chat.parent_settled + NANO, true)] {
-        let mut bench = bench_with_parent();
-        bench.wait(since);
-        bench.fail(most);
-        assert_eq!(bench.parent() == Some(2), blamed, "{since:?}");
+        let mut fixture = fixture_with_parent();
+        fixture.wait(since);
+        fixture.fail_parent(most);
+        assert_eq!(fixture.parent() == Some(2), blamed, "{since:?}");
     }
     let window = limits.chat.parent_failures_window;
     for (apart, given_up) in [(window - NANO, true), (window, true), (window + NANO, false)] {
-        let (mut bench, mut sequence) = (bench_with_parent(), 1);
-        bench.live(secs(5), &mut sequence);
-        bench.fail(most - 1);
-        bench.live(apart, &mut sequence);
-        bench.fail(1);
-        assert_eq!(bench.parent() == Some(2), given_up, "{apart:?}");
+        let (mut fixture, mut sequence) = (fixture_with_parent(), 1);
+        fixture.keep_alive(secs(5), &mut sequence);
+        fixture.fail_parent(most - 1);
+        fixture.keep_alive(apart, &mut sequence);
+        fixture.fail_parent(1);
+        assert_eq!(fixture.parent() == Some(2), given_up, "{apart:?}");
     }
 }
 
 #[test]
-fn a_parent_that_was_given_up_is_none_for_a_while() {
-    let shunned = Limits::default().chat.parent_barred;
-    for (time, back) in [(shunned - NANO, false), (shunned, true)] {
-        let (mut bench, mut sequence) = (bench_with_parent(), 1);
-        bench.live(secs(5), &mut sequence);
-        bench.fail(3);
-        assert_eq!(bench.parent(), Some(2));
-        bench.live(time, &mut sequence);
-        bench.fail(3);
-        assert_eq!(bench.parent(), back.then_some(1), "{time:?}");
+fn a_failed_parent_is_barred_for_some_time() {
+    let barred_for = Limits::default().chat.parent_barred;
+    for (time, back) in [(barred_for - NANO, false), (barred_for, true)] {
+        let (mut fixture, mut sequence) = (fixture_with_parent(), 1);
+        fixture.keep_alive(secs(5), &mut sequence);
+        fixture.fail_parent(3);
+        assert_eq!(fixture.parent(), Some(2));
+        fixture.keep_alive(time, &mut sequence);
+        fixture.fail_parent(3);
+        assert_eq!(fixture.parent(), back.then_some(1), "{time:?}");
     }
 }
 
 #[test]
-fn when_an_entry_was_said_decides_which_periods_tree_it_takes() {
-    let mut bench = Bench::new(4);
-    bench.wait(secs(2_999));
+fn the_date_of_an_entry_decides_which_periods_tree_it_takes() {
+    let mut fixture = Fixture::new(4);
+    fixture.wait(secs(2_999));
     let best =
-        (0..bench.others.len()).min_by_key(|index| rank(PERIOD + 1, bench.others[*index].key())).unwrap();
-    bench.claims(0, 1);
-    let next = claim_in(PERIOD + 1, &bench.others[best], 1, 0);
-    bench.told(best, &next).unwrap();
-    let turn = (PERIOD + 1) * 3_600_000 + bench.limits.chat.root_turn.as_millis() as u64;
+        (0..fixture.others.len()).min_by_key(|index| rank(PERIOD + 1, fixture.others[*index].key())).unwrap();
+    fixture.claim(0, 1);
+    let next = claim_in(PERIOD + 1, &fixture.others[best], 1, 0);
+    fixture.receive(best, &next).unwrap();
+    let turn = (PERIOD + 1) * 3_600_000 + fixture.limits.chat.root_turn.as_millis() as u64;
     for (at, period) in [(turn - 1, PERIOD), (turn, PERIOD + 1), (turn + 1, PERIOD + 1)] {
-        let trees = &bench.gossip.trees;
-        let taken = trees.of(bench.moment(), Some(at)).unwrap();
-        assert!(core::ptr::eq(taken, trees.of_exactly(period).unwrap()), "{at}");
+        let trees = &fixture.gossip.trees;
+        let chosen = trees.tree_for(fixture.moment(), Some(at)).unwrap();
+        assert!(core::ptr::eq(chosen, trees.of_period(period).unwrap()), "{at}");
     }
 }
 
 #[test]
-fn other_periods_are_not_heard() {
-    let mut bench = Bench::new(4);
+fn claims_for_distant_periods_are_ignored() {
+    let mut fixture = Fixture::new(4);
     for period in [0, PERIOD - 1, PERIOD + 1, u64::MAX] {
-        let claim = TreeClaim { period, ..bench.claim_of(&bench.others[0], 1, 0) };
-        assert_eq!(bench.told(0, &claim), Ok(()), "{period}: not even looked at");
+        let claim = TreeClaim { period, ..fixture.claim_of(&fixture.others[0], 1, 0) };
+        assert_eq!(fixture.receive(0, &claim), Ok(()), "{period}: not verified");
     }
-    assert_eq!((bench.root(), bench.passed_on()), (None, None));
-    // Four minutes before the next one its claims are.
-    bench.wait(secs(2759));
+    assert_eq!((fixture.root(), fixture.advertised()), (None, None));
+    // Claims for the next period are read from four minutes before it begins.
+    fixture.wait(secs(2759));
     let best =
-        (0..bench.others.len()).min_by_key(|index| rank(PERIOD + 1, bench.others[*index].key())).unwrap();
-    let next = TreeClaim { period: PERIOD + 1, ..bench.claim_of(&bench.others[best], 1, 0) };
-    assert_eq!(bench.told(best, &next), Ok(()));
-    bench.wait(secs(1));
-    assert_eq!(bench.told(best, &next), Err(FalseClaim), "it is looked at");
+        (0..fixture.others.len()).min_by_key(|index| rank(PERIOD + 1, fixture.others[*index].key())).unwrap();
+    let next = TreeClaim { period: PERIOD + 1, ..fixture.claim_of(&fixture.others[best], 1, 0) };
+    assert_eq!(fixture.receive(best, &next), Ok(()));
+    fixture.wait(secs(1));
+    assert_eq!(fixture.receive(best, &next), Err(FalseClaim), "it is verified");
 }
 
 #[test]
-fn alone_there_is_nothing_to_do() {
-    let mut bench = Bench::new(1);
-    bench.wait(secs(0));
-    bench.wait(bench.limits.chat.root_wait);
-    assert!(bench.root().is_some());
-    let moment = bench.moment();
-    bench.gossip.unlinked(moment, bench.id(0));
-    assert_eq!((bench.root(), bench.gossip.deadline(moment), bench.passed_on()), (None, None, None));
-    bench.gossip.linked(moment, bench.id(0));
-    bench.wait(secs(0));
-    bench.wait(bench.limits.chat.root_wait);
-    assert_eq!(bench.passed_on(), Some((bench.us.node_id(), 61)), "the number after the last");
+fn a_node_without_neighbours_does_nothing() {
+    let mut fixture = Fixture::new(1);
+    fixture.wait(secs(0));
+    fixture.wait(fixture.limits.chat.root_wait);
+    assert!(fixture.root().is_some());
+    let moment = fixture.moment();
+    fixture.gossip.unlinked(moment, fixture.id(0));
+    assert_eq!((fixture.root(), fixture.gossip.deadline(moment), fixture.advertised()), (None, None, None));
+    fixture.gossip.linked(moment, fixture.id(0));
+    fixture.wait(secs(0));
+    fixture.wait(fixture.limits.chat.root_wait);
+    assert_eq!(fixture.advertised(), Some((fixture.us.node_id(), 61)), "the number after the last");
 }

@@ -1,4 +1,4 @@
-//! A network of nothing but gossip, on a virtual clock.
+//! A simulated network of [`Gossip`] alone, on a virtual clock.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
@@ -7,28 +7,29 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::super::tree::Tree;
-use super::super::{Arrival, Gossip, Item, Standing};
+use super::super::{Arrival, EntryMeta, Gossip, Standing};
 use crate::model::{EntryId, Identity, Instant, Limits, Moment, NodeId, below, uniform};
 use crate::wire::{Frame, MAX_IHAVE};
 
-/// What is on its way.
+/// A message in flight.
 #[derive(Clone, Debug)]
 enum Message {
     Frame(Frame<'static>),
-    Entry(Entry),
-    /// A reconciliation: what the sender holds, and whether an answer is wanted.
+    Entry(FakeEntry),
+    /// Stands for a reconciliation: what the sender holds, and whether an answer is expected.
     Held(BTreeSet<EntryId>, bool),
 }
 
-/// Stands for an entry: what gossip knows of it, and how far it has come.
+/// Stands for an entry: what gossip knows of it, and how many links it has travelled.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct FakeEntry {
     id: EntryId,
     at: u64,
     author: NodeId,
     hops: u32,
 }
 
+/// A node of the network.
 #[derive(Debug)]
 struct Member {
     gossip: Gossip,
@@ -36,34 +37,36 @@ struct Member {
     random: ChaCha8Rng,
     /// How far its wall clock is ahead, in milliseconds.
     skew: i64,
-    held: BTreeMap<EntryId, Entry>,
-    /// It takes what it is sent, and sends no entry on.
+    held: BTreeMap<EntryId, FakeEntry>,
+    /// It accepts entries and forwards none.
     withholds: bool,
-    /// It says that it is next to the root.
+    /// It advertises that it is next to the root.
     lies: bool,
+    /// When it is woken next.
     wake: Option<Instant>,
 }
 
-/// What spreading an entry cost.
+/// What it cost to spread an entry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
-    /// Entries that came to a node.
+    /// Copies received by all nodes.
     pub(super) copies: usize,
-    /// Nodes that did not hold it and do now.
+    /// Nodes that received it for the first time.
     pub(super) reached: usize,
-    /// Links on the longest way that a first copy took.
+    /// Links on the longest path of a first copy.
     pub(super) hops: u32,
-    /// When the last one came.
+    /// When the last first copy came.
     pub(super) last: Option<Instant>,
 }
 
 impl Cost {
-    /// Copies for each node, less one.
+    /// Copies per node beyond the first.
     pub(super) fn redundancy(&self) -> f64 {
         self.copies as f64 / self.reached.max(1) as f64 - 1.0
     }
 }
 
+/// The network.
 #[derive(Debug)]
 pub(super) struct Network {
     pub(super) now: Instant,
@@ -121,7 +124,7 @@ impl Network {
         }
     }
 
-    /// A connected random graph: a ring, and links between random nodes until each has about `degree`.
+    /// A connected random graph: a ring, with random links added until each node has about `degree`.
     pub(super) fn random_graph(seed: u64, count: usize, degree: usize) -> Self {
         let mut network = Self::new(seed, count);
         let ids: Vec<_> = network.ids().collect();
@@ -165,7 +168,7 @@ impl Network {
         (member.withholds, member.lies) = (true, lies);
     }
 
-    /// With 10 to 50 ms.
+    /// Links two nodes, with a latency of 10 to 50 ms.
     pub(super) fn link(&mut self, a: NodeId, b: NodeId) {
         if a == b || self.latency.contains_key(&(a, b)) {
             return;
@@ -202,6 +205,7 @@ impl Network {
         Moment { now: self.now, wall: Some(wall.saturating_add_signed(skew)), limits: &self.limits }
     }
 
+    /// Calls a node, then drains it.
     fn with<T>(&mut self, id: NodeId, act: impl FnOnce(&mut Member, Moment<'_>) -> T) -> Option<T> {
         let mut member = self.members.remove(&id)?;
         let moment = self.moment(member.skew);
@@ -211,7 +215,7 @@ impl Network {
         Some(result)
     }
 
-    /// As a node does after each input.
+    /// Runs what is due, and sends what follows, as a node does after each input.
     fn drain(&mut self, id: NodeId) {
         let Some(mut member) = self.members.remove(&id) else { return };
         let mut sent = Vec::new();
@@ -235,7 +239,7 @@ impl Network {
             }
         }
         let next = gossip.deadline(moment);
-        assert!(next.is_none_or(|(at, _)| at > self.now), "busy at {}: {next:?}", self.now);
+        assert!(next.is_none_or(|(at, _)| at > self.now), "due again at once, at {}: {next:?}", self.now);
         assert!(!self.numbered.is_multiple_of(64) || gossip.is_consistent());
         if let Some((at, _)) = next
             && member.wake.is_none_or(|wake| wake > at || wake <= self.now)
@@ -269,28 +273,28 @@ impl Network {
         self.schedule(self.now + latency, Event::Arrive(from, to, message));
     }
 
-    /// Says something.
+    /// A node says something.
     pub(super) fn say(&mut self, author: NodeId) -> EntryId {
         let mut bytes = [0; 32];
         self.random.fill_bytes(&mut bytes);
         let id = EntryId::from_bytes(bytes);
         let at = self.moment(self.members[&author].skew).wall.unwrap();
-        let entry = Entry { id, at, author, hops: 0 };
+        let entry = FakeEntry { id, at, author, hops: 0 };
         self.costs.insert(id, Cost::default());
         self.spread(None, author, entry);
         id
     }
 
-    fn spread(&mut self, from: Option<NodeId>, by: NodeId, entry: Entry) {
+    fn spread(&mut self, from: Option<NodeId>, by: NodeId, entry: FakeEntry) {
         let pushed = self.with(by, |member, moment| {
-            let arrival: Arrival = member.gossip.remember(moment, from, entry.id);
+            let arrival: Arrival = member.gossip.arrived(moment, from, entry.id);
             member.held.insert(entry.id, entry);
-            let Entry { id, at, author, .. } = entry;
-            let pushed = member.gossip.spread(moment, Item { id, at, author, from }, &arrival);
+            let FakeEntry { id, at, author, .. } = entry;
+            let pushed = member.gossip.spread(moment, EntryMeta { id, at, author, from }, &arrival);
             if member.withholds { Vec::new() } else { pushed }
         });
         for to in pushed.into_iter().flatten() {
-            self.send(by, to, Message::Entry(Entry { hops: entry.hops + 1, ..entry }));
+            self.send(by, to, Message::Entry(FakeEntry { hops: entry.hops + 1, ..entry }));
         }
     }
 
@@ -299,14 +303,14 @@ impl Network {
             return;
         }
         match message {
-            Message::Entry(entry) => self.entry_came(from, to, entry),
+            Message::Entry(entry) => self.entry_received(from, to, entry),
             Message::Held(theirs, answer) => self.compare(from, to, &theirs, answer),
             Message::Frame(Frame::Graft(ids)) => {
                 let member = &self.members[&to];
                 let asked = ids.iter().filter_map(|id| member.held.get(id)).filter(|_| !member.withholds);
                 let asked: Vec<_> = asked.copied().collect();
                 for entry in asked {
-                    self.send(to, from, Message::Entry(Entry { hops: entry.hops + 1, ..entry }));
+                    self.send(to, from, Message::Entry(FakeEntry { hops: entry.hops + 1, ..entry }));
                 }
             }
             Message::Frame(frame) => {
@@ -314,11 +318,11 @@ impl Network {
                     let held = &member.held;
                     match frame {
                         Frame::Tree(claim) => {
-                            member.gossip.tree_told(moment, from, &claim).expect("an honest claim");
+                            member.gossip.tree_received(moment, from, &claim).expect("an honest claim");
                         }
-                        Frame::Links(links) => member.gossip.links_told(from, &links),
+                        Frame::Links(links) => member.gossip.links_received(from, &links),
                         Frame::Ihave(ids) => {
-                            member.gossip.announced(moment, from, &ids, |id| held.contains_key(id));
+                            member.gossip.ihave_received(moment, from, &ids, |id| held.contains_key(id));
                         }
                         frame => panic!("{frame:?}"),
                     }
@@ -330,12 +334,12 @@ impl Network {
         }
     }
 
-    fn entry_came(&mut self, from: NodeId, to: NodeId, entry: Entry) {
+    fn entry_received(&mut self, from: NodeId, to: NodeId, entry: FakeEntry) {
         let cost = self.costs.entry(entry.id).or_default();
         cost.copies += 1;
         let member = self.members.get_mut(&to).unwrap();
         if member.held.contains_key(&entry.id) {
-            member.gossip.came_again(from, &entry.id);
+            member.gossip.duplicate_received(self.now, from, &entry.id);
             return self.drain(to);
         }
         cost.reached += 1;
@@ -346,34 +350,34 @@ impl Network {
         self.spread(Some(from), to, entry);
     }
 
-    /// As a node does: who began learns what both lack, asks for its part, and announces the other's.
+    /// Reconciles as a node does: the initiator requests what it lacks, and announces what the other lacks.
     fn compare(&mut self, from: NodeId, to: NodeId, theirs: &BTreeSet<EntryId>, answer: bool) {
         let ours: BTreeSet<_> = self.members[&to].held.keys().copied().collect();
         if answer {
             return self.send(to, from, Message::Held(ours, false));
         }
         let theirs_alone = theirs.difference(&ours).copied();
-        self.with(to, |member, moment| member.gossip.want(moment, from, theirs_alone));
+        self.with(to, |member, moment| member.gossip.fetch_synced(moment, from, theirs_alone));
         let ours_alone: Vec<_> = ours.difference(theirs).copied().collect();
         for ids in ours_alone.chunks(MAX_IHAVE) {
             self.send(to, from, Message::Frame(Frame::Ihave(ids.to_vec())));
         }
     }
 
-    /// Whether following parents from here ends, as long as they have one root.
+    /// Checks that the path along parents from this node has no loop, as far as they have the same root.
     fn check_no_loop(&self, start: NodeId) {
         for period in self.members[&start].gossip.trees.periods() {
-            let mut way = Vec::from([start]);
-            let mut here = start;
-            while let Some(tree) = self.members[&here].gossip.trees.of_exactly(period) {
+            let mut path = Vec::from([start]);
+            let mut current = start;
+            while let Some(tree) = self.members[&current].gossip.trees.of_period(period) {
                 let Some(next) = tree.parent().filter(|next| self.members.contains_key(next)) else { break };
-                let of_next = self.members[&next].gossip.trees.of_exactly(period);
+                let of_next = self.members[&next].gossip.trees.of_period(period);
                 if of_next.and_then(Tree::root) != tree.root() {
                     break;
                 }
-                assert!(!way.contains(&next), "a loop at {}: {way:?} {next:?}", self.now);
-                way.push(next);
-                here = next;
+                assert!(!path.contains(&next), "a loop at {}: {path:?} {next:?}", self.now);
+                path.push(next);
+                current = next;
             }
         }
     }
@@ -396,22 +400,22 @@ impl Network {
         self.run_until(self.now + duration);
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// How many hold an entry.
+    /// The number of nodes that hold an entry.
     pub(super) fn holders(&self, id: EntryId) -> usize {
         self.members.values().filter(|member| member.held.contains_key(&id)).count()
     }
 
-    /// How many of those that do not withhold.
+    /// The number of them that forward entries.
     pub(super) fn honest_holders(&self, id: EntryId) -> usize {
         self.members.values().filter(|member| !member.withholds && member.held.contains_key(&id)).count()
     }
 
-    /// Every node has the same root, and following parents leads there.
+    /// Whether all nodes have the same root, and all paths along parents lead to it.
     pub(super) fn is_one_tree(&self) -> bool {
         let standings: BTreeMap<_, _> = self.ids().map(|id| (id, self.standing(id))).collect();
         let roots: BTreeSet<_> = standings.values().map(|standing| standing.root).collect();
@@ -424,7 +428,7 @@ impl Network {
         roots.len() == 1 && !roots.contains(&None) && attached
     }
 
-    /// The mean of a measure over some entries.
+    /// The mean of a measure over these entries.
     pub(super) fn mean(&self, ids: &[EntryId], measure: impl Fn(&Cost) -> f64) -> f64 {
         ids.iter().map(|id| measure(&self.costs[id])).sum::<f64>() / ids.len().max(1) as f64
     }

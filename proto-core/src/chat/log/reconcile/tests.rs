@@ -5,64 +5,65 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::super::Taken;
-use super::super::tests::{Author, Desk, EPOCH};
+use super::super::testing::{EPOCH, TestAuthor, TestLog};
 use super::*;
 use crate::model::Entry;
 
-const LINK: ConnId = ConnId(1);
+const CONN: ConnId = ConnId(1);
 const NOW: Instant = Instant::ORIGIN;
 
 /// The token of the `PING` behind an opening.
-fn witness() -> Token {
+fn ping() -> Token {
     Token::from_bits(1)
 }
 
-fn desk_with(entries: &[Arc<Entry>]) -> Desk {
-    desk_of(entries, usize::MAX)
+fn log_with(entries: &[Arc<Entry>]) -> TestLog {
+    log_of(entries, usize::MAX)
 }
 
-fn desk_of(entries: &[Arc<Entry>], log_entries: usize) -> Desk {
-    let mut desk = Desk::new(|limits| limits.chat.log_entries = log_entries);
+fn log_of(entries: &[Arc<Entry>], log_entries: usize) -> TestLog {
+    let mut log = TestLog::new(|limits| limits.chat.log_entries = log_entries);
     for entry in entries {
-        desk.log.own(NOW, entry.clone(), &desk.limits);
+        log.inner.take_own(NOW, entry.clone(), &log.limits);
     }
-    desk
+    log
 }
 
 fn ids(entries: &[Arc<Entry>]) -> Vec<EntryId> {
     entries.iter().map(|entry| entry.id()).collect()
 }
 
-/// What `one` finds out: what it has and what it needs, and in how many rounds.
-fn reconcile(one: &Desk, other: &Desk) -> (Vec<EntryId>, Vec<EntryId>, usize) {
+/// Reconciles, with `one` as the initiator. Returns what the other lacks, what `one` lacks, and the number of
+/// rounds.
+fn reconcile(one: &TestLog, other: &TestLog) -> (Vec<EntryId>, Vec<EntryId>, usize) {
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let (mut have, mut need, mut rounds) = (Vec::new(), Vec::new(), 0);
-    let mut next = ours.begin(NOW, LINK, witness(), &one.log, &one.limits);
+    let mut next = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits);
     while let Some(message) = next {
         rounds += 1;
-        assert!(message.len() <= crate::wire::MAX_SYNC && ours.own.contains_key(&LINK));
-        let step = theirs.message(NOW, LINK, &message, &other.log, &other.limits).unwrap();
+        assert!(message.len() <= crate::wire::MAX_SYNC && ours.sessions.contains_key(&CONN));
+        let step = theirs.message(NOW, CONN, &message, &other.inner, &other.limits).unwrap();
         let reply = step.reply.unwrap();
         assert!(reply.len() <= crate::wire::MAX_SYNC && step.have.is_empty() && step.need.is_empty());
-        let step = ours.message(NOW, LINK, &reply, &one.log, &one.limits).unwrap();
+        let step = ours.message(NOW, CONN, &reply, &one.inner, &one.limits).unwrap();
         have.extend(step.have);
         need.extend(step.need);
         next = step.reply;
     }
-    assert!(!ours.own.contains_key(&LINK));
+    assert!(!ours.sessions.contains_key(&CONN));
     (have, need, rounds)
 }
 
-fn said(count: u64) -> Vec<Arc<Entry>> {
-    let anna = Author::new(1);
-    (0..count).map(|seq| anna.says(seq)).collect()
+fn entries(count: u64) -> Vec<Arc<Entry>> {
+    let anna = TestAuthor::new(1);
+    (0..count).map(|seq| anna.entry(seq)).collect()
 }
 
 #[test]
 fn each_difference_is_found_oldest_first() {
-    let all = said(600);
-    let one = desk_with(&all[..400]);
-    let other = desk_with(&[&all[..100], &all[150..350], &all[380..]].concat());
+    let all = entries(600);
+    let one = log_with(&all[..400]);
+    let other = log_with(&[&all[..100], &all[150..350], &all[380..]].concat());
     let (have, need, rounds) = reconcile(&one, &other);
     assert_eq!(have, ids(&[&all[100..150], &all[350..380]].concat()));
     assert_eq!(need, ids(&all[400..]));
@@ -71,146 +72,157 @@ fn each_difference_is_found_oldest_first() {
 }
 
 #[test]
-fn sets_of_thousands_that_share_nothing_are_told_in_the_order_of_time() {
-    let all = said(4_000);
+fn disjoint_sets_of_thousands_are_found_in_the_order_of_time() {
+    let all = entries(4_000);
     let (odd, even): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|entry| entry.seq() % 2 == 1);
-    let (have, need, _) = reconcile(&desk_with(&odd), &desk_with(&even));
+    let (have, need, _) = reconcile(&log_with(&odd), &log_with(&even));
     assert_eq!(have, ids(&odd));
     assert_eq!(need, ids(&even));
-    // Who comes new learns of everything in order, in frames that fit.
-    let (have, need, rounds) = reconcile(&desk_with(&[]), &desk_with(&all));
+    // An empty log learns of everything in order, in frames that fit.
+    let (have, need, rounds) = reconcile(&log_with(&[]), &log_with(&all));
     assert_eq!((have, need), (vec![], ids(&all)));
     assert_eq!(rounds, 3);
 }
 
 #[test]
-fn only_what_both_sides_could_hold_is_compared() {
-    let all = said(100);
-    let (small, large) = (desk_of(&all, 30), desk_with(&all[..90]));
+fn only_what_both_windows_cover_is_compared() {
+    let all = entries(100);
+    let (small, large) = (log_of(&all, 30), log_with(&all[..90]));
     let missing = ids(&all[90..]);
     assert_eq!(reconcile(&small, &large), (missing.clone(), vec![], 1));
-    // The other way round it takes one round more.
+    // With the roles swapped it takes one more round.
     let (have, need, rounds) = reconcile(&large, &small);
     assert_eq!((have, need, rounds), (vec![], missing, 2));
 }
 
 #[test]
-fn what_came_meanwhile_is_not_needed() {
-    let all = said(10);
-    let (mut one, other) = (desk_with(&all[..5]), desk_with(&all));
+fn an_entry_that_came_meanwhile_is_not_needed() {
+    let all = entries(10);
+    let (mut one, other) = (log_with(&all[..5]), log_with(&all));
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
-    let message = ours.begin(NOW, LINK, witness(), &one.log, &one.limits).unwrap();
-    let step = theirs.message(NOW, LINK, &message, &other.log, &other.limits).unwrap();
+    let message = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits).unwrap();
+    let step = theirs.message(NOW, CONN, &message, &other.inner, &other.limits).unwrap();
     assert_eq!(one.take(&all[5]), Taken::New);
-    let step = ours.message(NOW, LINK, &step.reply.unwrap(), &one.log, &one.limits).unwrap();
+    let step = ours.message(NOW, CONN, &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
     assert_eq!(step.need, ids(&all[6..]));
 }
 
 #[test]
-fn so_many_begin_at_once_and_one_on_a_link() {
-    let desk = desk_with(&said(3));
+fn reconciliations_are_bounded_and_there_is_one_per_connection() {
+    let log = log_with(&entries(3));
     let mut ours = Reconciler::default();
     let begin = |ours: &mut Reconciler, link| {
-        ours.begin(NOW, ConnId(link), witness(), &desk.log, &desk.limits).is_some()
+        ours.begin(NOW, ConnId(link), ping(), &log.inner, &log.limits).is_some()
     };
     assert!(begin(&mut ours, 1));
     assert!(!begin(&mut ours, 1));
     assert_eq!([2, 3, 4, 5].map(|link| begin(&mut ours, link)), [true, true, true, false]);
     ours.ended(ConnId(2));
     assert!(begin(&mut ours, 5));
-    assert_eq!(ours.deadline(), Some(NOW + desk.limits.chat.sync_timeout));
+    assert_eq!(ours.deadline(), Some(NOW + log.limits.chat.sync_timeout));
     ours.timeout(NOW + Duration::from_millis(9_999));
-    assert!(ours.own.contains_key(&LINK));
-    ours.timeout(NOW + desk.limits.chat.sync_timeout);
-    assert!(!ours.own.contains_key(&LINK));
+    assert!(ours.sessions.contains_key(&CONN));
+    ours.timeout(NOW + log.limits.chat.sync_timeout);
+    assert!(!ours.sessions.contains_key(&CONN));
     assert_eq!(ours.given_up(), 4, "all that were under way");
-    // Its answer, which comes after that, has no consequences.
-    let reply = write(Tag::Answer, 0, &[0x61]);
-    assert_eq!(ours.message(NOW, LINK, &reply, &desk.log, &desk.limits), Ok(Step::default()));
+    // An answer after that is ignored.
+    let reply = encode(Tag::Answer, 0, &[0x61]);
+    assert_eq!(ours.message(NOW, CONN, &reply, &log.inner, &log.limits), Ok(Step::default()));
 }
 
 #[test]
-fn a_peer_that_makes_it_last_is_given_up() {
-    let desk = desk_with(&said(100));
+fn a_reconciliation_that_waits_long_makes_room_for_another() {
+    let log = log_with(&entries(3));
+    let mut ours = Reconciler::default();
+    let mut begin = |at, link| ours.begin(at, ConnId(link), ping(), &log.inner, &log.limits).is_some();
+    assert_eq!([1, 2, 3, 4].map(|link| begin(NOW, link)), [true; 4]);
+    let patience = NOW + log.limits.chat.sync_patience;
+    assert!(!begin(NOW + Duration::from_millis(9_999), 5));
+    assert!(begin(patience, 5));
+    assert_eq!((ours.sessions.len(), ours.given_up()), (4, 1));
+}
+
+#[test]
+fn a_reconciliation_with_too_many_rounds_is_given_up() {
+    let log = log_with(&entries(100));
     for (rounds, more) in [(31, true), (32, false)] {
         let mut ours = Reconciler::default();
-        ours.begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
+        ours.begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
         for round in 0..rounds {
-            assert!(ours.own.contains_key(&LINK), "{round}");
-            // A fingerprint of everything that is always wrong: version, no upper bound, mode, fingerprint.
+            assert!(ours.sessions.contains_key(&CONN), "{round}");
+            // A wrong fingerprint of everything: version, no upper bound, mode, fingerprint.
             let wrong = [&[0x61, 0, 0, 1][..], &[round; 16]].concat();
-            let reply = write(Tag::Answer, 0, &wrong);
-            ours.message(NOW, LINK, &reply, &desk.log, &desk.limits).unwrap();
+            let reply = encode(Tag::Answer, 0, &wrong);
+            ours.message(NOW, CONN, &reply, &log.inner, &log.limits).unwrap();
         }
-        assert_eq!((ours.own.contains_key(&LINK), ours.given_up()), (more, u64::from(!more)));
+        assert_eq!((ours.sessions.contains_key(&CONN), ours.given_up()), (more, u64::from(!more)));
     }
 }
 
 #[test]
-fn one_that_asks_too_often_is_not_answered() {
-    let desk = desk_with(&said(3));
+fn messages_over_the_rate_are_not_answered() {
+    let log = log_with(&entries(3));
     let mut ours = Reconciler::default();
-    let message = Reconciler::default().begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
+    let message = Reconciler::default().begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
     let mut answered =
-        |now| ours.message(now, LINK, &message, &desk.log, &desk.limits).unwrap().reply.is_some();
-    for _ in 0..desk.limits.chat.sync_burst {
+        |now| ours.message(now, CONN, &message, &log.inner, &log.limits).unwrap().reply.is_some();
+    for _ in 0..log.limits.chat.sync_burst {
         assert!(answered(NOW));
     }
     assert!(!answered(NOW));
-    assert!(!answered(NOW + (desk.limits.chat.sync_every - Duration::from_nanos(1))));
-    assert!(answered(NOW + desk.limits.chat.sync_every));
+    assert!(!answered(NOW + (log.limits.chat.sync_every - Duration::from_nanos(1))));
+    assert!(answered(NOW + log.limits.chat.sync_every));
     assert_eq!(ours.refused(), 2);
 }
 
 #[test]
-fn what_is_no_message_is_refused() {
-    let desk = desk_with(&said(50));
-    let good = Reconciler::default().begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
+fn malformed_messages_are_refused() {
+    let log = log_with(&entries(50));
+    let good = Reconciler::default().begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
     let mut bad = vec![vec![], vec![0], good[..8].to_vec(), [&[4], &good[1..]].concat(), good[..9].to_vec()];
-    // A count of ids that are not there, and an unknown mode.
-    bad.push(write(Tag::Begin, 0, &[0x61, 0, 0, 2, 0xc0, 0x80, 0x80, 0]));
-    bad.push(write(Tag::Answer, 0, &[0x61, 0, 0, 9]));
+    // A count without its ids, and an unknown mode.
+    bad.push(encode(Tag::Begin, 0, &[0x61, 0, 0, 2, 0xc0, 0x80, 0x80, 0]));
+    bad.push(encode(Tag::Answer, 0, &[0x61, 0, 0, 9]));
     for message in bad {
         let mut ours = Reconciler::default();
-        ours.begin(NOW, LINK, witness(), &desk.log, &desk.limits).unwrap();
-        let step = ours.message(NOW, LINK, &message, &desk.log, &desk.limits);
+        ours.begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
+        let step = ours.message(NOW, CONN, &message, &log.inner, &log.limits);
         assert_eq!(step, Err(SyncError), "{message:?}");
     }
 }
 
 #[test]
-fn what_answers_an_opening_before_is_no_answer_to_this_one() {
-    let all = said(50);
-    let (one, other) = (desk_with(&all), desk_of(&all, 20));
+fn an_answer_to_an_earlier_opening_is_ignored() {
+    let all = entries(50);
+    let (one, other) = (log_with(&all), log_of(&all, 20));
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let mut exchange = |ours: &mut Reconciler, message: &[u8]| {
-        let answer = theirs.message(NOW, LINK, message, &other.log, &other.limits).unwrap().reply.unwrap();
-        (answer.clone(), ours.message(NOW, LINK, &answer, &one.log, &one.limits))
+        let answer = theirs.message(NOW, CONN, message, &other.inner, &other.limits).unwrap().reply.unwrap();
+        (answer.clone(), ours.message(NOW, CONN, &answer, &one.inner, &one.limits))
     };
-    let opening = ours.begin(NOW, LINK, witness(), &one.log, &one.limits).unwrap();
+    let opening = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits).unwrap();
     let (later, step) = exchange(&mut ours, &opening);
     assert_eq!(later[0], Tag::Later as u8);
     let next = step.unwrap().reply.unwrap();
-    // The answer to the same opening, said once more after the first was given up.
-    assert_eq!(ours.message(NOW, LINK, &later, &one.log, &one.limits), Ok(Step::default()));
-    let before = write(Tag::Answer, 0, &[0x61, 0, 0, 9]);
-    assert_eq!(ours.message(NOW, LINK, &before, &one.log, &one.limits), Ok(Step::default()));
-    // Whoever says nothing else passes over what it is asked.
-    assert_eq!(ours.ponged(LINK, witness()), None, "the first answer was one");
+    // The same answer once more.
+    assert_eq!(ours.message(NOW, CONN, &later, &one.inner, &one.limits), Ok(Step::default()));
+    let before = encode(Tag::Answer, 0, &[0x61, 0, 0, 9]);
+    assert_eq!(ours.message(NOW, CONN, &before, &one.inner, &one.limits), Ok(Step::default()));
+    assert_eq!(ours.pong_received(CONN, ping()), None, "the first answer counts");
     let (_, step) = exchange(&mut ours, &next);
     assert_eq!(step, Ok(Step { have: vec![], ..Step::default() }));
-    let opening = ours.begin(NOW, LINK, witness(), &one.log, &one.limits);
+    let opening = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits);
     assert!(opening.is_some());
-    let no_later = write(Tag::Later, 0, &[]);
-    assert_eq!(ours.message(NOW, LINK, &no_later, &one.log, &one.limits), Ok(Step::default()));
-    assert_eq!(ours.ponged(LINK, witness()), Some(1));
+    let no_later = encode(Tag::Later, 0, &[]);
+    assert_eq!(ours.message(NOW, CONN, &no_later, &one.inner, &one.limits), Ok(Step::default()));
+    assert_eq!(ours.pong_received(CONN, ping()), Some(1));
 }
 
 #[test]
-fn a_fork_is_a_difference_like_any_other() {
-    let anna = Author::new(1);
-    let fork = |text| anna.says_at(EPOCH, 0, 5, text);
-    let (one, other) = (desk_with(&[fork("a")]), desk_with(&[fork("b")]));
+fn the_entries_of_a_fork_are_a_difference() {
+    let anna = TestAuthor::new(1);
+    let fork = |text| anna.entry_at(EPOCH, 0, 5, text);
+    let (one, other) = (log_with(&[fork("a")]), log_with(&[fork("b")]));
     let (have, need, _) = reconcile(&one, &other);
     assert_eq!((have, need), (vec![fork("a").id()], vec![fork("b").id()]));
 }
@@ -218,7 +230,7 @@ fn a_fork_is_a_difference_like_any_other() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever comes, nothing panics, frames fit, and what is there to be needed is not here.
+    /// No message causes a panic, a frame that is too large, or a request for an entry that is held.
     #[test]
     fn any_message_is_answered_or_refused(
         tag in 0_u8..5,
@@ -227,13 +239,13 @@ proptest! {
         flips in proptest::collection::vec((0_usize..2_000, any::<u8>()), 0..6),
         genuine: bool,
     ) {
-        let all = said(100);
-        let (one, other) = (desk_of(&all[..80], 60), desk_with(&all[40..]));
+        let all = entries(100);
+        let (one, other) = (log_of(&all[..80], 60), log_with(&all[40..]));
         let mut ours = Reconciler::default();
-        let begun = ours.begin(NOW, LINK, witness(), &one.log, &one.limits).unwrap();
-        let mut message = write(Tag::Begin, since, &noise);
+        let begun = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits).unwrap();
+        let mut message = encode(Tag::Begin, since, &noise);
         if genuine {
-            let reply = Reconciler::default().message(NOW, LINK, &begun, &other.log, &other.limits).unwrap();
+            let reply = Reconciler::default().message(NOW, CONN, &begun, &other.inner, &other.limits).unwrap();
             message = reply.reply.unwrap();
             for (index, byte) in flips {
                 let index = index % message.len();
@@ -241,10 +253,10 @@ proptest! {
             }
         }
         message[0] = if genuine { message[0] } else { tag };
-        if let Ok(step) = ours.message(NOW, LINK, &message, &one.log, &one.limits) {
+        if let Ok(step) = ours.message(NOW, CONN, &message, &one.inner, &one.limits) {
             prop_assert!(step.reply.is_none_or(|reply| reply.len() <= crate::wire::MAX_SYNC));
-            prop_assert!(step.have.iter().all(|id| one.log.contains(id)));
-            prop_assert!(!step.need.iter().any(|id| one.log.contains(id)));
+            prop_assert!(step.have.iter().all(|id| one.inner.contains(id)));
+            prop_assert!(!step.need.iter().any(|id| one.inner.contains(id)));
         }
     }
 }

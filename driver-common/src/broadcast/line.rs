@@ -1,0 +1,146 @@
+//! A line of a message, with information about its entry.
+
+use std::sync::Arc;
+
+use proto_core::{Entry, EntryId, Marks, Message, Name, NodeId, PublicKey, Via};
+use serde::Serialize;
+
+use crate::{Event, Origin};
+
+/// A line of an event.
+pub(super) struct Line<'a> {
+    pub(super) from: &'a Name,
+    pub(super) content: &'a str,
+    /// `None` if this node sent it.
+    pub(super) node_id: Option<NodeId>,
+    /// Who sent it at this node just now.
+    pub(super) origin: Option<Origin>,
+    /// `None` if it was not in an entry.
+    pub(super) entry_info: Option<Arc<EntryInfo>>,
+    /// The index of the line in its entry.
+    pub(super) part: usize,
+}
+
+/// Information about an entry.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct EntryInfo {
+    id: EntryId,
+    author: NodeId,
+    /// Its author's name.
+    uname: Name,
+    key: PublicKey,
+    epoch: u64,
+    seq: u64,
+    at: u64,
+    /// Whether the author of the text signed it. Text from a peer without a key is signed by the node that passes it
+    /// on.
+    signed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Via>,
+    #[serde(flatten)]
+    marks: Marks,
+}
+
+/// A line's place in the conversation: time, key, epoch and sequence number. For a line without an entry, the time when
+/// it was received.
+pub(super) type Order = (u64, Option<(PublicKey, u64, u64)>);
+
+impl Line<'_> {
+    /// The place of a line that was received at this time.
+    pub(super) fn order(&self, received_at: u64) -> Order {
+        self.entry_info.as_ref().map_or((received_at, None), |entry_info| {
+            (entry_info.at, Some((entry_info.key, entry_info.epoch, entry_info.seq)))
+        })
+    }
+}
+
+impl EntryInfo {
+    fn new(entry: &Entry, marks: Marks) -> Arc<Self> {
+        Arc::new(Self {
+            id: entry.id(),
+            author: entry.author(),
+            uname: entry.uname().clone(),
+            key: entry.key(),
+            epoch: entry.epoch(),
+            seq: entry.seq(),
+            at: entry.at(),
+            signed: entry.via().is_none(),
+            via: entry.via().cloned(),
+            marks,
+        })
+    }
+
+    fn of(message: &Message) -> Option<Arc<Self>> {
+        match message {
+            Message::Entry { entry, marks } => Some(Self::new(entry, *marks)),
+            _ => None,
+        }
+    }
+
+    /// The updated information if the other entry is a fork of this one: both have the same author and number.
+    pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
+        let number = |entry_info: &Self| (entry_info.key, entry_info.epoch, entry_info.seq);
+        let fork = other.marks.forked && !self.marks.forked;
+        (fork && number(self) == number(other) && self.id != other.id).then(|| {
+            let mut forked = self.clone();
+            forked.marks.forked = true;
+            forked
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_forked(&self) -> bool {
+        self.marks.forked
+    }
+
+    pub(super) fn is_signed(&self) -> bool {
+        self.signed
+    }
+}
+
+/// The number of lines of an event.
+pub(super) fn count(event: &Event) -> usize {
+    match event {
+        Event::Message(message) | Event::Recalled(message) => message.texts().count(),
+        Event::Said { entries, .. } => entries.iter().map(|entry| entry.texts().len()).sum(),
+        _ => 0,
+    }
+}
+
+/// The lines of an event.
+pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
+    let message = match event {
+        Event::Message(message) => Some((message, Some(message.node_id()))),
+        Event::Recalled(message) => Some((message, None)),
+        _ => None,
+    };
+    let heard = message.into_iter().flat_map(|(message, node_id)| {
+        let (from, entry_info) = (message.uname(), EntryInfo::of(message));
+        message.texts().enumerate().map(move |(part, content)| Line {
+            from,
+            content,
+            node_id,
+            origin: None,
+            entry_info: entry_info.clone(),
+            part,
+        })
+    });
+    let said = match event {
+        Event::Said { entries, origin } => Some((entries, *origin)),
+        _ => None,
+    };
+    let said = said.into_iter().flat_map(|(entries, origin)| {
+        entries.iter().flat_map(move |entry| {
+            let entry_info = EntryInfo::new(entry, Marks::default());
+            entry.texts().iter().enumerate().map(move |(part, text)| Line {
+                from: entry.uname(),
+                content: text.as_str(),
+                node_id: None,
+                origin: Some(origin),
+                entry_info: Some(entry_info.clone()),
+                part,
+            })
+        })
+    });
+    heard.chain(said)
+}

@@ -1,0 +1,111 @@
+//! The texts of notices, for the terminal, the page and logs.
+
+use proto_core::wire::ByeCode;
+use proto_core::{Name, Notice, Status};
+
+/// The text of a notice. It contains names as peers sent them, so the caller has to escape control characters.
+pub(crate) fn notice(notice: &Notice) -> String {
+    match notice {
+        Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
+        Notice::ClockOff { ahead_ms } => {
+            let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
+            format!("your clock is {} {which} the other nodes' clocks", duration(ahead_ms.unsigned_abs()))
+        }
+        Notice::Alone => {
+            "you are connected to nobody: no one sees your messages until a peer connects".to_owned()
+        }
+        Notice::Unreachable { target, reason } => {
+            format!("cannot reach {target} ({reason}); retrying")
+        }
+        Notice::NotAChatNode { target } => format!("{target} is not a chat node; retrying"),
+        Notice::IsSelf { target } => format!("{target} is this node itself; it is not dialed again"),
+        Notice::TurnedAway { target, code } => {
+            format!("no link with {target} ({}); retrying", turned_away(*code))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// The problems of a node in this state: no peers, a wrong clock, missing messages.
+pub(crate) fn problems(status: &Status) -> Vec<String> {
+    let alone = status.links.is_empty().then_some(Notice::Alone);
+    let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
+    let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
+    alone.iter().chain(&clock).map(notice).chain(gaps).collect()
+}
+
+fn missing(count: u64, uname: &Name) -> String {
+    match count {
+        1 => format!("1 message from {uname} is missing"),
+        _ => format!("{count} messages from {uname} are missing"),
+    }
+}
+
+fn turned_away(code: ByeCode) -> &'static str {
+    match code {
+        ByeCode::Shutdown => "it is shutting down",
+        ByeCode::Duplicate => "another connection to it is kept",
+        ByeCode::Full => "no room for another link",
+        ByeCode::SelfLink => "it is this node itself",
+        ByeCode::Refused => "two nodes claim one id",
+        ByeCode::Violation => "protocol violation",
+        _ => "the connection was closed",
+    }
+}
+
+/// A duration in the unit that people would use.
+fn duration(millis: u64) -> String {
+    match millis / 1000 {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ ..7_200 => format!("{} min", seconds / 60),
+        seconds @ ..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proto_core::{Config, ConnId, GapStatus, Identity, Instant, LinkStatus, Node, PeerInfo};
+
+    use super::*;
+
+    fn link(node: &Node) -> LinkStatus {
+        let addr = "127.0.0.1:9".parse().unwrap();
+        LinkStatus::new(ConnId(1), Arc::new(PeerInfo::new(node.id(), "Bob".parse().unwrap(), addr)))
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_node_is_told_in_words() {
+        let config = Config::new("Alice".parse().unwrap());
+        let node = Node::new(config, Identity::from_secret(&[1; 32]), [1; 32], Instant::ORIGIN);
+        let alone = "you are connected to nobody: no one sees your messages until a peer connects";
+        assert_eq!(problems(&node.status()), [alone]);
+        let mut linked = node.status();
+        linked.links = vec![link(&node)];
+        assert_eq!(problems(&linked), [""; 0]);
+        let gap = |from, to| GapStatus::new(node.id(), "Bob".parse().unwrap(), 1, from, to);
+        let mut status = linked;
+        (status.clock_ahead_ms, status.gaps) = (Some(-180_000), vec![gap(0, 1), gap(5, 8)]);
+        let words = [
+            "your clock is 3 min behind the other nodes' clocks",
+            "1 message from Bob is missing",
+            "3 messages from Bob are missing",
+        ];
+        assert_eq!(problems(&status), words);
+    }
+
+    #[test]
+    fn clocks_are_compared_in_units_of_people() {
+        for (ahead_ms, words) in [
+            (-2_999, "your clock is 2 s behind the other nodes' clocks"),
+            (119_000, "your clock is 119 s ahead of the other nodes' clocks"),
+            (300_000, "your clock is 5 min ahead of the other nodes' clocks"),
+            (-7_200_000, "your clock is 2 h behind the other nodes' clocks"),
+            (i64::MIN, "your clock is 106751991167 days behind the other nodes' clocks"),
+        ] {
+            assert_eq!(notice(&Notice::ClockOff { ahead_ms }), words);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Parses what the user enters at the prompt: a command or a text.
+
+use proto_core::{ChatText, Name, PeerAddr};
+
+/// What the user entered.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum UserInput {
+    Nothing,
+    Say(Vec<ChatText>),
+    Peers,
+    Status,
+    Connect(PeerAddr),
+    Nick(Name),
+    Help,
+    Quit,
+    /// Invalid input, with the reason.
+    Invalid(String),
+}
+
+/// The lines that `/help` prints.
+pub(crate) const HELP: &[&str] = &[
+    "Type a message and press Enter to send it to everybody. Each line of a pasted text is a message.",
+    "/peers              list the connected peers",
+    "/status             show the state of this node",
+    "/connect HOST:PORT  connect to a peer and stay connected",
+    "/nick NAME          change your name",
+    "/quit               leave (or press Ctrl-D or Ctrl-C)",
+    "//TEXT              send a text that starts with a slash",
+];
+
+impl UserInput {
+    /// Parses one input. If it has several lines, as from a paste, every line is text, even one that starts with a
+    /// slash.
+    pub(crate) fn parse(entered: &str) -> Self {
+        let entered = entered.trim_end_matches(['\n', '\r']);
+        let command = entered.strip_prefix('/').filter(|rest| !rest.contains(['\n', '\r']));
+        match command {
+            None => Self::say(entered),
+            Some(text) if text.starts_with('/') => Self::say(text),
+            Some(command) => {
+                let (name, argument) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+                Self::command(name, argument.trim())
+            }
+        }
+    }
+
+    fn say(text: &str) -> Self {
+        if text.trim().is_empty() {
+            return Self::Nothing;
+        }
+        match ChatText::lines(text) {
+            Ok(texts) => {
+                Self::Say(texts.into_iter().filter(|text| !text.as_str().trim().is_empty()).collect())
+            }
+            Err(error) => Self::Invalid(format!("not sent: {error}")),
+        }
+    }
+
+    fn command(name: &str, argument: &str) -> Self {
+        match (name, argument) {
+            ("peers", "") => Self::Peers,
+            ("status", "") => Self::Status,
+            ("help", "") => Self::Help,
+            ("quit", "") => Self::Quit,
+            ("peers" | "status" | "help" | "quit", _) => Self::Invalid(format!("/{name} takes no argument")),
+            ("connect", addr) => match addr.parse() {
+                Ok(addr) => Self::Connect(addr),
+                Err(error) => Self::Invalid(format!("/connect HOST:PORT: {error}")),
+            },
+            ("nick", name) => match name.parse() {
+                Ok(name) => Self::Nick(name),
+                Err(error) => Self::Invalid(format!("/nick NAME: {error}")),
+            },
+            _ => Self::Invalid(format!(
+                "unknown command /{name}: see /help, or start with // to send it as text"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(texts: &[&str]) -> UserInput {
+        UserInput::Say(texts.iter().map(|text| ChatText::new(*text).unwrap()).collect())
+    }
+
+    fn wrong(entered: &str) -> String {
+        match UserInput::parse(entered) {
+            UserInput::Invalid(text) => text,
+            other => panic!("{entered:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_is_said_as_it_is() {
+        assert_eq!(UserInput::parse("hello / world "), say(&["hello / world "]));
+        assert_eq!(UserInput::parse(" /quit"), say(&[" /quit"]));
+        assert_eq!(UserInput::parse("//quit"), say(&["/quit"]));
+        assert_eq!(UserInput::parse("///"), say(&["//"]));
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        for entered in ["", " ", "\n", " \r\n\t"] {
+            assert_eq!(UserInput::parse(entered), UserInput::Nothing, "{entered:?}");
+        }
+    }
+
+    #[test]
+    fn a_paste_is_text_line_by_line() {
+        assert_eq!(UserInput::parse("one\n\n \n/two\r\nthree\n"), say(&["one", "/two", "three"]));
+        assert_eq!(UserInput::parse("/quit\n/quit"), say(&["/quit", "/quit"]));
+        assert_eq!(UserInput::parse("/quit\n"), UserInput::Quit);
+    }
+
+    #[test]
+    fn commands() {
+        assert_eq!(UserInput::parse("/peers"), UserInput::Peers);
+        assert_eq!(UserInput::parse("/status"), UserInput::Status);
+        assert_eq!(UserInput::parse("/help "), UserInput::Help);
+        assert_eq!(UserInput::parse("/quit"), UserInput::Quit);
+        assert_eq!(UserInput::parse("/connect  [::1]:80 "), UserInput::Connect("[::1]:80".parse().unwrap()));
+        assert_eq!(UserInput::parse("/nick Zoë Z"), UserInput::Nick("Zoë Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert_eq!(wrong("/foo bar"), "unknown command /foo: see /help, or start with // to send it as text");
+        assert_eq!(wrong("/quit now"), "/quit takes no argument");
+        assert!(wrong("/connect").starts_with("/connect HOST:PORT: "));
+        assert!(wrong("/connect x").starts_with("/connect HOST:PORT: "));
+        assert_eq!(wrong("/nick"), "/nick NAME: a name must not be empty");
+        assert!(wrong(&format!("/nick {}", "x".repeat(65))).contains("at most 64 bytes"));
+        assert!(wrong(&"x".repeat(ChatText::MAX + 1)).starts_with("not sent: a message is at most"));
+    }
+}

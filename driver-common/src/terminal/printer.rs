@@ -1,0 +1,265 @@
+//! Prints a node's events.
+
+use std::sync::Arc;
+
+use proto_core::{ChatText, Message, Name, NodeId};
+
+use super::output::Output;
+use super::render::{self, Author, Roster, Style};
+use super::speaker::SharedName;
+use super::visible::push_visible;
+use crate::broadcast::Printer;
+use crate::{Event, Origin};
+
+/// Prints events as fast as the output takes them.
+pub struct EventPrinter {
+    shared_name: Arc<SharedName>,
+    roster: Roster,
+    style: Style,
+    messages: Output,
+    /// Where notices go. `None`: to the same output as messages, which then also shows messages that were sent through
+    /// the API.
+    notices: Option<Output>,
+    /// Lines not queued yet.
+    lines: String,
+}
+
+impl Printer for EventPrinter {
+    /// Waits while the output is full and makes progress.
+    async fn print(&mut self, events: Vec<Event>) {
+        self.roster.rename_own(&self.shared_name.uname());
+        for event in events {
+            self.print_event(event);
+            if self.lines.len() >= PART {
+                self.hand_over().await;
+            }
+        }
+        self.hand_over().await;
+    }
+}
+
+/// Lines are queued in parts of about this many bytes.
+const PART: usize = 64 * 1024;
+
+impl EventPrinter {
+    pub(crate) fn new(
+        shared_name: Arc<SharedName>,
+        messages: Output,
+        notices: Option<Output>,
+        style: Style,
+    ) -> Self {
+        let roster = Roster::new(&shared_name.uname());
+        Self { shared_name, roster, style, messages, notices, lines: String::new() }
+    }
+
+    async fn hand_over(&mut self) {
+        if !self.lines.is_empty() {
+            self.messages.write(&self.lines).await;
+            self.lines.clear();
+        }
+    }
+
+    fn print_event(&mut self, event: Event) {
+        match event {
+            Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
+            Event::Message(message) => self.print_message(&message),
+            Event::Recalled(message) if self.notices.is_none() => {
+                self.print_own(message.node_id(), message.uname(), message.texts());
+            }
+            Event::Said { entries, origin } if self.notices.is_none() && origin != Origin::TERMINAL => {
+                for entry in entries {
+                    let texts = entry.texts().iter().map(ChatText::as_str);
+                    self.print_own(entry.author(), entry.uname(), texts);
+                }
+            }
+            // Standard output shows only messages of others. A user at the terminal has seen what was typed.
+            Event::Recalled(_) | Event::Said { .. } => {}
+            Event::Joined(peer) => {
+                self.roster.note(&peer);
+                self.notice(&render::joined(&self.roster.label(&peer)));
+            }
+            Event::Updated(peer) => {
+                let before = self.roster.note(&peer);
+                let label = self.roster.label(&peer);
+                if let Some(before) =
+                    before.filter(|before| *before != super::visible(peer.uname.as_str().trim()))
+                {
+                    self.notice(&render::renamed(&before, &label));
+                }
+            }
+            Event::Left { peer, reason } => {
+                let label = self.roster.label(&peer);
+                self.roster.forget(&peer);
+                self.notice(&render::left(&label, reason));
+            }
+            Event::Notice(notice) => self.notice(&render::notice(&notice)),
+            // The node logs it.
+            Event::Report { .. } => {}
+        }
+    }
+
+    fn print_piped(&mut self, message: &Message) {
+        for text in message.texts() {
+            push_visible(&mut self.lines, message.uname().as_str());
+            self.lines.push_str(": ");
+            push_visible(&mut self.lines, text);
+            self.lines.push('\n');
+        }
+    }
+
+    fn print_message(&mut self, message: &Message) {
+        let node_id = message.node_id();
+        let name = self.roster.note_author(node_id, message.uname());
+        let author = Author { node_id, name, own: false, caveat: render::caveat(message) };
+        message.texts().for_each(|text| self.style.push_said(&mut self.lines, &author, text));
+    }
+
+    fn print_own<'a>(&mut self, node_id: NodeId, uname: &Name, texts: impl Iterator<Item = &'a str>) {
+        let author = Author { node_id, name: render::shown(uname), own: true, caveat: None };
+        texts.for_each(|text| self.style.push_said(&mut self.lines, &author, text));
+    }
+
+    fn notice(&mut self, text: &str) {
+        match &self.notices {
+            None => self.style.push_notice(&mut self.lines, text),
+            Some(notices) => {
+                let mut line = String::new();
+                self.style.push_notice(&mut line, text);
+                notices.offer(&line);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    use futures_lite::future::block_on;
+    use proto_core::{Draft, Entry, Identity, LeaveReason, Marks, NodeId, PeerInfo, Version};
+
+    use super::super::output::Bounds;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn output() -> (Output, impl Fn() -> String) {
+        let memory = Memory::default();
+        let output = Output::new(memory.clone(), Bounds::default(), None).unwrap();
+        let flushed = output.clone();
+        let text = move || {
+            flushed.flush(Instant::now() + Duration::from_secs(20));
+            String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
+        };
+        (output, text)
+    }
+
+    fn peer(number: u8, uname: &str) -> Arc<PeerInfo> {
+        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
+        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
+        peer.version = Version::V2;
+        Arc::new(peer)
+    }
+
+    fn message(peer: &Arc<PeerInfo>, text: &str) -> Event {
+        Event::Message(Message::Line { peer: peer.clone(), text: text.to_owned() })
+    }
+
+    fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
+        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
+        let uname = Name::cut(uname).unwrap();
+        let draft = Draft::new(1, 2, 3, &uname, &texts);
+        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+    }
+
+    fn said(text: &str, origin: Origin) -> Event {
+        Event::Said { entries: vec![entry("Me", &[text])], origin }
+    }
+
+    fn heard(texts: &[&str]) -> Message {
+        let mut marks = Marks::default();
+        marks.late = true;
+        Message::Entry { entry: entry("Zoe", texts), marks }
+    }
+
+    fn events() -> Vec<Event> {
+        let (alice, bob, other) = (peer(1, "Alice"), peer(2, "B\x1bob"), peer(3, "Alice"));
+        vec![
+            Event::Joined(alice.clone()),
+            Event::Joined(bob.clone()),
+            message(&alice, "hi\r"),
+            said("typed", Origin::TERMINAL),
+            said("posted", Origin::fresh()),
+            Event::Joined(other.clone()),
+            message(&other, "me too"),
+            Event::Updated(peer(2, "B\x1bob")),
+            Event::Updated(peer(2, "Rob")),
+            message(&peer(2, "Rob"), "new name"),
+            Event::Message(heard(&["from afar", "more"])),
+            Event::Recalled(heard(&["said before"])),
+            Event::Left { peer: alice, reason: LeaveReason::Closed },
+            message(&other, "alone"),
+        ]
+    }
+
+    #[test]
+    fn standard_output_has_what_others_say_and_nothing_else() {
+        let ((out, said), (err, aside)) = (output(), output());
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, out, Some(err), Style::Bare);
+        block_on(printer.print(events()));
+        assert_eq!(
+            said(),
+            "Alice: hi␍\nAlice: me too\nRob: new name\nZoe: from afar\nZoe: more\nAlice: alone\n"
+        );
+        assert_eq!(
+            aside(),
+            "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
+             * Alice (01010101) left (the connection ended)\n"
+        );
+    }
+
+    #[test]
+    fn a_terminal_has_everything_in_its_order() {
+        let (screen, shown) = output();
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        block_on(printer.print(events()));
+        let id = Identity::from_secret(&[1; 32]).node_id().short();
+        assert_eq!(
+            shown(),
+            format!(
+                "* Alice joined\n* B␛ob joined\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (03030303) joined\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
+                 Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
+                 Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
+                 Alice (03030303, unsigned): alone\n"
+            )
+        );
+    }
+
+    #[test]
+    fn a_batch_of_any_size_comes_whole() {
+        let (out, said) = output();
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, out.clone(), Some(out), Style::Bare);
+        let alice = peer(1, "Alice");
+        let texts: Vec<_> = (0..50_000).map(|number| format!("text {number:050}")).collect();
+        block_on(printer.print(texts.iter().map(|text| message(&alice, text)).collect()));
+        let expected: String = texts.iter().map(|text| format!("Alice: {text}\n")).collect();
+        assert!(said() == expected);
+    }
+}

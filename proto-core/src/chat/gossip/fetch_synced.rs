@@ -1,0 +1,338 @@
+//! Requests after a reconciliation: entries that a neighbour holds and this node lacks, a bounded number at a
+//! time.
+//!
+//! Each entry is requested from one neighbour. One that does not come is left to the next reconciliation.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
+use crate::wire::MAX_GRAFT;
+
+/// While a neighbour sends what was requested, a request expires after this many times `limits.chat.asked_for` at the latest.
+const MAX_WAIT_ANSWERING: u32 = 30;
+/// While it sends other entries, ahead of which the answer cannot come: the same. It is shorter, so that a neighbour that
+/// withholds an entry cannot keep it from being requested from another for long.
+const MAX_WAIT_BUSY: u32 = 6;
+
+/// The entries to request after reconciliations, in a queue for each neighbour.
+#[derive(Debug, Default)]
+pub(super) struct SyncFetch {
+    queues: BTreeMap<NodeId, PeerQueue>,
+    /// From whom each entry is requested. An index of `queues`.
+    source: BTreeMap<EntryId, NodeId>,
+    /// How many entries were left to the next reconciliation for want of room.
+    dropped: u64,
+}
+
+#[derive(Debug, Default)]
+struct PeerQueue {
+    /// Entries to request, each with the earliest time for that.
+    queued: Fifo<EntryId, Instant>,
+    /// Entries requested, each with the time of that.
+    requested: Fifo<EntryId, Instant>,
+    /// A requested entry came since one last expired.
+    progress: bool,
+    /// When a requested entry last came.
+    came: Option<Instant>,
+    /// When the neighbour last sent any entry, or its part of a reconciliation.
+    heard: Option<Instant>,
+}
+
+impl SyncFetch {
+    pub(super) fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    /// The most entries requested from one neighbour.
+    pub(super) fn most_requested(&self) -> usize {
+        self.queues.values().map(|queue| queue.requested.len()).max().unwrap_or(0)
+    }
+
+    /// Queues entries to request from a neighbour, in this order.
+    ///
+    /// An entry that is queued for another neighbour stays there. At the bound, the neighbour with the
+    /// longest queue makes room for one with a shorter queue, and other entries are dropped. Requests wait
+    /// for a short time, since entries that are spreading just now come by themselves.
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        ids: impl IntoIterator<Item = EntryId>,
+        limits: &Limits,
+    ) {
+        let mut ids = ids.into_iter();
+        while let Some(id) = ids.next() {
+            if self.source.contains_key(&id) {
+                continue;
+            }
+            if self.source.len() >= limits.chat.wanted {
+                self.dropped += 1;
+                if !self.make_room(peer) {
+                    self.dropped += ids.filter(|id| !self.source.contains_key(id)).count() as u64;
+                    break;
+                }
+            }
+            self.source.insert(id, peer);
+            self.queues.entry(peer).or_default().queued.insert(id, now + limits.chat.ask_after);
+        }
+    }
+
+    /// Drops the last entry of the longest queue, if that stays longer than this neighbour's will be.
+    fn make_room(&mut self, peer: NodeId) -> bool {
+        let ours = self.queues.get(&peer).map_or(0, |queue| queue.queued.len());
+        let longest = self.queues.iter_mut().max_by_key(|(_, queue)| queue.queued.len());
+        let Some((_, queue)) = longest.filter(|(_, queue)| queue.queued.len() > ours + 1) else {
+            return false;
+        };
+        let last = queue.queued.pop_last();
+        last.is_some_and(|(id, _)| self.source.remove(&id).is_some())
+    }
+
+    /// How many entries were left to the next reconciliation for want of room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn remove_if_empty(&mut self, peer: NodeId) {
+        if self.queues.get(&peer).is_some_and(|queue| queue.queued.is_empty() && queue.requested.is_empty()) {
+            self.queues.remove(&peer);
+        }
+    }
+
+    /// Whether the entry was requested from this neighbour.
+    pub(super) fn is_requested(&self, peer: NodeId, id: &EntryId) -> bool {
+        self.queues.get(&peer).is_some_and(|queue| queue.requested.contains(id))
+    }
+
+    /// The neighbour sent an entry, or its part of a reconciliation.
+    pub(super) fn heard(&mut self, now: Instant, peer: NodeId) {
+        if let Some(queue) = self.queues.get_mut(&peer) {
+            queue.heard = Some(now);
+        }
+    }
+
+    /// The entry came, or is no longer missing. Returns whether it had been requested.
+    pub(super) fn complete(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> bool {
+        let Some(peer) = self.source.remove(id) else { return false };
+        let Some(queue) = self.queues.get_mut(&peer) else { return false };
+        queue.queued.remove(id);
+        let requested = queue.requested.remove(id).is_some();
+        queue.progress |= requested;
+        if requested && from == Some(peer) {
+            queue.came = Some(now);
+        }
+        self.remove_if_empty(peer);
+        requested
+    }
+
+    /// Drops a neighbour's queue. Returns whether it had one.
+    pub(super) fn unlinked(&mut self, peer: NodeId) -> bool {
+        let Some(queue) = self.queues.remove(&peer) else { return false };
+        for id in queue.queued.keys().chain(queue.requested.keys()) {
+            self.source.remove(id);
+        }
+        true
+    }
+
+    /// When a request is due or expires.
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        let of = |queue: &PeerQueue| queue.ready_at(limits).into_iter().chain(queue.expires_at(limits)).min();
+        self.queues.values().filter_map(of).min()
+    }
+
+    /// The next ids to request, as many as fit in one `GRAFT`.
+    pub(super) fn next_graft(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
+        let (peer, queue) =
+            self.queues.iter_mut().find(|(_, queue)| queue.ready_at(limits).is_some_and(|at| at <= now))?;
+        let room = limits.chat.asked.saturating_sub(queue.requested.len()).min(MAX_GRAFT);
+        let mut ids = Vec::new();
+        while let Some((&id, at)) = queue.queued.first()
+            && *at <= now
+            && ids.len() < room
+        {
+            queue.queued.pop_first();
+            queue.requested.insert(id, now);
+            ids.push(id);
+        }
+        Some((*peer, ids))
+    }
+
+    /// Drops requests that are too old. If a neighbour sent nothing requested since the last time, drops its
+    /// whole queue. Returns whether a request expired.
+    pub(super) fn expire(&mut self, now: Instant, limits: &Limits) -> bool {
+        let mut expired = Vec::new();
+        let mut peers = BTreeSet::new();
+        for (peer, queue) in &mut self.queues {
+            while queue.expires_at(limits).is_some_and(|at| at <= now)
+                && let Some((id, _)) = queue.requested.pop_first()
+            {
+                expired.push(id);
+                peers.insert(*peer);
+            }
+        }
+        for id in &expired {
+            self.source.remove(id);
+        }
+        for peer in peers {
+            let progress =
+                self.queues.get_mut(&peer).is_some_and(|queue| core::mem::take(&mut queue.progress));
+            if !progress {
+                self.unlinked(peer);
+            }
+            self.remove_if_empty(peer);
+        }
+        !expired.is_empty()
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let all = self.queues.iter().flat_map(|(peer, queue)| {
+            queue.queued.keys().chain(queue.requested.keys()).map(|id| (*id, *peer))
+        });
+        all.collect::<BTreeMap<_, _>>() == self.source
+            && self
+                .queues
+                .values()
+                .all(|queue| queue.queued.is_consistent() && queue.requested.is_consistent())
+    }
+}
+
+impl PeerQueue {
+    /// When the next request may be sent. It waits until it can be a full frame, or the rest of the queue, or
+    /// until nothing is outstanding.
+    fn ready_at(&self, limits: &Limits) -> Option<Instant> {
+        let room = limits.chat.asked.saturating_sub(self.requested.len());
+        let enough = room >= MAX_GRAFT || room >= self.queued.len() || self.requested.is_empty();
+        self.queued.first().filter(|_| enough).map(|(_, at)| *at)
+    }
+
+    /// When the oldest request expires. On a slow link the entries of one request come over minutes, behind what was sent
+    /// before, so each one that comes extends the time.
+    fn expires_at(&self, limits: &Limits) -> Option<Instant> {
+        let wait = limits.chat.asked_for;
+        let requested = *self.requested.first()?.1;
+        let extended = |last: Option<Instant>, most: u32| {
+            last.map_or(requested, |last| last.max(requested) + wait).min(requested + wait * most)
+        };
+        let answering = extended(self.came, MAX_WAIT_ANSWERING);
+        let busy = extended(self.heard, MAX_WAIT_BUSY);
+        Some((requested + wait).max(answering).max(busy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::chat::testing::{at, entry_id as id, peer};
+
+    #[test]
+    fn a_bounded_number_is_requested_at_a_time_in_order() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..400).map(id), &limits);
+        let mut frames = Vec::new();
+        assert!(fetch.next_graft(at(149), &limits).is_none(), "it may come by itself");
+        while let Some((_, ids)) = fetch.next_graft(at(150), &limits) {
+            frames.push(ids);
+        }
+        let asked = frames.concat();
+        assert_eq!((asked.len(), frames.len()), (limits.chat.asked, limits.chat.asked / MAX_GRAFT));
+        assert!(asked.iter().copied().eq((0..256).map(id)));
+        for n in 0..64 {
+            assert!(fetch.next_graft(at(151), &limits).is_none());
+            assert!(fetch.is_requested(peer(1), &id(n)) && fetch.complete(at(151), Some(peer(1)), &id(n)));
+        }
+        let (_, next) = fetch.next_graft(at(151), &limits).unwrap();
+        assert!(next.iter().copied().eq((256..320).map(id)));
+        assert!(!fetch.complete(at(151), Some(peer(1)), &id(399)), "it came before it was requested");
+        assert!(!fetch.complete(at(151), Some(peer(1)), &id(0)), "it is no longer missing");
+        assert!(fetch.is_consistent());
+    }
+
+    #[test]
+    fn entries_that_do_not_come_are_left_to_another_reconciliation() {
+        let limits = Limits::default().with(|limits| limits.chat.asked = 2);
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..6).map(id), &limits);
+        fetch.add(at(0), peer(2), (3..8).map(id), &limits);
+        let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
+        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), ids(0..2))));
+        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(2), ids(6..8))));
+        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
+        assert!(fetch.unlinked(peer(2)) && !fetch.unlinked(peer(2)));
+        assert!(fetch.complete(at(151), Some(peer(1)), &id(0)));
+        let over = at(151) + limits.chat.asked_for;
+        assert_eq!(
+            fetch.deadline(&limits),
+            Some(over),
+            "an entry that comes extends the time for the others"
+        );
+        assert!(fetch.expire(over, &limits), "one of two requests");
+        assert_eq!(fetch.next_graft(over, &limits), Some((peer(1), ids(2..4))));
+        assert!(fetch.is_consistent());
+        let over = over + limits.chat.asked_for;
+        assert!(fetch.expire(over, &limits), "nothing came since, so all the rest expires");
+        assert!(fetch.queues.is_empty() && fetch.source.is_empty());
+        assert!(fetch.deadline(&limits).is_none() && !fetch.expire(over, &limits));
+    }
+
+    #[test]
+    fn a_slow_neighbour_is_waited_for_while_entries_come_but_not_without_end() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..128).map(id), &limits);
+        while fetch.next_graft(at(150), &limits).is_some() {}
+        let pause = limits.chat.asked_for - Duration::from_millis(1);
+        let end = at(150) + limits.chat.asked_for * MAX_WAIT_ANSWERING;
+        let mut now = at(150);
+        for n in 1..128 {
+            now = now + pause;
+            if now >= end {
+                break;
+            }
+            assert!(!fetch.expire(now, &limits), "entry {n}");
+            assert!(fetch.complete(now, Some(peer(1)), &id(n)));
+            assert_eq!(fetch.deadline(&limits), Some((now + limits.chat.asked_for).min(end)));
+        }
+        assert!(fetch.expire(end, &limits), "the neighbour withholds entry 0");
+        assert!(!fetch.is_requested(peer(1), &id(0)));
+    }
+
+    #[test]
+    fn what_others_send_does_not_extend_the_time() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..2).map(id), &limits);
+        while fetch.next_graft(at(150), &limits).is_some() {}
+        assert!(fetch.complete(at(5000), Some(peer(2)), &id(0)));
+        fetch.heard(at(6000), peer(2));
+        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
+    }
+
+    #[test]
+    fn other_entries_ahead_of_the_answer_extend_the_time_a_little() {
+        let limits = Limits::default();
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..2).map(id), &limits);
+        while fetch.next_graft(at(150), &limits).is_some() {}
+        fetch.heard(at(5000), peer(1));
+        assert_eq!(fetch.deadline(&limits), Some(at(5000) + limits.chat.asked_for));
+        fetch.heard(at(500_000), peer(1));
+        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for * MAX_WAIT_BUSY));
+    }
+
+    #[test]
+    fn the_longest_queue_makes_room() {
+        let limits = Limits::default().with(|limits| limits.chat.wanted = 8);
+        let mut fetch = SyncFetch::default();
+        fetch.add(at(0), peer(1), (0..20).map(id), &limits);
+        assert_eq!((fetch.source.len(), fetch.dropped()), (8, 12));
+        fetch.add(at(0), peer(2), (20..40).map(id), &limits);
+        assert_eq!(fetch.dropped(), 12 + 20, "four of the one and all but four of the other");
+        assert_eq!(fetch.queues.values().map(|queue| queue.queued.len()).collect::<Vec<_>>(), [4, 4]);
+        assert!(fetch.queues[&peer(1)].queued.keys().copied().eq((0..4).map(id)), "the first entries stay");
+        assert!(fetch.is_consistent());
+    }
+}

@@ -1,0 +1,174 @@
+//! When to reconcile, and with whom. The exchange itself is in [`log`](crate::chat::log).
+
+use alloc::collections::BTreeMap;
+
+use rand_core::Rng;
+
+use crate::model::{Instant, Limits, NodeId, below, uniform};
+
+/// The neighbours with whom a reconciliation is due.
+#[derive(Debug, Default)]
+pub(super) struct SyncSchedule {
+    turns: BTreeMap<NodeId, Turn>,
+    /// When the next one with a random neighbour is due.
+    random_at: Option<Instant>,
+    /// When the last one with a random neighbour was due.
+    random_last: Option<Instant>,
+}
+
+/// A neighbour's reconciliations.
+#[derive(Debug, Default)]
+struct Turn {
+    /// When the next one is due.
+    due: Option<Instant>,
+    /// When the last one was.
+    last: Option<Instant>,
+}
+
+impl SyncSchedule {
+    /// A neighbour was linked. One side begins at once, the other after an interval if the first has not.
+    pub(super) fn linked(&mut self, now: Instant, peer: NodeId, we_begin: bool, limits: &Limits) {
+        let due = if we_begin { now } else { now + limits.chat.reconcile_again };
+        self.turns.insert(peer, Turn { due: Some(due), last: None });
+        self.random_at.get_or_insert(now + limits.chat.reconcile_every);
+    }
+
+    pub(super) fn unlinked(&mut self, peer: NodeId) {
+        self.turns.remove(&peer);
+        if self.turns.is_empty() {
+            self.random_at = None;
+        }
+    }
+
+    /// The neighbour began a reconciliation. On a new link this node need not begin another.
+    pub(super) fn peer_began(&mut self, now: Instant, peer: NodeId) {
+        if let Some(turn) = self.turns.get_mut(&peer).filter(|turn| turn.last.is_none()) {
+            *turn = Turn { due: None, last: Some(now) };
+        }
+    }
+
+    /// Schedules a reconciliation with this neighbour, as soon as the last one is long enough ago.
+    pub(super) fn request(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
+        if let Some(turn) = self.turns.get_mut(&peer) {
+            let earliest = turn.last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
+            turn.due.get_or_insert(earliest);
+        }
+    }
+
+    /// Schedules a reconciliation with a random neighbour, as soon as the last such one is long enough ago.
+    pub(super) fn request_any(&mut self, now: Instant, limits: &Limits) {
+        let earliest = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
+        self.random_at = self.random_at.map(|at| at.min(earliest));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.turns.values().filter_map(|turn| turn.due).chain(self.random_at).min()
+    }
+
+    /// The next neighbour with whom a reconciliation is due.
+    pub(super) fn next_due(
+        &mut self,
+        now: Instant,
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) -> Option<NodeId> {
+        if self.random_at.is_some_and(|at| at <= now) {
+            self.random_last = Some(now);
+            // Between half and one and a half of the interval, so that nodes do not act in step.
+            self.random_at =
+                Some(now + limits.chat.reconcile_every / 2 + uniform(random, limits.chat.reconcile_every));
+            let index = below(random, self.turns.len());
+            if let Some(turn) = self.turns.values_mut().nth(index) {
+                turn.due = Some(now);
+            }
+        }
+        let is_due = |turn: &Turn| turn.due.is_some_and(|at| at <= now);
+        let (peer, turn) = self.turns.iter_mut().find(|(_, turn)| is_due(turn))?;
+        *turn = Turn { due: None, last: Some(now) };
+        Some(*peer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+    use crate::chat::testing::{at, generator, peer};
+
+    #[test]
+    fn a_new_link_reconciles_at_once_and_a_requested_one_after_an_interval() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        assert_eq!(syncs.deadline(), None);
+        syncs.linked(at(0), peer(1), true, &limits);
+        syncs.linked(at(0), peer(2), false, &limits);
+        assert_eq!(syncs.next_due(at(0), &mut random, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(0), &mut random, &limits), None);
+        syncs.peer_began(at(1), peer(2));
+        syncs.request(at(1), peer(1), &limits);
+        syncs.request(at(1), peer(2), &limits);
+        syncs.request(at(1), peer(3), &limits);
+        assert_eq!(syncs.next_due(at(1999), &mut random, &limits), None);
+        assert_eq!(syncs.deadline(), Some(at(2000)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), None);
+        assert_eq!(syncs.next_due(at(2001), &mut random, &limits), Some(peer(2)));
+        syncs.unlinked(peer(1));
+        syncs.unlinked(peer(2));
+        assert_eq!(syncs.deadline(), None);
+    }
+
+    #[test]
+    fn on_a_new_link_the_other_side_begins_if_the_first_does_not() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.linked(at(0), peer(1), false, &limits);
+        syncs.linked(at(0), peer(2), false, &limits);
+        syncs.peer_began(at(1000), peer(2));
+        assert_eq!(syncs.next_due(at(1999), &mut random, &limits), None);
+        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        syncs.request(at(2000), peer(1), &limits);
+        syncs.peer_began(at(2001), peer(1));
+        assert_eq!(syncs.next_due(at(4000), &mut random, &limits), Some(peer(1)), "it was requested");
+        assert_eq!(syncs.next_due(at(4000), &mut random, &limits), None);
+    }
+
+    #[test]
+    fn a_request_for_any_neighbour_is_due_soon_but_not_too_often() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.request_any(at(0), &limits);
+        assert_eq!(syncs.deadline(), None, "there is no neighbour");
+        syncs.linked(at(0), peer(1), false, &limits);
+        syncs.peer_began(at(1), peer(1));
+        syncs.request_any(at(5), &limits);
+        assert_eq!(syncs.next_due(at(5), &mut random, &limits), Some(peer(1)));
+        syncs.request_any(at(6), &limits);
+        assert_eq!(syncs.deadline(), Some(at(2005)));
+    }
+
+    #[test]
+    fn every_neighbour_has_its_turn() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        for n in 0..4 {
+            syncs.linked(at(0), peer(n), false, &limits);
+            syncs.peer_began(at(0), peer(n));
+        }
+        let mut met = BTreeSet::new();
+        let mut now = at(0);
+        for _ in 0..40 {
+            let next = syncs.deadline().unwrap();
+            assert!(next.since(now) >= limits.chat.reconcile_every / 2);
+            now = next;
+            met.extend(syncs.next_due(now, &mut random, &limits));
+        }
+        assert_eq!(met.len(), 4);
+        assert!(now.since(at(0)) < limits.chat.reconcile_every * 48);
+    }
+}

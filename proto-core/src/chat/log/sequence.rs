@@ -1,0 +1,238 @@
+//! The order of one author sequence: the entries of one author in one epoch, by sequence number.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use arrayvec::ArrayVec;
+
+use super::window::VERSIONS;
+use crate::model::{Entry, Instant, Limits, PublicKey};
+
+/// What was shown of an author sequence, what is missing, and what is held back for that.
+#[derive(Debug, Default)]
+pub(super) struct AuthorSequence {
+    /// The sequence number that is shown next. None: the first one to show is not known yet.
+    next: Option<u64>,
+    /// Below this number it is not known what is missing.
+    base: u64,
+    /// What is missing between `base` and `next`: from each key to its value, exclusive.
+    gaps: BTreeMap<u64, u64>,
+    /// Entries above `next`, held back.
+    early: BTreeMap<u64, Early>,
+    /// An entry had to make room since nothing was last held back.
+    dropped: bool,
+}
+
+#[derive(Debug)]
+struct Early {
+    since: Instant,
+    versions: ArrayVec<Arc<Entry>, VERSIONS>,
+}
+
+/// What follows from an entry or from time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SequenceEvent {
+    /// Show this entry.
+    Show { entry: Arc<Entry>, late: bool, forked: bool },
+    /// The numbers from `from` to `to`, exclusive, are no longer waited for. `entry` has the number `to`.
+    Gap { entry: Arc<Entry>, from: u64, to: u64 },
+    /// Entries of this author turned out to be missing, or had to make room and have it now.
+    Reconcile(PublicKey),
+    /// State had to make room.
+    Evicted(EvictedState),
+}
+
+/// State of an author that can be evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EvictedState {
+    Author,
+    Epoch,
+    Gap,
+}
+
+impl AuthorSequence {
+    /// A sequence whose entries below `next` may have been shown.
+    pub(super) fn starting_at(next: Option<u64>) -> Self {
+        Self { next, base: next.unwrap_or(0), ..Self::default() }
+    }
+
+    /// The number of entries held back.
+    pub(super) fn early(&self) -> usize {
+        self.early.values().map(|early| early.versions.len()).sum()
+    }
+
+    /// Whether the first entry to show is not known yet.
+    pub(super) fn is_start_unknown(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// The gaps that were reported and are still open: each from a number to another, exclusive.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.gaps.iter().map(|(from, to)| (*from, *to))
+    }
+
+    /// Since when the oldest entry is held back.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.early.values().map(|early| early.since).min()
+    }
+
+    /// Whether this entry is held back.
+    pub(super) fn is_held_back(&self, entry: &Entry) -> bool {
+        let early = self.early.get(&entry.seq());
+        early.is_some_and(|early| early.versions.iter().any(|version| version.id() == entry.id()))
+    }
+
+    /// Takes a new entry. `forked`: another entry with its number is known.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        entry: Arc<Entry>,
+        forked: bool,
+        limits: &Limits,
+        events: &mut Vec<SequenceEvent>,
+    ) {
+        let seq = entry.seq();
+        match self.next {
+            None if seq == 0 => {
+                self.next = Some(0);
+                self.show_next(entry, events);
+            }
+            Some(next) if seq == next => self.show_next(entry, events),
+            Some(next) if seq < next => {
+                let was_missing = seq < self.base || self.fill_gap(seq, limits, events);
+                let forked = forked || !was_missing;
+                events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
+            }
+            _ => self.hold_back(now, entry, events),
+        }
+    }
+
+    fn show_next(&mut self, entry: Arc<Entry>, events: &mut Vec<SequenceEvent>) {
+        self.next = Some(entry.seq().saturating_add(1));
+        let key = entry.key();
+        events.push(SequenceEvent::Show { entry, late: false, forked: false });
+        self.show_following(events);
+        self.request_dropped(key, events);
+    }
+
+    /// Shows the entries held back that are next now.
+    fn show_following(&mut self, events: &mut Vec<SequenceEvent>) {
+        while let Some(early) = self.next.and_then(|next| self.early.remove(&next)) {
+            self.next = self.next.map(|next| next.saturating_add(1));
+            let shown = early.versions.into_iter().enumerate();
+            events.extend(shown.map(|(n, entry)| SequenceEvent::Show { entry, late: false, forked: n > 0 }));
+        }
+    }
+
+    /// Requests entries that had to make room, when nothing is held back any more.
+    fn request_dropped(&mut self, key: PublicKey, events: &mut Vec<SequenceEvent>) {
+        if self.early.is_empty() && core::mem::take(&mut self.dropped) {
+            events.push(SequenceEvent::Reconcile(key));
+        }
+    }
+
+    fn hold_back(&mut self, now: Instant, entry: Arc<Entry>, events: &mut Vec<SequenceEvent>) {
+        let seq = entry.seq();
+        let last = self.early.last_key_value().map(|(last, _)| *last);
+        // The first entry held back shows that others are missing, and so does one beyond a new hole.
+        let shows_missing = last.is_none_or(|last| self.next.is_some() && seq > last.saturating_add(1));
+        let early = self.early.entry(seq).or_insert_with(|| Early { since: now, versions: ArrayVec::new() });
+        if shows_missing {
+            events.push(SequenceEvent::Reconcile(entry.key()));
+        }
+        // It fits, since the caller takes at most `VERSIONS` entries with one number.
+        let _ = early.versions.try_push(entry);
+    }
+
+    /// Removes `seq` from its gap. False: it is in none.
+    fn fill_gap(&mut self, seq: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) -> bool {
+        let Some((&from, &to)) = self.gaps.range(..=seq).next_back().filter(|(_, to)| **to > seq) else {
+            return false;
+        };
+        self.gaps.remove(&from);
+        if from < seq {
+            self.gaps.insert(from, seq);
+        }
+        if seq + 1 < to {
+            self.gaps.insert(seq + 1, to);
+        }
+        self.bound_gaps(limits, events);
+        true
+    }
+
+    /// Evicts the lowest gaps beyond the bound.
+    fn bound_gaps(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        while self.gaps.len() > limits.chat.gaps_per_epoch {
+            let Some((_, to)) = self.gaps.pop_first() else { return };
+            self.base = to;
+            events.push(SequenceEvent::Evicted(EvictedState::Gap));
+        }
+    }
+
+    /// Shows what was held back too long.
+    pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        let is_overdue = |early: &Early| early.since + limits.chat.hold_back <= now;
+        let overdue = self.early.iter().rev().find(|(_, early)| is_overdue(early));
+        if let Some((&seq, _)) = overdue {
+            self.release_up_to(seq, limits, events);
+        }
+    }
+
+    /// Shows what is held back up to `seq`, inclusive, and what follows directly. Reports what is missing as
+    /// gaps.
+    pub(super) fn release_up_to(&mut self, seq: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        while let Some((&lowest, early)) = self.early.first_key_value()
+            && lowest <= seq
+        {
+            let Some(entry) = early.versions.first().cloned() else { return };
+            let key = entry.key();
+            if let Some(next) = self.next {
+                events.push(SequenceEvent::Gap { entry, from: next, to: lowest });
+                self.gaps.insert(next, lowest);
+                self.bound_gaps(limits, events);
+            } else {
+                self.base = lowest;
+            }
+            self.next = Some(lowest);
+            self.show_following(events);
+            self.request_dropped(key, events);
+        }
+    }
+
+    /// Starts the sequence with the lowest entry that is held back.
+    pub(super) fn start_at_lowest(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        if let Some((&lowest, _)) = self.early.first_key_value() {
+            self.release_up_to(lowest, limits, events);
+        }
+    }
+
+    /// Removes the entry with the highest number of those held back.
+    pub(super) fn drop_highest(&mut self) -> Option<Arc<Entry>> {
+        self.dropped = true;
+        let mut highest = self.early.last_entry()?;
+        let entry = highest.get_mut().versions.pop();
+        if highest.get().versions.is_empty() {
+            highest.remove();
+        }
+        entry
+    }
+
+    /// Whether an entry that was taken is held back, or counts as shown.
+    pub(super) fn accounts_for(&self, entry: &Entry) -> bool {
+        let seq = entry.seq();
+        let is_missing = self.gaps.range(..=seq).next_back().is_some_and(|(_, to)| *to > seq);
+        self.is_held_back(entry) || self.next.is_some_and(|next| seq < next) && !is_missing
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let next = self.next.unwrap_or(0);
+        let apart = self.gaps.iter().zip(self.gaps.iter().skip(1)).all(|((_, to), (from, _))| to < from);
+        let inside = self.gaps.iter().all(|(from, to)| self.base <= *from && from < to && *to < next);
+        let early = self.early.iter().all(|(seq, early)| {
+            let right = early.versions.iter().all(|entry| entry.seq() == *seq);
+            (self.next.is_none() || *seq > next) && right && !early.versions.is_empty()
+        });
+        apart && inside && early
+    }
+}

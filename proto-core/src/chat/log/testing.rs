@@ -1,0 +1,122 @@
+//! Authors and a log for the unit tests.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Log, LogEvent, Taken};
+use crate::model::{ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, PublicKey};
+
+pub(super) const EPOCH: u64 = 77;
+
+/// An author. Its entries are dated one second apart, from 1,000 s on.
+pub(super) struct TestAuthor(Identity);
+
+impl TestAuthor {
+    pub(super) fn new(n: u8) -> Self {
+        Self(Identity::from_secret(&[n; 32]))
+    }
+
+    pub(super) fn key(&self) -> PublicKey {
+        self.0.key()
+    }
+
+    pub(super) fn entry(&self, seq: u64) -> Arc<Entry> {
+        self.entry_at(EPOCH, seq, 1_000_000 + seq * 1_000, "hello")
+    }
+
+    pub(super) fn entry_at(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Arc<Entry> {
+        let draft = Draft {
+            epoch,
+            seq,
+            at,
+            uname: &Name::cut("Anna").unwrap(),
+            texts: &[ChatText::new(text).unwrap()],
+            to: &[],
+            via: None,
+        };
+        Arc::new(Entry::sign(&self.0, &draft))
+    }
+}
+
+/// A log with its limits and its clocks. It checks the indexes after each change.
+pub(super) struct TestLog {
+    pub(super) inner: Log,
+    pub(super) limits: Limits,
+    now: Instant,
+    wall: Option<u64>,
+}
+
+impl TestLog {
+    pub(super) fn new(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        Self { inner: Log::default(), limits, now: Instant::ORIGIN, wall: None }
+    }
+
+    pub(super) fn take(&mut self, entry: &Arc<Entry>) -> Taken {
+        let taken = self.inner.take(self.now, self.wall, entry.clone(), &self.limits);
+        assert!(self.inner.is_consistent());
+        taken
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.wall = self.wall.map(|wall| wall.saturating_add(millis));
+        self.inner.timeout(self.now, self.wall, &self.limits);
+        assert!(self.inner.is_consistent());
+    }
+
+    pub(super) fn set_wall(&mut self, wall: Option<u64>) {
+        self.wall = wall;
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.inner.deadline(self.now, self.wall, &self.limits).map(|at| at.since(self.now))
+    }
+
+    pub(super) fn events(&mut self) -> Vec<LogEvent> {
+        core::iter::from_fn(|| self.inner.next_event()).collect()
+    }
+
+    /// Its events, in short: see [`shown`].
+    pub(super) fn shown(&mut self) -> Vec<String> {
+        shown(self.events())
+    }
+
+    /// How many of its events request a reconciliation.
+    pub(super) fn reconciles(&mut self) -> usize {
+        self.events().iter().filter(|event| matches!(event, LogEvent::Reconcile { .. })).count()
+    }
+
+    /// The entries that had to make room, of its events.
+    pub(super) fn deferred(&mut self) -> Vec<EntryId> {
+        self.events().iter().filter_map(deferred).collect()
+    }
+
+    /// The same, without taking the events.
+    pub(super) fn peek_deferred(&self) -> Vec<EntryId> {
+        self.inner.events.iter().filter_map(deferred).collect()
+    }
+}
+
+fn deferred(event: &LogEvent) -> Option<EntryId> {
+    if let LogEvent::Deferred { id } = event { Some(*id) } else { None }
+}
+
+/// The sequence numbers shown, with `~` for late, `!` for forked and `<` for backdated, and gaps as
+/// `-missing`.
+pub(super) fn shown(events: Vec<LogEvent>) -> Vec<String> {
+    let word = |event| match event {
+        LogEvent::Show { entry, marks: Marks { late, forked, backdated } } => {
+            let mark = |is, mark| if is { mark } else { "" };
+            Some(format!("{}{}{}{}", entry.seq(), mark(late, "~"), mark(forked, "!"), mark(backdated, "<")))
+        }
+        LogEvent::Gap { missing, .. } => Some(format!("-{missing}")),
+        LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } => None,
+    };
+    events.into_iter().filter_map(word).collect()
+}
