@@ -26,7 +26,7 @@ const BRIDGE: &str = "proto-core/src/v1/tests.rs";
 const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
 const DEGREE: &str = "proto-core/src/node/tests/admission.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
-const QUEUE: &str = "proto-core/src/conns/link/queue.rs";
+const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
 const REPAIR: &str = "proto-core/src/chat/gossip/fetch_announced.rs";
 const SYNC: &str = "proto-core/src/chat/gossip/sync_schedule.rs";
@@ -49,7 +49,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("mesh.degree_low", By("mesh.rs", "who_has_few_links_takes_the_place_of_who_has_more_than_it_needs"), "displaced"),
     ("mesh.degree_target", By("mesh.rs", "who_has_few_links_takes_the_place_of_who_has_more_than_it_needs"), "displaced"),
     ("mesh.degree_high", By("mesh.rs", "links_to_peers_with_a_key"), "turned_away"),
-    ("mesh.degree_outbound", By(DEGREE, "places_are_kept_for_own_dials_while_there_are_addresses_to_dial"), "turned_away"),
+    ("mesh.degree_outbound", By(DEGREE, "room_is_kept_for_own_dials_while_there_are_addresses_to_dial"), "turned_away"),
     ("mesh.displace_every", By("mesh.rs", "a_newcomer_without_links_takes_anothers_place_so_often"), "displaced"),
     ("mesh.trim_age", Not("when a link is closed hangs on `displace_every` too: only that it is"), "trimmed"),
     ("mesh.explore_every", By(UPKEEP, "each_chore_comes_as_often_as_it_should_and_only_when_wanted"), "explored"),
@@ -72,7 +72,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("mesh.backoff_min", By("proto-core/src/mesh/backoff.rs", "delays_stay_below_a_doubling_ceiling_and_use_all_of_it"), NONE),
     ("mesh.backoff_max", By("proto-core/src/mesh/backoff.rs", "delays_stay_below_a_doubling_ceiling_and_use_all_of_it"), NONE),
     ("mesh.backoff_low", By(BOOK, "few_links_shorten_the_wait_for_what_was_found_and_none_that_for_all"), NONE),
-    ("mesh.backoff_user", By("proto-core/src/node/tests/mod.rs", "a_user_given_peer_is_dialed_at_least_every_eight_seconds_for_ever"), NONE),
+    ("mesh.backoff_user", By("proto-core/src/node/tests/mod.rs", "a_given_address_is_dialed_at_least_every_eight_seconds_for_ever"), NONE),
     ("mesh.backoff_reset", By("dials.rs", "a_link_that_lasted_so_long_takes_the_backoff_back_to_the_start"), NONE),
     ("mesh.targets", By("dials.rs", "addresses_of_the_user"), NONE),
     ("wire.peers_read", By("dials.rs", "entries_of_peers_that_are_read_and_new_addresses_of_one_link"), "learned"),
@@ -92,9 +92,9 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("conns.bytes_burst", By("rates.rs", "bytes_a_second"), "pauses"),
     ("conns.chunk", By("queues.rs", "a_chunk_holds_so_much"), NONE),
     ("conns.queue", By("queues.rs", "an_output_queue_is_full_at_one_mebibyte"), "busy"),
-    ("conns.pace", By(QUEUE, "a_full_queue_that_moves_is_waited_for"), "busy"),
-    ("conns.pace_window", By(QUEUE, "a_full_queue_that_moves_is_waited_for"), "busy"),
-    ("conns.patience", By(QUEUE, "a_full_queue_that_stands_still_is_waited_for_two_seconds_then_no_more_until_half"), "busy"),
+    ("conns.pace", By(QUEUE, "a_full_queue_that_drains_at_the_pace_keeps_blocking"), "busy"),
+    ("conns.pace_window", By(QUEUE, "a_full_queue_that_drains_at_the_pace_keeps_blocking"), "busy"),
+    ("conns.patience", By(QUEUE, "a_stalled_full_queue_blocks_for_two_seconds_and_not_again_until_it_is_below_half"), "busy"),
     ("conns.queue_hard", By("queues.rs", "a_queue_that_nobody_waits_for_is_cut_at_eight_mebibytes"), "slow"),
     ("conns.queues", By("queues.rs", "a_link_over_its_queue_is_cut_when_all_buffers_are_over_the_bound_of_queues"), "slow"),
     ("conns.stalled", By("queues.rs", "a_link_that_takes_nothing_is_cut_after_a_while"), "slow"),
@@ -114,7 +114,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.sync_rounds", By(RECONCILE, "a_reconciliation_with_too_many_rounds_is_given_up"), "syncs_given_up"),
     ("chat.sync_patience", By(RECONCILE, "a_reconciliation_that_waits_long_makes_room_for_another"), "syncs_given_up"),
     ("chat.sync_timeout", By(RECONCILE, "reconciliations_are_bounded_and_there_is_one_per_connection"), "syncs_given_up"),
-    ("chat.syncs_ignored", By("proto-core/src/node/tests/entries.rs", "who_answers_pings_and_no_reconciliation_is_cut_and_kept_out_for_a_while"), "violations"),
+    ("chat.syncs_ignored", By("proto-core/src/node/tests/entries.rs", "a_peer_that_answers_pings_but_no_sync_is_disconnected_and_banned"), "violations"),
     ("chat.sync_burst", By("gossip.rs", "messages_of_reconciliations_that_are_answered"), "syncs_refused"),
     ("chat.sync_every", By(RECONCILE, "messages_over_the_rate_are_not_answered"), "syncs_refused"),
     ("chat.root_period", By(CLAIMS, "the_date_of_an_entry_decides_which_periods_tree_it_takes"), NONE),
@@ -153,13 +153,13 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.seen_for", By("proto-core/src/chat/gossip/seen.rs", "ids_are_kept_up_to_their_number_and_for_their_time"), NONE),
     ("chat.reconcile_every", By(SYNC, "every_neighbour_has_its_turn"), "syncs"),
     ("chat.reconcile_again", By(SYNC, "a_new_link_reconciles_at_once_and_a_requested_one_after_an_interval"), "syncs"),
-    ("v1.step", By(BRIDGE, "who_has_the_lowest_id_brings_a_line_in_at_once_and_the_others_a_second_later_each"), NONE),
-    ("v1.gather", By(BRIDGE, "lines_of_one_moment_are_brought_in_together_in_their_order"), NONE),
-    ("v1.match_window", By(BRIDGE, "words_match_that_were_said_or_came_up_to_a_minute_apart"), NONE),
-    ("v1.lines", By(BRIDGE, "the_line_noted_first_is_forgotten_first"), "lines_forgotten"),
-    ("v1.waiting", By(BRIDGE, "what_waits_is_bounded_and_what_would_wait_longest_goes"), "lines_dropped"),
-    ("v1.waiting_bytes", By(BRIDGE, "what_waits_is_bounded_and_what_would_wait_longest_goes"), "lines_dropped"),
-    ("v1.linked", By(BRIDGE, "a_list_of_all_takes_the_place_of_the_last_and_is_bounded"), NONE),
+    ("v1.step", By(BRIDGE, "the_lowest_id_brings_a_line_in_at_once_and_each_higher_id_one_second_later"), NONE),
+    ("v1.gather", By(BRIDGE, "lines_due_at_one_time_are_brought_in_together_and_in_order"), NONE),
+    ("v1.match_window", By(BRIDGE, "words_match_if_said_or_received_at_most_a_minute_apart"), NONE),
+    ("v1.lines", By(BRIDGE, "the_oldest_line_is_forgotten_first"), "lines_forgotten"),
+    ("v1.waiting", By(BRIDGE, "waiting_lines_are_bounded_and_the_one_due_last_is_dropped"), "lines_dropped"),
+    ("v1.waiting_bytes", By(BRIDGE, "waiting_lines_are_bounded_and_the_one_due_last_is_dropped"), "lines_dropped"),
+    ("v1.linked", By(BRIDGE, "the_peers_of_a_version_1_peer_replace_the_last_ones_and_are_bounded"), NONE),
     ("v1.greet_every", Not("when it is asked is chance: only that it is"), NONE),
     ("v1.greet_soon", Not("when it is asked is chance: only that it is"), NONE),
 ];
