@@ -279,9 +279,7 @@ impl Node {
         while let Some(event) = self.mesh.next_event() {
             match event {
                 mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
-                mesh::Event::SendPeers(to, most, found) => {
-                    self.conns.send_peers(&mut self.cx, to, most, found)
-                }
+                mesh::Event::SendPeers(to, n, found) => self.conns.send_peers(&mut self.cx, to, n, found),
                 other => self.actions.extend(convert::request(other)),
             }
         }

@@ -1,4 +1,4 @@
-//! The bounds of a node (DESIGN section 10), and what it tells of itself.
+//! The bounds of a node (SPEC section 6), and what it tells of itself.
 
 use proto_core::{Capacity, Limits, LinkRole, LinkStatus, Node, Status};
 

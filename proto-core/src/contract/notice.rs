@@ -10,7 +10,7 @@ use crate::wire::ByeCode;
 #[non_exhaustive]
 pub enum Notice {
     /// Entries of this author are missing; it is shown on without them. They are asked for still, and shown as
-    /// [late](Marks::late) ones if they come.
+    /// [late](crate::Marks::late) ones if they come.
     Gap {
         /// The author's id.
         node_id: NodeId,

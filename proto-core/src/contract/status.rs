@@ -83,10 +83,10 @@ impl LinkStatus {
 pub enum LinkState {
     /// Nothing is wrong.
     Linked,
-    /// The peer was asked whether it is there and has not said a word within [`probe`](crate::Limits::probe): it may be gone. A
+    /// The peer was asked whether it is there and has not said a word within [`probe`](crate::ConnLimits::probe): it may be gone. A
     /// version 1 peer cannot be asked.
     Silent,
-    /// It takes little or nothing: a chunk has waited to be written for [`patience`](crate::Limits::patience).
+    /// It takes little or nothing: a chunk has waited to be written for [`patience`](crate::ConnLimits::patience).
     Slow,
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct V1 {
     counts: Counts,
     /// What ran for entries.
     #[cfg(test)]
-    pub(crate) ran: Ran,
+    ran: Ran,
 }
 
 /// What becomes of an entry.
@@ -100,6 +100,12 @@ struct RelayPeriod {
 }
 
 impl V1 {
+    /// What ran for entries so far.
+    #[cfg(test)]
+    pub(crate) fn ran(&self) -> Ran {
+        self.ran
+    }
+
     /// For the node with this id.
     pub(crate) fn new(own_id: NodeId) -> Self {
         Self {

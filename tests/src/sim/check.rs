@@ -173,7 +173,7 @@ impl Checker {
     }
 
     /// Whether a line of a version 1 node that comes again now has to be known again: what comes by two ways is matched
-    /// by time (DESIGN section 4.1).
+    /// by time.
     fn is_matched(&self, said: Said, now: Nanos) -> bool {
         !self.forgiving && !self.clocks_were_wrong && now.saturating_sub(said.at) < MATCHED
     }

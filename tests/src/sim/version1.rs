@@ -1,4 +1,4 @@
-//! Version 1 nodes as they are in the field, faults and all (DESIGN section 4.1), in virtual time.
+//! Version 1 nodes as they are in the field, faults and all (SPEC section 2.11), in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -31,9 +31,9 @@ fn shown(actions: &[Action]) -> usize {
 
 /// Receives one entry. What ran for it, and how many entries are shown.
 fn receive(solo: &mut Solo, line: &str) -> (Ran, usize) {
-    let before = solo.node.v1.ran;
+    let before = solo.node.v1.ran();
     let actions = solo.receive(1, line);
-    let Ran { relay, duplicate_check } = solo.node.v1.ran;
+    let Ran { relay, duplicate_check } = solo.node.v1.ran();
     let ran = Ran { relay: relay - before.relay, duplicate_check: duplicate_check - before.duplicate_check };
     (ran, shown(&actions))
 }
