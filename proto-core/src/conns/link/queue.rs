@@ -19,7 +19,7 @@ pub(in crate::conns) struct OutputQueue {
     /// Bytes pushed, and bytes that the operating system took, since the connection opened.
     pushed: u64,
     left: u64,
-    /// When the operating system last took bytes that had waited for it.
+    /// When the operating system last took bytes that had waited for `limits.conns.patience` or longer.
     moved: Option<Instant>,
     /// The gate: until that time, only that many chunks may be sent.
     gate: Option<(Instant, usize)>,
@@ -122,7 +122,7 @@ impl OutputQueue {
 
     fn took(&mut self, now: Instant, bytes: usize, since: Instant, limits: &Limits) {
         self.left += bytes as u64;
-        if since < now {
+        if since + limits.conns.patience <= now {
             self.moved = Some(now);
         }
         if self.bytes() < limits.conns.queue / 2 {
@@ -144,7 +144,7 @@ impl OutputQueue {
         self.left
     }
 
-    /// When the operating system last took bytes that had waited for it: so the link is slow, and it moves.
+    /// When the operating system last took bytes that had waited for `limits.conns.patience`: the link is slow, and it moves.
     pub(in crate::conns) fn moved(&self) -> Option<Instant> {
         self.moved
     }

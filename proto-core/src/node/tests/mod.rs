@@ -191,8 +191,9 @@ fn an_idle_peer_is_pinged_after_15_s_and_dead_after_45_s() {
     assert_eq!(actions[0].0, Instant::from_origin(Duration::from_secs(15)));
     assert!(matches!(&actions[0].1, Action::SendFrame { bytes, .. } if bytes.starts_with(b"PING|")));
     let gone = actions.iter().find(|(_, action)| matches!(action, Action::UnregisterPeer { .. })).unwrap();
-    // The `PING` was never flushed: the link is stalled 30 s after it, which is when the peer is dead.
-    assert_eq!(gone.0, Instant::from_origin(Duration::from_secs(45)));
+    // The `PING` was never flushed, so the link is stalled.
+    let stalled = Limits::default().conns.stalled;
+    assert_eq!(gone.0, Instant::from_origin(Duration::from_secs(15) + stalled));
 
     let mut solo = self::solo();
     solo.peer(1, ALICE, Some("n"));
@@ -201,6 +202,26 @@ fn an_idle_peer_is_pinged_after_15_s_and_dead_after_45_s() {
     let actions = solo.pass(Duration::from_secs(60));
     assert_eq!(actions[0].0, Instant::from_origin(Duration::from_secs(45)));
     assert!(matches!(&actions[1].1, Action::UnregisterPeer { reason: LeaveReason::Silent, .. }));
+}
+
+#[test]
+fn a_peer_on_a_slow_link_lives_while_bytes_leave() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("n"));
+    solo.pass(Duration::from_secs(15));
+    let lost = |actions: &[(Instant, Action)]| {
+        actions.iter().find_map(|(at, action)| match action {
+            Action::UnregisterPeer { reason, .. } => Some((*at, *reason)),
+            _ => None,
+        })
+    };
+    for _ in 0..20 {
+        solo.input(Input::written(ConnId(1), 1));
+        assert_eq!(lost(&solo.pass(Duration::from_secs(5))), None);
+    }
+    let last = Duration::from_secs(15 + 19 * 5);
+    let stalled = Instant::from_origin(last + Limits::default().conns.stalled);
+    assert_eq!(lost(&solo.pass(Duration::from_secs(60))), Some((stalled, LeaveReason::Slow)));
 }
 
 #[test]
