@@ -253,7 +253,7 @@ impl Entry {
     /// let uname = "Alice".parse().unwrap();
     /// let texts = [ChatText::new("hello").unwrap()];
     /// let at = 1_700_000_000_000;
-    /// let draft = Draft { epoch: 17, seq: 0, at, uname: &uname, texts: &texts, to: &[], via: None };
+    /// let draft = Draft::new(17, 0, at, &uname, &texts);
     /// let entry = Entry::sign(&identity, &draft);
     /// assert_eq!(entry.author(), identity.node_id());
     ///
