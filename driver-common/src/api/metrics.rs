@@ -144,7 +144,7 @@ const HELP: &[(&str, &str)] = &[
     ("dials_failed", "Dials that did not lead to a connection"),
     ("evicted", "Pending connections closed to make room for others"),
     ("turned_away", "Newcomers redirected because all connections were in use"),
-    ("shunned", "Newcomers refused because they were banned for violations"),
+    ("banned", "Newcomers refused because they were banned for violations"),
     ("told_in_lines", "Messages of others relayed to peers without a key"),
     ("brought_in", "Lines of peers without a key that this node signed and relayed"),
     ("displaced", "Links closed to make room for newcomers"),

@@ -78,7 +78,7 @@ pub struct Stats {
     /// Newcomers sent on because there was no room.
     pub turned_away: u64,
     /// Newcomers refused because they had been cut for breaking rules.
-    pub shunned: u64,
+    pub banned: u64,
     /// Links closed to make room for newcomers who had few or none.
     pub displaced: u64,
     /// Links closed because there were more than needed.

@@ -39,7 +39,7 @@ pub enum TimerKind {
     /// An address is due to be dialed.
     Dial,
     /// A link of too many is closed, an unsure address dialed, or a neighbour told of some.
-    Upkeep,
+    Maintenance,
     /// A dial or a resolution must have ended.
     Connect,
     /// Neighbours are told whom we are linked to.

@@ -141,7 +141,7 @@ impl AddressBook {
         self.change(addr, |entry| {
             entry.failures = failures;
             entry.unanswered = !answered;
-            entry.found_at = entry.found_at.filter(|at| now.since(*at) < limits.mesh.book_believed);
+            entry.found_at = entry.found_at.filter(|at| now.since(*at) < limits.mesh.book_forget_after);
             let ceiling = entry.kind().backoff_ceiling(degree, limits);
             let delay = entry.backoff.next(random, limits.mesh.backoff_min, ceiling);
             entry.state = State::Waiting { dial_at: now + delay };

@@ -189,7 +189,7 @@ declare! {
         book_fresh: Duration = Duration::from_secs(60 * 60), "seconds", Guess, [];
         /// A found address stays in the address book until no dial has found a node there for this long. Then it may be
         /// forgotten (SPEC 5.12).
-        book_believed: Duration = Duration::from_secs(24 * 60 * 60), "seconds", Guess, [];
+        book_forget_after: Duration = Duration::from_secs(24 * 60 * 60), "seconds", Guess, [];
     }
     /// Limits of the conversation.
     chat: ChatLimits {
@@ -269,7 +269,7 @@ declare! {
         tree_patience: Duration = Duration::from_secs(1), "seconds", Guess, [];
         /// The least time between two tree adverts without a new root or sequence number. A change waits until then
         /// (SPEC 8.3.3).
-        tree_told_every: Duration = Duration::from_millis(150), "seconds", Spec, [];
+        tree_advert_every: Duration = Duration::from_millis(150), "seconds", Spec, [];
         /// How long after the new parent the former parent is told of the change (SPEC 8.5.7). Until then both push
         /// entries.
         tree_overlap: Duration = Duration::from_millis(200), "seconds", Guess, [];
@@ -289,7 +289,7 @@ declare! {
         announce_after: Duration = Duration::from_millis(100), "seconds", Spec, [];
         /// How much later the higher of two ids announces an entry (SPEC 8.8.3). It need not announce what the lower
         /// one has announced.
-        announce_courtesy: Duration = Duration::from_millis(50), "seconds", Measured: "`gossip::tests`, with latencies of 10 to 50 ms", [];
+        announce_tiebreak: Duration = Duration::from_millis(50), "seconds", Measured: "`gossip::tests`, with latencies of 10 to 50 ms", [];
         /// The most ids that wait to be announced to one neighbour. With one more, the oldest is left to
         /// reconciliation.
         announced: usize = 4096, "entries", Guess, [nonzero] => Announced;

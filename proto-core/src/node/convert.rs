@@ -182,7 +182,7 @@ impl From<mesh::Timer> for TimerKind {
     fn from(timer: mesh::Timer) -> Self {
         match timer {
             mesh::Timer::Dial => Self::Dial,
-            mesh::Timer::Maintenance => Self::Upkeep,
+            mesh::Timer::Maintenance => Self::Maintenance,
             mesh::Timer::Connect => Self::Connect,
         }
     }

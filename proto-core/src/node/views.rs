@@ -47,7 +47,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         dials_failed: mesh.dials_failed,
         evicted: conns.evicted,
         turned_away: mesh.turned_away,
-        shunned: conns.banned,
+        banned: conns.banned,
         displaced: mesh.displaced,
         trimmed: mesh.trimmed,
         explored: mesh.explored,

@@ -1,7 +1,7 @@
 //! One run: a network from a seed, chaos, then calm, and what it comes to.
 
-mod cast;
-mod last_words;
+mod population;
+mod final_delivery;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use super::trace::Recorder;
 use super::version1::Version1;
 use super::world::Tamper;
 use super::{Dice, Host, HostId, Nanos, World, nanos};
-use cast::{Odd, introduce, invite, net_config};
+use population::{Odd, introduce, invite, net_config};
 
 /// What a run is to be like.
 #[derive(Clone, Debug)]
@@ -113,9 +113,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(30);
 pub fn run(seed: u64, options: &Options, attached: Attached) -> Outcome {
     keep_panics_quiet();
     let confined = if options.cramped {
-        Some(cast::cramped(seed, &options.limits))
+        Some(population::cramped(seed, &options.limits))
     } else {
-        cast::limits(seed, &options.limits)
+        population::limits(seed, &options.limits)
     };
     let little_room = u64::from(confined.is_some());
     let limits = confined.unwrap_or_else(|| options.limits.clone());
@@ -311,7 +311,7 @@ impl Run {
         }
         let settled = self.world.now() - start;
         // Where next to nothing is held, what is dated ahead leaves no room for what is not.
-        let heard = if options.cramped { self.all_is_found_out() } else { self.last_words() };
+        let heard = if options.cramped { self.all_is_found_out() } else { self.final_delivery() };
         heard.then_some(settled)
     }
 

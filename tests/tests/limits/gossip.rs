@@ -32,7 +32,7 @@ fn announcements_that_wait() {
         (0..count).for_each(|seq| solo.chat(0, &entry(0, seq, EPOCH_MS + 3_000)));
         assert_eq!(solo.ids_sent(1, "IHAVE"), 0);
         assert_eq!(solo.stats().announcements_dropped as usize, count.saturating_sub(5));
-        solo.pass(limits.chat.announce_after + limits.chat.announce_courtesy, 2);
+        solo.pass(limits.chat.announce_after + limits.chat.announce_tiebreak, 2);
         assert_eq!(solo.ids_sent(1, "IHAVE"), count.min(5));
     }
 }
@@ -152,7 +152,7 @@ fn the_lower_of_two_ids_announces_first() {
     solo.chat(0, &entry(0, 0, EPOCH_MS + 3_000));
     let (lower, higher): (Vec<_>, Vec<_>) = (1..9).partition(|conn| keys(*conn).node_id() < solo.node.id());
     assert!(!lower.is_empty() && !higher.is_empty());
-    let later = limits.chat.announce_after + limits.chat.announce_courtesy;
+    let later = limits.chat.announce_after + limits.chat.announce_tiebreak;
     for (conns, after) in [(higher, limits.chat.announce_after), (lower, later)] {
         for (at, told) in up_to(after) {
             solo.at(start + at);

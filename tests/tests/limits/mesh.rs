@@ -95,7 +95,7 @@ fn who_was_cut_is_kept_out_so_long() {
         solo.close(0);
         solo.at(time);
         solo.link_as(1, HERE, 0, 9);
-        assert_eq!((solo.peers() == 1, solo.stats().shunned), (let_in, u64::from(!let_in)));
+        assert_eq!((solo.peers() == 1, solo.stats().banned), (let_in, u64::from(!let_in)));
     }
 }
 
@@ -113,7 +113,7 @@ fn so_many_are_kept_out() {
         for peer in 0..count {
             solo.link_as(50 + peer, HERE, peer, 9);
         }
-        assert_eq!((solo.peers(), solo.stats().shunned as usize), (count.saturating_sub(3), count.min(3)));
+        assert_eq!((solo.peers(), solo.stats().banned as usize), (count.saturating_sub(3), count.min(3)));
     }
 }
 

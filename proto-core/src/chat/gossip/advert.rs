@@ -38,7 +38,7 @@ impl AdvertSchedule {
         let due = match &self.last {
             Some((last, _)) if last == claim => return self.all_due = None,
             Some((last, at)) if (last.root, last.sequence) == (claim.root, claim.sequence) => {
-                *at + limits.chat.tree_told_every
+                *at + limits.chat.tree_advert_every
             }
             _ => now,
         };

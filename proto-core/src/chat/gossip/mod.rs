@@ -295,11 +295,11 @@ impl Gossip {
     /// How long an announcement waits. Of two neighbours that hold an entry, the lower id announces it, and
     /// the higher id waits for that.
     fn announce_after(&self, moment: Moment<'_>, to: NodeId) -> Duration {
-        let ChatLimits { announce_after, announce_courtesy, .. } = moment.limits.chat;
+        let ChatLimits { announce_after, announce_tiebreak, .. } = moment.limits.chat;
         if self.neighbours.me() < to {
             announce_after
         } else {
-            announce_after.saturating_add(announce_courtesy)
+            announce_after.saturating_add(announce_tiebreak)
         }
     }
 

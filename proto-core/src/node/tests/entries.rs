@@ -60,11 +60,11 @@ fn a_peer_that_answers_pings_but_no_sync_is_disconnected_and_banned() {
     );
     solo.input(Input::closed(ConnId(1)));
     keyed_on(&mut solo, 2);
-    assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 0));
+    assert_eq!((solo.node.stats().banned, solo.node.peers().count()), (1, 0));
     solo.input(Input::closed(ConnId(2)));
     solo.now = solo.now + limits.mesh.ban;
     keyed_on(&mut solo, 3);
-    assert_eq!((solo.node.stats().shunned, solo.node.peers().count()), (1, 1));
+    assert_eq!((solo.node.stats().banned, solo.node.peers().count()), (1, 1));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_ban_also_closes_the_second_connection_of_the_banned_peer() {
     assert!(solo.node.conns.contains(ConnId(2)));
     let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1).replace("hello", "hallo");
     solo.receive(1, &forged.repeat(Limits::default().conns.malformed));
-    assert_eq!((solo.node.peers().count(), solo.node.stats().shunned), (0, 1));
+    assert_eq!((solo.node.peers().count(), solo.node.stats().banned), (0, 1));
 }
 
 #[test]

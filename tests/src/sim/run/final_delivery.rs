@@ -6,11 +6,11 @@ use std::time::Duration;
 use proto_core::{ConnId, Node, NodeId, Outcome};
 
 use super::Run;
-use super::cast::Odd;
+use super::population::Odd;
 use crate::sim::check::{Breach, Rule};
 use crate::sim::{HostId, nanos};
 
-/// How long the last words may take.
+/// How long the final delivery may take.
 const TIME: Duration = Duration::from_secs(10);
 
 /// A connection with a version 1 node that has died unnoticed is found out by blank lines, or never where it says nothing
@@ -22,7 +22,7 @@ const GREETED: Duration = Duration::from_secs(3);
 
 impl Run {
     /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
-    pub(super) fn last_words(&mut self) -> bool {
+    pub(super) fn final_delivery(&mut self) -> bool {
         if !self.all_is_found_out() {
             return false;
         }
