@@ -1,7 +1,7 @@
 //! One run: a network from a seed, chaos, then calm, and what it comes to.
 
-mod population;
 mod final_delivery;
+mod population;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

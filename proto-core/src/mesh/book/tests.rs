@@ -80,7 +80,8 @@ fn a_found_address_stays_until_dials_have_failed_for_a_day() {
     let limits = Limits::default();
     let mut book = full_book(true, &limits);
     book.disconnected(&disconnect(77, false), 8, at(0), &mut random(), &limits);
-    for (later, forgotten) in [(limits.mesh.book_forget_after - SECOND, false), (limits.mesh.book_forget_after, true)]
+    for (later, forgotten) in
+        [(limits.mesh.book_forget_after - SECOND, false), (limits.mesh.book_forget_after, true)]
     {
         let now = at(0) + later;
         book.dialing(addr(7));
