@@ -113,6 +113,8 @@ impl App {
         };
         let config = Config::builder(options.uname.clone())
             .listen_addr(advertised)
+            .network(options.network)
+            .allow_v1(options.allow_v1)
             .limits(|limits| *limits = options.limits())
             .build()
             .map_err(AppError::new)?;

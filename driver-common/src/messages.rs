@@ -19,6 +19,14 @@ pub(crate) fn notice(notice: &Notice) -> String {
         }
         Notice::NotAChatNode { target } => format!("{target} is not a chat node; retrying"),
         Notice::IsSelf { target } => format!("{target} is this node itself; it is not dialed again"),
+        Notice::OtherNetwork { remote } => {
+            format!(
+                "{remote} tried to connect, but belongs to another network: compare your --network options"
+            )
+        }
+        Notice::TurnedAway { target, code: ByeCode::Network } => {
+            format!("{target} belongs to another network: compare your --network options")
+        }
         Notice::TurnedAway { target, code } => {
             format!("no link with {target} ({}); retrying", turned_away(*code))
         }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
-use proto_core::{Limits, Name, PeerAddr};
+use proto_core::{Limits, Name, NetworkId, PeerAddr};
 use tracing_subscriber::EnvFilter;
 
 /// The default of `--port`.
@@ -32,6 +32,10 @@ pub struct Options {
     pub advertise: Option<PeerAddr>,
     /// The parent of the data folder, which is named after the port. `None` means the platform's data folder.
     pub data_dir: Option<PathBuf>,
+    /// The network that the node belongs to.
+    pub network: NetworkId,
+    /// Whether peers without a key are admitted to a network that is not the open one.
+    pub allow_v1: bool,
     /// The number of links to aim for. `None` means the protocol's default.
     pub degree: Option<usize>,
     /// The log filter in the syntax of [`EnvFilter`].
@@ -80,6 +84,8 @@ impl Options {
             api_port,
             advertise: flags.advertise,
             data_dir: flags.data_dir,
+            network: flags.network,
+            allow_v1: flags.allow_v1,
             degree: flags.degree,
             log: rust_log.unwrap_or_else(|| log_filter(flags.verbose, flags.quiet)),
         })
@@ -218,6 +224,21 @@ struct Flags {
     #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
     data_dir: Option<PathBuf>,
 
+    /// Network to belong to: nodes of different networks refuse each other [default: the open network]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "CHAT_NETWORK",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = network
+    )]
+    network: NetworkId,
+
+    /// Admit version 1 nodes to the network given by --network; the open network always admits them
+    #[arg(long, env = "CHAT_ALLOW_V1", action = ArgAction::SetTrue, value_parser = switch)]
+    allow_v1: bool,
+
     /// Number of links to aim for in a large network; a node has up to half as many more [default: 8]
     #[arg(long, value_name = "LINKS", env = "CHAT_DEGREE", value_parser = degree)]
     degree: Option<usize>,
@@ -292,6 +313,18 @@ fn degree(text: &str) -> Result<usize, String> {
 
 fn uname(text: &str) -> Result<Name, String> {
     text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+/// The longest name of a network, in bytes.
+const MAX_NETWORK: usize = 64;
+
+fn network(text: &str) -> Result<NetworkId, String> {
+    if text.len() > MAX_NETWORK || text.chars().any(char::is_control) {
+        return Err(format!(
+            "{text:?} is not a name of at most {MAX_NETWORK} bytes without control characters"
+        ));
+    }
+    Ok(NetworkId::named(text))
 }
 
 fn switch(text: &str) -> Result<bool, String> {

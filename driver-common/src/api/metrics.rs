@@ -145,6 +145,7 @@ const HELP: &[(&str, &str)] = &[
     ("evicted", "Pending connections closed to make room for others"),
     ("turned_away", "Newcomers redirected because all connections were in use"),
     ("banned", "Newcomers refused because they were banned for violations"),
+    ("foreign", "Newcomers refused because they belong to another network"),
     ("told_in_lines", "Messages of others relayed to peers without a key"),
     ("brought_in", "Lines of peers without a key that this node signed and relayed"),
     ("displaced", "Links closed to make room for newcomers"),

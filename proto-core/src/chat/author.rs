@@ -29,6 +29,7 @@ impl Chat {
             let (texts, after) = rest.split_at(Draft::fitting(rest));
             rest = after;
             let draft = Draft {
+                network: cx.config.network(),
                 epoch: self.epoch,
                 seq: self.seq,
                 at: self.clock.next(cx),

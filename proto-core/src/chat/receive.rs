@@ -42,7 +42,8 @@ impl Chat {
     /// `CHAT`: an entry.
     fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
         let Sender { conn, peer, rated } = from;
-        let id = sealed.id();
+        let network = cx.config.network();
+        let id = sealed.id(network);
         let requested = self.gossip.is_requested(peer, &id);
         if requested {
             let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
@@ -52,7 +53,7 @@ impl Chat {
             self.counts.entries_again += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let entry = match sealed.open_as(id) {
+        let entry = match sealed.open_as(network, id) {
             Ok(entry) => Arc::new(entry),
             Err(error) => return self.report_fault(conn, Fault::Entry(error)),
         };

@@ -5,7 +5,7 @@ use core::time::Duration;
 use chacha20::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-use crate::model::{EntryId, Instant, Limits, Moment, NodeId};
+use crate::model::{EntryId, Instant, Limits, Moment, NetworkId, NodeId};
 
 /// The instant so many milliseconds after the origin.
 pub(super) fn at(millis: u64) -> Instant {
@@ -18,7 +18,7 @@ pub(super) fn secs(secs: u64) -> Duration {
 
 /// A moment without wall-clock time.
 pub(super) fn moment(millis: u64, limits: &Limits) -> Moment<'_> {
-    Moment { now: at(millis), wall: None, limits }
+    Moment { now: at(millis), wall: None, limits, network: NetworkId::OPEN }
 }
 
 /// The `n`th node id, in ascending order.

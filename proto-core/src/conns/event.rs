@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Linked { peer: Arc<PeerInfo>, dialed: Option<Dialed> },
     /// A peer was linked that was not linked before. `named`: its `JOIN` named its id.
     Registered { peer: Arc<PeerInfo>, named: bool },
+    /// A node of another network dialed in from here, and was refused.
+    OtherNetwork(SocketAddr),
     /// A linked peer has another name, address or active connection.
     Updated(Arc<PeerInfo>),
     /// The dialed address leads to that node, which is linked already.
@@ -153,4 +155,5 @@ pub(crate) struct Counts {
     pub(crate) slow: u64,
     pub(crate) busy: u64,
     pub(crate) banned: u64,
+    pub(crate) foreign: u64,
 }

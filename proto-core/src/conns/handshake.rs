@@ -9,7 +9,8 @@ use super::closing::Ending;
 use super::link::{Link, Phase};
 use super::{Breach, Conns, Event, encode};
 use crate::model::{
-    ConnId, Cx, Identity, LeaveReason, NodeId, PeerInfo, PublicKey, Purpose, Signature, Stage, Version,
+    ConnId, Cx, Identity, LeaveReason, NetworkId, NodeId, PeerInfo, PublicKey, Purpose, Signature, Stage,
+    Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
@@ -37,6 +38,8 @@ impl Conns {
                 nonce: self.table.get(conn)?.nonce,
                 links: u16::try_from(self.roster.degree()).unwrap_or(u16::MAX),
                 key: Some(cx.identity.key()),
+                network: cx.config.network(),
+                now: cx.wall(),
             }),
         };
         Some(encode(&Frame::Join(join)))
@@ -56,6 +59,9 @@ impl Conns {
         link.read_join(join, fallback_id);
         let Some(peer) = &link.peer else { return };
         let (node_id, key) = (peer.node_id, peer.key);
+        if !is_admitted(cx, join) {
+            return self.refuse_foreign(cx, conn);
+        }
         if node_id == cx.identity.node_id() {
             return self.refuse(cx, conn, Breach::ClaimsOurId);
         }
@@ -72,7 +78,7 @@ impl Conns {
         let Some((theirs, nonce)) = link.peer.as_ref().and_then(|peer| Some((peer.key?, peer.nonce?))) else {
             return;
         };
-        let signature = sign_proof(&cx.identity, &link.nonce, &nonce, theirs);
+        let signature = sign_proof(&cx.identity, cx.config.network(), &link.nonce, &nonce, theirs);
         self.send(cx, conn, &Frame::Proof(signature));
     }
 
@@ -86,7 +92,7 @@ impl Conns {
             return;
         };
         let message = proof(&nonce, ours, key, cx.identity.key());
-        if !key.verify(Purpose::Proof, &message, signature) {
+        if !key.verify(Purpose::Proof, cx.config.network(), &message, signature) {
             return self.refuse(cx, conn, Breach::FalseProof);
         }
         peer.proven = true;
@@ -279,6 +285,14 @@ impl Conns {
     }
 }
 
+/// Whether the sender belongs to this node's network, or has no key and is admitted without (SPEC 3.13).
+fn is_admitted(cx: &Cx, join: &Join) -> bool {
+    match &join.hello {
+        Some(Hello { key: Some(_), network, .. }) => *network == cx.config.network(),
+        _ => cx.config.admits_keyless(),
+    }
+}
+
 fn record(info: &PeerInfo) -> PeerRecord {
     PeerRecord {
         node_id: Some(info.node_id),
@@ -289,8 +303,14 @@ fn record(info: &PeerInfo) -> PeerRecord {
 }
 
 /// The signature that `PROOF` carries.
-pub(crate) fn sign_proof(prover: &Identity, ours: &Token, theirs: &Token, their_key: PublicKey) -> Signature {
-    prover.sign(Purpose::Proof, &proof(ours, theirs, prover.key(), their_key))
+pub(crate) fn sign_proof(
+    prover: &Identity,
+    network: NetworkId,
+    ours: &Token,
+    theirs: &Token,
+    their_key: PublicKey,
+) -> Signature {
+    prover.sign(Purpose::Proof, network, &proof(ours, theirs, prover.key(), their_key))
 }
 
 /// What `PROOF` signs: both nonces and both keys, the prover's first.

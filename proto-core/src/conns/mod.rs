@@ -24,9 +24,9 @@ mod census;
 mod closing;
 mod duplicates;
 mod event;
+mod foreign;
 mod handshake;
 mod link;
-
 mod roster;
 mod table;
 mod views;
@@ -37,6 +37,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use closing::Ending;
+use foreign::Foreign;
 use link::{Link, LinkEvent, Timer};
 use roster::Roster;
 use table::Table;
@@ -61,6 +62,7 @@ pub(crate) struct Conns {
     busy: bool,
     /// The user was notified that no peer is linked.
     alone_notified: bool,
+    foreign: Foreign,
     /// The links to drop because their queues are above their bounds.
     overfull: VecDeque<ConnId>,
     events: VecDeque<Event>,

@@ -1,5 +1,7 @@
 //! What the user should know.
 
+use core::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{DialError, Name, NodeId, PeerAddr};
@@ -42,6 +44,12 @@ pub enum Notice {
     IsSelf {
         /// As the user gave it.
         target: PeerAddr,
+    },
+    /// A node that belongs to another network dialed this one, and was refused (SPEC 3.13). Each IP address is told
+    /// once an hour.
+    OtherNetwork {
+        /// The other end of the connection.
+        remote: SocketAddr,
     },
     /// A node at an address that the user gave was not taken, or did not take us; it is dialed on.
     TurnedAway {

@@ -79,6 +79,8 @@ pub struct Stats {
     pub turned_away: u64,
     /// Newcomers refused because they had been cut for breaking rules.
     pub banned: u64,
+    /// Newcomers refused because they belong to another network.
+    pub foreign: u64,
     /// Links closed to make room for newcomers who had few or none.
     pub displaced: u64,
     /// Links closed because there were more than needed.

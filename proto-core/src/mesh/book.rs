@@ -71,7 +71,7 @@ impl AddressBook {
         }
         if contradicts || revives {
             self.change(addr, |entry| {
-                entry.state = State::Waiting { dial_at };
+                entry.wait_until(dial_at);
                 entry.unanswered = false;
                 if contradicts {
                     entry.node_id = advertisement.node_id;
@@ -144,7 +144,8 @@ impl AddressBook {
             entry.found_at = entry.found_at.filter(|at| now.since(*at) < limits.mesh.book_forget_after);
             let ceiling = entry.kind().backoff_ceiling(degree, limits);
             let delay = entry.backoff.next(random, limits.mesh.backoff_min, ceiling);
-            entry.state = State::Waiting { dial_at: now + delay };
+            entry.earliest = Some(now);
+            entry.wait_until(now + delay);
         });
         if failures >= limits.mesh.book_failures
             && self.entries.get(&addr).is_some_and(|entry| entry.found_at.is_none())
@@ -209,7 +210,7 @@ impl AddressBook {
         let late: Vec<_> = late.map(|(kind, _, addr)| (*kind, *addr)).collect();
         for (kind, addr) in late {
             let dial_at = now + uniform(random, ceiling(kind));
-            self.change(addr, |entry| entry.state = State::Waiting { dial_at });
+            self.change(addr, |entry| entry.wait_until(dial_at));
         }
     }
 

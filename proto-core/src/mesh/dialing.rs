@@ -102,7 +102,8 @@ impl Mesh {
         }
     }
 
-    /// A dial brought no link. The next attempt comes at `earliest` or later.
+    /// A dial brought no link. The next attempt comes at `earliest` or later, and much later where a node of another
+    /// network answered.
     pub(crate) fn not_linked(
         &mut self,
         cx: &mut Cx,
@@ -111,6 +112,8 @@ impl Mesh {
         earliest: Instant,
         census: &impl Census,
     ) {
+        let foreign = matches!(failure, LinkFailure::TurnedAway(ByeCode::Network));
+        let earliest = if foreign { cx.now + cx.limits().mesh.foreign_pause } else { earliest };
         match dialed.target {
             Some(target) => self.target_failed(cx, target, failure, earliest, census),
             None => {

@@ -26,6 +26,8 @@ struct Target {
     addr: PeerAddr,
     state: State,
     backoff: Backoff,
+    /// It is not dialed before this.
+    earliest: Option<Instant>,
     /// The last failure that the user was notified of since the target was linked.
     notified: Option<FailureKind>,
 }
@@ -60,6 +62,7 @@ impl Targets {
         if let Some(index) = self.list.iter().position(|target| target.addr == addr) {
             if matches!(self.list[index].state, State::Waiting { .. }) {
                 self.list[index].notified = None;
+                self.list[index].earliest = None;
                 self.set_state(TargetId(index), State::Waiting { dial_at: now });
             }
             return true;
@@ -67,7 +70,13 @@ impl Targets {
         let room = self.list.len() < limits.mesh.targets;
         if room {
             let state = State::Waiting { dial_at: now };
-            self.list.push(Target { addr, state, backoff: Backoff::default(), notified: None });
+            self.list.push(Target {
+                addr,
+                state,
+                backoff: Backoff::default(),
+                earliest: None,
+                notified: None,
+            });
             self.due.insert((now, TargetId(self.list.len() - 1)));
         }
         room
@@ -122,6 +131,7 @@ impl Targets {
         let full = matches!(failure, LinkFailure::TurnedAway(ByeCode::Full));
         let ceiling = backoff_ceiling(full, connectivity, limits);
         let delay = self.list[id.0].backoff.next(random, limits.mesh.backoff_min, ceiling);
+        self.list[id.0].earliest = Some(earliest);
         // The delay counts from the start of the round, so that a round begins every `backoff_user` at the latest,
         // however long a dial takes.
         self.set_state(id, State::Waiting { dial_at: (since + delay).max(earliest) });
@@ -188,7 +198,8 @@ impl Targets {
             if let State::Waiting { dial_at } = self.list[index].state
                 && dial_at > now + limits.mesh.backoff_user
             {
-                let dial_at = now + uniform(random, limits.mesh.backoff_user);
+                let sooner = now + uniform(random, limits.mesh.backoff_user);
+                let dial_at = self.list[index].earliest.map_or(sooner, |earliest| sooner.max(earliest));
                 self.set_state(TargetId(index), State::Waiting { dial_at });
             }
         }

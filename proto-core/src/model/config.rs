@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Limits, Name};
+use super::{ConfigError, Limits, Name, NetworkId};
 
 /// A node's settings: always such that a node can work with them.
 ///
@@ -31,6 +31,10 @@ pub struct Config(ConfigBuilder);
 pub struct ConfigBuilder {
     uname: Name,
     listen_addr: Option<SocketAddr>,
+    #[serde(default)]
+    network: NetworkId,
+    #[serde(default)]
+    allow_v1: bool,
     limits: Limits,
 }
 
@@ -38,7 +42,13 @@ impl Config {
     /// The defaults, for a node that cannot be dialed; `uname` is the name its user goes by.
     pub fn new(uname: Name) -> Self {
         // The default limits pass their own check: a test says so.
-        Self(ConfigBuilder { uname, listen_addr: None, limits: Limits::default() })
+        Self(ConfigBuilder {
+            uname,
+            listen_addr: None,
+            network: NetworkId::OPEN,
+            allow_v1: false,
+            limits: Limits::default(),
+        })
     }
 
     /// The defaults, to be changed.
@@ -62,6 +72,16 @@ impl Config {
         self.0.listen_addr
     }
 
+    /// The network that the node belongs to.
+    pub fn network(&self) -> NetworkId {
+        self.0.network
+    }
+
+    /// Whether the node links with peers without a key: those belong to the open network (SPEC 3.13.5).
+    pub fn admits_keyless(&self) -> bool {
+        self.0.network.is_open() || self.0.allow_v1
+    }
+
     /// Its limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
@@ -78,6 +98,19 @@ impl ConfigBuilder {
     /// that it sees.
     pub fn listen_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
         self.listen_addr = addr.into();
+        self
+    }
+
+    /// The network that the node belongs to. The default is the open one, [`NetworkId::OPEN`].
+    pub fn network(mut self, network: NetworkId) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Whether peers without a key, such as version 1 nodes, are admitted to a network that is not the open one. They say
+    /// nothing of a network, so this node carries their words from one network into the other. The default is no.
+    pub fn allow_v1(mut self, allow: bool) -> Self {
+        self.allow_v1 = allow;
         self
     }
 

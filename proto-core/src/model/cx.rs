@@ -4,7 +4,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::clock::WallClock;
-use super::{Config, Identity, Instant, Limits};
+use super::{Config, Identity, Instant, Limits, NetworkId};
 
 /// The time, the settings, the identity and the random number generator of a node.
 ///
@@ -20,13 +20,14 @@ pub(crate) struct Cx {
     wall: WallClock,
 }
 
-/// The time and the limits: the part of [`Cx`] for decisions that need no random numbers.
+/// The time, the limits and the network: the part of [`Cx`] for decisions that need no random numbers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'a> {
     pub(crate) now: Instant,
     /// Wall-clock time in milliseconds since the Unix epoch. None: it is unknown.
     pub(crate) wall: Option<u64>,
     pub(crate) limits: &'a Limits,
+    pub(crate) network: NetworkId,
 }
 
 impl Cx {
@@ -57,15 +58,17 @@ impl Cx {
         self.wall().unwrap_or_else(|| u64::try_from(self.now.since_origin().as_millis()).unwrap_or(0))
     }
 
-    /// The time and the limits.
+    /// The time, the limits and the network.
     pub(crate) fn moment(&self) -> Moment<'_> {
-        Moment { now: self.now, wall: self.wall(), limits: self.config.limits() }
+        let (limits, network) = (self.config.limits(), self.config.network());
+        Moment { now: self.now, wall: self.wall(), limits, network }
     }
 
     /// The time and limits, the identity, and the generator, borrowed at the same time.
     pub(crate) fn split(&mut self) -> (Moment<'_>, &Identity, &mut ChaCha8Rng) {
         let wall = self.wall();
-        (Moment { now: self.now, wall, limits: self.config.limits() }, &self.identity, &mut self.random)
+        let (limits, network) = (self.config.limits(), self.config.network());
+        (Moment { now: self.now, wall, limits, network }, &self.identity, &mut self.random)
     }
 
     /// Draws 128 random bits.

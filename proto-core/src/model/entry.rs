@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::{
-    ChatText, Identity, Name, NodeId, PublicKey, Purpose, Signature, write_display, write_string,
+    ChatText, Identity, Name, NetworkId, NodeId, PublicKey, Purpose, Signature, write_display, write_string,
 };
 
-/// The id of an entry: the SHA-256 of its JSON as sent (SPEC 7.1.2).
+/// The id of an entry: the SHA-256 of a domain string, the network's id and the entry's JSON as sent (SPEC 7.1.2).
 ///
 /// As text it is 43 characters of base64url without padding (RFC 4648 section 5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +101,8 @@ pub const MAX_TO: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Draft<'a> {
+    /// The network in which it is said.
+    pub network: NetworkId,
     /// The author's epoch: a random number of at most [`MAX_NUMBER`]. A new one is drawn whenever it is uncertain which
     /// `seq` was the last.
     pub epoch: u64,
@@ -120,9 +122,9 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// A draft for all peers, of its author's own words.
+    /// A draft for all peers in the open network, of its author's own words.
     pub fn new(epoch: u64, seq: u64, at: u64, uname: &'a Name, texts: &'a [ChatText]) -> Self {
-        Self { epoch, seq, at, uname, texts, to: &[], via: None }
+        Self { network: NetworkId::OPEN, epoch, seq, at, uname, texts, to: &[], via: None }
     }
 }
 
@@ -149,7 +151,7 @@ impl Draft<'_> {
 
     fn to_json(&self, key: PublicKey) -> String {
         let mut out = Vec::new();
-        let Self { epoch, seq, at, uname, texts, to, via } = self;
+        let Self { network: _, epoch, seq, at, uname, texts, to, via } = self;
         write_display(
             &mut out,
             format_args!("{{\"key\":\"{key}\",\"epoch\":{epoch},\"seq\":{seq},\"at\":{at},"),
@@ -181,10 +183,11 @@ impl Draft<'_> {
 
 /// A signed entry whose signature holds. It keeps the bytes that its author signed.
 ///
-/// [`Entry::sign`] makes one; [`Sealed::open`] reads and verifies one. Serde uses the text `SIGNATURE|JSON`, and
+/// [`Entry::sign`] makes one; [`Sealed::open`] reads and verifies one. Serde uses the text `NETWORK|SIGNATURE|JSON`, and
 /// verifies the signature on reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    network: NetworkId,
     id: EntryId,
     signature: Signature,
     json: String,
@@ -258,13 +261,15 @@ impl Entry {
     /// assert_eq!(entry.author(), identity.node_id());
     ///
     /// // Others read the signed bytes and verify them.
-    /// let opened = entry.sealed().open().unwrap();
+    /// let opened = entry.sealed().open(entry.network()).unwrap();
     /// assert_eq!(opened, entry);
     /// assert_eq!(opened.texts(), texts);
     /// ```
     pub fn sign(identity: &Identity, draft: &Draft<'_>) -> Self {
         let json = draft.to_json(identity.key());
-        let signature = identity.sign(Purpose::Entry, json.as_bytes());
+        let network = draft.network;
+        let id = id_of(network, &json);
+        let signature = identity.sign(Purpose::Entry, network, id.as_bytes());
         let content = Content {
             key: identity.key(),
             epoch: draft.epoch,
@@ -275,7 +280,12 @@ impl Entry {
             to: draft.to.iter().copied().take(MAX_TO).collect(),
             via: draft.via.cloned(),
         };
-        Self { id: id_of(&json), signature, json, content, author: identity.node_id() }
+        Self { network, id, signature, json, content, author: identity.node_id() }
+    }
+
+    /// The network in which it was said.
+    pub fn network(&self) -> NetworkId {
+        self.network
     }
 
     /// The id.
@@ -360,31 +370,31 @@ pub struct Sealed<'a> {
 }
 
 impl Sealed<'_> {
-    /// The id. This hashes the JSON and does not read it.
-    pub fn id(&self) -> EntryId {
-        id_of(self.json)
+    /// The id in this network. This hashes the JSON and does not read it.
+    pub fn id(&self, network: NetworkId) -> EntryId {
+        id_of(network, self.json)
     }
 
-    /// Reads and verifies the entry (SPEC 7.2).
+    /// Reads and verifies the entry as one of this network (SPEC 7.2).
     ///
     /// # Errors
-    /// [`EntryError`], if the JSON is not that of an entry or the signature does not hold.
-    pub fn open(&self) -> Result<Entry, EntryError> {
-        self.open_as(self.id())
+    /// [`EntryError`], if the JSON is not that of an entry or the signature does not hold in this network.
+    pub fn open(&self, network: NetworkId) -> Result<Entry, EntryError> {
+        self.open_as(network, self.id(network))
     }
 
-    /// The same, with an id that is known already, which saves a hash.
-    pub(crate) fn open_as(&self, id: EntryId) -> Result<Entry, EntryError> {
+    /// The same, with an id in this network that is known already, which saves a hash.
+    pub(crate) fn open_as(&self, network: NetworkId, id: EntryId) -> Result<Entry, EntryError> {
         let content = read(self.json).map_err(|_| EntryError::Content)?;
         let numbers = [content.epoch, content.seq, content.at];
         if content.texts.is_empty() || content.to.len() > MAX_TO || numbers.iter().any(|n| *n > MAX_NUMBER) {
             return Err(EntryError::Content);
         }
-        if !content.key.verify(Purpose::Entry, self.json.as_bytes(), &self.signature) {
+        if !content.key.verify(Purpose::Entry, network, id.as_bytes(), &self.signature) {
             return Err(EntryError::Signature);
         }
         let author = content.key.node_id();
-        Ok(Entry { id, signature: self.signature, json: self.json.into(), content, author })
+        Ok(Entry { network, id, signature: self.signature, json: self.json.into(), content, author })
     }
 }
 
@@ -408,25 +418,28 @@ fn read(json: &str) -> Result<Content, serde_json::Error> {
     reader.end().map(|()| content)
 }
 
-fn id_of(json: &str) -> EntryId {
-    EntryId(Sha256::digest(json.as_bytes()).into())
+fn id_of(network: NetworkId, json: &str) -> EntryId {
+    let hash = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(network.as_bytes());
+    EntryId(hash.chain_update(json).finalize().into())
 }
 
-/// Writes the text `SIGNATURE|JSON`, as in `CHAT`.
+/// Writes the text `NETWORK|SIGNATURE|JSON`: what follows the network stands in `CHAT`.
 impl Serialize for Entry {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}|{}", self.signature, self.json))
+        serializer.collect_str(&format_args!("{}|{}|{}", self.network, self.signature, self.json))
     }
 }
 
-/// Reads the text `SIGNATURE|JSON`, and fails if the entry is malformed.
+/// Reads the text `NETWORK|SIGNATURE|JSON`, and fails if the entry is malformed.
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
-        let (signature, json) = text.split_once('|').ok_or_else(|| D::Error::custom("no signature"))?;
+        let (network, sealed) = text.split_once('|').ok_or_else(|| D::Error::custom("no network"))?;
+        let (signature, json) = sealed.split_once('|').ok_or_else(|| D::Error::custom("no signature"))?;
+        let network = network.parse().map_err(D::Error::custom)?;
         let signature = Signature::new(signature).ok_or_else(|| D::Error::custom("no signature"))?;
-        Sealed { signature, json }.open().map_err(D::Error::custom)
+        Sealed { signature, json }.open(network).map_err(D::Error::custom)
     }
 }
 

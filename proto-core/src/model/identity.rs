@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::NetworkId;
+
 /// The id of a node: a UUID (RFC 9562).
 ///
 /// The id of a node with a key has version 8 and follows from the key ([`PublicKey::node_id`]), so that nobody else can
@@ -138,9 +140,9 @@ impl Identity {
         self.node_id
     }
 
-    /// Signs a message for one purpose. [`PublicKey::verify`] checks it.
-    pub(crate) fn sign(&self, purpose: Purpose, message: &[u8]) -> Signature {
-        Signature(self.secret.sign(&purpose.signed_bytes(message)).to_bytes())
+    /// Signs a message for one purpose in one network. [`PublicKey::verify`] checks it.
+    pub(crate) fn sign(&self, purpose: Purpose, network: NetworkId, message: &[u8]) -> Signature {
+        Signature(self.secret.sign(&purpose.signed_bytes(network, message)).to_bytes())
     }
 }
 
@@ -163,15 +165,15 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The bytes that are signed: the domain string of the purpose, a zero byte, and the message. No domain string is a
-    /// prefix of another.
-    fn signed_bytes(self, message: &[u8]) -> Vec<u8> {
+    /// The bytes that are signed: the domain string of the purpose, a zero byte, the network's id, and the message. No
+    /// domain string is a prefix of another.
+    fn signed_bytes(self, network: NetworkId, message: &[u8]) -> Vec<u8> {
         let domain: &[u8] = match self {
             Self::Proof => b"p2p-chat/2 proof\0",
             Self::Entry => b"p2p-chat/2 entry\0",
             Self::Tree => b"p2p-chat/2 tree\0",
         };
-        [domain, message].concat()
+        [domain, network.as_bytes(), message].concat()
     }
 }
 
@@ -208,12 +210,18 @@ impl PublicKey {
         NodeId(Uuid::new_v8(bytes))
     }
 
-    /// Whether this key made the signature for this purpose over this message. The check is strict: it accepts one
-    /// encoding of a signature only (SPEC 3.12).
-    pub(crate) fn verify(&self, purpose: Purpose, message: &[u8], signature: &Signature) -> bool {
+    /// Whether this key made the signature for this purpose over this message in this network. The check is strict: it
+    /// accepts one encoding of a signature only (SPEC 3.12).
+    pub(crate) fn verify(
+        &self,
+        purpose: Purpose,
+        network: NetworkId,
+        message: &[u8],
+        signature: &Signature,
+    ) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        VerifyingKey::from_bytes(&self.0)
-            .is_ok_and(|key| key.verify_strict(&purpose.signed_bytes(message), &signature).is_ok())
+        let message = purpose.signed_bytes(network, message);
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(&message, &signature).is_ok())
     }
 }
 
@@ -323,13 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_holds_only_for_its_purpose_key_and_message() {
+    fn a_signature_holds_only_for_its_purpose_network_key_and_message() {
         let identity = Identity::from_secret(&[1; 32]);
-        let signature = identity.sign(Purpose::Entry, b"hello");
-        assert!(identity.key().verify(Purpose::Entry, b"hello", &signature));
-        assert!(!identity.key().verify(Purpose::Proof, b"hello", &signature));
-        assert!(!identity.key().verify(Purpose::Entry, b"hallo", &signature));
-        assert!(!Identity::from_secret(&[2; 32]).key().verify(Purpose::Entry, b"hello", &signature));
+        let open = NetworkId::OPEN;
+        let signature = identity.sign(Purpose::Entry, open, b"hello");
+        assert!(identity.key().verify(Purpose::Entry, open, b"hello", &signature));
+        assert!(!identity.key().verify(Purpose::Proof, open, b"hello", &signature));
+        assert!(!identity.key().verify(Purpose::Entry, NetworkId::named("club"), b"hello", &signature));
+        assert!(!identity.key().verify(Purpose::Entry, open, b"hallo", &signature));
+        assert!(!Identity::from_secret(&[2; 32]).key().verify(Purpose::Entry, open, b"hello", &signature));
     }
 
     #[test]

@@ -168,6 +168,9 @@ declare! {
         backoff_user: Duration = Duration::from_secs(8), "seconds", Spec, [];
         /// A link that lasted this long resets the backoff of its address (SPEC 5.11.6).
         backoff_reset: Duration = Duration::from_secs(30), "seconds", Spec, [];
+        /// An address where a node of another network answered is not dialed for this long (SPEC 3.13.6). The user hears
+        /// of an address from which such nodes dial in once in this time.
+        foreign_pause: Duration = Duration::from_secs(60 * 60), "seconds", Spec, [];
         /// The most addresses that the user can give. One more is refused with
         /// [`CommandError::TooManyTargets`](crate::CommandError::TooManyTargets).
         targets: usize = 64, "addresses", Guess, [nonzero];

@@ -14,6 +14,7 @@ mod ids;
 mod json;
 mod limits;
 mod name;
+mod network;
 mod peer;
 mod random;
 mod rate;
@@ -39,6 +40,7 @@ pub use limits::{
     Value, WireLimits,
 };
 pub use name::{Name, NameError};
+pub use network::{NetworkId, NetworkIdError};
 pub use peer::{LeaveReason, Marks, PeerInfo, Version};
 pub(crate) use random::{below, uniform};
 pub(crate) use rate::{TokenBucket, TokenBuckets};

@@ -21,6 +21,7 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
         Event::Ready => Action::Ready,
         Event::Breach { conn, remote, breach } => Action::Report { conn, remote, violation: breach.into() },
         Event::Updated(peer) => Action::UpdatePeer(peer),
+        Event::OtherNetwork(remote) => Action::Notice(Notice::OtherNetwork { remote }),
         _ => return None,
     })
 }

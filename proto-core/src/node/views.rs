@@ -48,6 +48,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         evicted: conns.evicted,
         turned_away: mesh.turned_away,
         banned: conns.banned,
+        foreign: conns.foreign,
         displaced: mesh.displaced,
         trimmed: mesh.trimmed,
         explored: mesh.explored,

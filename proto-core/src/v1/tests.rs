@@ -45,7 +45,7 @@ fn text(text: &str) -> ChatText {
 fn entry(author: &Identity, at: u64, via: Option<&Via>, texts: &[&str], to: &[NodeId]) -> Entry {
     let texts: Vec<_> = texts.iter().copied().map(text).collect();
     let uname = &Name::cut("Anna").unwrap();
-    Entry::sign(author, &Draft { epoch: 1, seq: at, at, uname, texts: &texts, to, via })
+    Entry::sign(author, &Draft { to, via, ..Draft::new(1, at, at, uname, &texts) })
 }
 
 /// The machine of the node `of`. Victor is linked to it, and his `PEERS` name `linked`.

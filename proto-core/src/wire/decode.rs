@@ -11,7 +11,7 @@ use super::{
     ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE,
     MAX_LINKS, PeerRecord, Token, TreeClaim,
 };
-use crate::model::{EntryId, MAX_NUMBER, Name, NodeId, Sealed, Signature};
+use crate::model::{EntryId, MAX_NUMBER, Name, NetworkId, NodeId, Sealed, Signature};
 
 /// What a line is, if it is not malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +149,10 @@ fn hello(object: &Object<'_>) -> Result<Option<Hello>, FrameError> {
         nonce: Token::new(nonce).ok_or(FrameError::Token)?,
         links: number(&object.links)?.unwrap_or(0).try_into().unwrap_or(u16::MAX),
         key: string(&object.key)?.map(str::parse).transpose().map_err(|_| FrameError::Key)?,
+        network: string(&object.net)?
+            .map_or(Ok(NetworkId::OPEN), str::parse)
+            .map_err(|_| FrameError::Network)?,
+        now: number(&object.now)?.filter(|now| *now <= MAX_NUMBER),
     }))
 }
 

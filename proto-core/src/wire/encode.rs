@@ -59,12 +59,18 @@ fn write_join(out: &mut Vec<u8>, join: &Join) {
     let Join { node_id, uname, listen_addr, remote_addr, hello } = join.clone();
     out.extend_from_slice(b"JOIN|{");
     write_record(out, &PeerRecord { node_id, uname, listen_addr, remote_addr });
-    if let Some(Hello { version, nonce, links, key }) = hello {
+    if let Some(Hello { version, nonce, links, key, network, now }) = hello {
         write_display(out, format_args!(",\"v\":{version},\"nonce\":"));
         write_string(out, nonce.as_str());
         write_display(out, format_args!(",\"links\":{links}"));
         if let Some(key) = key {
             write_display(out, format_args!(",\"key\":\"{key}\""));
+        }
+        if !network.is_open() {
+            write_display(out, format_args!(",\"net\":\"{network}\""));
+        }
+        if let Some(now) = now {
+            write_display(out, format_args!(",\"now\":{now}"));
         }
     }
     out.push(b'}');

@@ -20,6 +20,8 @@ pub(super) struct Object<'a> {
     pub(super) nonce: Value<'a>,
     pub(super) links: Value<'a>,
     pub(super) key: Value<'a>,
+    pub(super) net: Value<'a>,
+    pub(super) now: Value<'a>,
 }
 
 /// A JSON value of a kind that the protocol uses.
@@ -45,6 +47,8 @@ enum Field {
     Nonce,
     Links,
     Key,
+    Net,
+    Now,
     #[serde(other)]
     Unknown,
 }
@@ -66,7 +70,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
         let mut object = Object::default();
-        let mut seen = 0_u8;
+        let mut seen = 0_u16;
         while let Some(key) = map.next_key::<Field>()? {
             let value = map.next_value()?;
             let slot = match key {
@@ -78,6 +82,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 Field::Nonce => &mut object.nonce,
                 Field::Links => &mut object.links,
                 Field::Key => &mut object.key,
+                Field::Net => &mut object.net,
+                Field::Now => &mut object.now,
                 Field::Unknown => continue,
             };
             *slot = value;

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntryId, Name, NodeId, PublicKey, Sealed, Signature};
+use crate::model::{EntryId, Name, NetworkId, NodeId, PublicKey, Sealed, Signature};
 
 /// One frame: read by [`parse`](super::parse), written by [`Frame::encode`]. Texts and entries are borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,12 +80,16 @@ pub struct Hello {
     pub links: u16,
     /// `key`: the sender's key, which its `PROOF` then proves. None: the sender has no key.
     pub key: Option<PublicKey>,
+    /// `net`: the network that the sender belongs to, if it has a key. Absent: the open one.
+    pub network: NetworkId,
+    /// `now`: the sender's wall-clock time in milliseconds since the Unix epoch, at most 2^53 - 1. None: it is unknown.
+    pub now: Option<u64>,
 }
 
 impl Hello {
-    /// That of a version 2 node without links and without a key. Set the fields for any other.
+    /// That of a version 2 node of the open network, without links, key or clock. Set the fields for any other.
     pub fn new(nonce: Token) -> Self {
-        Self { version: 2, nonce, links: 0, key: None }
+        Self { version: 2, nonce, links: 0, key: None, network: NetworkId::OPEN, now: None }
     }
 }
 
@@ -168,6 +172,8 @@ pub enum ByeCode {
     Refused,
     /// `violation`: the peer broke a rule.
     Violation,
+    /// `network`: the two nodes belong to different networks.
+    Network,
     /// Any other word.
     Other,
 }
@@ -182,14 +188,22 @@ impl ByeCode {
             Self::SelfLink => "self",
             Self::Refused => "refused",
             Self::Violation => "violation",
+            Self::Network => "network",
             Self::Other => "other",
         }
     }
 
     /// The code with this word on the wire. Words are compared byte by byte.
     pub fn from_word(word: &str) -> Self {
-        let known =
-            [Self::Shutdown, Self::Duplicate, Self::Full, Self::SelfLink, Self::Refused, Self::Violation];
+        let known = [
+            Self::Shutdown,
+            Self::Duplicate,
+            Self::Full,
+            Self::SelfLink,
+            Self::Refused,
+            Self::Violation,
+            Self::Network,
+        ];
         known.into_iter().find(|code| code.word() == word).unwrap_or(Self::Other)
     }
 }

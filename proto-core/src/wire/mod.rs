@@ -82,6 +82,9 @@ pub enum FrameError {
     /// The key is not a public key.
     #[error("its key is wrong")]
     Key,
+    /// The id of the network is not 22 characters of base64url.
+    #[error("its network is wrong")]
+    Network,
     /// The id of an entry, a signature or the bytes of `SYNC` are not base64url of the right length.
     #[error("its base64 is wrong")]
     Base64,

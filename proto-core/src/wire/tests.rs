@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::model::Name;
+use crate::model::{Name, NetworkId};
 
 const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 
@@ -203,12 +203,17 @@ fn join_is_written_with_every_member_of_version_1() {
         uname: Name::cut("a;\"\u{1}"),
         listen_addr: Some("[::1]:8080".parse().unwrap()),
         remote_addr: None,
-        hello: Some(Hello { version: 2, nonce: Token::new(r#"n"\"#).unwrap(), links: 7, key: None }),
+        hello: Some(Hello {
+            links: 7,
+            network: NetworkId::named("club"),
+            now: Some(8),
+            ..Hello::new(Token::new(r#"n"\"#).unwrap())
+        }),
     };
     let expected = [
         r#"JOIN|{"listen_addr":"[::1]:8080","node_id":""#,
         ID,
-        r#"","uname":"a\u003b\"\u0001","remote_addr":null,"v":2,"nonce":"n\"\\","links":7}"#,
+        r#"","uname":"a\u003b\"\u0001","remote_addr":null,"v":2,"nonce":"n\"\\","links":7,"net":"UY_zrhyyT0ybay8phIBoEQ","now":8}"#,
         "\n",
     ];
     assert_eq!(encoded(&Frame::Join(join)), expected.concat());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto_core::wire::Frame;
-use proto_core::{EntryId, Message, PublicKey, Sealed, Signature};
+use proto_core::{EntryId, Message, NetworkId, PublicKey, Sealed, Signature};
 
 /// Checks that what is shown was said, by who is said to have said it, and is shown once.
 pub(super) struct Conversation {
@@ -36,14 +36,16 @@ impl Conversation {
 
     /// The key that this names has signed it.
     pub(super) fn signed(&mut self, sealed: &Sealed<'_>) {
-        self.signed.insert(sealed.id(), sealed.signature);
+        self.signed.insert(sealed.id(NetworkId::OPEN), sealed.signature);
     }
 
     /// A peer said this that may say it.
     pub(super) fn heard(&mut self, frame: &Frame<'_>) {
         match frame {
-            Frame::Chat(sealed) if self.signed.get(&sealed.id()) == Some(&sealed.signature) => {
-                self.came.insert(sealed.id());
+            Frame::Chat(sealed)
+                if self.signed.get(&sealed.id(NetworkId::OPEN)) == Some(&sealed.signature) =>
+            {
+                self.came.insert(sealed.id(NetworkId::OPEN));
                 self.arrivals += 1;
             }
             Frame::Msg(text) => *self.lines.entry((*text).to_owned()).or_default() += 1,

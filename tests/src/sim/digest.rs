@@ -296,6 +296,10 @@ impl Record {
                 self.text("is-self");
                 self.target(target);
             }
+            Notice::OtherNetwork { remote } => {
+                self.text("other-network");
+                self.addr(*remote);
+            }
             Notice::TurnedAway { target, code } => {
                 self.text("turned-away");
                 self.target(target);
@@ -339,6 +343,7 @@ fn bye_code(code: ByeCode) -> &'static str {
         ByeCode::SelfLink => "self",
         ByeCode::Refused => "refused",
         ByeCode::Violation => "violation",
+        ByeCode::Network => "network",
         ByeCode::Other => "other",
         other => panic!("unknown BYE code: {other:?}"),
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proto_core::wire::{Frame, Line, Parsed, parse};
-use proto_core::{ConnId, Draft, Entry, EntryError, EntryId, Identity, Limits, Message, Violation};
+use proto_core::{
+    ConnId, Draft, Entry, EntryError, EntryId, Identity, Limits, Message, NetworkId, Violation,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -99,7 +101,9 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
 /// The id of a line's entry, and the entry, if it is one.
 fn open(line: &str) -> Result<(EntryId, Result<Entry, EntryError>), Failure> {
     match parse(Line::Text(line.trim_end_matches('\n')), Limits::default().wire.peers_read) {
-        Ok(Parsed::Frame(Frame::Chat(sealed))) => Ok((sealed.id(), sealed.open())),
+        Ok(Parsed::Frame(Frame::Chat(sealed))) => {
+            Ok((sealed.id(NetworkId::OPEN), sealed.open(NetworkId::OPEN)))
+        }
         other => Err(format!("no CHAT: {other:?}")),
     }
 }

@@ -1,7 +1,7 @@
 //! What lines mean, as JSON.
 
 use proto_core::wire::{self, Chunk, Frame, Join, LineReader, Parsed, PeerRecord, TreeClaim};
-use proto_core::{Limits, Violation};
+use proto_core::{Limits, NetworkId, Violation};
 use serde_json::{Map, Value, json};
 
 use super::pieces::brief;
@@ -45,7 +45,7 @@ fn of_frame(frame: &Frame<'_>) -> Value {
         Frame::Proof(signature) => json!({"PROOF": signature.to_string()}),
         Frame::Links(ids) => json!({"LINKS": ids}),
         Frame::Chat(sealed) => {
-            json!({"CHAT": {"id": sealed.id(), "signature": sealed.signature.to_string()}})
+            json!({"CHAT": {"id": sealed.id(NetworkId::OPEN), "signature": sealed.signature.to_string()}})
         }
         Frame::Ihave(ids) => json!({"IHAVE": ids}),
         Frame::Graft(ids) => json!({"GRAFT": ids}),

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::chat::FalseClaim;
 use crate::model::{
-    Fifo, Identity, Instant, Limits, Moment, NodeId, PublicKey, Purpose, Signature, TokenBucket, uniform,
+    Fifo, Identity, Instant, Limits, Moment, NetworkId, NodeId, PublicKey, Purpose, Signature, TokenBucket,
+    uniform,
 };
 use crate::wire::TreeClaim;
 
@@ -89,9 +90,9 @@ impl Election {
         node_id: NodeId,
         claim: &TreeClaim,
     ) -> Result<bool, FalseClaim> {
-        let Moment { now, limits, .. } = moment;
+        let Moment { now, limits, network, .. } = moment;
         if claim.root == self.key {
-            return self.consider_own(now, claim).map(|()| false);
+            return self.consider_own(moment, claim).map(|()| false);
         }
         let signed = SignedSequence { sequence: claim.sequence, signature: claim.signature };
         if let Some(root) = self.root.as_mut().filter(|root| root.key == claim.root) {
@@ -101,7 +102,7 @@ impl Election {
             if !believed {
                 return Ok(false);
             }
-            verify(claim)?;
+            verify(network, claim)?;
             root.newest = signed;
             root.newest_at = now;
             return Ok(true);
@@ -116,7 +117,7 @@ impl Election {
             self.rate_limited += 1;
             return Ok(false);
         }
-        verify(claim)?;
+        verify(network, claim)?;
         self.changes.charge(now, 1);
         self.retire();
         self.root = Some(Root { key: claim.root, node_id, rank, newest: signed, newest_at: now });
@@ -126,11 +127,12 @@ impl Election {
 
     /// Considers a claim of this node. One that is newer than this node knows of is from before a restart:
     /// the next sequence number follows it, at once.
-    fn consider_own(&mut self, now: Instant, claim: &TreeClaim) -> Result<(), FalseClaim> {
+    fn consider_own(&mut self, moment: Moment<'_>, claim: &TreeClaim) -> Result<(), FalseClaim> {
+        let Moment { now, network, .. } = moment;
         if self.own_newest() >= Some(claim.sequence) {
             return Ok(());
         }
-        verify(claim)?;
+        verify(network, claim)?;
         self.retired.insert(self.key, claim.sequence);
         if self.root.is_none() || self.is_root() {
             self.claim_at = Some(now);
@@ -212,7 +214,7 @@ impl Election {
     /// Signs the next sequence number of this node as the root. It follows the wall clock, so that it also
     /// rises after a restart.
     fn sign(&mut self, moment: Moment<'_>, identity: &Identity) {
-        let Moment { now, wall, limits } = moment;
+        let Moment { now, wall, limits, network } = moment;
         let known = self.own_newest();
         let is_recent =
             self.root.as_ref().is_some_and(|root| now.since(root.newest_at) < limits.chat.root_lives);
@@ -220,7 +222,7 @@ impl Election {
         let most = if is_recent { next.saturating_add(limits.chat.sequence_rise - 1) } else { u64::MAX };
         let sequence = sequence_at(self.period, wall, limits).clamp(next, most.max(next));
         let message = signed_bytes(self.key, self.period, sequence);
-        let newest = SignedSequence { sequence, signature: identity.sign(Purpose::Tree, &message) };
+        let newest = SignedSequence { sequence, signature: identity.sign(Purpose::Tree, network, &message) };
         let node_id = identity.node_id();
         self.root = Some(Root { key: self.key, node_id, rank: self.rank, newest, newest_at: now });
         self.claim_at = Some(now + limits.chat.sequence_every);
@@ -253,8 +255,8 @@ pub(super) fn signed_bytes(root: PublicKey, period: u64, sequence: u64) -> [u8; 
     message
 }
 
-fn verify(claim: &TreeClaim) -> Result<(), FalseClaim> {
+fn verify(network: NetworkId, claim: &TreeClaim) -> Result<(), FalseClaim> {
     let message = signed_bytes(claim.root, claim.period, claim.sequence);
-    let is_valid = claim.root.verify(Purpose::Tree, &message, &claim.signature);
+    let is_valid = claim.root.verify(Purpose::Tree, network, &message, &claim.signature);
     if is_valid { Ok(()) } else { Err(FalseClaim) }
 }

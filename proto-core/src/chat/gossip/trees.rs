@@ -190,7 +190,7 @@ fn kept_for(limits: &Limits) -> u64 {
 
 /// When the periods of [`Horizon::Own`] change next.
 fn next_turn(moment: Moment<'_>) -> Option<Instant> {
-    let Moment { now, wall, limits } = moment;
+    let Moment { now, wall, limits, .. } = moment;
     let (wall, period) = (wall?, millis(limits.chat.root_period));
     let until_next_begins = period - wall.saturating_add(millis(limits.chat.root_turn)) % period;
     let until_last_ends = match wall.checked_sub(kept_for(limits)) {

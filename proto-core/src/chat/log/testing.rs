@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Log, LogEvent, Taken};
-use crate::model::{ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, PublicKey};
+use crate::model::{
+    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NetworkId, PublicKey,
+};
 
 pub(super) const EPOCH: u64 = 77;
 
@@ -29,6 +31,7 @@ impl TestAuthor {
 
     pub(super) fn entry_at(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Arc<Entry> {
         let draft = Draft {
+            network: NetworkId::OPEN,
             epoch,
             seq,
             at,

@@ -22,6 +22,8 @@ pub(in crate::mesh) struct Advertisement {
 pub(super) struct BookEntry {
     pub(super) state: State,
     pub(super) backoff: Backoff,
+    /// It is not dialed before this.
+    pub(super) earliest: Option<Instant>,
     /// Failed dials in a row.
     pub(super) failures: u32,
     /// A dial has failed since a node was last reached there, or since the address was advertised.
@@ -67,6 +69,7 @@ impl BookEntry {
         Self {
             state,
             backoff: Backoff::default(),
+            earliest: None,
             failures: 0,
             unanswered: false,
             node_id: advertisement.node_id,
@@ -91,6 +94,12 @@ impl BookEntry {
             State::Waiting { dial_at } => Some((self.kind(), dial_at, addr)),
             _ => None,
         }
+    }
+
+    /// It waits to be dialed at this time, or later if that is too early.
+    pub(super) fn wait_until(&mut self, dial_at: Instant) {
+        let dial_at = self.earliest.map_or(dial_at, |earliest| dial_at.max(earliest));
+        self.state = State::Waiting { dial_at };
     }
 
     /// Whether it is worth a dial: the node there has a key and is not linked, and no dial has failed since the last
@@ -123,7 +132,8 @@ impl BookEntry {
     /// says that the node is alive.
     pub(super) fn is_revived_at(&self, sooner: Instant) -> bool {
         let later = matches!(self.state, State::Waiting { dial_at } if dial_at > sooner);
-        later && self.failures > 0 && self.kind() == Kind::Found
+        let allowed = self.earliest.is_none_or(|earliest| earliest <= sooner);
+        later && allowed && self.failures > 0 && self.kind() == Kind::Found
     }
 }
 

@@ -15,7 +15,7 @@ fn texts(texts: &[&str]) -> Vec<ChatText> {
 }
 
 fn draft<'a>(uname: &'a Name, texts: &'a [ChatText]) -> Draft<'a> {
-    Draft { epoch: 5, seq: 6, at: 7, uname, texts, to: &[], via: None }
+    Draft::new(5, 6, 7, uname, texts)
 }
 
 /// The `CHAT` line of an entry.
@@ -28,15 +28,16 @@ fn line(entry: &Entry) -> String {
 /// The entry in a `CHAT` line, verified.
 fn opened(line: &str) -> Result<Entry, EntryError> {
     match parse(Line::Text(line.trim_end_matches('\n')), 64) {
-        Ok(Parsed::Frame(Frame::Chat(sealed))) => sealed.open(),
+        Ok(Parsed::Frame(Frame::Chat(sealed))) => sealed.open(NetworkId::OPEN),
         other => panic!("{other:?}"),
     }
 }
 
 /// The entry with this JSON, signed and verified.
 fn signed(json: &str) -> Result<Entry, EntryError> {
-    let signature = identity().sign(Purpose::Entry, json.as_bytes());
-    Sealed { signature, json }.open()
+    let id = id_of(NetworkId::OPEN, json);
+    let signature = identity().sign(Purpose::Entry, NetworkId::OPEN, id.as_bytes());
+    Sealed { signature, json }.open(NetworkId::OPEN)
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_signed_entry_is_read_back_unchanged() {
         assert_eq!((other.texts(), other.to(), other.via()), (&said[..], to, via));
         assert_eq!((other.epoch(), other.seq(), other.at(), other.uname()), (5, 6, 7, &name));
         assert_eq!((other.key(), other.author()), (identity().key(), identity().node_id()));
-        assert_eq!(other.id(), entry.sealed().id());
+        assert_eq!(other.id(), entry.sealed().id(NetworkId::OPEN));
         assert_eq!(EntryId::new(&other.id().to_string()), Some(other.id()));
     }
 }
@@ -64,18 +65,22 @@ fn an_entry_with_a_changed_byte_is_malformed() {
     let entry = Entry::sign(&identity(), &draft(&name, &said));
     let json = entry.sealed().json;
     let changed = json.replace("hello", "hallo");
+    let open = NetworkId::OPEN;
     let sealed = Sealed { signature: entry.sealed().signature, json: &changed };
-    assert_eq!(sealed.open(), Err(EntryError::Signature));
+    assert_eq!(sealed.open(open), Err(EntryError::Signature));
     let other = Identity::from_secret(&[8; 32]);
-    let sealed = Sealed { signature: other.sign(Purpose::Entry, json.as_bytes()), json };
-    assert_eq!(sealed.open(), Err(EntryError::Signature));
-    let sealed = Sealed { signature: identity().sign(Purpose::Tree, json.as_bytes()), json };
-    assert_eq!(sealed.open(), Err(EntryError::Signature), "another purpose");
+    let sealed = Sealed { signature: other.sign(Purpose::Entry, open, entry.id().as_bytes()), json };
+    assert_eq!(sealed.open(open), Err(EntryError::Signature));
+    let sealed = Sealed { signature: identity().sign(Purpose::Tree, open, entry.id().as_bytes()), json };
+    assert_eq!(sealed.open(open), Err(EntryError::Signature), "another purpose");
     for at in 0..json.len() {
         let mut bytes = json.as_bytes().to_vec();
         bytes[at] ^= 1;
         let Ok(changed) = core::str::from_utf8(&bytes) else { continue };
-        assert!(Sealed { signature: entry.sealed().signature, json: changed }.open().is_err(), "{changed}");
+        assert!(
+            Sealed { signature: entry.sealed().signature, json: changed }.open(open).is_err(),
+            "{changed}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::*;
 use crate::conns::sign_proof;
-use crate::model::{Census, DialId, MeshLimits};
+use crate::model::{Census, DialId, MeshLimits, NetworkId};
 use crate::wire::Token;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ impl Solo {
         let ours = self.node.conns.nonce(ConnId(n)).unwrap();
         let theirs = Token::new(&format!("n{n}")).unwrap();
         let identity = identity(n);
-        let signature = sign_proof(&identity, &theirs, &ours, self.node.key());
+        let signature = sign_proof(&identity, NetworkId::OPEN, &theirs, &ours, self.node.key());
         self.receive(n, &format!("PROOF|{signature}\n"))
     }
 

@@ -7,7 +7,7 @@ use super::*;
 fn chat(author: &Identity, seq: u64, at: u64) -> String {
     let texts = [ChatText::new("hello").unwrap()];
     let uname = "Eve".parse().unwrap();
-    let draft = Draft { epoch: 1, seq, at, uname: &uname, texts: &texts, to: &[], via: None };
+    let draft = Draft::new(1, seq, at, &uname, &texts);
     let entry = Entry::sign(author, &draft);
     let sealed = entry.sealed();
     alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json)

@@ -13,7 +13,7 @@ use core::time::Duration;
 use super::*;
 use crate::conns::sign_proof;
 use crate::contract::{Message, Notice, Violation};
-use crate::model::{ChatText, DialError, Identity, LeaveReason, Limits, PeerAddr};
+use crate::model::{ChatText, DialError, Identity, LeaveReason, Limits, NetworkId, PeerAddr};
 use crate::wire::Token;
 
 /// A node and its virtual clock.
@@ -471,7 +471,7 @@ pub(super) fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
     );
     let theirs = Token::new(&alloc::format!("n{conn}")).unwrap();
     let ours = solo.node.conns.nonce(ConnId(conn)).unwrap();
-    let signature = sign_proof(&identity, &theirs, &ours, solo.node.key());
+    let signature = sign_proof(&identity, NetworkId::OPEN, &theirs, &ours, solo.node.key());
     solo.receive(conn, &alloc::format!("PROOF|{signature}\n"));
     identity
 }

@@ -9,7 +9,7 @@ use super::admission::{SECOND, addr, identity, peers, turned_away};
 use super::{Solo, solo, solo_with};
 use crate::conns::sign_proof;
 use crate::contract::{Action, Command, Input};
-use crate::model::{Census, ConnId, ConnLimits, DialError, Limits, MeshLimits};
+use crate::model::{Census, ConnId, ConnLimits, DialError, Limits, MeshLimits, NetworkId};
 use crate::wire::Token;
 
 /// The id of a peer without a key.
@@ -173,7 +173,8 @@ fn a_displaced_peer_does_not_return_by_its_second_connection() {
             ),
         );
         let ours = solo.node.conns.nonce(ConnId(second)).unwrap();
-        let signature = sign_proof(&identity, &Token::new("x").unwrap(), &ours, solo.node.key());
+        let signature =
+            sign_proof(&identity, NetworkId::OPEN, &Token::new("x").unwrap(), &ours, solo.node.key());
         solo.receive(second, &format!("PROOF|{signature}\n"));
         solo.settle(second);
         solo.receive(youngest, &format!("PING|{}\n", ours.as_str()));

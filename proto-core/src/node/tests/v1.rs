@@ -14,7 +14,7 @@ use crate::v1::Ran;
 fn chat(author: &Identity, seq: u64, at: u64, via: Option<&Via>) -> String {
     let uname: Name = "Eve".parse().unwrap();
     let texts = [ChatText::new("hello").unwrap()];
-    let entry = Entry::sign(author, &Draft { epoch: 1, seq, at, uname: &uname, texts: &texts, to: &[], via });
+    let entry = Entry::sign(author, &Draft { via, ..Draft::new(1, seq, at, &uname, &texts) });
     let sealed = entry.sealed();
     format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
 }

@@ -97,6 +97,7 @@ fn notices() -> Vec<Action> {
     let mut notices = vec![gap(1, "Alice", 1), gap(2, "Alice", 1), gap(1, "Bob", 1), gap(1, "Alice", 2)];
     notices.extend([1, -1].map(|ahead_ms| Notice::ClockOff { ahead_ms }));
     notices.push(Notice::Alone);
+    notices.extend([1, 2].map(|port| Notice::OtherNetwork { remote: ([10, 0, 0, 1], port).into() }));
     for target in ["10.0.0.1:4000", "10.0.0.1:4001", "name.example:4000", "name.example:4001"] {
         let target: PeerAddr = target.parse().unwrap();
         let reasons = [
@@ -115,6 +116,7 @@ fn notices() -> Vec<Action> {
             ByeCode::SelfLink,
             ByeCode::Refused,
             ByeCode::Violation,
+            ByeCode::Network,
             ByeCode::Other,
         ];
         notices.extend(codes.map(|code| Notice::TurnedAway { target: target.clone(), code }));

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
-use proto_core::{ChatText, Draft, Entry, Identity, Name, NodeId, PublicKey};
+use proto_core::{ChatText, Draft, Entry, Identity, Name, NetworkId, NodeId, PublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::sim::Dice;
@@ -45,7 +45,8 @@ impl Keys {
     }
 
     fn sign(&self, domain: &[u8], message: &[u8]) -> String {
-        URL_SAFE_NO_PAD.encode(self.signing.sign(&[domain, message].concat()).to_bytes())
+        URL_SAFE_NO_PAD
+            .encode(self.signing.sign(&[domain, NetworkId::OPEN.as_bytes(), message].concat()).to_bytes())
     }
 
     /// The payload of `PROOF` for a peer that says this nonce and key.
@@ -88,7 +89,10 @@ impl Keys {
 
     /// The line of whatever stands where an entry's JSON should.
     pub fn signed_json(&self, json: &str) -> Vec<u8> {
-        format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", json.as_bytes())).into_bytes()
+        let id =
+            Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(NetworkId::OPEN.as_bytes());
+        let id = id.chain_update(json).finalize();
+        format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::Gossip;
 use super::super::election::{rank, signed_bytes};
 use crate::chat::FalseClaim;
 use crate::chat::testing::{generator, secs};
-use crate::model::{Identity, Instant, Limits, Moment, NodeId, Purpose, Signature};
+use crate::model::{Identity, Instant, Limits, Moment, NetworkId, NodeId, Purpose, Signature};
 use crate::wire::{Frame, TreeClaim};
 
 const PERIOD: u64 = 472_000;
@@ -50,7 +50,7 @@ impl Fixture {
     fn moment(&self) -> Moment<'static> {
         let limits: &'static Limits = Box::leak(Box::new(self.limits.clone()));
         let wall = PERIOD * 3_600_000 + 600_000 + self.now.since_origin().as_millis() as u64;
-        Moment { now: self.now, wall: Some(wall), limits }
+        Moment { now: self.now, wall: Some(wall), limits, network: NetworkId::OPEN }
     }
 
     fn wait(&mut self, duration: Duration) {
@@ -93,7 +93,7 @@ impl Fixture {
 
 fn claim_in(period: u64, root: &Identity, sequence: u64, distance: u16) -> TreeClaim {
     let message = signed_bytes(root.key(), period, sequence);
-    let signature = root.sign(Purpose::Tree, &message);
+    let signature = root.sign(Purpose::Tree, NetworkId::OPEN, &message);
     TreeClaim { root: root.key(), period, sequence, signature, distance, parent: None }
 }
 

@@ -8,7 +8,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::super::tree::Tree;
 use super::super::{Arrival, EntryMeta, Gossip, Standing};
-use crate::model::{EntryId, Identity, Instant, Limits, Moment, NodeId, below, uniform};
+use crate::model::{EntryId, Identity, Instant, Limits, Moment, NetworkId, NodeId, below, uniform};
 use crate::wire::{Frame, MAX_IHAVE};
 
 /// A message in flight.
@@ -202,7 +202,12 @@ impl Network {
 
     fn moment(&self, skew: i64) -> Moment<'_> {
         let wall = self.epoch + self.now.since_origin().as_millis() as u64;
-        Moment { now: self.now, wall: Some(wall.saturating_add_signed(skew)), limits: &self.limits }
+        Moment {
+            now: self.now,
+            wall: Some(wall.saturating_add_signed(skew)),
+            limits: &self.limits,
+            network: NetworkId::OPEN,
+        }
     }
 
     /// Calls a node, then drains it.
