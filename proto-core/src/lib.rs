@@ -83,10 +83,11 @@ pub use contract::{
     Violation,
 };
 pub use model::{
-    ChatLimits, ChatText, ChatTextError, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits, DialError,
-    DialId, Draft, Entry, EntryError, EntryId, Identity, Instant, LeaveReason, Limit, Limits, MAX_CHUNK,
-    MAX_NUMBER, MAX_RESOLVED, MAX_TO, Marks, MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId,
-    NodeIdError, Origin, PeerAddr, PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Seal, Sealed,
-    Signature, V1Limits, Value, Version, Via, WireLimits,
+    ChatLimits, ChatText, ChatTextError, Class, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits,
+    DialError, DialId, Draft, Entry, EntryError, EntryId, Gone, Header, Identity, Instant, Kind, LeaveReason,
+    Limit, Limits, Live, MAX_CHUNK, MAX_HEADER, MAX_NUMBER, MAX_RESOLVED, MAX_TEXTS, MAX_TO, Marks,
+    MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId, NodeIdError, Opened, Origin, PeerAddr,
+    PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Room, RoomError, RunId, RunPosition, Seal,
+    Sealed, Signature, Texts, V1Limits, Value, Version, Via, WireLimits, Word,
 };
 pub use node::Node;

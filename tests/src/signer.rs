@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fuzz::peers::line;
 use crate::journal::SOON;
 use crate::raw::RawPeer;
-use crate::sim::hostile::Keys;
+use crate::sim::hostile::{Keys, position};
 use crate::version1::random_uuid;
 
 /// It has proven its key, and answers nothing: a node has enough of it after 45 seconds.
@@ -51,7 +51,7 @@ impl Signer {
     #[track_caller]
     pub fn say(&self, seq: u64, at: u64, text: &str) {
         let texts = [ChatText::new(text).expect("a text")];
-        let draft = Draft::new(1, seq, at, &self.uname, &texts);
+        let draft = Draft::new(1, position(seq), at, &self.uname, &texts, [7; 16]);
         let entry: Entry = self.keys.sign_entry(&draft);
         self.peer.send(line(&Frame::Chat(entry.sealed())));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto_core::{Action, Draft, Entry, Identity, Limits, Message, Outcome, Violation};
 use tests::sim::check::{Breach, Checker, Rule};
+use tests::sim::hostile::position;
 use tests::sim::run::{Attached, Options, run};
 use tests::sim::{Dice, HostId, Nanos, NetConfig, Partition, Tamper, World};
 
@@ -131,7 +132,8 @@ fn an_entry_that_nobody_said() {
     let world = talk(Deliveries(0, move |number, mut action, seen: &mut Vec<Action>| {
         if let (2, Action::Deliver(Message::Entry { entry, .. })) = (number, &mut action) {
             let texts = ["something else".to_owned().try_into().unwrap()];
-            let draft = Draft::new(entry.epoch(), entry.seq(), entry.at(), entry.uname(), &texts);
+            let draft =
+                Draft::new(entry.epoch(), position(entry.seq()), entry.at(), entry.uname(), &texts, [7; 16]);
             *entry = Entry::sign(&identity, &draft).into();
         }
         seen.push(action);

@@ -13,9 +13,7 @@ struct Hushed(&'static str);
 impl Tamper for Hushed {
     fn action(&mut self, _: HostId, action: Action, seen: &mut Vec<Action>) {
         let hushed = match &action {
-            Action::Deliver(Message::Entry { entry, .. }) => {
-                entry.texts().iter().any(|text| text.as_str().contains(self.0))
-            }
+            Action::Deliver(Message::Entry { entry, .. }) => entry.texts().any(|text| text.contains(self.0)),
             Action::Deliver(Message::Line { text, .. }) => text.contains(self.0),
             _ => false,
         };

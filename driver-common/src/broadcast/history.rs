@@ -108,15 +108,20 @@ impl History {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use proto_core::{ChatText, Draft, Entry, Identity, Marks, Message};
+    use proto_core::{ChatText, Draft, Entry, EntryId, Identity, Marks, Message, RunPosition};
 
     use super::*;
     use crate::Origin;
 
+    /// The position with this number, behind an entry that does not exist.
+    fn position(seq: u64) -> RunPosition {
+        RunPosition::new(seq, EntryId::from_bytes([9; 32])).unwrap()
+    }
+
     fn entry(author: u8, at: u64, texts: impl IntoIterator<Item = String>) -> Arc<Entry> {
         let texts: Vec<_> = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
         let uname = "Alice".parse().unwrap();
-        let draft = Draft::new(1, at, at, &uname, &texts);
+        let draft = Draft::new(1, position(at), at, &uname, &texts, [7; 16]);
         Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
     }
 

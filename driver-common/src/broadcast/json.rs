@@ -205,7 +205,7 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{ChatText, ConnId, Draft, Entry, Identity, Marks, Message as Said, Via};
+    use proto_core::{ChatText, ConnId, Draft, Entry, Identity, Marks, Message as Said, RunPosition, Via};
 
     use super::super::line::lines;
     use super::*;
@@ -230,11 +230,8 @@ mod tests {
 
     fn entry(via: Option<&Via>) -> Arc<Entry> {
         let (uname, texts) = ("Bob".parse().unwrap(), [ChatText::new("hi").unwrap()]);
-        let draft = {
-            let mut draft = Draft::new(1, 2, 3, &uname, &texts);
-            (draft.to, draft.via) = (&[], via);
-            draft
-        };
+        let mut draft = Draft::new(1, RunPosition::FIRST, 3, &uname, &texts, [7; 16]);
+        draft.via = via;
         Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
     }
 
@@ -272,7 +269,7 @@ mod tests {
     fn what_is_known_of_an_entry_stands_beside_the_key() {
         let entry_info = |entry: &Entry, more: &str, marks: [bool; 3]| {
             format!(
-                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"part":0}}"#,
+                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":0,"at":3,{more},"late":{},"forked":{},"backdated":{},"part":0}}"#,
                 entry.id(),
                 entry.author(),
                 entry.key(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto_core::{Entry, EntryId, Marks, Message, Name, NodeId, PublicKey, Via};
+use proto_core::{Entry, EntryId, Marks, Message, Name, NodeId, PublicKey, RunId, Via};
 use serde::Serialize;
 
 use crate::{Event, Origin};
@@ -39,6 +39,8 @@ pub(crate) struct EntryInfo {
     via: Option<Via>,
     #[serde(flatten)]
     marks: Marks,
+    #[serde(skip)]
+    run: RunId,
 }
 
 /// A line's place in the conversation: time, key, epoch and sequence number. For a line without an entry, the time when
@@ -67,6 +69,7 @@ impl EntryInfo {
             signed: entry.via().is_none(),
             via: entry.via().cloned(),
             marks,
+            run: entry.run().clone(),
         })
     }
 
@@ -79,7 +82,7 @@ impl EntryInfo {
 
     /// The updated information if the other entry is a fork of this one: both have the same author and number.
     pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
-        let number = |entry_info: &Self| (entry_info.key, entry_info.epoch, entry_info.seq);
+        let number = |entry_info: &Self| (entry_info.run.clone(), entry_info.seq);
         let fork = other.marks.forked && !self.marks.forked;
         (fork && number(self) == number(other) && self.id != other.id).then(|| {
             let mut forked = self.clone();
@@ -132,9 +135,9 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
     let said = said.into_iter().flat_map(|(entries, origin)| {
         entries.iter().flat_map(move |entry| {
             let entry_info = EntryInfo::new(entry, Marks::default());
-            entry.texts().iter().enumerate().map(move |(part, text)| Line {
+            entry.texts().enumerate().map(move |(part, content)| Line {
                 from: entry.uname(),
-                content: text.as_str(),
+                content,
                 node_id: None,
                 origin: Some(origin),
                 entry_info: Some(entry_info.clone()),

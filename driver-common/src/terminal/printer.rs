@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto_core::{ChatText, Message, Name, NodeId};
+use proto_core::{Message, Name, NodeId};
 
 use super::output::Output;
 use super::render::{self, Author, Roster, Style};
@@ -68,8 +68,7 @@ impl EventPrinter {
             }
             Event::Said { entries, origin } if self.notices.is_none() && origin != Origin::TERMINAL => {
                 for entry in entries {
-                    let texts = entry.texts().iter().map(ChatText::as_str);
-                    self.print_own(entry.author(), entry.uname(), texts);
+                    self.print_own(entry.author(), entry.uname(), entry.texts());
                 }
             }
             // Standard output shows only messages of others. A user at the terminal has seen what was typed.
@@ -138,7 +137,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use futures_lite::future::block_on;
-    use proto_core::{Draft, Entry, Identity, LeaveReason, Marks, NodeId, PeerInfo, Version};
+    use proto_core::{
+        ChatText, Draft, Entry, Identity, LeaveReason, Marks, NodeId, PeerInfo, RunPosition, Version,
+    };
 
     use super::super::output::Bounds;
     use super::*;
@@ -181,7 +182,7 @@ mod tests {
     fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
         let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
         let uname = Name::cut(uname).unwrap();
-        let draft = Draft::new(1, 2, 3, &uname, &texts);
+        let draft = Draft::new(1, RunPosition::FIRST, 3, &uname, &texts, [7; 16]);
         Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
     }
 

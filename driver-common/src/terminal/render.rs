@@ -241,7 +241,7 @@ mod tests {
     use std::sync::Arc;
 
     use proto_core::wire::ByeCode;
-    use proto_core::{ChatText, DialError, Draft, Entry, Identity, Version, Via};
+    use proto_core::{ChatText, DialError, Draft, Entry, Identity, RunPosition, Version, Via};
 
     use super::*;
 
@@ -325,11 +325,8 @@ mod tests {
         let entry = |via: Option<&Via>, marks| {
             let (uname, texts) = ("Bo\x1bb".parse(), [ChatText::new("hi").unwrap()]);
             let uname = uname.unwrap_or_else(|_| Name::cut("Bob").unwrap());
-            let draft = {
-                let mut draft = Draft::new(1, 2, 3, &uname, &texts);
-                (draft.to, draft.via) = (&[], via);
-                draft
-            };
+            let mut draft = Draft::new(1, RunPosition::FIRST, 3, &uname, &texts, [7; 16]);
+            draft.via = via;
             let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
             caveat(&Message::Entry { entry, marks })
         };

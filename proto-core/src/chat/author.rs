@@ -15,7 +15,7 @@ impl Chat {
     /// version 1 peer that said them, if it was not the user.
     pub(crate) fn say(
         &mut self,
-        cx: &Cx,
+        cx: &mut Cx,
         texts: &[ChatText],
         recipients: &[NodeId],
         via: Option<&Via>,
@@ -28,18 +28,7 @@ impl Chat {
         while !rest.is_empty() {
             let (texts, after) = rest.split_at(Draft::fitting(rest));
             rest = after;
-            let draft = Draft {
-                network: cx.config.network(),
-                epoch: self.epoch,
-                seq: self.seq,
-                at: self.clock.next(cx),
-                uname: cx.config.uname(),
-                texts,
-                to: recipients,
-                via,
-            };
-            let entry = Arc::new(Entry::sign(&cx.identity, &draft));
-            self.seq += 1;
+            let entry = self.sign(cx, texts, recipients, via);
             self.counts.signed += 1;
             self.log.take_own(cx.now, entry.clone(), cx.limits());
             let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
@@ -49,6 +38,27 @@ impl Chat {
         }
         self.process_log_events(cx, None);
         entries
+    }
+
+    /// Signs these texts as the next entry of the run of their class.
+    fn sign(
+        &mut self,
+        cx: &mut Cx,
+        texts: &[ChatText],
+        recipients: &[NodeId],
+        via: Option<&Via>,
+    ) -> Arc<Entry> {
+        let (at, salt) = (self.clock.next(cx), cx.random_bits().to_be_bytes());
+        let run = self.own_runs.get(via.is_some(), &mut cx.random);
+        let draft = Draft {
+            network: cx.config.network(),
+            to: recipients,
+            via,
+            ..Draft::new(run.epoch(), run.next(), at, cx.config.uname(), texts, salt)
+        };
+        let entry = Arc::new(Entry::sign(&cx.identity, &draft));
+        run.signed(&entry);
+        entry
     }
 
     /// Pushes an entry along its eager links, and queues announcements for the other neighbours.

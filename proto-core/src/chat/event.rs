@@ -68,6 +68,8 @@ pub(crate) struct Counts {
     pub(crate) entries_sent: u64,
     /// Entries not sent because a neighbour's queue was full.
     pub(crate) entries_not_pushed: u64,
+    /// Entries of which the log has decided that they would be shown now, of a kind or room that is not.
+    pub(crate) entries_not_shown: u64,
     /// Gaps reported.
     pub(crate) gaps: u64,
     /// Reconciliations begun by this node.

@@ -23,6 +23,7 @@ mod clock;
 mod event;
 mod gossip;
 mod log;
+mod own_runs;
 mod receive;
 mod skew;
 #[cfg(test)]
@@ -32,14 +33,13 @@ mod views;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use rand_core::Rng;
-
 use clock::Clock;
 use gossip::Gossip;
 use log::{Log, LogEvent, Reconciler};
+use own_runs::OwnRuns;
 use skew::Skew;
 
-use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
+use crate::model::{ConnId, Cx, Entry, EntryId, Instant, Kind, NodeId, PeerInfo, RunId, TokenBuckets};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
@@ -50,10 +50,7 @@ pub(crate) use gossip::{Role, Standing};
 pub(crate) struct Chat {
     clock: Clock,
     skew: Skew,
-    /// The epoch of this node's author sequence.
-    epoch: u64,
-    /// The next sequence number in that epoch.
-    seq: u64,
+    own_runs: OwnRuns,
     gossip: Gossip,
     log: Log,
     reconciler: Reconciler,
@@ -98,9 +95,7 @@ impl Chat {
         Self {
             clock: Clock::default(),
             skew: Skew::default(),
-            // The numbers of earlier runs are not stored, so each run begins an epoch.
-            epoch: cx.random.next_u64() & MAX_NUMBER,
-            seq: 0,
+            own_runs: OwnRuns::new(&mut cx.random),
             gossip: Gossip::new(cx.identity.key()),
             log: Log::default(),
             reconciler: Reconciler::default(),
@@ -222,12 +217,17 @@ impl Chat {
     fn process_log_events(&mut self, cx: &Cx, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
+                LogEvent::Show { entry, .. } if !is_for_the_user(&entry) => {
+                    self.counts.entries_not_shown += 1
+                }
                 LogEvent::Show { entry, marks } => {
                     self.counts.shown += entry.texts().len() as u64;
                     self.events.push_back(Event::Show { entry, marks });
                 }
-                LogEvent::Gap { node_id, uname, missing } => {
+                LogEvent::Gap { run, .. } if !is_of_the_lobby(&run) => {}
+                LogEvent::Gap { run, uname, missing } => {
                     self.counts.gaps += 1;
+                    let node_id = run.key.node_id();
                     self.events.push_back(Event::Gap { node_id, uname, missing });
                 }
                 LogEvent::Reconcile { .. } => match from {
@@ -241,6 +241,16 @@ impl Chat {
             }
         }
     }
+}
+
+/// Whether an entry is shown: this version knows its kind, and it was said where the user is (SPEC 7.8.1, 7.6.4).
+fn is_for_the_user(entry: &Entry) -> bool {
+    *entry.kind() == Kind::Text && is_of_the_lobby(entry.run())
+}
+
+/// Whether a run is of the lobby, where the user is.
+fn is_of_the_lobby(run: &RunId) -> bool {
+    run.room.is_none()
 }
 
 /// The line of a frame.

@@ -6,11 +6,8 @@ use alloc::vec::Vec;
 use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::{Chat, Event, FalseClaim, Fault};
-use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
+use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified};
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
-
-/// The length of a signature in a `CHAT` frame, in characters.
-const SIGNATURE_LEN: usize = 86;
 
 impl Chat {
     /// A frame of the conversation came.
@@ -46,15 +43,15 @@ impl Chat {
         let id = sealed.id(network);
         let requested = self.gossip.is_requested(peer, &id);
         if requested {
-            let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
-            self.events.push_back(Event::Asked { conn, bytes });
+            self.events.push_back(Event::Asked { conn, bytes: sealed.line_len() });
         }
         if self.log.contains(&id) || self.gossip.has_seen(&id) {
             self.counts.entries_again += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let entry = match sealed.open_as(network, id) {
-            Ok(entry) => Arc::new(entry),
+        let entry = match sealed.read(network, id).and_then(Unverified::verify) {
+            Ok(Opened::Entry(entry)) => Arc::new(entry),
+            Ok(_) => return,
             Err(error) => return self.report_fault(conn, Fault::Entry(error)),
         };
         if rated && !requested && !self.is_within_rate(cx, entry.author()) {

@@ -57,9 +57,9 @@ impl Chat {
         self.skew.ahead_ms(cx.limits().chat.clock_tolerance)
     }
 
-    /// The gaps that were reported and are still open.
+    /// The gaps that were reported and are still open, where the user is.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = Gap> {
-        self.log.gaps()
+        self.log.gaps().filter(|gap| super::is_of_the_lobby(&gap.run))
     }
 
     /// This node's position in the eager tree.

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Notice, Violation};
-use crate::model::{ChatText, ConnId, DialId, Entry, LeaveReason, Marks, Name, NodeId, PeerInfo, Seal};
+use crate::model::{ConnId, DialId, Entry, LeaveReason, Marks, Name, NodeId, PeerInfo, Seal};
 
 /// Something for the driver to do or to pass on, from [`Node::poll_action`](crate::Node::poll_action).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,9 +142,9 @@ impl Message {
     /// What was said: at least one line.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let (line, texts) = match self {
-            Self::Line { text, .. } => (Some(text.as_str()), &[][..]),
-            Self::Entry { entry, .. } => (None, entry.texts()),
+            Self::Line { text, .. } => (Some(text.as_str()), None),
+            Self::Entry { entry, .. } => (None, Some(entry.texts())),
         };
-        line.into_iter().chain(texts.iter().map(ChatText::as_str))
+        line.into_iter().chain(texts.into_iter().flatten())
     }
 }

@@ -31,6 +31,8 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that are no longer known as such, for want of room.
     pub gaps_forgotten: u64,
+    /// Entries of a kind or a room that is not shown here, when they would have been.
+    pub entries_not_shown: u64,
     /// Entries that came unasked faster than their author may speak.
     pub entries_over_rate: u64,
     /// Entries sent, ours and relayed ones: copies.

@@ -62,7 +62,9 @@ pub enum Capacity {
     Parked,
     /// Authors whose sequences are tracked.
     Authors,
-    /// Tracked epochs of one author.
+    /// Pairs of a room and a class in which epochs of one author are tracked.
+    LanesPerAuthor,
+    /// Tracked epochs of one author in one room and class.
     EpochsPerAuthor,
     /// Known gaps in one epoch.
     GapsPerEpoch,
@@ -96,7 +98,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -120,6 +122,7 @@ impl Capacity {
         Self::EarlyPerAuthor,
         Self::Parked,
         Self::Authors,
+        Self::LanesPerAuthor,
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
         Self::Seen,

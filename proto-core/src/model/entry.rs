@@ -1,76 +1,49 @@
 //! Entries: what is said in the conversation, signed by its author and relayed as signed bytes (SPEC section 7).
+//!
+//! An entry is a signed [`header`] and a [`body`] that the header names by its hash. [`draft`] is what an entry is to say,
+//! [`sealed`] what comes in, [`live`] what is verified and not held. [`run`] says where an entry stands, [`labels`] how it is
+//! labelled, [`charge`] what it costs to keep.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+mod body;
+mod charge;
+mod draft;
+mod header;
+mod id;
+mod labels;
+mod live;
+mod read;
+mod run;
+mod sealed;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+use alloc::boxed::Box;
 use core::fmt;
-use core::marker::PhantomData;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::model::{
-    ChatText, Identity, Name, NetworkId, NodeId, PublicKey, Purpose, Signature, write_display, write_string,
-};
+use crate::model::{Identity, Name, NetworkId, NodeId, PublicKey, Purpose};
 
-/// The id of an entry: the SHA-256 of a domain string, the network's id and the entry's JSON as sent (SPEC 7.1.2).
-///
-/// As text it is 43 characters of base64url without padding (RFC 4648 section 5).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId([u8; 32]);
+use body::{Content, TextContent};
+pub use draft::Draft;
+pub use header::{Header, MAX_HEADER};
+pub use id::EntryId;
+pub use labels::{Class, Kind, Room, RoomError, Word};
+pub use live::{Gone, Live};
+pub use run::{Place, RunId, RunPosition};
+pub(crate) use sealed::Unverified;
+pub use sealed::{EntryError, Opened, Sealed};
+pub use texts::Texts;
 
-impl EntryId {
-    /// The id with these 32 bytes.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
+/// The largest number in an entry: 2^53 - 1, the largest that every JSON reader reads exactly (RFC 8259 section 6).
+pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-    /// The id with this text. None: the text is not 43 characters of base64url.
-    pub fn new(text: &str) -> Option<Self> {
-        crate::model::identity::decode(text).map(Self)
-    }
+/// The most texts of an entry. More are malformed.
+pub const MAX_TEXTS: usize = 512;
 
-    /// The 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&URL_SAFE_NO_PAD.encode(self.0))
-    }
-}
-
-impl fmt::Debug for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for EntryId {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The position of an entry in the conversation (SPEC 7.3). All nodes order entries by it: by time, then by key, epoch
-/// and sequence number. Two entries have the same position only if their author signed both with one sequence number (a
-/// fork).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// When it was said, in milliseconds since the Unix epoch, by its author's clock.
-    pub at: u64,
-    /// The author's key.
-    pub key: PublicKey,
-    /// The author's epoch.
-    pub epoch: u64,
-    /// The sequence number in that epoch.
-    pub seq: u64,
-}
+/// The most ids in [`Draft::to`]. More are malformed.
+pub const MAX_TO: usize = 64;
 
 /// The node without a key that said what an entry brings into the conversation (SPEC 10.4). The author of the entry
 /// says so; nothing proves it.
@@ -80,7 +53,7 @@ pub struct Via {
     /// The id of the node without a key.
     pub node_id: NodeId,
     /// The name of that node.
-    #[serde(deserialize_with = "name")]
+    #[serde(deserialize_with = "read::name")]
     pub uname: Name,
 }
 
@@ -91,158 +64,19 @@ impl Via {
     }
 }
 
-/// The largest number in an entry: 2^53 - 1, the largest that every JSON reader reads exactly (RFC 8259 section 6).
-pub const MAX_NUMBER: u64 = (1 << 53) - 1;
-
-/// The most ids in [`Draft::to`]. More are malformed.
-pub const MAX_TO: usize = 64;
-
-/// What an entry says, before it is signed by [`Entry::sign`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Draft<'a> {
-    /// The network in which it is said.
-    pub network: NetworkId,
-    /// The author's epoch: a random number of at most [`MAX_NUMBER`]. A new one is drawn whenever it is uncertain which
-    /// `seq` was the last.
-    pub epoch: u64,
-    /// The sequence number in that epoch: 0 for the first entry, and one more for each next one.
-    pub seq: u64,
-    /// When it was said, in milliseconds since the Unix epoch, by a hybrid logical clock (Kulkarni et al., OPODIS
-    /// 2014). It grows with each `seq`.
-    pub at: u64,
-    /// The author's name.
-    pub uname: &'a Name,
-    /// The lines that were said together: at least one, and at most what [`fitting`](Self::fitting) says.
-    pub texts: &'a [ChatText],
-    /// The peers without a key to which the author sent the texts itself. Further ones than [`MAX_TO`] are left out.
-    pub to: &'a [NodeId],
-    /// The peer without a key that said this. None: the author said it.
-    pub via: Option<&'a Via>,
-}
-
-impl<'a> Draft<'a> {
-    /// A draft for all peers in the open network, of its author's own words.
-    pub fn new(epoch: u64, seq: u64, at: u64, uname: &'a Name, texts: &'a [ChatText]) -> Self {
-        Self { network: NetworkId::OPEN, epoch, seq, at, uname, texts, to: &[], via: None }
-    }
-}
-
-impl Draft<'_> {
-    /// The room in a `CHAT` line that is kept for all but the texts, in bytes.
-    pub const OVERHEAD: usize = 4_096;
-
-    /// How many of these texts, from the first on, fit one entry. At least one, even if there are none.
-    pub fn fitting(texts: &[ChatText]) -> usize {
-        let mut room = crate::model::MAX_LINE - Self::OVERHEAD;
-        let fit = texts.iter().take_while(|text| {
-            let bytes = text.json_len() + 1;
-            let fits = bytes <= room;
-            room = room.saturating_sub(bytes);
-            fits
-        });
-        fit.count().max(1)
-    }
-
-    /// An upper bound of the bytes of the `CHAT` lines for these texts.
-    pub(crate) fn most_bytes(texts: &[ChatText]) -> usize {
-        texts.iter().map(|text| text.json_len() + 1).sum::<usize>() + Self::OVERHEAD
-    }
-
-    fn to_json(&self, key: PublicKey) -> String {
-        let mut out = Vec::new();
-        let Self { network: _, epoch, seq, at, uname, texts, to, via } = self;
-        write_display(
-            &mut out,
-            format_args!("{{\"key\":\"{key}\",\"epoch\":{epoch},\"seq\":{seq},\"at\":{at},"),
-        );
-        out.extend_from_slice(b"\"uname\":");
-        write_string(&mut out, uname.as_str());
-        for (index, text) in texts.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { b",\"texts\":[" } else { b"," });
-            write_string(&mut out, text.as_str());
-        }
-        out.push(b']');
-        for (index, node_id) in to.iter().take(MAX_TO).enumerate() {
-            out.extend_from_slice(if index == 0 { b",\"to\":[" } else { b"," });
-            write_display(&mut out, format_args!("\"{node_id}\""));
-        }
-        if !to.is_empty() {
-            out.push(b']');
-        }
-        if let Some(Via { node_id, uname }) = via {
-            write_display(&mut out, format_args!(",\"via\":{{\"node_id\":\"{node_id}\",\"uname\":"));
-            write_string(&mut out, uname.as_str());
-            out.push(b'}');
-        }
-        out.push(b'}');
-        // Only UTF-8 was written.
-        String::from_utf8(out).unwrap_or_default()
-    }
-}
-
-/// A signed entry whose signature holds. It keeps the bytes that its author signed.
+/// A signed entry of a run, with its body, whose signature holds. It keeps the bytes that its author signed.
 ///
-/// [`Entry::sign`] makes one; [`Sealed::open`] reads and verifies one. Serde uses the text `NETWORK|SIGNATURE|JSON`, and
-/// verifies the signature on reading.
+/// [`Entry::sign`] makes one; [`Sealed::open`] reads and verifies one. Serde uses the text
+/// `NETWORK|SIGNATURE|HEADER|BODY`, and verifies the signature on reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    network: NetworkId,
-    id: EntryId,
-    signature: Signature,
-    json: String,
+    header: Header,
+    position: RunPosition,
+    body: Box<str>,
     content: Content,
-    author: NodeId,
-}
-
-/// The members of an entry's JSON that this version knows (SPEC 12.3).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Content {
-    key: PublicKey,
-    epoch: u64,
-    seq: u64,
-    at: u64,
-    #[serde(deserialize_with = "name")]
+    /// The author's name, or what stands for it.
     uname: Name,
-    texts: Vec<ChatText>,
-    #[serde(default)]
-    to: Vec<NodeId>,
-    #[serde(default, deserialize_with = "via")]
     via: Option<Via>,
-}
-
-/// Reads a name, cut if it is too long. The signed bytes stay as they are.
-fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
-    let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
-    Name::cut(&text).ok_or_else(|| serde::de::Error::custom("a name is not empty"))
-}
-
-/// Reads a member that is absent or an object. `null` is an error (SPEC 7.2.4).
-fn via<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Via>, D::Error> {
-    object(deserializer).map(Some)
-}
-
-/// Reads an object. A derived `Deserialize` would also read an array of the values, which other implementations refuse.
-fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    struct ObjectVisitor<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-        type Value = T;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map))
-        }
-    }
-
-    deserializer.deserialize_map(ObjectVisitor(PhantomData))
 }
 
 impl Entry {
@@ -250,198 +84,176 @@ impl Entry {
     /// to others.
     ///
     /// ```
-    /// use proto_core::{ChatText, Draft, Entry, Identity};
+    /// use proto_core::{ChatText, Draft, Entry, Identity, RunPosition};
     ///
     /// let identity = Identity::from_secret(&[42; 32]);
     /// let uname = "Alice".parse().unwrap();
     /// let texts = [ChatText::new("hello").unwrap()];
-    /// let at = 1_700_000_000_000;
-    /// let draft = Draft::new(17, 0, at, &uname, &texts);
+    /// // The epoch and the salt are random.
+    /// let draft = Draft::new(17, RunPosition::FIRST, 1_700_000_000_000, &uname, &texts, [9; 16]);
     /// let entry = Entry::sign(&identity, &draft);
     /// assert_eq!(entry.author(), identity.node_id());
+    /// // The next one of the run.
+    /// assert_eq!(RunPosition::after(&entry).unwrap().prev(), Some(entry.id()));
     ///
     /// // Others read the signed bytes and verify them.
-    /// let opened = entry.sealed().open(entry.network()).unwrap();
+    /// let opened = entry.sealed().open(entry.network()).unwrap().entry().unwrap();
     /// assert_eq!(opened, entry);
-    /// assert_eq!(opened.texts(), texts);
+    /// assert!(opened.texts().eq(["hello"]));
     /// ```
     pub fn sign(identity: &Identity, draft: &Draft<'_>) -> Self {
-        let json = draft.to_json(identity.key());
-        let network = draft.network;
-        let id = id_of(network, &json);
+        let content = TextContent::of(draft);
+        let body = content.write(&draft.salt);
+        let fields = draft.fields(identity.key(), &body);
+        let (network, json) = (draft.network, fields.write(draft.position));
+        let id = EntryId::of(network, &json);
         let signature = identity.sign(Purpose::Entry, network, id.as_bytes());
-        let content = Content {
-            key: identity.key(),
-            epoch: draft.epoch,
-            seq: draft.seq,
-            at: draft.at,
-            uname: draft.uname.clone(),
-            texts: draft.texts.to_vec(),
-            to: draft.to.iter().copied().take(MAX_TO).collect(),
-            via: draft.via.cloned(),
-        };
-        Self { network, id, signature, json, content, author: identity.node_id() }
+        let author = identity.node_id();
+        let header = Header { network, id, signature, json: json.into(), fields, author };
+        Self::new(header, draft.position, body.into(), Content::Text(content))
+    }
+
+    /// The entry with this header, whose signature holds, and with the body that it names.
+    fn new(header: Header, position: RunPosition, body: Box<str>, content: Content) -> Self {
+        let text = if let Content::Text(text) = &content { Some(text) } else { None };
+        let uname = text.map_or_else(|| Name::of_id(header.author), |text| text.uname.clone());
+        let via = header.speaker().map(|node_id| {
+            let uname = text.and_then(|text| text.speaker.clone());
+            Via { node_id, uname: uname.unwrap_or_else(|| Name::of_id(node_id)) }
+        });
+        Self { header, position, body, content, uname, via }
     }
 
     /// The network in which it was said.
     pub fn network(&self) -> NetworkId {
-        self.network
+        self.header.network
     }
 
     /// The id.
     pub fn id(&self) -> EntryId {
-        self.id
+        self.header.id
     }
 
     /// The author's key.
     pub fn key(&self) -> PublicKey {
-        self.content.key
+        self.header.key()
     }
 
     /// The author's id.
     pub fn author(&self) -> NodeId {
-        self.author
+        self.header.author
+    }
+
+    /// The run that it is of.
+    pub fn run(&self) -> &RunId {
+        &self.header.fields.run
+    }
+
+    /// The room in which it was said. None: the lobby.
+    pub fn room(&self) -> Option<&Room> {
+        self.header.room()
+    }
+
+    /// How nodes treat it.
+    pub fn class(&self) -> &Class {
+        self.header.class()
     }
 
     /// The author's epoch, at most [`MAX_NUMBER`].
     pub fn epoch(&self) -> u64 {
-        self.content.epoch
+        self.header.epoch()
     }
 
-    /// The sequence number in that epoch, at most [`MAX_NUMBER`].
+    /// The sequence number in its run, at most [`MAX_NUMBER`].
     pub fn seq(&self) -> u64 {
-        self.content.seq
+        self.position.seq()
+    }
+
+    /// The id of the entry before it in its run. None: it is the first.
+    pub fn prev(&self) -> Option<EntryId> {
+        self.position.prev()
     }
 
     /// When it was said, in milliseconds since the Unix epoch, by its author's hybrid logical clock. At most
     /// [`MAX_NUMBER`].
     pub fn at(&self) -> u64 {
-        self.content.at
+        self.header.at()
     }
 
-    /// The author's name.
+    /// What the body is.
+    pub fn kind(&self) -> &Kind {
+        self.header.kind()
+    }
+
+    /// The author's name. For an entry of an unknown kind, the first eight hexadecimal digits of the author's id.
     pub fn uname(&self) -> &Name {
-        &self.content.uname
+        &self.uname
     }
 
-    /// The lines that were said: at least one.
-    pub fn texts(&self) -> &[ChatText] {
-        &self.content.texts
+    /// The lines that were said: 1 to [`MAX_TEXTS`]. None for an entry of an unknown kind.
+    pub fn texts(&self) -> Texts<'_> {
+        self.text().map_or(Texts::NONE, |text| text.texts.iter())
     }
 
     /// The peers without a key to which the author sent the texts itself: at most [`MAX_TO`].
     pub fn to(&self) -> &[NodeId] {
-        &self.content.to
+        self.text().map_or(&[], |text| &text.to)
     }
 
     /// The node without a key that said this, by the author's word. None: the author said it.
     pub fn via(&self) -> Option<&Via> {
-        self.content.via.as_ref()
+        self.via.as_ref()
     }
 
     /// The position in the conversation.
     pub fn place(&self) -> Place {
-        let Content { at, key, epoch, seq, .. } = self.content;
-        Place { at, key, epoch, seq }
+        Place { at: self.at(), key: self.key(), epoch: self.epoch(), seq: self.seq() }
     }
 
-    /// About how many bytes of memory it takes.
-    pub fn size(&self) -> usize {
-        let texts = self.content.texts.iter().map(|text| text.as_str().len() + size_of::<ChatText>());
-        size_of::<Self>()
-            + self.json.len()
-            + texts.sum::<usize>()
-            + self.content.to.len() * size_of::<NodeId>()
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
-    /// The signature and the signed bytes, for the `CHAT` frame.
+    /// The body as its author sent it.
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+
+    /// The signature, the signed bytes and the body, for the `CHAT` frame.
     pub fn sealed(&self) -> Sealed<'_> {
-        Sealed { signature: self.signature, json: &self.json }
+        Sealed { signature: self.header.signature, header: &self.header.json, body: &self.body }
+    }
+
+    fn text(&self) -> Option<&TextContent> {
+        if let Content::Text(text) = &self.content { Some(text) } else { None }
     }
 }
 
-/// The payload of `CHAT`: an entry that has not been read or verified yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sealed<'a> {
-    /// The signature, which may not hold.
-    pub signature: Signature,
-    /// The signed JSON, which may be malformed.
-    pub json: &'a str,
-}
-
-impl Sealed<'_> {
-    /// The id in this network. This hashes the JSON and does not read it.
-    pub fn id(&self, network: NetworkId) -> EntryId {
-        id_of(network, self.json)
-    }
-
-    /// Reads and verifies the entry as one of this network (SPEC 7.2).
-    ///
-    /// # Errors
-    /// [`EntryError`], if the JSON is not that of an entry or the signature does not hold in this network.
-    pub fn open(&self, network: NetworkId) -> Result<Entry, EntryError> {
-        self.open_as(network, self.id(network))
-    }
-
-    /// The same, with an id in this network that is known already, which saves a hash.
-    pub(crate) fn open_as(&self, network: NetworkId, id: EntryId) -> Result<Entry, EntryError> {
-        let content = read(self.json).map_err(|_| EntryError::Content)?;
-        let numbers = [content.epoch, content.seq, content.at];
-        if content.texts.is_empty() || content.to.len() > MAX_TO || numbers.iter().any(|n| *n > MAX_NUMBER) {
-            return Err(EntryError::Content);
-        }
-        if !content.key.verify(Purpose::Entry, network, id.as_bytes(), &self.signature) {
-            return Err(EntryError::Signature);
-        }
-        let author = content.key.node_id();
-        Ok(Entry { network, id, signature: self.signature, json: self.json.into(), content, author })
+/// What follows `NETWORK|` in the text of an entry.
+impl fmt::Display for Sealed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}|{}|{}", self.signature, self.header, self.body)
     }
 }
 
-/// Why an entry is malformed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
-)]
-#[non_exhaustive]
-pub enum EntryError {
-    /// The JSON is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.7).
-    #[error("its content is wrong")]
-    Content,
-    /// The signature does not hold for the author's key (SPEC 7.2.8).
-    #[error("its signature does not hold")]
-    Signature,
-}
-
-fn read(json: &str) -> Result<Content, serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    let content = object(&mut reader)?;
-    reader.end().map(|()| content)
-}
-
-fn id_of(network: NetworkId, json: &str) -> EntryId {
-    let hash = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(network.as_bytes());
-    EntryId(hash.chain_update(json).finalize().into())
-}
-
-/// Writes the text `NETWORK|SIGNATURE|JSON`: what follows the network stands in `CHAT`.
+/// Writes the text `NETWORK|SIGNATURE|HEADER|BODY`: what follows the network stands in `CHAT`.
 impl Serialize for Entry {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{}|{}|{}", self.network, self.signature, self.json))
+        serializer.collect_str(&format_args!("{}|{}", self.header.network, self.sealed()))
     }
 }
 
-/// Reads the text `NETWORK|SIGNATURE|JSON`, and fails if the entry is malformed.
+/// Reads the text `NETWORK|SIGNATURE|HEADER|BODY`, and fails if it is not a whole entry.
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error;
         let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
         let (network, sealed) = text.split_once('|').ok_or_else(|| D::Error::custom("no network"))?;
-        let (signature, json) = sealed.split_once('|').ok_or_else(|| D::Error::custom("no signature"))?;
         let network = network.parse().map_err(D::Error::custom)?;
-        let signature = Signature::new(signature).ok_or_else(|| D::Error::custom("no signature"))?;
-        Sealed { signature, json }.open(network).map_err(D::Error::custom)
+        let sealed =
+            Sealed::split(sealed).ok_or_else(|| D::Error::custom("no signature, header and body"))?;
+        let opened = sealed.open(network).map_err(D::Error::custom)?;
+        opened.entry().ok_or_else(|| D::Error::custom("not a whole entry of a run"))
     }
 }
-
-#[cfg(test)]
-mod tests;

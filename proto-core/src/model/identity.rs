@@ -275,6 +275,9 @@ impl From<PublicKey> for String {
 pub struct Signature([u8; 64]);
 
 impl Signature {
+    /// The length of its text, in characters.
+    pub(crate) const TEXT: usize = 86;
+
     /// The signature with this text. None: the text is not 86 characters of base64url.
     pub fn new(text: &str) -> Option<Self> {
         decode(text).map(Self)

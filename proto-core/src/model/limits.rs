@@ -219,7 +219,11 @@ declare! {
         early: usize = 3000, "entries", Spec, [] => Early;
         /// The most authors whose sequences are tracked. With one more, the least recently heard one is forgotten.
         authors: usize = 4096, "authors", Spec, [nonzero] => Authors;
-        /// The most epochs of one author that are tracked. With one more, the least recently heard one is forgotten.
+        /// The most pairs of a room and a class in which epochs of one author are tracked. With one more, those of the
+        /// pair that was least recently heard are forgotten.
+        lanes_per_author: usize = 16, "pairs", Guess, [nonzero] => LanesPerAuthor;
+        /// The most epochs of one author in one room and class that are tracked. With one more, the least recently heard one
+        /// is forgotten.
         epochs_per_author: usize = 4, "epochs", Spec, [nonzero] => EpochsPerAuthor;
         /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;

@@ -8,6 +8,8 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::NodeId;
+
 /// A display name: 1 to [`MAX`](Self::MAX) bytes of UTF-8 without line breaks (SPEC 2.4).
 ///
 /// Names are not unique: what tells two nodes apart is their [`NodeId`](crate::NodeId). A name from a peer may have
@@ -41,6 +43,11 @@ impl Name {
         let text = text.split(['\n', '\r']).next().unwrap_or_default();
         let end = text.floor_char_boundary(Self::MAX);
         (end > 0).then(|| Self(text[..end].into()))
+    }
+
+    /// What stands for the name of a node that says none: the first eight hexadecimal digits of its id.
+    pub(crate) fn of_id(node_id: NodeId) -> Self {
+        Self(alloc::format!("{}", node_id.short()).into())
     }
 
     /// The name as text.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Draft, MAX_LINE, json_len};
 
-/// One line of a message: not empty, without line breaks, and short enough for an entry (SPEC 7.2.6, 7.2.7).
+/// One line of a message: not empty, without line breaks, and short enough for an entry (SPEC 7.8.3, 7.8.4).
 ///
 /// It may have any other Unicode character in it, control characters included. An application has to make them harmless
 /// before it shows the text.
@@ -40,11 +40,16 @@ impl ChatText {
     /// [`ChatTextError`], if the text is empty, longer than [`MAX`](Self::MAX), or has a line break in it.
     pub fn new(text: impl Into<String>) -> Result<Self, ChatTextError> {
         let text = text.into();
-        match json_len(&text) - 2 {
+        Self::check(&text).map(|()| Self(text))
+    }
+
+    /// Whether a text is legal.
+    pub(crate) fn check(text: &str) -> Result<(), ChatTextError> {
+        match json_len(text) - 2 {
             _ if text.is_empty() => Err(ChatTextError::Empty),
             len if len > Self::MAX => Err(ChatTextError::TooLong { len }),
             _ if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() => Err(ChatTextError::LineBreak),
-            _ => Ok(Self(text)),
+            _ => Ok(()),
         }
     }
 

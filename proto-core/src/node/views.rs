@@ -24,6 +24,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         authors_forgotten: log.authors,
         epochs_forgotten: log.epochs,
         gaps_forgotten: log.gaps,
+        entries_not_shown: chat.entries_not_shown,
         entries_over_rate: chat.entries_over_rate,
         entries_sent: chat.entries_sent,
         entries_not_pushed: chat.entries_not_pushed,
@@ -121,9 +122,9 @@ fn links(node: &Node) -> impl Iterator<Item = LinkStatus> {
 
 fn gaps(node: &Node) -> impl Iterator<Item = GapStatus> {
     node.chat.gaps().map(|gap| GapStatus {
-        node_id: gap.key.node_id(),
+        node_id: gap.run.key.node_id(),
         uname: gap.uname,
-        epoch: gap.epoch,
+        epoch: gap.run.epoch,
         from: gap.from,
         to: gap.to,
     })

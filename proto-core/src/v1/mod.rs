@@ -271,7 +271,7 @@ impl V1 {
         let when = When { now, at: entry.at() };
         let known = self.utterances.any_known(source, via.node_id, entry.texts(), when, limits);
         for text in entry.texts() {
-            self.utterances.note(source, via.node_id, text.as_str(), when, !known, limits);
+            self.utterances.note(source, via.node_id, text, when, !known, limits);
         }
         !known
     }
@@ -382,7 +382,7 @@ impl RelayPeriod {
 /// What a peer without a key is sent of an entry: one line for each text.
 fn lines(entry: &Entry) -> impl Iterator<Item = String> {
     let uname = entry.via().map_or(entry.uname(), |via| &via.uname);
-    entry.texts().iter().map(move |text| format!("{uname}: {}", text.as_str()))
+    entry.texts().map(move |text| format!("{uname}: {text}"))
 }
 
 /// A `MSG` frame for each text.

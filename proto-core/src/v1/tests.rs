@@ -7,7 +7,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Draft, Identity, Name};
+use crate::model::{Draft, Identity, Name, RunPosition};
 
 /// How often parts of the machine ran for an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,8 @@ fn text(text: &str) -> ChatText {
 fn entry(author: &Identity, at: u64, via: Option<&Via>, texts: &[&str], to: &[NodeId]) -> Entry {
     let texts: Vec<_> = texts.iter().copied().map(text).collect();
     let uname = &Name::cut("Anna").unwrap();
-    Entry::sign(author, &Draft { to, via, ..Draft::new(1, at, at, uname, &texts) })
+    let draft = Draft::new(1, RunPosition::unlinked(at), at, uname, &texts, [9; 16]);
+    Entry::sign(author, &Draft { to, via, ..draft })
 }
 
 /// The machine of the node `of`. Victor is linked to it, and his `PEERS` name `linked`.
@@ -354,7 +355,7 @@ fn converse(
                     shown.push(text);
                 }
                 Packet::Entry(entry) if v1.note_entry_at(now, &entry, &limits) => {
-                    shown.extend_from_slice(entry.texts());
+                    shown.extend(entry.texts().map(text));
                 }
                 Packet::Line(_) | Packet::Entry(_) => {}
             }

@@ -100,16 +100,16 @@ impl Utterances {
     }
 
     /// Whether another source reported any of these words before.
-    pub(super) fn any_known(
+    pub(super) fn any_known<'a>(
         &mut self,
         source: Source,
         speaker: NodeId,
-        texts: &[ChatText],
+        texts: impl IntoIterator<Item = &'a str>,
         when: When,
         limits: &Limits,
     ) -> bool {
-        texts.iter().any(|text| {
-            let repeats = self.by_words.get_mut(&Words::new(speaker, text.as_str()));
+        texts.into_iter().any(|text| {
+            let repeats = self.by_words.get_mut(&Words::new(speaker, text));
             repeats.is_some_and(|repeats| repeats.first_match(source, when, limits).is_some())
         })
     }

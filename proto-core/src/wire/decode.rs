@@ -85,8 +85,9 @@ fn bye(payload: &str) -> Frame<'_> {
 }
 
 fn chat(payload: &str) -> Result<Sealed<'_>, FrameError> {
-    let (signature, json) = payload.split_once('|').ok_or(FrameError::NoPayload)?;
-    Ok(Sealed { signature: Signature::new(signature).ok_or(FrameError::Base64)?, json })
+    let (signature, signed) = payload.split_once('|').ok_or(FrameError::NoPayload)?;
+    let (header, body) = signed.split_once('|').ok_or(FrameError::NoPayload)?;
+    Ok(Sealed { signature: Signature::new(signature).ok_or(FrameError::Base64)?, header, body })
 }
 
 /// Reads ids separated by `;`. More than `most` are malformed.

@@ -40,7 +40,9 @@ impl Frame<'_> {
             Self::Links(ids) => write_ids(out, b"LINKS|", ids, MAX_LINKS),
             Self::Chat(sealed) => {
                 write_display(out, format_args!("CHAT|{}|", sealed.signature));
-                out.extend_from_slice(sealed.json.as_bytes());
+                out.extend_from_slice(sealed.header.as_bytes());
+                out.push(b'|');
+                out.extend_from_slice(sealed.body.as_bytes());
             }
             Self::Ihave(ids) => write_ids(out, b"IHAVE|", ids, MAX_IHAVE),
             Self::Graft(ids) => write_ids(out, b"GRAFT|", ids, MAX_GRAFT),

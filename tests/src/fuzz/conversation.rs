@@ -8,8 +8,8 @@ use proto_core::{EntryId, Message, NetworkId, PublicKey, Sealed, Signature};
 /// Checks that what is shown was said, by who is said to have said it, and is shown once.
 pub(super) struct Conversation {
     us: PublicKey,
-    /// What the owners of keys have signed.
-    signed: BTreeMap<EntryId, Signature>,
+    /// What the owners of keys have signed, with its body.
+    signed: BTreeMap<EntryId, (Signature, String)>,
     /// Of these, what came as it was signed, by who may pass it on.
     came: BTreeSet<EntryId>,
     shown: BTreeSet<EntryId>,
@@ -36,17 +36,21 @@ impl Conversation {
 
     /// The key that this names has signed it.
     pub(super) fn signed(&mut self, sealed: &Sealed<'_>) {
-        self.signed.insert(sealed.id(NetworkId::OPEN), sealed.signature);
+        self.signed.insert(sealed.id(NetworkId::OPEN), (sealed.signature, sealed.body.to_owned()));
     }
 
     /// A peer said this that may say it.
     pub(super) fn heard(&mut self, frame: &Frame<'_>) {
         match frame {
-            Frame::Chat(sealed)
-                if self.signed.get(&sealed.id(NetworkId::OPEN)) == Some(&sealed.signature) =>
-            {
-                self.came.insert(sealed.id(NetworkId::OPEN));
-                self.arrivals += 1;
+            Frame::Chat(sealed) => {
+                let id = sealed.id(NetworkId::OPEN);
+                let signed = self.signed.get(&id).is_some_and(|(signature, body)| {
+                    (*signature, body.as_str()) == (sealed.signature, sealed.body)
+                });
+                if signed {
+                    self.came.insert(id);
+                    self.arrivals += 1;
+                }
             }
             Frame::Msg(text) => *self.lines.entry((*text).to_owned()).or_default() += 1,
             _ => {}

@@ -10,7 +10,7 @@ use proto_core::{
 use super::node::{SECRET, World, address, name};
 use super::peers::{self, PEERS, Recipe, keys, line};
 use super::script::Script;
-use crate::sim::hostile::{Keys, PERIOD_MS, SEQUENCE_MS};
+use crate::sim::hostile::{Keys, PERIOD_MS, SEQUENCE_MS, of_body};
 
 /// Ids that nearly fill a line.
 const MANY: usize = 170;
@@ -50,8 +50,9 @@ impl World {
             b'C' => self.chat(script.digit(), script.digit()),
             // F<conn><entry><digit><digit>: the same with a bit flipped
             b'F' => self.flipped(script),
-            // S<conn><peer><json>\n: what a peer signed in an entry's place, in which @ is its key
-            b'S' => self.signed_json(script.digit(), script.digit(), script.line()),
+            // S<conn><peer><header>|<body>\n: what a peer signed in an entry's place. In the header, @ is its key, and % are
+            // the members that name the body, whose kind stands between two of them.
+            b'S' => self.signed_line(script.digit(), script.digit(), script.line()),
             // H<conn><first><count>: IHAVE
             b'H' => {
                 let (index, ids) = (script.digit(), self.ids(script.digit(), script.digit()));
@@ -235,14 +236,18 @@ impl World {
         self.receive(index, &bytes);
     }
 
-    fn signed_json(&mut self, index: usize, peer: usize, json: &[u8]) {
-        let keys = keys(peer);
-        let json = String::from_utf8_lossy(json).replace('@', &keys.key().to_string());
-        let bytes = keys.signed_json(&json);
-        let head = "CHAT|".len()..bytes.len() - json.len() - "|\n".len();
+    fn signed_line(&mut self, index: usize, peer: usize, line: &[u8]) {
+        let (keys, line) = (keys(peer), String::from_utf8_lossy(line));
+        let (header, body) = line.split_once('|').unwrap_or((&line, ""));
+        let mut header = header.replace('@', &keys.key().to_string());
+        if let [before, kind, after] = header.split('%').collect::<Vec<_>>()[..] {
+            header = [before, &of_body(kind, body), after].concat();
+        }
+        let bytes = keys.signed_line(&header, body);
+        let head = "CHAT|".len().."CHAT|".len() + 86;
         let signature = std::str::from_utf8(&bytes[head]).ok().and_then(Signature::new);
         let signature = signature.expect("it was signed");
-        self.ledger.conversation.signed(&Sealed { signature, json: &json });
+        self.ledger.conversation.signed(&Sealed { signature, header: &header, body });
         self.receive(index, &bytes);
     }
 

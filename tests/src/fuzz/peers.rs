@@ -6,7 +6,7 @@ use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use proto_core::wire::{Frame, Token, TreeClaim};
 use proto_core::{ChatText, Draft, Entry, EntryId, MAX_NUMBER, Name, NodeId, PublicKey, Signature, Via};
 
-use crate::sim::hostile::Keys;
+use crate::sim::hostile::{Keys, position};
 
 /// How many peers have keys.
 pub const PEERS: usize = 6;
@@ -73,7 +73,7 @@ impl Recipe {
         let texts: Vec<_> = self.texts.iter().map(|text| ChatText::new(text).expect("a text")).collect();
         let [epoch, seq, at] = [self.epoch, self.seq, self.at].map(|number| number.min(MAX_NUMBER));
         let uname = name(self.author);
-        let mut draft = Draft::new(epoch, seq, at, &uname, &texts);
+        let mut draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
         (draft.to, draft.via) = (to.as_slice(), via.as_ref());
         keys(self.author).sign_entry(&draft)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use proto_core::{
     Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place,
-    PublicKey, Violation,
+    PublicKey, RunId, Violation,
 };
 
 use super::host::Host;
@@ -74,8 +74,8 @@ struct View {
     limits: Limits,
     entries: HashSet<EntryId>,
     lines: HashSet<Arc<str>>,
-    /// The newest entry that was shown, by author and epoch.
-    newest: HashMap<(PublicKey, u64), u64>,
+    /// The newest entry that was shown, by run.
+    newest: HashMap<RunId, u64>,
     /// Entries of honest authors, its own included, in the order of the conversation.
     conversation: BTreeMap<Place, EntryId>,
     /// Said here since the node was started.
@@ -302,7 +302,7 @@ impl Checker {
         if !view.entries.insert(entry.id()) {
             return self.found(now, Rule::ShownOnce, format!("host {index} shows {name} again"));
         }
-        let newest = view.newest.entry((entry.key(), entry.epoch())).or_insert(0);
+        let newest = view.newest.entry(entry.run().clone()).or_insert(0);
         // One more than the number, so that nothing shown is below what is shown first.
         let number = entry.seq() + 1;
         // An author that forks its run says the same number again when all of it is forgotten.
@@ -319,7 +319,7 @@ impl Checker {
         // What version 1 nodes say reaches some as a line and others as an entry: each text once.
         if let Some(via) = entry.via() {
             for text in entry.texts() {
-                self.showed_line(index, now, via.node_id, text.as_str());
+                self.showed_line(index, now, via.node_id, text);
             }
             return;
         }

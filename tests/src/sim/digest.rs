@@ -260,7 +260,7 @@ impl Record {
         [entry.epoch(), entry.seq(), entry.at()].into_iter().for_each(|number| self.number(number));
         self.text(entry.uname().as_str());
         self.number(entry.texts().len() as u64);
-        entry.texts().iter().for_each(|text| self.text(text.as_str()));
+        entry.texts().for_each(|text| self.text(text));
         self.number(entry.to().len() as u64);
         entry.to().iter().for_each(|node_id| self.node_id(*node_id));
         self.flag(entry.via().is_some());

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto_core::wire::{Frame, Line, Parsed, parse};
 use proto_core::{
-    ConnId, Draft, Entry, EntryError, EntryId, Identity, Limits, Message, NetworkId, Violation,
+    ChatText, ConnId, Draft, Entry, EntryError, EntryId, Identity, Limits, Message, NetworkId, Opened,
+    RunPosition, Violation,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::keys::sign;
 use super::listener::{Done, Listener};
@@ -15,68 +19,123 @@ use super::pieces::{Pieces, brief, expand};
 use super::{Failure, NODE, NOW_MS, PEER, hex, same, secret};
 
 const CONN: ConnId = ConnId(1);
-const DOMAIN: &[u8] = b"p2p-chat/2 entry\0";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Vector {
-    json: Pieces,
+    /// In which network, by its name. Absent: in the open one.
+    #[serde(default)]
+    network: String,
+    header: Pieces,
+    /// Empty, where it is absent.
+    #[serde(default)]
+    body: Pieces,
     /// Who signed.
     secret: Option<String>,
     /// What was signed, where it is not what it has to be, or is to be seen.
     signed: Option<String>,
     signature: String,
     id: String,
-    /// What it says, if it is an entry.
+    /// What it says, if it is an entry of a run.
     entry: Option<Value>,
+    /// It is an entry whose body is gone.
+    #[serde(default)]
+    gone: bool,
+    /// It is an entry that is in no run.
+    #[serde(default)]
+    live: bool,
     error: Option<EntryError>,
-    /// Its JSON is written as a node writes it.
+    /// Header and body are written as a node writes them.
     #[serde(default)]
     as_written: bool,
     /// When it is shown, if not at once.
     shown_after_ms: Option<u64>,
+    /// It is not shown, though it is held.
+    #[serde(default)]
+    not_shown: bool,
+}
+
+impl Vector {
+    fn network(&self) -> NetworkId {
+        NetworkId::named(&self.network)
+    }
+
+    fn expected(&self) -> Result<&str, Failure> {
+        match (&self.entry, self.gone, self.live, self.error) {
+            (Some(_), false, false, None) => Ok("entry"),
+            (None, true, false, None) => Ok("gone"),
+            (None, false, true, None) => Ok("live"),
+            (None, false, false, Some(_)) => Ok("error"),
+            _ => Err("one of entry, gone, live and error is expected".into()),
+        }
+    }
 }
 
 pub(super) fn check(vector: &Vector) -> Result<(), Failure> {
-    let json = vector.json.text()?;
-    check_signature(vector, &json)?;
-    let line = format!("CHAT|{}|{json}\n", vector.signature);
-    let (id, opened) = open(&line)?;
+    let (header, body) = (vector.header.text()?, vector.body.text()?);
+    check_signature(vector, &header)?;
+    let line = format!("CHAT|{}|{header}|{body}\n", vector.signature);
+    let (id, opened) = open(&line, vector.network())?;
     same("id", &vector.id, &id.to_string())?;
-    match (&opened, vector.error, &vector.entry) {
-        (Err(error), Some(expected), None) => same("error", &expected, error)?,
-        (Ok(entry), None, Some(expected)) => {
-            same("id of the entry", &id, &entry.id())?;
-            same("entry", &expand(expected), &of_entry(entry))?;
-            if vector.as_written {
-                check_written(vector, entry, &json)?;
-            }
-        }
-        (Ok(entry), ..) => return Err(format!("it is an entry: {}", of_entry(entry))),
-        (Err(error), ..) => return Err(format!("it is none: {error}")),
+    let found = match &opened {
+        Ok(Opened::Entry(_)) => "entry",
+        Ok(Opened::Gone(_)) => "gone",
+        Ok(Opened::Live(_)) => "live",
+        Err(_) => "error",
+        Ok(other) => return Err(format!("unknown: {other:?}")),
+    };
+    same(&format!("what {opened:?} is"), &vector.expected()?, &found)?;
+    if let (Err(error), Some(expected)) = (&opened, vector.error) {
+        same("error", &expected, error)?;
     }
-    check_heard(vector, &line, opened.as_ref().ok())
+    let entry = opened.ok().and_then(Opened::entry);
+    if let (Some(entry), Some(expected)) = (&entry, &vector.entry) {
+        same("id of the entry", &id, &entry.id())?;
+        same("entry", &expand(expected), &of_entry(entry))?;
+        if vector.as_written {
+            check_written(vector, entry)?;
+        }
+    }
+    check_heard(vector, &line, entry.as_ref())
 }
 
-fn check_signature(vector: &Vector, json: &str) -> Result<(), Failure> {
+/// What a signature covers.
+fn covered(network: NetworkId, header: &str) -> Vec<u8> {
+    let id = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(network.as_bytes());
+    let id = id.chain_update(header).finalize();
+    [b"p2p-chat/2 entry\0".as_slice(), network.as_bytes(), &id].concat()
+}
+
+fn check_signature(vector: &Vector, header: &str) -> Result<(), Failure> {
     let Some(by) = &vector.secret else { return Ok(()) };
-    let covered = [DOMAIN, json.as_bytes()].concat();
+    let covered = covered(vector.network(), header);
     let signed = vector.signed.as_deref().map_or(Ok(covered.clone()), hex)?;
     same("signature", &vector.signature, &sign(&secret(by)?, &signed))?;
     if vector.entry.is_some() { same("signed", &covered, &signed) } else { Ok(()) }
 }
 
-fn check_written(vector: &Vector, entry: &Entry, json: &str) -> Result<(), Failure> {
+fn check_written(vector: &Vector, entry: &Entry) -> Result<(), Failure> {
     let by = secret(vector.secret.as_deref().ok_or("nobody to sign it again")?)?;
-    let mut draft = Draft::new(entry.epoch(), entry.seq(), entry.at(), entry.uname(), entry.texts());
-    (draft.to, draft.via) = (entry.to(), entry.via());
+    let texts: Result<Vec<_>, _> = entry.texts().map(ChatText::new).collect();
+    let texts = texts.map_err(|error| error.to_string())?;
+    let position = entry.prev().and_then(|prev| RunPosition::new(entry.seq(), prev));
+    let position = position.unwrap_or(RunPosition::FIRST);
+    let body: Value = serde_json::from_str(entry.body()).map_err(|error| error.to_string())?;
+    let salt = body["salt"].as_str().and_then(|salt| URL_SAFE_NO_PAD.decode(salt).ok());
+    let salt = salt.and_then(|salt| salt.try_into().ok()).ok_or("no salt")?;
+    let mut draft = Draft::new(entry.epoch(), position, entry.at(), entry.uname(), &texts, salt);
+    (draft.to, draft.via, draft.room) = (entry.to(), entry.via(), entry.room());
+    draft.network = vector.network();
     let again = Entry::sign(&Identity::from_secret(&by), &draft);
-    same("JSON as a node writes it", &json, &again.sealed().json)?;
-    same("signature of a node", &vector.signature, &again.sealed().signature.to_string())
+    same("as a node writes it", &entry.sealed().to_string(), &again.sealed().to_string())
 }
 
 /// What a node does that is told so by a peer, and asked for it afterwards.
 fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(), Failure> {
+    // The listener is in the open network.
+    if vector.network() != NetworkId::OPEN {
+        return Ok(());
+    }
     let mut node = Listener::new(&NODE, NOW_MS);
     node.link(CONN, &PEER)?;
     let done = node.hear(CONN, line);
@@ -94,26 +153,34 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
         same("shows too early", &Vec::new(), &shown)?;
         shown.extend(texts(&node.pass(Duration::from_millis(1))));
     }
-    let said = entry.map(Entry::texts).unwrap_or_default();
-    same("shows", &said.iter().map(|text| text.as_str().to_owned()).collect(), &shown)
+    let said = entry.filter(|_| !vector.not_shown).into_iter().flat_map(Entry::texts);
+    same("shows", &said.map(str::to_owned).collect(), &shown)
 }
 
-/// The id of a line's entry, and the entry, if it is one.
-fn open(line: &str) -> Result<(EntryId, Result<Entry, EntryError>), Failure> {
+/// The id of a line's entry, and what it is.
+fn open(line: &str, network: NetworkId) -> Result<(EntryId, Result<Opened, EntryError>), Failure> {
     match parse(Line::Text(line.trim_end_matches('\n')), Limits::default().wire.peers_read) {
-        Ok(Parsed::Frame(Frame::Chat(sealed))) => {
-            Ok((sealed.id(NetworkId::OPEN), sealed.open(NetworkId::OPEN)))
-        }
+        Ok(Parsed::Frame(Frame::Chat(sealed))) => Ok((sealed.id(network), sealed.open(network))),
         other => Err(format!("no CHAT: {other:?}")),
     }
 }
 
 fn of_entry(entry: &Entry) -> Value {
-    let texts: Vec<_> = entry.texts().iter().map(|text| brief(text.as_str())).collect();
+    let texts: Vec<_> = entry.texts().map(brief).collect();
     let mut value = json!({
         "key": entry.key(), "epoch": entry.epoch(), "seq": entry.seq(), "at": entry.at(),
-        "author": entry.author(), "uname": entry.uname(), "texts": texts,
+        "author": entry.author(), "kind": entry.kind().word(), "uname": entry.uname(), "texts": texts,
     });
+    let optional = [
+        ("room", entry.room().map(|room| json!(room))),
+        ("class", entry.class().word().map(|word| json!(word))),
+        ("prev", entry.prev().map(|prev| json!(prev))),
+    ];
+    for (member, found) in optional {
+        if let Some(found) = found {
+            value[member] = found;
+        }
+    }
     if !entry.to().is_empty() {
         value["to"] = json!(entry.to());
     }
@@ -131,9 +198,9 @@ pub(super) struct Order {
 }
 
 pub(super) fn check_order(vector: &Order) -> Result<(), Failure> {
-    let opened: Result<Vec<_>, _> = vector.lines.iter().map(|line| open(line)).collect();
-    let entries: Result<Vec<_>, _> = opened?.into_iter().map(|(_, entry)| entry).collect();
-    let entries = entries.map_err(|error| error.to_string())?;
+    let opened: Result<Vec<_>, _> = vector.lines.iter().map(|line| open(line, NetworkId::OPEN)).collect();
+    let opened = opened?.into_iter().map(|(_, opened)| opened.ok().and_then(Opened::entry));
+    let entries = opened.collect::<Option<Vec<_>>>().ok_or("a line is no entry")?;
     if !entries.is_sorted_by(|one, next| one.place() <= next.place()) {
         return Err("the places are in another order".into());
     }

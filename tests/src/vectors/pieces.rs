@@ -15,6 +15,12 @@ pub(super) enum Pieces {
     All(Vec<Self>),
 }
 
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
 impl Pieces {
     pub(super) fn bytes(&self) -> Result<Vec<u8>, Failure> {
         match self {

@@ -9,7 +9,7 @@ use proto_core::{
     LeaveReason, Limits, Node, Stats,
 };
 use tests::fuzz::peers::line;
-use tests::sim::hostile::Keys;
+use tests::sim::hostile::{Keys, position};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const NANO: Duration = Duration::from_nanos(1);
@@ -62,7 +62,7 @@ pub(crate) fn entry(author: usize, seq: usize, at: u64) -> Entry {
 pub(crate) fn entry_of(author: usize, epoch: u64, seq: usize, at: u64, text: &str) -> Entry {
     let uname = "Eve".parse().unwrap();
     let texts = [ChatText::new(text).unwrap()];
-    let draft = Draft::new(epoch, seq as u64, at, &uname, &texts);
+    let draft = Draft::new(epoch, position(seq as u64), at, &uname, &texts, [7; 16]);
     keys(author).sign_entry(&draft)
 }
 

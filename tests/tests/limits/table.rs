@@ -31,6 +31,7 @@ const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
 const REPAIR: &str = "proto-core/src/chat/gossip/fetch_announced.rs";
 const SYNC: &str = "proto-core/src/chat/gossip/sync_schedule.rs";
 const TELLING: &str = "proto-core/src/chat/gossip/advert.rs";
+const LOG: &str = "proto-core/src/chat/log/tests.rs";
 const MAINTENANCE: &str = "proto-core/src/mesh/maintenance.rs";
 
 /// Every field of [`Limits`], its test, and the counter of what happens beyond it.
@@ -106,6 +107,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.early_per_author", By("entries.rs", "early_ones_of_an_author"), "entries_dropped"),
     ("chat.early", By("entries.rs", "early_ones_in_all"), "entries_put_off"),
     ("chat.authors", By("entries.rs", "authors"), "authors_forgotten"),
+    ("chat.lanes_per_author", By(LOG, "the_room_and_class_least_recently_heard_make_room_for_another"), "epochs_forgotten"),
     ("chat.epochs_per_author", By("entries.rs", "epochs_of_an_author"), "epochs_forgotten"),
     ("chat.gaps_per_epoch", By("entries.rs", "gaps_of_an_epoch"), "gaps_forgotten"),
     ("chat.clock_tolerance", By("entries.rs", "how_far_ahead_an_entry_may_be_dated"), NONE),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
 use super::window::Window;
-use crate::model::{Entry, Instant, Limits, Name, PublicKey};
+use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
 
 /// The sequences of the most recently heard authors.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Authors {
     /// The authors with entries held back, by their number. An index of `authors`.
     by_early: BTreeSet<(usize, PublicKey)>,
     /// The epochs with entries held back, by the oldest one. An index of `authors`.
-    waiting: BTreeSet<(Instant, PublicKey, u64)>,
+    waiting: BTreeSet<(Instant, RunId)>,
     /// The number of entries held back. A cache over `authors`.
     early: usize,
     /// Rises with each entry. It orders authors and epochs by when they were last heard.
@@ -29,7 +29,7 @@ struct Author {
     uname: Name,
     /// The tick of its last entry.
     heard: u64,
-    epochs: BTreeMap<u64, Epoch>,
+    epochs: BTreeMap<RunId, Epoch>,
 }
 
 #[derive(Debug)]
@@ -49,17 +49,45 @@ impl Author {
     }
 
     /// The least recently heard epoch.
-    fn oldest(&self) -> Option<u64> {
-        self.epochs.iter().min_by_key(|(_, epoch)| epoch.heard).map(|(epoch, _)| *epoch)
+    fn oldest(&self) -> Option<RunId> {
+        self.epochs.iter().min_by_key(|(_, epoch)| epoch.heard).map(|(run, _)| run.clone())
+    }
+
+    /// The epoch that has to make room for this one, which is new: the least recently heard one in its room and class, or
+    /// in the room and class that was least recently heard.
+    fn in_the_way(&self, run: &RunId, limits: &Limits) -> Option<RunId> {
+        let beside = || self.epochs.iter().filter(|(other, _)| other.is_beside(run));
+        if beside().count() >= limits.chat.epochs_per_author.max(1) {
+            return beside().min_by_key(|(_, epoch)| epoch.heard).map(|(run, _)| run.clone());
+        }
+        if beside().next().is_some() || self.lanes().count() < limits.chat.lanes_per_author.max(1) {
+            return None;
+        }
+        let newest_beside = |run: &RunId| {
+            let beside = self.epochs.iter().filter(|(other, _)| other.is_beside(run));
+            beside.map(|(_, epoch)| epoch.heard).max()
+        };
+        let oldest = self.epochs.iter().min_by_key(|(run, epoch)| (newest_beside(run), epoch.heard));
+        oldest.map(|(run, _)| run.clone())
+    }
+
+    /// How many epochs there are in each pair of a room and a class.
+    fn lanes(&self) -> impl Iterator<Item = usize> {
+        // The order of the runs puts those of one pair next to each other.
+        let mut runs = self.epochs.keys().peekable();
+        core::iter::from_fn(move || {
+            let first = runs.next()?;
+            let others = core::iter::from_fn(|| runs.next_if(|run| run.is_beside(first)));
+            Some(others.count() + 1)
+        })
     }
 }
 
 /// Entries of an author that are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
-    pub(crate) key: PublicKey,
+    pub(crate) run: RunId,
     pub(crate) uname: Name,
-    pub(crate) epoch: u64,
     /// The first number that is missing.
     pub(crate) from: u64,
     /// The first number after it that is not missing.
@@ -81,9 +109,14 @@ impl Authors {
         self.by_early.last().map_or(0, |(most, _)| *most)
     }
 
-    /// The most epochs of one author.
+    /// The most epochs of one author in one room and class.
     pub(super) fn most_epochs(&self) -> usize {
-        self.authors.values().map(|author| author.epochs.len()).max().unwrap_or(0)
+        self.authors.values().flat_map(Author::lanes).max().unwrap_or(0)
+    }
+
+    /// The most pairs of a room and a class of one author.
+    pub(super) fn most_lanes(&self) -> usize {
+        self.authors.values().map(|author| author.lanes().count()).max().unwrap_or(0)
     }
 
     /// The most gaps of one epoch.
@@ -94,15 +127,14 @@ impl Authors {
 
     /// Since when the oldest entry is held back.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.waiting.first().map(|(since, ..)| *since)
+        self.waiting.first().map(|(since, _)| *since)
     }
 
     /// The gaps that were reported and are still open.
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
-        self.authors.iter().flat_map(|(key, author)| {
-            author.epochs.iter().flat_map(|(epoch, Epoch { sequence, .. })| {
-                let gap =
-                    |(from, to)| Gap { key: *key, uname: author.uname.clone(), epoch: *epoch, from, to };
+        self.authors.values().flat_map(|author| {
+            author.epochs.iter().flat_map(|(run, Epoch { sequence, .. })| {
+                let gap = |(from, to)| Gap { run: run.clone(), uname: author.uname.clone(), from, to };
                 sequence.gaps().map(gap)
             })
         })
@@ -117,26 +149,24 @@ impl Authors {
         limits: &Limits,
         events: &mut Vec<SequenceEvent>,
     ) {
-        let (key, epoch) = (entry.key(), entry.epoch());
         self.touch(entry, window, limits, events);
-        let forked = window.versions(key, epoch, entry.seq()) > 0;
-        self.update(key, epoch, |sequence| sequence.take(now, entry.clone(), forked, limits, events));
+        let forked = window.versions(entry.run(), entry.seq()) > 0;
+        self.update(entry.run(), |sequence| sequence.take(now, entry.clone(), forked, limits, events));
     }
 
     /// Marks the author and the epoch of an entry as heard. Creates them, and makes room for that, where they
     /// are new.
     fn touch(&mut self, entry: &Entry, window: &Window, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        let (key, id) = (entry.key(), entry.epoch());
+        let (key, run) = (entry.key(), entry.run());
         while !self.authors.contains_key(&key) && self.authors.len() >= limits.chat.authors.max(1) {
             let Some((_, oldest)) = self.by_heard.first().copied() else { break };
             self.evict_author(oldest, limits, events);
         }
         while let Some(author) = self.authors.get(&key)
-            && !author.epochs.contains_key(&id)
-            && author.epochs.len() >= limits.chat.epochs_per_author.max(1)
+            && !author.epochs.contains_key(run)
+            && let Some(oldest) = author.in_the_way(run, limits)
         {
-            let Some(oldest) = author.oldest() else { break };
-            self.evict_epoch(key, oldest, limits, events);
+            self.evict_epoch(&oldest, limits, events);
         }
         self.ticks += 1;
         let heard = self.ticks;
@@ -151,8 +181,8 @@ impl Authors {
         author.uname = entry.uname().clone();
         // Entries in the window whose epoch is unknown have been shown.
         let start =
-            || AuthorSequence::starting_at(window.last_number(key, id).map(|last| last.saturating_add(1)));
-        let epoch = author.epochs.entry(id);
+            || AuthorSequence::starting_at(window.last_number(run).map(|last| last.saturating_add(1)));
+        let epoch = author.epochs.entry(run.clone());
         let epoch =
             epoch.or_insert_with(|| Epoch { sequence: start(), heard, early: 0, waiting_since: None });
         epoch.heard = heard;
@@ -160,8 +190,8 @@ impl Authors {
 
     /// Shows what an author's epochs hold back, and removes the author.
     fn evict_author(&mut self, key: PublicKey, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        while let Some(epoch) = self.authors.get(&key).and_then(Author::oldest) {
-            self.evict_epoch(key, epoch, limits, events);
+        while let Some(oldest) = self.authors.get(&key).and_then(Author::oldest) {
+            self.evict_epoch(&oldest, limits, events);
         }
         if let Some(author) = self.authors.remove(&key) {
             self.by_heard.remove(&(author.heard, key));
@@ -170,10 +200,10 @@ impl Authors {
     }
 
     /// Shows what an epoch holds back, and removes the epoch.
-    fn evict_epoch(&mut self, key: PublicKey, epoch: u64, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        self.update(key, epoch, |sequence| sequence.release_up_to(u64::MAX, limits, events));
-        if let Some(author) = self.authors.get_mut(&key) {
-            author.epochs.remove(&epoch);
+    fn evict_epoch(&mut self, run: &RunId, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        self.update(run, |sequence| sequence.release_up_to(u64::MAX, limits, events));
+        if let Some(author) = self.authors.get_mut(&run.key) {
+            author.epochs.remove(run);
             events.push(SequenceEvent::Evicted(EvictedState::Epoch));
         }
     }
@@ -208,20 +238,20 @@ impl Authors {
         let holding = || author.epochs.iter().filter(|(_, epoch)| epoch.early > 0);
         // Prefer an epoch whose start is unknown. It starts now, and nothing is lost: older entries are shown
         // as late.
-        if let Some((&epoch, _)) = holding().find(|(_, epoch)| epoch.sequence.is_start_unknown()) {
-            self.update(key, epoch, |sequence| sequence.start_at_lowest(limits, events));
+        if let Some((run, _)) = holding().find(|(_, epoch)| epoch.sequence.is_start_unknown()) {
+            self.update(&run.clone(), |sequence| sequence.start_at_lowest(limits, events));
             return None;
         }
-        let (&epoch, _) = holding().max_by_key(|(_, epoch)| epoch.early)?;
-        self.update(key, epoch, AuthorSequence::drop_highest)?
+        let run = holding().max_by_key(|(_, epoch)| epoch.early)?.0.clone();
+        self.update(&run, AuthorSequence::drop_highest)?
     }
 
     /// Shows what was held back too long.
     pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        while let Some(&(since, key, epoch)) = self.waiting.first()
-            && since + limits.chat.hold_back <= now
+        while let Some((since, run)) = self.waiting.first()
+            && *since + limits.chat.hold_back <= now
         {
-            self.update(key, epoch, |sequence| sequence.release_overdue(now, limits, events));
+            self.update(&run.clone(), |sequence| sequence.release_overdue(now, limits, events));
         }
     }
 
@@ -229,7 +259,7 @@ impl Authors {
     pub(super) fn release(&mut self, entry: &Entry, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         if self.is_held_back(entry) {
             let show = |sequence: &mut AuthorSequence| sequence.release_up_to(entry.seq(), limits, events);
-            self.update(entry.key(), entry.epoch(), show);
+            self.update(entry.run(), show);
         }
     }
 
@@ -239,30 +269,26 @@ impl Authors {
     }
 
     fn sequence(&self, entry: &Entry) -> Option<&AuthorSequence> {
-        let epoch = self.authors.get(&entry.key())?.epochs.get(&entry.epoch())?;
+        let epoch = self.authors.get(&entry.key())?.epochs.get(entry.run())?;
         Some(&epoch.sequence)
     }
 
     /// Changes a sequence, and updates the indexes.
-    fn update<R>(
-        &mut self,
-        key: PublicKey,
-        id: u64,
-        change: impl FnOnce(&mut AuthorSequence) -> R,
-    ) -> Option<R> {
+    fn update<R>(&mut self, run: &RunId, change: impl FnOnce(&mut AuthorSequence) -> R) -> Option<R> {
+        let key = run.key;
         let author = self.authors.get_mut(&key)?;
         let held_before = author.early();
-        let epoch = author.epochs.get_mut(&id)?;
+        let epoch = author.epochs.get_mut(run)?;
         let result = change(&mut epoch.sequence);
         epoch.early = epoch.sequence.early();
         let since_before = core::mem::replace(&mut epoch.waiting_since, epoch.sequence.waiting_since());
         let since = epoch.waiting_since;
         let held = author.early();
         if let Some(before) = since_before {
-            self.waiting.remove(&(before, key, id));
+            self.waiting.remove(&(before, run.clone()));
         }
         if let Some(since) = since {
-            self.waiting.insert((since, key, id));
+            self.waiting.insert((since, run.clone()));
         }
         self.by_early.remove(&(held_before, key));
         if held > 0 {
@@ -274,21 +300,23 @@ impl Authors {
 
     pub(super) fn is_consistent(&self, window: &Window) -> bool {
         let authors = || self.authors.iter();
-        let epochs =
-            || authors().flat_map(|(key, a)| a.epochs.iter().map(move |(id, epoch)| (*key, *id, epoch)));
+        let epochs = || authors().flat_map(|(_, author)| author.epochs.iter());
         let early =
             |author: &Author| author.epochs.values().map(|epoch| epoch.sequence.early()).sum::<usize>();
         let holding = authors().map(|(key, author)| (early(author), *key)).filter(|(count, _)| *count > 0);
         let waiting =
-            epochs().filter_map(|(key, id, epoch)| Some((epoch.sequence.waiting_since()?, key, id)));
+            epochs().filter_map(|(run, epoch)| Some((epoch.sequence.waiting_since()?, run.clone())));
         let held = window.iter().filter(|entry| self.is_held_back(entry)).count();
         self.by_heard == authors().map(|(key, author)| (author.heard, *key)).collect()
             && self.by_early == holding.collect()
             && self.waiting == waiting.collect()
             && self.early == authors().map(|(_, author)| early(author)).sum::<usize>()
             && self.early == held
-            && epochs()
-                .all(|(_, _, epoch)| epoch.sequence.is_consistent() && epoch.early == epoch.sequence.early())
+            && epochs().all(|(run, epoch)| {
+                self.authors.contains_key(&run.key)
+                    && epoch.sequence.is_consistent()
+                    && epoch.early == epoch.sequence.early()
+            })
             && window
                 .iter()
                 .all(|entry| self.sequence(entry).is_none_or(|sequence| sequence.accounts_for(entry)))

@@ -32,7 +32,7 @@ pub(crate) use reconcile::Reconciler;
 use sequence::{EvictedState, SequenceEvent};
 use window::Window;
 
-use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey};
+use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, PublicKey, RunId};
 
 /// The log. It shows each entry at most once, and those of an author sequence in order, unless they are
 /// marked as late.
@@ -68,8 +68,8 @@ pub(crate) enum Taken {
 pub(crate) enum LogEvent {
     /// Show this entry.
     Show { entry: Arc<Entry>, marks: Marks },
-    /// Entries of this author are missing, and are no longer waited for.
-    Gap { node_id: NodeId, uname: Name, missing: u64 },
+    /// Entries of this run are missing, and are no longer waited for.
+    Gap { run: RunId, uname: Name, missing: u64 },
     /// Entries of this author turned out to be missing, or had to make room and have it now. Reconcile with
     /// the sender of the last entry, or with any neighbour.
     Reconcile { key: PublicKey },
@@ -188,7 +188,7 @@ impl Log {
     /// Takes an entry that is due and new.
     fn admit(&mut self, now: Instant, entry: Arc<Entry>, show: bool, limits: &Limits) -> Taken {
         let (key, id) = (entry.key(), entry.id());
-        let versions = self.window.versions(key, entry.epoch(), entry.seq());
+        let versions = self.window.versions(entry.run(), entry.seq());
         if versions >= window::VERSIONS || self.window.may_be_evicted(&entry) {
             return Taken::Dropped;
         }
@@ -228,7 +228,7 @@ impl Log {
                     LogEvent::Show { entry, marks: Marks { late, forked, backdated } }
                 }
                 SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
-                    node_id: entry.author(),
+                    run: entry.run().clone(),
                     uname: entry.uname().clone(),
                     missing: to - from,
                 },
@@ -270,7 +270,7 @@ impl Log {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 9] {
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 10] {
         let LogSizes { held, bytes, early, parked, authors } = self.sizes();
         [
             (Capacity::LogEntries, held),
@@ -280,6 +280,7 @@ impl Log {
             (Capacity::EarlyPerAuthor, self.authors.most_early()),
             (Capacity::Parked, parked),
             (Capacity::Authors, authors),
+            (Capacity::LanesPerAuthor, self.authors.most_lanes()),
             (Capacity::EpochsPerAuthor, self.authors.most_epochs()),
             (Capacity::GapsPerEpoch, self.authors.most_gaps()),
         ]

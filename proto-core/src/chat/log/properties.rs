@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::testing::{EPOCH, TestAuthor, TestLog};
 use super::*;
-use crate::model::ConnId;
+use crate::model::{ConnId, NodeId};
 
 /// What happens to a log.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ fn outputs(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Output>> {
             LogEvent::Show { entry, marks: Marks { late, forked, .. } } => {
                 (entry.author(), Output::Show { id: entry.id(), late, forked })
             }
-            LogEvent::Gap { node_id, missing, .. } => (node_id, Output::Gap { missing }),
+            LogEvent::Gap { run, missing, .. } => (run.key.node_id(), Output::Gap { missing }),
             LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } => continue,
         };
         outputs.entry(author).or_default().push(what);
@@ -166,7 +166,7 @@ fn without_bounds_the_log_agrees_with_the_reference_model() {
 #[derive(Default)]
 struct Shown {
     ids: BTreeSet<EntryId>,
-    by_sequence: BTreeMap<(PublicKey, u64), Vec<u64>>,
+    by_sequence: BTreeMap<RunId, Vec<u64>>,
 }
 
 impl Shown {
@@ -174,7 +174,7 @@ impl Shown {
         for event in log.events() {
             let LogEvent::Show { entry, marks } = event else { continue };
             prop_assert!(self.ids.insert(entry.id()), "shown twice");
-            let shown = self.by_sequence.entry((entry.key(), entry.epoch())).or_default();
+            let shown = self.by_sequence.entry(entry.run().clone()).or_default();
             prop_assert_eq!(marks.late, shown.iter().any(|seq| *seq > entry.seq()));
             prop_assert!(!marks.forked || shown.contains(&entry.seq()));
             shown.push(entry.seq());

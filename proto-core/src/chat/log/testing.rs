@@ -8,7 +8,8 @@ use core::time::Duration;
 
 use super::{Log, LogEvent, Taken};
 use crate::model::{
-    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NetworkId, PublicKey,
+    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, PublicKey, Room, RunPosition,
+    Via,
 };
 
 pub(super) const EPOCH: u64 = 77;
@@ -30,16 +31,20 @@ impl TestAuthor {
     }
 
     pub(super) fn entry_at(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Arc<Entry> {
-        let draft = Draft {
-            network: NetworkId::OPEN,
-            epoch,
-            seq,
-            at,
-            uname: &Name::cut("Anna").unwrap(),
-            texts: &[ChatText::new(text).unwrap()],
-            to: &[],
-            via: None,
-        };
+        self.entry_in(None, None, (epoch, seq, at), text)
+    }
+
+    /// The entry with this epoch, number and date in a room, or of what a peer without a key said.
+    pub(super) fn entry_in(
+        &self,
+        room: Option<&Room>,
+        via: Option<&Via>,
+        (epoch, seq, at): (u64, u64, u64),
+        text: &str,
+    ) -> Arc<Entry> {
+        let (uname, texts) = (Name::cut("Anna").unwrap(), [ChatText::new(text).unwrap()]);
+        let draft = Draft::new(epoch, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
+        let draft = Draft { room, via, ..draft };
         Arc::new(Entry::sign(&self.0, &draft))
     }
 }

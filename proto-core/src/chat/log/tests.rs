@@ -4,6 +4,7 @@ use alloc::vec;
 
 use super::testing::{EPOCH, TestAuthor, TestLog, shown};
 use super::*;
+use crate::model::{NodeId, Room, Via};
 
 const ALMOST: Duration = Duration::from_millis(2_999);
 const A_MOMENT: Duration = Duration::from_millis(1);
@@ -50,7 +51,8 @@ fn a_gap_is_reported_after_three_seconds_and_filled_late() {
     assert_eq!(log.shown(), ["-2", "3"]);
     log.pass(Duration::from_secs(1));
     assert_eq!(log.shown(), ["-2", "6"]);
-    let gap = |from, to| Gap { key: anna.key(), uname: Name::cut("Anna").unwrap(), epoch: EPOCH, from, to };
+    let gap =
+        |from, to| Gap { run: anna.entry(0).run().clone(), uname: Name::cut("Anna").unwrap(), from, to };
     assert_eq!(log.inner.gaps().collect::<Vec<_>>(), [gap(1, 3), gap(4, 6)]);
     assert_eq!((log.take(&anna.entry(2)), log.take(&anna.entry(2))), (Taken::New, Taken::Known));
     log.take(&anna.entry(5));
@@ -192,7 +194,7 @@ fn an_entry_older_than_the_window_is_shown_if_it_is_above_the_floor() {
 #[test]
 fn the_window_is_bounded_in_bytes_and_shows_what_is_held_back_before_eviction() {
     let anna = TestAuthor::new(1);
-    let size = anna.entry(0).size();
+    let size = anna.entry(1).charge();
     let mut log = TestLog::new(|limits| limits.chat.log_bytes = 3 * size);
     for seq in [0, 3, 4, 5] {
         log.take(&anna.entry(seq));
@@ -318,4 +320,71 @@ fn own_entries_are_held_and_not_shown() {
     assert_eq!(log.inner.take_own(Instant::ORIGIN, later, &log.limits), Taken::New);
     assert_eq!((log.shown(), log.deadline()), (vec![], None));
     assert_eq!(log.inner.sizes().held, 3);
+}
+
+#[test]
+fn runs_of_one_epoch_in_several_rooms_and_classes_are_apart() {
+    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
+    let (garden, via) =
+        ("Garden".parse().unwrap(), Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap()));
+    let words = |seq| anna.entry(seq);
+    let said = |seq| anna.entry_in(Some(&garden), None, (EPOCH, seq, 1_000_000 + seq), "x");
+    let line = |seq| anna.entry_in(None, Some(&via), (EPOCH, seq, 1_000_000 + seq), "y");
+    for entry in [words(0), words(2), said(0), line(0), line(1)] {
+        assert_eq!(log.take(&entry), Taken::New);
+    }
+    assert_eq!(log.shown(), ["0", "0", "0", "1"], "number 2 waits, and nothing is a fork");
+    log.pass(Duration::from_secs(3));
+    assert_eq!(log.shown(), ["-1", "2"]);
+    assert_eq!(log.inner.gaps().map(|gap| gap.run).collect::<Vec<_>>(), [words(0).run().clone()]);
+    log.take(&words(1));
+    assert_eq!(log.shown(), ["1~"]);
+}
+
+#[test]
+fn restarts_rooms_and_lines_do_not_push_each_other_out() {
+    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|limits| limits.chat.epochs_per_author = 2));
+    let rooms = ["One", "Two", "Three"].map(|name| name.parse().unwrap());
+    let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
+    for number in [0, 2] {
+        log.take(&anna.entry(number));
+    }
+    log.pass(Duration::from_secs(3));
+    for (at, room) in (2_000_000..).zip(rooms.iter().cycle().take(9)) {
+        log.take(&anna.entry_in(Some(room), None, (at, 0, at), "x"));
+    }
+    for at in 3_000_000..3_000_005 {
+        log.take(&anna.entry_in(None, Some(&via), (at, 0, at), "x"));
+    }
+    assert_eq!(log.inner.gaps().count(), 1, "the first run is still known");
+    assert_eq!(log.inner.lost().epochs, 3 + 3);
+    let capacity = |capacity| log.inner.capacities().into_iter().find(|(it, _)| *it == capacity).unwrap().1;
+    assert_eq!((capacity(Capacity::EpochsPerAuthor), capacity(Capacity::LanesPerAuthor)), (2, 5));
+}
+
+#[test]
+fn the_room_and_class_least_recently_heard_make_room_for_another() {
+    for lanes in [3, 4] {
+        let (anna, mut log) =
+            (TestAuthor::new(1), TestLog::new(|limits| limits.chat.lanes_per_author = lanes));
+        let rooms: [Room; 3] = ["One", "Two", "Three"].map(|name| name.parse().unwrap());
+        let says = |room: usize, epoch, seq| {
+            let at = 1_000_000 + seq;
+            anna.entry_in(rooms.get(room), None, (epoch, seq, at), "x")
+        };
+        // A gap in each of two epochs of the first room, and one in the lobby.
+        for entry in
+            [says(0, 1, 0), says(0, 1, 2), says(0, 2, 0), says(0, 2, 2), says(9, 3, 0), says(9, 3, 2)]
+        {
+            log.take(&entry);
+        }
+        log.pass(Duration::from_secs(3));
+        assert_eq!(log.inner.gaps().count(), 3);
+        // The lobby is heard after the room, and the room's newest epoch after its oldest.
+        for entry in [says(1, 4, 0), says(2, 5, 0)] {
+            log.take(&entry);
+        }
+        let left: Vec<_> = log.inner.gaps().map(|gap| gap.run.epoch).collect();
+        assert_eq!(left, if lanes == 3 { vec![3] } else { vec![3, 1, 2] }, "{lanes}");
+    }
 }

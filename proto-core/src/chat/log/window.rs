@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 
-use crate::model::{Entry, EntryId, Limits, Place, PublicKey};
+use crate::model::{Entry, EntryId, Limits, Place, RunId};
 
 /// How many entries with the same number are kept: the first one, and one that proves a fork.
 pub(super) const VERSIONS: usize = 2;
@@ -24,8 +24,9 @@ pub(super) struct Window {
     /// The size of all `entries`.
     bytes: usize,
     /// Evicted entries that are remembered: the newest by their place, not those that were evicted last.
-    /// Otherwise an author whose clock is ahead could silence the others, whose entries have lower places.
-    evicted: BTreeSet<OrderKey>,
+    /// Otherwise an author whose clock is ahead could silence the others, whose entries have lower places. Each with
+    /// its run.
+    evicted: BTreeMap<OrderKey, RunId>,
     /// The newest evicted entry that is no longer remembered.
     floor: Option<OrderKey>,
     /// An index of `entries` and `evicted`.
@@ -35,18 +36,17 @@ pub(super) struct Window {
 }
 
 /// The order of author sequences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SequenceKey {
-    key: PublicKey,
-    epoch: u64,
+    run: RunId,
     seq: u64,
     at: u64,
     id: EntryId,
 }
 
 impl SequenceKey {
-    fn of(&(Place { at, key, epoch, seq }, id): &OrderKey) -> Self {
-        Self { key, epoch, seq, at, id }
+    fn of(run: &RunId, &(Place { at, seq, .. }, id): &OrderKey) -> Self {
+        Self { run: run.clone(), seq, at, id }
     }
 }
 
@@ -99,49 +99,50 @@ impl Window {
 
     /// From which date on the window is complete: no entry dated then or later was evicted.
     pub(super) fn complete_since(&self) -> u64 {
-        self.evicted.last().or(self.floor.as_ref()).map_or(0, |(place, _)| place.at.saturating_add(1))
+        let newest = self.evicted.last_key_value().map(|(key, _)| key).or(self.floor.as_ref());
+        newest.map_or(0, |(place, _)| place.at.saturating_add(1))
     }
 
     /// Whether this entry was evicted, or is too old to tell.
     pub(super) fn may_be_evicted(&self, entry: &Entry) -> bool {
         let key = order_key(entry);
-        self.floor.is_some_and(|floor| key <= floor) || self.evicted.contains(&key)
+        self.floor.is_some_and(|floor| key <= floor) || self.evicted.contains_key(&key)
     }
 
     /// The number of entries with this sequence number, in the window or evicted.
-    pub(super) fn versions(&self, key: PublicKey, epoch: u64, seq: u64) -> usize {
-        self.of_sequence(key, epoch, seq..=seq).count()
+    pub(super) fn versions(&self, run: &RunId, seq: u64) -> usize {
+        self.of_sequence(run, seq..=seq).count()
     }
 
-    /// The highest sequence number of this epoch, in the window or evicted.
-    pub(super) fn last_number(&self, key: PublicKey, epoch: u64) -> Option<u64> {
-        self.of_sequence(key, epoch, 0..=u64::MAX).next_back().map(|number| number.seq)
+    /// The highest sequence number of this run, in the window or evicted.
+    pub(super) fn last_number(&self, run: &RunId) -> Option<u64> {
+        self.of_sequence(run, 0..=u64::MAX).next_back().map(|number| number.seq)
     }
 
     /// Whether the entry is dated no later than the one before it in its author sequence.
     pub(super) fn is_backdated(&self, entry: &Entry) -> bool {
         let Some(before) = entry.seq().checked_sub(1) else { return false };
-        let latest = self.of_sequence(entry.key(), entry.epoch(), before..=before).next_back();
+        let latest = self.of_sequence(entry.run(), before..=before).next_back();
         latest.is_some_and(|number| number.at >= entry.at())
     }
 
     fn of_sequence(
         &self,
-        key: PublicKey,
-        epoch: u64,
+        run: &RunId,
         seqs: core::ops::RangeInclusive<u64>,
     ) -> impl DoubleEndedIterator<Item = &SequenceKey> {
-        let from = SequenceKey { key, epoch, seq: *seqs.start(), at: 0, id: FIRST_ID };
-        let to = SequenceKey { key, epoch, seq: *seqs.end(), at: u64::MAX, id: LAST_ID };
+        let from = SequenceKey { run: run.clone(), seq: *seqs.start(), at: 0, id: FIRST_ID };
+        let to = SequenceKey { run: run.clone(), seq: *seqs.end(), at: u64::MAX, id: LAST_ID };
         self.by_sequence.range(from..=to)
     }
 
     pub(super) fn insert(&mut self, entry: Arc<Entry>) {
         let key = order_key(&entry);
-        let size = entry.size();
+        let size = entry.charge();
+        let number = SequenceKey::of(entry.run(), &key);
         if self.entries.insert(key, entry).is_none() {
             self.by_id.insert(key.1, key.0);
-            self.by_sequence.insert(SequenceKey::of(&key));
+            self.by_sequence.insert(number);
             self.bytes += size;
             self.generation += 1;
         }
@@ -152,7 +153,7 @@ impl Window {
         let key = order_key(entry);
         if self.entries.remove(&key).is_some() {
             self.unindex(&key, entry);
-            self.by_sequence.remove(&SequenceKey::of(&key));
+            self.by_sequence.remove(&SequenceKey::of(entry.run(), &key));
         }
     }
 
@@ -167,11 +168,11 @@ impl Window {
         let Some((key, entry)) = self.entries.pop_first() else { return 0 };
         let mut forgotten = 0;
         self.unindex(&key, &entry);
-        self.evicted.insert(key);
+        self.evicted.insert(key, entry.run().clone());
         while self.evicted.len() > limits.chat.evicted
-            && let Some(oldest) = self.evicted.pop_first()
+            && let Some((oldest, run)) = self.evicted.pop_first()
         {
-            self.by_sequence.remove(&SequenceKey::of(&oldest));
+            self.by_sequence.remove(&SequenceKey::of(&run, &oldest));
             self.floor = Some(oldest);
             forgotten += 1;
         }
@@ -180,16 +181,17 @@ impl Window {
 
     fn unindex(&mut self, key: &OrderKey, entry: &Entry) {
         self.by_id.remove(&key.1);
-        self.bytes -= entry.size();
+        self.bytes -= entry.charge();
         self.generation += 1;
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let known = || self.entries.keys().chain(&self.evicted);
+        let held = || self.entries.iter().map(|(key, entry)| (key, entry.run()));
+        let known = || held().chain(self.evicted.iter());
         self.entries.iter().all(|(key, entry)| order_key(entry) == *key)
-            && known().all(|key| Some(key) > self.floor.as_ref())
+            && known().all(|(key, _)| Some(key) > self.floor.as_ref())
             && self.by_id == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
-            && self.by_sequence == known().map(SequenceKey::of).collect()
-            && self.bytes == self.iter().map(|entry| entry.size()).sum::<usize>()
+            && self.by_sequence == known().map(|(key, run)| SequenceKey::of(run, key)).collect()
+            && self.bytes == self.iter().map(|entry| entry.charge()).sum::<usize>()
     }
 }

@@ -2,15 +2,14 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::*;
+use crate::model::RunPosition;
 
 /// The frame of an entry.
 fn chat(author: &Identity, seq: u64, at: u64) -> String {
     let texts = [ChatText::new("hello").unwrap()];
     let uname = "Eve".parse().unwrap();
-    let draft = Draft::new(1, seq, at, &uname, &texts);
-    let entry = Entry::sign(author, &draft);
-    let sealed = entry.sealed();
-    alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
+    let draft = Draft::new(1, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
+    alloc::format!("CHAT|{}\n", Entry::sign(author, &draft).sealed())
 }
 
 /// Lets time pass. The peer reads all that it is sent, and answers each line by `answer`.
@@ -152,7 +151,7 @@ fn entries_with_false_signatures_count_as_malformed_frames() {
     let identity = keyed(&mut solo);
     assert_eq!(solo.node.peers().count(), 1);
     let line = chat(&identity, 0, 1);
-    let forged = line.replace("hello", "hallo");
+    let forged = line.replace("\"at\":1,", "\"at\":2,");
     let most = Limits::default().conns.malformed - 1;
     let actions = solo.receive(1, &forged.repeat(most));
     let reports = actions.iter().filter(|action| matches!(action, Action::Report { .. })).count();

@@ -7,16 +7,15 @@ use alloc::vec::Vec;
 use super::admission::SECOND;
 use super::{ALICE, Solo, keyed, sent, solo};
 use crate::contract::{Action, Input, Message};
-use crate::model::{ChatText, ConnId, Draft, Entry, Identity, Name, NodeId, Via};
+use crate::model::{ChatText, ConnId, Draft, Entry, Identity, Name, NodeId, RunPosition, Via};
 use crate::v1::Ran;
 
 /// The frame of an entry. `via`: it brings in the words of this peer without a key.
 fn chat(author: &Identity, seq: u64, at: u64, via: Option<&Via>) -> String {
     let uname: Name = "Eve".parse().unwrap();
     let texts = [ChatText::new("hello").unwrap()];
-    let entry = Entry::sign(author, &Draft { via, ..Draft::new(1, seq, at, &uname, &texts) });
-    let sealed = entry.sealed();
-    format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
+    let draft = Draft::new(1, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
+    format!("CHAT|{}\n", Entry::sign(author, &Draft { via, ..draft }).sealed())
 }
 
 fn speaker(n: u8) -> Via {
@@ -44,11 +43,11 @@ fn without_a_linked_peer_without_a_key_an_entry_runs_the_duplicate_check_at_most
     let author = keyed(&mut solo);
     assert_eq!(receive(&mut solo, &chat(&author, 0, 1, None)), (Ran::default(), 1));
     let duplicate_check = Ran { relay: 0, duplicate_check: 1 };
-    assert_eq!(receive(&mut solo, &chat(&author, 1, 2, Some(&speaker(7)))), (duplicate_check, 1));
+    assert_eq!(receive(&mut solo, &chat(&author, 0, 2, Some(&speaker(7)))), (duplicate_check, 1));
     // Another node has brought in the same line.
     let other = Identity::from_secret(&[9; 32]);
     assert_eq!(receive(&mut solo, &chat(&other, 0, 3, Some(&speaker(7)))), (duplicate_check, 0));
-    assert_eq!(receive(&mut solo, &chat(&author, 2, 4, None)), (Ran::default(), 1));
+    assert_eq!(receive(&mut solo, &chat(&author, 1, 4, None)), (Ran::default(), 1));
 }
 
 #[test]
@@ -63,9 +62,9 @@ fn with_a_linked_peer_without_a_key_each_entry_is_considered_for_relay() {
     solo.settle(2);
     assert_eq!(receive(&mut solo, &chat(&author, 0, 10, None)), (Ran { relay: 1, duplicate_check: 0 }, 1));
     let both = Ran { relay: 1, duplicate_check: 1 };
-    assert_eq!(receive(&mut solo, &chat(&author, 1, 20, Some(&speaker(7)))), (both, 1));
+    assert_eq!(receive(&mut solo, &chat(&author, 0, 20, Some(&speaker(7)))), (both, 1));
     let lines: Vec<_> = sent(&solo.settle(2)).lines().map(String::from).collect();
     assert_eq!(lines, ["MSG|Victor: hello"]);
     solo.input(Input::closed(ConnId(2)));
-    assert_eq!(receive(&mut solo, &chat(&author, 2, 30, None)), (Ran::default(), 1));
+    assert_eq!(receive(&mut solo, &chat(&author, 1, 30, None)), (Ran::default(), 1));
 }

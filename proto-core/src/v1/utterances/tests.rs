@@ -118,8 +118,7 @@ proptest! {
             let expected = linear.find(source, text, when, &limits);
             let repeats = utterances.by_words.get_mut(&Words::new(speaker(), text));
             prop_assert_eq!(repeats.and_then(|repeats| repeats.first_match(source, when, &limits)), expected);
-            let texts = [ChatText::new(text).unwrap()];
-            prop_assert_eq!(utterances.any_known(source, speaker(), &texts, when, &limits), expected.is_some());
+            prop_assert_eq!(utterances.any_known(source, speaker(), [text], when, &limits), expected.is_some());
             let noted = utterances.note(source, speaker(), text, when, show, &limits);
             prop_assert_eq!((noted.new, noted.show), linear.note(source, text, when, show, &limits));
             prop_assert!(utterances.is_consistent());

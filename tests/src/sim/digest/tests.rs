@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_core::{ChatText, Draft, Identity, Name, Seal, Via};
+use proto_core::{ChatText, Draft, EntryId, Identity, Name, RunPosition, Seal, Via};
 
 use super::*;
 
@@ -53,18 +53,20 @@ fn entries() -> Vec<Arc<Entry>> {
     let texts = ["one", "two"].map(|text| ChatText::new(text).unwrap());
     let to = [NodeId::from_bytes([3; 16])];
     let via = Via::new(NodeId::from_bytes([4; 16]), name("Old"));
-    let draft = with(&Draft::new(1, 2, 3, &uname, &texts), |draft| {
-        (draft.to, draft.via) = (&to, Some(&via));
-    });
+    let (position, room) =
+        (RunPosition::new(2, EntryId::from_bytes([5; 32])).unwrap(), "Garden".parse().unwrap());
+    let draft = with(&Draft::new(1, position, 3, &uname, &texts, [6; 16]), |draft| draft.to = &to);
     let drafts = [
         draft.clone(),
         with(&draft, |draft| draft.epoch = 9),
-        with(&draft, |draft| draft.seq = 9),
+        with(&draft, |draft| draft.position = RunPosition::FIRST),
+        with(&draft, |draft| draft.room = Some(&room)),
+        with(&draft, |draft| draft.salt = [7; 16]),
         with(&draft, |draft| draft.at = 9),
         with(&draft, |draft| draft.uname = &other),
         with(&draft, |draft| draft.texts = &texts[..1]),
         with(&draft, |draft| draft.to = &[]),
-        with(&draft, |draft| draft.via = None),
+        with(&draft, |draft| draft.via = Some(&via)),
     ];
     let identity = Identity::from_secret(&[1; 32]);
     let others = Entry::sign(&Identity::from_secret(&[2; 32]), &draft);

@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
-use proto_core::{ChatText, Draft, Entry, Identity, Name, NetworkId, NodeId, PublicKey};
+use proto_core::{
+    ChatText, Draft, Entry, EntryId, Identity, Name, NetworkId, NodeId, PublicKey, RunPosition,
+};
 use sha2::{Digest, Sha256};
 
 use crate::sim::Dice;
@@ -81,19 +83,30 @@ impl Keys {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
-        let draft = Draft::new(epoch, seq, at, &uname, &texts);
-        let entry = self.sign_entry(&draft);
-        let sealed = entry.sealed();
-        format!("CHAT|{}|{}\n", sealed.signature, sealed.json).into_bytes()
+        let draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
+        format!("CHAT|{}\n", self.sign_entry(&draft).sealed()).into_bytes()
     }
 
-    /// The line of whatever stands where an entry's JSON should.
-    pub fn signed_json(&self, json: &str) -> Vec<u8> {
+    /// The line of whatever stands where an entry's header and body should.
+    pub fn signed_line(&self, header: &str, body: &str) -> Vec<u8> {
         let id =
             Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(NetworkId::OPEN.as_bytes());
-        let id = id.chain_update(json).finalize();
-        format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
+        let id = id.chain_update(header).finalize();
+        format!("CHAT|{}|{header}|{body}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }
+}
+
+/// The position with this number, behind an entry that does not exist.
+pub fn position(seq: u64) -> RunPosition {
+    let mut prev = [0xee; 32];
+    prev[..8].copy_from_slice(&seq.to_be_bytes());
+    RunPosition::new(seq, EntryId::from_bytes(prev)).unwrap_or(RunPosition::FIRST)
+}
+
+/// The members of a header that name this body.
+pub fn of_body(kind: &str, body: &str) -> String {
+    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(body));
+    format!(r#""kind":"{kind}","size":{},"hash":"{hash}""#, body.len())
 }
 
 /// The rank of a key in a period: who has the lowest is the root.

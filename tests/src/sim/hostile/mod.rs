@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
 
-pub use keys::{Keys, PERIOD_MS, SEQUENCE_MS, rank};
+pub use keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position, rank};
 pub use tricks::Trick;
 
 /// How many lines of others it keeps to play with.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto_core::ConnId;
 use serde_json::json;
 
-use super::keys::{PERIOD_MS, SEQUENCE_MS};
+use super::keys::{PERIOD_MS, SEQUENCE_MS, of_body};
 use super::{Hostile, Nanos};
 
 /// The one bad thing that a hostile peer does.
@@ -165,18 +165,24 @@ impl Hostile {
     fn forge(&mut self, now: Nanos, out: &mut Vec<u8>) {
         let heard = self.some_line();
         let text = String::from_utf8_lossy(&heard).into_owned();
-        let Some((signature, json)) = text.trim_end().strip_prefix("CHAT|").and_then(|it| it.split_once('|'))
-        else {
-            return self.say(now, 0, out);
-        };
-        match self.dice.below(4) {
+        let parts = text.trim_end().strip_prefix("CHAT|").and_then(|it| {
+            let (signature, signed) = it.split_once('|')?;
+            Some((signature, signed.split_once('|')?))
+        });
+        let Some((signature, (header, body))) = parts else { return self.say(now, 0, out) };
+        match self.dice.below(5) {
             // Another text, number or time under the signature of somebody else.
-            0 => line(out, format_args!("CHAT|{signature}|{}", json.replace("of host", "of ghost"))),
-            1 => line(out, format_args!("CHAT|{signature}|{}", json.replace("\"seq\":", "\"seq\":1"))),
+            0 => line(out, format_args!("CHAT|{signature}|{header}|{}", body.replace("of host", "of ghost"))),
+            1 => {
+                let header = header.replace("\"seq\":", "\"seq\":1");
+                line(out, format_args!("CHAT|{signature}|{header}|{body}"));
+            }
             // Its own signature under the key of somebody else.
-            2 => out.extend(self.keys.signed_json(&json.replace("of host", "of ghost"))),
+            2 => out.extend(self.keys.signed_line(&header.replacen("\"at\":", "\"at\":1", 1), body)),
             // The same entry once more, as far as JSON goes.
-            _ => line(out, format_args!("CHAT|{signature}|{}", json.replacen('{', "{ ", 1))),
+            3 => line(out, format_args!("CHAT|{signature}|{}|{body}", header.replacen('{', "{ ", 1))),
+            // The same once more with another body behind its own.
+            _ => line(out, format_args!("CHAT|{signature}|{header}|{body} ")),
         }
     }
 
@@ -196,19 +202,19 @@ impl Hostile {
             .pick(&[0, 1, wall - 3_600_000, wall, wall + 119_000, wall + 125_000, MOST])
             .unwrap_or(&0);
         out.extend(self.keys.entry(epoch, seq, at, "odd"));
-        let key = self.keys.key();
-        let json = match self.dice.below(4) {
-            0 => format!(
-                "{{\"key\":\"{key}\",\"epoch\":1,\"seq\":{},\"at\":1,\"uname\":\"m\",\"texts\":[\"x\"]}}",
-                u64::MAX
-            ),
-            1 => format!("{{\"key\":\"{key}\",\"epoch\":1,\"seq\":1,\"at\":1,\"uname\":\"m\",\"texts\":[]}}"),
-            2 => format!(
-                "{{\"key\":\"{key}\",\"epoch\":1,\"seq\":1,\"at\":1,\"uname\":\"m\",\"texts\":[\"a\\nb\"]}}"
-            ),
-            _ => "[".repeat(10_000),
+        let texts =
+            |texts: &str| format!(r#"{{"uname":"m","texts":[{texts}],"salt":"AAAAAAAAAAAAAAAAAAAAAA"}}"#);
+        let (place, body) = match self.dice.below(6) {
+            0 => (format!(r#""seq":{},"#, u64::MAX), texts(r#""x""#)),
+            1 => (r#""seq":0,"#.into(), texts("")),
+            2 => (r#""seq":0,"#.into(), texts(r#""a\nb""#)),
+            3 => (r#""seq":1,"#.into(), texts(r#""x""#)),
+            4 => (r#""seq":0,"class":"line","#.into(), texts(r#""x""#)),
+            _ => (format!(r#""seq":0,"x":{},"#, "[".repeat(10_000)), texts(r#""x""#)),
         };
-        out.extend(self.keys.signed_json(&json));
+        let names = of_body("text", &body);
+        let header = format!(r#"{{"key":"{}","epoch":1,{place}"at":1,{names}}}"#, self.keys.key());
+        out.extend(self.keys.signed_line(&header, &body));
     }
 
     fn lie_about_peers(&mut self, out: &mut Vec<u8>) {

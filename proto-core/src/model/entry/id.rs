@@ -1,0 +1,68 @@
+//! Ids of entries.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::model::NetworkId;
+use crate::model::identity::decode;
+
+/// The id of an entry: the SHA-256 of a domain string, the network's id and the entry's header as sent (SPEC 7.1.2).
+///
+/// As text it is 43 characters of base64url without padding (RFC 4648 section 5). Serde uses that text, too.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EntryId([u8; 32]);
+
+impl EntryId {
+    /// The id with these 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The id with this text. None: the text is not 43 characters of base64url.
+    pub fn new(text: &str) -> Option<Self> {
+        decode(text).map(Self)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The id of the entry with this header.
+    pub(super) fn of(network: NetworkId, header: &str) -> Self {
+        let hash = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(network.as_bytes());
+        Self(hash.chain_update(header).finalize().into())
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for EntryId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text).ok_or("an entry's id is 43 characters of base64url")
+    }
+}
+
+impl From<EntryId> for String {
+    fn from(id: EntryId) -> Self {
+        id.to_string()
+    }
+}

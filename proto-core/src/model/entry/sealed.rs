@@ -1,0 +1,141 @@
+//! Entries as they come: not read and not verified yet.
+
+use serde::{Deserialize, Serialize};
+
+use super::body::Content;
+use super::header::{BodyHash, Fields};
+use super::{Entry, EntryId, Gone, Header, Live, RunPosition};
+use crate::model::{NetworkId, Purpose, Signature};
+
+/// The payload of `CHAT`: an entry that has not been read or verified yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed<'a> {
+    /// The signature, which may not hold.
+    pub signature: Signature,
+    /// The signed JSON, which may be malformed. It has no `|` in it.
+    pub header: &'a str,
+    /// The body, which may not be the one that the header names. Empty: it may be gone.
+    pub body: &'a str,
+}
+
+/// What a [`Sealed`] turned out to be. Its signature holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Opened {
+    /// An entry of a run.
+    Entry(Entry),
+    /// An entry of a run whose body is gone.
+    Gone(Gone),
+    /// An entry that is in no run.
+    Live(Live),
+}
+
+impl Opened {
+    /// The entry, if it is one of a run, and whole.
+    pub fn entry(self) -> Option<Entry> {
+        if let Self::Entry(entry) = self { Some(entry) } else { None }
+    }
+}
+
+impl<'a> Sealed<'a> {
+    /// Splits the text `SIGNATURE|HEADER|BODY`. None: a part is missing, or the first is no signature.
+    pub(crate) fn split(text: &'a str) -> Option<Self> {
+        let (signature, rest) = text.split_once('|')?;
+        let (header, body) = rest.split_once('|')?;
+        Some(Self { signature: Signature::new(signature)?, header, body })
+    }
+
+    /// The id in this network. This hashes the header and does not read it.
+    pub fn id(&self, network: NetworkId) -> EntryId {
+        EntryId::of(network, self.header)
+    }
+
+    /// Reads and verifies the entry as one of this network (SPEC 7.2).
+    ///
+    /// # Errors
+    /// [`EntryError`], if header or body are not those of an entry, or the signature does not hold in this network.
+    pub fn open(&self, network: NetworkId) -> Result<Opened, EntryError> {
+        self.read(network, self.id(network))?.verify()
+    }
+
+    /// Reads the entry as one of this network, in which it has this id.
+    pub(crate) fn read(&self, network: NetworkId, id: EntryId) -> Result<Unverified<'a>, EntryError> {
+        let (fields, position) = Fields::read(self.header)?;
+        let content = self.read_body(&fields, position)?;
+        Ok(Unverified { sealed: *self, network, id, fields, position, content })
+    }
+
+    /// Reads the body. None: it is gone.
+    fn read_body(
+        &self,
+        fields: &Fields,
+        position: Option<RunPosition>,
+    ) -> Result<Option<Content>, EntryError> {
+        if self.body.is_empty() && fields.size > 0 && position.is_some() {
+            return Ok(None);
+        }
+        if self.body.len() != fields.size || BodyHash::of(self.body) != fields.hash {
+            return Err(EntryError::Body);
+        }
+        // What is said in no run is not shown, of whatever kind it is.
+        let content = match position {
+            Some(_) => Content::read(&fields.run.class, &fields.kind, self.body)?,
+            None => Content::Unknown,
+        };
+        Ok(Some(content))
+    }
+
+    /// The bytes of its `CHAT` line, the line's end included.
+    pub(crate) fn line_len(&self) -> usize {
+        "CHAT|||\n".len() + Signature::TEXT + self.header.len() + self.body.len()
+    }
+}
+
+/// An entry that was read and whose signature may not hold.
+#[derive(Debug)]
+pub(crate) struct Unverified<'a> {
+    sealed: Sealed<'a>,
+    network: NetworkId,
+    id: EntryId,
+    fields: Fields,
+    position: Option<RunPosition>,
+    /// None: the body is gone.
+    content: Option<Content>,
+}
+
+impl Unverified<'_> {
+    /// Verifies the signature.
+    pub(crate) fn verify(self) -> Result<Opened, EntryError> {
+        let Self { sealed: Sealed { signature, header, body }, network, id, fields, position, content } =
+            self;
+        if !fields.run.key.verify(Purpose::Entry, network, id.as_bytes(), &signature) {
+            return Err(EntryError::Signature);
+        }
+        let author = fields.run.key.node_id();
+        let header = Header { network, id, signature, json: header.into(), fields, author };
+        Ok(match (position, content) {
+            (Some(position), Some(content)) => {
+                Opened::Entry(Entry::new(header, position, body.into(), content))
+            }
+            (Some(position), None) => Opened::Gone(Gone { header, position }),
+            (None, _) => Opened::Live(Live { header, body: body.into() }),
+        })
+    }
+}
+
+/// Why an entry is malformed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, thiserror::Error,
+)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// The header or the body is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.6, 7.8).
+    #[error("its content is wrong")]
+    Content,
+    /// The body is not the one that the header names (SPEC 7.2.7).
+    #[error("its body is another")]
+    Body,
+    /// The signature does not hold for the author's key (SPEC 7.2.8).
+    #[error("its signature does not hold")]
+    Signature,
+}
