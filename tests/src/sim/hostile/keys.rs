@@ -18,12 +18,19 @@ pub const SEQUENCE_MS: u64 = 10_000;
 pub struct Keys {
     signing: SigningKey,
     identity: Identity,
+    network: NetworkId,
 }
 
 impl Keys {
-    /// The pair of this secret.
+    /// The pair of this secret, in the open network.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { signing: SigningKey::from_bytes(&secret), identity: Identity::from_secret(&secret) }
+        Self::in_network(secret, NetworkId::OPEN)
+    }
+
+    /// The pair of this secret, which signs for this network.
+    pub fn in_network(secret: [u8; 32], network: NetworkId) -> Self {
+        let (signing, identity) = (SigningKey::from_bytes(&secret), Identity::from_secret(&secret));
+        Self { signing, identity, network }
     }
 
     /// Of so many pairs, the secret of the one that ranks first in the period of this time.
@@ -44,9 +51,14 @@ impl Keys {
         self.identity.node_id()
     }
 
+    /// Its secret.
+    pub(super) fn secret(&self) -> &[u8; 32] {
+        self.signing.as_bytes()
+    }
+
     fn sign(&self, domain: &[u8], message: &[u8]) -> String {
         URL_SAFE_NO_PAD
-            .encode(self.signing.sign(&[domain, NetworkId::OPEN.as_bytes(), message].concat()).to_bytes())
+            .encode(self.signing.sign(&[domain, self.network.as_bytes(), message].concat()).to_bytes())
     }
 
     /// The payload of `PROOF` for a peer that says this nonce and key.
@@ -81,7 +93,8 @@ impl Keys {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
-        let draft = Draft::new(epoch, seq, at, &uname, &texts);
+        let mut draft = Draft::new(epoch, seq, at, &uname, &texts);
+        draft.network = self.network;
         let entry = self.sign_entry(&draft);
         let sealed = entry.sealed();
         format!("CHAT|{}|{}\n", sealed.signature, sealed.json).into_bytes()
@@ -89,8 +102,7 @@ impl Keys {
 
     /// The line of whatever stands where an entry's JSON should.
     pub fn signed_json(&self, json: &str) -> Vec<u8> {
-        let id =
-            Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(NetworkId::OPEN.as_bytes());
+        let id = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(self.network.as_bytes());
         let id = id.chain_update(json).finalize();
         format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }
