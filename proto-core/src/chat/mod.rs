@@ -39,11 +39,12 @@ use gossip::Gossip;
 use log::{Log, LogEvent, Reconciler};
 use skew::Skew;
 
-use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
+use crate::model::{ClockReading, ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
+pub(crate) use skew::Skewed;
 
 /// One conversation.
 #[derive(Debug)]
@@ -115,16 +116,20 @@ impl Chat {
         self.events.pop_front()
     }
 
-    /// A peer was linked. One with a key is a neighbour.
-    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo) {
+    /// A peer was linked. One with a key is a neighbour. `dialed`: this node dialed it. `clock` is the time that its `JOIN`
+    /// said, compared with this node's when it came.
+    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: bool, clock: Option<ClockReading>) {
         if peer.key.is_some() {
             self.gossip.linked(cx.moment(), peer.node_id);
+            self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
+            self.report_skew(cx);
         }
     }
 
     /// A peer lost its last link.
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId) {
         self.gossip.unlinked(cx.moment(), peer);
+        self.skew.unlinked(peer);
     }
 
     /// A neighbour's link moved to another connection. Frames in flight on the old one may be lost, so the

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::{Chat, Event, FalseClaim, Fault};
-use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
+use crate::model::{ClockReading, ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
 /// The length of a signature in a `CHAT` frame, in characters.
@@ -63,7 +63,7 @@ impl Chat {
             return;
         }
         self.clock.heard(cx, entry.at());
-        if !requested {
+        if !requested && entry.author() == peer {
             self.compare_clocks(cx, &entry);
         }
         self.take(cx, peer, &entry);
@@ -75,14 +75,18 @@ impl Chat {
         self.rates.take(cx.now, author, fresh, limits.chat.authors)
     }
 
+    /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.
     fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
         let Some(wall) = cx.wall() else { return };
-        // Both are below 2^53, so the casts are lossless.
-        let ahead_ms = wall as i64 - entry.at() as i64;
-        let tolerance = cx.limits().chat.clock_tolerance;
-        let fewest = self.gossip.neighbours().min(2);
-        let news = self.skew.heard(cx.now, entry.author(), ahead_ms, tolerance, fewest);
-        self.events.extend(news.map(|ahead_ms| Event::ClockOff { ahead_ms }));
+        self.skew.heard(entry.author(), ClockReading::new(cx.now, wall, entry.at()));
+        self.report_skew(cx);
+    }
+
+    /// Reports that this node's clock is wrong, once it turns out to be.
+    pub(super) fn report_skew(&mut self, cx: &Cx) {
+        let Some(wall) = cx.wall() else { return };
+        let news = self.skew.news(cx.now, wall, cx.limits().chat.clock_tolerance);
+        self.events.extend(news.map(Event::ClockOff));
     }
 
     /// Takes a new entry whose signature is valid.
