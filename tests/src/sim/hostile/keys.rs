@@ -18,12 +18,19 @@ pub const SEQUENCE_MS: u64 = 10_000;
 pub struct Keys {
     signing: SigningKey,
     identity: Identity,
+    network: NetworkId,
 }
 
 impl Keys {
     /// The pair of this secret.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { signing: SigningKey::from_bytes(&secret), identity: Identity::from_secret(&secret) }
+        let identity = Identity::from_secret(&secret);
+        Self { signing: SigningKey::from_bytes(&secret), identity, network: NetworkId::OPEN }
+    }
+
+    /// The same pair in another network than the open one.
+    pub fn of_network(self, network: NetworkId) -> Self {
+        Self { network, ..self }
     }
 
     /// Of so many pairs, the secret of the one that ranks first in the period of this time.
@@ -46,7 +53,7 @@ impl Keys {
 
     fn sign(&self, domain: &[u8], message: &[u8]) -> String {
         URL_SAFE_NO_PAD
-            .encode(self.signing.sign(&[domain, NetworkId::OPEN.as_bytes(), message].concat()).to_bytes())
+            .encode(self.signing.sign(&[domain, self.network.as_bytes(), message].concat()).to_bytes())
     }
 
     /// The payload of `PROOF` for a peer that says this nonce and key.
@@ -89,8 +96,7 @@ impl Keys {
 
     /// The line of whatever stands where an entry's JSON should.
     pub fn signed_json(&self, json: &str) -> Vec<u8> {
-        let id =
-            Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(NetworkId::OPEN.as_bytes());
+        let id = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(self.network.as_bytes());
         let id = id.chain_update(json).finalize();
         format!("CHAT|{}|{json}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }
