@@ -108,7 +108,7 @@ impl Listener {
         let (hello, _) = self.introduce(conn, secret, "n")?;
         let key = hello.key.ok_or("the node said no key")?;
         let proof =
-            Keys::new(*secret).of_network(self.network).proof("n", hello.nonce.as_str(), &key.to_string());
+            Keys::in_network(*secret, self.network).proof("n", hello.nonce.as_str(), &key.to_string());
         let done = self.hear(conn, format!("PROOF|{proof}\nPEERS|\n"));
         let id = Identity::from_secret(secret).node_id();
         let here = self.node.peers().any(|peer| peer.node_id == id);

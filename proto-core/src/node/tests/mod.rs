@@ -2,6 +2,7 @@
 
 mod admission;
 mod entries;
+mod networks;
 mod slots;
 mod v1;
 

@@ -22,15 +22,15 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The pair of this secret.
+    /// The pair of this secret, in the open network.
     pub fn new(secret: [u8; 32]) -> Self {
-        let identity = Identity::from_secret(&secret);
-        Self { signing: SigningKey::from_bytes(&secret), identity, network: NetworkId::OPEN }
+        Self::in_network(secret, NetworkId::OPEN)
     }
 
-    /// The same pair in another network than the open one.
-    pub fn of_network(self, network: NetworkId) -> Self {
-        Self { network, ..self }
+    /// The pair of this secret, which signs for this network.
+    pub fn in_network(secret: [u8; 32], network: NetworkId) -> Self {
+        let (signing, identity) = (SigningKey::from_bytes(&secret), Identity::from_secret(&secret));
+        Self { signing, identity, network }
     }
 
     /// Of so many pairs, the secret of the one that ranks first in the period of this time.
@@ -49,6 +49,11 @@ impl Keys {
     /// The id that follows from it.
     pub fn node_id(&self) -> NodeId {
         self.identity.node_id()
+    }
+
+    /// Its secret.
+    pub(super) fn secret(&self) -> &[u8; 32] {
+        self.signing.as_bytes()
     }
 
     fn sign(&self, domain: &[u8], message: &[u8]) -> String {
@@ -88,7 +93,8 @@ impl Keys {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
-        let draft = Draft::new(epoch, seq, at, &uname, &texts);
+        let mut draft = Draft::new(epoch, seq, at, &uname, &texts);
+        draft.network = self.network;
         let entry = self.sign_entry(&draft);
         let sealed = entry.sealed();
         format!("CHAT|{}|{}\n", sealed.signature, sealed.json).into_bytes()
