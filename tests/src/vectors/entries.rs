@@ -20,6 +20,9 @@ const DOMAIN: &[u8] = b"p2p-chat/2 entry\0";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Vector {
+    /// The network in which it is said, where that is not the open one.
+    #[serde(default)]
+    network: String,
     json: Pieces,
     /// Who signed.
     secret: Option<String>,
@@ -39,9 +42,10 @@ pub(super) struct Vector {
 
 pub(super) fn check(vector: &Vector) -> Result<(), Failure> {
     let json = vector.json.text()?;
-    check_signature(vector, &json)?;
+    let network = NetworkId::named(&vector.network);
+    check_signature(vector)?;
     let line = format!("CHAT|{}|{json}\n", vector.signature);
-    let (id, opened) = open(&line)?;
+    let (id, opened) = open(network, &line)?;
     same("id", &vector.id, &id.to_string())?;
     match (&opened, vector.error, &vector.entry) {
         (Err(error), Some(expected), None) => same("error", &expected, error)?,
@@ -58,9 +62,10 @@ pub(super) fn check(vector: &Vector) -> Result<(), Failure> {
     check_heard(vector, &line, opened.as_ref().ok())
 }
 
-fn check_signature(vector: &Vector, json: &str) -> Result<(), Failure> {
+fn check_signature(vector: &Vector) -> Result<(), Failure> {
     let Some(by) = &vector.secret else { return Ok(()) };
-    let covered = [DOMAIN, json.as_bytes()].concat();
+    let id = EntryId::new(&vector.id).ok_or("its id is none")?;
+    let covered = [DOMAIN, NetworkId::named(&vector.network).as_bytes(), id.as_bytes()].concat();
     let signed = vector.signed.as_deref().map_or(Ok(covered.clone()), hex)?;
     same("signature", &vector.signature, &sign(&secret(by)?, &signed))?;
     if vector.entry.is_some() { same("signed", &covered, &signed) } else { Ok(()) }
@@ -69,7 +74,7 @@ fn check_signature(vector: &Vector, json: &str) -> Result<(), Failure> {
 fn check_written(vector: &Vector, entry: &Entry, json: &str) -> Result<(), Failure> {
     let by = secret(vector.secret.as_deref().ok_or("nobody to sign it again")?)?;
     let mut draft = Draft::new(entry.epoch(), entry.seq(), entry.at(), entry.uname(), entry.texts());
-    (draft.to, draft.via) = (entry.to(), entry.via());
+    (draft.network, draft.to, draft.via) = (entry.network(), entry.to(), entry.via());
     let again = Entry::sign(&Identity::from_secret(&by), &draft);
     same("JSON as a node writes it", &json, &again.sealed().json)?;
     same("signature of a node", &vector.signature, &again.sealed().signature.to_string())
@@ -77,7 +82,7 @@ fn check_written(vector: &Vector, entry: &Entry, json: &str) -> Result<(), Failu
 
 /// What a node does that is told so by a peer, and asked for it afterwards.
 fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(), Failure> {
-    let mut node = Listener::new(&NODE, NOW_MS);
+    let mut node = Listener::of_network(NetworkId::named(&vector.network), &NODE, NOW_MS);
     node.link(CONN, &PEER)?;
     let done = node.hear(CONN, line);
     let reports: Vec<_> = vector.error.map(Violation::Entry).into_iter().collect();
@@ -98,12 +103,10 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
     same("shows", &said.iter().map(|text| text.as_str().to_owned()).collect(), &shown)
 }
 
-/// The id of a line's entry, and the entry, if it is one.
-fn open(line: &str) -> Result<(EntryId, Result<Entry, EntryError>), Failure> {
+/// The id of a line's entry in this network, and the entry, if it is one.
+fn open(network: NetworkId, line: &str) -> Result<(EntryId, Result<Entry, EntryError>), Failure> {
     match parse(Line::Text(line.trim_end_matches('\n')), Limits::default().wire.peers_read) {
-        Ok(Parsed::Frame(Frame::Chat(sealed))) => {
-            Ok((sealed.id(NetworkId::OPEN), sealed.open(NetworkId::OPEN)))
-        }
+        Ok(Parsed::Frame(Frame::Chat(sealed))) => Ok((sealed.id(network), sealed.open(network))),
         other => Err(format!("no CHAT: {other:?}")),
     }
 }
@@ -131,7 +134,7 @@ pub(super) struct Order {
 }
 
 pub(super) fn check_order(vector: &Order) -> Result<(), Failure> {
-    let opened: Result<Vec<_>, _> = vector.lines.iter().map(|line| open(line)).collect();
+    let opened: Result<Vec<_>, _> = vector.lines.iter().map(|line| open(NetworkId::OPEN, line)).collect();
     let entries: Result<Vec<_>, _> = opened?.into_iter().map(|(_, entry)| entry).collect();
     let entries = entries.map_err(|error| error.to_string())?;
     if !entries.is_sorted_by(|one, next| one.place() <= next.place()) {
