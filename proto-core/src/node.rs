@@ -220,7 +220,7 @@ impl Node {
         self.chat.timeout(&self.cx);
         self.route();
         while let Some((via, texts)) = self.v1.next_due(&self.cx) {
-            let entries = self.chat.say(&self.cx, &texts, &[], Some(&via));
+            let entries = self.chat.say(&mut self.cx, &texts, &[], Some(&via));
             self.route();
             for entry in entries {
                 let lines = self.v1.relay(&entry);
@@ -237,7 +237,7 @@ impl Node {
         let lines = v1::frames(texts.iter().map(ChatText::as_str));
         let audience = self.conns.check_room(&self.cx, lines.len(), Draft::most_bytes(texts))?;
         self.actions.extend(audience.newly_alone.then_some(Action::Notice(Notice::Alone)));
-        let entries = self.chat.say(&self.cx, texts, &audience.keyless, None);
+        let entries = self.chat.say(&mut self.cx, texts, &audience.keyless, None);
         self.route();
         self.conns.send_to_all(&self.cx, &audience.conns, &lines);
         Ok(entries)

@@ -12,6 +12,8 @@ use crate::wire::Frame;
 pub(crate) enum Event {
     /// Show this entry.
     Show { entry: Arc<Entry>, marks: Marks },
+    /// The first catch-up is over. It brought so many entries, which were shown.
+    CaughtUp { entries: usize },
     /// Entries of this author are missing, and are no longer waited for.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
     /// This node's clock differs from the neighbours' clocks.

@@ -26,6 +26,7 @@ impl Chat {
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
+        self.end_catch_up(cx);
     }
 
     /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
@@ -136,6 +137,9 @@ impl Chat {
             Ok(step) => step,
             Err(_) => return self.report_fault(conn, Fault::Sync),
         };
+        if step.is_last {
+            self.catch_up.compared();
+        }
         if step.peer_initiated {
             self.gossip.peer_began_sync(peer, cx.now);
         }
@@ -147,6 +151,9 @@ impl Chat {
         }
         let Self { gossip, .. } = self;
         let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
+        if !need.is_empty() {
+            self.catch_up.found();
+        }
         self.gossip.fetch_synced(cx.moment(), peer, need);
     }
 

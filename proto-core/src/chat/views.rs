@@ -81,10 +81,12 @@ impl Chat {
 
     /// How full each bounded collection is.
     pub(crate) fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
-        [(Capacity::Rates, self.rates.len()), (Capacity::Syncs, self.reconciler.begun())]
-            .into_iter()
-            .chain(self.log.capacities())
-            .chain(self.gossip.capacities())
+        let own = [
+            (Capacity::Rates, self.rates.len()),
+            (Capacity::Syncs, self.reconciler.begun()),
+            (Capacity::CatchUpBytes, self.catch_up.bytes()),
+        ];
+        own.into_iter().chain(self.log.capacities()).chain(self.gossip.capacities())
     }
 
     /// Whether all indexes match what they index. Slow where much is stored.

@@ -11,6 +11,12 @@ use crate::wire::ByeCode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Notice {
+    /// The first catch-up is over: what others said before this node came was delivered just before this, in the order of
+    /// the conversation (SPEC 9.20).
+    CaughtUp {
+        /// How many entries it brought.
+        entries: usize,
+    },
     /// Entries of this author are missing; it is shown on without them. They are asked for still, and shown as
     /// [late](crate::Marks::late) ones if they come.
     Gap {

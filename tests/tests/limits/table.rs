@@ -24,6 +24,7 @@ const NONE: &str = "";
 const CLAIMS: &str = "proto-core/src/chat/gossip/tests/claims.rs";
 const BRIDGE: &str = "proto-core/src/v1/tests.rs";
 const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
+const CATCH_UP: &str = "proto-core/src/chat/catch_up.rs";
 const DEGREE: &str = "proto-core/src/node/tests/admission.rs";
 const NETWORKS: &str = "proto-core/src/node/tests/networks.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
@@ -105,6 +106,9 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.log_bytes", By("entries.rs", "bytes_in_the_log"), "entries_evicted"),
     ("chat.evicted", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "ids_forgotten"),
     ("chat.hold_back", By("entries.rs", "an_early_one_waits_so_long"), "gaps"),
+    ("chat.catch_up", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
+    ("chat.catch_up_bytes", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
+    ("chat.history", By("proto-core/src/node/tests/conversation.rs", "what_is_old_when_it_comes_is_history"), NONE),
     ("chat.early_per_author", By("entries.rs", "early_ones_of_an_author"), "entries_dropped"),
     ("chat.early", By("entries.rs", "early_ones_in_all"), "entries_put_off"),
     ("chat.authors", By("entries.rs", "authors"), "authors_forgotten"),
