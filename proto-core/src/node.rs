@@ -328,8 +328,8 @@ impl Node {
             Event::Decide { conn, stage } => self.decide(conn, stage),
             Event::Room { conn, remote } => self.conns.open_accepted(&mut self.cx, conn, remote),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
-            Event::Registered { peer, named } => {
-                self.chat.linked(&self.cx, &peer);
+            Event::Registered(conns::Registration { peer, named, dialed, clock }) => {
+                self.chat.linked(&self.cx, &peer, dialed, clock);
                 self.v1.linked(&mut self.cx, &peer, named);
                 self.actions.push_back(Action::RegisterPeer(peer));
             }

@@ -219,7 +219,7 @@ fn one_whose_clock_is_off_is_told_and_its_entries_wait() {
     }
     let told = |index: usize| {
         let off = |notice: &Notice| match notice {
-            Notice::ClockOff { ahead_ms } => Some(*ahead_ms / 1_000),
+            Notice::ClockOff { ahead_ms, .. } => Some(*ahead_ms / 1_000),
             _ => None,
         };
         net.host(index).log.notices.iter().find_map(off)

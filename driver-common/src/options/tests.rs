@@ -26,6 +26,7 @@ fn defaults() {
     assert_eq!(options.bind, "127.0.0.1:8080".parse().unwrap());
     assert_eq!(options.api_port, Some(8180));
     assert_eq!((options.peers.len(), options.advertise.is_none()), (0, true));
+    assert_eq!((options.network, options.allow_v1), (NetworkId::OPEN, false));
     assert!(!options.uname.as_str().is_empty());
     assert_eq!(options.warnings().count(), 0);
 }
@@ -48,6 +49,9 @@ fn every_flag() {
         "d.example:4",
         "--data-dir",
         "some/folder",
+        "--network",
+        "club",
+        "--allow-v1",
         "--degree",
         "6",
         "-vv",
@@ -59,6 +63,7 @@ fn every_flag() {
     assert_eq!(options.api_port, Some(7));
     assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
     assert_eq!(options.data_dir, Some("some/folder".into()));
+    assert_eq!((options.network, options.allow_v1), (NetworkId::named("club"), true));
     assert_eq!(options.degree, Some(6));
     assert!(options.log.contains("proto_core=debug"), "{}", options.log);
 }

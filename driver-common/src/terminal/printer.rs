@@ -1,8 +1,9 @@
 //! Prints a node's events.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use proto_core::{Message, Name, NodeId};
+use proto_core::{Message, Name, NodeId, Notice};
 
 use super::output::Output;
 use super::render::{self, Author, Roster, Style};
@@ -22,6 +23,9 @@ pub struct EventPrinter {
     notices: Option<Output>,
     /// Lines not queued yet.
     lines: String,
+    /// The last messages from before the node came. They are printed when the first catch-up is over.
+    earlier: VecDeque<Message>,
+    caught_up: bool,
 }
 
 impl Printer for EventPrinter {
@@ -38,6 +42,9 @@ impl Printer for EventPrinter {
     }
 }
 
+/// How many messages from before the node came a terminal shows.
+const EARLIER: usize = 20;
+
 /// Lines are queued in parts of about this many bytes.
 const PART: usize = 64 * 1024;
 
@@ -49,7 +56,16 @@ impl EventPrinter {
         style: Style,
     ) -> Self {
         let roster = Roster::new(&shared_name.uname());
-        Self { shared_name, roster, style, messages, notices, lines: String::new() }
+        Self {
+            shared_name,
+            roster,
+            style,
+            messages,
+            notices,
+            lines: String::new(),
+            earlier: VecDeque::new(),
+            caught_up: false,
+        }
     }
 
     async fn hand_over(&mut self) {
@@ -62,7 +78,11 @@ impl EventPrinter {
     fn print_event(&mut self, event: Event) {
         match event {
             Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
-            Event::Message(message) => self.print_message(&message),
+            Event::Message(message) if !self.caught_up && is_history(&message) => self.keep_earlier(message),
+            Event::Message(message) => {
+                self.print_earlier();
+                self.print_message(&message);
+            }
             Event::Recalled(message) if self.notices.is_none() => {
                 self.print_own(message.node_id(), message.uname(), message.texts());
             }
@@ -91,6 +111,7 @@ impl EventPrinter {
                 self.roster.forget(&peer);
                 self.notice(&render::left(&label, reason));
             }
+            Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(&render::notice(&notice)),
             // The node logs it.
             Event::Report { .. } => {}
@@ -104,6 +125,34 @@ impl EventPrinter {
             push_visible(&mut self.lines, text);
             self.lines.push('\n');
         }
+    }
+
+    fn keep_earlier(&mut self, message: Message) {
+        if self.earlier.len() >= EARLIER {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back(message);
+    }
+
+    fn print_earlier(&mut self) {
+        while let Some(message) = self.earlier.pop_front() {
+            self.print_message(&message);
+        }
+    }
+
+    /// The first catch-up is over: prints how many messages it brought, and the last of those on a terminal.
+    fn print_caught_up(&mut self, entries: usize) {
+        self.caught_up = true;
+        if entries > 0 {
+            let notice = render::notice(&Notice::CaughtUp { entries });
+            let last = self.earlier.len();
+            if last < entries && self.style != Style::Bare {
+                self.notice(&format!("{notice}; these are the last {last}:"));
+            } else {
+                self.notice(&notice);
+            }
+        }
+        self.print_earlier();
     }
 
     fn print_message(&mut self, message: &Message) {
@@ -128,6 +177,11 @@ impl EventPrinter {
             }
         }
     }
+}
+
+/// Whether a message is from before the node came.
+fn is_history(message: &Message) -> bool {
+    matches!(message, Message::Entry { marks, .. } if marks.history)
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::clock::Clock;
 use super::gossip::{Arrival, EntryMeta};
+use super::own_runs::OwnRuns;
 use super::{Chat, Event, encode};
 use crate::model::{ChatText, Cx, Draft, Entry, NodeId, Via};
 use crate::wire::Frame;
@@ -28,6 +30,9 @@ impl Chat {
         while !rest.is_empty() {
             let (texts, after) = rest.split_at(Draft::fitting(rest));
             rest = after;
+            if self.clock.is_ahead(cx) {
+                self.begin_epochs(cx);
+            }
             let entry = self.sign(cx, texts, recipients, via);
             self.counts.signed += 1;
             self.log.take_own(cx.now, entry.clone(), cx.limits());
@@ -48,8 +53,9 @@ impl Chat {
         recipients: &[NodeId],
         via: Option<&Via>,
     ) -> Arc<Entry> {
-        let (at, salt) = (self.clock.next(cx), cx.random_bits().to_be_bytes());
-        let run = self.own_runs.get(via.is_some(), &mut cx.random);
+        let at = self.clock.next(cx);
+        let run = self.own_runs.get(via.is_some(), cx);
+        let salt = cx.random_bits().to_be_bytes();
         let draft = Draft {
             network: cx.config.network(),
             to: recipients,
@@ -59,6 +65,13 @@ impl Chat {
         let entry = Arc::new(Entry::sign(&cx.identity, &draft));
         run.signed(&entry);
         entry
+    }
+
+    /// Begins other epochs, dated by the wall clock: the clock of the last ones is so far ahead that others would let their
+    /// entries wait (SPEC 7.4.2).
+    fn begin_epochs(&mut self, cx: &mut Cx) {
+        self.own_runs = OwnRuns::new(cx);
+        self.clock = Clock::default();
     }
 
     /// Pushes an entry along its eager links, and queues announcements for the other neighbours.

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::skew::Skewed;
 use crate::model::{ConnId, Entry, EntryError, EntryId, Marks, Name, NodeId};
 use crate::wire::Frame;
 
@@ -11,10 +12,12 @@ use crate::wire::Frame;
 pub(crate) enum Event {
     /// Show this entry.
     Show { entry: Arc<Entry>, marks: Marks },
+    /// The first catch-up is over. It brought so many entries, which were shown.
+    CaughtUp { entries: usize },
     /// Entries of this author are missing, and are no longer waited for.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
-    /// This node's clock differs from the others'. Positive: it is ahead.
-    ClockOff { ahead_ms: i64 },
+    /// This node's clock differs from the neighbours' clocks.
+    ClockOff(Skewed),
     /// Send the line of an entry to these peers, and report for each whether its queue took it.
     Push { peers: Vec<NodeId>, id: EntryId, line: Vec<u8> },
     /// Send a frame on this connection.

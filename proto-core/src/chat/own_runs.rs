@@ -1,8 +1,6 @@
 //! The runs of this node as an author: what its user says, and what it brings in for peers without a key.
 
-use rand_core::Rng;
-
-use crate::model::{Entry, MAX_NUMBER, RunPosition};
+use crate::model::{Cx, Entry, MAX_NUMBER, RunPosition};
 
 /// The runs in which this node signs.
 #[derive(Debug)]
@@ -23,23 +21,23 @@ pub(super) struct OwnRun {
 
 impl OwnRuns {
     /// Runs without entries. What earlier starts of the node signed is not stored, so each start begins an epoch.
-    pub(super) fn new(random: &mut impl Rng) -> Self {
-        Self { words: OwnRun::new(random), lines: None }
+    pub(super) fn new(cx: &mut Cx) -> Self {
+        Self { words: OwnRun::new(cx), lines: None }
     }
 
     /// The run of the user's words, or that of lines.
-    pub(super) fn get(&mut self, lines: bool, random: &mut impl Rng) -> &mut OwnRun {
-        let run = if lines { self.lines.get_or_insert_with(|| OwnRun::new(random)) } else { &mut self.words };
+    pub(super) fn get(&mut self, lines: bool, cx: &mut Cx) -> &mut OwnRun {
+        let run = if lines { self.lines.get_or_insert_with(|| OwnRun::new(cx)) } else { &mut self.words };
         if run.next.seq() == MAX_NUMBER {
-            *run = OwnRun::new(random);
+            *run = OwnRun::new(cx);
         }
         run
     }
 }
 
 impl OwnRun {
-    fn new(random: &mut impl Rng) -> Self {
-        Self { epoch: random.next_u64() & MAX_NUMBER, next: RunPosition::FIRST }
+    fn new(cx: &mut Cx) -> Self {
+        Self { epoch: cx.random_epoch(), next: RunPosition::FIRST }
     }
 
     pub(super) fn epoch(&self) -> u64 {

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::{Chat, Event, FalseClaim, Fault};
-use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified};
+use crate::model::{
+    ClockReading, ConnId, Cx, Entry, EntryId, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
+};
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
 impl Chat {
@@ -23,6 +25,7 @@ impl Chat {
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
+        self.end_catch_up(cx);
     }
 
     /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
@@ -60,7 +63,7 @@ impl Chat {
             return;
         }
         self.clock.heard(cx, entry.at());
-        if !requested {
+        if !requested && entry.author() == peer {
             self.compare_clocks(cx, &entry);
         }
         self.take(cx, peer, &entry);
@@ -72,14 +75,18 @@ impl Chat {
         self.rates.take(cx.now, author, fresh, limits.chat.authors)
     }
 
+    /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.
     fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
         let Some(wall) = cx.wall() else { return };
-        // Both are below 2^53, so the casts are lossless.
-        let ahead_ms = wall as i64 - entry.at() as i64;
-        let tolerance = cx.limits().chat.clock_tolerance;
-        let fewest = self.gossip.neighbours().min(2);
-        let news = self.skew.heard(cx.now, entry.author(), ahead_ms, tolerance, fewest);
-        self.events.extend(news.map(|ahead_ms| Event::ClockOff { ahead_ms }));
+        self.skew.heard(entry.author(), ClockReading::new(cx.now, wall, entry.at()));
+        self.report_skew(cx);
+    }
+
+    /// Reports that this node's clock is wrong, once it turns out to be.
+    pub(super) fn report_skew(&mut self, cx: &Cx) {
+        let Some(wall) = cx.wall() else { return };
+        let news = self.skew.news(cx.now, wall, cx.limits().chat.clock_tolerance);
+        self.events.extend(news.map(Event::ClockOff));
     }
 
     /// Takes a new entry whose signature is valid.
@@ -129,6 +136,9 @@ impl Chat {
             Ok(step) => step,
             Err(_) => return self.report_fault(conn, Fault::Sync),
         };
+        if step.is_last {
+            self.catch_up.compared();
+        }
         if step.peer_initiated {
             self.gossip.peer_began_sync(peer, cx.now);
         }
@@ -140,6 +150,9 @@ impl Chat {
         }
         let Self { gossip, .. } = self;
         let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
+        if !need.is_empty() {
+            self.catch_up.found();
+        }
         self.gossip.fetch_synced(cx.moment(), peer, need);
     }
 

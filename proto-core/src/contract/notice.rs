@@ -11,6 +11,12 @@ use crate::wire::ByeCode;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Notice {
+    /// The first catch-up is over: what others said before this node came was delivered just before this, in the order of
+    /// the conversation (SPEC 9.20).
+    CaughtUp {
+        /// How many entries it brought.
+        entries: usize,
+    },
     /// Entries of this author are missing; it is shown on without them. They are asked for still, and shown as
     /// [late](crate::Marks::late) ones if they come.
     Gap {
@@ -21,10 +27,12 @@ pub enum Notice {
         /// How many.
         missing: u64,
     },
-    /// This node's clock differs from those of most authors heard lately.
+    /// This node's clock differs from those of most neighbours. Each IP address counts once (SPEC 7.6).
     ClockOff {
-        /// By so many milliseconds; positive where this clock is ahead.
+        /// The median difference in milliseconds. Positive: this node's clock is ahead.
         ahead_ms: i64,
+        /// How many clocks it was compared with. With one, nobody can tell which of the two is wrong.
+        clocks: usize,
     },
     /// What was just said has nobody to go to: no peer is here. It goes to those that come.
     Alone,

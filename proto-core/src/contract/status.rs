@@ -25,6 +25,8 @@ pub struct Status {
     pub listen_addr: Option<SocketAddr>,
     /// How far its clock is ahead of the others', in milliseconds, if it seems to be wrong.
     pub clock_ahead_ms: Option<i64>,
+    /// How many clocks that was found out by. 0: the clock seems to be right.
+    pub clocks: usize,
     /// Its links to peers that are here, in the order of their ids.
     pub links: Vec<LinkStatus>,
     /// Connections that are no links: the greeting is not over, or they are being closed.

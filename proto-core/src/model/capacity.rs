@@ -48,6 +48,8 @@ pub enum Capacity {
     Rates,
     /// Reconciliations that this node began and that are not over.
     Syncs,
+    /// Bytes of the entries that the first catch-up holds back. The last one may go beyond the bound.
+    CatchUpBytes,
     /// Entries in the window.
     LogEntries,
     /// Bytes of the entries in the window.
@@ -98,7 +100,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -115,6 +117,7 @@ impl Capacity {
         Self::Banned,
         Self::Rates,
         Self::Syncs,
+        Self::CatchUpBytes,
         Self::LogEntries,
         Self::LogBytes,
         Self::Evicted,

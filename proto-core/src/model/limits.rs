@@ -211,6 +211,12 @@ declare! {
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
+        /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.20).
+        catch_up: Duration = Duration::from_secs(10), "seconds", Spec, [];
+        /// The most bytes of entries that the first catch-up holds back. Above it, it ends.
+        catch_up_bytes: usize = 16 * MIB, "bytes", Guess: "as many as the window holds", [] => CatchUpBytes;
+        /// An entry that came this long after its date is marked as history (SPEC 9.21).
+        history: Duration = Duration::from_secs(600), "seconds", Spec, [];
         /// The most entries of one author that wait for earlier ones. With one more, the one with the highest `seq` is
         /// dropped.
         early_per_author: usize = 64, "entries", Spec, [at_most(chat.early)] => EarlyPerAuthor;

@@ -86,4 +86,6 @@ pub struct Marks {
     pub forked: bool,
     /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
+    /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.21).
+    pub history: bool,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Draft, MAX_LINE, json_len};
 
-/// One line of a message: not empty, without line breaks, and short enough for an entry (SPEC 7.8.3, 7.8.4).
+/// One line of a message: not empty, without line breaks, and short enough for an entry (SPEC 7.2.6, 7.2.7).
 ///
 /// It may have any other Unicode character in it, control characters included. An application has to make them harmless
 /// before it shows the text.

@@ -73,6 +73,7 @@ pub(super) fn capacities(node: &Node) -> impl Iterator<Item = (Capacity, usize)>
 
 pub(super) fn status(node: &Node) -> Status {
     let sizes = node.chat.sizes();
+    let skewed = node.chat.skewed(&node.cx);
     let (known, linked, dialing) = node.mesh.book_sizes();
     let Standing { root, distance, parent, children } = node.chat.standing(&node.cx);
     let capacity = |(capacity, holds): (Capacity, usize)| CapacityStatus {
@@ -85,7 +86,8 @@ pub(super) fn status(node: &Node) -> Status {
         key: node.key(),
         uname: node.uname().clone(),
         listen_addr: node.config().listen_addr(),
-        clock_ahead_ms: node.chat.clock_ahead_ms(&node.cx),
+        clock_ahead_ms: skewed.map(|skewed| skewed.ahead_ms),
+        clocks: skewed.map_or(0, |skewed| skewed.clocks),
         links: links(node).collect(),
         pending: node.conns.pending(),
         book: BookStatus { known, linked, dialing },

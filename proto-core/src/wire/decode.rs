@@ -16,6 +16,7 @@ use crate::model::{EntryId, MAX_NUMBER, Name, NetworkId, NodeId, Sealed, Signatu
 /// What a line is, if it is not malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "it is looked at where it is made, and most lines are frames")]
 pub enum Parsed<'a> {
     /// A frame.
     Frame(Frame<'a>),

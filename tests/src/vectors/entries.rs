@@ -132,11 +132,7 @@ fn check_written(vector: &Vector, entry: &Entry) -> Result<(), Failure> {
 
 /// What a node does that is told so by a peer, and asked for it afterwards.
 fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(), Failure> {
-    // The listener is in the open network.
-    if vector.network() != NetworkId::OPEN {
-        return Ok(());
-    }
-    let mut node = Listener::new(&NODE, NOW_MS);
+    let mut node = Listener::of_network(vector.network(), &NODE, NOW_MS);
     node.link(CONN, &PEER)?;
     let done = node.hear(CONN, line);
     let reports: Vec<_> = vector.error.map(Violation::Entry).into_iter().collect();

@@ -1,10 +1,10 @@
-//! Keys: the id that follows from one, and how one is proven.
+//! Keys and networks: the ids that follow from them, and how a key is proven.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
 use proto_core::wire::{Hello, Token};
-use proto_core::{ConnId, Identity, NodeId, PublicKey, Violation};
+use proto_core::{ConnId, Identity, NetworkId, NodeId, PublicKey, Violation};
 use serde::Deserialize;
 
 use super::listener::Listener;
@@ -34,7 +34,22 @@ pub(super) fn check_id(vector: &Id) -> Result<(), Failure> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Network {
+    /// The network's name.
+    network: String,
+    id: NetworkId,
+}
+
+pub(super) fn check_network(vector: &Network) -> Result<(), Failure> {
+    same("id of the name", &vector.id, &NetworkId::named(&vector.network))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Proof {
+    /// The network of both, where that is not the open one.
+    #[serde(default)]
+    network: String,
     prover: String,
     prover_nonce: String,
     verifier: String,
@@ -50,6 +65,7 @@ pub(super) struct Proof {
 #[serde(rename_all = "snake_case")]
 enum Piece {
     Domain(String),
+    Network(String),
     Length(Side),
     Nonce(Side),
     Key(Side),
@@ -74,6 +90,7 @@ impl Said<'_> {
         for piece in covers {
             match piece {
                 Piece::Domain(domain) => bytes.extend([domain.as_bytes(), b"\0"].concat()),
+                Piece::Network(name) => bytes.extend(NetworkId::named(name).as_bytes()),
                 Piece::Length(side) => bytes.push(self.nonces[*side as usize].len() as u8),
                 Piece::Nonce(side) => bytes.extend(self.nonces[*side as usize].as_bytes()),
                 Piece::Key(side) => bytes.extend(self.keys[*side as usize].as_bytes()),
@@ -100,7 +117,7 @@ pub(super) fn check_proof(vector: &Proof) -> Result<(), Failure> {
 
 /// A node is the verifier: it says a nonce of its own in the place of the vector's.
 fn verified(vector: &Proof, secrets: [[u8; 32]; 2], keys: [PublicKey; 2]) -> Result<(), Failure> {
-    let mut node = Listener::new(&secrets[1], NOW_MS);
+    let mut node = Listener::of_network(NetworkId::named(&vector.network), &secrets[1], NOW_MS);
     let (Hello { nonce, .. }, _) = node.introduce(CONN, &secrets[0], &vector.prover_nonce)?;
     let said = Said { nonces: [&vector.prover_nonce, nonce.as_str()], keys };
     let proof = sign(&secrets[0], &said.bytes(&vector.covers));
@@ -114,7 +131,7 @@ fn verified(vector: &Proof, secrets: [[u8; 32]; 2], keys: [PublicKey; 2]) -> Res
 
 /// A node is the prover.
 fn proven(vector: &Proof, secrets: [[u8; 32]; 2], keys: [PublicKey; 2]) -> Result<(), Failure> {
-    let mut node = Listener::new(&secrets[0], NOW_MS);
+    let mut node = Listener::of_network(NetworkId::named(&vector.network), &secrets[0], NOW_MS);
     let (Hello { nonce, .. }, done) = node.introduce(CONN, &secrets[1], &vector.verifier_nonce)?;
     let said = Said { nonces: [nonce.as_str(), &vector.verifier_nonce], keys };
     let proof = format!("PROOF|{}", sign(&secrets[0], &said.bytes(&vector.covers)));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::wire::{Frame, Hello, Join, Line, Parsed, parse};
-use proto_core::{Action, Config, ConnId, Identity, Input, Instant, Message, Node, Violation};
+use proto_core::{Action, Config, ConnId, Identity, Input, Instant, Message, NetworkId, Node, Violation};
 use serde_json::json;
 
 use super::Failure;
@@ -15,6 +15,7 @@ use crate::sim::hostile::Keys;
 /// A node, and what it has done since it was last looked at.
 pub(super) struct Listener {
     pub(super) node: Node,
+    network: NetworkId,
     now: Instant,
     lines: BTreeMap<ConnId, Lines>,
     done: Done,
@@ -44,11 +45,18 @@ impl Done {
 }
 
 impl Listener {
-    /// A node that was told what time it is.
+    /// A node of the open network that was told what time it is.
     pub(super) fn new(secret: &[u8; 32], unix_ms: u64) -> Self {
-        let config = Config::new("Node".parse().expect("a name"));
-        let node = Node::new(config, Identity::from_secret(secret), [7; 32], Instant::ORIGIN);
-        let mut listener = Self { node, now: Instant::ORIGIN, lines: BTreeMap::new(), done: Done::default() };
+        Self::of_network(NetworkId::OPEN, secret, unix_ms)
+    }
+
+    /// A node of this network. Its peers belong to the same one.
+    pub(super) fn of_network(network: NetworkId, secret: &[u8; 32], unix_ms: u64) -> Self {
+        let config = Config::builder("Node".parse().expect("a name")).network(network).build();
+        let node =
+            Node::new(config.expect("limits"), Identity::from_secret(secret), [7; 32], Instant::ORIGIN);
+        let mut listener =
+            Self { node, network, now: Instant::ORIGIN, lines: BTreeMap::new(), done: Done::default() };
         listener.input(Input::wall_clock(unix_ms));
         listener
     }
@@ -84,7 +92,7 @@ impl Listener {
         nonce: &str,
     ) -> Result<(Hello, Done), Failure> {
         let keys = Keys::new(*secret);
-        let join = json!({"node_id": keys.node_id(), "uname": "Peer", "v": 2, "nonce": nonce, "links": 0, "key": keys.key()});
+        let join = json!({"node_id": keys.node_id(), "uname": "Peer", "v": 2, "nonce": nonce, "links": 0, "key": keys.key(), "net": self.network});
         self.accept(conn);
         let done = self.hear(conn, format!("JOIN|{join}\n"));
         let theirs = done.lines(conn, &["JOIN"]);
@@ -99,7 +107,8 @@ impl Listener {
     pub(super) fn link(&mut self, conn: ConnId, secret: &[u8; 32]) -> Result<Done, Failure> {
         let (hello, _) = self.introduce(conn, secret, "n")?;
         let key = hello.key.ok_or("the node said no key")?;
-        let proof = Keys::new(*secret).proof("n", hello.nonce.as_str(), &key.to_string());
+        let proof =
+            Keys::in_network(*secret, self.network).proof("n", hello.nonce.as_str(), &key.to_string());
         let done = self.hear(conn, format!("PROOF|{proof}\nPEERS|\n"));
         let id = Identity::from_secret(secret).node_id();
         let here = self.node.peers().any(|peer| peer.node_id == id);

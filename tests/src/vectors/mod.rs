@@ -51,9 +51,10 @@ type Failure = String;
 type Check = fn(Value) -> Result<(), Failure>;
 
 /// Who checks the vectors of a file.
-const KINDS: [(&str, Check); 8] = [
+const KINDS: [(&str, Check); 9] = [
     ("received", |vector| received::check(&parse(vector)?)),
     ("node ids", |vector| keys::check_id(&parse(vector)?)),
+    ("networks", |vector| keys::check_network(&parse(vector)?)),
     ("proofs", |vector| keys::check_proof(&parse(vector)?)),
     ("entries", |vector| entries::check(&parse(vector)?)),
     ("order", |vector| entries::check_order(&parse(vector)?)),

@@ -68,6 +68,12 @@ fn of_join(join: &Join) -> Value {
         if let Some(key) = hello.key {
             value["key"] = json!(key);
         }
+        if !hello.network.is_open() {
+            value["net"] = json!(hello.network);
+        }
+        if let Some(now) = hello.now {
+            value["now"] = json!(now);
+        }
     }
     value
 }

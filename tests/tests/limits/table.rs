@@ -24,7 +24,9 @@ const NONE: &str = "";
 const CLAIMS: &str = "proto-core/src/chat/gossip/tests/claims.rs";
 const BRIDGE: &str = "proto-core/src/v1/tests.rs";
 const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
+const CATCH_UP: &str = "proto-core/src/chat/catch_up.rs";
 const DEGREE: &str = "proto-core/src/node/tests/admission.rs";
+const NETWORKS: &str = "proto-core/src/node/tests/networks.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
 const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
@@ -75,6 +77,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("mesh.backoff_low", By(BOOK, "a_low_degree_shortens_waits_for_found_addresses_and_no_link_those_for_all"), NONE),
     ("mesh.backoff_user", By("proto-core/src/node/tests/mod.rs", "a_given_address_is_dialed_at_least_every_eight_seconds_for_ever"), NONE),
     ("mesh.backoff_reset", By("dials.rs", "a_link_that_lasted_so_long_takes_the_backoff_back_to_the_start"), NONE),
+    ("mesh.foreign_pause", By(NETWORKS, "an_address_of_another_network_is_not_dialed_for_an_hour"), "foreign"),
     ("mesh.targets", By("dials.rs", "addresses_of_the_user"), NONE),
     ("wire.peers_read", By("dials.rs", "entries_of_peers_that_are_read_and_new_addresses_of_one_link"), "learned"),
     ("conns.peers_sent", By("dials.rs", "entries_of_peers_that_are_sent_and_peers_told_of_a_newcomer"), NONE),
@@ -104,6 +107,9 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.log_bytes", By("entries.rs", "bytes_in_the_log"), "entries_evicted"),
     ("chat.evicted", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "ids_forgotten"),
     ("chat.hold_back", By("entries.rs", "an_early_one_waits_so_long"), "gaps"),
+    ("chat.catch_up", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
+    ("chat.catch_up_bytes", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
+    ("chat.history", By("proto-core/src/node/tests/conversation.rs", "what_is_old_when_it_comes_is_history"), NONE),
     ("chat.early_per_author", By("entries.rs", "early_ones_of_an_author"), "entries_dropped"),
     ("chat.early", By("entries.rs", "early_ones_in_all"), "entries_put_off"),
     ("chat.authors", By("entries.rs", "authors"), "authors_forgotten"),

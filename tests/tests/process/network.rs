@@ -81,3 +81,16 @@ fn eight_that_all_dial_the_first_become_a_full_mesh() {
     nodes[7].say("hello");
     nodes[..7].iter().for_each(|node| node.expect_out("node 7: hello", SOON));
 }
+
+#[test]
+fn nodes_of_different_networks_tell_both_users() {
+    Driver::each_pair(|[one, other]| {
+        let club = Launch::new(one, "Anna").args(["--network", "club"]).start();
+        let open = Launch::new(other, "Ben").peer(club.addr()).start();
+        open.expect_err(&[&club.addr().to_string(), "belongs to another network"], SOON);
+        club.expect_err(&["127.0.0.1", "belongs to another network"], SOON);
+        let member = Launch::new(other, "Cleo").args(["--network", "club"]).peer(club.addr()).start();
+        member.expect_peers(&["Anna"], SOON);
+        assert_eq!(open.peers().len(), 0);
+    });
+}

@@ -40,9 +40,9 @@ pub(crate) struct Standing {
 }
 
 impl Gossip {
-    /// The number of neighbours.
-    pub(crate) fn neighbours(&self) -> usize {
-        self.neighbours.ids().count()
+    /// Whether all that reconciliations found has come or was given up.
+    pub(crate) fn has_fetched_all(&self) -> bool {
+        self.sync_fetch.len() == 0
     }
 
     /// The number of recent entries whose ids are known.

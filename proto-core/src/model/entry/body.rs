@@ -25,7 +25,7 @@ pub(super) enum Content {
     Unknown,
 }
 
-/// What a body of the kind `text` says (SPEC 7.8, 12.3.2).
+/// What a body of the kind `text` says (SPEC 12.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TextContent {
     pub(super) uname: Name,

@@ -86,7 +86,7 @@ impl Header {
     }
 }
 
-/// What a header says, as far as this version knows its members (SPEC 12.3.1).
+/// What a header says, as far as this version knows its members (SPEC 12.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fields {
     pub(super) run: RunId,

@@ -7,7 +7,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a room: 1 to [`MAX`](Self::MAX) bytes of UTF-8 without control characters (SPEC 7.6.1). Names are
+/// The name of a room: 1 to [`MAX`](Self::MAX) bytes of UTF-8 without control characters (SPEC 7.7.1). Names are
 /// compared byte by byte. What is said in no room is said in the lobby.
 ///
 /// ```
@@ -70,7 +70,7 @@ impl fmt::Display for Room {
 }
 
 /// A word of the protocol that this version does not know: 1 to 32 of the characters `a` to `z`, `0` to `9`, `-`, `.` and
-/// `_` (SPEC 7.6.2).
+/// `_` (SPEC 7.7.2).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Word(Arc<str>);
@@ -97,7 +97,7 @@ impl TryFrom<String> for Word {
     }
 }
 
-/// How nodes treat an entry (SPEC 7.7).
+/// How nodes treat an entry (SPEC 7.8).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(from = "Word")]
 #[non_exhaustive]
@@ -135,7 +135,7 @@ impl From<Word> for Class {
     }
 }
 
-/// What the body of an entry is (SPEC 7.8).
+/// What the body of an entry is (SPEC 7.9).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(from = "Word")]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use super::{Header, RunPosition, Sealed};
 
 /// An entry of a run whose body is gone: it was deleted, or a relay left it out. Header and signature still prove that
-/// something was said there (SPEC 7.9).
+/// something was said there (SPEC 7.10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
     pub(super) header: Header,
@@ -24,7 +24,7 @@ impl Gone {
     }
 }
 
-/// An entry that is in no run: it is relayed once, and never held (SPEC 7.7.3).
+/// An entry that is in no run: it is relayed once, and never held (SPEC 7.8.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
     pub(super) header: Header,

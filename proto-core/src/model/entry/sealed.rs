@@ -129,10 +129,10 @@ impl Unverified<'_> {
 )]
 #[non_exhaustive]
 pub enum EntryError {
-    /// The header or the body is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.6, 7.8).
+    /// The header or the body is not that of an entry, or a value is outside its range (SPEC 7.2, 7.7, 7.8).
     #[error("its content is wrong")]
     Content,
-    /// The body is not the one that the header names (SPEC 7.2.7).
+    /// The body is not the one that the header names (SPEC 7.2.13).
     #[error("its body is another")]
     Body,
     /// The signature does not hold for the author's key (SPEC 7.2.8).

@@ -1,7 +1,9 @@
 //! Tests of a single node, byte by byte and in virtual time.
 
 mod admission;
+mod conversation;
 mod entries;
+mod networks;
 mod slots;
 mod v1;
 

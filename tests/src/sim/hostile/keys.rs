@@ -20,12 +20,19 @@ pub const SEQUENCE_MS: u64 = 10_000;
 pub struct Keys {
     signing: SigningKey,
     identity: Identity,
+    network: NetworkId,
 }
 
 impl Keys {
-    /// The pair of this secret.
+    /// The pair of this secret, in the open network.
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { signing: SigningKey::from_bytes(&secret), identity: Identity::from_secret(&secret) }
+        Self::in_network(secret, NetworkId::OPEN)
+    }
+
+    /// The pair of this secret, which signs for this network.
+    pub fn in_network(secret: [u8; 32], network: NetworkId) -> Self {
+        let (signing, identity) = (SigningKey::from_bytes(&secret), Identity::from_secret(&secret));
+        Self { signing, identity, network }
     }
 
     /// Of so many pairs, the secret of the one that ranks first in the period of this time.
@@ -46,9 +53,14 @@ impl Keys {
         self.identity.node_id()
     }
 
+    /// Its secret.
+    pub(super) fn secret(&self) -> &[u8; 32] {
+        self.signing.as_bytes()
+    }
+
     fn sign(&self, domain: &[u8], message: &[u8]) -> String {
         URL_SAFE_NO_PAD
-            .encode(self.signing.sign(&[domain, NetworkId::OPEN.as_bytes(), message].concat()).to_bytes())
+            .encode(self.signing.sign(&[domain, self.network.as_bytes(), message].concat()).to_bytes())
     }
 
     /// The payload of `PROOF` for a peer that says this nonce and key.
@@ -83,14 +95,14 @@ impl Keys {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
-        let draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
+        let mut draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
+        draft.network = self.network;
         format!("CHAT|{}\n", self.sign_entry(&draft).sealed()).into_bytes()
     }
 
     /// The line of whatever stands where an entry's header and body should.
     pub fn signed_line(&self, header: &str, body: &str) -> Vec<u8> {
-        let id =
-            Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(NetworkId::OPEN.as_bytes());
+        let id = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(self.network.as_bytes());
         let id = id.chain_update(header).finalize();
         format!("CHAT|{}|{header}|{body}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }

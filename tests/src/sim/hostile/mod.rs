@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::ConnId;
+use proto_core::{ConnId, NetworkId};
 use serde_json::{Value, json};
 
 use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
@@ -93,7 +93,7 @@ impl Hostile {
         let nonce = format!("{:016x}", self.dice.roll());
         let join = json!({
             "listen_addr": self.addr, "node_id": keys.node_id(), "uname": format!("mallory-{}", self.trick),
-            "remote_addr": null, "v": 2, "nonce": nonce, "links": 0, "key": keys.key(),
+            "remote_addr": null, "v": 2, "nonce": nonce, "links": 0, "key": keys.key(), "net": self.network(),
         });
         match self.trick {
             Trick::Silent => {}
@@ -106,6 +106,12 @@ impl Hostile {
         // These do nothing more than this.
         self.acts += u64::from(matches!(self.trick, Trick::Silent | Trick::HalfJoin | Trick::Deaf));
         self.talks.insert(conn, Talk { keys: own, nonce, dialed, ..Talk::default() });
+    }
+
+    /// The network that it says it belongs to.
+    fn network(&mut self) -> NetworkId {
+        let elsewhere = matches!(self.trick, Trick::Foreign) && self.dice.chance(0.5);
+        if elsewhere { NetworkId::named("elsewhere") } else { NetworkId::OPEN }
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8], todo: &mut Vec<Todo>) {

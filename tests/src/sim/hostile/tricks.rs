@@ -4,10 +4,10 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use proto_core::ConnId;
+use proto_core::{ConnId, NetworkId};
 use serde_json::json;
 
-use super::keys::{PERIOD_MS, SEQUENCE_MS, of_body};
+use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body};
 use super::{Hostile, Nanos};
 
 /// The one bad thing that a hostile peer does.
@@ -49,11 +49,13 @@ pub enum Trick {
     Sybils,
     /// Takes the root's place by its rank, and relays nothing.
     TakeRoot,
+    /// Greets as a node of another network every second time, and brings what was signed there.
+    Foreign,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -72,6 +74,7 @@ impl Trick {
         Self::Ask,
         Self::Sybils,
         Self::TakeRoot,
+        Self::Foreign,
     ];
 }
 
@@ -105,6 +108,7 @@ impl Hostile {
                 self.retell_tree(out);
             }
             Trick::Ask => self.ask(out),
+            Trick::Foreign => self.foreign(now, out),
             Trick::Sybils => self.lie_about_peers(out),
             Trick::TakeRoot => {
                 let unix_ms = self.unix_ms(now);
@@ -151,6 +155,16 @@ impl Hostile {
         let (seq, at) = (self.said, self.unix_ms(now) + ahead_ms);
         self.said += 1;
         out.extend(self.keys.entry(7, seq, at, &format!("buy {seq}")));
+    }
+
+    /// Its entry and its claim to be the root, signed for another network.
+    fn foreign(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let unix_ms = self.unix_ms(now);
+        let keys = Keys::in_network(*self.keys.secret(), NetworkId::named("elsewhere"));
+        out.extend(keys.entry(7, self.said, unix_ms, "from elsewhere"));
+        self.said += 1;
+        let (period, sequence) = (unix_ms / PERIOD_MS, unix_ms % PERIOD_MS / SEQUENCE_MS);
+        line(out, format_args!("TREE|{}", keys.tree(period, sequence, 0, None)));
     }
 
     fn flood(&mut self, out: &mut Vec<u8>) {
