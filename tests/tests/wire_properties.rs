@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use proto_core::wire::{
     ByeCode, Chunk, Frame, Hello, Join, Line, LineReader, MAX_LINE, Parsed, PeerRecord, Token, parse,
 };
-use proto_core::{ChatText, Limits, Name, NodeId};
+use proto_core::{
+    ChatText, Draft, Entry, EntryId, Identity, Limits, MAX_NUMBER, Name, NetworkId, NodeId, Opened, Room,
+    RunPosition, Sealed, Signature, Via,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
@@ -58,6 +61,15 @@ proptest! {
     }
 
     #[test]
+    fn opening_an_entry_never_panics(
+        header in r#"(\PC|[{}\[\]:,;"]|"(room|class|key|epoch|seq|prev|at|kind|size|hash|via)":|null|-?[0-9]{1,5}|"text"){0,30}"#,
+        body in r#"(\PC|[{}\[\]:,;"]|"(uname|speaker|texts|to|salt)":|null|-?[0-9]{1,5}){0,30}"#,
+    ) {
+        let sealed = Sealed { signature: Signature::from_bytes([0; 64]), header: &header, body: &body };
+        prop_assert!(sealed.open(NetworkId::OPEN).is_err());
+    }
+
+    #[test]
     fn tokens_return(token in token()) {
         check_return(&Frame::Ping(token))?;
         check_return(&Frame::Pong(token))?;
@@ -76,6 +88,47 @@ proptest! {
             prop_assert_eq!(line_ends(&encoded(&frame)), 1);
         }
     }
+}
+
+proptest! {
+    // Signing is slow.
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn entries_return(
+        (room, numbers, uname, texts) in (room(), (0..=MAX_NUMBER, 0..=MAX_NUMBER, 0..=MAX_NUMBER), name(), texts()),
+        (to, via, salt) in (prop::collection::vec(node_id(), 0..4), prop::option::of(name()), any::<[u8; 16]>()),
+    ) {
+        let (epoch, seq, at) = numbers;
+        let uname = uname.unwrap_or_else(|| "x".parse().expect("a name"));
+        let via = via.flatten().map(|name| Via::new(NodeId::from_bytes([7; 16]), name));
+        let prev = EntryId::from_bytes([seq as u8; 32]);
+        let position = RunPosition::new(seq, prev).unwrap_or(RunPosition::FIRST);
+        let mut draft = Draft::new(epoch, position, at, &uname, &texts, salt);
+        (draft.room, draft.to, draft.via) = (room.as_ref(), &to, via.as_ref());
+        let entry = Entry::sign(&Identity::from_secret(&[1; 32]), &draft);
+        check_return(&Frame::Chat(entry.sealed()))?;
+        prop_assert!(!entry.sealed().header.contains('|'));
+        let opened = entry.sealed().open(entry.network());
+        prop_assert_eq!(opened, Ok(Opened::Entry(entry.clone())));
+        prop_assert!(entry.texts().eq(texts.iter().map(ChatText::as_str)));
+        let without = Sealed { body: "", ..entry.sealed() };
+        let Ok(Opened::Gone(gone)) = without.open(entry.network()) else { panic!("{without:?}") };
+        prop_assert_eq!((gone.header(), gone.position()), (entry.header(), position));
+    }
+}
+
+fn room() -> impl Strategy<Value = Option<Room>> {
+    any::<Option<String>>().prop_map(|text| text.and_then(|text| text.parse().ok()))
+}
+
+fn texts() -> impl Strategy<Value = Vec<ChatText>> {
+    let text = text().prop_filter_map("no text", |text| ChatText::new(text).ok());
+    prop::collection::vec(text, 1..5)
+}
+
+fn node_id() -> impl Strategy<Value = NodeId> {
+    any::<[u8; 16]>().prop_map(NodeId::from_bytes)
 }
 
 /// Encoded, cut out as a line and parsed, a frame is what it was.

@@ -301,7 +301,7 @@ mod tests {
 
         let via = Via::new(NodeId::from_bytes([7; 16]), "Old".parse().unwrap());
         let brought = entry(Some(&via));
-        let more = format!(r#""signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
+        let more = format!(r#""class":"line","signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
         let beside = entry_info(&brought, &more, [false; 3]);
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: brought, marks: Marks::default() })),

@@ -32,6 +32,9 @@ pub(crate) struct EntryInfo {
     epoch: u64,
     seq: u64,
     at: u64,
+    /// The class, if it is not simply kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
     /// Whether the author of the text signed it. Text from a peer without a key is signed by the node that passes it
     /// on.
     signed: bool,
@@ -66,6 +69,7 @@ impl EntryInfo {
             epoch: entry.epoch(),
             seq: entry.seq(),
             at: entry.at(),
+            class: entry.class().word().map(str::to_owned),
             signed: entry.via().is_none(),
             via: entry.via().cloned(),
             marks,

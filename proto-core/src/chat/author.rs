@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::gossip::{Arrival, EntryMeta};
 use super::own_runs::OwnRuns;
 use super::{Chat, Event, encode};
-use crate::model::{ChatText, Cx, Draft, Entry, NodeId, Via};
+use crate::model::{ChatText, Cx, Draft, Entry, EntryId, NodeId, Sealed, Via};
 use crate::wire::Frame;
 
 impl Chat {
@@ -80,11 +80,16 @@ impl Chat {
         self.push(peers, entry);
     }
 
-    /// Pushes an entry to these neighbours.
+    /// Pushes an entry to these neighbours. It is announced to those that cannot take it now.
     pub(super) fn push(&mut self, peers: Vec<NodeId>, entry: &Entry) {
+        self.send(peers, Some(entry.id()), entry.sealed());
+    }
+
+    /// Sends an entry to these neighbours. With an id, it is announced to those that cannot take it now.
+    pub(super) fn send(&mut self, peers: Vec<NodeId>, id: Option<EntryId>, sealed: Sealed<'_>) {
         if !peers.is_empty() {
-            let line = encode(&Frame::Chat(entry.sealed()));
-            self.events.push_back(Event::Push { peers, id: entry.id(), line });
+            let line = encode(&Frame::Chat(sealed));
+            self.events.push_back(Event::Push { peers, id, line });
         }
     }
 }

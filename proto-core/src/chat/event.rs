@@ -18,8 +18,8 @@ pub(crate) enum Event {
     Gap { node_id: NodeId, uname: Name, missing: u64 },
     /// This node's clock differs from the neighbours' clocks.
     ClockOff(Skewed),
-    /// Send the line of an entry to these peers, and report for each whether its queue took it.
-    Push { peers: Vec<NodeId>, id: EntryId, line: Vec<u8> },
+    /// Send the line of an entry to these peers, and report for each whether its queue took it. `id`: it is held.
+    Push { peers: Vec<NodeId>, id: Option<EntryId>, line: Vec<u8> },
     /// Send a frame on this connection.
     Reply { conn: ConnId, frame: Frame<'static> },
     /// This node requested what just came on this connection. These bytes do not count against rates.
@@ -67,6 +67,12 @@ pub(crate) struct Counts {
     pub(crate) entries_put_off: u64,
     /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
+    /// Entries received without their bodies.
+    pub(crate) bodies_gone: u64,
+    /// Entries of no run received and relayed.
+    pub(crate) live: u64,
+    /// Entries of no run received that were dated too far from now.
+    pub(crate) live_untimely: u64,
     /// Entries sent, counted for each neighbour.
     pub(crate) entries_sent: u64,
     /// Entries not sent because a neighbour's queue was full.

@@ -19,6 +19,7 @@
 //! - **Capacities**: [`capacities`](Chat::capacities) tells how full each bounded collection is.
 
 mod author;
+mod budget;
 mod catch_up;
 mod clock;
 mod event;
@@ -35,6 +36,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use budget::Budget;
 use catch_up::CatchUp;
 use clock::Clock;
 use gossip::Gossip;
@@ -61,8 +63,8 @@ pub(crate) struct Chat {
     log: Log,
     reconciler: Reconciler,
     catch_up: CatchUp,
-    /// The rate of unrequested entries, by author.
-    rates: TokenBuckets<NodeId>,
+    /// The rate of unrequested entries, by author and budget.
+    rates: TokenBuckets<(NodeId, Budget)>,
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -149,13 +151,15 @@ impl Chat {
         self.reconciler.ended(conn);
     }
 
-    /// An entry was pushed to `sent` neighbours, and not to those whose queues are `full`. The entry is announced to these, and
-    /// the two reconcile.
-    pub(crate) fn pushed(&mut self, cx: &Cx, id: EntryId, sent: u64, full: Vec<NodeId>) {
+    /// An entry was pushed to `sent` neighbours, and not to those whose queues are `full`. If it is held, it is announced to
+    /// these, and the two reconcile.
+    pub(crate) fn pushed(&mut self, cx: &Cx, id: Option<EntryId>, sent: u64, full: Vec<NodeId>) {
         self.counts.entries_sent += sent;
         for peer in full {
             self.counts.entries_not_pushed += 1;
-            self.gossip.push_failed(cx.moment(), peer, id);
+            if let Some(id) = id {
+                self.gossip.push_failed(cx.moment(), peer, id);
+            }
         }
     }
 

@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::budget::Budget;
 use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::{Chat, Event, FalseClaim, Fault};
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
+    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
 };
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
@@ -41,7 +42,7 @@ impl Chat {
 
     /// `CHAT`: an entry.
     fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
-        let Sender { conn, peer, rated } = from;
+        let Sender { conn, peer, .. } = from;
         let network = cx.config.network();
         let id = sealed.id(network);
         let requested = self.gossip.is_requested(peer, &id);
@@ -52,27 +53,61 @@ impl Chat {
             self.counts.entries_again += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let entry = match sealed.read(network, id).and_then(Unverified::verify) {
-            Ok(Opened::Entry(entry)) => Arc::new(entry),
-            Ok(_) => return,
-            Err(error) => return self.report_fault(conn, Fault::Entry(error)),
+        let read = match sealed.read(network, id) {
+            Ok(read) if self.is_ignored(cx, &read, requested) => return,
+            other => other,
         };
-        if rated && !requested && !self.is_within_rate(cx, entry.author()) {
+        match read.and_then(Unverified::verify) {
+            Ok(Opened::Entry(entry)) => self.entry_opened(cx, from, &Arc::new(entry), requested),
+            Ok(Opened::Gone(_)) => self.gossip.body_gone(cx.moment(), peer, id),
+            Ok(Opened::Live(live)) => self.live_opened(cx, from, &live),
+            Err(error) => self.report_fault(conn, Fault::Entry(error)),
+        }
+    }
+
+    /// Whether an entry is of no use, whether or not its signature holds: its body is gone and nobody asked for it, or it is
+    /// in no run and dated too far from now.
+    fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, requested: bool) -> bool {
+        self.counts.bodies_gone += u64::from(entry.is_gone());
+        let tolerance = u64::try_from(cx.limits().chat.clock_tolerance.as_millis()).unwrap_or(u64::MAX);
+        let untimely = entry.live_at().zip(cx.wall()).is_some_and(|(at, wall)| at.abs_diff(wall) > tolerance);
+        self.counts.live_untimely += u64::from(untimely);
+        untimely || entry.is_gone() && !requested
+    }
+
+    /// An entry of a run came, whole and with a valid signature.
+    fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, requested: bool) {
+        if from.rated && !requested && !self.is_within_rate(cx, entry.author(), Budget::of(entry.class())) {
             // The sender still holds it, so a later reconciliation brings it.
             self.counts.entries_over_rate += 1;
             return;
         }
         self.clock.heard(cx, entry.at());
-        if !requested && entry.author() == peer {
-            self.compare_clocks(cx, &entry);
+        if !requested && entry.author() == from.peer {
+            self.compare_clocks(cx, entry);
         }
-        self.take(cx, peer, &entry);
+        self.take(cx, from.peer, entry);
     }
 
-    fn is_within_rate(&mut self, cx: &Cx, author: NodeId) -> bool {
+    /// An entry of no run came, with a valid signature. It is relayed once, and not held.
+    fn live_opened(&mut self, cx: &Cx, from: Sender, live: &Live) {
+        let header = live.header();
+        if from.rated && !self.is_within_rate(cx, header.author(), Budget::Live) {
+            self.counts.entries_over_rate += 1;
+            return;
+        }
+        self.gossip.arrived(cx.moment(), Some(from.peer), header.id());
+        self.counts.live += 1;
+        let meta =
+            EntryMeta { id: header.id(), at: header.at(), author: header.author(), from: Some(from.peer) };
+        let peers = self.gossip.relay_live(cx.moment(), meta);
+        self.send(peers, None, live.sealed());
+    }
+
+    fn is_within_rate(&mut self, cx: &Cx, author: NodeId, budget: Budget) -> bool {
         let limits = cx.limits();
         let fresh = TokenBucket::per_second(limits.chat.entries_per_second, limits.chat.entries_burst);
-        self.rates.take(cx.now, author, fresh, limits.chat.authors)
+        self.rates.take(cx.now, (author, budget), fresh, limits.chat.authors)
     }
 
     /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.

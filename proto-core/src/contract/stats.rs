@@ -33,6 +33,12 @@ pub struct Stats {
     pub gaps_forgotten: u64,
     /// Entries of a kind or a room that is not shown here, when they would have been.
     pub entries_not_shown: u64,
+    /// Entries that came without their bodies.
+    pub bodies_gone: u64,
+    /// Entries of no run that came, and were relayed.
+    pub live: u64,
+    /// Entries of no run that came and were dated too far from now.
+    pub live_untimely: u64,
     /// Entries that came unasked faster than their author may speak.
     pub entries_over_rate: u64,
     /// Entries sent, ours and relayed ones: copies.

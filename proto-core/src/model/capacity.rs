@@ -84,6 +84,8 @@ pub enum Capacity {
     Wanted,
     /// Entries that one neighbour was asked for after a reconciliation.
     Asked,
+    /// Entries for which one neighbour has no body.
+    Bodiless,
 
     /// Remembered lines of peers without a key.
     V1Lines,
@@ -100,7 +102,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -135,6 +137,7 @@ impl Capacity {
         Self::Announced,
         Self::Wanted,
         Self::Asked,
+        Self::Bodiless,
         Self::V1Lines,
         Self::V1Waiting,
         Self::V1WaitingBytes,

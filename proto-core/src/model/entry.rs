@@ -53,7 +53,7 @@ pub struct Via {
     /// The id of the node without a key.
     pub node_id: NodeId,
     /// The name of that node.
-    #[serde(deserialize_with = "read::name")]
+    #[serde(deserialize_with = "read::text")]
     pub uname: Name,
 }
 
@@ -167,6 +167,11 @@ impl Entry {
     /// The sequence number in its run, at most [`MAX_NUMBER`].
     pub fn seq(&self) -> u64 {
         self.position.seq()
+    }
+
+    /// Where it stands in its run.
+    pub fn position(&self) -> RunPosition {
+        self.position
     }
 
     /// The id of the entry before it in its run. None: it is the first.

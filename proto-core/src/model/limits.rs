@@ -332,6 +332,9 @@ declare! {
         asked: usize = 256, "entries", Spec, [nonzero] => Asked;
         /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
         wanted: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Wanted;
+        /// The most entries of one neighbour that are remembered because it has no body for them: it is not asked for them
+        /// again. With one more, the oldest is forgotten (SPEC 7.10.6).
+        bodiless: usize = 256, "entries", Guess: "as many as one neighbour is asked for at once", [] => Bodiless;
         /// How long an entry that was asked for after a reconciliation is waited for, or the next one of those asked for.
         /// Then it is given up.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];

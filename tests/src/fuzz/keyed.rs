@@ -48,6 +48,8 @@ impl World {
             }
             // C<conn><entry>: an entry comes as CHAT
             b'C' => self.chat(script.digit(), script.digit()),
+            // g<conn><entry>: the same without its body
+            b'g' => self.without_body(script.digit(), script.digit()),
             // F<conn><entry><digit><digit>: the same with a bit flipped
             b'F' => self.flipped(script),
             // S<conn><peer><header>|<body>\n: what a peer signed in an entry's place. In the header, @ is its key, and % are
@@ -196,7 +198,7 @@ impl World {
         self.receive(index, &bytes);
     }
 
-    /// <author><epoch><seq><at><flags><text>. Flags: 1 it is the words of a peer without a key, 2 it names one as told, 4
+    /// <author><epoch><seq><at><flags><text>. An epoch from 12 on is in a room. Flags: 1 it is the words of a peer without a key, 2 it names one as told, 4
     /// it has three texts, 8 they are long.
     fn recipe(&mut self, script: &mut Script<'_>) -> Arc<Entry> {
         let (author, epoch, seq) = (script.digit(), script.digit() as u64, script.digit());
@@ -205,6 +207,7 @@ impl World {
         let seqs = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 20, 70, 5_000, MAX_NUMBER - 1, MAX_NUMBER];
         let recipe = Recipe {
             author,
+            room: epoch.checked_sub(12),
             epoch,
             seq: seqs[seq],
             at,
@@ -224,6 +227,12 @@ impl World {
     fn chat(&mut self, index: usize, entry: usize) {
         if let Some(entry) = self.entry(entry) {
             self.say_frame(index, &Frame::Chat(entry.sealed()));
+        }
+    }
+
+    fn without_body(&mut self, index: usize, entry: usize) {
+        if let Some(entry) = self.entry(entry) {
+            self.say_frame(index, &Frame::Chat(Sealed { body: "", ..entry.sealed() }));
         }
     }
 

@@ -386,7 +386,9 @@ fn limits() -> Limits {
         limits.chat.early_per_author = 3;
         limits.chat.early = 5;
         limits.chat.authors = 4;
+        limits.chat.lanes_per_author = 2;
         limits.chat.epochs_per_author = 2;
+        limits.chat.bodiless = 2;
         limits.chat.gaps_per_epoch = 3;
         limits.chat.parked = 3;
         limits.chat.syncs = 2;

@@ -4,9 +4,11 @@ use std::sync::LazyLock;
 
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use proto_core::wire::{Frame, Token, TreeClaim};
-use proto_core::{ChatText, Draft, Entry, EntryId, MAX_NUMBER, Name, NodeId, PublicKey, Signature, Via};
+use proto_core::{
+    ChatText, Draft, Entry, EntryId, MAX_NUMBER, Name, NodeId, PublicKey, Room, Signature, Via,
+};
 
-use crate::sim::hostile::{Keys, position};
+use crate::sim::hostile::{Keys, of_body, position};
 
 /// How many peers have keys.
 pub const PEERS: usize = 6;
@@ -50,6 +52,8 @@ pub fn proof(keys: &Keys, ours: &Token, theirs: &Token, their_key: PublicKey) ->
 pub struct Recipe {
     /// The index of its author.
     pub author: usize,
+    /// The number of the room in which it is said.
+    pub room: Option<u64>,
     /// Its author's run.
     pub epoch: u64,
     /// Its number there.
@@ -73,8 +77,9 @@ impl Recipe {
         let texts: Vec<_> = self.texts.iter().map(|text| ChatText::new(text).expect("a text")).collect();
         let [epoch, seq, at] = [self.epoch, self.seq, self.at].map(|number| number.min(MAX_NUMBER));
         let uname = name(self.author);
+        let room: Option<Room> = self.room.map(|room| format!("room {room}").parse().expect("a name"));
         let mut draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
-        (draft.to, draft.via) = (to.as_slice(), via.as_ref());
+        (draft.to, draft.via, draft.room) = (to.as_slice(), via.as_ref(), room.as_ref());
         keys(self.author).sign_entry(&draft)
     }
 }
@@ -120,4 +125,12 @@ fn storage(since: u64, held: &[(u64, EntryId)]) -> NegentropyStorageVector {
     }
     storage.seal().expect("it is not sealed");
     storage
+}
+
+/// The line of an entry of an unknown kind, of the class `live` or kept: what these say.
+pub fn unknown(author: usize, live: bool, at: u64, body: &str) -> Vec<u8> {
+    let (keys, names) = (keys(author), of_body("unknown", body));
+    let labels = if live { r#""class":"live""# } else { r#""seq":0"# };
+    let header = format!(r#"{{{labels},"key":"{}","epoch":9,"at":{at},{names}}}"#, keys.key());
+    keys.signed_line(&header, body)
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto_core::wire::{Frame, Line, Parsed, parse};
 use proto_core::{
     ChatText, ConnId, Draft, Entry, EntryError, EntryId, Identity, Limits, Message, NetworkId, Opened,
-    RunPosition, Violation,
+    Violation,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,6 +50,9 @@ pub(super) struct Vector {
     as_written: bool,
     /// When it is shown, if not at once.
     shown_after_ms: Option<u64>,
+    /// A node that did not ask for it ignores it, whatever it is.
+    #[serde(default)]
+    ignored: bool,
     /// It is not shown, though it is held.
     #[serde(default)]
     not_shown: bool,
@@ -118,12 +121,10 @@ fn check_written(vector: &Vector, entry: &Entry) -> Result<(), Failure> {
     let by = secret(vector.secret.as_deref().ok_or("nobody to sign it again")?)?;
     let texts: Result<Vec<_>, _> = entry.texts().map(ChatText::new).collect();
     let texts = texts.map_err(|error| error.to_string())?;
-    let position = entry.prev().and_then(|prev| RunPosition::new(entry.seq(), prev));
-    let position = position.unwrap_or(RunPosition::FIRST);
     let body: Value = serde_json::from_str(entry.body()).map_err(|error| error.to_string())?;
     let salt = body["salt"].as_str().and_then(|salt| URL_SAFE_NO_PAD.decode(salt).ok());
     let salt = salt.and_then(|salt| salt.try_into().ok()).ok_or("no salt")?;
-    let mut draft = Draft::new(entry.epoch(), position, entry.at(), entry.uname(), &texts, salt);
+    let mut draft = Draft::new(entry.epoch(), entry.position(), entry.at(), entry.uname(), &texts, salt);
     (draft.to, draft.via, draft.room) = (entry.to(), entry.via(), entry.room());
     draft.network = vector.network();
     let again = Entry::sign(&Identity::from_secret(&by), &draft);
@@ -135,7 +136,8 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
     let mut node = Listener::of_network(vector.network(), &NODE, NOW_MS);
     node.link(CONN, &PEER)?;
     let done = node.hear(CONN, line);
-    let reports: Vec<_> = vector.error.map(Violation::Entry).into_iter().collect();
+    let error = vector.error.filter(|_| !vector.ignored);
+    let reports: Vec<_> = error.map(Violation::Entry).into_iter().collect();
     same("reports", &reports, &done.reports)?;
     let texts = |done: &Done| -> Vec<String> {
         done.shown.iter().flat_map(Message::texts).map(str::to_owned).collect()

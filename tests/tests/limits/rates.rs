@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use proto_core::wire::Frame;
-use proto_core::{Action, Entry, Input, Instant, Limits};
+use proto_core::{Action, ChatText, Draft, Entry, Input, Instant, Limits, NodeId, Via};
+use tests::sim::hostile::{of_body, position};
 
-use crate::solo::{ELSEWHERE, EPOCH_MS, SECOND, Solo, around, entry, join_line, solo, up_to};
+use crate::solo::{ELSEWHERE, EPOCH_MS, SECOND, Solo, around, entry, join_line, keys, solo, up_to};
 
 fn pauses(solo: &Solo) -> usize {
     solo.count(|action| matches!(action, Action::PauseReading { .. }))
@@ -102,6 +103,32 @@ fn entries_of_an_author_over_all_links() {
         solo.chat(0, &entry(8, 0, EPOCH_MS));
         assert_eq!(solo.stats().entries, before + 1);
     }
+}
+
+#[test]
+fn an_authors_words_the_lines_it_brings_in_and_what_is_live_have_rates_of_their_own() {
+    let limits = Limits::default();
+    let burst = limits.chat.entries_burst as usize;
+    let mut solo = solo(limits).with_clock();
+    solo.link_from(0, ELSEWHERE);
+    let (keys, uname, texts) = (keys(7), "Eve".parse().unwrap(), [ChatText::new("x").unwrap()]);
+    let via = Via::new(NodeId::from_bytes([3; 16]), "Old".parse().unwrap());
+    for seq in 0..burst {
+        solo.chat(0, &entry(7, seq, EPOCH_MS));
+    }
+    for seq in 0..burst as u64 {
+        let mut draft = Draft::new(2, position(seq), EPOCH_MS, &uname, &texts, [7; 16]);
+        draft.via = Some(&via);
+        solo.chat(0, &keys.sign_entry(&draft));
+        let names = of_body("presence", "here");
+        let header =
+            format!(r#"{{"class":"live","key":"{}","epoch":1,"at":{},{names}}}"#, keys.key(), EPOCH_MS + seq);
+        solo.receive(0, std::str::from_utf8(&keys.signed_line(&header, "here")).unwrap());
+    }
+    let counts = |solo: &Solo| [solo.stats().entries, solo.stats().live, solo.stats().entries_over_rate];
+    assert_eq!(counts(&solo), [2 * burst as u64, burst as u64, 0]);
+    solo.chat(0, &entry(7, burst, EPOCH_MS));
+    assert_eq!(counts(&solo), [2 * burst as u64, burst as u64, 1]);
 }
 
 #[test]

@@ -156,6 +156,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.missing_per_link", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
     ("chat.asked", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
     ("chat.wanted", By("gossip.rs", "entries_that_are_wanted"), "asks_dropped"),
+    ("chat.bodiless", By("proto-core/src/chat/gossip/bodiless.rs", "so_many_entries_of_one_neighbour_are_remembered"), "bodies_gone"),
     ("chat.asked_for", By("proto-core/src/chat/gossip/fetch_synced.rs", "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
     ("chat.seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),
     ("chat.seen_for", By("proto-core/src/chat/gossip/seen.rs", "ids_are_kept_up_to_their_number_and_for_their_time"), NONE),

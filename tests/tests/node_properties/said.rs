@@ -4,7 +4,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 use proto_core::wire::{Frame, Hello, Join, Token};
-use proto_core::{Entry, EntryId, MAX_NUMBER, NodeId};
+use proto_core::{Entry, EntryId, MAX_NUMBER, NodeId, Sealed};
 use tests::fuzz::peers::{self, PEERS, Recipe, keys, line};
 use tests::sim::hostile::{PERIOD_MS, SEQUENCE_MS};
 
@@ -89,8 +89,12 @@ fn entry() -> impl Strategy<Value = Entry> {
     let seq = prop_oneof![9 => 0u64..6, 1 => prop_oneof![Just(70), Just(MAX_NUMBER - 1), Just(MAX_NUMBER)]];
     let some_peer = proptest::option::weighted(0.2, 0usize..5);
     let texts = proptest::collection::vec("[ab]", 1..3);
-    (0..PEERS, 0u64..3, seq, at, some_peer.clone(), some_peer, texts).prop_map(
-        |(author, epoch, seq, at, via, to, texts)| Recipe { author, epoch, seq, at, via, to, texts }.sign(),
+    let room = proptest::option::weighted(0.2, 0u64..3);
+    let numbers = (room, 0u64..3, seq, at);
+    (0..PEERS, numbers, some_peer.clone(), some_peer, texts).prop_map(
+        |(author, (room, epoch, seq, at), via, to, texts)| {
+            Recipe { author, room, epoch, seq, at, via, to, texts }.sign()
+        },
     )
 }
 
@@ -132,6 +136,9 @@ fn with_key() -> impl Strategy<Value = Vec<u8>> {
     let chat = || entry().prop_map(|entry| line(&Frame::Chat(entry.sealed())));
     prop_oneof![
         6 => chat(),
+        1 => entry().prop_map(|entry| line(&Frame::Chat(Sealed { body: "", ..entry.sealed() }))),
+        1 => (0..PEERS, any::<bool>(), EPOCH_MS - 200_000..EPOCH_MS + 200_000, "[a-z|]{0,5}")
+            .prop_map(|(author, live, at, body)| peers::unknown(author, live, at, &body)),
         1 => (chat(), any::<prop::sample::Index>(), 0..7).prop_map(|(mut chat, at, bit)| {
             let at = at.index(chat.len());
             chat[at] ^= 1u8 << bit;

@@ -94,7 +94,9 @@ impl Watch {
             limits.chat.early_per_author = 3;
             limits.chat.early = 5;
             limits.chat.authors = 4;
+            limits.chat.lanes_per_author = 2;
             limits.chat.epochs_per_author = 2;
+            limits.chat.bodiless = 2;
             limits.chat.parked = 3;
             limits.chat.missing = 8;
             limits.chat.missing_per_link = 4;

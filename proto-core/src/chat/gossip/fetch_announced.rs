@@ -143,6 +143,21 @@ impl AnnouncedFetch {
         Completed { announcers, requested: responder.is_some() }
     }
 
+    /// This neighbour answered that the entry's body is gone. The next announcer is asked at once. Without one, the entry is
+    /// given up until it is announced again.
+    pub(super) fn body_gone(&mut self, now: Instant, peer: NodeId, id: &EntryId) {
+        let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.was_asked(peer)) else { return };
+        self.unanswered.remove(&peer);
+        entry.announcers.retain(|announcer| announcer.peer != peer);
+        if entry.announcers.is_empty() {
+            self.remove(id);
+        } else if entry.last_asked == Some(peer) {
+            self.due.remove(&(entry.due, *id));
+            entry.due = now;
+            self.due.insert((now, *id));
+        }
+    }
+
     /// Removes a neighbour from all announcers. An entry without any is dropped when it is due.
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.unanswered.remove(&peer);
@@ -294,6 +309,25 @@ mod tests {
         assert_eq!(fetch.next_request(at(950), &limits), Some((peer(1), id(2))));
         fetch.unlinked(peer(1));
         assert_eq!((fetch.next_request(at(60_950), &limits), fetch.entries.len()), (None, 0));
+    }
+
+    #[test]
+    fn where_the_body_is_gone_the_next_announcer_is_asked_at_once() {
+        let limits = Limits::default();
+        let mut fetch = AnnouncedFetch::default();
+        for n in [1, 2, 3] {
+            assert!(fetch.add(at(0), peer(n), id(1), after(), &limits));
+        }
+        assert_eq!(fetch.next_request(at(150), &limits), Some((peer(1), id(1))));
+        fetch.body_gone(at(160), peer(2), &id(1));
+        assert_eq!(fetch.next_request(at(160), &limits), None, "it was not asked");
+        fetch.body_gone(at(170), peer(1), &id(1));
+        assert_eq!(fetch.next_request(at(170), &limits), Some((peer(2), id(1))));
+        fetch.body_gone(at(180), peer(2), &id(1));
+        assert_eq!(fetch.next_request(at(180), &limits), Some((peer(3), id(1))));
+        fetch.body_gone(at(190), peer(3), &id(1));
+        assert_eq!((fetch.entries.len(), fetch.next_unresponsive()), (0, None), "they answered");
+        assert!(fetch.is_consistent());
     }
 
     #[test]

@@ -16,11 +16,13 @@
 //!   announcement or after a reconciliation;
 //! - [`sync_schedule`]: when to reconcile, and with whom. The exchange itself is in
 //!   [`log`](crate::chat::log);
-//! - [`seen`]: which entries came recently.
+//! - [`seen`]: which entries came recently;
+//! - [`bodiless`]: which neighbours have no body for an entry.
 
 mod advert;
 mod announce;
 mod barred;
+mod bodiless;
 mod election;
 mod fetch_announced;
 mod fetch_synced;
@@ -45,6 +47,7 @@ use crate::model::{ChatLimits, EntryId, Identity, Instant, Moment, NodeId, Publi
 use crate::wire::{Frame, MAX_GRAFT, TreeClaim};
 
 use announce::Announcements;
+use bodiless::Bodiless;
 use fetch_announced::AnnouncedFetch;
 use fetch_synced::SyncFetch;
 use neighbours::Neighbours;
@@ -66,6 +69,7 @@ pub(crate) struct Gossip {
     announcements: Announcements,
     announced_fetch: AnnouncedFetch,
     sync_fetch: SyncFetch,
+    bodiless: Bodiless,
     /// Entries that `announced_fetch` decided to request from each neighbour.
     grafts: BTreeMap<NodeId, VecDeque<EntryId>>,
     syncs: SyncSchedule,
@@ -105,6 +109,7 @@ impl Gossip {
             announcements: Announcements::default(),
             announced_fetch: AnnouncedFetch::default(),
             sync_fetch: SyncFetch::default(),
+            bodiless: Bodiless::default(),
             grafts: BTreeMap::new(),
             syncs: SyncSchedule::default(),
             announcements_dropped: 0,
@@ -135,6 +140,7 @@ impl Gossip {
             self.syncs.request_any(moment.now, moment.limits);
         }
         self.grafts.remove(&peer);
+        self.bodiless.unlinked(peer);
         self.syncs.unlinked(peer);
     }
 
@@ -183,6 +189,8 @@ impl Gossip {
         for id in ids {
             if self.seen.contains(id) || is_held(id) {
                 self.announcements.cancel(from, id);
+            } else if self.bodiless.contains(from, id) {
+                // It would not bring the body this time, either.
             } else if !self.announced_fetch.add(now, from, *id, after, limits) {
                 surplus.push(*id);
             }
@@ -200,6 +208,7 @@ impl Gossip {
         ids: impl IntoIterator<Item = EntryId>,
     ) {
         if self.neighbours.contains(from) {
+            let ids = ids.into_iter().filter(|id| !self.bodiless.contains(from, id));
             self.sync_fetch.add(moment.now, from, ids, moment.limits);
         }
     }
@@ -233,6 +242,15 @@ impl Gossip {
         self.complete_fetch(now, Some(from), id);
     }
 
+    /// This neighbour answered a request with an entry whose body is gone. The body is asked for elsewhere.
+    pub(crate) fn body_gone(&mut self, moment: Moment<'_>, from: NodeId, id: EntryId) {
+        if self.neighbours.contains(from) {
+            self.bodiless.insert(from, id, moment.limits);
+            self.announced_fetch.body_gone(moment.now, from, &id);
+            self.sync_fetch.complete(moment.now, Some(from), &id);
+        }
+    }
+
     /// A new entry came with a valid signature, or this node signed it.
     pub(crate) fn arrived(&mut self, moment: Moment<'_>, from: Option<NodeId>, id: EntryId) -> Arrival {
         self.seen.insert(moment.now, id, moment.limits);
@@ -262,6 +280,18 @@ impl Gossip {
             self.announce(moment, peer, meta.id, after);
         }
         eager.into_iter().filter(|peer| !has_it(peer)).collect()
+    }
+
+    /// The neighbours to send an entry to that is not held: those on eager links, or all where there are none. It is
+    /// announced to nobody.
+    pub(crate) fn relay_live(&self, moment: Moment<'_>, meta: EntryMeta) -> Vec<NodeId> {
+        let has_it = |peer: &NodeId| *peer == meta.author || Some(*peer) == meta.from;
+        if self.neighbours.is_full_mesh() && self.neighbours.contains(meta.author) {
+            return Vec::new();
+        }
+        let eager = self.eager_peers(moment, meta);
+        let peers = if eager.is_empty() { self.neighbours.ids().collect() } else { eager };
+        peers.into_iter().filter(|peer| !has_it(peer)).collect()
     }
 
     /// Whether entries dated `at`, or now, are pushed to this node unless something fails.

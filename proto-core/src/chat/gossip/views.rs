@@ -56,7 +56,7 @@ impl Gossip {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 7] {
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 8] {
         [
             (Capacity::Seen, self.seen.len()),
             (Capacity::Missing, self.announced_fetch.len()),
@@ -65,6 +65,7 @@ impl Gossip {
             (Capacity::Announced, self.announcements.most()),
             (Capacity::Wanted, self.sync_fetch.len()),
             (Capacity::Asked, self.sync_fetch.most_requested()),
+            (Capacity::Bodiless, self.bodiless.most()),
         ]
     }
 
@@ -110,6 +111,7 @@ impl Gossip {
             && self.announcements.is_consistent()
             && self.announced_fetch.is_consistent()
             && self.sync_fetch.is_consistent()
+            && self.bodiless.is_consistent(linked)
             && self.grafts.keys().all(linked)
     }
 }

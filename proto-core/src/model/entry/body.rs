@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::read::{name, object, present_name};
+use super::read::{FromText, object, present_text, text};
 use super::texts::TextBuffer;
 use super::{Class, Draft, EntryError, Kind, MAX_TO};
 use crate::model::identity::decode;
@@ -38,22 +38,24 @@ pub(super) struct TextContent {
 /// The members of a body of the kind `text` that this version knows.
 #[derive(Deserialize)]
 struct Members {
-    #[serde(deserialize_with = "name")]
+    #[serde(deserialize_with = "text")]
     uname: Name,
-    #[serde(default, deserialize_with = "present_name")]
+    #[serde(default, deserialize_with = "present_text")]
     speaker: Option<Name>,
     texts: TextBuffer,
     #[serde(default)]
     to: Vec<NodeId>,
-    #[serde(rename = "salt", deserialize_with = "salt")]
-    _salt: (),
+    #[serde(rename = "salt", deserialize_with = "text")]
+    _salt: Salt,
 }
 
-/// Reads a salt. Its value is of no use to the reader: it makes the hash of the body unguessable.
-fn salt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-    let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
-    let bytes = decode::<SALT>(&text);
-    bytes.map(|_| ()).ok_or_else(|| serde::de::Error::custom("a salt is 22 characters of base64url"))
+/// A legal salt. Its value is of no use to the reader: it makes the hash of the body unguessable.
+struct Salt;
+
+impl FromText for Salt {
+    fn from_text(text: &str) -> Option<Self> {
+        decode::<SALT>(text).map(|_| Self)
+    }
 }
 
 impl Content {

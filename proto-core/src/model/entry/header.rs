@@ -10,8 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::read::{object, present};
+use super::read::{FromText, object, present_number, present_text, text};
 use super::{Class, EntryError, EntryId, Kind, MAX_NUMBER, Room, RunId, RunPosition};
+use crate::model::identity::decode;
 use crate::model::{MAX_LINE, NetworkId, NodeId, PublicKey, Signature, write_display, write_string};
 
 /// The length of the longest header, in bytes.
@@ -101,21 +102,24 @@ pub(super) struct Fields {
 /// The members of a header's JSON that this version knows.
 #[derive(Deserialize)]
 struct Members {
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_text")]
     room: Option<Room>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_text")]
     class: Option<Class>,
+    #[serde(deserialize_with = "text")]
     key: PublicKey,
     epoch: u64,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_number")]
     seq: Option<u64>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_text")]
     prev: Option<EntryId>,
     at: u64,
+    #[serde(deserialize_with = "text")]
     kind: Kind,
     size: u64,
+    #[serde(deserialize_with = "text")]
     hash: BodyHash,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "present_text")]
     via: Option<NodeId>,
 }
 
@@ -191,8 +195,7 @@ fn write_without_bars(out: &mut Vec<u8>, text: &str) {
 }
 
 /// The SHA-256 of a body as sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BodyHash([u8; 32]);
 
 impl BodyHash {
@@ -201,12 +204,9 @@ impl BodyHash {
     }
 }
 
-impl TryFrom<String> for BodyHash {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let bytes = crate::model::identity::decode(&text);
-        bytes.map(Self).ok_or("a hash is 43 characters of base64url")
+impl FromText for BodyHash {
+    fn from_text(text: &str) -> Option<Self> {
+        decode(text).map(Self)
     }
 }
 

@@ -1,21 +1,20 @@
 //! Ids of entries.
 
-use alloc::string::{String, ToString};
 use core::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::read::FromText;
 use crate::model::NetworkId;
 use crate::model::identity::decode;
 
 /// The id of an entry: the SHA-256 of a domain string, the network's id and the entry's header as sent (SPEC 7.1.2).
 ///
-/// As text it is 43 characters of base64url without padding (RFC 4648 section 5). Serde uses that text, too.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// As text it is 43 characters of base64url without padding (RFC 4648 section 5).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId([u8; 32]);
 
 impl EntryId {
@@ -53,16 +52,14 @@ impl fmt::Debug for EntryId {
     }
 }
 
-impl TryFrom<String> for EntryId {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::new(&text).ok_or("an entry's id is 43 characters of base64url")
+impl Serialize for EntryId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<EntryId> for String {
-    fn from(id: EntryId) -> Self {
-        id.to_string()
+impl FromText for EntryId {
+    fn from_text(text: &str) -> Option<Self> {
+        Self::new(text)
     }
 }

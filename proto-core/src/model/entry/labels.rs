@@ -7,6 +7,8 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::read::FromText;
+
 /// The name of a room: 1 to [`MAX`](Self::MAX) bytes of UTF-8 without control characters (SPEC 7.7.1). Names are
 /// compared byte by byte. What is said in no room is said in the lobby.
 ///
@@ -49,6 +51,12 @@ impl FromStr for Room {
     }
 }
 
+impl FromText for Room {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
 impl TryFrom<String> for Room {
     type Error = RoomError;
 
@@ -71,8 +79,7 @@ impl fmt::Display for Room {
 
 /// A word of the protocol that this version does not know: 1 to 32 of the characters `a` to `z`, `0` to `9`, `-`, `.` and
 /// `_` (SPEC 7.7.2).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Word(Arc<str>);
 
 impl Word {
@@ -84,22 +91,16 @@ impl Word {
     }
 }
 
-impl TryFrom<String> for Word {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
+impl FromText for Word {
+    fn from_text(text: &str) -> Option<Self> {
         let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
-        if (1..=Self::MAX).contains(&text.len()) && text.bytes().all(legal) {
-            Ok(Self(text.into()))
-        } else {
-            Err("it is no word")
-        }
+        let is_word = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(legal);
+        is_word.then(|| Self(text.into()))
     }
 }
 
 /// How nodes treat an entry (SPEC 7.8).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(from = "Word")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Class {
     /// It is kept: held, served and reconciled. On the wire it is the absent class.
@@ -125,19 +126,18 @@ impl Class {
     }
 }
 
-impl From<Word> for Class {
-    fn from(word: Word) -> Self {
-        match word.as_str() {
-            "line" => Self::Line,
-            "live" => Self::Live,
-            _ => Self::Other(word),
+impl FromText for Class {
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "line" => Some(Self::Line),
+            "live" => Some(Self::Live),
+            _ => Word::from_text(text).map(Self::Other),
         }
     }
 }
 
 /// What the body of an entry is (SPEC 7.9).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(from = "Word")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// Lines of text.
@@ -156,11 +156,11 @@ impl Kind {
     }
 }
 
-impl From<Word> for Kind {
-    fn from(word: Word) -> Self {
-        match word.as_str() {
-            "text" => Self::Text,
-            _ => Self::Other(word),
+impl FromText for Kind {
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "text" => Some(Self::Text),
+            _ => Word::from_text(text).map(Self::Other),
         }
     }
 }
@@ -183,19 +183,18 @@ mod tests {
 
     #[test]
     fn a_word_has_few_characters() {
-        let word = |text: &str| Word::try_from(text.to_string());
-        assert!(word(&"a".repeat(32)).is_ok() && word("org.example_v-2").is_ok());
+        assert!(Word::from_text(&"a".repeat(32)).is_some() && Word::from_text("org.example_v-2").is_some());
         for text in ["", &"a".repeat(33), "A", "a b", "a|b", "a;b", "é"] {
-            assert!(word(text).is_err(), "{text:?}");
+            assert_eq!(Word::from_text(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn a_known_word_is_never_an_unknown_class_or_kind() {
-        let class = |text: &str| Class::from(Word::try_from(text.to_string()).unwrap());
+        let class = |text: &str| Class::from_text(text).unwrap();
         assert_eq!([class("line"), class("live")], [Class::Line, Class::Live]);
         assert_eq!(class("kept").word(), Some("kept"), "the class of what is kept has no word");
-        let kind = |text: &str| Kind::from(Word::try_from(text.to_string()).unwrap());
+        let kind = |text: &str| Kind::from_text(text).unwrap();
         assert_eq!((kind("text"), kind("vote").word()), (Kind::Text, "vote"));
     }
 }

@@ -1,6 +1,5 @@
 //! Reading the JSON objects of entries.
 
-use alloc::borrow::Cow;
 use core::fmt;
 use core::marker::PhantomData;
 
@@ -9,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::EntryError;
-use crate::model::Name;
+use crate::model::{Name, NodeId, PublicKey};
 
 /// Reads one object, and nothing behind it. A derived `Deserialize` would also read an array of the values, which other
 /// implementations refuse.
@@ -33,22 +32,58 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Reads a member that is absent or has a value. `null` is an error (SPEC 7.2.4).
-pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
+/// What a member of an object is written as: a text.
+pub(super) trait FromText: Sized {
+    /// The value with this text. None: there is none.
+    fn from_text(text: &str) -> Option<Self>;
 }
 
-/// Reads a name, cut if it is too long. The signed bytes stay as they are.
-pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
-    let text = Cow::<str>::deserialize(deserializer)?;
-    Name::cut(&text).ok_or_else(|| D::Error::custom("a name is not empty"))
+/// A name, cut if it is too long. The signed bytes stay as they are.
+impl FromText for Name {
+    fn from_text(text: &str) -> Option<Self> {
+        Self::cut(text)
+    }
 }
 
-/// The same for a member that may be absent.
-pub(super) fn present_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Name>, D::Error> {
-    name(deserializer).map(Some)
+impl FromText for NodeId {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl FromText for PublicKey {
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+/// Reads a member that is a text, without a copy of it.
+pub(super) fn text<'de, D: Deserializer<'de>, T: FromText>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_str(TextVisitor(PhantomData))
+}
+
+/// The same for a member that may be absent. `null` is an error (SPEC 7.2.4).
+pub(super) fn present_text<'de, D: Deserializer<'de>, T: FromText>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    text(deserializer).map(Some)
+}
+
+/// Reads a number that may be absent. `null` is an error.
+pub(super) fn present_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    u64::deserialize(deserializer).map(Some)
+}
+
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromText> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::from_text(text).ok_or_else(|| E::custom("the text is illegal"))
+    }
 }

@@ -104,6 +104,16 @@ pub(crate) struct Unverified<'a> {
 }
 
 impl Unverified<'_> {
+    /// Whether the body is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.position.is_some() && self.content.is_none()
+    }
+
+    /// The date, if it is in no run.
+    pub(crate) fn live_at(&self) -> Option<u64> {
+        self.position.is_none().then_some(self.fields.at)
+    }
+
     /// Verifies the signature.
     pub(crate) fn verify(self) -> Result<Opened, EntryError> {
         let Self { sealed: Sealed { signature, header, body }, network, id, fields, position, content } =

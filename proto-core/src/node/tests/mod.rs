@@ -1,6 +1,7 @@
 //! Tests of a single node, byte by byte and in virtual time.
 
 mod admission;
+mod classes;
 mod conversation;
 mod entries;
 mod networks;
@@ -462,7 +463,11 @@ pub(super) fn keyed(solo: &mut Solo) -> Identity {
 }
 
 pub(super) fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
-    let identity = Identity::from_secret(&[8; 32]);
+    keyed_as(solo, conn, Identity::from_secret(&[8; 32]))
+}
+
+/// A peer with this key is linked.
+pub(super) fn keyed_as(solo: &mut Solo, conn: u64, identity: Identity) -> Identity {
     let (key, id) = (identity.key(), identity.node_id());
     solo.accept(conn);
     solo.receive(

@@ -102,10 +102,19 @@ impl Keys {
 
     /// The line of whatever stands where an entry's header and body should.
     pub fn signed_line(&self, header: &str, body: &str) -> Vec<u8> {
-        let id = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(self.network.as_bytes());
-        let id = id.chain_update(header).finalize();
+        let id = hash_of(self.network, header);
         format!("CHAT|{}|{header}|{body}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }
+}
+
+/// The id of the entry with this header, as text.
+pub(super) fn entry_id(network: NetworkId, header: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hash_of(network, header))
+}
+
+fn hash_of(network: NetworkId, header: &str) -> [u8; 32] {
+    let hash = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(network.as_bytes());
+    hash.chain_update(header).finalize().into()
 }
 
 /// The position with this number, behind an entry that does not exist.

@@ -3,6 +3,7 @@
 //! They share no code with the node but the signing of entries; the rest is built by the specification.
 
 mod keys;
+mod strip;
 mod tricks;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
 
 pub use keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position, rank};
 pub use tricks::Trick;
+
+use strip::Stripped;
 
 /// How many lines of others it keeps to play with.
 const HEARD: usize = 64;
@@ -37,6 +40,8 @@ pub struct Hostile {
     talks: BTreeMap<ConnId, Talk>,
     /// Entries and other lines that it heard.
     heard: Vec<Vec<u8>>,
+    /// Entries that it heard, without their bodies.
+    stripped: Stripped,
     /// Ids of others that it heard of.
     ids: Vec<String>,
     /// What it said under its own key.
@@ -80,6 +85,7 @@ impl Hostile {
             targets,
             talks: BTreeMap::new(),
             heard: Vec::new(),
+            stripped: Stripped::default(),
             ids: Vec::new(),
             said: 0,
             acts: 0,
@@ -125,6 +131,9 @@ impl Hostile {
     fn line(&mut self, conn: ConnId, talk: &mut Talk, line: &[u8], todo: &mut Vec<Todo>) {
         let text = String::from_utf8_lossy(line);
         let (kind, payload) = text.trim_end().split_once('|').unwrap_or_default();
+        if self.trick == Trick::Strip {
+            self.stripped.heard(conn, kind, payload, todo);
+        }
         match kind {
             "JOIN" => {
                 let Ok(join) = serde_json::from_str::<Value>(payload) else { return };

@@ -49,13 +49,17 @@ pub enum Trick {
     Sybils,
     /// Takes the root's place by its rank, and relays nothing.
     TakeRoot,
+    /// Relays what it heard without the bodies.
+    Strip,
+    /// Says what no node knows: kinds, classes and rooms without end.
+    Novel,
     /// Greets as a node of another network every second time, and brings what was signed there.
     Foreign,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -74,6 +78,8 @@ impl Trick {
         Self::Ask,
         Self::Sybils,
         Self::TakeRoot,
+        Self::Strip,
+        Self::Novel,
         Self::Foreign,
     ];
 }
@@ -107,6 +113,11 @@ impl Hostile {
                 self.announce_nothing(out);
                 self.retell_tree(out);
             }
+            Trick::Strip => {
+                self.stripped.play(&mut self.dice, out);
+                self.retell_tree(out);
+            }
+            Trick::Novel => (0..4).for_each(|_| self.say_what_is_unknown(now, out)),
             Trick::Ask => self.ask(out),
             Trick::Foreign => self.foreign(now, out),
             Trick::Sybils => self.lie_about_peers(out),
@@ -231,6 +242,24 @@ impl Hostile {
         out.extend(self.keys.signed_line(&header, &body));
     }
 
+    /// A legal entry of a kind, class or room that nobody knows, or brought in for a peer that is none.
+    fn say_what_is_unknown(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let (at, number, epoch) = (self.unix_ms(now), self.dice.below(1_000), self.dice.below(100));
+        let text = r#"{"uname":"m","texts":["x"],"speaker":"y","salt":"AAAAAAAAAAAAAAAAAAAAAA"}"#;
+        let via = format!("{number:08x}-0000-4000-8000-000000000000");
+        let (labels, kind, body) = match self.dice.below(6) {
+            0 => (r#""seq":0"#.to_owned(), "vote", "yes"),
+            1 => (format!(r#""room":"room {number}","seq":0"#), "text", text),
+            2 => (format!(r#""class":"class-{number}","seq":0"#), "vote", ""),
+            3 => (r#""class":"live""#.to_owned(), "presence", "here"),
+            4 => (format!(r#""class":"class-{number}""#), "presence", "here"),
+            _ => (format!(r#""class":"line","seq":0,"via":"{via}""#), "text", text),
+        };
+        let (key, names) = (self.keys.key(), of_body(kind, body));
+        let header = format!(r#"{{{labels},"key":"{key}","epoch":{epoch},"at":{at},{names}}}"#);
+        out.extend(self.keys.signed_line(&header, body));
+    }
+
     fn lie_about_peers(&mut self, out: &mut Vec<u8>) {
         let records: Vec<_> = (0..40)
             .map(|_| {
@@ -298,7 +327,7 @@ impl Hostile {
     }
 }
 
-fn line(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     out.extend_from_slice(text.to_string().as_bytes());
     out.push(b'\n');
 }

@@ -90,7 +90,9 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.early, 4, 20);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
     confine(&mut limits.chat.authors, 2, 8);
+    confine(&mut limits.chat.lanes_per_author, 1, 3);
     confine(&mut limits.chat.epochs_per_author, 1, 3);
+    confine(&mut limits.chat.bodiless, 0, 4);
     confine(&mut limits.chat.gaps_per_epoch, 1, 4);
     confine(&mut limits.chat.parked, 1, 8);
     confine(&mut limits.chat.seen, 8, 80);
