@@ -50,7 +50,7 @@ impl CatchUp {
             return Some((entry, marks));
         };
         *bytes += entry.size() + size_of::<(Arc<Entry>, Marks)>();
-        held.push((entry, marks));
+        held.push((entry, Marks { catch_up: true, ..marks }));
         None
     }
 

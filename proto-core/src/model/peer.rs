@@ -88,4 +88,6 @@ pub struct Marks {
     pub backdated: bool,
     /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.21).
     pub history: bool,
+    /// The first catch-up held it back: [`Notice::CaughtUp`](crate::Notice::CaughtUp) follows (SPEC 9.20).
+    pub catch_up: bool,
 }

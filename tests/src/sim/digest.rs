@@ -245,8 +245,8 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated, history, .. } = *marks;
-                [late, forked, backdated, history].into_iter().for_each(|mark| self.flag(mark));
+                let Marks { late, forked, backdated, history, catch_up, .. } = *marks;
+                [late, forked, backdated, history, catch_up].into_iter().for_each(|mark| self.flag(mark));
             }
             other => panic!("unknown message: {other:?}"),
         }
@@ -371,7 +371,7 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::Entry(EntryError::Signature) => ("entry", "signature"),
         Violation::FalseTree => ("false-tree", ""),
         Violation::Sync => ("sync", ""),
-        Violation::SyncPassedOver => ("sync-passed-over", ""),
+        Violation::SyncsIgnored => ("sync-passed-over", ""),
         Violation::SecondId => ("second-id", ""),
         other => panic!("unknown violation: {other:?}"),
     }

@@ -84,6 +84,7 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.forked = true),
         with(&plain, |marks| marks.backdated = true),
         with(&plain, |marks| marks.history = true),
+        with(&plain, |marks| marks.catch_up = true),
     ];
     actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
     actions
@@ -153,7 +154,7 @@ fn reports() -> Vec<Action> {
         Violation::Entry(EntryError::Signature),
         Violation::FalseTree,
         Violation::Sync,
-        Violation::SyncPassedOver,
+        Violation::SyncsIgnored,
         Violation::SecondId,
     ];
     let report = |conn, remote: &str, violation| Action::Report {
