@@ -113,6 +113,7 @@ impl App {
         };
         let config = Config::builder(options.uname.clone())
             .listen_addr(advertised)
+            .trust_loopback(options.trusts_loopback())
             .limits(|limits| *limits = options.limits())
             .build()
             .map_err(AppError::new)?;

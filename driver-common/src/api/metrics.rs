@@ -155,6 +155,8 @@ const HELP: &[(&str, &str)] = &[
     ("duplicates", "Duplicate connections to one peer that were resolved"),
     ("learned", "Addresses added to the book"),
     ("passed_over", "Addresses skipped because of a limit or a rule"),
+    ("dials_put_off", "Times that a dial was put off for want of budget"),
+    ("withheld", "Times that a peer was not told of another, which it cannot reach"),
     ("pauses", "Times that reading from a link was paused"),
 ];
 

@@ -153,4 +153,5 @@ pub(crate) struct Counts {
     pub(crate) slow: u64,
     pub(crate) busy: u64,
     pub(crate) banned: u64,
+    pub(crate) withheld: u64,
 }

@@ -95,6 +95,10 @@ pub struct Stats {
     pub learned: u64,
     /// Addresses in `PEERS` that were passed over by a limit or a rule.
     pub passed_over: u64,
+    /// Times that the dial of a told address was put off, because its destination or its teller had no budget left.
+    pub dials_put_off: u64,
+    /// Times that a peer was not told of a linked one, because it cannot reach that one's address.
+    pub withheld: u64,
     /// Times that reading a link was paused.
     pub pauses: u64,
 }

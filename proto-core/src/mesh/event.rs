@@ -73,6 +73,7 @@ pub(crate) struct Counts {
     pub(crate) explored: u64,
     pub(crate) learned: u64,
     pub(crate) passed_over: u64,
+    pub(crate) dials_put_off: u64,
 }
 
 impl From<DialError> for LinkFailure {

@@ -43,6 +43,8 @@ pub enum Capacity {
     BookPerSource,
     /// Banned peers.
     Banned,
+    /// Budgets of dials at hosts, in networks, or of addresses from one teller. The kind with most of them counts.
+    DialBudgets,
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
@@ -96,7 +98,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -111,6 +113,7 @@ impl Capacity {
         Self::Book,
         Self::BookPerSource,
         Self::Banned,
+        Self::DialBudgets,
         Self::Rates,
         Self::Syncs,
         Self::LogEntries,

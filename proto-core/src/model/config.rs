@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Limits, Name};
+use super::{ConfigError, Limits, Name, is_loopback};
 
 /// A node's settings: always such that a node can work with them.
 ///
@@ -31,6 +31,9 @@ pub struct Config(ConfigBuilder);
 pub struct ConfigBuilder {
     uname: Name,
     listen_addr: Option<SocketAddr>,
+    /// None: as `listen_addr` says.
+    #[serde(default)]
+    trust_loopback: Option<bool>,
     limits: Limits,
 }
 
@@ -38,7 +41,7 @@ impl Config {
     /// The defaults, for a node that cannot be dialed; `uname` is the name its user goes by.
     pub fn new(uname: Name) -> Self {
         // The default limits pass their own check: a test says so.
-        Self(ConfigBuilder { uname, listen_addr: None, limits: Limits::default() })
+        Self(ConfigBuilder { uname, listen_addr: None, trust_loopback: None, limits: Limits::default() })
     }
 
     /// The defaults, to be changed.
@@ -62,6 +65,12 @@ impl Config {
         self.0.listen_addr
     }
 
+    /// Whether peers at loopback addresses are taken for peers on this machine: no rates apply to them, and they may tell
+    /// addresses of any class (SPEC 5.9).
+    pub fn trusts_loopback(&self) -> bool {
+        self.0.trust_loopback.unwrap_or_else(|| self.0.listen_addr.is_some_and(|addr| is_loopback(addr.ip())))
+    }
+
     /// Its limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
@@ -78,6 +87,14 @@ impl ConfigBuilder {
     /// that it sees.
     pub fn listen_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
         self.listen_addr = addr.into();
+        self
+    }
+
+    /// Whether peers at loopback addresses are taken for peers on this machine. A proxy or a tunnel on this machine makes
+    /// everybody who uses it such a peer. Without this, loopback is trusted if [`listen_addr`](Self::listen_addr) is a
+    /// loopback address.
+    pub fn trust_loopback(mut self, trust: bool) -> Self {
+        self.trust_loopback = Some(trust);
         self
     }
 
@@ -115,5 +132,27 @@ mod tests {
     fn the_defaults_are_settings_that_a_node_can_work_with() {
         let name: Name = "x".parse().unwrap();
         assert_eq!(Config::builder(name.clone()).build(), Ok(Config::new(name)));
+    }
+
+    #[test]
+    fn loopback_is_trusted_by_a_node_that_listens_there_or_is_told_to() {
+        for (addr, trusted) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9:8080", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("10.0.0.1:8080", false),
+            ("9.9.9.9:8080", false),
+        ] {
+            let addr: SocketAddr = addr.parse().unwrap();
+            let config = Config::builder("x".parse().unwrap()).listen_addr(addr);
+            assert_eq!(config.clone().build().unwrap().trusts_loopback(), trusted, "{addr}");
+            for told in [true, false] {
+                assert_eq!(config.clone().trust_loopback(told).build().unwrap().trusts_loopback(), told);
+            }
+        }
+        assert!(!Config::new("x".parse().unwrap()).trusts_loopback(), "it listens nowhere");
     }
 }

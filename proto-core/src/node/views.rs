@@ -56,6 +56,8 @@ pub(super) fn stats(node: &Node) -> Stats {
         duplicates: conns.duplicates,
         learned: mesh.learned,
         passed_over: mesh.passed_over,
+        dials_put_off: mesh.dials_put_off,
+        withheld: conns.withheld,
         pauses: conns.pauses,
     }
 }
