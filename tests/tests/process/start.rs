@@ -52,9 +52,18 @@ fn help_and_version_are_shown_with_code_0() {
     Driver::each(|driver| {
         let help = run(driver, &["--help"]);
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-        for flag in
-            ["--port", "--peer", "--uname", "--bind", "--api-port", "--no-api", "--advertise", "-v", "-q"]
-        {
+        for flag in [
+            "--port",
+            "--peer",
+            "--uname",
+            "--bind",
+            "--api-port",
+            "--no-api",
+            "--advertise",
+            "--trust-loopback",
+            "-v",
+            "-q",
+        ] {
             assert!(help.out.contains(flag), "{flag}: {}", help.out);
         }
         let version = run(driver, &["--version"]);
