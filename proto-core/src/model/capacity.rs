@@ -43,6 +43,8 @@ pub enum Capacity {
     BookPerSource,
     /// Banned peers.
     Banned,
+    /// Budgets of dials at hosts, in networks, or of addresses from one teller. The kind with most of them counts.
+    DialBudgets,
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
@@ -98,7 +100,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -113,6 +115,7 @@ impl Capacity {
         Self::Book,
         Self::BookPerSource,
         Self::Banned,
+        Self::DialBudgets,
         Self::Rates,
         Self::Syncs,
         Self::CatchUpBytes,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod conversation;
+mod dials;
 mod entries;
 mod networks;
 mod slots;
