@@ -114,6 +114,8 @@ pub(crate) enum Breach {
     LineTooLong,
     BeforeJoin,
     NoGreeting,
+    UnreadableGreeting(FrameError),
+    Banned,
     ClaimsOurId,
     ClaimsPeersId,
     NotItsKeysId,

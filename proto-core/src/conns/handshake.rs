@@ -150,6 +150,7 @@ impl Conns {
     /// Refuses a banned peer.
     pub(crate) fn refuse_banned(&mut self, cx: &mut Cx, conn: ConnId) {
         self.counts.banned += 1;
+        self.tell(conn, Breach::Banned);
         self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 

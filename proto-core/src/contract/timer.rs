@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// A listener greets a peer that has said nothing.
+    /// A peer that has said nothing is greeted.
     Greet,
     /// A peer must have sent its first byte.
     FirstByte,

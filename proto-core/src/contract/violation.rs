@@ -26,6 +26,12 @@ pub enum Violation {
     /// No first byte, or no `JOIN`, in time: cut (SPEC section 6).
     #[error("no JOIN came in time")]
     NoGreeting,
+    /// No `JOIN` in time, but a malformed line, which may have been meant for one: cut (SPEC section 6).
+    #[error("no JOIN that can be read came in time: {0}")]
+    UnreadableGreeting(FrameError),
+    /// A `JOIN` while the peer is banned for an earlier violation: refused (SPEC 9.9).
+    #[error("it is banned for what it did before")]
+    Banned,
     /// A `JOIN` with our own id that is not our own connection: refused (SPEC 4.1).
     #[error("a JOIN claims our own id")]
     ClaimsOurId,
@@ -57,4 +63,29 @@ pub enum Violation {
     /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,
+}
+
+impl Violation {
+    /// Whether the peer is refused or cut for it. If not, the frame is skipped, and the connection goes on.
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::BeforeJoin
+            | Self::BeforeProof
+            | Self::Entry(_)
+            | Self::FalseTree
+            | Self::Sync => false,
+            Self::TooManyMalformed
+            | Self::LineTooLong
+            | Self::NoGreeting
+            | Self::UnreadableGreeting(_)
+            | Self::Banned
+            | Self::ClaimsOurId
+            | Self::ClaimsPeersId
+            | Self::NotItsKeysId
+            | Self::FalseProof
+            | Self::SyncPassedOver
+            | Self::SecondId => true,
+        }
+    }
 }

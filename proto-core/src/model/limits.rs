@@ -61,6 +61,9 @@ declare! {
         greeting: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// How long a listener waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.3).
         greet_after: Duration = Duration::from_millis(250), "seconds", Spec, [];
+        /// How long a dialer waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.2). It is shorter than
+        /// [`greet_after`](Self::greet_after), so that one of two nodes that both wait speaks soon.
+        greet_dialed: Duration = Duration::from_millis(50), "seconds", Spec, [at_most(conns.greet_after)];
         /// From the `JOIN`s of both sides to the first frame for a version 1 peer, which loses frames that come sooner
         /// (SPEC 2.8.3).
         settle_v1: Duration = Duration::from_millis(100), "seconds", Guess, [];

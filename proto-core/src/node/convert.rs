@@ -116,6 +116,8 @@ impl From<conns::Breach> for Violation {
             Breach::LineTooLong => Self::LineTooLong,
             Breach::BeforeJoin => Self::BeforeJoin,
             Breach::NoGreeting => Self::NoGreeting,
+            Breach::UnreadableGreeting(error) => Self::UnreadableGreeting(error),
+            Breach::Banned => Self::Banned,
             Breach::ClaimsOurId => Self::ClaimsOurId,
             Breach::ClaimsPeersId => Self::ClaimsPeersId,
             Breach::NotItsKeysId => Self::NotItsKeysId,

@@ -352,6 +352,8 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::LineTooLong => ("line-too-long", ""),
         Violation::BeforeJoin => ("before-join", ""),
         Violation::NoGreeting => ("no-greeting", ""),
+        Violation::UnreadableGreeting(error) => ("unreadable-greeting", frame_code(error)),
+        Violation::Banned => ("banned", ""),
         Violation::ClaimsOurId => ("claims-our-id", ""),
         Violation::ClaimsPeersId => ("claims-peers-id", ""),
         Violation::NotItsKeysId => ("not-its-keys-id", ""),

@@ -58,6 +58,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("conns.first_byte", By("links.rs", "first_byte_and_greeting"), "violations"),
     ("conns.greeting", By("links.rs", "first_byte_and_greeting"), "violations"),
     ("conns.greet_after", By("times.rs", "the_first_byte_before_the_greeting"), NONE),
+    ("conns.greet_dialed", By("times.rs", "the_first_byte_before_a_dialer_greets"), NONE),
     ("conns.settle_v1", By("times.rs", "a_version_1_peer_hears_nothing_so_long"), NONE),
     ("conns.ping_idle", By("times.rs", "a_silent_peer_is_pinged_and_then_dead"), NONE),
     ("conns.dead", By("times.rs", "a_silent_peer_is_pinged_and_then_dead"), "silent"),

@@ -80,7 +80,12 @@ impl Link {
             Err(_) if self.malformed.record(now, limits) => {
                 return Some(LinkEvent::Conn(ConnFrame::Disconnect(Breach::TooManyMalformed)));
             }
-            Err(error) => return Some(LinkEvent::Conn(ConnFrame::Breach(Breach::Malformed(error)))),
+            Err(error) => {
+                if !joined {
+                    self.unread.get_or_insert(error);
+                }
+                return Some(LinkEvent::Conn(ConnFrame::Breach(Breach::Malformed(error))));
+            }
         };
         let event = classify(frame, self.peer.as_deref());
         if let LinkEvent::Chat(ChatFrame::Links(ids)) = &event {

@@ -140,6 +140,8 @@ fn reports() -> Vec<Action> {
         Violation::LineTooLong,
         Violation::BeforeJoin,
         Violation::NoGreeting,
+        Violation::UnreadableGreeting(FrameError::Json),
+        Violation::Banned,
         Violation::ClaimsOurId,
         Violation::ClaimsPeersId,
         Violation::NotItsKeysId,
