@@ -28,7 +28,7 @@ use uuid::Uuid;
 ///
 /// let id: NodeId = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse()?;
 /// assert_eq!(id.to_string(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
-/// assert_eq!(id.short().to_string(), "67e55044");
+/// assert_eq!(id.short().to_string(), "67e5504410b1426f");
 /// assert!(!id.is_of_key());
 ///
 /// assert!(Identity::from_secret(&[42; 32]).node_id().is_of_key());
@@ -79,11 +79,11 @@ impl NodeId {
         self.0.get_version() == Some(uuid::Version::Custom)
     }
 
-    /// The first eight hexadecimal digits, for display. They tell apart two peers with one name, but an attacker can
-    /// search for a key whose id begins with the same digits.
+    /// The first 16 hexadecimal digits, for display. They tell apart two peers with one name. To find a key whose id
+    /// begins with the same digits takes about 2^60 tries, since one of them is the version (SPEC 3.6.7).
     pub fn short(&self) -> impl fmt::Display + use<> {
-        let start = self.0.as_fields().0;
-        fmt::from_fn(move |f| write!(f, "{start:08x}"))
+        let start = self.0.as_u64_pair().0;
+        fmt::from_fn(move |f| write!(f, "{start:016x}"))
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Name, NodeId, PublicKey};
 pub struct PeerInfo {
     /// The peer's id. For a version 1 peer that names none, a random id that this node chose.
     pub node_id: NodeId,
-    /// The peer's name. For a peer that names none, the first eight hexadecimal digits of its id.
+    /// The peer's name. For a peer that names none, the first 16 hexadecimal digits of its id.
     pub uname: Name,
     /// Where the peer listens, by its own word. None: it does not say so, or does not say an IP address.
     pub listen_addr: Option<SocketAddr>,
