@@ -227,8 +227,9 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated, .. } = *marks;
-            let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
+            let Marks { late, forked, backdated, name_taken, .. } = *marks;
+            let odd =
+                [(late, "late"), (forked, "forked"), (backdated, "backdated"), (name_taken, "name taken")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
         }
         _ => caveats.push("of an unknown kind".to_owned()),
@@ -340,8 +341,8 @@ mod tests {
         assert_eq!(caveat(&line).as_deref(), Some("unsigned"));
         assert_eq!(entry(None, Marks::default()), None);
         let mut all = Marks::default();
-        (all.late, all.forked, all.backdated) = (true, true, true);
-        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
+        (all.late, all.forked, all.backdated, all.name_taken) = (true, true, true, true);
+        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated, name taken"));
         let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
         assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
     }

@@ -23,6 +23,7 @@ mod clock;
 mod event;
 mod gossip;
 mod log;
+mod names;
 mod receive;
 mod skew;
 #[cfg(test)]
@@ -37,9 +38,10 @@ use rand_core::Rng;
 use clock::Clock;
 use gossip::Gossip;
 use log::{Log, LogEvent, Reconciler};
+use names::Names;
 use skew::Skew;
 
-use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
+use crate::model::{ConnId, Cx, Entry, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
@@ -56,6 +58,7 @@ pub(crate) struct Chat {
     seq: u64,
     gossip: Gossip,
     log: Log,
+    names: Names,
     reconciler: Reconciler,
     /// The rate of unrequested entries, by author.
     rates: TokenBuckets<NodeId>,
@@ -103,6 +106,7 @@ impl Chat {
             seq: 0,
             gossip: Gossip::new(cx.identity.key()),
             log: Log::default(),
+            names: Names::default(),
             reconciler: Reconciler::default(),
             rates: TokenBuckets::new(),
             events: VecDeque::new(),
@@ -222,8 +226,9 @@ impl Chat {
     fn process_log_events(&mut self, cx: &Cx, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
-                LogEvent::Show { entry, marks } => {
+                LogEvent::Show { entry, mut marks } => {
                     self.counts.shown += entry.texts().len() as u64;
+                    marks.name_taken = self.has_taken_name(cx, &entry);
                     self.events.push_back(Event::Show { entry, marks });
                 }
                 LogEvent::Gap { node_id, uname, missing } => {
@@ -240,6 +245,28 @@ impl Chat {
                 }
             }
         }
+    }
+}
+
+/// Names.
+impl Chat {
+    /// Whether another key had the name of the entry's author before. The user is told of it, at an interval.
+    fn has_taken_name(&mut self, cx: &Cx, entry: &Entry) -> bool {
+        if entry.via().is_some() || entry.author() == cx.identity.node_id() {
+            return false;
+        }
+        let (name, key) = (entry.uname(), entry.key());
+        if names::is_alike(name, cx.config.uname()) {
+            // The user need not have said anything yet.
+            self.names.heard(cx.now, name, cx.identity.key(), cx.limits());
+        }
+        let Some(taken) = self.names.heard(cx.now, name, key, cx.limits()) else { return false };
+        self.counts.names_taken += 1;
+        if taken.news {
+            let (node_id, uname, holder) = (entry.author(), name.clone(), taken.holder.node_id());
+            self.events.push_back(Event::NameTaken { node_id, uname, holder });
+        }
+        true
     }
 }
 

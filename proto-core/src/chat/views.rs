@@ -52,6 +52,11 @@ impl Chat {
         self.reconciler.refused()
     }
 
+    /// Names of authors that are no longer remembered, for want of room.
+    pub(crate) fn names_forgotten(&self) -> u64 {
+        self.names.forgotten()
+    }
+
     /// How far the clock is ahead of the others', in milliseconds, if it seems to be wrong.
     pub(crate) fn clock_ahead_ms(&self, cx: &Cx) -> Option<i64> {
         self.skew.ahead_ms(cx.limits().chat.clock_tolerance)
@@ -84,11 +89,15 @@ impl Chat {
         [(Capacity::Rates, self.rates.len()), (Capacity::Syncs, self.reconciler.begun())]
             .into_iter()
             .chain(self.log.capacities())
+            .chain([
+                (Capacity::Names, self.names.len()),
+                (Capacity::NamesPerAuthor, self.names.most_of_key()),
+            ])
             .chain(self.gossip.capacities())
     }
 
     /// Whether all indexes match what they index. Slow where much is stored.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.log.is_consistent() && self.gossip.is_consistent()
+        self.log.is_consistent() && self.gossip.is_consistent() && self.names.is_consistent()
     }
 }

@@ -24,6 +24,15 @@ pub enum Notice {
         /// By so many milliseconds; positive where this clock is ahead.
         ahead_ms: i64,
     },
+    /// An author goes by a name that another key had before: it may be somebody else. Told once in a while for a name.
+    NameTaken {
+        /// The author's id.
+        node_id: NodeId,
+        /// The name.
+        uname: Name,
+        /// The id of the author that had the name before.
+        holder: NodeId,
+    },
     /// What was just said has nobody to go to: no peer is here. It goes to those that come.
     Alone,
     /// A peer that the user gave cannot be reached yet; it is dialed on.

@@ -31,6 +31,10 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that are no longer known as such, for want of room.
     pub gaps_forgotten: u64,
+    /// Entries that were shown as of an author whose name another key had before.
+    pub names_taken: u64,
+    /// Names that are no longer known as their author's, for want of room.
+    pub names_forgotten: u64,
     /// Entries that came unasked faster than their author may speak.
     pub entries_over_rate: u64,
     /// Entries sent, ours and relayed ones: copies.

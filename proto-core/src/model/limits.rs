@@ -221,6 +221,15 @@ declare! {
         authors: usize = 4096, "authors", Spec, [nonzero] => Authors;
         /// The most epochs of one author that are tracked. With one more, the least recently heard one is forgotten.
         epochs_per_author: usize = 4, "epochs", Spec, [nonzero] => EpochsPerAuthor;
+        /// The most uses of names by keys that are remembered. Of those that have not settled, a quarter at most, the
+        /// least recently heard one is forgotten (SPEC 9.10.3).
+        names: usize = 2_048, "names", Guess: "half as many as authors", [nonzero] => Names;
+        /// The most names of one key that are remembered. With one more, the one used longest ago is forgotten.
+        names_per_author: usize = 4, "names", Guess, [nonzero] => NamesPerAuthor;
+        /// A use of a name has settled when the key goes by it still this long after it was first heard.
+        name_settled: Duration = Duration::from_secs(60), "seconds", Guess, [];
+        /// The least time between two notices that another key goes by the same known name.
+        name_told_every: Duration = Duration::from_secs(600), "seconds", Guess, [];
         /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;
         /// How far ahead of the wall clock an entry may be dated. One that is further ahead is held back (SPEC 9.4).

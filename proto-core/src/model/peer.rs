@@ -86,4 +86,6 @@ pub struct Marks {
     pub forked: bool,
     /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
+    /// Another key went by the name of its author before, as far as this node remembers.
+    pub name_taken: bool,
 }

@@ -50,6 +50,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
 pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
+        chat::Event::NameTaken { node_id, uname, holder } => Notice::NameTaken { node_id, uname, holder },
         chat::Event::ClockOff { ahead_ms } => Notice::ClockOff { ahead_ms },
         _ => return None,
     }))

@@ -388,6 +388,8 @@ fn limits() -> Limits {
         limits.chat.authors = 4;
         limits.chat.epochs_per_author = 2;
         limits.chat.gaps_per_epoch = 3;
+        limits.chat.names = 6;
+        limits.chat.names_per_author = 2;
         limits.chat.parked = 3;
         limits.chat.syncs = 2;
         limits.chat.sync_rounds = 3;

@@ -245,8 +245,8 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated, .. } = *marks;
-                [late, forked, backdated].into_iter().for_each(|mark| self.flag(mark));
+                let Marks { late, forked, backdated, name_taken, .. } = *marks;
+                [late, forked, backdated, name_taken].into_iter().for_each(|mark| self.flag(mark));
             }
             other => panic!("unknown message: {other:?}"),
         }
@@ -277,6 +277,12 @@ impl Record {
                 self.node_id(*node_id);
                 self.text(uname.as_str());
                 self.number(*missing);
+            }
+            Notice::NameTaken { node_id, uname, holder } => {
+                self.text("name-taken");
+                self.node_id(*node_id);
+                self.text(uname.as_str());
+                self.node_id(*holder);
             }
             Notice::ClockOff { ahead_ms } => {
                 self.text("clock-off");

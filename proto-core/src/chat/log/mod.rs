@@ -225,7 +225,9 @@ impl Log {
                 SequenceEvent::Show { entry, .. } if hidden == Some(entry.id()) => continue,
                 SequenceEvent::Show { entry, late, forked } => {
                     let backdated = self.window.is_backdated(&entry);
-                    LogEvent::Show { entry, marks: Marks { late, forked, backdated } }
+                    // Names are not the log's to know.
+                    let marks = Marks { late, forked, backdated, name_taken: false };
+                    LogEvent::Show { entry, marks }
                 }
                 SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
                     node_id: entry.author(),

@@ -111,7 +111,7 @@ fn deferred(event: &LogEvent) -> Option<EntryId> {
 /// `-missing`.
 pub(super) fn shown(events: Vec<LogEvent>) -> Vec<String> {
     let word = |event| match event {
-        LogEvent::Show { entry, marks: Marks { late, forked, backdated } } => {
+        LogEvent::Show { entry, marks: Marks { late, forked, backdated, .. } } => {
             let mark = |is, mark| if is { mark } else { "" };
             Some(format!("{}{}{}{}", entry.seq(), mark(late, "~"), mark(forked, "!"), mark(backdated, "<")))
         }

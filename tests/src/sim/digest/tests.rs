@@ -83,6 +83,7 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.late = true),
         with(&plain, |marks| marks.forked = true),
         with(&plain, |marks| marks.backdated = true),
+        with(&plain, |marks| marks.name_taken = true),
     ];
     actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
     actions
@@ -95,6 +96,12 @@ fn notices() -> Vec<Action> {
         missing,
     };
     let mut notices = vec![gap(1, "Alice", 1), gap(2, "Alice", 1), gap(1, "Bob", 1), gap(1, "Alice", 2)];
+    let taken = |id, uname: &str, holder| Notice::NameTaken {
+        node_id: NodeId::from_bytes([id; 16]),
+        uname: name(uname),
+        holder: NodeId::from_bytes([holder; 16]),
+    };
+    notices.extend([taken(1, "Alice", 2), taken(3, "Alice", 2), taken(1, "Bob", 2), taken(1, "Alice", 3)]);
     notices.extend([1, -1].map(|ahead_ms| Notice::ClockOff { ahead_ms }));
     notices.push(Notice::Alone);
     for target in ["10.0.0.1:4000", "10.0.0.1:4001", "name.example:4000", "name.example:4001"] {
