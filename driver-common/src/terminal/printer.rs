@@ -270,8 +270,8 @@ mod tests {
         );
         assert_eq!(
             aside(),
-            "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
-             * Alice (01010101) left (the connection ended)\n"
+            "* Alice joined\n* B␛ob joined\n* Alice (0303030303030303) joined\n* B␛ob is now Rob\n\
+             * Alice (0101010101010101) left (the connection ended)\n"
         );
     }
 
@@ -305,11 +305,11 @@ mod tests {
         assert_eq!(
             shown(),
             format!(
-                "* Alice joined\n* B␛ob joined\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
-                 * Alice (03030303) joined\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
-                 Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
-                 Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
-                 Alice (03030303, unsigned): alone\n"
+                "* Alice joined\n* B␛ob joined\nAlice (0101010101010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (0303030303030303) joined\nAlice (0303030303030303, unsigned): me too\n* B␛ob is now Rob\n\
+                 Rob (0202020202020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
+                 Zoe ({id}, you): said before\n* Alice (0101010101010101) left (the connection ended)\n\
+                 Alice (0303030303030303, unsigned): alone\n"
             )
         );
     }

@@ -24,6 +24,8 @@ pub(super) fn stats(node: &Node) -> Stats {
         authors_forgotten: log.authors,
         epochs_forgotten: log.epochs,
         gaps_forgotten: log.gaps,
+        names_taken: chat.names_taken,
+        names_forgotten: node.chat.names_forgotten(),
         entries_over_rate: chat.entries_over_rate,
         entries_sent: chat.entries_sent,
         entries_not_pushed: chat.entries_not_pushed,
