@@ -23,9 +23,8 @@ pub struct EventPrinter {
     notices: Option<Output>,
     /// Lines not queued yet.
     lines: String,
-    /// The last messages from before the node came. They are printed when the first catch-up is over.
+    /// The last messages that the first catch-up brought. They are printed when it is over.
     earlier: VecDeque<Message>,
-    caught_up: bool,
 }
 
 impl Printer for EventPrinter {
@@ -42,7 +41,7 @@ impl Printer for EventPrinter {
     }
 }
 
-/// How many messages from before the node came a terminal shows.
+/// How many messages of the first catch-up a terminal shows.
 const EARLIER: usize = 20;
 
 /// Lines are queued in parts of about this many bytes.
@@ -56,16 +55,7 @@ impl EventPrinter {
         style: Style,
     ) -> Self {
         let roster = Roster::new(&shared_name.uname());
-        Self {
-            shared_name,
-            roster,
-            style,
-            messages,
-            notices,
-            lines: String::new(),
-            earlier: VecDeque::new(),
-            caught_up: false,
-        }
+        Self { shared_name, roster, style, messages, notices, lines: String::new(), earlier: VecDeque::new() }
     }
 
     async fn hand_over(&mut self) {
@@ -78,7 +68,7 @@ impl EventPrinter {
     fn print_event(&mut self, event: Event) {
         match event {
             Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
-            Event::Message(message) if !self.caught_up && is_history(&message) => self.keep_earlier(message),
+            Event::Message(message) if is_catch_up(&message) => self.keep_earlier(message),
             Event::Message(message) => {
                 self.print_earlier();
                 self.print_message(&message);
@@ -142,7 +132,6 @@ impl EventPrinter {
 
     /// The first catch-up is over: prints how many messages it brought, and the last of those on a terminal.
     fn print_caught_up(&mut self, entries: usize) {
-        self.caught_up = true;
         if entries > 0 {
             let notice = render::notice(&Notice::CaughtUp { entries });
             let last = self.earlier.len();
@@ -179,9 +168,9 @@ impl EventPrinter {
     }
 }
 
-/// Whether a message is from before the node came.
-fn is_history(message: &Message) -> bool {
-    matches!(message, Message::Entry { marks, .. } if marks.history)
+/// Whether the first catch-up brought this message.
+fn is_catch_up(message: &Message) -> bool {
+    matches!(message, Message::Entry { marks, .. } if marks.catch_up)
 }
 
 #[cfg(test)]
@@ -282,9 +271,29 @@ mod tests {
         );
         assert_eq!(
             aside(),
-            "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
-             * Alice (01010101) left (the connection ended)\n"
+            "* Alice joined\n* B␛ob joined\n* Alice (0303030303030303) joined\n* B␛ob is now Rob\n\
+             * Alice (0101010101010101) left (the connection ended)\n"
         );
+    }
+
+    #[test]
+    fn a_terminal_shows_the_last_messages_of_a_first_catch_up() {
+        let (screen, shown) = output();
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        let mut marks = Marks::default();
+        marks.catch_up = true;
+        let earlier =
+            |n: usize| Event::Message(Message::Entry { entry: entry("Zoe", &[&*n.to_string()]), marks });
+        block_on(printer.print((0..25).map(earlier).collect()));
+        assert_eq!(shown(), "", "they wait");
+        block_on(printer.print(vec![Event::Notice(Notice::CaughtUp { entries: 25 })]));
+        let lines = shown();
+        let mut lines = lines.lines();
+        let notice = "* 25 messages were sent before you came; these are the last 20:";
+        assert_eq!(lines.next(), Some(notice));
+        let texts: Vec<_> = lines.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(texts, (5..25).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -297,11 +306,11 @@ mod tests {
         assert_eq!(
             shown(),
             format!(
-                "* Alice joined\n* B␛ob joined\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
-                 * Alice (03030303) joined\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
-                 Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
-                 Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
-                 Alice (03030303, unsigned): alone\n"
+                "* Alice joined\n* B␛ob joined\nAlice (0101010101010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (0303030303030303) joined\nAlice (0303030303030303, unsigned): me too\n* B␛ob is now Rob\n\
+                 Rob (0202020202020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
+                 Zoe ({id}, you): said before\n* Alice (0101010101010101) left (the connection ended)\n\
+                 Alice (0303030303030303, unsigned): alone\n"
             )
         );
     }

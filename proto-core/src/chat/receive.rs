@@ -50,7 +50,7 @@ impl Chat {
             self.events.push_back(Event::Asked { conn, bytes: sealed.line_len() });
         }
         if self.log.contains(&id) || self.gossip.has_seen(&id) {
-            self.counts.entries_again += 1;
+            self.counts.entries_known += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
         let read = match sealed.read(network, id) {

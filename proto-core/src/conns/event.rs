@@ -130,6 +130,8 @@ pub(crate) enum Breach {
     LineTooLong,
     BeforeJoin,
     NoGreeting,
+    UnreadableGreeting(FrameError),
+    Banned,
     ClaimsOurId,
     ClaimsPeersId,
     NotItsKeysId,
@@ -170,4 +172,5 @@ pub(crate) struct Counts {
     pub(crate) busy: u64,
     pub(crate) banned: u64,
     pub(crate) foreign: u64,
+    pub(crate) withheld: u64,
 }

@@ -43,6 +43,8 @@ pub enum Capacity {
     BookPerSource,
     /// Banned peers.
     Banned,
+    /// Budgets of dials at hosts, in networks, or of addresses from one teller. The kind with most of them counts.
+    DialBudgets,
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
@@ -70,20 +72,24 @@ pub enum Capacity {
     EpochsPerAuthor,
     /// Known gaps in one epoch.
     GapsPerEpoch,
+    /// Names of authors that are remembered, counted for each key.
+    Names,
+    /// Remembered names of one author.
+    NamesPerAuthor,
     /// Ids of entries that came recently.
     Seen,
     /// Announced entries that have not come yet.
-    Missing,
+    AnnouncedMissing,
     /// Announced entries that have not come yet and that one neighbour announced first.
-    MissingPerLink,
+    AnnouncedMissingPerLink,
     /// Remembered announcers of one entry.
     Announcers,
     /// Ids that wait to be announced to one neighbour.
     Announced,
     /// Entries to ask for that reconciliations found at neighbours.
-    Wanted,
+    Fetching,
     /// Entries that one neighbour was asked for after a reconciliation.
-    Asked,
+    Requested,
     /// Entries for which one neighbour has no body.
     Bodiless,
 
@@ -102,7 +108,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 43] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -117,6 +123,7 @@ impl Capacity {
         Self::Book,
         Self::BookPerSource,
         Self::Banned,
+        Self::DialBudgets,
         Self::Rates,
         Self::Syncs,
         Self::CatchUpBytes,
@@ -130,13 +137,15 @@ impl Capacity {
         Self::LanesPerAuthor,
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
+        Self::Names,
+        Self::NamesPerAuthor,
         Self::Seen,
-        Self::Missing,
-        Self::MissingPerLink,
+        Self::AnnouncedMissing,
+        Self::AnnouncedMissingPerLink,
         Self::Announcers,
         Self::Announced,
-        Self::Wanted,
-        Self::Asked,
+        Self::Fetching,
+        Self::Requested,
         Self::Bodiless,
         Self::V1Lines,
         Self::V1Waiting,

@@ -4,9 +4,9 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Limits, Name, NetworkId};
+use super::{ConfigError, Limits, Name, NetworkId, is_loopback};
 
-/// A node's settings: always such that a node can work with them.
+/// A node's settings. They are checked: a node can work with them.
 ///
 /// ```
 /// use proto_core::{Config, ConfigError};
@@ -25,7 +25,7 @@ use super::{ConfigError, Limits, Name, NetworkId};
 #[serde(try_from = "ConfigBuilder", into = "ConfigBuilder")]
 pub struct Config(ConfigBuilder);
 
-/// Settings that are not checked yet, from [`Config::builder`].
+/// Settings that are not checked yet. [`Config::builder`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "it becomes a `Config` by `build`"]
 pub struct ConfigBuilder {
@@ -35,11 +35,14 @@ pub struct ConfigBuilder {
     network: NetworkId,
     #[serde(default)]
     allow_v1: bool,
+    /// None: as `listen_addr` says.
+    #[serde(default)]
+    trust_loopback: Option<bool>,
     limits: Limits,
 }
 
 impl Config {
-    /// The defaults, for a node that cannot be dialed; `uname` is the name its user goes by.
+    /// The defaults, for a node that cannot be dialed. `uname` is the user's name.
     pub fn new(uname: Name) -> Self {
         // The default limits pass their own check: a test says so.
         Self(ConfigBuilder {
@@ -47,22 +50,23 @@ impl Config {
             listen_addr: None,
             network: NetworkId::OPEN,
             allow_v1: false,
+            trust_loopback: None,
             limits: Limits::default(),
         })
     }
 
-    /// The defaults, to be changed.
+    /// A builder with the defaults.
     pub fn builder(uname: Name) -> ConfigBuilder {
         Self::new(uname).0
     }
 
-    /// The same for a node that can be dialed there.
+    /// The same settings for a node that can be dialed at this address.
     pub fn with_listen_addr(mut self, addr: SocketAddr) -> Self {
         self.0.listen_addr = Some(addr);
         self
     }
 
-    /// The name its user goes by.
+    /// The user's name.
     pub fn uname(&self) -> &Name {
         &self.0.uname
     }
@@ -82,19 +86,25 @@ impl Config {
         self.0.network.is_open() || self.0.allow_v1
     }
 
-    /// Its limits.
+    /// Whether peers at loopback addresses are taken for peers on this machine: no rates apply to them, and they may tell
+    /// addresses of any class (SPEC 5.9).
+    pub fn trusts_loopback(&self) -> bool {
+        self.0.trust_loopback.unwrap_or_else(|| self.0.listen_addr.is_some_and(|addr| is_loopback(addr.ip())))
+    }
+
+    /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The user goes by another name.
+    /// Changes the user's name.
     pub(crate) fn rename(&mut self, uname: Name) {
         self.0.uname = uname;
     }
 }
 
 impl ConfigBuilder {
-    /// Where the node can be dialed, as its `JOIN` says it. For an unspecified address (`0.0.0.0`) each peer puts in the one
+    /// Where the node can be dialed, as its `JOIN` says it. Each peer replaces an unspecified IP address (`0.0.0.0`) by the one
     /// that it sees.
     pub fn listen_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
         self.listen_addr = addr.into();
@@ -114,13 +124,24 @@ impl ConfigBuilder {
         self
     }
 
-    /// Changes limits.
+    /// Whether peers at loopback addresses are taken for peers on this machine. A proxy or a tunnel on this machine makes
+    /// everybody who uses it such a peer. Without this, loopback is trusted if [`listen_addr`](Self::listen_addr) is a
+    /// loopback address.
+    pub fn trust_loopback(mut self, trust: bool) -> Self {
+        self.trust_loopback = Some(trust);
+        self
+    }
+
+    /// Changes the limits.
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
         self
     }
 
-    /// The settings, unless no node can work with them.
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if no node can work with them.
     pub fn build(self) -> Result<Config, ConfigError> {
         self.limits.check().map(|()| Config(self))
     }
@@ -148,5 +169,27 @@ mod tests {
     fn the_defaults_are_settings_that_a_node_can_work_with() {
         let name: Name = "x".parse().unwrap();
         assert_eq!(Config::builder(name.clone()).build(), Ok(Config::new(name)));
+    }
+
+    #[test]
+    fn loopback_is_trusted_by_a_node_that_listens_there_or_is_told_to() {
+        for (addr, trusted) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9:8080", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("10.0.0.1:8080", false),
+            ("9.9.9.9:8080", false),
+        ] {
+            let addr: SocketAddr = addr.parse().unwrap();
+            let config = Config::builder("x".parse().unwrap()).listen_addr(addr);
+            assert_eq!(config.clone().build().unwrap().trusts_loopback(), trusted, "{addr}");
+            for told in [true, false] {
+                assert_eq!(config.clone().trust_loopback(told).build().unwrap().trusts_loopback(), told);
+            }
+        }
+        assert!(!Config::new("x".parse().unwrap()).trusts_loopback(), "it listens nowhere");
     }
 }

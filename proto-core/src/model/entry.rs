@@ -50,7 +50,7 @@ pub const MAX_TO: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Via {
-    /// The id of the node without a key.
+    /// The id of the node without a key. An entry that names an id of a key is malformed.
     pub node_id: NodeId,
     /// The name of that node.
     #[serde(deserialize_with = "read::text")]

@@ -61,6 +61,9 @@ declare! {
         greeting: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// How long a listener waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.3).
         greet_after: Duration = Duration::from_millis(250), "seconds", Spec, [];
+        /// How long a dialer waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.2). It is shorter than
+        /// [`greet_after`](Self::greet_after), so that one of two nodes that both wait speaks soon.
+        greet_dialed: Duration = Duration::from_millis(50), "seconds", Spec, [at_most(conns.greet_after)];
         /// From the `JOIN`s of both sides to the first frame for a version 1 peer, which loses frames that come sooner
         /// (SPEC 2.8.3).
         settle_v1: Duration = Duration::from_millis(100), "seconds", Guess, [];
@@ -154,6 +157,24 @@ declare! {
         dial_burst: u32 = 8, "dials", Spec, [nonzero];
         /// The interval at which one more dial of a learned address is allowed.
         dial_every: Duration = Duration::from_millis(500), "seconds", Spec, [];
+        /// Dials of told addresses at one host that may begin at once, of those that reach no node (SPEC 5.13.1). A host is
+        /// an IP address, in IPv6 a /64. Further ones wait for [`host_dial_every`](Self::host_dial_every).
+        host_dials: u32 = 8, "dials", Spec, [nonzero];
+        /// The interval at which one more dial at a host is allowed.
+        host_dial_every: Duration = Duration::from_secs(60), "seconds", Spec, [];
+        /// The same for one network, a /24 or in IPv6 a /48 (SPEC 5.13.2). Further ones wait for
+        /// [`net_dial_every`](Self::net_dial_every).
+        net_dials: u32 = 32, "dials", Spec, [nonzero];
+        /// The interval at which one more dial in a network is allowed.
+        net_dial_every: Duration = Duration::from_secs(15), "seconds", Spec, [];
+        /// The same for the addresses that peers at one host told (SPEC 5.13.3). Further ones wait for
+        /// [`teller_dial_every`](Self::teller_dial_every).
+        teller_dials: u32 = 32, "dials", Spec, [nonzero];
+        /// The interval at which one more dial of an address from one host is allowed.
+        teller_dial_every: Duration = Duration::from_secs(15), "seconds", Spec, [];
+        /// The most budgets of hosts, of networks and of tellers that are known. With one more, the one that is least used
+        /// is forgotten.
+        budgets: usize = 1024, "budgets", Guess: "more than are in use at the rate of all dials", [nonzero] => DialBudgets;
         /// From the start of a dial or a resolution to its end. One that takes longer has failed.
         connect: Duration = Duration::from_secs(5), "seconds", Spec, [];
         /// The first ceiling of a backoff (SPEC 5.11). It doubles with each failure.
@@ -211,11 +232,11 @@ declare! {
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
-        /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.20).
+        /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.11).
         catch_up: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// The most bytes of entries that the first catch-up holds back. Above it, it ends.
         catch_up_bytes: usize = 16 * MIB, "bytes", Guess: "as many as the window holds", [] => CatchUpBytes;
-        /// An entry that came this long after its date is marked as history (SPEC 9.21).
+        /// An entry that came this long after its date is marked as history (SPEC 9.12).
         history: Duration = Duration::from_secs(600), "seconds", Spec, [];
         /// The most entries of one author that wait for earlier ones. With one more, the one with the highest `seq` is
         /// dropped.
@@ -231,6 +252,15 @@ declare! {
         /// The most epochs of one author in one room and class that are tracked. With one more, the least recently heard one
         /// is forgotten.
         epochs_per_author: usize = 4, "epochs", Spec, [nonzero] => EpochsPerAuthor;
+        /// The most uses of names by keys that are remembered. Of those that have not settled, a quarter at most, the
+        /// least recently heard one is forgotten (SPEC 9.10.3).
+        names: usize = 2_048, "names", Guess: "half as many as authors", [nonzero] => Names;
+        /// The most names of one key that are remembered. With one more, the one used longest ago is forgotten.
+        names_per_author: usize = 4, "names", Guess, [nonzero] => NamesPerAuthor;
+        /// A use of a name has settled when the key goes by it still this long after it was first heard.
+        name_settled: Duration = Duration::from_secs(60), "seconds", Guess, [];
+        /// The least time between two notices that another key goes by the same known name.
+        name_told_every: Duration = Duration::from_secs(600), "seconds", Guess, [];
         /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;
         /// How far ahead of the wall clock an entry may be dated. One that is further ahead is held back (SPEC 9.4).
@@ -323,15 +353,15 @@ declare! {
         announcers: usize = 16, "neighbours", Guess, [];
         /// The most announced entries that have not come. With one more, the neighbour that announced most of them
         /// loses the oldest.
-        missing: usize = 4096, "entries", Spec, [] => Missing;
+        announced_missing: usize = 4096, "entries", Spec, [] => AnnouncedMissing;
         /// The most of these that one neighbour announced first. Further ones are asked for as after a reconciliation
         /// (SPEC 9.7.5).
-        missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => MissingPerLink;
+        announced_missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => AnnouncedMissingPerLink;
         /// The most entries that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC
         /// 9.7.5).
-        asked: usize = 256, "entries", Spec, [nonzero] => Asked;
+        requested: usize = 256, "entries", Spec, [nonzero] => Requested;
         /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
-        wanted: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Wanted;
+        fetching: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Fetching;
         /// The most entries of one neighbour that are remembered because it has no body for them: it is not asked for them
         /// again. With one more, the oldest is forgotten (SPEC 7.10.6).
         bodiless: usize = 256, "entries", Guess: "as many as one neighbour is asked for at once", [] => Bodiless;

@@ -208,7 +208,7 @@ impl World {
         join.uname = Some(name(id));
         join.listen_addr = (flags & 2 != 0).then(|| address(id));
         join.hello = (flags & 1 != 0).then_some(hello);
-        self.receive_frame(index, &Frame::Join(join));
+        self.receive_frame(index, &Frame::Join(join.into()));
     }
 
     fn peers(&mut self, script: &mut Script<'_>) {
@@ -328,11 +328,11 @@ impl World {
         let mut counts = self.ledger.counts;
         counts.extend([
             ("entries taken", stats.entries),
-            ("entries again", stats.entries_again),
+            ("entries again", stats.entries_known),
             ("entries dropped", stats.entries_dropped),
             ("entries over rate", stats.entries_over_rate),
-            ("told in lines", stats.told_in_lines),
-            ("brought in", stats.brought_in),
+            ("told in lines", stats.lines_relayed),
+            ("brought in", stats.lines_signed),
             ("gaps", stats.gaps),
             ("reconciliations begun", stats.syncs),
         ]);
@@ -390,6 +390,8 @@ fn limits() -> Limits {
         limits.chat.epochs_per_author = 2;
         limits.chat.bodiless = 2;
         limits.chat.gaps_per_epoch = 3;
+        limits.chat.names = 6;
+        limits.chat.names_per_author = 2;
         limits.chat.parked = 3;
         limits.chat.syncs = 2;
         limits.chat.sync_rounds = 3;
@@ -398,10 +400,10 @@ fn limits() -> Limits {
         limits.chat.announced = 4;
         limits.chat.ask_tries = 3;
         limits.chat.announcers = 2;
-        limits.chat.missing = 6;
-        limits.chat.missing_per_link = 3;
-        limits.chat.asked = 3;
-        limits.chat.wanted = 5;
+        limits.chat.announced_missing = 6;
+        limits.chat.announced_missing_per_link = 3;
+        limits.chat.requested = 3;
+        limits.chat.fetching = 5;
         limits.chat.seen = 16;
         limits.v1.lines = 6;
         limits.v1.waiting = 3;

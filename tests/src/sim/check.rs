@@ -1,5 +1,6 @@
 //! What has to hold at every step and at the end of a run.
 
+mod dials;
 mod links;
 mod rule;
 
@@ -15,6 +16,7 @@ use super::host::Host;
 use super::{HostId, Nanos, World};
 use crate::bounds;
 
+use dials::Dials;
 use links::Links;
 pub use rule::{Breach, Rule};
 
@@ -82,6 +84,7 @@ struct View {
     own: BTreeSet<Place>,
     actions: u64,
     allowed: u64,
+    dials: Dials,
     timeouts: Timeouts,
     /// The most that was seen in each capacity, in their order.
     most: Vec<usize>,
@@ -196,8 +199,8 @@ impl Checker {
         if let Some(links) = self.links.get_mut(&index) {
             from.into_iter().for_each(|teller| links.told(&text, teller));
             // The line of a version 1 node is told by when it was brought in.
-            let brought_in = self.speakers.values().any(|speaker| *speaker == said.host);
-            let until = if brought_in { now } else { said.at };
+            let lines_signed = self.speakers.values().any(|speaker| *speaker == said.host);
+            let until = if lines_signed { now } else { said.at };
             matched &= links.could_know(&text, said.at..=until, now);
         }
         if !self.views.entry(index).or_default().lines.insert(text) && matched {
@@ -231,6 +234,7 @@ impl Checker {
         }
         match action {
             Action::Deliver(message) => self.delivered(index, now, message),
+            Action::Dial { addr, .. } => self.dialed(index, now, *addr),
             Action::RegisterPeer(peer) => {
                 self.links_of(peer.node_id).into_iter().for_each(|links| links.came(index));
             }

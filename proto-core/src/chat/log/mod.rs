@@ -225,7 +225,7 @@ impl Log {
                 SequenceEvent::Show { entry, .. } if hidden == Some(entry.id()) => continue,
                 SequenceEvent::Show { entry, late, forked } => {
                     let backdated = self.window.is_backdated(&entry);
-                    LogEvent::Show { entry, marks: Marks { late, forked, backdated, history: false } }
+                    LogEvent::Show { entry, marks: Marks { late, forked, backdated, ..Marks::default() } }
                 }
                 SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
                     run: entry.run().clone(),

@@ -362,3 +362,19 @@ fn an_entry_is_kept_as_text_with_its_network() {
         assert!(serde_json::from_str::<Entry>(&gone).is_err(), "{gone}");
     }
 }
+
+#[test]
+fn nobody_speaks_in_the_name_of_an_id_that_belongs_to_a_key() {
+    let (name, said) = ("Zoe".parse().unwrap(), texts(&["hello"]));
+    let lines_signed = |node_id: NodeId| {
+        let via = Via { node_id, uname: "Old".parse().unwrap() };
+        let entry = Entry::sign(&identity(), &Draft { via: Some(&via), ..draft(&name, &said) });
+        entry.sealed().open(OPEN).map(|opened| opened.entry().and_then(|entry| entry.header().speaker()))
+    };
+    let [of_key, other_key] = [identity().node_id(), Identity::from_secret(&[8; 32]).node_id()];
+    assert_eq!(lines_signed(of_key), Err(EntryError::Content), "also not the author itself");
+    assert_eq!(lines_signed(other_key), Err(EntryError::Content));
+    for other in [NodeId::from_bytes([3; 16]), NodeId::of_text("abc123").unwrap()] {
+        assert_eq!(lines_signed(other), Ok(Some(other)));
+    }
+}

@@ -89,7 +89,7 @@ impl ExactSizeIterator for Texts<'_> {}
 
 impl FusedIterator for Texts<'_> {}
 
-/// Reads an array of texts without a copy of each (SPEC 7.2.6, 7.2.7, 7.2.10).
+/// Reads an array of texts without a copy of each (SPEC 7.2.6, 7.2.7, 7.2.14).
 impl<'de> serde::Deserialize<'de> for TextBuffer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(ArrayVisitor)

@@ -156,9 +156,8 @@ fn unknown_kinds_and_rooms_are_held_and_relayed_and_not_shown() {
     ];
     for entry in &entries {
         // Without a tree it is announced.
-        relayed(&mut solo, &entry.whole());
-        let said = said_within(&mut solo, Duration::from_secs(1));
-        assert!(said[1].contains(&alloc::format!("IHAVE|{}", entry.id)), "{}", said[1]);
+        let said = relayed(&mut solo, &entry.whole()) + &said_within(&mut solo, Duration::from_secs(1))[1];
+        assert!(said.contains(&alloc::format!("IHAVE|{}", entry.id)), "{said}");
         assert!(sent(&solo.receive(2, &alloc::format!("GRAFT|{}\n", entry.id))).contains(&entry.whole()));
     }
     assert_eq!((solo.node.entries().count(), solo.node.stats().entries_not_shown), (3, 3));

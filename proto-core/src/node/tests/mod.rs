@@ -3,6 +3,7 @@
 mod admission;
 mod classes;
 mod conversation;
+mod dials;
 mod entries;
 mod networks;
 mod slots;
@@ -166,6 +167,17 @@ fn a_listener_sends_join_to_a_silent_peer_after_250_ms_and_closes_after_5_s() {
 }
 
 #[test]
+fn a_dialer_sends_join_upon_the_first_byte() {
+    let mut solo = solo();
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
+    assert_eq!(solo.input(Input::connected(dial, ConnId(1))), []);
+    assert!(sent(&solo.receive(1, "J")).starts_with("JOIN|"));
+    let later = solo.pass(Limits::default().conns.greet_after);
+    assert_eq!(later, [], "it sends it once");
+}
+
+#[test]
 fn a_target_that_never_sends_join_is_dialed_again_after_the_old_connection_closed() {
     let mut solo = solo();
     solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap())).unwrap();
@@ -293,7 +305,8 @@ fn reading_resumes_on_the_duplicate_that_is_closed() {
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
+    solo.input(Input::connected(dial, ConnId(2)));
+    let nonce = our_nonce(&solo.receive(2, "\n"));
     solo.receive(2, &join(ALICE, Some("b")));
     let line = alloc::format!("MSG|{}\n", "x".repeat(1000));
     assert!(solo.receive(2, &line.repeat(70)).contains(&Action::PauseReading { conn: ConnId(2) }));
@@ -391,7 +404,8 @@ fn shutdown_does_not_wait_for_a_replaced_link() {
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
+    solo.input(Input::connected(dial, ConnId(2)));
+    let nonce = our_nonce(&solo.receive(2, "\n"));
     solo.receive(2, &join(ALICE, Some("b")));
     solo.receive(1, &alloc::format!("PING|{nonce}\n"));
     solo.node.command(solo.now, Command::Shutdown).unwrap();

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto_core::{ConnId, NetworkId};
 use serde_json::json;
 
-use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body};
+use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position};
 use super::{Hostile, Nanos};
 
 /// The one bad thing that a hostile peer does.
@@ -31,12 +31,16 @@ pub enum Trick {
     FloodFrames,
     /// Says things in the names of others.
     Forge,
+    /// Brings in words under the ids of others' keys, and goes by their names.
+    Impersonate,
     /// Says two things under one number, to different peers.
     Fork,
     /// Dates and numbers its entries oddly.
     Odd,
     /// Tells of peers that are none.
     LiePeers,
+    /// Tells of a stranger's machine, and of its network, as if there were a node at each port.
+    Misdirect,
     /// Says that it is linked to everybody.
     LieLinks,
     /// Says that it stands next to the root, or that it is the root of a tree of its own.
@@ -59,7 +63,7 @@ pub enum Trick {
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -69,9 +73,11 @@ impl Trick {
         Self::FloodEntries,
         Self::FloodFrames,
         Self::Forge,
+        Self::Impersonate,
         Self::Fork,
         Self::Odd,
         Self::LiePeers,
+        Self::Misdirect,
         Self::LieLinks,
         Self::LieTree,
         Self::Withhold,
@@ -101,9 +107,11 @@ impl Hostile {
             Trick::FloodEntries => (0..12).for_each(|_| self.say(now, 0, out)),
             Trick::FloodFrames => self.flood(out),
             Trick::Forge => self.forge(now, out),
+            Trick::Impersonate => self.impersonate(now, out),
             Trick::Fork => self.fork_entry(now, conn, out),
             Trick::Odd => self.odd(now, out),
             Trick::LiePeers => self.lie_about_peers(out),
+            Trick::Misdirect => self.misdirect(out),
             Trick::LieLinks => {
                 let ids = self.ids.join(";");
                 line(out, format_args!("LINKS|{ids}"));
@@ -211,6 +219,27 @@ impl Hostile {
         }
     }
 
+    fn impersonate(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let of_keys: Vec<_> = self.ids.iter().filter(|id| id.as_bytes().get(14) == Some(&b'8')).collect();
+        let id = self.dice.pick(&of_keys).map_or("", |id| id.as_str());
+        let (key, at, seq) = (self.keys.key(), self.unix_ms(now), self.said);
+        let prev = position(seq).prev().map_or_else(String::new, |prev| format!(r#","prev":"{prev}""#));
+        let mut say = |uname: &str, class: &str, via: &str| {
+            let body = format!(
+                r#"{{"uname":"{uname}","speaker":"host","texts":["I owe you"],"salt":"AAAAAAAAAAAAAAAAAAAAAA"}}"#
+            );
+            let names = of_body("text", &body);
+            let header =
+                format!(r#"{{{class}"key":"{key}","epoch":7,"seq":{seq}{prev},"at":{at},{names}{via}}}"#);
+            out.extend(self.keys.signed_line(&header, &body));
+        };
+        say("mallory", r#""class":"line","#, &format!(r#","via":"{id}""#));
+        let heard = self.heard.iter().filter_map(|line| std::str::from_utf8(line).ok());
+        let name = heard.filter_map(|line| line.split_once(r#""uname":""#)?.1.split_once('"')).next();
+        say(name.map_or("mallory", |(name, _)| name), "", "");
+        self.said += 1;
+    }
+
     fn fork_entry(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {
         let seq = self.said / self.talks.len().max(1) as u64;
         self.said += 1;
@@ -261,9 +290,21 @@ impl Hostile {
     }
 
     fn lie_about_peers(&mut self, out: &mut Vec<u8>) {
+        self.tell_of(out, |[a, b, c], _| format!("10.{a}.{b}.{c}:4000"));
+    }
+
+    /// Half of the addresses are ports of one machine, half are machines next to it. No host has any of them.
+    fn misdirect(&mut self, out: &mut Vec<u8>) {
+        self.tell_of(out, |[a, b, c], port| match a % 2 {
+            0 => format!("10.200.7.7:{}", 1_024 + port % 60_000),
+            _ => format!("10.201.{}.{c}:4000", b % 2),
+        });
+    }
+
+    fn tell_of(&mut self, out: &mut Vec<u8>, addr: fn([u8; 3], u16) -> String) {
         let records: Vec<_> = (0..40)
             .map(|_| {
-                let [_, a, b, c, ..] = self.dice.roll().to_le_bytes();
+                let [_, a, b, c, d, e, ..] = self.dice.roll().to_le_bytes();
                 let id = match self.dice.pick(&self.ids) {
                     Some(id) if a % 2 == 0 => id.clone(),
                     _ => format!(
@@ -272,7 +313,7 @@ impl Hostile {
                         self.dice.roll() >> 16
                     ),
                 };
-                let addr = format!("10.{a}.{b}.{c}:4000");
+                let addr = addr([a, b, c], u16::from_le_bytes([d, e]));
                 json!({"listen_addr": addr, "node_id": id, "uname": "nobody", "remote_addr": addr})
                     .to_string()
             })

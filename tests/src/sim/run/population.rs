@@ -67,10 +67,11 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     confine(&mut limits.chat.early, 10, 100);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
     confine(&mut limits.chat.parked, 4, 40);
-    confine(&mut limits.chat.missing, 32, 256);
-    limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
-    confine(&mut limits.chat.asked, 4, 64);
-    confine(&mut limits.chat.wanted, 32, 256);
+    confine(&mut limits.chat.announced_missing, 32, 256);
+    limits.chat.announced_missing_per_link =
+        limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
+    confine(&mut limits.chat.requested, 4, 64);
+    confine(&mut limits.chat.fetching, 32, 256);
     confine(&mut limits.chat.seen, 100, 1_000);
     Some(limits)
 }
@@ -94,17 +95,21 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.epochs_per_author, 1, 3);
     confine(&mut limits.chat.bodiless, 0, 4);
     confine(&mut limits.chat.gaps_per_epoch, 1, 4);
+    confine(&mut limits.chat.names, 1, 8);
+    confine(&mut limits.chat.names_per_author, 1, 2);
     confine(&mut limits.chat.parked, 1, 8);
     confine(&mut limits.chat.seen, 8, 80);
     confine(&mut limits.chat.announced, 2, 16);
     confine(&mut limits.chat.announcers, 1, 3);
-    confine(&mut limits.chat.missing, 4, 32);
-    limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
-    confine(&mut limits.chat.asked, 1, 8);
-    confine(&mut limits.chat.wanted, 4, 32);
+    confine(&mut limits.chat.announced_missing, 4, 32);
+    limits.chat.announced_missing_per_link =
+        limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
+    confine(&mut limits.chat.requested, 1, 8);
+    confine(&mut limits.chat.fetching, 4, 32);
     confine(&mut limits.chat.syncs, 1, 2);
     confine(&mut limits.conns.malformed, 2, 8);
     confine(&mut limits.mesh.banned, 1, 3);
+    confine(&mut limits.mesh.budgets, 1, 8);
     confine(&mut limits.conns.pending, 2, 8);
     confine(&mut limits.mesh.degree_high, 5, 9);
     confine(&mut limits.conns.slots, limits.mesh.degree_high + 4, limits.mesh.degree_high + 8);
@@ -133,6 +138,7 @@ pub(super) fn net_config(dice: &mut Dice) -> NetConfig {
         window: (16 * 1024) << dice.below(5),
         flush: sometimes(dice, 0.5).map(|share| ms(5).mul_f64(share)),
         bandwidth: sometimes(dice, 0.3).map(|share| 20_000 + (share * 400_000.0) as u64),
+        ..NetConfig::default()
     }
 }
 

@@ -84,7 +84,6 @@ pub(super) struct Network {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "most of them are messages")]
 enum Event {
     Arrive(NodeId, NodeId, Message),
     Wake(NodeId),
