@@ -190,7 +190,7 @@ impl Entry {
         self.header.kind()
     }
 
-    /// The author's name. For an entry of an unknown kind, the first eight hexadecimal digits of the author's id.
+    /// The author's name. For an entry of an unknown kind, the first 16 hexadecimal digits of the author's id.
     pub fn uname(&self) -> &Name {
         &self.uname
     }

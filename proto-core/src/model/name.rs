@@ -45,7 +45,7 @@ impl Name {
         (end > 0).then(|| Self(text[..end].into()))
     }
 
-    /// What stands for the name of a node that says none: the first eight hexadecimal digits of its id.
+    /// What stands for the name of a node that says none: the first 16 hexadecimal digits of its id.
     pub(crate) fn of_id(node_id: NodeId) -> Self {
         Self(alloc::format!("{}", node_id.short()).into())
     }

@@ -134,6 +134,12 @@ impl Hostile {
         if self.trick == Trick::Strip {
             self.stripped.heard(conn, kind, payload, todo);
         }
+        if matches!(self.trick, Trick::Strip | Trick::Novel)
+            && let ("SYNC", Some(rest)) = (kind, payload.strip_prefix("AA"))
+        {
+            // The first message of a reconciliation, echoed as the answer: it holds the same. So it keeps its links.
+            todo.push(Todo::Send(conn, format!("SYNC|Ag{rest}\n").into_bytes()));
+        }
         match kind {
             "JOIN" => {
                 let Ok(join) = serde_json::from_str::<Value>(payload) else { return };

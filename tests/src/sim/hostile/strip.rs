@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proto_core::wire::MAX_GRAFT;
 use proto_core::{ConnId, NetworkId};
 
 use super::keys::entry_id;
@@ -16,22 +17,21 @@ const MOST: usize = 1_024;
 pub(super) struct Stripped(BTreeMap<String, Vec<u8>>);
 
 impl Stripped {
-    /// It heard a frame. What it answers is to be relied on, but for the bodies.
+    /// It heard a frame, and answers requests as the protocol says, but for the bodies.
     pub(super) fn heard(&mut self, conn: ConnId, kind: &str, payload: &str, todo: &mut Vec<Todo>) {
         let mut out = Vec::new();
         match kind {
             "CHAT" => self.learn(payload),
+            // It wants all that there is.
+            "IHAVE" => {
+                let ids: Vec<_> = payload.split(';').take(MAX_GRAFT).collect();
+                line(&mut out, format_args!("GRAFT|{}", ids.join(";")));
+            }
             "GRAFT" => {
                 payload
                     .split(';')
                     .filter_map(|id| self.0.get(id))
                     .for_each(|gone| out.extend_from_slice(gone));
-            }
-            // The first message of a reconciliation, echoed as the answer: it holds the same.
-            "SYNC" => {
-                if let Some(rest) = payload.strip_prefix("AA") {
-                    line(&mut out, format_args!("SYNC|Ag{rest}"));
-                }
             }
             _ => {}
         }

@@ -121,10 +121,7 @@ impl Hostile {
                 self.announce_nothing(out);
                 self.retell_tree(out);
             }
-            Trick::Strip => {
-                self.stripped.play(&mut self.dice, out);
-                self.retell_tree(out);
-            }
+            Trick::Strip => self.stripped.play(&mut self.dice, out),
             Trick::Novel => (0..4).for_each(|_| self.say_what_is_unknown(now, out)),
             Trick::Ask => self.ask(out),
             Trick::Foreign => self.foreign(now, out),
