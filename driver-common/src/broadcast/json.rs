@@ -205,11 +205,11 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{ChatText, ConnId, Draft, Entry, Identity, Marks, Message as Said, Via};
+    use proto_core::{ConnId, Entry, Marks, Message as Said, Via};
 
     use super::super::line::lines;
     use super::*;
-    use crate::{Event as Happened, Origin};
+    use crate::{Event as Happened, Origin, testing};
 
     fn bob() -> Arc<PeerInfo> {
         let (node_id, addr) = (NodeId::from_bytes([7; 16]), "127.0.0.1:9".parse().unwrap());
@@ -229,13 +229,7 @@ mod tests {
     }
 
     fn entry(via: Option<&Via>) -> Arc<Entry> {
-        let (uname, texts) = ("Bob".parse().unwrap(), [ChatText::new("hi").unwrap()]);
-        let draft = {
-            let mut draft = Draft::new(1, 2, 3, &uname, &texts);
-            (draft.to, draft.via) = (&[], via);
-            draft
-        };
-        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+        testing::entry(1, [2, 3], "Bob", &["hi"], via)
     }
 
     #[test]
