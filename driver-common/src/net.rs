@@ -187,6 +187,6 @@ mod tests {
             std::thread::yield_now();
         }
         let held = held(&socket, remote);
-        assert!((1..=limit + piece).contains(&held), "{held} bytes");
+        assert!(held <= limit + piece, "{held} bytes");
     }
 }
