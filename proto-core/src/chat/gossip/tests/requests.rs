@@ -62,7 +62,7 @@ fn what_one_neighbour_announced_is_requested_from_another_after_a_reconciliation
 fn reconciles_again(learn: impl FnOnce(&mut Gossip, Moment<'_>)) -> bool {
     let limits = Limits::default();
     let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]).key());
-    let moment = Moment { now: at(0), wall: None, limits: &limits };
+    let moment = moment(0, &limits);
     gossip.linked(moment, peer(1));
     gossip.peer_began_sync(peer(1), at(0));
     learn(&mut gossip, moment);
