@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub enum Command {
     Connect(PeerAddr),
     /// Take another name and tell the peers.
     Rename(Name),
+    /// Peers can dial the node there from now on: tell them. It replaces the address of the [`Config`](crate::Config).
+    Advertise(SocketAddr),
     /// Say `BYE` to everybody, close every connection and dial no more. Nothing is taken after that.
     Shutdown,
 }
