@@ -222,8 +222,6 @@ fn an_advertised_name_is_what_peers_hear_of_once_it_is_resolved() {
 fn an_advertised_name_that_cannot_be_resolved_does_not_hold_up_the_start() {
     Driver::each(|driver| {
         let alice = Launch::new(driver, "Alice").args(["--advertise", "nowhere.invalid:4444"]).start();
-        let bob = Launch::new(driver, "Bob").peer(alice.addr()).start();
-        bob.expect_peers(&["Alice"], SOON);
         alice.expect_err(&["nowhere.invalid:4444", "cannot be resolved yet"], 6 * SOON);
         expect_working(&alice);
     });
