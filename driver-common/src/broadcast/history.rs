@@ -108,21 +108,13 @@ impl History {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use proto_core::{ChatText, Draft, Entry, EntryId, Identity, Marks, Message, RunPosition};
+    use proto_core::{Entry, Marks, Message};
 
     use super::*;
-    use crate::Origin;
-
-    /// The position with this number, behind an entry that does not exist.
-    fn position(seq: u64) -> RunPosition {
-        RunPosition::new(seq, EntryId::from_bytes([9; 32])).unwrap()
-    }
+    use crate::{Origin, testing};
 
     fn entry(author: u8, at: u64, texts: impl IntoIterator<Item = String>) -> Arc<Entry> {
-        let texts: Vec<_> = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
-        let uname = "Alice".parse().unwrap();
-        let draft = Draft::new(1, position(at), at, &uname, &texts, [7; 16]);
-        Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
+        testing::entry(author, [at, at], "Alice", &Vec::from_iter(texts), None)
     }
 
     /// Each call uses a later time.

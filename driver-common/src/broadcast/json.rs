@@ -205,11 +205,11 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{ChatText, ConnId, Draft, Entry, Identity, Marks, Message as Said, RunPosition, Via};
+    use proto_core::{ConnId, Entry, Marks, Message as Said, Via};
 
     use super::super::line::lines;
     use super::*;
-    use crate::{Event as Happened, Origin};
+    use crate::{Event as Happened, Origin, testing};
 
     fn bob() -> Arc<PeerInfo> {
         let (node_id, addr) = (NodeId::from_bytes([7; 16]), "127.0.0.1:9".parse().unwrap());
@@ -229,10 +229,7 @@ mod tests {
     }
 
     fn entry(via: Option<&Via>) -> Arc<Entry> {
-        let (uname, texts) = ("Bob".parse().unwrap(), [ChatText::new("hi").unwrap()]);
-        let mut draft = Draft::new(1, RunPosition::FIRST, 3, &uname, &texts, [7; 16]);
-        draft.via = via;
-        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+        testing::entry(1, [2, 3], "Bob", &["hi"], via)
     }
 
     #[test]
@@ -269,7 +266,7 @@ mod tests {
     fn what_is_known_of_an_entry_stands_beside_the_key() {
         let entry_info = |entry: &Entry, more: &str, marks: [bool; 4]| {
             format!(
-                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":0,"at":3,{more},"late":{},"forked":{},"backdated":{},"history":false,"catch_up":false,"name_taken":{},"part":0}}"#,
+                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"history":false,"catch_up":false,"name_taken":{},"part":0}}"#,
                 entry.id(),
                 entry.author(),
                 entry.key(),

@@ -180,12 +180,11 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use futures_lite::future::block_on;
-    use proto_core::{
-        ChatText, Draft, Entry, Identity, LeaveReason, Marks, NodeId, PeerInfo, RunPosition, Version,
-    };
+    use proto_core::{Entry, Identity, LeaveReason, Marks, PeerInfo};
 
     use super::super::output::Bounds;
     use super::*;
+    use crate::testing;
 
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -212,10 +211,7 @@ mod tests {
     }
 
     fn peer(number: u8, uname: &str) -> Arc<PeerInfo> {
-        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
-        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
-        peer.version = Version::V2;
-        Arc::new(peer)
+        Arc::new(testing::peer(number, uname))
     }
 
     fn message(peer: &Arc<PeerInfo>, text: &str) -> Event {
@@ -223,10 +219,7 @@ mod tests {
     }
 
     fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
-        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
-        let uname = Name::cut(uname).unwrap();
-        let draft = Draft::new(1, RunPosition::FIRST, 3, &uname, &texts, [7; 16]);
-        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+        testing::entry(1, [2, 3], uname, texts, None)
     }
 
     fn said(text: &str, origin: Origin) -> Event {

@@ -254,16 +254,10 @@ mod tests {
     use std::sync::Arc;
 
     use proto_core::wire::ByeCode;
-    use proto_core::{ChatText, DialError, Draft, Entry, Identity, RunPosition, Version, Via};
+    use proto_core::{DialError, Via};
 
     use super::*;
-
-    fn peer(number: u8, uname: &str) -> PeerInfo {
-        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
-        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
-        peer.version = Version::V2;
-        peer
-    }
+    use crate::testing::{self, peer};
 
     #[test]
     fn only_peers_of_one_name_show_their_ids() {
@@ -339,11 +333,7 @@ mod tests {
     #[test]
     fn caveats_tell_what_is_not_as_it_should_be() {
         let entry = |via: Option<&Via>, marks| {
-            let (uname, texts) = ("Bo\x1bb".parse(), [ChatText::new("hi").unwrap()]);
-            let uname = uname.unwrap_or_else(|_| Name::cut("Bob").unwrap());
-            let mut draft = Draft::new(1, RunPosition::FIRST, 3, &uname, &texts, [7; 16]);
-            draft.via = via;
-            let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
+            let entry = testing::entry(1, [2, 3], "Bob", &["hi"], via);
             caveat(&Message::Entry { entry, marks })
         };
         let line = Message::Line { peer: Arc::new(peer(1, "Alice")), text: "hi".to_owned() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto_core::{ConnId, NodeId};
 use serde_json::{Value, json};
 
-use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
+use super::{Actor, Dice, Happening, HostId, Lines, Nanos, Todo, World, nanos};
 
 /// A version 1 node.
 pub struct Version1 {
@@ -63,6 +63,14 @@ impl Version1 {
             dialed: BTreeSet::new(),
             printed: Vec::new(),
         }
+    }
+
+    /// Starts it on a host.
+    pub fn start(self, world: &mut World, host: HostId) {
+        if let Some(check) = &mut world.probes.check {
+            check.speaks_version_1(host, self.id);
+        }
+        world.start_actor(host, Box::new(self));
     }
 
     /// The id that it goes by.
