@@ -86,7 +86,7 @@ impl Chat {
 
     /// Takes a new entry whose signature is valid.
     fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
-        let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
+        let taken = self.log.take(cx.now, cx.wall(), from, entry.clone(), cx.limits());
         if taken == Taken::Full {
             self.counts.entries_dropped += 1;
             return self.gossip.duplicate_received(cx.now, from, &entry.id());

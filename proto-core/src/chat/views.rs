@@ -12,7 +12,7 @@ use crate::model::{Capacity, Cx, Entry, NodeId};
 pub(crate) struct Sizes {
     /// Entries in the window.
     pub(crate) held: usize,
-    /// The bytes of these entries.
+    /// What these entries are charged, in bytes.
     pub(crate) bytes: usize,
     /// Entries in the window that are held back.
     pub(crate) early: usize,

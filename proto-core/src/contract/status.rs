@@ -137,7 +137,7 @@ pub struct TreeStatus {
 pub struct EntriesStatus {
     /// In the window.
     pub held: usize,
-    /// The bytes that they take.
+    /// What they are [charged](crate::Entry::charge), in bytes.
     pub bytes: usize,
     /// Of them, held back until those before them come.
     pub early: usize,

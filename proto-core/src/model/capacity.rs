@@ -50,7 +50,7 @@ pub enum Capacity {
     Syncs,
     /// Entries in the window.
     LogEntries,
-    /// Bytes of the entries in the window.
+    /// What the entries in the window are [charged](crate::Entry::charge), in bytes.
     LogBytes,
     /// Ids of evicted entries that are remembered.
     Evicted,
@@ -58,10 +58,12 @@ pub enum Capacity {
     Early,
     /// Entries of one author that wait for earlier ones.
     EarlyPerAuthor,
-    /// Entries that are held back because they are dated too far ahead.
+    /// What the entries are charged that are held back because they are dated too far ahead, in bytes.
     Parked,
     /// Authors whose sequences are tracked.
     Authors,
+    /// What these authors, their epochs and their gaps are charged, in bytes.
+    AuthorsBytes,
     /// Tracked epochs of one author.
     EpochsPerAuthor,
     /// Known gaps in one epoch.
@@ -96,7 +98,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -120,6 +122,7 @@ impl Capacity {
         Self::EarlyPerAuthor,
         Self::Parked,
         Self::Authors,
+        Self::AuthorsBytes,
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
         Self::Seen,
@@ -139,6 +142,27 @@ impl Capacity {
     /// The bound under these limits, in the unit of what it counts: items or bytes.
     pub fn bound(self, limits: &Limits) -> usize {
         limits.bound_of(self).unwrap_or_else(|| self.computed_bound(limits))
+    }
+
+    /// What each of what it counts is charged, in bytes: about the memory that it takes. It is the same on all machines.
+    /// Zero: that is part of another capacity.
+    pub fn charge(self, limits: &Limits) -> usize {
+        match self {
+            // Already bytes.
+            Self::Buffers | Self::LogBytes | Self::Parked | Self::AuthorsBytes | Self::V1WaitingBytes => 1,
+            // With the ids of its last `LINKS` or `PEERS`.
+            Self::Slots => 16 * 1024,
+            Self::Connections => 2 * 1024,
+            Self::Book => 512,
+            Self::Dials | Self::Banned | Self::Rates | Self::V1Lost => 256,
+            // It holds the ids of the window.
+            Self::Syncs => limits.chat.log_entries.saturating_mul(64),
+            Self::Evicted | Self::Wanted => 256,
+            Self::Seen | Self::Announced => 128,
+            Self::Missing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
+            Self::V1Lines => 1024,
+            _ => 0,
+        }
     }
 
     /// The bound, where it is not that of one limit.

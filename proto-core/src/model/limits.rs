@@ -201,8 +201,9 @@ declare! {
         entries_burst: u32 = 30, "entries", Spec, [nonzero];
         /// The most entries in the window. With one more, the oldest one is evicted (SPEC 9.5).
         log_entries: usize = 10_000, "entries", Spec, [nonzero] => LogEntries;
-        /// The most bytes of entries in the window. Above it, the oldest entry is evicted (SPEC 9.5).
-        log_bytes: usize = 16 * MIB, "bytes", Spec, [] => LogBytes;
+        /// The most bytes that the entries in the window are charged (SPEC 9.20). Above it, the oldest entry is evicted
+        /// (SPEC 9.5).
+        log_bytes: usize = 32 * MIB, "bytes", Spec, [] => LogBytes;
         /// The most ids of evicted entries that are remembered. With one more, the oldest is forgotten, and no entry
         /// older than it is accepted any more (SPEC 9.5).
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
@@ -216,15 +217,19 @@ declare! {
         early: usize = 3000, "entries", Spec, [] => Early;
         /// The most authors whose sequences are tracked. With one more, the least recently heard one is forgotten.
         authors: usize = 4096, "authors", Spec, [nonzero] => Authors;
+        /// The most bytes that these authors, their epochs and their gaps are charged (SPEC 9.21). Above it, the least
+        /// recently heard author is forgotten.
+        authors_bytes: usize = 4 * MIB, "bytes", Guess: "4,096 authors with an epoch and some gaps", [nonzero] => AuthorsBytes;
         /// The most epochs of one author that are tracked. With one more, the least recently heard one is forgotten.
         epochs_per_author: usize = 4, "epochs", Spec, [nonzero] => EpochsPerAuthor;
         /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;
         /// How far ahead of the wall clock an entry may be dated. One that is further ahead is held back (SPEC 9.4).
         clock_tolerance: Duration = Duration::from_secs(120), "seconds", Spec, [];
-        /// The most entries that are held back because they are dated too far ahead. With one more, the one furthest
-        /// ahead is dropped.
-        parked: usize = 1000, "entries", Spec, [] => Parked;
+        /// The most bytes that the entries are charged that are held back because they are dated too far ahead (SPEC
+        /// 9.20). Above it, the neighbour that sent most of them, and of its authors the one with most, loses the one
+        /// furthest ahead.
+        parked_bytes: usize = 4 * MIB, "bytes", Spec, [] => Parked;
         /// The most reconciliations that this node has begun and that are not over. Further neighbours wait.
         syncs: usize = 4, "reconciliations", Spec, [nonzero] => Syncs;
         /// The most messages that this node sends in one reconciliation. Then it is given up.

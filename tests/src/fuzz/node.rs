@@ -388,7 +388,8 @@ fn limits() -> Limits {
         limits.chat.authors = 4;
         limits.chat.epochs_per_author = 2;
         limits.chat.gaps_per_epoch = 3;
-        limits.chat.parked = 3;
+        limits.chat.parked_bytes = 5_000;
+        limits.chat.authors_bytes = 16_000;
         limits.chat.syncs = 2;
         limits.chat.sync_rounds = 3;
         limits.chat.sync_burst = 4;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto_core::{Action, Input, Instant, Limits, Notice};
+use proto_core::{Action, Capacity, Input, Instant, Limits, Notice};
 
 use crate::solo::{EPOCH_MS, NANO, SECOND, Solo, around, entry, entry_of, solo, up_to};
 
@@ -180,19 +180,42 @@ fn how_far_ahead_an_entry_may_be_dated() {
 }
 
 #[test]
-fn parked_entries() {
-    let limits = Limits::default().with(|limits| limits.chat.parked = 5);
-    let ahead = |n: usize| EPOCH_MS + 1_000_000 + n as u64;
-    for count in around(limits.chat.parked) {
-        let mut solo = linked(limits.clone());
-        (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
-        assert_eq!(solo.node.status().entries.parked, count.min(5));
-        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (excess(count, 5), 0));
-        // What is due sooner takes the place of what is furthest ahead.
-        let mut solo = linked(limits.clone());
-        (0..count).rev().for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
-        assert_eq!(solo.node.status().entries.parked, count.min(5));
-        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (0, excess(count, 5)));
+fn bytes_of_parked_entries() {
+    let ahead = |n: usize| entry(7, 10 + n, EPOCH_MS + 1_000_000 + n as u64);
+    let room = 5 * ahead(0).charge();
+    for (parked_bytes, fit) in [(room - 1, 4), (room, 5), (room + 1, 5)] {
+        let limits = Limits::default().with(|limits| limits.chat.parked_bytes = parked_bytes);
+        for count in around(5) {
+            let mut solo = linked(limits.clone());
+            (0..count).for_each(|n| solo.chat(0, &ahead(n)));
+            assert_eq!(solo.node.status().entries.parked, count.min(fit));
+            assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (excess(count, fit), 0));
+            // What is due sooner takes the place of what is furthest ahead.
+            let mut solo = linked(limits.clone());
+            (0..count).rev().for_each(|n| solo.chat(0, &ahead(n)));
+            assert_eq!(solo.node.status().entries.parked, count.min(fit));
+            assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (0, excess(count, fit)));
+        }
+    }
+}
+
+#[test]
+fn bytes_of_authors() {
+    let known = |solo: &Solo| {
+        let capacities = solo.node.status().capacities;
+        capacities.iter().find(|status| status.capacity == Capacity::AuthorsBytes).unwrap().holds
+    };
+    let says = |solo: &mut Solo| (0..5).for_each(|author| solo.chat(0, &entry(10 + author, 0, EPOCH_MS)));
+    let mut free = linked(Limits::default());
+    says(&mut free);
+    let bytes = known(&free);
+    for (more, forgotten) in [(0, 1), (1, 0), (2, 0)] {
+        let authors_bytes = bytes - 1 + more;
+        let mut solo = linked(Limits::default().with(|limits| limits.chat.authors_bytes = authors_bytes));
+        says(&mut solo);
+        assert_eq!(solo.stats().authors_forgotten, forgotten);
+        assert_eq!(solo.node.status().entries.authors as u64, 5 - forgotten);
+        assert!(known(&solo) <= authors_bytes);
     }
 }
 

@@ -95,7 +95,7 @@ impl Watch {
             limits.chat.early = 5;
             limits.chat.authors = 4;
             limits.chat.epochs_per_author = 2;
-            limits.chat.parked = 3;
+            limits.chat.parked_bytes = 5_000;
             limits.chat.missing = 8;
             limits.chat.missing_per_link = 4;
             limits.chat.asked = 4;

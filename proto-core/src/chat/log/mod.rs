@@ -83,7 +83,7 @@ pub(crate) enum LogEvent {
 pub(crate) struct LogSizes {
     /// Entries in the window.
     pub(crate) held: usize,
-    /// The bytes of these entries.
+    /// What these entries are charged, in bytes.
     pub(crate) bytes: usize,
     /// Entries in the window that are held back.
     pub(crate) early: usize,
@@ -110,11 +110,12 @@ pub(crate) struct LogLost {
 
 /// Entries.
 impl Log {
-    /// Takes an entry from a peer. Without wall-clock time, no date is too far ahead.
+    /// Takes an entry from a neighbour. Without wall-clock time, no date is too far ahead.
     pub(crate) fn take(
         &mut self,
         now: Instant,
         wall: Option<u64>,
+        from: NodeId,
         entry: Arc<Entry>,
         limits: &Limits,
     ) -> Taken {
@@ -126,13 +127,10 @@ impl Log {
         }
         if wall.is_some_and(|wall| entry.at() > latest_date(wall, limits)) {
             let id = entry.id();
-            return match self.parked.insert(entry, limits) {
-                Some(displaced) if displaced == id => Taken::Full,
-                displaced => {
-                    self.events.extend(displaced.map(|id| LogEvent::Deferred { id }));
-                    Taken::Parked
-                }
-            };
+            let mut displaced = self.parked.insert(entry, from, limits);
+            let taken = if displaced.remove(&id) { Taken::Full } else { Taken::Parked };
+            self.events.extend(displaced.into_iter().map(|id| LogEvent::Deferred { id }));
+            return taken;
         }
         self.admit(now, entry, true, limits)
     }
@@ -175,9 +173,10 @@ impl Log {
     pub(crate) fn timeout(&mut self, now: Instant, wall: Option<u64>, limits: &Limits) {
         let mut events = Vec::new();
         self.authors.release_overdue(now, limits, &mut events);
+        self.authors.bound_bytes(limits, &mut events);
         self.report(events, None);
         let Some(wall) = wall else { return };
-        while let Some(entry) = self.parked.pop_due(latest_date(wall, limits)) {
+        while let Some(parked::Waiting { entry, .. }) = self.parked.pop_due(latest_date(wall, limits)) {
             let id = entry.id();
             if self.admit(now, entry, true, limits) == Taken::Full {
                 self.events.push_back(LogEvent::Deferred { id });
@@ -195,6 +194,7 @@ impl Log {
         let hidden = Some(id).filter(|_| !show);
         let mut events = Vec::new();
         self.authors.take(now, &entry, &self.window, limits, &mut events);
+        self.authors.bound_bytes(limits, &mut events);
         if !show {
             self.authors.release(&entry, limits, &mut events);
         }
@@ -270,16 +270,17 @@ impl Log {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 9] {
-        let LogSizes { held, bytes, early, parked, authors } = self.sizes();
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 10] {
+        let LogSizes { held, bytes, early, authors, .. } = self.sizes();
         [
             (Capacity::LogEntries, held),
             (Capacity::LogBytes, bytes),
             (Capacity::Evicted, self.window.evicted()),
             (Capacity::Early, early),
             (Capacity::EarlyPerAuthor, self.authors.most_early()),
-            (Capacity::Parked, parked),
+            (Capacity::Parked, self.parked.bytes()),
             (Capacity::Authors, authors),
+            (Capacity::AuthorsBytes, self.authors.bytes()),
             (Capacity::EpochsPerAuthor, self.authors.most_epochs()),
             (Capacity::GapsPerEpoch, self.authors.most_gaps()),
         ]

@@ -191,7 +191,8 @@ fn tight(limits: &mut Limits) {
     limits.chat.authors = 2;
     limits.chat.epochs_per_author = 2;
     limits.chat.gaps_per_epoch = 2;
-    limits.chat.parked = 3;
+    limits.chat.parked_bytes = 5_000;
+    limits.chat.authors_bytes = 8_000;
 }
 
 #[test]
@@ -224,7 +225,9 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
             }
             let sizes = log.inner.sizes();
             prop_assert!(sizes.held <= log.limits.chat.log_entries && sizes.early <= log.limits.chat.early);
-            prop_assert!(sizes.authors <= log.limits.chat.authors && sizes.parked <= log.limits.chat.parked);
+            prop_assert!(sizes.authors <= log.limits.chat.authors);
+            let parked = log.inner.capacities().iter().find(|(capacity, _)| *capacity == Capacity::Parked).map(|(_, bytes)| *bytes);
+            prop_assert!(parked <= Some(log.limits.chat.parked_bytes));
             deferred.extend(log.peek_deferred());
             shown.check(&mut log)?;
         }

@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Log, LogEvent, Taken};
-use crate::model::{ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, PublicKey};
+use crate::model::{
+    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NodeId, PublicKey,
+};
 
 pub(super) const EPOCH: u64 = 77;
 
@@ -57,7 +59,13 @@ impl TestLog {
     }
 
     pub(super) fn take(&mut self, entry: &Arc<Entry>) -> Taken {
-        let taken = self.inner.take(self.now, self.wall, entry.clone(), &self.limits);
+        self.take_from(1, entry)
+    }
+
+    /// The same from this neighbour.
+    pub(super) fn take_from(&mut self, neighbour: u8, entry: &Arc<Entry>) -> Taken {
+        let from = NodeId::from_bytes([neighbour; 16]);
+        let taken = self.inner.take(self.now, self.wall, from, entry.clone(), &self.limits);
         assert!(self.inner.is_consistent());
         taken
     }

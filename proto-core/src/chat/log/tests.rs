@@ -146,15 +146,51 @@ fn without_a_wall_clock_nothing_is_parked() {
 
 #[test]
 fn the_parked_entry_furthest_ahead_makes_room() {
-    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|limits| limits.chat.parked = 2));
-    log.set_wall(Some(0));
+    let anna = TestAuthor::new(1);
     let ahead = |ahead: u64| anna.entry_at(EPOCH, ahead, 1_000_000 + ahead, "x");
+    let charge = ahead(10).charge();
+    let mut log = TestLog::new(|limits| limits.chat.parked_bytes = 2 * charge);
+    log.set_wall(Some(0));
     assert_eq!(log.take(&ahead(5)), Taken::Parked);
     assert_eq!(log.take(&ahead(9)), Taken::Parked);
     assert_eq!(log.take(&ahead(10)), Taken::Full);
     assert_eq!(log.take(&ahead(3)), Taken::Parked);
     assert_eq!(log.deferred(), [ahead(9).id()]);
     assert_eq!(log.inner.sizes().parked, 2);
+}
+
+#[test]
+fn parked_entries_make_room_for_those_of_whoever_has_less_parked() {
+    let [anna, bob, carol] = [1, 2, 3].map(TestAuthor::new);
+    let ahead = |author: &TestAuthor, n: u64| author.entry_at(EPOCH, n, 1_000_000 + n, "x");
+    let charge = ahead(&anna, 10).charge();
+    let mut log = TestLog::new(|limits| limits.chat.parked_bytes = 6 * charge);
+    log.set_wall(Some(0));
+    // One neighbour sends three of Anna's, the nearest first, and one of Bob's, the furthest ahead.
+    (10..13).for_each(|n| assert_eq!(log.take_from(1, &ahead(&anna, n)), Taken::Parked));
+    assert_eq!(log.take_from(1, &ahead(&bob, 99)), Taken::Parked);
+    // Another one sends entries that are further ahead than Anna's.
+    (50..52).for_each(|n| assert_eq!(log.take_from(2, &ahead(&carol, n)), Taken::Parked));
+    assert_eq!(log.take_from(2, &ahead(&carol, 52)), Taken::Parked);
+    assert_eq!(log.deferred(), [ahead(&anna, 12).id()], "the neighbour and the author with most");
+    // Now both neighbours have three: whoever sends one more has most.
+    assert_eq!(log.take_from(2, &ahead(&carol, 53)), Taken::Full);
+    assert_eq!(log.take_from(1, &ahead(&anna, 9)), Taken::Parked);
+    assert_eq!(log.deferred(), [ahead(&anna, 11).id()]);
+}
+
+#[test]
+fn the_least_recently_heard_author_is_forgotten_when_all_are_charged_too_much() {
+    let authors = [1, 2, 3].map(TestAuthor::new);
+    let mut log = TestLog::new(|limits| limits.chat.authors_bytes = 3 * (384 + 384));
+    authors.iter().for_each(|author| _ = log.take(&author.entry(0)));
+    assert_eq!((log.inner.sizes().authors, log.inner.lost().authors), (3, 0));
+    // A gap is reported, and is charged.
+    log.take(&authors[0].entry(2));
+    assert_eq!(log.inner.sizes().authors, 3);
+    log.pass(Duration::from_secs(3));
+    assert_eq!((log.inner.sizes().authors, log.inner.lost().authors), (2, 1));
+    assert_eq!(log.inner.gaps().count(), 1, "the one that was not heard since is forgotten");
 }
 
 #[test]
@@ -192,7 +228,7 @@ fn an_entry_older_than_the_window_is_shown_if_it_is_above_the_floor() {
 #[test]
 fn the_window_is_bounded_in_bytes_and_shows_what_is_held_back_before_eviction() {
     let anna = TestAuthor::new(1);
-    let size = anna.entry(0).size();
+    let size = anna.entry(0).charge();
     let mut log = TestLog::new(|limits| limits.chat.log_bytes = 3 * size);
     for seq in [0, 3, 4, 5] {
         log.take(&anna.entry(seq));

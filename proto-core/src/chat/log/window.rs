@@ -138,7 +138,7 @@ impl Window {
 
     pub(super) fn insert(&mut self, entry: Arc<Entry>) {
         let key = order_key(&entry);
-        let size = entry.size();
+        let size = entry.charge();
         if self.entries.insert(key, entry).is_none() {
             self.by_id.insert(key.1, key.0);
             self.by_sequence.insert(SequenceKey::of(&key));
@@ -180,7 +180,7 @@ impl Window {
 
     fn unindex(&mut self, key: &OrderKey, entry: &Entry) {
         self.by_id.remove(&key.1);
-        self.bytes -= entry.size();
+        self.bytes -= entry.charge();
         self.generation += 1;
     }
 
@@ -190,6 +190,6 @@ impl Window {
             && known().all(|key| Some(key) > self.floor.as_ref())
             && self.by_id == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
             && self.by_sequence == known().map(SequenceKey::of).collect()
-            && self.bytes == self.iter().map(|entry| entry.size()).sum::<usize>()
+            && self.bytes == self.iter().map(|entry| entry.charge()).sum::<usize>()
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     confine(&mut limits.mesh.book, 16, 128);
     confine(&mut limits.chat.early, 10, 100);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
-    confine(&mut limits.chat.parked, 4, 40);
+    confine(&mut limits.chat.parked_bytes, 8 * 1024, 64 * 1024);
     confine(&mut limits.chat.missing, 32, 256);
     limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
     confine(&mut limits.chat.asked, 4, 64);
@@ -92,7 +92,8 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.authors, 2, 8);
     confine(&mut limits.chat.epochs_per_author, 1, 3);
     confine(&mut limits.chat.gaps_per_epoch, 1, 4);
-    confine(&mut limits.chat.parked, 1, 8);
+    confine(&mut limits.chat.parked_bytes, 2 * 1024, 16 * 1024);
+    confine(&mut limits.chat.authors_bytes, 16 * 1024, 32 * 1024);
     confine(&mut limits.chat.seen, 8, 80);
     confine(&mut limits.chat.announced, 2, 16);
     confine(&mut limits.chat.announcers, 1, 3);
