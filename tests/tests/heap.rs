@@ -49,6 +49,7 @@ fn limits() -> Limits {
         limits.chat.log_bytes = 4 << 20;
         limits.chat.log_entries = 1_500;
         limits.chat.evicted = 1_000;
+        limits.chat.floors = 3_000;
         limits.chat.parked_bytes = 1 << 20;
         limits.chat.authors_bytes = 512 << 10;
         limits.chat.authors = 400;
@@ -199,6 +200,7 @@ fn everything_at_once(short: &[ChatText], at: impl Fn(usize) -> u64) {
     for capacity in [
         Capacity::LogEntries,
         Capacity::Evicted,
+        Capacity::Floors,
         Capacity::Parked,
         Capacity::Seen,
         Capacity::Missing,

@@ -227,13 +227,29 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated, .. } = *marks;
+            let Marks { late, forked, backdated, behind, .. } = *marks;
             let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
+            caveats.extend(behind.then(|| format!("dated {}", date(entry.at()))));
         }
         _ => caveats.push("of an unknown kind".to_owned()),
     }
     (!caveats.is_empty()).then(|| caveats.join(", "))
+}
+
+/// A date in milliseconds since the Unix epoch, to the minute, in UTC.
+fn date(unix_ms: u64) -> String {
+    let (days, minutes) = (unix_ms / 86_400_000, unix_ms / 60_000 % 1_440);
+    // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": years begin in March, eras are 400 years.
+    let since_march = days + 719_468;
+    let (era, day_of_era) = (since_march / 146_097, since_march % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]
@@ -337,10 +353,19 @@ mod tests {
         assert_eq!(caveat(&line).as_deref(), Some("unsigned"));
         assert_eq!(entry(None, Marks::default()), None);
         let mut all = Marks::default();
-        (all.late, all.forked, all.backdated) = (true, true, true);
-        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
+        (all.late, all.forked, all.backdated, all.behind) = (true, true, true, true);
+        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated, dated 1970-01-01 00:00 UTC"));
         let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
         assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
+    }
+
+    #[test]
+    fn a_date_is_written_to_the_minute() {
+        assert_eq!(date(0), "1970-01-01 00:00 UTC");
+        assert_eq!(date(951_782_399_999), "2000-02-28 23:59 UTC");
+        assert_eq!(date(951_782_400_000), "2000-02-29 00:00 UTC");
+        assert_eq!(date(1_700_000_000_000), "2023-11-14 22:13 UTC");
+        assert_eq!(date(1_798_761_600_000), "2027-01-01 00:00 UTC");
     }
 
     #[test]

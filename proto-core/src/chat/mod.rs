@@ -59,6 +59,8 @@ pub(crate) struct Chat {
     reconciler: Reconciler,
     /// The rate of unrequested entries, by author.
     rates: TokenBuckets<NodeId>,
+    /// The rate of unrequested entries of authors that are not known, by neighbour.
+    new_authors: TokenBuckets<NodeId>,
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -102,9 +104,10 @@ impl Chat {
             epoch: cx.random.next_u64() & MAX_NUMBER,
             seq: 0,
             gossip: Gossip::new(cx.identity.key()),
-            log: Log::default(),
+            log: Log::new(cx.identity.key()),
             reconciler: Reconciler::default(),
             rates: TokenBuckets::new(),
+            new_authors: TokenBuckets::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -226,6 +229,7 @@ impl Chat {
                     self.counts.shown += entry.texts().len() as u64;
                     self.events.push_back(Event::Show { entry, marks });
                 }
+                LogEvent::Due { entry, from } => self.relay(cx, from, &entry),
                 LogEvent::Gap { node_id, uname, missing } => {
                     self.counts.gaps += 1;
                     self.events.push_back(Event::Gap { node_id, uname, missing });

@@ -16,12 +16,12 @@ pub struct Stats {
     pub entries: u64,
     /// Entries that came again.
     pub entries_again: u64,
-    /// Entries that came, but were not taken: older than all that is held, a third with one number, or one too many of
+    /// Entries that came, but were not taken: at or below the floor of their author, dated too far ahead, a third with one number, or one too many of
     /// those that wait.
     pub entries_dropped: u64,
     /// Entries taken that waited and had to make room. They can come again.
     pub entries_put_off: u64,
-    /// Entries that left the log for younger ones.
+    /// Entries that left the log to make room.
     pub entries_evicted: u64,
     /// Ids of entries that came or were evicted and are no longer known, for want of room.
     pub ids_forgotten: u64,
@@ -31,6 +31,10 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that are no longer known as such, for want of room.
     pub gaps_forgotten: u64,
+    /// Authors of whom nothing is held, and what was evicted of them is no longer known, for want of room.
+    pub floors_forgotten: u64,
+    /// Entries of new authors that came unasked faster than a neighbour may bring new authors.
+    pub entries_of_new_authors: u64,
     /// Entries that came unasked faster than their author may speak.
     pub entries_over_rate: u64,
     /// Entries sent, ours and relayed ones: copies.

@@ -139,6 +139,8 @@ pub struct EntriesStatus {
     pub held: usize,
     /// What they are [charged](crate::Entry::charge), in bytes.
     pub bytes: usize,
+    /// What those of new authors are charged, in bytes.
+    pub new_bytes: usize,
     /// Of them, held back until those before them come.
     pub early: usize,
     /// Dated too far ahead: parked until they are due.

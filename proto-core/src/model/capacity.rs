@@ -46,6 +46,8 @@ pub enum Capacity {
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
+    /// Neighbours whose rate of new authors is limited. The bound is `conns.slots`.
+    NewAuthors,
     /// Reconciliations that this node began and that are not over.
     Syncs,
     /// Entries in the window.
@@ -54,6 +56,8 @@ pub enum Capacity {
     LogBytes,
     /// Ids of evicted entries that are remembered.
     Evicted,
+    /// Authors of entries in the window, and authors whose evicted entries are known by their floors.
+    Floors,
     /// Entries that wait for earlier ones of their author.
     Early,
     /// Entries of one author that wait for earlier ones.
@@ -98,7 +102,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -114,10 +118,12 @@ impl Capacity {
         Self::BookPerSource,
         Self::Banned,
         Self::Rates,
+        Self::NewAuthors,
         Self::Syncs,
         Self::LogEntries,
         Self::LogBytes,
         Self::Evicted,
+        Self::Floors,
         Self::Early,
         Self::EarlyPerAuthor,
         Self::Parked,
@@ -154,7 +160,8 @@ impl Capacity {
             Self::Slots => 16 * 1024,
             Self::Connections => 2 * 1024,
             Self::Book => 512,
-            Self::Dials | Self::Banned | Self::Rates | Self::V1Lost => 256,
+            Self::Dials | Self::Banned | Self::Rates | Self::NewAuthors | Self::V1Lost => 256,
+            Self::Floors => 512,
             // It holds the ids of the window.
             Self::Syncs => limits.chat.log_entries.saturating_mul(64),
             Self::Evicted | Self::Wanted => 256,
@@ -174,6 +181,7 @@ impl Capacity {
             Self::Line => limits.wire.line,
             Self::Probes => limits.conns.pending,
             Self::Rates => limits.chat.authors,
+            Self::NewAuthors => limits.conns.slots.max(1),
             Self::Seen => limits.chat.seen.max(1),
             Self::Announcers => limits.chat.announcers.max(1),
             Self::V1Lost => limits.conns.slots,

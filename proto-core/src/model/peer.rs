@@ -86,4 +86,7 @@ pub struct Marks {
     pub forked: bool,
     /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
+    /// It is dated more than [`ahead`](crate::ChatLimits::ahead) before an entry that was shown before it. It is shown
+    /// where it came.
+    pub behind: bool,
 }

@@ -24,7 +24,9 @@ pub(super) fn stats(node: &Node) -> Stats {
         authors_forgotten: log.authors,
         epochs_forgotten: log.epochs,
         gaps_forgotten: log.gaps,
+        floors_forgotten: log.floors,
         entries_over_rate: chat.entries_over_rate,
+        entries_of_new_authors: chat.entries_of_new_authors,
         entries_sent: chat.entries_sent,
         entries_not_pushed: chat.entries_not_pushed,
         announcements_dropped: gossip.announcements,
@@ -91,6 +93,7 @@ pub(super) fn status(node: &Node) -> Status {
         entries: EntriesStatus {
             held: sizes.held,
             bytes: sizes.bytes,
+            new_bytes: sizes.new_bytes,
             early: sizes.early,
             parked: sizes.parked,
             authors: sizes.authors,

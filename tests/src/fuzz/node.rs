@@ -383,6 +383,7 @@ fn limits() -> Limits {
         limits.chat.log_entries = 12;
         limits.chat.log_bytes = 16_000;
         limits.chat.evicted = 6;
+        limits.chat.floors = 5;
         limits.chat.early_per_author = 3;
         limits.chat.early = 5;
         limits.chat.authors = 4;

@@ -245,8 +245,8 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated, .. } = *marks;
-                [late, forked, backdated].into_iter().for_each(|mark| self.flag(mark));
+                let Marks { late, forked, backdated, behind, .. } = *marks;
+                [late, forked, backdated, behind].into_iter().for_each(|mark| self.flag(mark));
             }
             other => panic!("unknown message: {other:?}"),
         }

@@ -91,6 +91,7 @@ impl Watch {
             limits.conns.queue = 256 * 1024;
             limits.chat.log_entries = 12;
             limits.chat.evicted = 8;
+            limits.chat.floors = 5;
             limits.chat.early_per_author = 3;
             limits.chat.early = 5;
             limits.chat.authors = 4;

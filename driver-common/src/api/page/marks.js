@@ -18,5 +18,9 @@ export function marks(entry) {
   if (entry?.late) found.push({ word: "late", title: "It arrived after later messages from the same author." });
   if (entry?.forked) found.push(FORKED);
   if (entry?.backdated) found.push({ word: "backdated", title: "Its time is earlier than that of its author's previous message." });
+  if (entry?.behind) {
+    const date = new Date(entry.at).toLocaleString();
+    found.push({ word: `dated ${date}`, title: "Its time is earlier than that of messages that were shown before it." });
+  }
   return found;
 }

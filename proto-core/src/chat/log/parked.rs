@@ -34,10 +34,6 @@ impl Waiting {
 }
 
 impl Parked {
-    pub(super) fn get(&self, id: &EntryId) -> Option<&Arc<Entry>> {
-        self.entries.get(id).map(|waiting| &waiting.entry)
-    }
-
     pub(super) fn contains(&self, id: &EntryId) -> bool {
         self.entries.contains_key(id)
     }

@@ -115,16 +115,17 @@ fn deferred(event: &LogEvent) -> Option<EntryId> {
     if let LogEvent::Deferred { id } = event { Some(*id) } else { None }
 }
 
-/// The sequence numbers shown, with `~` for late, `!` for forked and `<` for backdated, and gaps as
+/// The sequence numbers shown, with `~` for late, `!` for forked and `<` for backdated and `^` for behind, and gaps as
 /// `-missing`.
 pub(super) fn shown(events: Vec<LogEvent>) -> Vec<String> {
     let word = |event| match event {
-        LogEvent::Show { entry, marks: Marks { late, forked, backdated } } => {
-            let mark = |is, mark| if is { mark } else { "" };
-            Some(format!("{}{}{}{}", entry.seq(), mark(late, "~"), mark(forked, "!"), mark(backdated, "<")))
+        LogEvent::Show { entry, marks: Marks { late, forked, backdated, behind } } => {
+            let marks = [(late, "~"), (forked, "!"), (backdated, "<"), (behind, "^")];
+            let marks: String = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
+            Some(format!("{}{marks}", entry.seq()))
         }
         LogEvent::Gap { missing, .. } => Some(format!("-{missing}")),
-        LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } => None,
+        LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } | LogEvent::Due { .. } => None,
     };
     events.into_iter().filter_map(word).collect()
 }

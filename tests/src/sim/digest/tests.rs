@@ -83,6 +83,7 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.late = true),
         with(&plain, |marks| marks.forked = true),
         with(&plain, |marks| marks.backdated = true),
+        with(&plain, |marks| marks.behind = true),
     ];
     actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
     actions

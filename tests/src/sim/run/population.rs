@@ -66,6 +66,7 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     confine(&mut limits.mesh.book, 16, 128);
     confine(&mut limits.chat.early, 10, 100);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
+    confine(&mut limits.chat.log_bytes, 8 << 20, 32 << 20);
     confine(&mut limits.chat.parked_bytes, 8 * 1024, 64 * 1024);
     confine(&mut limits.chat.missing, 32, 256);
     limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
@@ -87,6 +88,7 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.log_entries, 4, 40);
     confine(&mut limits.chat.log_bytes, limits.wire.line, limits.wire.line * 2);
     confine(&mut limits.chat.evicted, 2, 40);
+    confine(&mut limits.chat.floors, 4, 40);
     confine(&mut limits.chat.early, 4, 20);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
     confine(&mut limits.chat.authors, 2, 8);
