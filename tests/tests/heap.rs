@@ -54,9 +54,9 @@ fn limits() -> Limits {
         limits.chat.authors_bytes = 512 << 10;
         limits.chat.authors = 400;
         limits.chat.seen = 1_500;
-        limits.chat.missing = 1_600;
-        limits.chat.missing_per_link = 200;
-        limits.chat.wanted = 2_000;
+        limits.chat.announced_missing = 1_600;
+        limits.chat.announced_missing_per_link = 200;
+        limits.chat.fetching = 2_000;
         limits.chat.announcers = NEIGHBOURS;
     })
 }
@@ -203,9 +203,9 @@ fn everything_at_once(short: &[ChatText], at: impl Fn(usize) -> u64) {
         Capacity::Floors,
         Capacity::Parked,
         Capacity::Seen,
-        Capacity::Missing,
+        Capacity::AnnouncedMissing,
         Capacity::Announcers,
-        Capacity::Wanted,
+        Capacity::Fetching,
         Capacity::Authors,
     ] {
         let (holds, bound) = (node.holds(capacity), capacity.bound(&limits));

@@ -57,11 +57,11 @@ pub(crate) struct Counts {
     /// Entries received that were new.
     pub(crate) entries: u64,
     /// Entries received that were known.
-    pub(crate) entries_again: u64,
+    pub(crate) entries_known: u64,
     /// Entries received that were not kept.
     pub(crate) entries_dropped: u64,
     /// Entries kept that had to make room, and can be received again.
-    pub(crate) entries_put_off: u64,
+    pub(crate) entries_displaced: u64,
     /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
     /// Entries of new authors received that were over the rate of new authors of the neighbour.

@@ -239,7 +239,7 @@ impl Chat {
                     None => self.gossip.sync_with_any(cx.moment()),
                 },
                 LogEvent::Deferred { id } => {
-                    self.counts.entries_put_off += 1;
+                    self.counts.entries_displaced += 1;
                     self.gossip.forget(&id);
                 }
             }

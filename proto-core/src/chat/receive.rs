@@ -49,7 +49,7 @@ impl Chat {
             self.events.push_back(Event::Asked { conn, bytes });
         }
         if self.log.contains(&id) || self.gossip.has_seen(&id) {
-            self.counts.entries_again += 1;
+            self.counts.entries_known += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
         let entry = match sealed.open_as(id) {

@@ -15,12 +15,12 @@ pub struct Stats {
     /// Entries of others that were taken.
     pub entries: u64,
     /// Entries that came again.
-    pub entries_again: u64,
+    pub entries_known: u64,
     /// Entries that came, but were not taken: at or below the floor of their author, dated too far ahead, a third with one number, or one too many of
     /// those that wait.
     pub entries_dropped: u64,
     /// Entries taken that waited and had to make room. They can come again.
-    pub entries_put_off: u64,
+    pub entries_displaced: u64,
     /// Entries that left the log to make room.
     pub entries_evicted: u64,
     /// Ids of entries that came or were evicted and are no longer known, for want of room.
@@ -44,11 +44,11 @@ pub struct Stats {
     /// Announcements that were left to reconciliation, for want of room.
     pub announcements_dropped: u64,
     /// Entries that were elsewhere and not asked for, for want of room.
-    pub asks_dropped: u64,
+    pub requests_dropped: u64,
     /// Lines that peers without a key were told of what others said.
-    pub told_in_lines: u64,
+    pub lines_relayed: u64,
     /// Lines of such peers that were brought in as entries here.
-    pub brought_in: u64,
+    pub lines_signed: u64,
     /// Lines of such peers that were not brought in from here, for want of room.
     pub lines_dropped: u64,
     /// Lines of such peers that are no longer known when they come in again, for want of room.
@@ -62,7 +62,7 @@ pub struct Stats {
     /// Messages of reconciliations that came too fast and were not answered.
     pub syncs_refused: u64,
     /// Claims to be the root that came too fast and were passed over.
-    pub roots_passed_over: u64,
+    pub roots_ignored: u64,
     /// Times that something said had to wait.
     pub busy: u64,
     /// Frames of unknown type, and version 2 frames from version 1 peers.
@@ -98,7 +98,7 @@ pub struct Stats {
     /// Addresses in `PEERS` that were taken into the book.
     pub learned: u64,
     /// Addresses in `PEERS` that were passed over by a limit or a rule.
-    pub passed_over: u64,
+    pub addresses_ignored: u64,
     /// Times that reading a link was paused.
     pub pauses: u64,
 }

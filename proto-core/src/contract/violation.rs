@@ -53,7 +53,7 @@ pub enum Violation {
     Sync,
     /// One reconciliation after the other was passed over: cut (SPEC 9.8).
     #[error("SYNC after SYNC was passed over")]
-    SyncPassedOver,
+    SyncsIgnored,
     /// A second `JOIN` with another id: cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,

@@ -75,17 +75,17 @@ pub enum Capacity {
     /// Ids of entries that came recently.
     Seen,
     /// Announced entries that have not come yet.
-    Missing,
+    AnnouncedMissing,
     /// Announced entries that have not come yet and that one neighbour announced first.
-    MissingPerLink,
+    AnnouncedMissingPerLink,
     /// Remembered announcers of one entry.
     Announcers,
     /// Ids that wait to be announced to one neighbour.
     Announced,
     /// Entries to ask for that reconciliations found at neighbours.
-    Wanted,
+    Fetching,
     /// Entries that one neighbour was asked for after a reconciliation.
-    Asked,
+    Requested,
 
     /// Remembered lines of peers without a key.
     V1Lines,
@@ -132,12 +132,12 @@ impl Capacity {
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
         Self::Seen,
-        Self::Missing,
-        Self::MissingPerLink,
+        Self::AnnouncedMissing,
+        Self::AnnouncedMissingPerLink,
         Self::Announcers,
         Self::Announced,
-        Self::Wanted,
-        Self::Asked,
+        Self::Fetching,
+        Self::Requested,
         Self::V1Lines,
         Self::V1Waiting,
         Self::V1WaitingBytes,
@@ -164,9 +164,9 @@ impl Capacity {
             Self::Floors => 512,
             // It holds the ids of the window.
             Self::Syncs => limits.chat.log_entries.saturating_mul(64),
-            Self::Evicted | Self::Wanted => 256,
+            Self::Evicted | Self::Fetching => 256,
             Self::Seen | Self::Announced => 128,
-            Self::Missing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
+            Self::AnnouncedMissing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
             Self::V1Lines => 1024,
             _ => 0,
         }

@@ -333,15 +333,15 @@ declare! {
         announcers: usize = 16, "neighbours", Guess, [];
         /// The most announced entries that have not come. With one more, the neighbour that announced most of them
         /// loses the oldest.
-        missing: usize = 4096, "entries", Spec, [] => Missing;
+        announced_missing: usize = 4096, "entries", Spec, [] => AnnouncedMissing;
         /// The most of these that one neighbour announced first. Further ones are asked for as after a reconciliation
         /// (SPEC 9.7.5).
-        missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => MissingPerLink;
+        announced_missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => AnnouncedMissingPerLink;
         /// The most entries that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC
         /// 9.7.5).
-        asked: usize = 256, "entries", Spec, [nonzero] => Asked;
+        requested: usize = 256, "entries", Spec, [nonzero] => Requested;
         /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
-        wanted: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Wanted;
+        fetching: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Fetching;
         /// How long an entry that was asked for after a reconciliation is waited for, or the next one of those asked for.
         /// Then it is given up.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];

@@ -132,7 +132,7 @@ impl From<chat::Fault> for Violation {
             chat::Fault::Entry(error) => Self::Entry(error),
             chat::Fault::Tree => Self::FalseTree,
             chat::Fault::Sync => Self::Sync,
-            chat::Fault::SyncsIgnored => Self::SyncPassedOver,
+            chat::Fault::SyncsIgnored => Self::SyncsIgnored,
         }
     }
 }

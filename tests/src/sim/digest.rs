@@ -361,7 +361,7 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::Entry(EntryError::Signature) => ("entry", "signature"),
         Violation::FalseTree => ("false-tree", ""),
         Violation::Sync => ("sync", ""),
-        Violation::SyncPassedOver => ("sync-passed-over", ""),
+        Violation::SyncsIgnored => ("sync-passed-over", ""),
         Violation::SecondId => ("second-id", ""),
         other => panic!("unknown violation: {other:?}"),
     }

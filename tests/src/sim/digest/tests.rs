@@ -150,7 +150,7 @@ fn reports() -> Vec<Action> {
         Violation::Entry(EntryError::Signature),
         Violation::FalseTree,
         Violation::Sync,
-        Violation::SyncPassedOver,
+        Violation::SyncsIgnored,
         Violation::SecondId,
     ];
     let report = |conn, remote: &str, violation| Action::Report {
