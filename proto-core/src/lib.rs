@@ -85,8 +85,8 @@ pub use contract::{
 pub use model::{
     ChatLimits, ChatText, ChatTextError, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits, DialError,
     DialId, Draft, Entry, EntryError, EntryId, Identity, Instant, LeaveReason, Limit, Limits, MAX_CHUNK,
-    MAX_NUMBER, MAX_RESOLVED, MAX_TO, Marks, MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId,
-    NodeIdError, Origin, PeerAddr, PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Seal, Sealed,
-    Signature, V1Limits, Value, Version, Via, WireLimits,
+    MAX_NUMBER, MAX_RESOLVED, MAX_TEXTS, MAX_TO, Marks, MeshLimits, Name, NameError, NetworkId,
+    NetworkIdError, NodeId, NodeIdError, Origin, PeerAddr, PeerAddrError, PeerInfo, Place, PublicKey,
+    PublicKeyError, Seal, Sealed, Signature, V1Limits, Value, Version, Via, WireLimits,
 };
 pub use node::Node;

@@ -32,7 +32,7 @@ pub fn at_odds(node: &Node, status: &Status) -> Option<String> {
         ("early entries", entries.early <= entries.held),
         ("number of gaps", status.gaps.len() <= Status::MAX_GAPS),
         ("entries", node.entries().count() == entries.held),
-        ("bytes", node.entries().map(|entry| entry.size()).sum::<usize>() == entries.bytes),
+        ("bytes", node.entries().map(|entry| entry.charge()).sum::<usize>() == entries.bytes),
         ("places", places().zip(places().skip(1)).all(|(one, next)| one < next)),
         ("gaps", status.gaps.iter().all(|gap| gap.from < gap.to)),
         ("connections", status.links.len() + status.pending <= node.connections()),

@@ -33,7 +33,7 @@ impl EventQueue {
 
     pub(super) fn push(&mut self, event: Event) {
         if let Event::Said { entries, .. } = &event {
-            self.own_bytes += entries.iter().map(|entry| entry.size()).sum::<usize>();
+            self.own_bytes += entries.iter().map(|entry| entry.charge()).sum::<usize>();
         }
         if self.batch.is_empty() {
             self.batch.reserve(self.expected);

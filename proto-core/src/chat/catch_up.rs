@@ -49,7 +49,7 @@ impl CatchUp {
         let Phase::Running { missing: true, held, bytes, .. } = &mut self.phase else {
             return Some((entry, marks));
         };
-        *bytes += entry.size() + size_of::<(Arc<Entry>, Marks)>();
+        *bytes += entry.charge() + size_of::<(Arc<Entry>, Marks)>();
         held.push((entry, Marks { catch_up: true, ..marks }));
         None
     }

@@ -71,6 +71,8 @@ pub(crate) struct Counts {
     pub(crate) names_taken: u64,
     /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
+    /// Entries of new authors received that were over the rate of new authors of the neighbour.
+    pub(crate) entries_of_new_authors: u64,
     /// Entries sent, counted for each neighbour.
     pub(crate) entries_sent: u64,
     /// Entries not sent because a neighbour's queue was full.

@@ -67,6 +67,8 @@ pub(crate) struct Chat {
     catch_up: CatchUp,
     /// The rate of unrequested entries, by author.
     rates: TokenBuckets<NodeId>,
+    /// The rate of unrequested entries of authors that are not known, by neighbour.
+    new_authors: TokenBuckets<NodeId>,
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -110,11 +112,12 @@ impl Chat {
             epoch: cx.random_epoch(),
             seq: 0,
             gossip: Gossip::new(cx.identity.key()),
-            log: Log::default(),
+            log: Log::new(cx.identity.key()),
             names: Names::default(),
             reconciler: Reconciler::default(),
             catch_up: CatchUp::default(),
             rates: TokenBuckets::new(),
+            new_authors: TokenBuckets::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -196,7 +199,6 @@ impl Chat {
         self.log.timeout(cx.now, cx.wall(), cx.limits());
         self.process_log_events(cx, None);
         self.reconciler.timeout(cx.now);
-        self.end_catch_up(cx);
     }
 
     /// The second half of a timeout: requests entries, and maintains the trees.
@@ -211,6 +213,8 @@ impl Chat {
         cx: &mut Cx,
         active: impl Fn(NodeId) -> Option<ConnId>,
     ) -> Option<Output> {
+        // Here, and not where something came, so that needless timeouts cannot change when it ends.
+        self.end_catch_up(cx);
         while let Some(peer) = self.due_for_sync(cx) {
             let Some(conn) = active(peer) else { continue };
             let ping = Token::from_bits(cx.random_bits());
@@ -261,6 +265,7 @@ impl Chat {
                     let shown = self.catch_up.hold(entry, marks);
                     shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
+                LogEvent::Due { entry, from } => self.relay(cx, from, &entry),
                 LogEvent::Gap { node_id, uname, missing } => {
                     self.counts.gaps += 1;
                     self.events.push_back(Event::Gap { node_id, uname, missing });

@@ -26,7 +26,6 @@ impl Chat {
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
-        self.end_catch_up(cx);
     }
 
     /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
@@ -58,6 +57,10 @@ impl Chat {
             Ok(entry) => Arc::new(entry),
             Err(error) => return self.report_fault(conn, Fault::Entry(error)),
         };
+        if rated && !self.has_room_for_new(cx, peer, &entry) {
+            self.counts.entries_of_new_authors += 1;
+            return self.gossip.duplicate_received(cx.now, peer, &id);
+        }
         if rated && !requested && !self.is_within_rate(cx, entry.author()) {
             // The sender still holds it, so a later reconciliation brings it.
             self.counts.entries_over_rate += 1;
@@ -76,6 +79,17 @@ impl Chat {
         self.rates.take(cx.now, author, fresh, limits.chat.authors)
     }
 
+    /// Whether the author is known, or a reconciliation showed the entry, or this neighbour may bring another new author
+    /// now.
+    fn has_room_for_new(&mut self, cx: &Cx, peer: NodeId, entry: &Entry) -> bool {
+        if self.log.knows(&entry.key()) || self.gossip.is_synced(peer, &entry.id()) {
+            return true;
+        }
+        let limits = cx.limits();
+        let fresh = TokenBucket::new(limits.chat.new_authors_every, limits.chat.new_authors_burst);
+        self.new_authors.take(cx.now, peer, fresh, limits.conns.slots)
+    }
+
     /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.
     fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
         let Some(wall) = cx.wall() else { return };
@@ -92,26 +106,30 @@ impl Chat {
 
     /// Takes a new entry whose signature is valid.
     fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
-        let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
-        if taken == Taken::Full {
-            self.counts.entries_dropped += 1;
-            return self.gossip.duplicate_received(cx.now, from, &entry.id());
-        }
-        let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
-        if matches!(taken, Taken::New | Taken::Parked) {
-            self.counts.entries += 1;
-            let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
-            self.spread(cx, entry, meta, &arrival);
-        } else {
-            self.counts.entries_dropped += 1;
+        let taken = self.log.take(cx.now, cx.wall(), from, entry.clone(), cx.limits());
+        self.counts.entries_dropped += u64::from(matches!(taken, Taken::Full | Taken::Dropped));
+        match taken {
+            Taken::New => self.relay(cx, from, entry),
+            Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
+            Taken::Full | Taken::Parked | Taken::Known => {
+                self.gossip.duplicate_received(cx.now, from, &entry.id());
+            }
         }
         self.process_log_events(cx, Some(from));
+    }
+
+    /// Relays a new entry that is in the window now.
+    pub(super) fn relay(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
+        self.counts.entries += 1;
+        let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
+        let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
+        self.spread(cx, entry, meta, &arrival);
     }
 
     /// `IHAVE`: the peer holds these entries.
     fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         let Self { gossip, log, .. } = self;
-        gossip.ihave_received(cx.moment(), peer, ids, |id| log.contains(id));
+        gossip.ihave_received(cx.moment(), peer, ids, |id| !log.wants(id));
     }
 
     /// `GRAFT`: the peer requests these entries.

@@ -97,6 +97,9 @@ pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 /// The most ids in [`Draft::to`]. More are malformed.
 pub const MAX_TO: usize = 64;
 
+/// The most texts of an entry. More are malformed.
+pub const MAX_TEXTS: usize = 512;
+
 /// What an entry says, before it is signed by [`Entry::sign`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -132,10 +135,11 @@ impl Draft<'_> {
     /// The room in a `CHAT` line that is kept for all but the texts, in bytes.
     pub const OVERHEAD: usize = 4_096;
 
-    /// How many of these texts, from the first on, fit one entry. At least one, even if there are none.
+    /// How many of these texts, from the first on, fit one entry: [`MAX_TEXTS`] at most. At least one, even if there are
+    /// none.
     pub fn fitting(texts: &[ChatText]) -> usize {
         let mut room = crate::model::MAX_LINE - Self::OVERHEAD;
-        let fit = texts.iter().take_while(|text| {
+        let fit = texts.iter().take(MAX_TEXTS).take_while(|text| {
             let bytes = text.json_len() + 1;
             let fits = bytes <= room;
             room = room.saturating_sub(bytes);
@@ -146,7 +150,14 @@ impl Draft<'_> {
 
     /// An upper bound of the bytes of the `CHAT` lines for these texts.
     pub(crate) fn most_bytes(texts: &[ChatText]) -> usize {
-        texts.iter().map(|text| text.json_len() + 1).sum::<usize>() + Self::OVERHEAD
+        // All entries but the last are full: of texts, or so far that the next text does not fit.
+        let (mut entries, mut rest) = (1, texts);
+        while let Some((_, after)) = rest.split_at_checked(Self::fitting(rest))
+            && !after.is_empty()
+        {
+            (entries, rest) = (entries + 1, after);
+        }
+        texts.iter().map(|text| text.json_len() + 1).sum::<usize>() + Self::OVERHEAD * entries
     }
 
     fn to_json(&self, key: PublicKey) -> String {
@@ -180,6 +191,18 @@ impl Draft<'_> {
         String::from_utf8(out).unwrap_or_default()
     }
 }
+
+/// The bytes of a `CHAT` line beside the JSON: its type, a signature of 86 characters, and its end.
+const CHAT_OVERHEAD: usize = "CHAT||\n".len() + 86;
+
+/// What an entry is charged for its fields, and for its places in the indexes of the log (SPEC 9.13).
+const ENTRY_CHARGE: usize = 1_152;
+
+/// What each text is charged in addition to its bytes (SPEC 9.13).
+const TEXT_CHARGE: usize = 48;
+
+/// What each id in `to` is charged (SPEC 9.13).
+const TO_CHARGE: usize = 16;
 
 /// A signed entry whose signature holds. It keeps the bytes that its author signed.
 ///
@@ -324,7 +347,7 @@ impl Entry {
         &self.content.uname
     }
 
-    /// The lines that were said: at least one.
+    /// The lines that were said: at least one, and at most [`MAX_TEXTS`].
     pub fn texts(&self) -> &[ChatText] {
         &self.content.texts
     }
@@ -345,13 +368,13 @@ impl Entry {
         Place { at, key, epoch, seq }
     }
 
-    /// About how many bytes of memory it takes.
-    pub fn size(&self) -> usize {
-        let texts = self.content.texts.iter().map(|text| text.as_str().len() + size_of::<ChatText>());
-        size_of::<Self>()
-            + self.json.len()
-            + texts.sum::<usize>()
-            + self.content.to.len() * size_of::<NodeId>()
+    /// What it is charged where it is kept, in bytes: its `CHAT` line, its texts once more, and fixed amounts for itself,
+    /// each text and each id in [`to`](Self::to). It is an upper bound of the memory that it takes, and the same on all
+    /// machines.
+    pub fn charge(&self) -> usize {
+        let texts = self.content.texts.iter().map(|text| text.as_str().len() + TEXT_CHARGE);
+        let line = CHAT_OVERHEAD + self.json.len();
+        line + texts.sum::<usize>() + self.content.to.len() * TO_CHARGE + ENTRY_CHARGE
     }
 
     /// The signature and the signed bytes, for the `CHAT` frame.
@@ -385,18 +408,21 @@ impl Sealed<'_> {
 
     /// The same, with an id in this network that is known already, which saves a hash.
     pub(crate) fn open_as(&self, network: NetworkId, id: EntryId) -> Result<Entry, EntryError> {
-        let content = read(self.json).map_err(|_| EntryError::Content)?;
+        let mut content = read(self.json).map_err(|_| EntryError::Content)?;
         let numbers = [content.epoch, content.seq, content.at];
         // In the name of an id that belongs to a key, the key alone can speak.
         let in_a_keys_name = content.via.as_ref().is_some_and(|via| via.node_id.is_of_key());
-        let too_large = content.to.len() > MAX_TO || numbers.iter().any(|n| *n > MAX_NUMBER);
-        if content.texts.is_empty() || too_large || in_a_keys_name {
+        let lengths = (1..=MAX_TEXTS).contains(&content.texts.len()) && content.to.len() <= MAX_TO;
+        if !lengths || numbers.iter().any(|n| *n > MAX_NUMBER) || in_a_keys_name {
             return Err(EntryError::Content);
         }
         if !content.key.verify(Purpose::Entry, network, id.as_bytes(), &self.signature) {
             return Err(EntryError::Signature);
         }
         let author = content.key.node_id();
+        // The charge allows for no spare room.
+        content.texts.shrink_to_fit();
+        content.to.shrink_to_fit();
         Ok(Entry { network, id, signature: self.signature, json: self.json.into(), content, author })
     }
 }

@@ -31,7 +31,7 @@ pub use config::{Config, ConfigBuilder};
 pub(crate) use cx::{Cx, Moment};
 pub(crate) use dial::Dialed;
 pub use dial::{DialError, MAX_RESOLVED, Seal};
-pub use entry::{Draft, Entry, EntryError, EntryId, MAX_NUMBER, MAX_TO, Place, Sealed, Via};
+pub use entry::{Draft, Entry, EntryError, EntryId, MAX_NUMBER, MAX_TEXTS, MAX_TO, Place, Sealed, Via};
 pub(crate) use fifo::Fifo;
 pub(crate) use identity::Purpose;
 pub use identity::{Identity, NodeId, NodeIdError, PublicKey, PublicKeyError, Signature};

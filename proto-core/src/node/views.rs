@@ -26,7 +26,9 @@ pub(super) fn stats(node: &Node) -> Stats {
         gaps_forgotten: log.gaps,
         names_taken: chat.names_taken,
         names_forgotten: node.chat.names_forgotten(),
+        floors_forgotten: log.floors,
         entries_over_rate: chat.entries_over_rate,
+        entries_of_new_authors: chat.entries_of_new_authors,
         entries_sent: chat.entries_sent,
         entries_not_pushed: chat.entries_not_pushed,
         announcements_dropped: gossip.announcements,
@@ -98,6 +100,7 @@ pub(super) fn status(node: &Node) -> Status {
         entries: EntriesStatus {
             held: sizes.held,
             bytes: sizes.bytes,
+            new_bytes: sizes.new_bytes,
             early: sizes.early,
             parked: sizes.parked,
             authors: sizes.authors,

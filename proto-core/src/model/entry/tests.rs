@@ -104,11 +104,13 @@ fn values_out_of_range_are_malformed_even_if_they_are_signed() {
     let to = |count: usize| {
         format!(r#","to":[{}]"#, vec![format!("\"{}\"", identity().node_id()); count].join(","))
     };
-    assert!(signed(&entry(MAX_NUMBER, r#""a""#, &to(MAX_TO))).is_ok());
+    let texts = |count: usize| vec![r#""a""#; count].join(",");
+    assert!(signed(&entry(MAX_NUMBER, &texts(MAX_TEXTS), &to(MAX_TO))).is_ok());
     let wrong = [
         entry(MAX_NUMBER + 1, r#""a""#, ""),
         entry(u64::MAX, r#""a""#, ""),
         entry(0, "", ""),
+        entry(0, &texts(MAX_TEXTS + 1), ""),
         entry(0, r#""""#, ""),
         entry(0, r#""a\nb""#, ""),
         entry(0, "1", ""),
@@ -133,7 +135,12 @@ fn an_entry_of_as_many_texts_as_fit_is_no_longer_than_a_line() {
     let via = Via { node_id: NodeId::from_bytes([3; 16]), uname: name.clone() };
     let to = [identity().node_id(); MAX_TO];
     let longest = |text: &str, count| vec![ChatText::new(text.repeat(count)).unwrap()];
-    for said in [longest("x", ChatText::MAX), longest("\u{1}", ChatText::MAX / 6), texts(&["x"; 60_000])] {
+    for said in [
+        longest("x", ChatText::MAX),
+        longest("\u{1}", ChatText::MAX / 6),
+        texts(&["x"; 60_000]),
+        texts(&[&*"x".repeat(1_000); 100]),
+    ] {
         let fit = Draft::fitting(&said);
         let draft = Draft {
             to: &to,
@@ -145,7 +152,8 @@ fn an_entry_of_as_many_texts_as_fit_is_no_longer_than_a_line() {
         };
         let len = line(&Entry::sign(&identity(), &draft)).len();
         assert!(len <= MAX_LINE, "{len}");
-        assert!(fit == said.len() || len + 2_000 > MAX_LINE, "{fit} texts take {len} bytes");
+        let full = fit == MAX_TEXTS || len + 2_000 > MAX_LINE;
+        assert!(fit == said.len() || full, "{fit} texts take {len} bytes");
     }
     assert!(ChatText::new("x".repeat(ChatText::MAX + 1)).is_err());
 }
@@ -179,4 +187,29 @@ fn nobody_speaks_in_the_name_of_an_id_that_belongs_to_a_key() {
     for other in [NodeId::from_bytes([3; 16]), NodeId::of_text("abc123").unwrap()] {
         assert_eq!(lines_signed(other), Ok(Some(other)));
     }
+}
+
+#[test]
+fn the_lines_of_what_is_said_take_no_more_than_was_reserved_for_them() {
+    let name: Name = ";".repeat(64).parse().unwrap();
+    let to = [identity().node_id(); MAX_TO];
+    for said in [texts(&["x"; 5_000]), texts(&[&*"x".repeat(40_000); 3]), texts(&["x"])] {
+        let (mut bytes, mut rest) = (0, &said[..]);
+        while !rest.is_empty() {
+            let (now, after) = rest.split_at(Draft::fitting(rest));
+            bytes += line(&Entry::sign(&identity(), &Draft { to: &to, ..draft(&name, now) })).len();
+            rest = after;
+        }
+        assert!(bytes <= Draft::most_bytes(&said), "{bytes}");
+    }
+}
+
+#[test]
+fn the_charge_is_the_line_the_texts_and_fixed_amounts() {
+    let name = "Zoe".parse().unwrap();
+    let said = texts(&["one", "t\"wo"]);
+    let to = [NodeId::from_bytes([1; 16])];
+    let entry = Entry::sign(&identity(), &Draft { to: &to, ..draft(&name, &said) });
+    assert_eq!(entry.charge(), line(&entry).len() + "onet\"wo".len() + 1_152 + 2 * 48 + 16);
+    assert_eq!(opened(&line(&entry)).unwrap().charge(), entry.charge());
 }

@@ -83,6 +83,7 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.late = true),
         with(&plain, |marks| marks.forked = true),
         with(&plain, |marks| marks.backdated = true),
+        with(&plain, |marks| marks.behind = true),
         with(&plain, |marks| marks.history = true),
         with(&plain, |marks| marks.catch_up = true),
         with(&plain, |marks| marks.name_taken = true),
