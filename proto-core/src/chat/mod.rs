@@ -4,7 +4,7 @@
 //! ids.
 //!
 //! - **It owns** the hybrid logical clock, the clock comparison, the author sequence of this node, the
-//!   [`log`], the [`gossip`], the reconciliations, and a rate for each author.
+//!   [`log`], the [`gossip`], the reconciliations, a rate for each author, and authors' decompressed keys.
 //! - **Calls** report what happened: [`say`](Chat::say), [`received`](Chat::received) for frames,
 //!   [`pong_received`](Chat::pong_received), [`linked`](Chat::linked), [`unlinked`](Chat::unlinked),
 //!   [`moved`](Chat::moved) and [`ended`](Chat::ended) for connections, and [`pushed`](Chat::pushed) for the
@@ -22,7 +22,9 @@ mod author;
 mod clock;
 mod event;
 mod gossip;
+mod known_keys;
 mod log;
+mod lookahead;
 mod receive;
 mod skew;
 #[cfg(test)]
@@ -32,10 +34,12 @@ mod views;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use rand_core::Rng;
+use chacha20::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
 use clock::Clock;
 use gossip::Gossip;
+use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
 use skew::Skew;
 
@@ -44,6 +48,7 @@ use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
+pub(crate) use lookahead::Lookahead;
 
 /// One conversation.
 #[derive(Debug)]
@@ -59,6 +64,10 @@ pub(crate) struct Chat {
     reconciler: Reconciler,
     /// The rate of unrequested entries, by author.
     rates: TokenBuckets<NodeId>,
+    /// The points of authors' keys.
+    known_keys: KnownKeys,
+    /// What the coefficients of batches follow from, besides the signatures.
+    batch_seed: [u8; 32],
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -105,6 +114,8 @@ impl Chat {
             log: Log::default(),
             reconciler: Reconciler::default(),
             rates: TokenBuckets::new(),
+            known_keys: KnownKeys::default(),
+            batch_seed: batch_seed(&cx.random),
             events: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -241,6 +252,15 @@ impl Chat {
             }
         }
     }
+}
+
+/// Drawn from another stream of the generator (ChaCha), so that whether batches are verified changes nothing else.
+fn batch_seed(random: &ChaCha8Rng) -> [u8; 32] {
+    let mut random = ChaCha8Rng::from_seed(random.get_seed());
+    random.set_stream(1);
+    let mut seed = [0; 32];
+    random.fill_bytes(&mut seed);
+    seed
 }
 
 /// The line of a frame.

@@ -5,21 +5,29 @@ use alloc::vec::Vec;
 
 use super::gossip::EntryMeta;
 use super::log::Taken;
-use super::{Chat, Event, FalseClaim, Fault};
+use super::lookahead::Candidate;
+use super::{Chat, Event, FalseClaim, Fault, Lookahead};
 use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
-use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
+use crate::wire::{ChatFrame, Chunk, Frame, MAX_IHAVE, Token, TreeClaim};
 
 /// The length of a signature in a `CHAT` frame, in characters.
 const SIGNATURE_LEN: usize = 86;
 
 impl Chat {
-    /// A frame of the conversation came.
-    pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
+    /// A frame of the conversation came. `input` is what came behind it in one input, and `ahead` was looked ahead at there.
+    pub(crate) fn received<'b>(
+        &mut self,
+        cx: &Cx,
+        from: Sender,
+        frame: ChatFrame<'_>,
+        input: Chunk<'b>,
+        ahead: &mut Lookahead<'b>,
+    ) {
         if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
             self.gossip.heard(cx.now, from.peer);
         }
         match frame {
-            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed),
+            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, input, ahead),
             ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
             ChatFrame::Graft(ids) => self.graft_received(from.peer, &ids),
@@ -40,20 +48,31 @@ impl Chat {
     }
 
     /// `CHAT`: an entry.
-    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
+    fn entry_received<'b>(
+        &mut self,
+        cx: &Cx,
+        from: Sender,
+        sealed: &Sealed<'_>,
+        input: Chunk<'b>,
+        ahead: &mut Lookahead<'b>,
+    ) {
         let Sender { conn, peer, rated } = from;
-        let network = cx.config.network();
-        let id = sealed.id(network);
+        let candidate = ahead.take(input.rest().len());
+        let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
         let requested = self.gossip.is_requested(peer, &id);
         if requested {
             let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
             self.events.push_back(Event::Asked { conn, bytes });
         }
-        if self.log.contains(&id) || self.gossip.has_seen(&id) {
+        if self.is_known(&id) {
             self.counts.entries_again += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let entry = match sealed.open_as(network, id) {
+        let opened = match candidate {
+            Some(candidate) => self.accept(cx, candidate),
+            None => self.open(cx, (sealed, id), input, ahead),
+        };
+        let entry = match opened {
             Ok(entry) => Arc::new(entry),
             Err(error) => return self.report_fault(conn, Fault::Entry(error)),
         };
@@ -67,6 +86,10 @@ impl Chat {
             self.compare_clocks(cx, &entry);
         }
         self.take(cx, peer, &entry);
+    }
+
+    pub(super) fn is_known(&self, id: &EntryId) -> bool {
+        self.log.contains(id) || self.gossip.has_seen(id)
     }
 
     fn is_within_rate(&mut self, cx: &Cx, author: NodeId) -> bool {

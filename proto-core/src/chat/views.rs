@@ -81,14 +81,16 @@ impl Chat {
 
     /// How full each bounded collection is.
     pub(crate) fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
-        [(Capacity::Rates, self.rates.len()), (Capacity::Syncs, self.reconciler.begun())]
-            .into_iter()
-            .chain(self.log.capacities())
-            .chain(self.gossip.capacities())
+        let own = [
+            (Capacity::Rates, self.rates.len()),
+            (Capacity::KnownKeys, self.known_keys.bytes()),
+            (Capacity::Syncs, self.reconciler.begun()),
+        ];
+        own.into_iter().chain(self.log.capacities()).chain(self.gossip.capacities())
     }
 
     /// Whether all indexes match what they index. Slow where much is stored.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.log.is_consistent() && self.gossip.is_consistent()
+        self.log.is_consistent() && self.gossip.is_consistent() && self.known_keys.is_consistent()
     }
 }

@@ -31,6 +31,11 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that are no longer known as such, for want of room.
     pub gaps_forgotten: u64,
+    /// Entries whose signatures were found to hold together with others that came at once. This depends on how streams
+    /// were cut.
+    pub verified_together: u64,
+    /// Entries whose signatures were verified by themselves.
+    pub verified_alone: u64,
     /// Entries that came unasked faster than their author may speak.
     pub entries_over_rate: u64,
     /// Entries sent, ours and relayed ones: copies.

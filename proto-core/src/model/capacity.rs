@@ -46,6 +46,8 @@ pub enum Capacity {
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
+    /// Bytes of the decompressed keys of authors.
+    KnownKeys,
     /// Reconciliations that this node began and that are not over.
     Syncs,
     /// Entries in the window.
@@ -96,7 +98,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -112,6 +114,7 @@ impl Capacity {
         Self::BookPerSource,
         Self::Banned,
         Self::Rates,
+        Self::KnownKeys,
         Self::Syncs,
         Self::LogEntries,
         Self::LogBytes,

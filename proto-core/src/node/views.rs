@@ -24,6 +24,8 @@ pub(super) fn stats(node: &Node) -> Stats {
         authors_forgotten: log.authors,
         epochs_forgotten: log.epochs,
         gaps_forgotten: log.gaps,
+        verified_together: chat.verified_together,
+        verified_alone: chat.verified_alone,
         entries_over_rate: chat.entries_over_rate,
         entries_sent: chat.entries_sent,
         entries_not_pushed: chat.entries_not_pushed,

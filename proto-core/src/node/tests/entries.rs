@@ -4,7 +4,7 @@ use core::time::Duration;
 use super::*;
 
 /// The frame of an entry.
-fn chat(author: &Identity, seq: u64, at: u64) -> String {
+pub(super) fn chat(author: &Identity, seq: u64, at: u64) -> String {
     let texts = [ChatText::new("hello").unwrap()];
     let uname = "Eve".parse().unwrap();
     let draft = Draft::new(1, seq, at, &uname, &texts);
