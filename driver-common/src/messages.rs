@@ -7,9 +7,17 @@ use proto_core::{Name, Notice, Status};
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
-        Notice::ClockOff { ahead_ms } => {
+        Notice::CaughtUp { entries: 1 } => "1 message was sent before you came".to_owned(),
+        Notice::CaughtUp { entries } => format!("{entries} messages were sent before you came"),
+        Notice::ClockOff { ahead_ms, clocks } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
-            format!("your clock is {} {which} the other nodes' clocks", duration(ahead_ms.unsigned_abs()))
+            let time = duration(ahead_ms.unsigned_abs());
+            match clocks {
+                ..=1 => {
+                    format!("your clock is {time} {which} the other node's clock: one of the two is wrong")
+                }
+                _ => format!("your clock is {time} {which} the other nodes' clocks"),
+            }
         }
         Notice::Alone => {
             "you are connected to nobody: no one sees your messages until a peer connects".to_owned()
@@ -37,7 +45,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
 /// The problems of a node in this state: no peers, a wrong clock, missing messages.
 pub(crate) fn problems(status: &Status) -> Vec<String> {
     let alone = status.links.is_empty().then_some(Notice::Alone);
-    let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms });
+    let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms, clocks: status.clocks });
     let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
     alone.iter().chain(&clock).map(notice).chain(gaps).collect()
 }
@@ -95,7 +103,10 @@ mod tests {
         assert_eq!(problems(&linked), [""; 0]);
         let gap = |from, to| GapStatus::new(node.id(), "Bob".parse().unwrap(), 1, from, to);
         let mut status = linked;
-        (status.clock_ahead_ms, status.gaps) = (Some(-180_000), vec![gap(0, 1), gap(5, 8)]);
+        (status.clock_ahead_ms, status.clocks) = (Some(-180_000), 1);
+        let words = ["your clock is 3 min behind the other node's clock: one of the two is wrong"];
+        assert_eq!(problems(&status), words);
+        (status.clocks, status.gaps) = (3, vec![gap(0, 1), gap(5, 8)]);
         let words = [
             "your clock is 3 min behind the other nodes' clocks",
             "1 message from Bob is missing",
@@ -113,7 +124,7 @@ mod tests {
             (-7_200_000, "your clock is 2 h behind the other nodes' clocks"),
             (i64::MIN, "your clock is 106751991167 days behind the other nodes' clocks"),
         ] {
-            assert_eq!(notice(&Notice::ClockOff { ahead_ms }), words);
+            assert_eq!(notice(&Notice::ClockOff { ahead_ms, clocks: 2 }), words);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A peer-to-peer chat protocol as one pure state machine.
 //!
-//! [`Node`] is a whole node of the network without a socket, a clock, a thread or a source of randomness. A driver owns
-//! those. It tells the node what happens ([`Input`]), passes on what its user wants ([`Command`]), and carries out what
-//! the node asks for ([`Action`]):
+//! [`Node`] is a whole node of the network, without sockets, clocks, threads or random sources. A driver owns those. The
+//! driver reports what happens ([`Input`]), passes on what its user wants ([`Command`]), and does what the node asks for
+//! ([`Action`]):
 //!
 //! ```
 //! use proto_core::{Action, Command, Config, ConnId, Identity, Input, Instant, Node};
@@ -10,13 +10,13 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let start = std::time::Instant::now();
 //! let now = || Instant::from_origin(start.elapsed());
-//! // Random, and kept: it is who the node is.
+//! // Draw it once from a secure random source, and store it: the node's id follows from it.
 //! let identity = Identity::from_secret(&[42; 32]);
 //! let mut node = Node::new(Config::new("Alice".parse()?), identity, [7; 32], now());
 //! node.handle_input(now(), Input::wall_clock(1_700_000_000_000));
 //! node.command(now(), Command::Connect("127.0.0.1:8080".parse()?))?;
 //!
-//! let mut turns = 0..3; // for ever, outside an example
+//! let mut turns = 0..3; // A driver loops for ever.
 //! while turns.next().is_some() {
 //!     // 1. Carry out every action, in order.
 //!     while let Some(action) = node.poll_action() {
@@ -44,24 +44,24 @@
 //! # }
 //! ```
 //!
-//! What a driver has to keep to:
-//! - **Time**: [`Instant`] counts from an origin that the driver picks and never goes back. [`Input::Timeout`] is due
-//!   when it reaches [`Node::poll_timeout`]; more of them do no harm.
-//! - **Connections** are numbered by the driver, dials by the node. Every connection ends with exactly one
-//!   [`Input::Closed`], whoever ended it.
-//! - **Output**: one [`Action::SendFrame`] at a time is out on a connection; [`Input::Flushed`] asks for the next. So
-//!   the node, not the driver, knows every backlog, and decides what a slow peer costs.
-//! - **Order**: any number of inputs between two drains, any interleaving, streams cut anywhere: all legal, all the
-//!   same.
+//! The rules for a driver:
+//! - **Time**: [`Instant`] counts from an origin that the driver chooses, and never goes back. [`Input::Timeout`] is due
+//!   when it reaches [`Node::poll_timeout`]. Further timeouts do no harm.
+//! - **Connections** are numbered by the driver, dials by the node. Each connection ends with exactly one
+//!   [`Input::Closed`], whichever side ended it.
+//! - **Output**: each connection has one [`Action::SendFrame`] under way at a time. The next one follows
+//!   [`Input::Flushed`]. So the node knows how much waits for each peer, and decides what to do about slow ones.
+//! - **Order**: a driver may report any number of inputs before it polls actions, in any order of connections, and may
+//!   cut streams anywhere. The result is the same.
 //!
-//! Three families of error never mix: bytes that cannot be read ([`wire::FrameError`]), a peer that breaks a rule
-//! ([`Violation`], an action), and a caller that misuses the node ([`CommandError`], [`ConfigError`]). No input can
-//! cause a panic.
+//! There are three kinds of errors. Bytes that cannot be read are a [`wire::FrameError`]. A rule that a peer breaks is a
+//! [`Violation`], which an action reports. A mistake of the caller is a [`CommandError`] or a [`ConfigError`]. No input
+//! causes a panic.
 //!
-//! Inside, `node` takes inputs and events to four machines that do not know each other: `conns` owns the connections,
-//! `mesh` decides whom to know and whom to hold, `chat` is what is said, `v1` is what peers without a key take part in.
-//! `wire` turns bytes into frames and back, `model` holds values that are legal by themselves, `contract` is the vocabulary
-//! above. Without its default feature the crate is `no_std` with `alloc`.
+//! Inside, `node` routes inputs and events to four machines that do not know each other. `conns` owns the connections.
+//! `mesh` decides which nodes to know and which to link with. `chat` is the conversation. `v1` serves peers without a
+//! key. `wire` reads and writes frames, `model` has the values that all use, and `contract` is the interface above.
+//! Without its default feature, the crate is `no_std` with `alloc`.
 
 #![forbid(unsafe_code, clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(not(feature = "std"), no_std)]

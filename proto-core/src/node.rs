@@ -1,4 +1,7 @@
-//! The node: takes an input to the machine that it concerns, and what follows from it to the others.
+//! The node: routes each input to the machine that it concerns, and the events of each machine to the others.
+//!
+//! It decides nothing. `mesh::dialing` decides dials, `mesh::admission` who is admitted, `conns::duplicates` which of two
+//! connections with a node stays, `chat::log` what is shown when, `v1` what peers without a key are sent.
 
 mod convert;
 #[cfg(test)]
@@ -24,15 +27,11 @@ use crate::wire::Chunk;
 
 /// One node of the network, as a state machine.
 ///
-/// Its methods are of four kinds:
-/// - **what happens** goes in by [`handle_input`](Self::handle_input), which never fails: a bad peer becomes an action;
-/// - **what the application wants** by [`command`](Self::command), which is carried out whole or not at all;
-/// - **what is to be done** comes out of [`poll_action`](Self::poll_action), in order, and of
-///   [`poll_timeout`](Self::poll_timeout), the one deadline;
-/// - the rest are **views**.
+/// [`handle_input`](Self::handle_input) takes what happens, [`command`](Self::command) what the application wants.
+/// [`poll_action`](Self::poll_action) returns what is to be done, in order, and [`poll_timeout`](Self::poll_timeout) the
+/// next deadline. The other methods are views.
 ///
-/// `now` never goes back: an earlier one counts as the latest seen. Any number of inputs and commands between two polls is
-/// legal, and so are needless timeouts. Equal config, seed, inputs and commands give equal actions, byte for byte.
+/// An earlier `now` than before counts as the latest one. Equal config, seed, inputs and commands give equal actions.
 #[derive(Debug)]
 pub struct Node {
     cx: Cx,
@@ -44,7 +43,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without connections. The seed feeds one generator (ChaCha8); it is never key material.
+    /// A node without connections. The seed is for the random number generator (ChaCha8), and never becomes a key.
     pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let mut cx = Cx::new(config, identity, seed, now);
         Self {
@@ -57,12 +56,12 @@ impl Node {
         }
     }
 
-    /// Something happened. Never fails, never panics, whatever a peer or a driver does.
+    /// Takes an input. It never fails or panics, whatever a peer or a driver does.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         if now > self.cx.now {
             self.cx.now = now;
             // Run time-driven work first, so that chunking cannot change the result.
-            self.keep_up();
+            self.dial_and_maintain();
         }
         match input {
             Input::WallClock { unix_ms } => {
@@ -84,7 +83,7 @@ impl Node {
         self.settle();
     }
 
-    /// The application wants something. Carried out whole, or refused with the node as it was.
+    /// Carries out a command. Errors: [`CommandError`], if it is refused; then the state of the node has not changed.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<Outcome, CommandError> {
         self.cx.now = self.cx.now.max(now);
         if self.cx.stopping {
@@ -104,12 +103,12 @@ impl Node {
         Ok(outcome)
     }
 
-    /// The next thing to do, until there is none.
+    /// The next action, until there is none.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front().or_else(|| self.conns.next_output(&self.cx).map(Action::from))
     }
 
-    /// When [`Input::Timeout`] is due, and what for; the latter is for logs and tests alone.
+    /// When [`Input::Timeout`] is due, and what for. The latter is for logs and tests only.
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
         let conns = self.conns.deadline(&self.cx).map(convert::due);
         let mesh = self.mesh.deadline(&self.cx, &self.conns).map(convert::due);
@@ -118,68 +117,68 @@ impl Node {
         [conns, mesh, chat, v1].into_iter().flatten().min()
     }
 
-    /// Its id.
+    /// The node's id.
     pub fn id(&self) -> NodeId {
         self.cx.identity.node_id()
     }
 
-    /// Its public key.
+    /// The node's public key.
     pub fn key(&self) -> PublicKey {
         self.cx.identity.key()
     }
 
-    /// The name its user goes by.
+    /// The user's name.
     pub fn uname(&self) -> &Name {
         self.cx.config.uname()
     }
 
-    /// Its settings, with the name as it is now.
+    /// The settings, with the current name.
     pub fn config(&self) -> &Config {
         &self.cx.config
     }
 
-    /// The peers that are linked, in the order of their ids.
+    /// The linked peers, in the order of their ids.
     pub fn peers(&self) -> impl Iterator<Item = &Arc<PeerInfo>> {
         self.conns.peers()
     }
 
-    /// Connections that the driver holds for it, closing ones included; none are left when a shutdown is over.
+    /// The number of connections, including those that are being closed. It is 0 when a shutdown is over.
     pub fn connections(&self) -> usize {
         self.conns.len()
     }
 
-    /// Bytes in its buffers.
+    /// Bytes in all buffers.
     pub fn buffered(&self) -> usize {
         self.conns.buffered()
     }
 
-    /// The entries that it holds, in the order of the conversation.
+    /// The entries in the window, in the order of the conversation.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         self.chat.entries()
     }
 
-    /// Its counters.
+    /// The counters.
     pub fn stats(&self) -> Stats {
         views::stats(self)
     }
 
-    /// How full each bounded thing is: within its [bound](Capacity::bound) once all actions are polled.
+    /// How full each bounded collection is. Each is within its [bound](Capacity::bound) once all actions are polled.
     pub fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
         views::capacities(self)
     }
 
-    /// All that it can tell of itself.
+    /// The state of the node, for people and monitors.
     pub fn status(&self) -> Status {
         views::status(self)
     }
 
-    /// After each input and command.
+    /// Handles what follows from an input or a command.
     fn settle(&mut self) {
         self.follow_up();
         debug_assert!(views::is_consistent(self), "an index differs from what it is an index of");
     }
 
-    /// What follows from the new state of the whole.
+    /// Lets each machine act on the new state of the others.
     fn follow_up(&mut self) {
         self.route();
         while let Some(chat::Output { conn, frame, ping }) =
@@ -191,14 +190,14 @@ impl Node {
         while self.conns.enforce_bounds(&mut self.cx) {
             self.route();
         }
-        self.keep_up();
+        self.dial_and_maintain();
         self.conns.notify_ready(&self.cx);
         self.route();
         self.conns.refresh(&self.cx);
     }
 
-    /// What time brings to the mesh.
-    fn keep_up(&mut self) {
+    /// Begins the dials and the maintenance tasks that are due.
+    fn dial_and_maintain(&mut self) {
         self.mesh.dial(&mut self.cx, &self.conns);
         self.route();
         while self.mesh.maintain(&mut self.cx, &self.conns, |peer| self.chat.has_mutual_neighbour(peer)) {
@@ -220,7 +219,7 @@ impl Node {
         self.chat.timeout(&self.cx);
         self.route();
         while let Some((via, texts)) = self.v1.next_due(&self.cx) {
-            let entries = self.chat.say(&self.cx, &texts, &[], Some(&via));
+            let entries = self.chat.say(&mut self.cx, &texts, &[], Some(&via));
             self.route();
             for entry in entries {
                 let lines = self.v1.relay(&entry);
@@ -237,7 +236,7 @@ impl Node {
         let lines = v1::frames(texts.iter().map(ChatText::as_str));
         let audience = self.conns.check_room(&self.cx, lines.len(), Draft::most_bytes(texts))?;
         self.actions.extend(audience.newly_alone.then_some(Action::Notice(Notice::Alone)));
-        let entries = self.chat.say(&self.cx, texts, &audience.keyless, None);
+        let entries = self.chat.say(&mut self.cx, texts, &audience.keyless, None);
         self.route();
         self.conns.send_to_all(&self.cx, &audience.conns, &lines);
         Ok(entries)
@@ -254,12 +253,12 @@ impl Node {
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
         self.conns.greet_on_first_byte(&self.cx, conn, bytes);
-        let (mut chunk, mut ahead) = (Chunk::new(bytes), Lookahead::default());
+        let (mut chunk, mut ahead) = (Chunk::new(bytes), Lookahead::new());
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
             let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
             match incoming {
                 Incoming::Conn(frame) => self.conns.handle(&mut self.cx, conn, frame),
-                Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame, chunk, &mut ahead),
+                Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame, ahead.behind(chunk)),
             }
             self.route();
             self.conns.update_pause(&self.cx, conn);
@@ -271,7 +270,7 @@ impl Node {
         }
     }
 
-    /// Takes what the machines say follows to where it goes, depth first: what follows from an event comes before the next.
+    /// Routes the events of the machines, depth first: what follows from an event comes before the next event.
     fn route(&mut self) {
         while let Some(event) = self.chat.next_event() {
             self.on_chat(event);
@@ -280,6 +279,7 @@ impl Node {
             match event {
                 mesh::Event::Trim(conn) => self.conns.trim(&mut self.cx, conn),
                 mesh::Event::SendPeers(to, n, found) => self.conns.send_peers(&mut self.cx, to, n, found),
+                // `Dial`, `Resolve`, `Cancel`, and notices about addresses that the user gave.
                 other => self.actions.extend(convert::request(other)),
             }
         }
@@ -293,7 +293,7 @@ impl Node {
 
     fn on_chat(&mut self, event: chat::Event) {
         match event {
-            chat::Event::Show { entry, marks } => self.show(entry, marks),
+            chat::Event::Show { entry, marks } => self.deliver_unless_known(entry, marks),
             chat::Event::Push { peers, id, line } => {
                 let (sent, full) = self.conns.push_entry(&self.cx, peers, &line);
                 self.chat.pushed(&self.cx, id, sent, full);
@@ -309,7 +309,8 @@ impl Node {
         }
     }
 
-    fn show(&mut self, entry: Arc<Entry>, marks: Marks) {
+    /// Delivers an entry, unless it brings a line that a peer without a key said here. Relays it to such peers.
+    fn deliver_unless_known(&mut self, entry: Arc<Entry>, marks: Marks) {
         let v1::Reception { lines, shown } = self.v1.note_entry(&self.cx, &entry);
         self.send_lines(lines);
         let message = shown.then_some(Message::Entry { entry, marks });
@@ -328,8 +329,8 @@ impl Node {
             Event::Decide { conn, stage } => self.decide(conn, stage),
             Event::Room { conn, remote } => self.conns.open_accepted(&mut self.cx, conn, remote),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
-            Event::Registered { peer, named } => {
-                self.chat.linked(&self.cx, &peer);
+            Event::Registered(conns::Registration { peer, named, dialed, clock }) => {
+                self.chat.linked(&self.cx, &peer, dialed, clock);
                 self.v1.linked(&mut self.cx, &peer, named);
                 self.actions.push_back(Action::RegisterPeer(peer));
             }
@@ -375,7 +376,7 @@ impl Node {
         }
     }
 
-    /// A peer lost its link: a newcomer that claims its id takes its place, or the peer is gone.
+    /// A peer lost its link. A newcomer that claims its id takes its place, or the peer is gone.
     fn lost(&mut self, lost: &conns::LostLink) {
         let (node_id, gone, cx) = (lost.node_id, lost.into(), &mut self.cx);
         let successor = self.conns.successor(cx, lost);

@@ -54,7 +54,7 @@ fn in_a_full_mesh_one_say_costs_each_other_node_one_copy_and_one_hop() {
             net.run_for(2 * SECOND);
             assert_eq!(sum(&net, &nodes, |stats| stats.entries_sent) - sent, 7, "seed {seed}, turn {turn}");
         }
-        assert_eq!(sum(&net, &nodes, |stats| stats.entries_again), 0, "seed {seed}");
+        assert_eq!(sum(&net, &nodes, |stats| stats.entries_known), 0, "seed {seed}");
     }
 }
 
@@ -68,7 +68,7 @@ fn where_links_are_few_each_entry_still_reaches_each_node_once() {
     for seed in 0..3 {
         let (mut net, nodes) = chain(seed, 30, &limits);
         net.run_for(60 * SECOND);
-        let (again, taken) = (sum(&net, &nodes, |s| s.entries_again), sum(&net, &nodes, |s| s.entries));
+        let (again, taken) = (sum(&net, &nodes, |s| s.entries_known), sum(&net, &nodes, |s| s.entries));
         for speaker in &nodes {
             net.say(*speaker, "hello");
             net.run_for(SECOND);
@@ -83,7 +83,7 @@ fn where_links_are_few_each_entry_still_reaches_each_node_once() {
             assert!(net.node(*index).peers().count() <= 5, "seed {seed}");
         }
         let taken = sum(&net, &nodes, |s| s.entries) - taken;
-        let again = sum(&net, &nodes, |s| s.entries_again) - again;
+        let again = sum(&net, &nodes, |s| s.entries_known) - again;
         assert_eq!(taken, 30 * 29);
         assert!(again * 50 <= taken, "seed {seed}: {again} copies too many for {taken}");
     }
@@ -219,7 +219,7 @@ fn one_whose_clock_is_off_is_told_and_its_entries_wait() {
     }
     let told = |index: usize| {
         let off = |notice: &Notice| match notice {
-            Notice::ClockOff { ahead_ms } => Some(*ahead_ms / 1_000),
+            Notice::ClockOff { ahead_ms, .. } => Some(*ahead_ms / 1_000),
             _ => None,
         };
         net.host(index).log.notices.iter().find_map(off)

@@ -14,7 +14,7 @@ use tests::signer::Signer;
 use tungstenite::{Message, WebSocket};
 
 const ALONE: &str = "you are connected to nobody: no one sees your messages until a peer connects";
-const CLOCK: &str = "your clock is 3 min ahead of the other nodes' clocks";
+const CLOCK: &str = "your clock is 3 min ahead of the other node's clock: one of the two is wrong";
 const MISSING: &str = "1 message from Eve is missing";
 
 /// Bob on a terminal, and a WebSocket to him.
@@ -28,7 +28,7 @@ struct Bob {
 
 impl Bob {
     fn start(driver: Driver) -> Self {
-        let terminal = OnTerminal::new(driver, "Bob").with_api().start();
+        let terminal = OnTerminal::new(driver, "Bob").with_api().env("TZ", "UTC").start();
         let api = terminal.expect("where its API is", |screen| {
             let (_, url) = screen.lines.iter().find_map(|line| line.split_once("http://"))?;
             url.parse().ok()
@@ -60,12 +60,27 @@ impl Bob {
         let (message, event) = self.event("MessageReceived");
         assert_eq!(message, json!({ "from": "Eve", "content": text }));
         assert_eq!((&event["node_id"], &event["signed"]), (&json!(eve.node_id()), &json!(true)), "{event}");
-        for mark in ["late", "forked", "backdated"] {
+        for mark in ["late", "forked", "backdated", "history"] {
             assert_eq!(event["entry"][mark], marks.contains(&mark), "{mark}: {event}");
         }
         let id = eve.node_id().short().to_string();
         let facts = [&[&*id], marks].concat().join(", ");
         self.terminal.expect_line(&format!("Eve ({facts}): {text}"));
+    }
+
+    /// The next message is this one of Eve's, from before Bob came: it is shown with its date.
+    #[track_caller]
+    fn expect_history(&mut self, eve: &Signer, text: &str, at: u64) {
+        let (message, event) = self.event("MessageReceived");
+        assert_eq!(message, json!({ "from": "Eve", "content": text }));
+        assert_eq!(
+            (&event["entry"]["history"], &event["entry"]["at"]),
+            (&json!(true), &json!(at)),
+            "{event}"
+        );
+        let date =
+            jiff::Timestamp::from_millisecond(at as i64).unwrap().strftime("%Y-%m-%d %H:%M").to_string();
+        self.terminal.expect_line(&format!("Eve ({}, {date}): {text}", eve.node_id().short()));
     }
 
     /// The next notice is this one, on the WebSocket and on the terminal.
@@ -137,8 +152,9 @@ fn a_clock_that_is_off_is_told_to_its_user() {
     Driver::each(|driver| {
         let mut bob = Bob::start(driver);
         let eve = Signer::join(bob.terminal.addr(), "Eve");
-        eve.say(0, ago(185), "it was three minutes ago here");
-        bob.expect_message(&eve, "it was three minutes ago here", &[]);
+        let at = ago(185);
+        eve.say(0, at, "it was three minutes ago here");
+        bob.expect_history(&eve, "it was three minutes ago here", at);
         let (told, event) = bob.event("Notice");
         let ahead_ms = told["ClockOff"]["ahead_ms"].as_i64().unwrap();
         // The node learns of a step of its clock when it is more than half a second.

@@ -80,7 +80,7 @@ impl Tamper for Blame {
     fn action(&mut self, host: HostId, action: Action, seen: &mut Vec<Action>) {
         if let (BAD, Action::SendFrame { conn, .. }) = (host, &action) {
             let remote = tests::sim::address(0);
-            seen.push(Action::Report { conn: *conn, remote, violation: Violation::SyncPassedOver });
+            seen.push(Action::Report { conn: *conn, remote, violation: Violation::SyncsIgnored });
         }
         seen.push(action);
     }

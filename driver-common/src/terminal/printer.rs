@@ -1,8 +1,9 @@
 //! Prints a node's events.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use proto_core::{ChatText, Message, Name, NodeId};
+use proto_core::{ChatText, Message, Name, NodeId, Notice};
 
 use super::output::Output;
 use super::render::{self, Author, Roster, Style};
@@ -22,6 +23,8 @@ pub struct EventPrinter {
     notices: Option<Output>,
     /// Lines not queued yet.
     lines: String,
+    /// The last messages that the first catch-up brought. They are printed when it is over.
+    earlier: VecDeque<Message>,
 }
 
 impl Printer for EventPrinter {
@@ -38,6 +41,9 @@ impl Printer for EventPrinter {
     }
 }
 
+/// How many messages of the first catch-up a terminal shows.
+const EARLIER: usize = 20;
+
 /// Lines are queued in parts of about this many bytes.
 const PART: usize = 64 * 1024;
 
@@ -49,7 +55,16 @@ impl EventPrinter {
         style: Style,
     ) -> Self {
         let roster = Roster::new(&shared_name.uname());
-        Self { shared_name, roster, style, messages, notices, lines: String::new() }
+        Self {
+            shared_name,
+            roster,
+            style,
+            messages,
+            notices,
+            lines: String::new(),
+            earlier: VecDeque::new(),
+            caught_up: false,
+        }
     }
 
     async fn hand_over(&mut self) {
@@ -62,7 +77,11 @@ impl EventPrinter {
     fn print_event(&mut self, event: Event) {
         match event {
             Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
-            Event::Message(message) => self.print_message(&message),
+            Event::Message(message) if is_catch_up(&message) => self.keep_earlier(message),
+            Event::Message(message) => {
+                self.print_earlier();
+                self.print_message(&message);
+            }
             Event::Recalled(message) if self.notices.is_none() => {
                 self.print_own(message.node_id(), message.uname(), message.texts());
             }
@@ -92,6 +111,7 @@ impl EventPrinter {
                 self.roster.forget(&peer);
                 self.notice(&render::left(&label, reason));
             }
+            Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(&render::notice(&notice)),
             // The node logs it.
             Event::Report { .. } => {}
@@ -105,6 +125,33 @@ impl EventPrinter {
             push_visible(&mut self.lines, text);
             self.lines.push('\n');
         }
+    }
+
+    fn keep_earlier(&mut self, message: Message) {
+        if self.earlier.len() >= EARLIER {
+            self.earlier.pop_front();
+        }
+        self.earlier.push_back(message);
+    }
+
+    fn print_earlier(&mut self) {
+        while let Some(message) = self.earlier.pop_front() {
+            self.print_message(&message);
+        }
+    }
+
+    /// The first catch-up is over: prints how many messages it brought, and the last of those on a terminal.
+    fn print_caught_up(&mut self, entries: usize) {
+        if entries > 0 {
+            let notice = render::notice(&Notice::CaughtUp { entries });
+            let last = self.earlier.len();
+            if last < entries && self.style != Style::Bare {
+                self.notice(&format!("{notice}; these are the last {last}:"));
+            } else {
+                self.notice(&notice);
+            }
+        }
+        self.print_earlier();
     }
 
     fn print_message(&mut self, message: &Message) {
@@ -129,6 +176,11 @@ impl EventPrinter {
             }
         }
     }
+}
+
+/// Whether the first catch-up brought this message.
+fn is_catch_up(message: &Message) -> bool {
+    matches!(message, Message::Entry { marks, .. } if marks.catch_up)
 }
 
 #[cfg(test)]
@@ -230,6 +282,26 @@ mod tests {
             "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
              * Alice (01010101) left (the connection ended)\n"
         );
+    }
+
+    #[test]
+    fn a_terminal_shows_the_last_messages_of_a_first_catch_up() {
+        let (screen, shown) = output();
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        let mut marks = Marks::default();
+        marks.catch_up = true;
+        let earlier =
+            |n: usize| Event::Message(Message::Entry { entry: entry("Zoe", &[&*n.to_string()]), marks });
+        block_on(printer.print((0..25).map(earlier).collect()));
+        assert_eq!(shown(), "", "they wait");
+        block_on(printer.print(vec![Event::Notice(Notice::CaughtUp { entries: 25 })]));
+        let lines = shown();
+        let mut lines = lines.lines();
+        let notice = "* 25 messages were sent before you came; these are the last 20:";
+        assert_eq!(lines.next(), Some(notice));
+        let texts: Vec<_> = lines.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+        assert_eq!(texts, (5..25).map(|n| n.to_string()).collect::<Vec<_>>());
     }
 
     #[test]

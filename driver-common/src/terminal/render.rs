@@ -227,13 +227,25 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated, .. } = *marks;
+            let Marks { late, forked, backdated, history, .. } = *marks;
+            caveats.extend(history.then(|| local_time(entry.at())));
             let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
         }
         _ => caveats.push("of an unknown kind".to_owned()),
     }
     (!caveats.is_empty()).then(|| caveats.join(", "))
+}
+
+/// A time in milliseconds since the Unix epoch, as the user's clock shows it.
+fn local_time(unix_ms: u64) -> String {
+    let timestamp = i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    timestamp.map_or_else(
+        || "at an impossible time".to_owned(),
+        |timestamp| {
+            jiff::tz::TimeZone::system().to_datetime(timestamp).strftime("%Y-%m-%d %H:%M").to_string()
+        },
+    )
 }
 
 #[cfg(test)]
@@ -339,6 +351,12 @@ mod tests {
         let mut all = Marks::default();
         (all.late, all.forked, all.backdated) = (true, true, true);
         assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
+        let mut old = Marks::default();
+        old.history = true;
+        // At 3 ms after the Unix epoch it was still 1969 in the West.
+        let date = entry(None, old).unwrap();
+        assert!(date.starts_with("1970-01-01 ") || date.starts_with("1969-12-31 "), "{date}");
+        assert_eq!(local_time(u64::MAX), "at an impossible time");
         let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
         assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
     }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::clock::Clock;
 use super::gossip::{Arrival, EntryMeta};
 use super::{Chat, Event, encode};
 use crate::model::{ChatText, Cx, Draft, Entry, NodeId, Via};
@@ -15,7 +16,7 @@ impl Chat {
     /// version 1 peer that said them, if it was not the user.
     pub(crate) fn say(
         &mut self,
-        cx: &Cx,
+        cx: &mut Cx,
         texts: &[ChatText],
         recipients: &[NodeId],
         via: Option<&Via>,
@@ -28,6 +29,9 @@ impl Chat {
         while !rest.is_empty() {
             let (texts, after) = rest.split_at(Draft::fitting(rest));
             rest = after;
+            if self.clock.is_ahead(cx) {
+                self.begin_epoch(cx);
+            }
             let draft = Draft {
                 network: cx.config.network(),
                 epoch: self.epoch,
@@ -49,6 +53,13 @@ impl Chat {
         }
         self.process_log_events(cx, None);
         entries
+    }
+
+    /// Begins another epoch, dated by the wall clock: the clock of the last one is so far ahead that others would let its
+    /// entries wait (SPEC 7.4.2).
+    fn begin_epoch(&mut self, cx: &mut Cx) {
+        (self.epoch, self.seq) = (cx.random_epoch(), 0);
+        self.clock = Clock::default();
     }
 
     /// Pushes an entry along its eager links, and queues announcements for the other neighbours.

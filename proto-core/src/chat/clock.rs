@@ -3,7 +3,11 @@
 use crate::model::{Cx, MAX_NUMBER};
 
 /// How far other nodes' entries may move the clock ahead of the wall clock, in milliseconds (SPEC section 7).
-const MOST_AHEAD: u64 = 30_000;
+const MOST_AHEAD: u64 = 2_000;
+
+/// With a next date that is further ahead of the wall clock, the author begins another epoch, in milliseconds (SPEC
+/// 7.4.2).
+const TOO_FAR_AHEAD: u64 = 5_000;
 
 /// Dates entries. Each date is later than all before it, and near the wall clock.
 #[derive(Debug, Default)]
@@ -17,6 +21,11 @@ impl Clock {
     pub(super) fn next(&mut self, cx: &Cx) -> u64 {
         self.last = cx.time().max(self.last + 1).min(MAX_NUMBER);
         self.last
+    }
+
+    /// Whether the next date would be so far ahead of the wall clock that the wall clock was set back.
+    pub(super) fn is_ahead(&self, cx: &Cx) -> bool {
+        cx.wall().is_some_and(|wall| self.last.saturating_add(1) > wall.saturating_add(TOO_FAR_AHEAD))
     }
 
     /// An entry with this date came. Later entries of this node are dated after it, unless it is too far
@@ -53,13 +62,24 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_others_move_the_clock_at_most_thirty_seconds_ahead() {
+    fn entries_of_others_move_the_clock_at_most_two_seconds_ahead() {
         let (mut cx, mut clock) = (cx(), Clock::default());
         cx.set_wall(1_000_000);
-        clock.heard(&cx, 1_029_999);
-        assert_eq!(clock.next(&cx), 1_030_000);
+        clock.heard(&cx, 1_001_999);
+        assert_eq!(clock.next(&cx), 1_002_000);
         clock.heard(&cx, MAX_NUMBER);
-        assert_eq!(clock.next(&cx), 1_030_001);
+        assert_eq!(clock.next(&cx), 1_002_001);
+    }
+
+    #[test]
+    fn the_clock_is_ahead_when_the_wall_clock_was_set_back() {
+        let (mut cx, mut clock) = (cx(), Clock::default());
+        cx.set_wall(1_000_000);
+        clock.next(&cx);
+        for (wall, ahead) in [(995_001, false), (995_000, true), (0, true)] {
+            cx.set_wall(wall);
+            assert_eq!(clock.is_ahead(&cx), ahead, "{wall}");
+        }
     }
 
     #[test]

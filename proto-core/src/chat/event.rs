@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::skew::Skewed;
 use crate::model::{ConnId, Entry, EntryError, EntryId, Marks, Name, NodeId};
 use crate::wire::Frame;
 
@@ -11,10 +12,12 @@ use crate::wire::Frame;
 pub(crate) enum Event {
     /// Show this entry.
     Show { entry: Arc<Entry>, marks: Marks },
+    /// The first catch-up is over. It brought so many entries, which were shown.
+    CaughtUp { entries: usize },
     /// Entries of this author are missing, and are no longer waited for.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
-    /// This node's clock differs from the others'. Positive: it is ahead.
-    ClockOff { ahead_ms: i64 },
+    /// This node's clock differs from the neighbours' clocks.
+    ClockOff(Skewed),
     /// Send the line of an entry to these peers, and report for each whether its queue took it.
     Push { peers: Vec<NodeId>, id: EntryId, line: Vec<u8> },
     /// Send a frame on this connection.
@@ -61,11 +64,11 @@ pub(crate) struct Counts {
     /// Signatures of entries that were verified by themselves.
     pub(crate) verified_alone: u64,
     /// Entries received that were known.
-    pub(crate) entries_again: u64,
+    pub(crate) entries_known: u64,
     /// Entries received that were not kept.
     pub(crate) entries_dropped: u64,
     /// Entries kept that had to make room, and can be received again.
-    pub(crate) entries_put_off: u64,
+    pub(crate) entries_displaced: u64,
     /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
     /// Entries sent, counted for each neighbour.

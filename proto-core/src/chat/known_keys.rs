@@ -43,6 +43,8 @@ impl KnownKeys {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
     use crate::model::Identity;
 
@@ -53,7 +55,7 @@ mod tests {
         for key in [0, 1, 0, 2].map(|index: usize| keys[index]) {
             known.keep((key, key.point().unwrap()), 2 * KnownKeys::CHARGE + 1);
         }
-        assert_eq!(known.points.keys().copied().collect::<alloc::vec::Vec<_>>(), keys[1..]);
+        assert_eq!(known.points.keys().copied().collect::<Vec<_>>(), keys[1..]);
         assert_eq!(known.bytes(), 2 * KnownKeys::CHARGE);
         assert!(keys.iter().all(|key| known.point(key) == key.point()));
         let mut none = KnownKeys::default();

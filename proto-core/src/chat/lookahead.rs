@@ -11,9 +11,12 @@ use super::Chat;
 use crate::model::{Cx, Entry, EntryError, EntryId, Equation, KeyPoint, PublicKey, Sealed, Unverified};
 use crate::wire::{Chunk, Frame, Line, Parsed, parse};
 
-/// New entries of one input whose lines are still to be handled, in order.
-#[derive(Debug, Default)]
+/// What of one input is still to be handled.
+#[derive(Debug)]
 pub(crate) struct Lookahead<'b> {
+    /// The bytes behind the line that is being handled.
+    rest: Chunk<'b>,
+    /// The new entries in them that were read, in order.
     /// Each entry, and how many bytes of the input are behind its line.
     candidates: VecDeque<(usize, Candidate<'b>)>,
 }
@@ -34,8 +37,20 @@ impl Candidate<'_> {
 }
 
 impl<'b> Lookahead<'b> {
-    /// The entry of the line behind which there are so many bytes of the input. None: it was not read yet.
-    pub(super) fn take(&mut self, behind: usize) -> Option<Candidate<'b>> {
+    /// Of an input of which no line was handled yet.
+    pub(crate) const fn new() -> Self {
+        Self { rest: Chunk::new(&[]), candidates: VecDeque::new() }
+    }
+
+    /// The line before these bytes is handled now.
+    pub(crate) fn behind(&mut self, rest: Chunk<'b>) -> &mut Self {
+        self.rest = rest;
+        self
+    }
+
+    /// The entry of the line that is handled now. None: it was not read yet.
+    pub(super) fn take(&mut self) -> Option<Candidate<'b>> {
+        let behind = self.rest.rest().len();
         // Those before it were known when their lines were handled.
         while self.candidates.front().is_some_and(|(at, _)| *at > behind) {
             self.candidates.pop_front();
@@ -66,17 +81,17 @@ impl<'b> Lookahead<'b> {
 }
 
 impl Chat {
-    /// Reads and verifies a new entry whose line was not looked ahead at. `input` is what is behind that line.
-    pub(super) fn open<'b>(
+    /// Reads and verifies a new entry, whose line was not looked ahead at.
+    pub(super) fn open(
         &mut self,
         cx: &Cx,
-        (sealed, id): (&Sealed<'_>, EntryId),
-        input: Chunk<'b>,
-        ahead: &mut Lookahead<'b>,
+        sealed: &Sealed<'_>,
+        id: EntryId,
+        ahead: &mut Lookahead<'_>,
     ) -> Result<Entry, EntryError> {
         let mut first = self.candidate(cx, sealed, id, ahead)?;
         if ahead.candidates.is_empty() {
-            self.look_ahead(cx, id, input, ahead);
+            self.look_ahead(cx, id, ahead);
             ahead.verify_with(&mut first, &self.batch_seed);
         }
         self.accept(cx, first)
@@ -94,11 +109,11 @@ impl Chat {
         Ok(entry.into_verified())
     }
 
-    /// Reads the new entries in the lines of an input that come after that of `first`.
-    fn look_ahead<'b>(&self, cx: &Cx, first: EntryId, input: Chunk<'b>, ahead: &mut Lookahead<'b>) {
+    /// Reads the new entries in the lines behind that of `first`.
+    fn look_ahead(&self, cx: &Cx, first: EntryId, ahead: &mut Lookahead<'_>) {
         let limits = cx.limits();
+        let mut input = ahead.rest;
         let end = input.rest().len().saturating_sub(limits.wire.line);
-        let mut input = input;
         while ahead.candidates.len() + 1 < limits.chat.batch
             && let Some(line) = input.take_whole_line(input.rest().len() - end)
         {

@@ -19,6 +19,7 @@
 //! - **Capacities**: [`capacities`](Chat::capacities) tells how full each bounded collection is.
 
 mod author;
+mod catch_up;
 mod clock;
 mod event;
 mod gossip;
@@ -32,23 +33,28 @@ mod testing;
 mod views;
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use catch_up::CatchUp;
 use clock::Clock;
 use gossip::Gossip;
 use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
 use skew::Skew;
 
-use crate::model::{ConnId, Cx, EntryId, Instant, MAX_NUMBER, NodeId, PeerInfo, TokenBuckets};
+use crate::model::{
+    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Marks, NodeId, PeerInfo, TokenBuckets,
+};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
 pub(crate) use lookahead::Lookahead;
+pub(crate) use skew::Skewed;
 
 /// One conversation.
 #[derive(Debug)]
@@ -62,6 +68,7 @@ pub(crate) struct Chat {
     gossip: Gossip,
     log: Log,
     reconciler: Reconciler,
+    catch_up: CatchUp,
     /// The rate of unrequested entries, by author.
     rates: TokenBuckets<NodeId>,
     /// The points of authors' keys.
@@ -108,11 +115,12 @@ impl Chat {
             clock: Clock::default(),
             skew: Skew::default(),
             // The numbers of earlier runs are not stored, so each run begins an epoch.
-            epoch: cx.random.next_u64() & MAX_NUMBER,
+            epoch: cx.random_epoch(),
             seq: 0,
             gossip: Gossip::new(cx.identity.key()),
             log: Log::default(),
             reconciler: Reconciler::default(),
+            catch_up: CatchUp::default(),
             rates: TokenBuckets::new(),
             known_keys: KnownKeys::default(),
             batch_seed: batch_seed(&cx.random),
@@ -126,16 +134,23 @@ impl Chat {
         self.events.pop_front()
     }
 
-    /// A peer was linked. One with a key is a neighbour.
-    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo) {
+    /// A peer was linked. One with a key is a neighbour. `dialed`: this node dialed it. `clock` is the time that its `JOIN`
+    /// said, compared with this node's when it came.
+    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: bool, clock: Option<ClockReading>) {
         if peer.key.is_some() {
             self.gossip.linked(cx.moment(), peer.node_id);
+            self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
+            self.report_skew(cx);
+            if self.catch_up.begin(cx.now, cx.limits()) {
+                self.gossip.sync_now(cx.now, peer.node_id);
+            }
         }
     }
 
     /// A peer lost its last link.
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId) {
         self.gossip.unlinked(cx.moment(), peer);
+        self.skew.unlinked(peer);
     }
 
     /// A neighbour's link moved to another connection. Frames in flight on the old one may be lost, so the
@@ -178,7 +193,8 @@ impl Chat {
         }
         let moment = cx.moment();
         let log = self.log.deadline(moment.now, moment.wall, moment.limits);
-        let log = log.into_iter().chain(self.reconciler.deadline()).min().map(|at| (at, Timer::Log));
+        let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline());
+        let log = log.min().map(|at| (at, Timer::Log));
         self.gossip.deadline(moment).into_iter().chain(log).min()
     }
 
@@ -189,6 +205,7 @@ impl Chat {
         self.log.timeout(cx.now, cx.wall(), cx.limits());
         self.process_log_events(cx, None);
         self.reconciler.timeout(cx.now);
+        self.end_catch_up(cx);
     }
 
     /// The second half of a timeout: requests entries, and maintains the trees.
@@ -228,14 +245,29 @@ impl Chat {
         self.gossip.due_for_sync(moment, random)
     }
 
+    fn show(&mut self, entry: Arc<Entry>, marks: Marks) {
+        self.counts.shown += entry.texts().len() as u64;
+        self.events.push_back(Event::Show { entry, marks });
+    }
+
+    /// Ends the first catch-up if it is over: shows what it held back, in order.
+    fn end_catch_up(&mut self, cx: &Cx) {
+        let complete = self.gossip.has_fetched_all() && self.reconciler.begun() == 0;
+        let Some(held) = self.catch_up.end(cx.now, complete, cx.limits()) else { return };
+        let entries = held.len();
+        held.into_iter().for_each(|(entry, marks)| self.show(entry, marks));
+        self.events.push_back(Event::CaughtUp { entries });
+    }
+
     /// Handles the events of the log. Missing entries are looked for at `from`, which sent the last entry, or
     /// at any neighbour where no entry showed that they are missing.
     fn process_log_events(&mut self, cx: &Cx, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
-                LogEvent::Show { entry, marks } => {
-                    self.counts.shown += entry.texts().len() as u64;
-                    self.events.push_back(Event::Show { entry, marks });
+                LogEvent::Show { entry, mut marks } => {
+                    marks.history = is_history(cx, entry.at());
+                    let shown = self.catch_up.hold(entry, marks);
+                    shown.into_iter().for_each(|(entry, marks)| self.show(entry, marks));
                 }
                 LogEvent::Gap { node_id, uname, missing } => {
                     self.counts.gaps += 1;
@@ -246,7 +278,7 @@ impl Chat {
                     None => self.gossip.sync_with_any(cx.moment()),
                 },
                 LogEvent::Deferred { id } => {
-                    self.counts.entries_put_off += 1;
+                    self.counts.entries_displaced += 1;
                     self.gossip.forget(&id);
                 }
             }
@@ -261,6 +293,13 @@ fn batch_seed(random: &ChaCha8Rng) -> [u8; 32] {
     let mut seed = [0; 32];
     random.fill_bytes(&mut seed);
     seed
+}
+
+/// Whether an entry with this date is history now: this node had not begun then, or it was long ago.
+fn is_history(cx: &Cx, at: u64) -> bool {
+    let old = u64::try_from(cx.limits().chat.history.as_millis()).unwrap_or(u64::MAX);
+    let (began, wall) = (cx.began(), cx.wall());
+    began.is_some_and(|began| at < began) || wall.is_some_and(|wall| at.saturating_add(old) < wall)
 }
 
 /// The line of a frame.

@@ -7,33 +7,33 @@ use super::gossip::EntryMeta;
 use super::log::Taken;
 use super::lookahead::Candidate;
 use super::{Chat, Event, FalseClaim, Fault, Lookahead};
-use crate::model::{ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
-use crate::wire::{ChatFrame, Chunk, Frame, MAX_IHAVE, Token, TreeClaim};
+use crate::model::{ClockReading, ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
+use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
 /// The length of a signature in a `CHAT` frame, in characters.
 const SIGNATURE_LEN: usize = 86;
 
 impl Chat {
-    /// A frame of the conversation came. `input` is what came behind it in one input, and `ahead` was looked ahead at there.
-    pub(crate) fn received<'b>(
+    /// A frame of the conversation came. `ahead` is what came behind it.
+    pub(crate) fn received(
         &mut self,
         cx: &Cx,
         from: Sender,
         frame: ChatFrame<'_>,
-        input: Chunk<'b>,
-        ahead: &mut Lookahead<'b>,
+        ahead: &mut Lookahead<'_>,
     ) {
         if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
             self.gossip.heard(cx.now, from.peer);
         }
         match frame {
-            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, input, ahead),
+            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, ahead),
             ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
             ChatFrame::Graft(ids) => self.graft_received(from.peer, &ids),
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
+        self.end_catch_up(cx);
     }
 
     /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
@@ -48,16 +48,9 @@ impl Chat {
     }
 
     /// `CHAT`: an entry.
-    fn entry_received<'b>(
-        &mut self,
-        cx: &Cx,
-        from: Sender,
-        sealed: &Sealed<'_>,
-        input: Chunk<'b>,
-        ahead: &mut Lookahead<'b>,
-    ) {
+    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>, ahead: &mut Lookahead<'_>) {
         let Sender { conn, peer, rated } = from;
-        let candidate = ahead.take(input.rest().len());
+        let candidate = ahead.take();
         let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
         let requested = self.gossip.is_requested(peer, &id);
         if requested {
@@ -65,12 +58,12 @@ impl Chat {
             self.events.push_back(Event::Asked { conn, bytes });
         }
         if self.is_known(&id) {
-            self.counts.entries_again += 1;
+            self.counts.entries_known += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
         let opened = match candidate {
             Some(candidate) => self.accept(cx, candidate),
-            None => self.open(cx, (sealed, id), input, ahead),
+            None => self.open(cx, sealed, id, ahead),
         };
         let entry = match opened {
             Ok(entry) => Arc::new(entry),
@@ -82,7 +75,7 @@ impl Chat {
             return;
         }
         self.clock.heard(cx, entry.at());
-        if !requested {
+        if !requested && entry.author() == peer {
             self.compare_clocks(cx, &entry);
         }
         self.take(cx, peer, &entry);
@@ -98,14 +91,18 @@ impl Chat {
         self.rates.take(cx.now, author, fresh, limits.chat.authors)
     }
 
+    /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.
     fn compare_clocks(&mut self, cx: &Cx, entry: &Entry) {
         let Some(wall) = cx.wall() else { return };
-        // Both are below 2^53, so the casts are lossless.
-        let ahead_ms = wall as i64 - entry.at() as i64;
-        let tolerance = cx.limits().chat.clock_tolerance;
-        let fewest = self.gossip.neighbours().min(2);
-        let news = self.skew.heard(cx.now, entry.author(), ahead_ms, tolerance, fewest);
-        self.events.extend(news.map(|ahead_ms| Event::ClockOff { ahead_ms }));
+        self.skew.heard(entry.author(), ClockReading::new(cx.now, wall, entry.at()));
+        self.report_skew(cx);
+    }
+
+    /// Reports that this node's clock is wrong, once it turns out to be.
+    pub(super) fn report_skew(&mut self, cx: &Cx) {
+        let Some(wall) = cx.wall() else { return };
+        let news = self.skew.news(cx.now, wall, cx.limits().chat.clock_tolerance);
+        self.events.extend(news.map(Event::ClockOff));
     }
 
     /// Takes a new entry whose signature is valid.
@@ -155,6 +152,9 @@ impl Chat {
             Ok(step) => step,
             Err(_) => return self.report_fault(conn, Fault::Sync),
         };
+        if step.is_last {
+            self.catch_up.compared();
+        }
         if step.peer_initiated {
             self.gossip.peer_began_sync(peer, cx.now);
         }
@@ -166,6 +166,9 @@ impl Chat {
         }
         let Self { gossip, .. } = self;
         let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
+        if !need.is_empty() {
+            self.catch_up.found();
+        }
         self.gossip.fetch_synced(cx.moment(), peer, need);
     }
 

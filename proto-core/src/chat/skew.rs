@@ -1,107 +1,178 @@
-//! Finds out whether this node's clock is wrong, by the dates of others' entries.
+//! Finds out whether this node's clock is wrong, by the clocks of its neighbours (SPEC 7.6).
 
-use alloc::collections::VecDeque;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::model::{Instant, NodeId};
+use crate::model::{ClockReading, Instant, NodeId};
 
-/// How many authors' clocks are compared at most. *Guess.*
-const AUTHORS: usize = 16;
+/// How far the clock is off, by a majority of the clocks that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Skewed {
+    /// The median difference in milliseconds. Positive: this node's clock is ahead.
+    pub(crate) ahead_ms: i64,
+    /// How many clocks counted.
+    pub(crate) clocks: usize,
+}
 
-/// How long a comparison is kept. *Guess.*
-const KEPT: Duration = Duration::from_secs(600);
-
-/// How far this node's clock was ahead of each author's, when an unrequested entry of that author last came.
+/// The clocks of the neighbours. There is one vote for each IP address, so that many keys of one machine count once.
 #[derive(Debug, Default)]
 pub(super) struct Skew {
-    /// When an entry came, its author, and the difference in milliseconds. The latest is last.
-    heard: VecDeque<(Instant, NodeId, i64)>,
+    /// Bounded by the number of links.
+    neighbours: BTreeMap<NodeId, Neighbour>,
     /// The current difference has been reported.
     reported: bool,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Neighbour {
+    ip: IpAddr,
+    /// This node dialed it.
+    dialed: bool,
+    reading: Option<ClockReading>,
+}
+
 impl Skew {
-    /// An unrequested entry of this author came, when this clock was `ahead_ms` ahead of its date. Returns
-    /// the difference if the clock has just turned out to be wrong. That takes at least `fewest` authors:
-    /// with one author among several, nobody can tell whose clock is wrong.
-    pub(super) fn heard(
-        &mut self,
-        now: Instant,
-        author: NodeId,
-        ahead_ms: i64,
-        tolerance: Duration,
-        fewest: usize,
-    ) -> Option<i64> {
-        self.heard.retain(|(at, other, _)| *other != author && now.since(*at) < KEPT);
-        if self.heard.len() >= AUTHORS {
-            self.heard.pop_front();
+    /// A neighbour was linked. Its `JOIN` may have said its time.
+    pub(super) fn linked(&mut self, peer: NodeId, ip: IpAddr, dialed: bool, reading: Option<ClockReading>) {
+        self.neighbours.insert(peer, Neighbour { ip: ip.to_canonical(), dialed, reading });
+    }
+
+    pub(super) fn unlinked(&mut self, peer: NodeId) {
+        self.neighbours.remove(&peer);
+    }
+
+    /// A neighbour said something, dated by its own clock.
+    pub(super) fn heard(&mut self, peer: NodeId, reading: ClockReading) {
+        if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+            neighbour.reading = Some(reading);
         }
-        self.heard.push_back((now, author, ahead_ms));
-        let off = self.ahead_ms(tolerance).filter(|_| self.heard.len() >= fewest);
+    }
+
+    /// The difference, if the clock has just turned out to be wrong.
+    pub(super) fn news(&mut self, now: Instant, wall: u64, tolerance: Duration) -> Option<Skewed> {
+        let off = self.skewed(now, wall, tolerance);
         let news = off.filter(|_| !self.reported);
         self.reported = off.is_some();
         news
     }
 
-    /// How far the clock is ahead of the median author's, if it differs by more than `tolerance` from most of
-    /// them.
-    pub(super) fn ahead_ms(&self, tolerance: Duration) -> Option<i64> {
-        let mut all: Vec<_> = self.heard.iter().map(|(_, _, ahead)| *ahead).collect();
+    /// How far the clock is off, if it differs by more than `tolerance` from most of the clocks that count.
+    pub(super) fn skewed(&self, now: Instant, wall: u64, tolerance: Duration) -> Option<Skewed> {
+        let mut all = self.votes(now, wall);
         all.sort_unstable();
-        let median = *all.get(all.len() / 2)?;
+        let ahead_ms = *all.get(all.len() / 2)?;
         let tolerance = i64::try_from(tolerance.as_millis()).unwrap_or(i64::MAX);
         let off = |ahead: &i64| *ahead > tolerance || *ahead < -tolerance;
-        let many = all.iter().filter(|ahead| off(ahead) && ahead.signum() == median.signum()).count();
-        (off(&median) && many * 2 > all.len()).then_some(median)
+        let many = all.iter().filter(|ahead| off(ahead) && ahead.signum() == ahead_ms.signum()).count();
+        let is_off = off(&ahead_ms) && many * 2 > all.len();
+        is_off.then_some(Skewed { ahead_ms, clocks: all.len() })
+    }
+
+    /// The differences that count. Neighbours that dialed this node count at most as often as those that it dialed,
+    /// unless it dialed none: nobody can outvote whom this node has chosen.
+    fn votes(&self, now: Instant, wall: u64) -> Vec<i64> {
+        let mut by_ip: BTreeMap<IpAddr, (bool, ClockReading)> = BTreeMap::new();
+        let neighbours = self.neighbours.values();
+        let read = neighbours.filter_map(|neighbour| Some((neighbour, neighbour.reading?)));
+        for (neighbour, reading) in read.filter(|(_, reading)| reading.is_valid(now, wall)) {
+            let vote = (neighbour.dialed, reading);
+            let kept = by_ip.entry(neighbour.ip).or_insert(vote);
+            if (vote.0, vote.1.at()) > (kept.0, kept.1.at()) {
+                *kept = vote;
+            }
+        }
+        let ahead = |dialed: bool| {
+            by_ip.values().filter(move |vote| vote.0 == dialed).map(|(_, reading)| reading.ahead_ms())
+        };
+        let dialed: Vec<_> = ahead(true).collect();
+        let most = if dialed.is_empty() { usize::MAX } else { dialed.len() };
+        ahead(false).take(most).chain(dialed).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::testing::peer;
+    use crate::chat::testing::{at, peer};
 
-    const TOLERANCE: Duration = Duration::from_secs(120);
+    const TOLERANCE: Duration = Duration::from_secs(10);
+    const WALL: u64 = 1_700_000_000_000;
 
-    #[test]
-    fn a_majority_of_authors_decides_and_a_difference_is_reported_once() {
+    fn ip(n: u64) -> IpAddr {
+        IpAddr::from([10, 0, 0, n as u8])
+    }
+
+    fn reading(ahead_ms: i64) -> ClockReading {
+        ClockReading::new(at(0), WALL, WALL.saturating_add_signed(-ahead_ms))
+    }
+
+    /// A node with these neighbours: address, dialed, ahead.
+    fn skew(neighbours: &[(u64, bool, i64)]) -> Skew {
         let mut skew = Skew::default();
-        let now = Instant::ORIGIN;
-        assert_eq!(
-            Skew::default().heard(now, peer(1), 130_000, TOLERANCE, 2),
-            None,
-            "one against one, with others around"
-        );
-        assert_eq!(
-            Skew::default().heard(now, peer(1), 130_000, TOLERANCE, 1),
-            Some(130_000),
-            "nobody else is there to ask"
-        );
-        assert_eq!(skew.heard(now, peer(1), 20, TOLERANCE, 2), None);
-        assert_eq!(skew.heard(now, peer(2), 130_000, TOLERANCE, 2), None, "no majority");
-        assert_eq!(skew.heard(now, peer(3), 140_000, TOLERANCE, 2), Some(130_000));
-        assert_eq!(skew.heard(now, peer(4), 150_000, TOLERANCE, 2), None, "reported already");
-        assert_eq!(skew.ahead_ms(TOLERANCE), Some(140_000));
-        for n in 2..=4 {
-            skew.heard(now, peer(n), -5, TOLERANCE, 2);
+        for (n, (address, dialed, ahead_ms)) in (0..).zip(neighbours) {
+            skew.linked(peer(n), ip(*address), *dialed, Some(reading(*ahead_ms)));
         }
-        assert_eq!(skew.ahead_ms(TOLERANCE), None);
-        for n in 2..=4 {
-            let news = skew.heard(now, peer(n), -200_000, TOLERANCE, 2);
-            assert_eq!(news, (n == 4).then_some(-200_000), "{n}");
-        }
+        skew
+    }
+
+    fn ahead(skew: &Skew) -> Option<i64> {
+        skew.skewed(at(0), WALL, TOLERANCE).map(|skewed| skewed.ahead_ms)
     }
 
     #[test]
-    fn old_comparisons_expire_and_their_number_is_bounded() {
-        let mut skew = Skew::default();
-        skew.heard(Instant::ORIGIN, peer(1), 200_000, TOLERANCE, 2);
-        skew.heard(Instant::ORIGIN + KEPT, peer(2), 0, TOLERANCE, 2);
-        assert_eq!((skew.heard.len(), skew.ahead_ms(TOLERANCE)), (1, None));
-        for n in 0..40 {
-            skew.heard(Instant::ORIGIN + KEPT, peer(n), 0, TOLERANCE, 2);
-        }
-        assert_eq!(skew.heard.len(), AUTHORS);
+    fn two_nodes_alone_are_both_told_the_difference() {
+        assert_eq!(ahead(&skew(&[(1, true, 180_000)])), Some(180_000));
+        assert_eq!(ahead(&skew(&[(1, false, -180_000)])), Some(-180_000));
+        assert_eq!(ahead(&skew(&[(1, true, 9_999)])), None, "within the tolerance");
+        assert_eq!(ahead(&Skew::default()), None);
+    }
+
+    #[test]
+    fn a_majority_decides() {
+        assert_eq!(ahead(&skew(&[(1, true, 20_000), (2, true, 0)])), None);
+        assert_eq!(ahead(&skew(&[(1, true, 20_000), (2, true, 0), (3, true, 30_000)])), Some(20_000));
+        assert_eq!(ahead(&skew(&[(1, true, 20_000), (2, true, 0), (3, true, -30_000)])), None);
+    }
+
+    #[test]
+    fn nine_keys_of_one_address_have_one_vote() {
+        let mut neighbours = [(9, false, 200_000); 11];
+        (neighbours[0], neighbours[1]) = ((1, false, 0), (2, false, 0));
+        assert_eq!(ahead(&skew(&neighbours)), None);
+        assert_eq!(ahead(&skew(&neighbours[1..])), None, "one against one");
+    }
+
+    #[test]
+    fn those_that_dialed_cannot_outvote_those_that_were_dialed() {
+        let mut neighbours: Vec<_> = (10..30).map(|n| (n, false, 200_000)).collect();
+        assert_eq!(ahead(&skew(&neighbours)), Some(200_000), "nobody was dialed");
+        neighbours.extend([(1, true, 0), (2, true, 0)]);
+        assert_eq!(ahead(&skew(&neighbours)), None);
+    }
+
+    #[test]
+    fn a_difference_is_reported_once_and_again_after_it_was_gone() {
+        let mut skew = skew(&[(1, true, 20_000)]);
+        let news = Skewed { ahead_ms: 20_000, clocks: 1 };
+        assert_eq!(skew.news(at(0), WALL, TOLERANCE), Some(news));
+        assert_eq!(skew.news(at(0), WALL, TOLERANCE), None);
+        skew.heard(peer(0), reading(0));
+        assert_eq!(skew.news(at(0), WALL, TOLERANCE), None);
+        skew.heard(peer(0), reading(20_000));
+        assert_eq!(skew.news(at(0), WALL, TOLERANCE), Some(news));
+        skew.unlinked(peer(0));
+        skew.heard(peer(0), reading(20_000));
+        assert_eq!(ahead(&skew), None);
+    }
+
+    #[test]
+    fn what_was_read_before_the_clock_was_set_does_not_count() {
+        let skew = skew(&[(1, true, 20_000)]);
+        let at_wall = |passed: u64, wall: u64| skew.skewed(at(passed), wall, TOLERANCE).is_some();
+        assert!(at_wall(60_000, WALL + 60_900));
+        assert!(!at_wall(60_000, WALL + 40_000), "it was set back");
+        assert!(!at_wall(60_000, WALL + 4_000_000), "the machine slept");
     }
 }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::gossip::{GossipLost, Role, Standing};
 use super::log::{Gap, LogLost};
-use super::{Chat, Counts};
+use super::{Chat, Counts, Skewed};
 use crate::model::{Capacity, Cx, Entry, NodeId};
 
 /// How much is stored.
@@ -52,9 +52,9 @@ impl Chat {
         self.reconciler.refused()
     }
 
-    /// How far the clock is ahead of the others', in milliseconds, if it seems to be wrong.
-    pub(crate) fn clock_ahead_ms(&self, cx: &Cx) -> Option<i64> {
-        self.skew.ahead_ms(cx.limits().chat.clock_tolerance)
+    /// How far the clock is off the neighbours' clocks, if it seems to be wrong.
+    pub(crate) fn skewed(&self, cx: &Cx) -> Option<Skewed> {
+        self.skew.skewed(cx.now, cx.wall()?, cx.limits().chat.clock_tolerance)
     }
 
     /// The gaps that were reported and are still open.
@@ -85,6 +85,7 @@ impl Chat {
             (Capacity::Rates, self.rates.len()),
             (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
+            (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
         own.into_iter().chain(self.log.capacities()).chain(self.gossip.capacities())
     }

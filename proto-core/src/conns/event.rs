@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::model::{ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, PeersSource, Stage};
+use crate::model::{
+    ClockReading, ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, PeersSource, Stage,
+};
 use crate::wire::{ByeCode, FrameError, PeerRecord, Token};
 
 /// What follows from a call, for the node to route, in order.
@@ -29,8 +31,8 @@ pub(crate) enum Event {
     Decide { conn: ConnId, stage: Stage },
     /// A connection has become the link of this peer.
     Linked { peer: Arc<PeerInfo>, dialed: Option<Dialed> },
-    /// A peer was linked that was not linked before. `named`: its `JOIN` named its id.
-    Registered { peer: Arc<PeerInfo>, named: bool },
+    /// A peer was linked that was not linked before.
+    Registered(Registration),
     /// A node of another network dialed in from here, and was refused.
     OtherNetwork(SocketAddr),
     /// A linked peer has another name, address or active connection.
@@ -63,6 +65,18 @@ pub(crate) enum Event {
     LinkLost(LostLink),
     /// A silent peer lost its link because this newcomer claims its id. The oldest claimant has taken the id by now.
     ClaimDecided(ConnId),
+}
+
+/// A peer that was linked and was not linked before.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub(crate) peer: Arc<PeerInfo>,
+    /// Its `JOIN` named its id.
+    pub(crate) named: bool,
+    /// This node dialed it.
+    pub(crate) dialed: bool,
+    /// The time that its `JOIN` said. None: it said none, or this node has no wall clock.
+    pub(crate) clock: Option<ClockReading>,
 }
 
 /// How a dial ended that did not become a link.

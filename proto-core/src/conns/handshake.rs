@@ -7,10 +7,10 @@ use core::net::SocketAddr;
 
 use super::closing::Ending;
 use super::link::{Link, Phase};
-use super::{Breach, Conns, Event, encode};
+use super::{Breach, Conns, Event, Registration, encode};
 use crate::model::{
-    ConnId, Cx, Identity, LeaveReason, NetworkId, NodeId, PeerInfo, PublicKey, Purpose, Signature, Stage,
-    Version,
+    ClockReading, ConnId, Cx, Identity, LeaveReason, NetworkId, NodeId, PeerInfo, PublicKey, Purpose,
+    Signature, Stage, Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
@@ -57,7 +57,9 @@ impl Conns {
         let fallback_id = NodeId::random(&mut cx.random);
         let Some(link) = self.table.get_mut(conn) else { return };
         link.read_join(join, fallback_id);
-        let Some(peer) = &link.peer else { return };
+        let Some(peer) = &mut link.peer else { return };
+        let theirs = join.hello.as_ref().and_then(|hello| hello.now);
+        peer.clock = cx.wall().zip(theirs).map(|(wall, theirs)| ClockReading::new(cx.now, wall, theirs));
         let (node_id, key) = (peer.node_id, peer.key);
         if !is_admitted(cx, join) {
             return self.refuse_foreign(cx, conn);
@@ -110,14 +112,15 @@ impl Conns {
     ) {
         let Some(link) = self.table.get(conn) else { return };
         let Some(info) = link.info() else { return };
-        let named = link.peer.as_ref().is_some_and(|peer| peer.named);
+        let (named, clock) = link.peer.as_ref().map_or((false, None), |peer| (peer.named, peer.clock));
+        let dialed = link.dialed.is_some();
         let peer = Arc::new(info);
         self.send_peer_sample(cx, conn, found);
         self.roster.insert(peer.clone(), conn);
         self.linked(cx, conn, &peer);
         self.announce_newcomer(cx, &peer);
         self.alone_notified = false;
-        self.events.push_back(Event::Registered { peer, named });
+        self.events.push_back(Event::Registered(Registration { peer, named, dialed, clock }));
         if self.table.get(conn).and_then(Link::key).is_some() {
             // The answer measures the round trip.
             let token = Token::from_bits(cx.random_bits());
@@ -169,10 +172,13 @@ impl Conns {
     pub(super) fn rejoined(&mut self, conn: ConnId, join: &Join) {
         let Some(link) = self.table.get_mut(conn) else { return };
         let Some(node_id) = link.node_id() else { return };
-        let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven)) else { return };
+        let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven, peer.clock))
+        else {
+            return;
+        };
         link.read_join(join, node_id);
         if let Some(peer) = &mut link.peer {
-            (peer.nonce, peer.key, peer.proven) = before;
+            (peer.nonce, peer.key, peer.proven, peer.clock) = before;
         }
         if link.phase == Phase::Linked {
             self.update(node_id);

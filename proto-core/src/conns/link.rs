@@ -21,7 +21,7 @@ use core::time::Duration;
 
 use super::table::Indexed;
 use crate::model::{
-    ConnId, Dialed, Instant, Limits, Name, NodeId, PeerInfo, PublicKey, TokenBucket, Version,
+    ClockReading, ConnId, Dialed, Instant, Limits, Name, NodeId, PeerInfo, PublicKey, TokenBucket, Version,
 };
 use crate::wire::{ByeCode, Join, LineReader, Token};
 
@@ -110,6 +110,8 @@ pub(super) struct PeerHandshake {
     pub(super) key: Option<PublicKey>,
     /// It has proven its key, or has none.
     pub(super) proven: bool,
+    /// The time that its first `JOIN` said.
+    pub(super) clock: Option<ClockReading>,
 }
 
 /// Lines that came in before their turn.
@@ -286,6 +288,7 @@ impl Link {
             nonce: join.hello.as_ref().map(|hello| hello.nonce),
             key,
             proven: key.is_none(),
+            clock: None,
         }));
     }
 

@@ -48,7 +48,7 @@ use crate::model::{
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
 pub(crate) use backpressure::Output;
-pub(crate) use event::{Breach, Counts, DialOutcome, Event, Health, LostLink, Refusal};
+pub(crate) use event::{Breach, Counts, DialOutcome, Event, Health, LostLink, Refusal, Registration};
 #[cfg(test)]
 pub(crate) use handshake::sign_proof;
 pub(crate) use link::{ConnFrame, Timer as LinkTimer};

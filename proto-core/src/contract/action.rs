@@ -1,4 +1,4 @@
-//! What a node wants done: the actions that its driver carries out, in order.
+//! Actions: what a node asks its driver to do.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -10,115 +10,115 @@ use serde::{Deserialize, Serialize};
 use super::{Notice, Violation};
 use crate::model::{ChatText, ConnId, DialId, Entry, LeaveReason, Marks, Name, NodeId, PeerInfo, Seal};
 
-/// Something for the driver to do or to pass on, from [`Node::poll_action`](crate::Node::poll_action).
+/// An action for the driver, from [`Node::poll_action`](crate::Node::poll_action). Actions have to be carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Action {
-    /// Find the addresses of a name. Answer with [`Input::Resolved`](crate::Input::Resolved) or
+    /// Resolve a host name. Answer with [`Input::Resolved`](crate::Input::Resolved) or
     /// [`Input::DialFailed`](crate::Input::DialFailed).
     Resolve {
-        /// To be named in the answer.
+        /// The number to repeat in the answer.
         dial: DialId,
-        /// The name.
+        /// The host name.
         host: String,
-        /// The port, for the answer's addresses.
+        /// The port of the addresses in the answer.
         port: u16,
     },
     /// Open a connection. Answer with [`Input::Connected`](crate::Input::Connected) or
     /// [`Input::DialFailed`](crate::Input::DialFailed).
     Dial {
-        /// To be named in the answer.
+        /// The number to repeat in the answer.
         dial: DialId,
-        /// Where to.
+        /// The address to dial.
         addr: SocketAddr,
         /// How the connection is to be secured.
         seal: Seal,
     },
-    /// Give a resolution or dial up; an answer that comes all the same does no harm.
+    /// Give up a resolution or a dial. The node ignores an answer that comes nevertheless.
     CancelDial {
-        /// The number that the action named.
+        /// The number of the resolution or dial.
         dial: DialId,
     },
-    /// Write these bytes, whole and in order. Answer with [`Input::Flushed`](crate::Input::Flushed). At most one is
-    /// out per connection.
+    /// Write all of these bytes, in order. Report [`Input::Flushed`](crate::Input::Flushed) when the operating system has
+    /// taken them. The node has one such action under way on each connection.
     SendFrame {
-        /// On this connection.
+        /// The connection.
         conn: ConnId,
-        /// One or more whole frames, or the next part of them.
+        /// Whole frames, or the next part of a sequence of frames.
         bytes: Vec<u8>,
     },
-    /// Read no further on this connection until [`Action::ResumeReading`].
+    /// Stop reading from the connection until [`Action::ResumeReading`].
     PauseReading {
-        /// This connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Read on.
+    /// Read from the connection again.
     ResumeReading {
-        /// This connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Close gracefully: write what [`Action::SendFrame`] handed over, then end the sending side, read and discard
-    /// until the peer's end, and report [`Input::Closed`](crate::Input::Closed). The node sets the time limit: an
-    /// [`Action::Abort`] may follow.
+    /// Close the connection gracefully: write what [`Action::SendFrame`] brought, shut down the sending side, discard what
+    /// comes in until the peer closes, and report [`Input::Closed`](crate::Input::Closed). The node limits the time of
+    /// this: [`Action::Abort`] may follow.
     Close {
-        /// This connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Drop the connection at once, unwritten bytes with it, and report [`Input::Closed`](crate::Input::Closed).
+    /// Drop the connection and its unwritten bytes at once, and report [`Input::Closed`](crate::Input::Closed).
     Abort {
-        /// This connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// A peer is here: from now on what is said reaches it.
+    /// A peer was linked. It receives what is said from now on.
     RegisterPeer(Arc<PeerInfo>),
-    /// A peer that is here changed its name or address, or moved to another connection.
+    /// A linked peer has another name or address, or moved to another connection.
     UpdatePeer(Arc<PeerInfo>),
-    /// A peer is no longer here.
+    /// A peer is no longer linked.
     UnregisterPeer {
-        /// What was last said of it.
+        /// The peer, as the last action described it.
         peer: Arc<PeerInfo>,
-        /// Why.
+        /// Why the link ended.
         reason: LeaveReason,
     },
-    /// Somebody said something.
+    /// Show a message.
     Deliver(Message),
-    /// After [`CommandError::Busy`](crate::CommandError::Busy): say it again now.
+    /// What was refused with [`CommandError::Busy`](crate::CommandError::Busy) can be said now.
     Ready,
-    /// A peer broke a rule. The node has already done what the rule asks for.
+    /// A peer broke a rule. The node has already reacted; this is for logs.
     Report {
-        /// On this connection, which may be gone by now.
+        /// The connection. It may be gone by now.
         conn: ConnId,
-        /// Where that comes from or leads to.
+        /// The other end of the connection.
         remote: SocketAddr,
-        /// What it did.
+        /// The rule that was broken.
         violation: Violation,
     },
-    /// Something the user should know.
+    /// Tell the user something.
     Notice(Notice),
 }
 
-/// Something that was said, to be shown. Control characters in it are the reader's to tame.
+/// A message to show. It can contain control characters: whoever shows it has to escape them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Message {
-    /// A line of a peer without a key: nobody signed it.
+    /// A line from a peer without a key. It is not signed.
     Line {
-        /// Who.
+        /// The peer that sent it.
         peer: Arc<PeerInfo>,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// An entry, from anywhere in the network.
+    /// An entry from a node anywhere in the network.
     Entry {
-        /// Who, what and when.
+        /// The entry.
         entry: Arc<Entry>,
-        /// What is odd about it.
+        /// What is unusual about it.
         marks: Marks,
     },
 }
 
 impl Message {
-    /// The name of who said it.
+    /// The name of the node that said it.
     pub fn uname(&self) -> &Name {
         match self {
             Self::Line { peer, .. } => &peer.uname,
@@ -126,7 +126,7 @@ impl Message {
         }
     }
 
-    /// The id of who said it.
+    /// The id of the node that said it.
     pub fn node_id(&self) -> NodeId {
         match self {
             Self::Line { peer, .. } => peer.node_id,
@@ -134,12 +134,12 @@ impl Message {
         }
     }
 
-    /// Whether who said it has signed it.
+    /// Whether the node that said it signed it.
     pub fn is_signed(&self) -> bool {
         matches!(self, Self::Entry { entry, .. } if entry.via().is_none())
     }
 
-    /// What was said: at least one line.
+    /// The lines that were said: at least one.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let (line, texts) = match self {
             Self::Line { text, .. } => (Some(text.as_str()), &[][..]),

@@ -1,4 +1,4 @@
-//! What the application asks of a node.
+//! Commands: what the application asks a node to do.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -7,41 +7,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{ChatText, Entry, Name, PeerAddr};
 
-/// Something the application wants, for [`Node::command`](crate::Node::command).
+/// A command of the application, for [`Node::command`](crate::Node::command).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Command {
-    /// Say these lines, in order, to everybody in the network.
+    /// Say these lines, in order, to all nodes of the network.
     Say(Vec<ChatText>),
-    /// Dial this address until it is linked, and again whenever the link is lost.
+    /// Dial this address until its node is linked, and again whenever that link ends.
     Connect(PeerAddr),
-    /// Take another name and tell the peers.
+    /// Change the user's name, and tell the peers.
     Rename(Name),
-    /// Say `BYE` to everybody, close every connection and dial no more. Nothing is taken after that.
+    /// Send `BYE` to all peers, close all connections, and dial no more. Later commands are refused.
     Shutdown,
 }
 
-/// A command was carried out.
+/// The result of a command that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing more is to be said of it.
+    /// It is done.
     Done,
-    /// What was said is in these entries now, in order.
+    /// These entries contain what was said, in order.
     Said(Vec<Arc<Entry>>),
 }
 
-/// A command was refused; the node is as it was.
+/// Why a command was refused. The state of the node has not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// A peer takes what is said, but more slowly than it is said. [`Action::Ready`](crate::Action::Ready) follows.
-    #[error("the peers take what is said more slowly than it is said: try again later")]
+    /// The queue of a peer is full. [`Action::Ready`](crate::Action::Ready) follows when there is room.
+    #[error("the peers receive too slowly: try again later")]
     Busy,
-    /// More at once than half an output queue holds.
+    /// The lines take more than half of an output queue.
     #[error("that is too much to say at once")]
     TooMuch,
-    /// As many addresses as a node dials for its user are there already.
+    /// The user has given [`targets`](crate::MeshLimits::targets) other addresses already.
     #[error("too many peers to dial")]
     TooManyTargets,
     /// The node is shutting down.

@@ -1,4 +1,4 @@
-//! What happens to a node: the inputs that its driver reports.
+//! Inputs: what a driver reports to a node.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -10,8 +10,8 @@ use crate::model::{ConnId, DialError, DialId, PublicKey};
 
 /// Something that happened, for [`Node::handle_input`](crate::Node::handle_input).
 ///
-/// The node ignores what is reported of a connection or a dial that it does not know. The one exception is a
-/// [`Connected`](Self::Connected) that nobody waits for: the node answers it with [`Action::Abort`](crate::Action::Abort).
+/// The node ignores inputs about connections and dials that it does not know. There is one exception: it answers an
+/// unexpected [`Connected`](Self::Connected) with [`Action::Abort`](crate::Action::Abort).
 ///
 /// ```
 /// use proto_core::{ConnId, Input};
@@ -24,8 +24,8 @@ use crate::model::{ConnId, DialError, DialId, PublicKey};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Input<'a> {
-    /// What time it is: at the start, and whenever wall-clock time and `now` have drifted apart by more than half a
-    /// second since the last report (sleep, a corrected clock). Nothing else tells the node the date.
+    /// The wall-clock time. The driver reports it at the start, and again when the wall clock and `now` have drifted apart
+    /// by more than half a second since the last report, because the machine slept or the clock was set.
     #[non_exhaustive]
     WallClock {
         /// Milliseconds since the Unix epoch.
@@ -34,28 +34,28 @@ pub enum Input<'a> {
     /// The listener accepted a connection.
     #[non_exhaustive]
     Accepted {
-        /// Its new number.
+        /// The number of the new connection.
         conn: ConnId,
-        /// Where it comes from.
+        /// The other end of the connection.
         remote: SocketAddr,
-        /// The key that the peer proved when the connection was sealed. None: the connection is in clear. The node takes no
-        /// sealed connections yet and drops one that has a key.
+        /// The key that the peer proved when the connection was sealed. None: the connection is in clear. The node does not
+        /// support sealed connections yet, and drops one with a key.
         key: Option<PublicKey>,
     },
-    /// [`Action::Resolve`](crate::Action::Resolve) found addresses, best first.
+    /// [`Action::Resolve`](crate::Action::Resolve) succeeded.
     #[non_exhaustive]
     Resolved {
-        /// The number that the action named.
+        /// The number from the action.
         dial: DialId,
-        /// At most [`MAX_RESOLVED`](crate::MAX_RESOLVED) of them count.
+        /// The addresses, the best one first. The node uses the first [`MAX_RESOLVED`](crate::MAX_RESOLVED).
         addrs: Vec<SocketAddr>,
     },
     /// [`Action::Dial`](crate::Action::Dial) succeeded.
     #[non_exhaustive]
     Connected {
-        /// The number that the action named.
+        /// The number from the action.
         dial: DialId,
-        /// The new connection's number.
+        /// The number of the new connection.
         conn: ConnId,
         /// The key that the peer proved when the connection was sealed, as in [`Accepted`](Self::Accepted).
         key: Option<PublicKey>,
@@ -63,44 +63,44 @@ pub enum Input<'a> {
     /// [`Action::Dial`](crate::Action::Dial) or [`Action::Resolve`](crate::Action::Resolve) failed.
     #[non_exhaustive]
     DialFailed {
-        /// The number that the action named.
+        /// The number from the action.
         dial: DialId,
-        /// Why.
+        /// Why it failed.
         reason: DialError,
     },
-    /// Bytes came, cut anywhere.
+    /// Bytes came in. They can be cut anywhere.
     #[non_exhaustive]
     Received {
-        /// On this connection.
+        /// The connection.
         conn: ConnId,
-        /// In the order of the stream.
+        /// The bytes, in the order of the stream.
         bytes: Cow<'a, [u8]>,
     },
     /// The operating system took some bytes of the last [`Action::SendFrame`](crate::Action::SendFrame), and more are left. A
-    /// driver that can tell reports it each time: the node takes a link on which bytes leave for alive, however slow it is.
+    /// driver should report it each time, so that the node does not take a slow link for a dead one.
     #[non_exhaustive]
     Written {
-        /// On this connection.
+        /// The connection.
         conn: ConnId,
-        /// How many, since the last report. More than are left count as all that are left but one.
+        /// The number of bytes since the last report. A number that is too large counts as all bytes that are left but one.
         bytes: usize,
     },
-    /// All bytes of the last [`Action::SendFrame`](crate::Action::SendFrame) are with the operating system.
+    /// The operating system took all bytes of the last [`Action::SendFrame`](crate::Action::SendFrame).
     #[non_exhaustive]
     Flushed {
-        /// On this connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// The connection is gone: its end was read, it failed, or an action to close or abort it is done.
+    /// The connection is gone: the peer closed it, it failed, or the driver closed or aborted it.
     ///
-    /// Reported once for each connection, whoever ended it, and the last thing reported of it.
+    /// The driver reports this once for each connection, as the last input about it.
     #[non_exhaustive]
     Closed {
-        /// This connection.
+        /// The connection.
         conn: ConnId,
     },
-    /// Time passed. Legal at any time; due when `now` reaches what
-    /// [`Node::poll_timeout`](crate::Node::poll_timeout) said.
+    /// Time passed. It is due when `now` reaches the deadline of
+    /// [`Node::poll_timeout`](crate::Node::poll_timeout), and does no harm at any other time.
     Timeout,
 }
 
@@ -150,7 +150,8 @@ impl<'a> Input<'a> {
         Self::Closed { conn }
     }
 
-    /// The same where the connection is sealed and the peer proved this key. Other inputs stay as they are.
+    /// Changes [`Accepted`](Self::Accepted) and [`Connected`](Self::Connected) to a sealed connection whose peer proved this
+    /// key. Other inputs do not change.
     pub fn sealed_by(mut self, proven: PublicKey) -> Self {
         if let Self::Accepted { key, .. } | Self::Connected { key, .. } = &mut self {
             *key = Some(proven);
@@ -158,7 +159,7 @@ impl<'a> Input<'a> {
         self
     }
 
-    /// The same with bytes of its own.
+    /// The same input, which owns its bytes.
     pub fn into_owned(self) -> Input<'static> {
         match self {
             Self::Received { conn, bytes } => Input::Received { conn, bytes: Cow::Owned(bytes.into_owned()) },

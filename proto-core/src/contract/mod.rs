@@ -1,4 +1,4 @@
-//! The vocabulary at the border: what goes into a node, what comes out, and what can be seen of it.
+//! The vocabulary of the interface: what goes into a node, what comes out, and what can be seen of it.
 
 mod action;
 mod command;

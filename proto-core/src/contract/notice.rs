@@ -1,4 +1,4 @@
-//! What the user should know.
+//! Notices: what the user should know.
 
 use core::net::SocketAddr;
 
@@ -7,42 +7,50 @@ use serde::{Deserialize, Serialize};
 use crate::model::{DialError, Name, NodeId, PeerAddr};
 use crate::wire::ByeCode;
 
-/// Something the user should know. What is told of a target is told once until its state changes.
+/// Something the user should know. Notices about a target come once until its state changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Entries of this author are missing; it is shown on without them. They are asked for still, and shown as
-    /// [late](crate::Marks::late) ones if they come.
+    /// The first catch-up is over: what others said before this node came was delivered just before this, in the order of
+    /// the conversation (SPEC 9.20).
+    CaughtUp {
+        /// How many entries it brought.
+        entries: usize,
+    },
+    /// Entries of an author are missing, and later ones are shown without them. The node goes on asking for them. If they
+    /// come, they are shown with the mark [`late`](crate::Marks::late).
     Gap {
         /// The author's id.
         node_id: NodeId,
         /// The author's name.
         uname: Name,
-        /// How many.
+        /// How many entries are missing.
         missing: u64,
     },
-    /// This node's clock differs from those of most authors heard lately.
+    /// This node's clock differs from those of most neighbours. Each IP address counts once (SPEC 7.6).
     ClockOff {
-        /// By so many milliseconds; positive where this clock is ahead.
+        /// The median difference in milliseconds. Positive: this node's clock is ahead.
         ahead_ms: i64,
+        /// How many clocks it was compared with. With one, nobody can tell which of the two is wrong.
+        clocks: usize,
     },
-    /// What was just said has nobody to go to: no peer is here. It goes to those that come.
+    /// The user said something while no peer was linked. Peers that come later receive it.
     Alone,
-    /// A peer that the user gave cannot be reached yet; it is dialed on.
+    /// An address that the user gave cannot be reached. The node goes on dialing it.
     Unreachable {
-        /// As the user gave it.
+        /// The address, as the user gave it.
         target: PeerAddr,
-        /// Of the last attempt.
+        /// Why the last attempt failed.
         reason: DialError,
     },
-    /// What answers at an address that the user gave does not speak this protocol; it is dialed on.
+    /// What answers at an address that the user gave does not speak the protocol. The node goes on dialing it.
     NotAChatNode {
-        /// As the user gave it.
+        /// The address, as the user gave it.
         target: PeerAddr,
     },
-    /// An address that the user gave is this node's own; it is dialed no more.
+    /// An address that the user gave leads to this node itself. The node does not dial it again.
     IsSelf {
-        /// As the user gave it.
+        /// The address, as the user gave it.
         target: PeerAddr,
     },
     /// A node that belongs to another network dialed this one, and was refused (SPEC 3.13). Each IP address is told
@@ -51,11 +59,12 @@ pub enum Notice {
         /// The other end of the connection.
         remote: SocketAddr,
     },
-    /// A node at an address that the user gave was not taken, or did not take us; it is dialed on.
+    /// There is no link with the node at an address that the user gave: one of the two refused the other. The node goes on
+    /// dialing it, after an hour if the code is [`ByeCode::Network`].
     TurnedAway {
-        /// As the user gave it.
+        /// The address, as the user gave it.
         target: PeerAddr,
-        /// Why, in its words or ours; [`ByeCode::Other`] where the connection just ended.
+        /// Why. [`ByeCode::Other`] if the connection ended without `BYE`.
         code: ByeCode,
     },
 }

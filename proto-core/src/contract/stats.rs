@@ -1,107 +1,107 @@
-//! What a node counts.
+//! The counters of a node.
 
 use serde::{Deserialize, Serialize};
 
-/// Counters since the node's start, for logs, tests and metrics.
+/// Counters, each from the start of the node, for logs, tests and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Messages that came from peers.
+    /// Messages of others that were delivered.
     pub delivered: u64,
-    /// Messages said here.
+    /// Messages of the user.
     pub said: u64,
-    /// Entries signed here.
+    /// Entries that this node signed.
     pub signed: u64,
-    /// Entries of others that were taken.
+    /// Entries received that were new.
     pub entries: u64,
-    /// Entries that came again.
-    pub entries_again: u64,
-    /// Entries that came, but were not taken: older than all that is held, a third with one number, or one too many of
-    /// those that wait.
+    /// Entries received that were known.
+    pub entries_known: u64,
+    /// Entries received that were not kept: too old, a third version of one sequence number, or no room among those that
+    /// wait.
     pub entries_dropped: u64,
-    /// Entries taken that waited and had to make room. They can come again.
-    pub entries_put_off: u64,
-    /// Entries that left the log for younger ones.
+    /// Entries kept that waited and had to make room. They can be received again.
+    pub entries_displaced: u64,
+    /// Entries evicted from the window.
     pub entries_evicted: u64,
-    /// Ids of entries that came or were evicted and are no longer known, for want of room.
+    /// Ids of received or evicted entries that were forgotten to make room.
     pub ids_forgotten: u64,
-    /// Authors whose order is no longer known, for want of room.
+    /// Authors whose sequences were forgotten to make room.
     pub authors_forgotten: u64,
-    /// Epochs whose order is no longer known, for want of room or with their authors.
+    /// Epochs that were forgotten to make room, or with their authors.
     pub epochs_forgotten: u64,
-    /// Gaps that are no longer known as such, for want of room.
+    /// Gaps that were forgotten to make room.
     pub gaps_forgotten: u64,
     /// Entries whose signatures were found to hold together with others that came at once. This depends on how streams
     /// were cut.
     pub verified_together: u64,
     /// Entries whose signatures were verified by themselves.
     pub verified_alone: u64,
-    /// Entries that came unasked faster than their author may speak.
+    /// Unrequested entries that were dropped because they exceeded their author's rate.
     pub entries_over_rate: u64,
-    /// Entries sent, ours and relayed ones: copies.
+    /// Entries sent, counted for each neighbour.
     pub entries_sent: u64,
-    /// Entries that a full link did not take.
+    /// Entries not sent because a neighbour's queue was full.
     pub entries_not_pushed: u64,
-    /// Announcements that were left to reconciliation, for want of room.
+    /// Announcements that were dropped for want of room. Reconciliation brings these entries.
     pub announcements_dropped: u64,
-    /// Entries that were elsewhere and not asked for, for want of room.
-    pub asks_dropped: u64,
-    /// Lines that peers without a key were told of what others said.
-    pub told_in_lines: u64,
-    /// Lines of such peers that were brought in as entries here.
-    pub brought_in: u64,
-    /// Lines of such peers that were not brought in from here, for want of room.
+    /// Requests that were dropped for want of room.
+    pub requests_dropped: u64,
+    /// Messages of others that were relayed to peers without a key, as lines.
+    pub lines_relayed: u64,
+    /// Lines of such peers that this node signed.
+    pub lines_signed: u64,
+    /// Lines of such peers that this node did not sign, for want of room.
     pub lines_dropped: u64,
-    /// Lines of such peers that are no longer known when they come in again, for want of room.
+    /// Lines of such peers that were forgotten to make room.
     pub lines_forgotten: u64,
     /// Times that entries were reported missing.
     pub gaps: u64,
-    /// Reconciliations begun here.
+    /// Reconciliations that this node began.
     pub syncs: u64,
-    /// Reconciliations begun here that took too many messages, or too long.
+    /// Of these, those that it gave up: they took too many messages or too long.
     pub syncs_given_up: u64,
-    /// Messages of reconciliations that came too fast and were not answered.
+    /// Reconciliation messages that were not answered because they came too fast.
     pub syncs_refused: u64,
-    /// Claims to be the root that came too fast and were passed over.
-    pub roots_passed_over: u64,
-    /// Times that something said had to wait.
+    /// Claims to be the root that were ignored because they came too fast.
+    pub roots_ignored: u64,
+    /// Commands that were refused because a queue was full.
     pub busy: u64,
     /// Frames of unknown type, and version 2 frames from version 1 peers.
     pub unknown_frames: u64,
-    /// Rules broken by peers.
+    /// Rules that peers broke.
     pub violations: u64,
     /// Of these, malformed frames that were skipped.
     pub malformed: u64,
-    /// Connections accepted.
+    /// Accepted connections.
     pub accepted: u64,
-    /// Dials begun.
+    /// Dials that were begun.
     pub dials: u64,
-    /// Dials that did not become a connection.
+    /// Of these, those that brought no connection.
     pub dials_failed: u64,
-    /// Pending connections that made room for others.
+    /// Pending connections closed to make room for others.
     pub evicted: u64,
-    /// Newcomers sent on because there was no room.
+    /// Newcomers that were turned away for want of room.
     pub turned_away: u64,
-    /// Newcomers refused because they had been cut for breaking rules.
+    /// Newcomers that were refused because they were banned.
     pub banned: u64,
-    /// Newcomers refused because they belong to another network.
+    /// Newcomers that were refused because they belong to another network.
     pub foreign: u64,
-    /// Links closed to make room for newcomers who had few or none.
+    /// Links closed to make room for newcomers.
     pub displaced: u64,
-    /// Links closed because there were more than needed.
+    /// Links closed because there were too many.
     pub trimmed: u64,
-    /// Dials of addresses of which it was not known whether anybody is there.
+    /// Dials of addresses where it was unknown whether a node is there.
     pub explored: u64,
-    /// Links cut because they took too little.
+    /// Links closed because the peer received too slowly.
     pub slow: u64,
-    /// Links that were silent for too long.
+    /// Links closed because the peer was silent for too long.
     pub silent: u64,
-    /// Second connections to one peer that were settled.
+    /// Duplicate connections with one peer that were resolved.
     pub duplicates: u64,
-    /// Addresses in `PEERS` that were taken into the book.
+    /// Addresses in `PEERS` that were added to the address book.
     pub learned: u64,
-    /// Addresses in `PEERS` that were passed over by a limit or a rule.
-    pub passed_over: u64,
-    /// Times that reading a link was paused.
+    /// Addresses in `PEERS` that were ignored because of a limit or a rule.
+    pub addresses_ignored: u64,
+    /// How often reading from a link was paused.
     pub pauses: u64,
 }

@@ -1,4 +1,4 @@
-//! What a node can tell of itself.
+//! The status of a node.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,35 +11,37 @@ use crate::contract::Stats;
 use crate::model::Capacity;
 use crate::model::{ConnId, Name, NodeId, PeerInfo, PublicKey};
 
-/// A node at one moment, from [`Node::status`](crate::Node::status): for people and monitors, not for the protocol.
+/// The state of a node, from [`Node::status`](crate::Node::status), for people and monitors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// Its id.
+    /// The node's id.
     pub node_id: NodeId,
-    /// Its key.
+    /// The node's key.
     pub key: PublicKey,
-    /// The name its user goes by.
+    /// The user's name.
     pub uname: Name,
-    /// Where it can be dialed.
+    /// Where the node can be dialed. None: it cannot be.
     pub listen_addr: Option<SocketAddr>,
-    /// How far its clock is ahead of the others', in milliseconds, if it seems to be wrong.
+    /// How far the node's clock is ahead of its neighbours' clocks, in milliseconds. None: it seems to be right.
     pub clock_ahead_ms: Option<i64>,
-    /// Its links to peers that are here, in the order of their ids.
+    /// With how many clocks it was compared. 0: it seems to be right.
+    pub clocks: usize,
+    /// The links, in the order of the peers' ids.
     pub links: Vec<LinkStatus>,
-    /// Connections that are no links: the greeting is not over, or they are being closed.
+    /// Connections that are not links: their handshake is not over, or they are being closed.
     pub pending: usize,
-    /// Its address book.
+    /// The address book.
     pub book: BookStatus,
-    /// Its place in the eager tree.
+    /// The position in the eager tree.
     pub tree: TreeStatus,
-    /// The entries that it holds.
+    /// The entries that the node holds.
     pub entries: EntriesStatus,
-    /// Entries that are known to be missing, at most [`MAX_GAPS`](Self::MAX_GAPS) of the gaps.
+    /// Gaps: entries that are known to be missing. At most [`MAX_GAPS`](Self::MAX_GAPS).
     pub gaps: Vec<GapStatus>,
-    /// How full each bounded thing is that others can fill, in the order of [`Capacity::ALL`].
+    /// How full each bounded collection is, in the order of [`Capacity::ALL`].
     pub capacities: Vec<CapacityStatus>,
-    /// Its counters.
+    /// The counters.
     pub stats: Stats,
 }
 
@@ -48,7 +50,7 @@ impl Status {
     pub const MAX_GAPS: usize = 64;
 }
 
-/// One link to a peer.
+/// A link with a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LinkStatus {
@@ -56,52 +58,52 @@ pub struct LinkStatus {
     pub conn: ConnId,
     /// The peer.
     pub peer: Arc<PeerInfo>,
-    /// How it does, as far as this node can see.
+    /// Whether the link works.
     pub state: LinkState,
     /// Whether this node dialed it.
     pub dialed: bool,
-    /// From the last `PING` to its `PONG`.
+    /// The time from the last `PING` to its `PONG`.
     pub round_trip: Option<Duration>,
-    /// Bytes that wait to be written, those with the driver included.
+    /// Bytes that wait to be written, including those that the driver has.
     pub queued: usize,
-    /// What it is to the spreading of entries.
+    /// The peer's role in spreading entries.
     pub role: LinkRole,
 }
 
 impl LinkStatus {
-    /// A link of this peer that does well and has nothing to do: the peer dialed, and gets lines.
+    /// A working, idle link with a peer that dialed this node and receives lines.
     pub fn new(conn: ConnId, peer: Arc<PeerInfo>) -> Self {
         let (state, role) = (LinkState::Linked, LinkRole::Lines);
         Self { conn, peer, state, dialed: false, round_trip: None, queued: 0, role }
     }
 }
 
-/// How a link does when the node last had an input.
+/// Whether a link works, as of the last input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LinkState {
-    /// Nothing is wrong.
+    /// It works.
     Linked,
-    /// The peer was asked whether it is there and has not said a word within [`probe`](crate::ConnLimits::probe): it may be gone. A
-    /// version 1 peer cannot be asked.
+    /// The peer has not answered a `PING` within [`probe`](crate::ConnLimits::probe), and may be gone. A version 1 peer cannot
+    /// be pinged.
     Silent,
-    /// It takes little or nothing: a chunk has waited to be written for [`patience`](crate::ConnLimits::patience).
+    /// The peer receives slowly: a chunk has waited to be written for [`patience`](crate::ConnLimits::patience).
     Slow,
 }
 
-/// What a link is to the spreading of entries.
+/// A peer's role in spreading entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum LinkRole {
-    /// Our parent in the eager tree: entries are pushed both ways.
+    /// It is the parent in the eager tree. Both sides push entries.
     Parent,
-    /// A child of ours in the eager tree: entries are pushed both ways.
+    /// It is a child in the eager tree. Both sides push entries.
     Child,
-    /// Entries are announced to it.
+    /// It is sent announcements of entries.
     Announce,
-    /// It speaks no entries: it gets lines.
+    /// It has no key and is sent lines.
     Lines,
 }
 
@@ -109,79 +111,79 @@ pub enum LinkRole {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BookStatus {
-    /// Addresses known.
+    /// The number of known addresses.
     pub known: usize,
-    /// Of these, linked now.
+    /// Those whose node is linked.
     pub linked: usize,
-    /// Of these, being dialed.
+    /// Those that are being dialed.
     pub dialing: usize,
 }
 
-/// The place in the eager tree.
+/// The position in the eager tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TreeStatus {
-    /// The root, if there is one.
+    /// The root. None: there is none.
     pub root: Option<NodeId>,
-    /// Links from the root to here; none without a way to it.
+    /// The distance from the root, in links. None: no path to it is known.
     pub distance: Option<u16>,
-    /// The neighbour on the way to the root.
+    /// The next neighbour on the path to the root.
     pub parent: Option<NodeId>,
-    /// The neighbours whose parent this node is.
+    /// The neighbours that have this node as their parent.
     pub children: Vec<NodeId>,
 }
 
-/// The entries held.
+/// How many entries a node holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct EntriesStatus {
-    /// In the window.
+    /// Entries in the window.
     pub held: usize,
-    /// The bytes that they take.
+    /// The bytes of these entries.
     pub bytes: usize,
-    /// Of them, held back until those before them come.
+    /// Entries in the window that wait for earlier ones of their author.
     pub early: usize,
-    /// Dated too far ahead: parked until they are due.
+    /// Entries that are dated too far ahead, and wait until they are due.
     pub parked: usize,
-    /// Authors known.
+    /// Authors whose sequences are known.
     pub authors: usize,
-    /// Ids of entries that came lately.
+    /// Ids of entries that came recently.
     pub seen: usize,
-    /// Known to be elsewhere, by announcements and reconciliations, and asked for in turn.
+    /// Entries that neighbours hold and this node lacks.
     pub awaited: usize,
 }
 
-/// Entries that are known to be missing.
+/// Entries of one author that are missing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GapStatus {
-    /// Their author.
+    /// The author's id.
     pub node_id: NodeId,
     /// The author's name.
     pub uname: Name,
-    /// The author's run.
+    /// The author's epoch.
     pub epoch: u64,
-    /// The first that is missing.
+    /// The first sequence number that is missing.
     pub from: u64,
-    /// The first behind it that is not.
+    /// The first one after it that is not missing.
     pub to: u64,
 }
 
 impl GapStatus {
-    /// The numbers from `from` to the one before `to` are missing.
+    /// A gap from the sequence number `from` up to the one before `to`.
     pub fn new(node_id: NodeId, uname: Name, epoch: u64, from: u64, to: u64) -> Self {
         Self { node_id, uname, epoch, from, to }
     }
 }
 
-/// How full a bounded thing is.
+/// How full a bounded collection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CapacityStatus {
-    /// Which.
+    /// The collection.
     pub capacity: Capacity,
-    /// How much is in it.
+    /// How much is in it, in the unit of its limit.
     pub holds: usize,
-    /// The most that can be.
+    /// The most that can be in it.
     pub bound: usize,
 }

@@ -1,54 +1,54 @@
-//! What a node waits for.
+//! The timers of a node.
 
 use serde::{Deserialize, Serialize};
 
-/// Why [`Node::poll_timeout`](crate::Node::poll_timeout) wants to wake the node; for logs and tests, never to act on.
+/// What the deadline of [`Node::poll_timeout`](crate::Node::poll_timeout) is for. It is for logs and tests only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// A listener greets a peer that has said nothing.
+    /// A listener sends `JOIN` to a peer that has sent nothing.
     Greet,
-    /// A peer must have sent its first byte.
+    /// The first byte of a peer is overdue.
     FirstByte,
-    /// A peer must have sent its `JOIN`.
+    /// The `JOIN` of a peer is overdue.
     Greeting,
-    /// A version 1 peer can be written to.
+    /// A version 1 peer is ready for the frames after `JOIN`.
     Settle,
     /// An idle peer is pinged, or sent a blank line.
     Idle,
-    /// A silent peer is dead.
+    /// A silent peer is dropped.
     Dead,
-    /// A newcomer's claim to the id of a peer that is here is settled.
+    /// A newcomer's claim to the id of a linked peer is decided.
     Claim,
-    /// What came in on a new link waits no longer for the end of the old one.
+    /// Lines on a new link no longer wait for the end of the old one.
     Handover,
-    /// A link on which the peer said `BYE` waits no longer for the one that replaces it.
+    /// A link with `BYE` no longer waits for the one that replaces it.
     Farewell,
     /// A link that is being closed is aborted.
     Linger,
-    /// A link that took nothing is cut.
+    /// A link on which nothing was written for too long is dropped.
     Stalled,
-    /// A link that sent too much is read again.
+    /// The node reads again from a peer that exceeded a rate.
     Resume,
-    /// What is said waits no longer for a full link.
+    /// The user's messages no longer wait for a full queue.
     Pace,
-    /// Entries that are held back are shown.
+    /// Entries that were held back are shown.
     Log,
-    /// What a peer without a key said is brought in as an entry.
+    /// A line of a peer without a key is signed.
     Lines,
     /// An address is due to be dialed.
     Dial,
-    /// A link of too many is closed, an unsure address dialed, or a neighbour told of some.
+    /// A maintenance task of the mesh is due.
     Maintenance,
-    /// A dial or a resolution must have ended.
+    /// A dial or a resolution times out.
     Connect,
-    /// Neighbours are told whom we are linked to.
+    /// `LINKS` is sent to the neighbours.
     Links,
-    /// The eager tree wants something: a claim is due or ends, or neighbours are told of our place.
+    /// A claim to be the root is due, a root expires, or tree adverts are sent.
     Tree,
     /// Entries are announced.
     Announce,
-    /// Entries are asked for.
+    /// Entries are requested.
     Graft,
     /// A reconciliation is due.
     Reconcile,

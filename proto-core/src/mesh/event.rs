@@ -72,7 +72,7 @@ pub(crate) struct Counts {
     pub(crate) trimmed: u64,
     pub(crate) explored: u64,
     pub(crate) learned: u64,
-    pub(crate) passed_over: u64,
+    pub(crate) addresses_ignored: u64,
 }
 
 impl From<DialError> for LinkFailure {

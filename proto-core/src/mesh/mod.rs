@@ -119,7 +119,7 @@ impl Mesh {
                 continue;
             }
             let learned = self.learn(cx, addr, source, record.node_id, cx.now + delay);
-            *(if learned { &mut self.counts.learned } else { &mut self.counts.passed_over }) += 1;
+            *(if learned { &mut self.counts.learned } else { &mut self.counts.addresses_ignored }) += 1;
         }
     }
 

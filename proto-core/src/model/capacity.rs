@@ -50,6 +50,8 @@ pub enum Capacity {
     KnownKeys,
     /// Reconciliations that this node began and that are not over.
     Syncs,
+    /// Bytes of the entries that the first catch-up holds back. The last one may go beyond the bound.
+    CatchUpBytes,
     /// Entries in the window.
     LogEntries,
     /// Bytes of the entries in the window.
@@ -71,17 +73,17 @@ pub enum Capacity {
     /// Ids of entries that came recently.
     Seen,
     /// Announced entries that have not come yet.
-    Missing,
+    AnnouncedMissing,
     /// Announced entries that have not come yet and that one neighbour announced first.
-    MissingPerLink,
+    AnnouncedMissingPerLink,
     /// Remembered announcers of one entry.
     Announcers,
     /// Ids that wait to be announced to one neighbour.
     Announced,
     /// Entries to ask for that reconciliations found at neighbours.
-    Wanted,
+    Fetching,
     /// Entries that one neighbour was asked for after a reconciliation.
-    Asked,
+    Requested,
 
     /// Remembered lines of peers without a key.
     V1Lines,
@@ -98,7 +100,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -116,6 +118,7 @@ impl Capacity {
         Self::Rates,
         Self::KnownKeys,
         Self::Syncs,
+        Self::CatchUpBytes,
         Self::LogEntries,
         Self::LogBytes,
         Self::Evicted,
@@ -126,12 +129,12 @@ impl Capacity {
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
         Self::Seen,
-        Self::Missing,
-        Self::MissingPerLink,
+        Self::AnnouncedMissing,
+        Self::AnnouncedMissingPerLink,
         Self::Announcers,
         Self::Announced,
-        Self::Wanted,
-        Self::Asked,
+        Self::Fetching,
+        Self::Requested,
         Self::V1Lines,
         Self::V1Waiting,
         Self::V1WaitingBytes,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Limits, Name, NetworkId};
 
-/// A node's settings: always such that a node can work with them.
+/// A node's settings. They are checked: a node can work with them.
 ///
 /// ```
 /// use proto_core::{Config, ConfigError};
@@ -25,7 +25,7 @@ use super::{ConfigError, Limits, Name, NetworkId};
 #[serde(try_from = "ConfigBuilder", into = "ConfigBuilder")]
 pub struct Config(ConfigBuilder);
 
-/// Settings that are not checked yet, from [`Config::builder`].
+/// Settings that are not checked yet. [`Config::builder`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "it becomes a `Config` by `build`"]
 pub struct ConfigBuilder {
@@ -39,7 +39,7 @@ pub struct ConfigBuilder {
 }
 
 impl Config {
-    /// The defaults, for a node that cannot be dialed; `uname` is the name its user goes by.
+    /// The defaults, for a node that cannot be dialed. `uname` is the user's name.
     pub fn new(uname: Name) -> Self {
         // The default limits pass their own check: a test says so.
         Self(ConfigBuilder {
@@ -51,18 +51,18 @@ impl Config {
         })
     }
 
-    /// The defaults, to be changed.
+    /// A builder with the defaults.
     pub fn builder(uname: Name) -> ConfigBuilder {
         Self::new(uname).0
     }
 
-    /// The same for a node that can be dialed there.
+    /// The same settings for a node that can be dialed at this address.
     pub fn with_listen_addr(mut self, addr: SocketAddr) -> Self {
         self.0.listen_addr = Some(addr);
         self
     }
 
-    /// The name its user goes by.
+    /// The user's name.
     pub fn uname(&self) -> &Name {
         &self.0.uname
     }
@@ -82,19 +82,19 @@ impl Config {
         self.0.network.is_open() || self.0.allow_v1
     }
 
-    /// Its limits.
+    /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The user goes by another name.
+    /// Changes the user's name.
     pub(crate) fn rename(&mut self, uname: Name) {
         self.0.uname = uname;
     }
 }
 
 impl ConfigBuilder {
-    /// Where the node can be dialed, as its `JOIN` says it. For an unspecified address (`0.0.0.0`) each peer puts in the one
+    /// Where the node can be dialed, as its `JOIN` says it. Each peer replaces an unspecified IP address (`0.0.0.0`) by the one
     /// that it sees.
     pub fn listen_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
         self.listen_addr = addr.into();
@@ -114,13 +114,16 @@ impl ConfigBuilder {
         self
     }
 
-    /// Changes limits.
+    /// Changes the limits.
     pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
         self
     }
 
-    /// The settings, unless no node can work with them.
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`], if no node can work with them.
     pub fn build(self) -> Result<Config, ConfigError> {
         self.limits.check().map(|()| Config(self))
     }

@@ -4,7 +4,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::clock::WallClock;
-use super::{Config, Identity, Instant, Limits, NetworkId};
+use super::{Config, Identity, Instant, Limits, MAX_NUMBER, NetworkId};
 
 /// The time, the settings, the identity and the random number generator of a node.
 ///
@@ -15,6 +15,8 @@ pub(crate) struct Cx {
     pub(crate) config: Config,
     pub(crate) identity: Identity,
     pub(crate) random: ChaCha8Rng,
+    /// When the node began.
+    started: Instant,
     /// The node is shutting down: it accepts no connection and begins no dial.
     pub(crate) stopping: bool,
     wall: WallClock,
@@ -35,7 +37,7 @@ impl Cx {
     /// key.
     pub(crate) fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
         let random = ChaCha8Rng::from_seed(seed);
-        Self { now, config, identity, random, stopping: false, wall: WallClock::default() }
+        Self { now, config, identity, random, started: now, stopping: false, wall: WallClock::default() }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -50,6 +52,12 @@ impl Cx {
     /// Wall-clock time in milliseconds since the Unix epoch. None: the driver has not given it yet.
     pub(crate) fn wall(&self) -> Option<u64> {
         self.wall.at(self.now)
+    }
+
+    /// When the node began, by the wall clock as it is now, in milliseconds since the Unix epoch.
+    pub(crate) fn began(&self) -> Option<u64> {
+        let runs = u64::try_from(self.now.since(self.started).as_millis()).unwrap_or(u64::MAX);
+        self.wall().map(|wall| wall.saturating_sub(runs))
     }
 
     /// Wall-clock time in milliseconds since the Unix epoch. While it is unknown, milliseconds since the driver's
@@ -69,6 +77,11 @@ impl Cx {
         let wall = self.wall();
         let (limits, network) = (self.config.limits(), self.config.network());
         (Moment { now: self.now, wall, limits, network }, &self.identity, &mut self.random)
+    }
+
+    /// Draws a number for an epoch: 53 random bits.
+    pub(crate) fn random_epoch(&mut self) -> u64 {
+        self.random.next_u64() & MAX_NUMBER
     }
 
     /// Draws 128 random bits.

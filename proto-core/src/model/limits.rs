@@ -216,6 +216,12 @@ declare! {
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
+        /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.20).
+        catch_up: Duration = Duration::from_secs(10), "seconds", Spec, [];
+        /// The most bytes of entries that the first catch-up holds back. Above it, it ends.
+        catch_up_bytes: usize = 16 * MIB, "bytes", Guess: "as many as the window holds", [] => CatchUpBytes;
+        /// An entry that came this long after its date is marked as history (SPEC 9.21).
+        history: Duration = Duration::from_secs(600), "seconds", Spec, [];
         /// The most entries of one author that wait for earlier ones. With one more, the one with the highest `seq` is
         /// dropped.
         early_per_author: usize = 64, "entries", Spec, [at_most(chat.early)] => EarlyPerAuthor;
@@ -318,15 +324,15 @@ declare! {
         announcers: usize = 16, "neighbours", Guess, [];
         /// The most announced entries that have not come. With one more, the neighbour that announced most of them
         /// loses the oldest.
-        missing: usize = 4096, "entries", Spec, [] => Missing;
+        announced_missing: usize = 4096, "entries", Spec, [] => AnnouncedMissing;
         /// The most of these that one neighbour announced first. Further ones are asked for as after a reconciliation
         /// (SPEC 9.7.5).
-        missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => MissingPerLink;
+        announced_missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => AnnouncedMissingPerLink;
         /// The most entries that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC
         /// 9.7.5).
-        asked: usize = 256, "entries", Spec, [nonzero] => Asked;
+        requested: usize = 256, "entries", Spec, [nonzero] => Requested;
         /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
-        wanted: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Wanted;
+        fetching: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Fetching;
         /// How long an entry that was asked for after a reconciliation is waited for, or the next one of those asked for.
         /// Then it is given up.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];

@@ -25,6 +25,7 @@ mod verify;
 pub use addr::{PeerAddr, PeerAddrError};
 pub use capacity::Capacity;
 pub(crate) use census::{Census, LinkView, PeersSource, Sender, Stage};
+pub(crate) use clock::ClockReading;
 pub use config::{Config, ConfigBuilder};
 pub(crate) use cx::{Cx, Moment};
 pub(crate) use dial::Dialed;

@@ -86,4 +86,8 @@ pub struct Marks {
     pub forked: bool,
     /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
+    /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.21).
+    pub history: bool,
+    /// The first catch-up held it back: [`Notice::CaughtUp`](crate::Notice::CaughtUp) follows (SPEC 9.20).
+    pub catch_up: bool,
 }

@@ -50,8 +50,9 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
 /// An event of the conversation as a notice. None: it is not one.
 pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
+        chat::Event::CaughtUp { entries } => Notice::CaughtUp { entries },
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
-        chat::Event::ClockOff { ahead_ms } => Notice::ClockOff { ahead_ms },
+        chat::Event::ClockOff(chat::Skewed { ahead_ms, clocks }) => Notice::ClockOff { ahead_ms, clocks },
         _ => return None,
     }))
 }
@@ -133,7 +134,7 @@ impl From<chat::Fault> for Violation {
             chat::Fault::Entry(error) => Self::Entry(error),
             chat::Fault::Tree => Self::FalseTree,
             chat::Fault::Sync => Self::Sync,
-            chat::Fault::SyncsIgnored => Self::SyncPassedOver,
+            chat::Fault::SyncsIgnored => Self::SyncsIgnored,
         }
     }
 }

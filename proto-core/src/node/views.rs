@@ -16,9 +16,9 @@ pub(super) fn stats(node: &Node) -> Stats {
         said: chat.said,
         signed: chat.signed,
         entries: chat.entries,
-        entries_again: chat.entries_again,
+        entries_known: chat.entries_known,
         entries_dropped: chat.entries_dropped,
-        entries_put_off: chat.entries_put_off,
+        entries_displaced: chat.entries_displaced,
         entries_evicted: log.evicted,
         ids_forgotten: log.ids + gossip.ids,
         authors_forgotten: log.authors,
@@ -30,16 +30,16 @@ pub(super) fn stats(node: &Node) -> Stats {
         entries_sent: chat.entries_sent,
         entries_not_pushed: chat.entries_not_pushed,
         announcements_dropped: gossip.announcements,
-        asks_dropped: gossip.asks,
-        told_in_lines: v1.relayed,
-        brought_in: v1.brought_in,
+        requests_dropped: gossip.asks,
+        lines_relayed: v1.relayed,
+        lines_signed: v1.lines_signed,
         lines_dropped: v1.dropped,
         lines_forgotten: v1.forgotten,
         gaps: chat.gaps,
         syncs: chat.syncs,
         syncs_given_up: node.chat.syncs_given_up(),
         syncs_refused: node.chat.syncs_refused(),
-        roots_passed_over: gossip.roots,
+        roots_ignored: gossip.roots,
         busy: conns.busy,
         unknown_frames: conns.unknown_frames,
         violations: conns.violations,
@@ -58,7 +58,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         silent: conns.silent,
         duplicates: conns.duplicates,
         learned: mesh.learned,
-        passed_over: mesh.passed_over,
+        addresses_ignored: mesh.addresses_ignored,
         pauses: conns.pauses,
     }
 }
@@ -74,6 +74,7 @@ pub(super) fn capacities(node: &Node) -> impl Iterator<Item = (Capacity, usize)>
 
 pub(super) fn status(node: &Node) -> Status {
     let sizes = node.chat.sizes();
+    let skewed = node.chat.skewed(&node.cx);
     let (known, linked, dialing) = node.mesh.book_sizes();
     let Standing { root, distance, parent, children } = node.chat.standing(&node.cx);
     let capacity = |(capacity, holds): (Capacity, usize)| CapacityStatus {
@@ -86,7 +87,8 @@ pub(super) fn status(node: &Node) -> Status {
         key: node.key(),
         uname: node.uname().clone(),
         listen_addr: node.config().listen_addr(),
-        clock_ahead_ms: node.chat.clock_ahead_ms(&node.cx),
+        clock_ahead_ms: skewed.map(|skewed| skewed.ahead_ms),
+        clocks: skewed.map_or(0, |skewed| skewed.clocks),
         links: links(node).collect(),
         pending: node.conns.pending(),
         book: BookStatus { known, linked, dialing },

@@ -72,7 +72,7 @@ pub(crate) struct Counts {
     /// Lines sent to peers without a key with what others said.
     pub(crate) relayed: u64,
     /// Lines that this node brought in.
-    pub(crate) brought_in: u64,
+    pub(crate) lines_signed: u64,
     /// Lines that this node did not bring in because too much waited.
     pub(crate) dropped: u64,
     /// Lines that this node no longer recognises because there were too many.
@@ -319,7 +319,7 @@ impl V1 {
     /// Lines of one speaker for this node to bring in, as nobody else has. None: no more are due.
     pub(crate) fn next_due(&mut self, cx: &Cx) -> Option<(Via, Vec<ChatText>)> {
         let due = self.utterances.next_due(cx.now);
-        self.counts.brought_in += due.as_ref().map_or(0, |(_, texts)| texts.len() as u64);
+        self.counts.lines_signed += due.as_ref().map_or(0, |(_, texts)| texts.len() as u64);
         due
     }
 

@@ -200,8 +200,12 @@ impl Ledger {
                 }
                 self.conversation.show(message);
                 if let Message::Entry { marks, .. } = message {
-                    let odd =
-                        [("late", marks.late), ("forked", marks.forked), ("backdated", marks.backdated)];
+                    let odd = [
+                        ("late", marks.late),
+                        ("forked", marks.forked),
+                        ("backdated", marks.backdated),
+                        ("history", marks.history),
+                    ];
                     odd.iter().for_each(|(what, is)| self.count(what, u64::from(*is)));
                 }
             }

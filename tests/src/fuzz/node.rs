@@ -328,13 +328,13 @@ impl World {
         let mut counts = self.ledger.counts;
         counts.extend([
             ("entries taken", stats.entries),
-            ("entries again", stats.entries_again),
+            ("entries again", stats.entries_known),
             ("entries dropped", stats.entries_dropped),
             ("entries verified together", stats.verified_together),
             ("entries verified alone", stats.verified_alone),
             ("entries over rate", stats.entries_over_rate),
-            ("told in lines", stats.told_in_lines),
-            ("brought in", stats.brought_in),
+            ("told in lines", stats.lines_relayed),
+            ("brought in", stats.lines_signed),
             ("gaps", stats.gaps),
             ("reconciliations begun", stats.syncs),
         ]);
@@ -398,10 +398,10 @@ fn limits() -> Limits {
         limits.chat.announced = 4;
         limits.chat.ask_tries = 3;
         limits.chat.announcers = 2;
-        limits.chat.missing = 6;
-        limits.chat.missing_per_link = 3;
-        limits.chat.asked = 3;
-        limits.chat.wanted = 5;
+        limits.chat.announced_missing = 6;
+        limits.chat.announced_missing_per_link = 3;
+        limits.chat.requested = 3;
+        limits.chat.fetching = 5;
         limits.chat.seen = 16;
         limits.v1.lines = 6;
         limits.v1.waiting = 3;

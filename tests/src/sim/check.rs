@@ -196,8 +196,8 @@ impl Checker {
         if let Some(links) = self.links.get_mut(&index) {
             from.into_iter().for_each(|teller| links.told(&text, teller));
             // The line of a version 1 node is told by when it was brought in.
-            let brought_in = self.speakers.values().any(|speaker| *speaker == said.host);
-            let until = if brought_in { now } else { said.at };
+            let lines_signed = self.speakers.values().any(|speaker| *speaker == said.host);
+            let until = if lines_signed { now } else { said.at };
             matched &= links.could_know(&text, said.at..=until, now);
         }
         if !self.views.entry(index).or_default().lines.insert(text) && matched {

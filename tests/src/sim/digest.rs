@@ -245,8 +245,8 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated, .. } = *marks;
-                [late, forked, backdated].into_iter().for_each(|mark| self.flag(mark));
+                let Marks { late, forked, backdated, history, catch_up, .. } = *marks;
+                [late, forked, backdated, history, catch_up].into_iter().for_each(|mark| self.flag(mark));
             }
             other => panic!("unknown message: {other:?}"),
         }
@@ -278,9 +278,14 @@ impl Record {
                 self.text(uname.as_str());
                 self.number(*missing);
             }
-            Notice::ClockOff { ahead_ms } => {
+            Notice::CaughtUp { entries } => {
+                self.text("caught-up");
+                self.0.extend_from_slice(&(*entries as u64).to_be_bytes());
+            }
+            Notice::ClockOff { ahead_ms, clocks } => {
                 self.text("clock-off");
                 self.0.extend_from_slice(&ahead_ms.to_be_bytes());
+                self.0.extend_from_slice(&(*clocks as u64).to_be_bytes());
             }
             Notice::Alone => self.text("alone"),
             Notice::Unreachable { target, reason } => {
@@ -366,7 +371,7 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::Entry(EntryError::Signature) => ("entry", "signature"),
         Violation::FalseTree => ("false-tree", ""),
         Violation::Sync => ("sync", ""),
-        Violation::SyncPassedOver => ("sync-passed-over", ""),
+        Violation::SyncsIgnored => ("sync-passed-over", ""),
         Violation::SecondId => ("second-id", ""),
         other => panic!("unknown violation: {other:?}"),
     }

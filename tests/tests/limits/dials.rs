@@ -19,7 +19,7 @@ fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
         solo.receive(0, &records(count));
         // The rest is not even looked at.
         assert_eq!(
-            (solo.stats().learned as usize, solo.stats().passed_over),
+            (solo.stats().learned as usize, solo.stats().addresses_ignored),
             (count.min(limit), 0),
             "{count}"
         );
@@ -33,7 +33,7 @@ fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
         solo.join(0);
         solo.receive(0, &records(count));
         assert_eq!(solo.node.stats().learned as usize, count.min(burst), "{count}");
-        assert_eq!(solo.node.stats().passed_over as usize, count.saturating_sub(burst), "{count}");
+        assert_eq!(solo.node.stats().addresses_ignored as usize, count.saturating_sub(burst), "{count}");
         solo.now = solo.now + Limits::default().mesh.learn_every;
         solo.receive(0, &records(200));
         assert_eq!(solo.node.stats().learned as usize, burst + 1, "one more: {count}");
@@ -152,7 +152,7 @@ fn addresses_of_one_source() {
         solo.join(0);
         solo.receive(0, &records(count));
         assert_eq!(
-            (solo.stats().learned as usize, solo.stats().passed_over as usize),
+            (solo.stats().learned as usize, solo.stats().addresses_ignored as usize),
             (count.min(limit), count.saturating_sub(limit))
         );
     }
@@ -171,7 +171,7 @@ fn addresses_in_the_book() {
         let others = records(count - 40).replace("127.0.", "127.1.");
         solo.receive(1, &others);
         assert_eq!(solo.node.status().book.known, count.min(70));
-        assert_eq!(solo.stats().passed_over as usize, count.saturating_sub(70));
+        assert_eq!(solo.stats().addresses_ignored as usize, count.saturating_sub(70));
     }
 }
 

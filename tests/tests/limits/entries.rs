@@ -26,7 +26,7 @@ fn early_ones_of_an_author() {
         (2..count + 2).for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
         assert_eq!(solo.node.status().entries.early, count.min(limit));
         assert_eq!(solo.stats().entries_dropped, excess(count, limit));
-        assert_eq!(solo.stats().entries_put_off, 0);
+        assert_eq!(solo.stats().entries_displaced, 0);
     }
     // A lower number makes a higher one wait for its turn.
     for count in around(limit) {
@@ -34,7 +34,7 @@ fn early_ones_of_an_author() {
         solo.chat(0, &entry(7, 0, EPOCH_MS));
         (2..count + 2).rev().for_each(|seq| solo.chat(0, &entry(7, seq, EPOCH_MS)));
         assert_eq!(solo.node.status().entries.early, count.min(limit));
-        assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (excess(count, limit), 0));
+        assert_eq!((solo.stats().entries_displaced, solo.stats().entries_dropped), (excess(count, limit), 0));
     }
 }
 
@@ -51,7 +51,7 @@ fn early_ones_in_all() {
         (2..count - 4).for_each(|seq| solo.chat(0, &entry(8, seq, EPOCH_MS)));
         assert_eq!(solo.node.status().entries.early, count.min(limits.chat.early));
         // Who holds most loses: not the author whose entry came last.
-        assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (excess(count, 10), 0));
+        assert_eq!((solo.stats().entries_displaced, solo.stats().entries_dropped), (excess(count, 10), 0));
     }
     // Of equals, the one whose entry comes holds most by then.
     for count in around(limits.chat.early) {
@@ -59,7 +59,7 @@ fn early_ones_in_all() {
         [7, 8].iter().for_each(|author| solo.chat(0, &entry(*author, 0, EPOCH_MS)));
         (0..count).for_each(|n| solo.chat(0, &entry(7 + n % 2, 2 + n / 2, EPOCH_MS)));
         assert_eq!(solo.node.status().entries.early, count.min(limits.chat.early));
-        assert_eq!((solo.stats().entries_put_off, solo.stats().entries_dropped), (0, excess(count, 10)));
+        assert_eq!((solo.stats().entries_displaced, solo.stats().entries_dropped), (0, excess(count, 10)));
     }
 }
 
@@ -207,12 +207,12 @@ fn parked_entries() {
         let mut solo = linked(limits.clone());
         (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
         assert_eq!(solo.node.status().entries.parked, count.min(5));
-        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (excess(count, 5), 0));
+        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_displaced), (excess(count, 5), 0));
         // What is due sooner takes the place of what is furthest ahead.
         let mut solo = linked(limits.clone());
         (0..count).rev().for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
         assert_eq!(solo.node.status().entries.parked, count.min(5));
-        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_put_off), (0, excess(count, 5)));
+        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_displaced), (0, excess(count, 5)));
     }
 }
 
@@ -226,7 +226,7 @@ fn ids_of_entries_that_came() {
         assert_eq!(solo.stats().ids_forgotten, excess(count, limits.chat.seen));
         // It is held all the same.
         solo.chat(0, &entry(7, 0, EPOCH_MS));
-        assert_eq!((solo.stats().entries as usize, solo.stats().entries_again), (count, 1));
+        assert_eq!((solo.stats().entries as usize, solo.stats().entries_known), (count, 1));
     }
     // For so long, where there is room.
     for (time, more) in [(limits.chat.seen_for, 1), (limits.chat.seen_for + NANO, 0)] {

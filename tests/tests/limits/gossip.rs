@@ -40,14 +40,14 @@ fn announcements_that_wait() {
 #[test]
 fn entries_that_are_missing() {
     let limits = Limits::default().with(|limits| {
-        limits.chat.missing = 5;
-        limits.chat.missing_per_link = 4;
+        limits.chat.announced_missing = 5;
+        limits.chat.announced_missing_per_link = 4;
     });
-    for count in around(limits.chat.missing) {
+    for count in around(limits.chat.announced_missing) {
         let mut solo = linked(limits.clone(), 2);
         solo.frame(0, &Frame::Ihave(ids(0..3)));
         solo.frame(1, &Frame::Ihave(ids(10..10 + count - 3)));
-        assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
+        assert_eq!(solo.stats().requests_dropped as usize, count.saturating_sub(5));
         assert_eq!(solo.node.status().entries.awaited, count.min(5));
         solo.pass(limits.chat.ask_after_alone, 2);
         assert_eq!(solo.ids_sent(0, "GRAFT") + solo.ids_sent(1, "GRAFT"), count.min(5));
@@ -56,8 +56,8 @@ fn entries_that_are_missing() {
 
 #[test]
 fn entries_that_are_missing_and_announced_by_one_neighbour() {
-    let limits = Limits::default().with(|limits| limits.chat.missing_per_link = 5);
-    for count in around(limits.chat.missing_per_link) {
+    let limits = Limits::default().with(|limits| limits.chat.announced_missing_per_link = 5);
+    for count in around(limits.chat.announced_missing_per_link) {
         let mut solo = linked(limits.clone(), 1);
         solo.frame(0, &Frame::Ihave(ids(0..count)));
         for (at, asked) in up_to(limits.chat.ask_after_alone) {
@@ -68,7 +68,7 @@ fn entries_that_are_missing_and_announced_by_one_neighbour() {
         after(&mut solo, limits.chat.ask_after - limits.chat.ask_after_alone);
         solo.read(0);
         assert_eq!(
-            (solo.ids_sent(0, "GRAFT"), solo.stats().asks_dropped),
+            (solo.ids_sent(0, "GRAFT"), solo.stats().requests_dropped),
             (count, 0),
             "the rest is late, not lost"
         );
@@ -78,10 +78,10 @@ fn entries_that_are_missing_and_announced_by_one_neighbour() {
 #[test]
 fn entries_that_are_asked_for_at_once() {
     let limits = Limits::default().with(|limits| {
-        limits.chat.missing_per_link = 0;
-        limits.chat.asked = 5;
+        limits.chat.announced_missing_per_link = 0;
+        limits.chat.requested = 5;
     });
-    for count in around(limits.chat.asked) {
+    for count in around(limits.chat.requested) {
         let mut solo = linked(limits.clone(), 1);
         let entries: Vec<_> = (0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect();
         solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
@@ -92,20 +92,20 @@ fn entries_that_are_asked_for_at_once() {
         }
         solo.chat(0, &entries[0]);
         solo.read(0);
-        assert_eq!((solo.ids_sent(0, "GRAFT"), solo.stats().asks_dropped), (count, 0), "one came");
+        assert_eq!((solo.ids_sent(0, "GRAFT"), solo.stats().requests_dropped), (count, 0), "one came");
     }
 }
 
 #[test]
 fn entries_that_are_wanted() {
     let limits = Limits::default().with(|limits| {
-        limits.chat.missing_per_link = 0;
-        limits.chat.wanted = 5;
+        limits.chat.announced_missing_per_link = 0;
+        limits.chat.fetching = 5;
     });
-    for count in around(limits.chat.wanted) {
+    for count in around(limits.chat.fetching) {
         let mut solo = linked(limits.clone(), 1);
         solo.frame(0, &Frame::Ihave(ids(0..count)));
-        assert_eq!(solo.stats().asks_dropped as usize, count.saturating_sub(5));
+        assert_eq!(solo.stats().requests_dropped as usize, count.saturating_sub(5));
         assert_eq!(solo.node.status().entries.awaited, count.min(5));
         after(&mut solo, limits.chat.ask_after);
         solo.read(0);

@@ -96,10 +96,10 @@ impl Watch {
             limits.chat.authors = 4;
             limits.chat.epochs_per_author = 2;
             limits.chat.parked = 3;
-            limits.chat.missing = 8;
-            limits.chat.missing_per_link = 4;
-            limits.chat.asked = 4;
-            limits.chat.wanted = 6;
+            limits.chat.announced_missing = 8;
+            limits.chat.announced_missing_per_link = 4;
+            limits.chat.requested = 4;
+            limits.chat.fetching = 6;
             limits.chat.seen = 24;
         });
         let listen_addr: SocketAddr = "127.0.0.1:8080".parse().unwrap();

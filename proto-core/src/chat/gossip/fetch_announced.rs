@@ -85,11 +85,11 @@ impl AnnouncedFetch {
             }
             return true;
         }
-        let share = limits.chat.missing_per_link.min(limits.chat.missing);
+        let share = limits.chat.announced_missing_per_link.min(limits.chat.announced_missing);
         if self.first_announced.get(&peer).map_or(0, Fifo::len) >= share {
             return false;
         }
-        if self.entries.len() >= limits.chat.missing {
+        if self.entries.len() >= limits.chat.announced_missing {
             self.make_room();
         }
         let due = now + after;
@@ -320,8 +320,8 @@ mod tests {
     #[test]
     fn a_flood_of_announcements_displaces_those_of_its_sender_first() {
         let limits = Limits::default().with(|limits| {
-            limits.chat.missing = 6;
-            limits.chat.missing_per_link = 4;
+            limits.chat.announced_missing = 6;
+            limits.chat.announced_missing_per_link = 4;
         });
         let mut fetch = AnnouncedFetch::default();
         let mut add = |n, k| fetch.add(at(0), peer(n), id(k), after(), &limits);

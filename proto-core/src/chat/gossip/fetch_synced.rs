@@ -66,7 +66,7 @@ impl SyncFetch {
             if self.source.contains_key(&id) {
                 continue;
             }
-            if self.source.len() >= limits.chat.wanted {
+            if self.source.len() >= limits.chat.fetching {
                 self.dropped += 1;
                 if !self.make_room(peer) {
                     self.dropped += ids.filter(|id| !self.source.contains_key(id)).count() as u64;
@@ -145,7 +145,7 @@ impl SyncFetch {
     pub(super) fn next_graft(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, Vec<EntryId>)> {
         let (peer, queue) =
             self.queues.iter_mut().find(|(_, queue)| queue.ready_at(limits).is_some_and(|at| at <= now))?;
-        let room = limits.chat.asked.saturating_sub(queue.requested.len()).min(MAX_GRAFT);
+        let room = limits.chat.requested.saturating_sub(queue.requested.len()).min(MAX_GRAFT);
         let mut ids = Vec::new();
         while let Some((&id, at)) = queue.queued.first()
             && *at <= now
@@ -201,7 +201,7 @@ impl PeerQueue {
     /// When the next request may be sent. It waits until it can be a full frame, or the rest of the queue, or
     /// until nothing is outstanding.
     fn ready_at(&self, limits: &Limits) -> Option<Instant> {
-        let room = limits.chat.asked.saturating_sub(self.requested.len());
+        let room = limits.chat.requested.saturating_sub(self.requested.len());
         let enough = room >= MAX_GRAFT || room >= self.queued.len() || self.requested.is_empty();
         self.queued.first().filter(|_| enough).map(|(_, at)| *at)
     }
@@ -238,7 +238,7 @@ mod tests {
             frames.push(ids);
         }
         let asked = frames.concat();
-        assert_eq!((asked.len(), frames.len()), (limits.chat.asked, limits.chat.asked / MAX_GRAFT));
+        assert_eq!((asked.len(), frames.len()), (limits.chat.requested, limits.chat.requested / MAX_GRAFT));
         assert!(asked.iter().copied().eq((0..256).map(id)));
         for n in 0..64 {
             assert!(fetch.next_graft(at(151), &limits).is_none());
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn entries_that_do_not_come_are_left_to_another_reconciliation() {
-        let limits = Limits::default().with(|limits| limits.chat.asked = 2);
+        let limits = Limits::default().with(|limits| limits.chat.requested = 2);
         let mut fetch = SyncFetch::default();
         fetch.add(at(0), peer(1), (0..6).map(id), &limits);
         fetch.add(at(0), peer(2), (3..8).map(id), &limits);
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_longest_queue_makes_room() {
-        let limits = Limits::default().with(|limits| limits.chat.wanted = 8);
+        let limits = Limits::default().with(|limits| limits.chat.fetching = 8);
         let mut fetch = SyncFetch::default();
         fetch.add(at(0), peer(1), (0..20).map(id), &limits);
         assert_eq!((fetch.source.len(), fetch.dropped()), (8, 12));

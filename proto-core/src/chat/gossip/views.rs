@@ -40,9 +40,9 @@ pub(crate) struct Standing {
 }
 
 impl Gossip {
-    /// The number of neighbours.
-    pub(crate) fn neighbours(&self) -> usize {
-        self.neighbours.ids().count()
+    /// Whether all that reconciliations found has come or was given up.
+    pub(crate) fn has_fetched_all(&self) -> bool {
+        self.sync_fetch.len() == 0
     }
 
     /// The number of recent entries whose ids are known.
@@ -59,12 +59,12 @@ impl Gossip {
     pub(crate) fn capacities(&self) -> [(Capacity, usize); 7] {
         [
             (Capacity::Seen, self.seen.len()),
-            (Capacity::Missing, self.announced_fetch.len()),
-            (Capacity::MissingPerLink, self.announced_fetch.most_per_neighbour()),
+            (Capacity::AnnouncedMissing, self.announced_fetch.len()),
+            (Capacity::AnnouncedMissingPerLink, self.announced_fetch.most_per_neighbour()),
             (Capacity::Announcers, self.announced_fetch.most_announcers()),
             (Capacity::Announced, self.announcements.most()),
-            (Capacity::Wanted, self.sync_fetch.len()),
-            (Capacity::Asked, self.sync_fetch.most_requested()),
+            (Capacity::Fetching, self.sync_fetch.len()),
+            (Capacity::Requested, self.sync_fetch.most_requested()),
         ]
     }
 

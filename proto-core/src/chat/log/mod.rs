@@ -15,7 +15,7 @@ mod properties;
 mod reconcile;
 mod sequence;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -225,7 +225,7 @@ impl Log {
                 SequenceEvent::Show { entry, .. } if hidden == Some(entry.id()) => continue,
                 SequenceEvent::Show { entry, late, forked } => {
                     let backdated = self.window.is_backdated(&entry);
-                    LogEvent::Show { entry, marks: Marks { late, forked, backdated } }
+                    LogEvent::Show { entry, marks: Marks { late, forked, backdated, ..Marks::default() } }
                 }
                 SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
                     node_id: entry.author(),

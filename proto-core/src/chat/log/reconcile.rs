@@ -56,6 +56,8 @@ pub(crate) struct Step {
     pub(crate) need: Vec<EntryId>,
     /// The peer is the initiator.
     pub(crate) peer_initiated: bool,
+    /// A reconciliation that this node began is over.
+    pub(crate) is_last: bool,
 }
 
 impl Reconciler {
@@ -214,6 +216,8 @@ impl Reconciler {
         if step.reply.is_some() {
             session.until = now + limits.chat.sync_timeout;
             self.sessions.insert(conn, session);
+        } else {
+            step.is_last = true;
         }
         Ok(step)
     }

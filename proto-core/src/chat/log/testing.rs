@@ -14,22 +14,22 @@ use crate::model::{
 pub(super) const EPOCH: u64 = 77;
 
 /// An author. Its entries are dated one second apart, from 1,000 s on.
-pub(super) struct TestAuthor(Identity);
+pub(in crate::chat) struct TestAuthor(Identity);
 
 impl TestAuthor {
-    pub(super) fn new(n: u8) -> Self {
+    pub(in crate::chat) fn new(n: u8) -> Self {
         Self(Identity::from_secret(&[n; 32]))
     }
 
-    pub(super) fn key(&self) -> PublicKey {
+    pub(in crate::chat) fn key(&self) -> PublicKey {
         self.0.key()
     }
 
-    pub(super) fn entry(&self, seq: u64) -> Arc<Entry> {
+    pub(in crate::chat) fn entry(&self, seq: u64) -> Arc<Entry> {
         self.entry_at(EPOCH, seq, 1_000_000 + seq * 1_000, "hello")
     }
 
-    pub(super) fn entry_at(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Arc<Entry> {
+    pub(in crate::chat) fn entry_at(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Arc<Entry> {
         let draft = Draft {
             network: NetworkId::OPEN,
             epoch,
@@ -114,7 +114,7 @@ fn deferred(event: &LogEvent) -> Option<EntryId> {
 /// `-missing`.
 pub(super) fn shown(events: Vec<LogEvent>) -> Vec<String> {
     let word = |event| match event {
-        LogEvent::Show { entry, marks: Marks { late, forked, backdated } } => {
+        LogEvent::Show { entry, marks: Marks { late, forked, backdated, .. } } => {
             let mark = |is, mark| if is { mark } else { "" };
             Some(format!("{}{}{}{}", entry.seq(), mark(late, "~"), mark(forked, "!"), mark(backdated, "<")))
         }

@@ -65,7 +65,7 @@ fn what_is_known_is_not_verified_and_what_comes_twice_is_verified_once() {
     let twice = [&lines[..], &lines[..]].concat().concat();
     let actions = solo.receive(1, &twice);
     assert_eq!((shown(&actions), verified(&solo)), (3, (3, 1)));
-    assert_eq!(solo.node.stats().entries_again, 5);
+    assert_eq!(solo.node.stats().entries_known, 5);
     // The first of two with one id does not hold, so that the second is new.
     let lines = by(4..6);
     let wrong = [&forged(&lines[0], &lines[1]), &lines[0], &lines[1]].map(String::as_str).concat();

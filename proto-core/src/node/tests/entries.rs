@@ -53,7 +53,7 @@ fn a_peer_that_answers_pings_but_no_sync_is_disconnected_and_banned() {
     keyed(&mut solo);
     let limits = Limits::default();
     let actions = live(&mut solo, limits.chat.reconcile_again * 3, pong);
-    assert!(has_reported(&actions, Violation::SyncPassedOver), "{actions:?}");
+    assert!(has_reported(&actions, Violation::SyncsIgnored), "{actions:?}");
     assert!(
         sent(&actions).matches("SYNC|").count() == limits.chat.syncs_ignored
             && solo.node.peers().count() == 0

@@ -2,6 +2,7 @@
 
 mod admission;
 mod batches;
+mod conversation;
 mod entries;
 mod networks;
 mod slots;

@@ -83,6 +83,8 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.late = true),
         with(&plain, |marks| marks.forked = true),
         with(&plain, |marks| marks.backdated = true),
+        with(&plain, |marks| marks.history = true),
+        with(&plain, |marks| marks.catch_up = true),
     ];
     actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
     actions
@@ -95,7 +97,8 @@ fn notices() -> Vec<Action> {
         missing,
     };
     let mut notices = vec![gap(1, "Alice", 1), gap(2, "Alice", 1), gap(1, "Bob", 1), gap(1, "Alice", 2)];
-    notices.extend([1, -1].map(|ahead_ms| Notice::ClockOff { ahead_ms }));
+    notices.extend([(1, 1), (-1, 1), (1, 2)].map(|(ahead_ms, clocks)| Notice::ClockOff { ahead_ms, clocks }));
+    notices.extend([0, 1].map(|entries| Notice::CaughtUp { entries }));
     notices.push(Notice::Alone);
     notices.extend([1, 2].map(|port| Notice::OtherNetwork { remote: ([10, 0, 0, 1], port).into() }));
     for target in ["10.0.0.1:4000", "10.0.0.1:4001", "name.example:4000", "name.example:4001"] {
@@ -151,7 +154,7 @@ fn reports() -> Vec<Action> {
         Violation::Entry(EntryError::Signature),
         Violation::FalseTree,
         Violation::Sync,
-        Violation::SyncPassedOver,
+        Violation::SyncsIgnored,
         Violation::SecondId,
     ];
     let report = |conn, remote: &str, violation| Action::Report {

@@ -67,10 +67,11 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     confine(&mut limits.chat.early, 10, 100);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
     confine(&mut limits.chat.parked, 4, 40);
-    confine(&mut limits.chat.missing, 32, 256);
-    limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
-    confine(&mut limits.chat.asked, 4, 64);
-    confine(&mut limits.chat.wanted, 32, 256);
+    confine(&mut limits.chat.announced_missing, 32, 256);
+    limits.chat.announced_missing_per_link =
+        limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
+    confine(&mut limits.chat.requested, 4, 64);
+    confine(&mut limits.chat.fetching, 32, 256);
     confine(&mut limits.chat.seen, 100, 1_000);
     Some(limits)
 }
@@ -96,10 +97,11 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.seen, 8, 80);
     confine(&mut limits.chat.announced, 2, 16);
     confine(&mut limits.chat.announcers, 1, 3);
-    confine(&mut limits.chat.missing, 4, 32);
-    limits.chat.missing_per_link = limits.chat.missing_per_link.min(limits.chat.missing / 2);
-    confine(&mut limits.chat.asked, 1, 8);
-    confine(&mut limits.chat.wanted, 4, 32);
+    confine(&mut limits.chat.announced_missing, 4, 32);
+    limits.chat.announced_missing_per_link =
+        limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
+    confine(&mut limits.chat.requested, 1, 8);
+    confine(&mut limits.chat.fetching, 4, 32);
     confine(&mut limits.chat.syncs, 1, 2);
     confine(&mut limits.conns.malformed, 2, 8);
     confine(&mut limits.mesh.banned, 1, 3);

@@ -210,7 +210,7 @@ fn an_answer_to_an_earlier_opening_is_ignored() {
     assert_eq!(ours.message(NOW, CONN, &before, &one.inner, &one.limits), Ok(Step::default()));
     assert_eq!(ours.pong_received(CONN, ping()), None, "the first answer counts");
     let (_, step) = exchange(&mut ours, &next);
-    assert_eq!(step, Ok(Step { have: vec![], ..Step::default() }));
+    assert_eq!(step, Ok(Step { is_last: true, ..Step::default() }));
     let opening = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits);
     assert!(opening.is_some());
     let no_later = encode(Tag::Later, 0, &[]);

@@ -1,0 +1,190 @@
+//! The first catch-up: what others said before this node came is shown in the order of the conversation (SPEC 9.20).
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::model::{Entry, Instant, Limits, Marks, PublicKey};
+
+/// Entries to show, each with its marks.
+pub(super) type Shown = Vec<(Arc<Entry>, Marks)>;
+
+/// Holds back what is shown until the first reconciliation is over and what it found has come.
+#[derive(Debug, Default)]
+pub(super) struct CatchUp {
+    phase: Phase,
+}
+
+#[derive(Debug, Default)]
+enum Phase {
+    /// No neighbour was linked yet.
+    #[default]
+    Before,
+    /// `missing`: a reconciliation found entries that this node lacks. From then on, what is to be shown is held back.
+    /// `compared`: a reconciliation is over. What it found may still have to come.
+    Running {
+        until: Instant,
+        missing: bool,
+        compared: bool,
+        held: Shown,
+        bytes: usize,
+    },
+    Over,
+}
+
+impl CatchUp {
+    /// A neighbour was linked. Whether the catch-up begins by that.
+    pub(super) fn begin(&mut self, now: Instant, limits: &Limits) -> bool {
+        let begins = matches!(self.phase, Phase::Before);
+        if begins {
+            let until = now + limits.chat.catch_up;
+            self.phase =
+                Phase::Running { until, missing: false, compared: false, held: Vec::new(), bytes: 0 };
+        }
+        begins
+    }
+
+    /// An entry is to be shown: it is held back, or returned to be shown now.
+    pub(super) fn hold(&mut self, entry: Arc<Entry>, marks: Marks) -> Option<(Arc<Entry>, Marks)> {
+        let Phase::Running { missing: true, held, bytes, .. } = &mut self.phase else {
+            return Some((entry, marks));
+        };
+        *bytes += entry.size() + size_of::<(Arc<Entry>, Marks)>();
+        held.push((entry, Marks { catch_up: true, ..marks }));
+        None
+    }
+
+    /// A reconciliation found entries that this node lacks.
+    pub(super) fn found(&mut self) {
+        if let Phase::Running { missing, .. } = &mut self.phase {
+            *missing = true;
+        }
+    }
+
+    /// A reconciliation that this node began is over.
+    pub(super) fn compared(&mut self) {
+        if let Phase::Running { compared, .. } = &mut self.phase {
+            *compared = true;
+        }
+    }
+
+    /// When it ends at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Running { until, .. } => Some(until),
+            Phase::Before | Phase::Over => None,
+        }
+    }
+
+    /// Bytes of what is held back.
+    pub(super) fn bytes(&self) -> usize {
+        match self.phase {
+            Phase::Running { bytes, .. } => bytes,
+            Phase::Before | Phase::Over => 0,
+        }
+    }
+
+    /// Ends the catch-up if all has come (`complete`: nothing that a reconciliation found is awaited), if its time is
+    /// over, or if no more fits. Returns what was held back, in order.
+    pub(super) fn end(&mut self, now: Instant, complete: bool, limits: &Limits) -> Option<Shown> {
+        let Phase::Running { until, compared, held, bytes, .. } = &mut self.phase else { return None };
+        let is_over = *compared && complete || now >= *until || *bytes > limits.chat.catch_up_bytes;
+        let held = is_over.then(|| core::mem::take(held))?;
+        self.phase = Phase::Over;
+        Some(sorted(held))
+    }
+}
+
+/// In the order of the conversation, but no entry before one that was shown before it in its author sequence: a backdated
+/// one stays behind.
+fn sorted(held: Shown) -> Shown {
+    let mut latest: BTreeMap<(PublicKey, u64), u64> = BTreeMap::new();
+    let mut placed: Vec<_> = held
+        .into_iter()
+        .map(|(entry, marks)| {
+            let latest = latest.entry((entry.key(), entry.epoch())).or_default();
+            *latest = entry.at().max(*latest);
+            ((*latest, entry.key(), entry.epoch()), entry, marks)
+        })
+        .collect();
+    placed.sort_by_key(|(place, ..)| *place);
+    placed.into_iter().map(|(_, entry, marks)| (entry, marks)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::chat::log::testing::TestAuthor;
+    use crate::chat::testing::at;
+
+    const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+    fn texts(shown: &Shown) -> Vec<u64> {
+        shown.iter().map(|(entry, _)| entry.seq()).collect()
+    }
+
+    fn running() -> CatchUp {
+        let mut catch_up = CatchUp::default();
+        assert!(catch_up.begin(at(0), &Limits::default()));
+        assert!(!catch_up.begin(at(0), &Limits::default()), "it begins once");
+        assert!(catch_up.hold(TestAuthor::new(1).entry(0), Marks::default()).is_some(), "nothing is missing");
+        catch_up.found();
+        catch_up
+    }
+
+    #[test]
+    fn before_it_begins_and_after_it_ended_entries_are_shown_at_once() {
+        let (anna, limits) = (TestAuthor::new(1), Limits::default());
+        let mut catch_up = CatchUp::default();
+        assert!(catch_up.hold(anna.entry(0), Marks::default()).is_some());
+        let mut later = running();
+        assert!(later.hold(anna.entry(0), Marks::default()).is_none());
+        later.compared();
+        assert_eq!(later.end(at(1), true, &limits).map(|shown| texts(&shown)), Some([0].into()));
+        assert!(later.hold(anna.entry(1), Marks::default()).is_some());
+        assert_eq!((later.deadline(), later.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full() {
+        let mut catch_up = running();
+        let limits = Limits::default();
+        assert!(catch_up.end(at(1), true, &limits).is_none(), "nothing was compared");
+        catch_up.compared();
+        assert!(catch_up.end(at(1), false, &limits).is_none(), "something is awaited");
+        assert!(catch_up.end(at(1), true, &limits).is_some());
+
+        let mut catch_up = running();
+        let end = Instant::ORIGIN + TEN_SECONDS;
+        assert_eq!(catch_up.deadline(), Some(end));
+        assert!(catch_up.end(at(9_999), false, &limits).is_none());
+        assert!(catch_up.end(end, false, &limits).is_some());
+
+        let mut catch_up = running();
+        let small = Limits::default().with(|limits| limits.chat.catch_up_bytes = 1);
+        assert!(catch_up.end(at(1), false, &small).is_none());
+        catch_up.hold(TestAuthor::new(1).entry(0), Marks::default());
+        assert!(catch_up.end(at(1), false, &small).is_some());
+    }
+
+    #[test]
+    fn what_was_held_comes_in_the_order_of_the_conversation() {
+        let (anna, ben) = (TestAuthor::new(1), TestAuthor::new(2));
+        let mut catch_up = running();
+        for entry in [
+            anna.entry_at(1, 0, 30, "x"),
+            // Backdated: it stays behind the one before it.
+            anna.entry_at(1, 1, 5, "x"),
+            ben.entry_at(1, 2, 10, "x"),
+            ben.entry_at(1, 3, 20, "x"),
+            ben.entry_at(1, 4, 40, "x"),
+        ] {
+            catch_up.hold(entry, Marks::default());
+        }
+        catch_up.compared();
+        let shown = catch_up.end(at(1), true, &Limits::default()).unwrap();
+        assert_eq!(texts(&shown), [2, 3, 0, 1, 4]);
+    }
+}
