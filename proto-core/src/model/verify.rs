@@ -109,7 +109,7 @@ impl Equation {
         let mut of_base = Scalar::ZERO;
         let mut of_keys = BTreeMap::new();
         let (mut scalars, mut points) = (Vec::new(), Vec::new());
-        for Self { key, a, r, s, k } in equations.iter().copied() {
+        for Self { key, a, r, s, k } in equations {
             let z = Scalar::from(u128::from(random.next_u64()) << 64 | u128::from(random.next_u64()));
             of_base += z * s;
             of_keys.entry(*key).or_insert((Scalar::ZERO, *a)).0 -= z * k;
@@ -129,7 +129,7 @@ impl Equation {
 /// The generator of the coefficients of these equations.
 fn coefficients(equations: &[&Equation], seed: &[u8; 32]) -> ChaCha8Rng {
     let mut hash = Sha256::new().chain_update(seed);
-    for Equation { key, k, s, .. } in equations.iter().copied() {
+    for Equation { key, k, s, .. } in equations {
         // With the key, k stands for R and for what is signed.
         hash = hash.chain_update(key.as_bytes()).chain_update(k.as_bytes()).chain_update(s.as_bytes());
     }
