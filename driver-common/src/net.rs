@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proto_core::DialError;
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// The number of completed connections that the kernel queues until they are accepted.
@@ -25,6 +26,13 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Linux takes more data of a connection only while it holds less than this, in bytes, that it has not sent yet.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 8 * 1024;
+
+/// A closed connection is an error, not a signal.
+#[cfg(not(target_vendor = "apple"))]
+const FLAGS: SendFlags = SendFlags::EOR.union(SendFlags::NOSIGNAL);
+/// The standard library has turned the signal off on each socket.
+#[cfg(target_vendor = "apple")]
+const FLAGS: SendFlags = SendFlags::EOR;
 
 /// Creates a non-blocking listener on this address. It may reuse the address of a node that has just stopped.
 pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -95,6 +103,22 @@ fn limit_unsent(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
+/// Limits what the system holds of a connection, sent or not, until the peer acknowledges it. Linux counts its own
+/// bookkeeping, too, and doubles the number for that.
+pub(crate) fn limit_held(socket: &impl AsFd, bytes: usize) {
+    if let Err(error) = SockRef::from(socket).set_send_buffer_size(bytes) {
+        tracing::debug!(%error, "a socket option was rejected");
+    }
+}
+
+/// Hands bytes to the system. Returns how many it took.
+///
+/// Linux checks its limits only where a new buffer begins, and one buffer takes up to 64 KiB. A record of its own
+/// (`MSG_EOR`) begins a new buffer. So the limits are exceeded by no more than the bytes given here.
+pub fn send(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, bytes, FLAGS)?)
+}
+
 /// Shuts down the sending side.
 pub(crate) fn end_sending(socket: &impl AsFd) {
     // It fails only if the connection is already closed.
@@ -124,5 +148,45 @@ pub(crate) fn dial_error(error: &io::Error) -> DialError {
         }
         ErrorKind::TimedOut => DialError::TimedOut,
         _ => DialError::Other,
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Bytes of this connection that the kernel holds, as `/proc/net/tcp` tells.
+    fn held(socket: &TcpStream, remote: SocketAddr) -> usize {
+        let ports = [socket.local_addr().unwrap().port(), remote.port()].map(|port| format!(":{port:04X}"));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|row| row[1].ends_with(&ports[0]) && row[2].ends_with(&ports[1])).unwrap();
+        let (unacknowledged, _) = row[4].split_once(':').unwrap();
+        usize::from_str_radix(unacknowledged, 16).unwrap()
+    }
+
+    #[test]
+    fn the_kernel_holds_no_more_than_its_limits_and_one_piece() {
+        let (limit, piece) = (8 * 1024, 4 * 1024);
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let remote = listener.local_addr().unwrap();
+        let socket = TcpStream::connect(remote).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        tune(&socket);
+        limit_held(&socket, 1024 * 1024);
+        // Nobody reads. What the receiving side does not take stays here, unsent.
+        let full = loop {
+            if let Err(error) = send(&socket, &vec![b'.'; piece]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        // What was sent is acknowledged soon.
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while held(&socket, remote) > limit + piece && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        let held = held(&socket, remote);
+        assert!((1..=limit + piece).contains(&held), "{held} bytes");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use driver_common::net;
 use driver_common::runtime::{Listener, Runtime, Stream};
 use smol::{Async, Executor, Timer};
 
@@ -90,7 +91,7 @@ impl Stream for SmolStream {
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_ref().write(bytes)
+        net::send(&self.0, bytes)
     }
 }
 

@@ -7,7 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use driver_common::net;
 use driver_common::runtime::{Listener, Runtime, Stream};
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Handle, TryCurrentError};
 
@@ -77,7 +79,7 @@ impl Stream for TokioStream {
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        self.0.try_io(Interest::WRITABLE, || net::send(&self.0, bytes))
     }
 }
 

@@ -10,7 +10,7 @@ use proto_core::Limits;
 use tests::bench::is_smoke;
 use tests::bench::joiner::{join, peers_len};
 use tests::bench::table::Table;
-use tests::network::Network;
+use tests::sim::harness::Harness;
 
 fn main() {
     let (crowds, meshes): (&[u32], &[usize]) =
@@ -71,20 +71,20 @@ fn one_node(crowds: &[u32]) {
 }
 
 fn join_one_node(peers: u32) -> Vec<Cost> {
-    let mut net = Network::new(1);
+    let mut net = Harness::new(1);
     let node = net.add_node_with("Node", &[], limits(peers as usize));
-    let puppet = net.add_puppet();
+    let raw_peer = net.add_raw_peer();
     let mut costs = Vec::new();
     for number in 1..=peers {
-        let (began, before) = (net.now(), net.bytes_sent);
+        let (began, before) = (net.now(), net.bytes_sent());
         let join = join(number);
-        let conn = net.puppet_dials(puppet, node);
-        net.puppet_says(conn, &join);
-        let answered = net.run_until(PATIENCE, |net| net.got(puppet, conn).contains("PEERS|"));
+        let conn = net.connect(raw_peer, node);
+        net.send(conn, &join);
+        let answered = net.run_until(PATIENCE, |net| net.received(raw_peer, conn).contains("PEERS|"));
         assert!(answered, "peer {number} is not answered");
         let time = net.now().since(began);
         net.run_for(SETTLED);
-        costs.push(Cost { bytes: net.bytes_sent - before + join.len() as u64, time });
+        costs.push(Cost { bytes: net.bytes_sent() - before + join.len() as u64, time });
     }
     assert_eq!(net.node(node).peers().count(), peers as usize);
     costs
@@ -107,17 +107,17 @@ fn full_mesh(meshes: &[usize]) {
 }
 
 fn join_full_mesh(nodes: usize) -> Vec<Cost> {
-    let mut net = Network::new(1);
+    let mut net = Harness::new(1);
     let first = net.add_node_with("Node 0", &[], limits(nodes));
-    let addr = net.host(first).addr;
+    let addr = net.addr(first);
     let join = |number: usize| {
-        let (began, before) = (net.now(), net.bytes_sent);
+        let (began, before) = (net.now(), net.bytes_sent());
         let node = net.add_node_with(&format!("Node {number}"), &[addr], limits(nodes));
         let linked = net.run_until(PATIENCE, |net| net.node(node).peers().count() == number);
         assert!(linked, "node {number} does not link to everybody");
         let time = net.now().since(began);
         net.run_for(SETTLED);
-        Cost { bytes: net.bytes_sent - before, time }
+        Cost { bytes: net.bytes_sent() - before, time }
     };
     (1..nodes).map(join).collect()
 }

@@ -8,7 +8,6 @@ pub mod fuzz;
 pub mod http;
 pub mod imports;
 pub mod journal;
-pub mod network;
 pub mod ports;
 pub mod process;
 pub mod pty;

@@ -5,36 +5,30 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{Limits, NodeId};
-use tests::network::Network;
+use proto_core::Limits;
+use tests::sim::HostId;
+use tests::sim::check::parts;
+use tests::sim::harness::Harness;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn degree(net: &Network, index: usize) -> usize {
+/// A network without hosts, in which what is sent at once arrives at once.
+fn network(seed: u64) -> Harness {
+    let mut net = Harness::new(seed);
+    net.world.net_mut().0.config.split = 0.0;
+    net
+}
+
+fn degree(net: &Harness, index: HostId) -> usize {
     net.node(index).peers().filter(|peer| peer.key.is_some()).count()
 }
 
 /// The nodes that can be reached from the first by links that both ends know of.
-fn reachable(net: &Network, nodes: &[usize]) -> usize {
-    let peers = |index: usize| net.node(index).peers().map(|peer| peer.node_id).collect::<BTreeSet<_>>();
-    let links: Vec<_> = nodes.iter().map(|index| (net.id(*index), peers(*index))).collect();
-    let mut found = BTreeSet::from([links[0].0]);
-    loop {
-        let more = links.iter().filter(|(id, peers)| {
-            !found.contains(id)
-                && links.iter().any(|(other, theirs)| {
-                    found.contains(other) && peers.contains(other) && theirs.contains(id)
-                })
-        });
-        let more: Vec<NodeId> = more.map(|(id, _)| *id).collect();
-        if more.is_empty() {
-            return found.len();
-        }
-        found.extend(more);
-    }
+fn reachable(net: &Harness, nodes: &[HostId]) -> usize {
+    parts(&net.world, nodes).iter().find(|part| part.contains(&nodes[0])).map_or(0, Vec::len)
 }
 
-fn is_settled(net: &Network, nodes: &[usize]) -> bool {
+fn is_settled(net: &Harness, nodes: &[HostId]) -> bool {
     let limits = Limits::default();
     let low = limits.mesh.degree_low.min(nodes.len() - 1);
     nodes.iter().all(|index| (low..=limits.mesh.degree_high).contains(&degree(net, *index)))
@@ -42,7 +36,7 @@ fn is_settled(net: &Network, nodes: &[usize]) -> bool {
 }
 
 /// Lets time pass until the network is settled, and says how long that took.
-fn settles(net: &mut Network, nodes: &[usize], bound: Duration) -> Option<Duration> {
+fn settles(net: &mut Harness, nodes: &[HostId], bound: Duration) -> Option<Duration> {
     let start = net.now();
     while net.now().since(start) < bound {
         net.run_for(SECOND / 5);
@@ -53,15 +47,14 @@ fn settles(net: &mut Network, nodes: &[usize], bound: Duration) -> Option<Durati
     None
 }
 
-fn degrees(net: &Network, nodes: &[usize]) -> Vec<usize> {
+fn degrees(net: &Harness, nodes: &[HostId]) -> Vec<usize> {
     nodes.iter().map(|index| degree(net, *index)).collect()
 }
 
 /// Nodes that all start at once, each with an address by `peers`, which is told its number.
-fn start(net: &mut Network, count: usize, peers: impl Fn(usize) -> Option<usize>) -> Vec<usize> {
-    let first = net.add_puppet();
-    let nodes: Vec<_> = std::iter::once(first).chain((1..count).map(|_| net.add_puppet())).collect();
-    let addrs: Vec<SocketAddr> = nodes.iter().map(|index| net.host(*index).addr).collect();
+fn start(net: &mut Harness, count: usize, peers: impl Fn(usize) -> Option<usize>) -> Vec<HostId> {
+    let nodes: Vec<_> = (0..count).map(|_| net.add_host()).collect();
+    let addrs: Vec<SocketAddr> = nodes.iter().map(|index| net.addr(*index)).collect();
     for (number, index) in nodes.iter().enumerate() {
         let peers: Vec<_> = peers(number).map(|other| addrs[other]).into_iter().collect();
         net.start(*index, &format!("n{number}"), &peers);
@@ -79,7 +72,7 @@ fn a_network_of_any_size_hangs_together_with_few_links_a_node_however_it_starts(
     ];
     for (count, bound) in [(5, 10), (14, 20), (30, 30), (200, 120)] {
         for (name, peers) in starts {
-            let mut net = Network::new(count as u64);
+            let mut net = network(count as u64);
             let nodes = start(&mut net, count, peers);
             let settled = settles(&mut net, &nodes, bound * SECOND);
             assert!(settled.is_some(), "{count} {name}: {:?}", degrees(&net, &nodes));
@@ -90,13 +83,13 @@ fn a_network_of_any_size_hangs_together_with_few_links_a_node_however_it_starts(
 #[test]
 fn newcomers_get_in_whomever_they_know() {
     for seed in 0..2 {
-        let mut net = Network::new(seed);
+        let mut net = network(seed);
         let mut nodes = start(&mut net, 40, |number| number.checked_sub(1));
         assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "seed {seed}");
         net.run_for(300 * SECOND);
         for number in 0..20 {
             // All of them know nobody but one of two.
-            let addr = net.host(nodes[number % 2]).addr;
+            let addr = net.addr(nodes[number % 2]);
             nodes.push(net.add_node(&format!("new {number}"), &[addr]));
             net.run_for(SECOND);
         }
@@ -108,11 +101,11 @@ fn newcomers_get_in_whomever_they_know() {
 #[test]
 fn two_halves_with_links_enough_each_become_one_network_again() {
     for (half, seed) in [(5, 1), (10, 2), (13, 3), (20, 4)] {
-        let mut net = Network::new(seed);
+        let mut net = network(seed);
         let nodes = start(&mut net, 2 * half, |number| number.checked_sub(1));
         assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "2 * {half}");
         net.run_for(120 * SECOND);
-        net.divide(half);
+        net.divide(&nodes[..half]);
         net.run_for(1200 * SECOND);
         let (one, other) = nodes.split_at(half);
         for half in [one, other] {
@@ -132,11 +125,11 @@ fn two_halves_with_links_enough_each_become_one_network_again() {
 #[test]
 fn a_node_that_was_cut_off_for_an_hour_is_back_ten_seconds_after_its_network_is() {
     for seed in 0..2 {
-        let mut net = Network::new(seed);
+        let mut net = network(seed);
         let nodes = start(&mut net, 30, |number| number.checked_sub(1));
         assert!(settles(&mut net, &nodes, 30 * SECOND).is_some(), "seed {seed}");
         net.run_for(60 * SECOND);
-        net.divide(1);
+        net.divide(&nodes[..1]);
         net.run_for(3600 * SECOND);
         assert_eq!(degree(&net, nodes[0]), 0);
         assert!(is_settled(&net, &nodes[1..]), "{:?}", degrees(&net, &nodes));
@@ -148,7 +141,7 @@ fn a_node_that_was_cut_off_for_an_hour_is_back_ten_seconds_after_its_network_is(
 }
 
 /// Nodes that know each other, keep no more than a few links, and all dial one victim again and again.
-fn sybils(net: &mut Network, count: usize, victim: SocketAddr) -> Vec<usize> {
+fn sybils(net: &mut Harness, count: usize, victim: SocketAddr) -> Vec<HostId> {
     let limits = Limits::default().with(|limits| {
         limits.mesh.degree_low = 1;
         limits.mesh.degree_target = 2;
@@ -160,7 +153,7 @@ fn sybils(net: &mut Network, count: usize, victim: SocketAddr) -> Vec<usize> {
         .collect()
 }
 
-fn links_among(net: &Network, index: usize, others: &[usize]) -> usize {
+fn links_among(net: &Harness, index: HostId, others: &[HostId]) -> usize {
     let ids: BTreeSet<_> = others.iter().map(|other| net.id(*other)).collect();
     net.node(index).peers().filter(|peer| ids.contains(&peer.node_id)).count()
 }
@@ -168,11 +161,11 @@ fn links_among(net: &Network, index: usize, others: &[usize]) -> usize {
 #[test]
 fn whoever_dials_in_however_often_is_not_all_of_a_nodes_company() {
     for seed in 0..2 {
-        let mut net = Network::new(seed);
+        let mut net = network(seed);
         let honest = start(&mut net, 30, |number| number.checked_sub(1));
         assert!(settles(&mut net, &honest, 30 * SECOND).is_some(), "seed {seed}");
         let victim = honest[7];
-        let addr = net.host(victim).addr;
+        let addr = net.addr(victim);
         let sybils = sybils(&mut net, 100, addr);
         for _ in 0..30 {
             net.run_for(10 * SECOND);
@@ -189,12 +182,12 @@ fn whoever_dials_in_however_often_is_not_all_of_a_nodes_company() {
 #[test]
 fn a_newcomer_among_sybils_that_knows_one_honest_node_finds_the_others() {
     for seed in 0..2 {
-        let mut net = Network::new(seed);
+        let mut net = network(seed);
         let honest = start(&mut net, 30, |number| number.checked_sub(1));
         assert!(settles(&mut net, &honest, 30 * SECOND).is_some(), "seed {seed}");
-        let addr = net.host(honest[3]).addr;
+        let addr = net.addr(honest[3]);
         let newcomer = net.add_node("newcomer", &[addr]);
-        let victim = net.host(newcomer).addr;
+        let victim = net.addr(newcomer);
         let sybils = sybils(&mut net, 100, victim);
         net.run_for(60 * SECOND);
         for _ in 0..24 {

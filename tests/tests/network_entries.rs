@@ -2,37 +2,38 @@
 
 use std::time::Duration;
 
-use proto_core::{ChatText, Command, ConnId, Input, Limits, LinkRole, Message, Notice, Outcome, Stats};
-use tests::network::Network;
+use proto_core::{ChatText, Command, ConnId, Limits, LinkRole, Message, Notice, Outcome, Stats};
+use tests::sim::harness::{Harness, LATENCY};
+use tests::sim::{HostId, Latency, NetConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// So many nodes, each dialing the one before.
-fn chain(seed: u64, count: usize, limits: &Limits) -> (Network, Vec<usize>) {
-    let mut net = Network::new(seed);
-    let mut nodes: Vec<usize> = Vec::new();
+fn chain(seed: u64, count: usize, limits: &Limits) -> (Harness, Vec<HostId>) {
+    let mut net = Harness::new(seed);
+    let mut nodes: Vec<HostId> = Vec::new();
     for n in 0..count {
-        let before: Vec<_> = nodes.last().map(|index| net.host(*index).addr).into_iter().collect();
+        let before: Vec<_> = nodes.last().map(|index| net.addr(*index)).into_iter().collect();
         nodes.push(net.add_node_with(&format!("n{n}"), &before, limits.clone()));
     }
     (net, nodes)
 }
 
-fn sum(net: &Network, nodes: &[usize], of: impl Fn(&Stats) -> u64) -> u64 {
+fn sum(net: &Harness, nodes: &[HostId], of: impl Fn(&Stats) -> u64) -> u64 {
     nodes.iter().map(|index| of(&net.node(*index).stats())).sum()
 }
 
 /// A version 1 peer's connection to a node, greeted.
-fn old_peer(net: &mut Network, puppet: usize, host: usize, id: u128) -> ConnId {
-    let conn = net.puppet_dials(puppet, host);
+fn old_peer(net: &mut Harness, raw_peer: HostId, host: HostId, id: u128) -> ConnId {
+    let conn = net.connect(raw_peer, host);
     let id = format!("{id:08x}-0000-4000-8000-000000000000");
-    net.puppet_says(conn, format!("JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Old\"}}\n\n"));
+    net.send(conn, format!("JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Old\"}}\n\n"));
     net.run_for(SECOND);
     conn
 }
 
 /// What the network says to a version 1 peer that is linked to these nodes.
-fn old_peers_word(net: &Network, nodes: &[usize]) -> String {
+fn old_peers_word(net: &Harness, nodes: &[HostId]) -> String {
     let records: Vec<_> =
         nodes.iter().map(|index| format!("{{\"node_id\":\"{}\"}}", net.id(*index))).collect();
     format!("PEERS|{}\n", records.join(";"))
@@ -42,11 +43,14 @@ fn old_peers_word(net: &Network, nodes: &[usize]) -> String {
 fn in_a_full_mesh_one_say_costs_each_other_node_one_copy_and_one_hop() {
     for seed in 0..5 {
         let (mut net, nodes) = chain(seed, 8, &Limits::default());
+        let latency = Latency::Constant(LATENCY.1);
+        net.world.net_mut().0.config = NetConfig { latency, ..NetConfig::default() };
         net.run_for(20 * SECOND);
         for (turn, speaker) in nodes.iter().enumerate() {
             let sent = sum(&net, &nodes, |stats| stats.entries_sent);
             net.say(*speaker, &format!("hello {turn}"));
-            net.run_for(net.latency.1);
+            // Less than two of them take.
+            net.run_for(LATENCY.1 * 3 / 2);
             for index in nodes.iter().filter(|index| *index != speaker) {
                 let last = net.heard(*index).pop();
                 assert_eq!(last.as_deref(), Some(&*format!("n{turn}: hello {turn}")), "seed {seed}: one hop");
@@ -114,7 +118,7 @@ fn a_node_that_joins_sees_the_recent_conversation_in_order() {
         net.say(nodes[n % 4], &format!("line {n}"));
         net.run_for(SECOND);
     }
-    let addr = net.host(nodes[2]).addr;
+    let addr = net.addr(nodes[2]);
     let late = net.add_node("late", &[addr]);
     net.run_for(6 * SECOND);
     let mut shown = net.heard(late);
@@ -135,7 +139,7 @@ fn a_node_that_was_cut_off_for_an_hour_has_everything_within_seconds_of_its_retu
     for seed in 0..5 {
         let (mut net, nodes) = chain(seed, 6, &Limits::default());
         net.run_for(10 * SECOND);
-        net.divide(5);
+        net.divide(&nodes[5..]);
         for n in 0..60 {
             net.say(nodes[n % 5], &format!("line {n}"));
             net.run_for(60 * SECOND);
@@ -144,7 +148,7 @@ fn a_node_that_was_cut_off_for_an_hour_has_everything_within_seconds_of_its_retu
         net.run_for(SECOND);
         assert_eq!(net.heard(nodes[5]), [""; 0]);
         net.heal();
-        let back = |net: &Network| net.heard(nodes[5]).len() == 60;
+        let back = |net: &Harness| net.heard(nodes[5]).len() == 60;
         assert!(net.run_until(15 * SECOND, back), "seed {seed}: {}", net.heard(nodes[5]).len());
         net.run_for(2 * SECOND);
         for index in &nodes[..5] {
@@ -155,12 +159,12 @@ fn a_node_that_was_cut_off_for_an_hour_has_everything_within_seconds_of_its_retu
 
 #[test]
 fn what_is_said_to_nobody_goes_to_those_who_come() {
-    let mut net = Network::new(1);
+    let mut net = Harness::new(1);
     let alice = net.add_node("Alice", &[]);
     net.say(alice, "hello?");
     net.say(alice, "anybody?");
-    assert_eq!(net.host(alice).log.notices, [Notice::Alone], "told once");
-    let addr = net.host(alice).addr;
+    assert_eq!(net.transcript(alice).notices, [Notice::Alone], "told once");
+    let addr = net.addr(alice);
     let bob = net.add_node("Bob", &[addr]);
     net.run_for(5 * SECOND);
     assert_eq!(net.heard(bob), ["Alice: hello?", "Alice: anybody?"]);
@@ -169,25 +173,25 @@ fn what_is_said_to_nobody_goes_to_those_who_come() {
 #[test]
 fn a_version_1_peer_and_a_network_hear_each_other_each_message_once() {
     for seed in 0..5 {
-        let mut net = Network::new(seed);
+        let mut net = Harness::new(seed);
         let (mut net, nodes) = {
             let alice = net.add_node("Alice", &[]);
-            let addr = net.host(alice).addr;
+            let addr = net.addr(alice);
             let bob = net.add_node("Bob", &[addr]);
             let carol = net.add_node("Carol", &[addr]);
             (net, [alice, bob, carol])
         };
-        let old = net.add_puppet();
+        let old = net.add_raw_peer();
         net.run_for(5 * SECOND);
         // It is linked to two of the three.
         let conns = [old_peer(&mut net, old, nodes[0], 1), old_peer(&mut net, old, nodes[1], 1)];
         for conn in conns {
             let word = old_peers_word(&net, &nodes[..2]);
-            net.puppet_says(conn, word);
+            net.send(conn, word);
         }
         net.run_for(SECOND);
         for conn in conns {
-            net.puppet_says(conn, "MSG|good old days\n");
+            net.send(conn, "MSG|good old days\n");
         }
         net.run_for(5 * SECOND);
         for index in nodes {
@@ -196,7 +200,7 @@ fn a_version_1_peer_and_a_network_hear_each_other_each_message_once() {
         net.say(nodes[0], "from Alice");
         net.say(nodes[2], "from Carol");
         net.run_for(5 * SECOND);
-        let got: String = conns.iter().map(|conn| net.got(old, *conn)).collect();
+        let got: String = conns.iter().map(|conn| net.received(old, *conn)).collect();
         // Each of those linked says its own words; of the others one tells.
         assert_eq!(got.matches("MSG|from Alice\n").count(), 1, "seed {seed}: {got}");
         assert_eq!(got.matches("MSG|Carol: from Carol\n").count(), 1, "seed {seed}: {got}");
@@ -208,23 +212,21 @@ fn a_version_1_peer_and_a_network_hear_each_other_each_message_once() {
 fn one_whose_clock_is_off_is_told_and_its_entries_wait() {
     let (mut net, nodes) = chain(1, 4, &Limits::default());
     net.run_for(5 * SECOND);
-    let now = net.now();
     let wrong = nodes[3];
-    let unix_ms = 1_700_000_000_000 + now.since_origin().as_millis() as u64 + 600_000;
-    net.host_mut(wrong).node.as_mut().unwrap().handle_input(now, Input::wall_clock(unix_ms));
+    net.world.set_clock(wrong, 600_000);
     net.say(wrong, "from the future");
     for index in &nodes[..3] {
         net.say(*index, "now");
         net.run_for(SECOND);
     }
-    let told = |index: usize| {
+    let told = |index: HostId| {
         let off = |notice: &Notice| match notice {
             Notice::ClockOff { ahead_ms, .. } => Some(*ahead_ms / 1_000),
             _ => None,
         };
-        net.host(index).log.notices.iter().find_map(off)
+        net.transcript(index).notices.iter().find_map(off)
     };
-    assert!(matches!(told(wrong), Some(595..=600)), "{:?}", net.host(wrong).log.notices);
+    assert!(matches!(told(wrong), Some(595..=600)), "{:?}", net.transcript(wrong).notices);
     for index in &nodes[..3] {
         assert_eq!(told(*index), None);
         assert_eq!(net.node(*index).status().entries.parked, 1);
@@ -247,7 +249,7 @@ fn the_status_shows_links_tree_and_round_trips() {
         assert_eq!(status.links.len(), 4);
         for link in &status.links {
             let trip = link.round_trip.expect("it was pinged");
-            assert!(trip >= net.latency.0 * 2 && trip <= net.latency.1 * 2, "{trip:?}");
+            assert!(trip >= LATENCY.0 * 2 && trip <= LATENCY.1 * 2, "{trip:?}");
         }
         let parents = status.links.iter().filter(|link| link.role == LinkRole::Parent).count();
         assert_eq!(parents, usize::from(roots[0] != Some(status.node_id)));

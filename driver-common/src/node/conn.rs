@@ -3,7 +3,10 @@
 use std::io;
 use std::task::Poll;
 
+use proto_core::Instant;
+
 use super::ready::ReadyHandle;
+use super::send_window::SendWindow;
 use crate::net;
 use crate::runtime::Stream;
 
@@ -13,6 +16,7 @@ pub(super) struct Conn<S> {
     /// The current frame, of which `sent` bytes were written. Empty if all were.
     frame: Vec<u8>,
     sent: usize,
+    window: SendWindow,
     /// Writing failed. Data that the peer sent before can still be read.
     broken: bool,
     phase: Phase,
@@ -56,13 +60,16 @@ pub(super) enum Read {
 
 impl<S: Stream> Conn<S> {
     pub(super) fn new(stream: S, ready: ReadyHandle) -> Self {
+        let window = SendWindow::new();
         net::tune(&stream);
+        net::limit_held(&stream, window.bytes());
         ready.mark_ready();
         Self {
             stream,
             ready,
             frame: Vec::new(),
             sent: 0,
+            window,
             broken: false,
             phase: Phase::Open,
             paused: false,
@@ -81,15 +88,15 @@ impl<S: Stream> Conn<S> {
     }
 
     /// Takes a frame and writes as much as fits.
-    pub(super) fn send(&mut self, frame: Vec<u8>) -> Sent {
+    pub(super) fn send(&mut self, now: Instant, frame: Vec<u8>) -> Sent {
         debug_assert!(self.frame.is_empty(), "one frame is out at a time");
         (self.frame, self.sent) = (frame, 0);
-        self.write()
+        self.write(now)
     }
 
     /// Continues to write. Shuts down the sending side if that was requested and everything is written.
-    pub(super) fn write(&mut self) -> Sent {
-        let sent = self.write_frame();
+    pub(super) fn write(&mut self, now: Instant) -> Sent {
+        let sent = self.write_frame(now);
         if self.phase == Phase::Flushing && self.frame.is_empty() {
             net::end_sending(&self.stream);
             self.phase = Phase::Draining;
@@ -97,26 +104,40 @@ impl<S: Stream> Conn<S> {
         sent
     }
 
-    fn write_frame(&mut self) -> Sent {
+    fn write_frame(&mut self, now: Instant) -> Sent {
         if self.frame.is_empty() {
             return Sent::Nothing;
         }
         let before = self.sent;
         while !self.broken && self.sent < self.frame.len() {
-            match self.stream.try_write(&self.frame[self.sent..]) {
+            let rest = &self.frame[self.sent..];
+            match self.stream.try_write(&rest[..rest.len().min(self.window.piece())]) {
                 Ok(0) => self.broken = true,
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sent += count;
+                    if self.window.note_taken(now) {
+                        net::limit_held(&self.stream, self.window.bytes());
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.window.note_blocked(now);
                     match self.stream.poll_writable(&mut self.ready.context()) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => self.broken = true,
                         Poll::Pending => return Sent::Part(self.sent - before),
                     }
                 }
-                Err(_) => self.broken = true,
+                Err(error) => {
+                    tracing::debug!(%error, "a write failed");
+                    self.broken = true;
+                }
             }
         }
+        self.finish_frame()
+    }
+
+    fn finish_frame(&mut self) -> Sent {
         self.frame = Vec::new();
         if self.broken {
             // The end of the stream may be all that is left to read. It is noticed at once.
@@ -154,7 +175,10 @@ impl<S: Stream> Conn<S> {
                 self.mark_ready();
                 Read::Nothing
             }
-            Err(_) => Read::End,
+            Err(error) => {
+                tracing::debug!(%error, "a read failed");
+                Read::End
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod conn;
 mod dials;
 mod event_queue;
 mod ready;
+mod send_window;
 mod traffic;
 mod wake_timer;
 

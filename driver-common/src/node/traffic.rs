@@ -112,7 +112,7 @@ impl<R: Runtime> NodeTask<R> {
     fn serve_conn(&mut self, id: ConnId) -> usize {
         let Some(conn) = self.conns.get_mut(&id) else { return 0 };
         conn.clear_ready();
-        let sent = conn.write();
+        let sent = conn.write(self.now);
         self.report_sent(id, sent);
         let Some(conn) = self.conns.get_mut(&id) else { return 0 };
         if conn.is_open() && self.events.is_blocked() {
@@ -169,7 +169,7 @@ impl<R: Runtime> NodeTask<R> {
             Action::CancelDial { dial } => self.dials.cancel(dial),
             Action::SendFrame { conn: id, bytes } => {
                 if let Some(conn) = self.conns.get_mut(&id) {
-                    let sent = conn.send(bytes);
+                    let sent = conn.send(self.now, bytes);
                     self.report_sent(id, sent);
                 }
             }

@@ -55,16 +55,7 @@ impl EventPrinter {
         style: Style,
     ) -> Self {
         let roster = Roster::new(&shared_name.uname());
-        Self {
-            shared_name,
-            roster,
-            style,
-            messages,
-            notices,
-            lines: String::new(),
-            earlier: VecDeque::new(),
-            caught_up: false,
-        }
+        Self { shared_name, roster, style, messages, notices, lines: String::new(), earlier: VecDeque::new() }
     }
 
     async fn hand_over(&mut self) {

@@ -1,5 +1,6 @@
 //! What can run on a host instead of a node, and what can stand between a node and the network.
 
+use std::any::Any;
 use std::net::SocketAddr;
 
 use proto_core::{ConnId, NodeId};
@@ -7,7 +8,7 @@ use proto_core::{ConnId, NodeId};
 use super::Nanos;
 
 /// Something that speaks on raw bytes.
-pub trait Actor: Send {
+pub trait Actor: Any + Send {
     /// Something happened; what is to be done goes into `todo`.
     fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>);
 

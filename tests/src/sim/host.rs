@@ -1,5 +1,6 @@
 //! One machine: what runs on it, its address, its clock.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -117,6 +118,12 @@ impl Host {
         }
     }
 
+    /// The actor that runs here, if it is one of this type.
+    pub fn actor<T: Actor>(&self) -> Option<&T> {
+        let Machine::Actor(actor) = &self.machine else { return None };
+        (actor.as_ref() as &dyn Any).downcast_ref()
+    }
+
     pub(super) fn node_mut(&mut self) -> Option<&mut Node> {
         match &mut self.machine {
             Machine::Node(node) => Some(node),
@@ -203,14 +210,23 @@ impl Host {
 
 /// Each host has an address of its own, of a network where the rates of open networks apply.
 pub fn address(host: HostId) -> SocketAddr {
+    in_network(10, host)
+}
+
+/// The same on loopback, where no rates apply.
+pub(super) fn loopback(host: HostId) -> SocketAddr {
+    in_network(127, host)
+}
+
+fn in_network(network: u8, host: HostId) -> SocketAddr {
     let [_, high, middle, low] = host.to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(10, high, middle, low), 4_000))
+    SocketAddr::from((Ipv4Addr::new(network, high, middle, low), 4_000))
 }
 
 /// Whose address it is.
-pub(super) fn host_at(addr: SocketAddr, hosts: usize) -> Option<HostId> {
+pub(super) fn host_at(addr: SocketAddr, hosts: &[Host]) -> Option<HostId> {
     let SocketAddr::V4(v4) = addr else { return None };
     let [_, high, middle, low] = v4.ip().octets();
-    let host = HostId::from_be_bytes([0, high, middle, low]);
-    (address(host) == addr && (host as usize) < hosts).then_some(host)
+    let index = HostId::from_be_bytes([0, high, middle, low]);
+    hosts.get(index as usize).filter(|host| host.addr == addr).map(|_| index)
 }

@@ -10,14 +10,17 @@ pub mod campaign;
 pub mod check;
 pub mod digest;
 pub mod faults;
+pub mod harness;
 mod host;
 pub mod hostile;
 pub mod measure;
 mod net;
 mod queue;
 mod random;
+mod raw_peer;
 pub mod run;
 pub mod trace;
+mod transcript;
 pub mod version1;
 mod world;
 
@@ -30,6 +33,8 @@ pub use host::{Host, Machine, WallClock, address};
 pub use net::{Arrival, Latency, Net, NetConfig, Partition, Sent};
 pub use queue::Queue;
 pub use random::Dice;
+pub use raw_peer::RawPeer;
+pub use transcript::Transcript;
 pub use world::{Probes, Tamper, World};
 
 /// A host, by its index.

@@ -38,6 +38,8 @@ pub struct NetConfig {
     pub flush: Option<Duration>,
     /// Bytes a second of each connection; none: any number.
     pub bandwidth: Option<u64>,
+    /// How long what was sent may go unacknowledged before the operating system gives a connection up; none: for ever.
+    pub unacknowledged: Option<Duration>,
 }
 
 impl Default for NetConfig {
@@ -49,16 +51,14 @@ impl Default for NetConfig {
             window: 256 * 1024,
             flush: None,
             bandwidth: None,
+            // As the drivers set it on their sockets.
+            unacknowledged: Some(Duration::from_secs(30)),
         }
     }
 }
 
 /// Bytes in one packet on a slow wire, about as many as TCP sends.
 const SEGMENT: usize = 1_400;
-
-/// How long what was sent may go unacknowledged before the operating system gives a connection up: as the drivers set
-/// it on their sockets.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// A line across which nothing gets through.
 #[derive(Clone, Debug)]
@@ -438,9 +438,10 @@ impl Net {
     }
 
     fn give_up_later(&mut self, queue: &mut Queue<Event>, now: Nanos, conn: ConnId) {
+        let Some(time) = self.config.unacknowledged else { return };
         if let Some(end) = self.end_mut(conn).filter(|end| !end.doubted) {
             end.doubted = true;
-            queue.push(now + nanos(UNACKNOWLEDGED), Event::GiveUp { conn });
+            queue.push(now + nanos(time), Event::GiveUp { conn });
         }
     }
 

@@ -19,6 +19,7 @@ use super::net::{Net, NetConfig};
 use super::queue::Queue;
 use super::random::Dice;
 use super::trace::Recorder;
+use super::transcript::Transcript;
 use super::{Event, HostId, Nanos, nanos};
 
 /// How long a dial waits for an answer that does not come.
@@ -53,6 +54,8 @@ pub struct Probes {
     pub digest: Option<Digest>,
     /// Records what a node is told and does.
     pub recorder: Option<(HostId, Recorder)>,
+    /// Keeps what each node told its user.
+    pub transcripts: Option<BTreeMap<HostId, Transcript>>,
     /// Plants faults, to show that they are found.
     pub tamper: Option<Box<dyn Tamper>>,
 }
@@ -219,6 +222,14 @@ impl World {
         }
     }
 
+    /// Opens a connection from one host to another at once, as if a dial had just been answered. The first host's end.
+    pub fn connect(&mut self, from: HostId, to: HostId) -> ConnId {
+        let ends = self.net.open(from, to, self.now, self.now);
+        self.accept(from, to, ends, 0);
+        self.tell(from, Happening::Connected(ends[0], self.host(to).addr));
+        ends[0]
+    }
+
     /// Drops a connection, as a reset does: both ends learn of it.
     pub fn sever(&mut self, conn: ConnId) {
         let other = self.net.other(conn);
@@ -302,16 +313,23 @@ impl World {
 
     /// The same, up to a point in time.
     pub fn run_to(&mut self, end: Nanos) -> bool {
-        while self.queue.next_at().is_some_and(|at| at <= end) {
-            let Some((at, event)) = self.queue.pop() else { break };
-            self.now = self.now.max(at);
-            self.events += 1;
-            self.happen(event);
+        while self.step(end) {
             if self.probes.check.as_ref().is_some_and(Checker::has_breach) {
                 return false;
             }
         }
         self.now = self.now.max(end);
+        true
+    }
+    /// Lets the next event happen; false where there is none up to this point in time.
+    pub fn step(&mut self, end: Nanos) -> bool {
+        if self.queue.next_at().is_none_or(|at| at > end) {
+            return false;
+        }
+        let Some((at, event)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        self.events += 1;
+        self.happen(event);
         true
     }
 }

@@ -5,7 +5,8 @@ mod version1;
 use std::time::Duration;
 
 use proto_core::{ConnId, LeaveReason, Limits, LinkState, Violation};
-use tests::network::Network;
+use tests::sim::HostId;
+use tests::sim::harness::Harness;
 
 const SECOND: Duration = Duration::from_secs(1);
 const EVE: &str = "eeeeeeee-0000-4000-8000-000000000000";
@@ -23,12 +24,12 @@ fn join_v1(id: impl std::fmt::Display, listen_addr: impl std::fmt::Display) -> S
     )
 }
 
-/// Alice and Bob, linked and settled, and a puppet.
-fn pair(seed: u64) -> (Network, usize, usize, usize) {
-    let mut net = Network::new(seed);
+/// Alice and Bob, linked and settled, and a raw peer.
+fn pair(seed: u64) -> (Harness, HostId, HostId, HostId) {
+    let mut net = Harness::new(seed);
     let alice = net.add_node("Alice", &[]);
-    let bob = net.add_node("Bob", &[net.host(alice).addr]);
-    let eve = net.add_puppet();
+    let bob = net.add_node("Bob", &[net.addr(alice)]);
+    let eve = net.add_raw_peer();
     assert!(
         net.run_until(2 * SECOND, |net| net.peer_names(alice) == ["Bob"] && net.peer_names(bob) == ["Alice"])
     );
@@ -38,22 +39,22 @@ fn pair(seed: u64) -> (Network, usize, usize, usize) {
 
 /// Says something at every turn while `disturb` does its worst, and demands that nothing of it is lost or late.
 fn talks_undisturbed(
-    net: &mut Network,
-    alice: usize,
-    bob: usize,
-    mut disturb: impl FnMut(&mut Network, usize),
+    net: &mut Harness,
+    alice: HostId,
+    bob: HostId,
+    mut disturb: impl FnMut(&mut Harness, usize),
 ) {
-    let before = net.host(bob).log.heard.len();
-    let gone = net.host(bob).log.changes.len();
+    let before = net.transcript(bob).heard.len();
+    let gone = net.transcript(bob).changes.len();
     for turn in 0..100 {
         disturb(net, turn);
         net.say(alice, &format!("turn {turn}"));
         net.run_for(SECOND / 10);
     }
-    let heard: Vec<_> = net.host(bob).log.heard[before..].iter().map(|(_, text)| text.clone()).collect();
+    let heard: Vec<_> = net.transcript(bob).heard[before..].iter().map(|(_, text)| text.clone()).collect();
     let expected: Vec<_> = (0..100).map(|turn| format!("turn {turn}")).collect();
     assert_eq!(heard, expected);
-    assert_eq!(net.host(bob).log.changes.len(), gone, "Alice stayed");
+    assert_eq!(net.transcript(bob).changes.len(), gone, "Alice stayed");
 }
 
 #[test]
@@ -62,15 +63,15 @@ fn a_join_that_claims_the_id_of_a_peer_that_answers_is_refused_and_the_real_one_
         let (mut net, alice, bob, eve) = pair(1);
         let id = net.id(bob);
         let hello = if nonce.is_empty() { join_v1(id, "127.0.0.1:9999") } else { join(id, nonce) };
-        let conn = net.puppet_dials(eve, alice);
-        net.puppet_says(conn, hello);
-        net.puppet_says(conn, "MSG|I am Bob\n");
+        let conn = net.connect(eve, alice);
+        net.send(conn, hello);
+        net.send(conn, "MSG|I am Bob\n");
         net.run_for(5 * SECOND);
-        assert_eq!(net.host(alice).log.violations, [Violation::NotItsKeysId]);
+        assert_eq!(net.transcript(alice).violations, [Violation::NotItsKeysId]);
         assert_eq!(net.peer_names(alice), ["Bob"]);
         assert_eq!(net.heard(alice), [""; 0]);
-        assert_eq!(net.got(eve, conn).contains("BYE|refused"), !nonce.is_empty());
-        assert!(net.conns_of(eve).is_empty(), "it is hung up on");
+        assert_eq!(net.received(eve, conn).contains("BYE|refused"), !nonce.is_empty());
+        assert!(net.conns(eve).is_empty(), "it is hung up on");
         net.say(bob, "still me");
         net.run_for(SECOND);
         assert_eq!(net.heard(alice), ["Bob: still me"]);
@@ -82,26 +83,26 @@ fn claims_to_a_peers_id_without_end_do_not_disturb_it() {
     let (mut net, alice, bob, eve) = pair(2);
     let id = net.id(alice);
     talks_undisturbed(&mut net, alice, bob, |net, turn| {
-        let conn = net.puppet_dials(eve, bob);
-        net.puppet_says(conn, join(id, &format!("n{turn}")) + "MSG|I am Alice\nPING|x\nPONG|y\n");
+        let conn = net.connect(eve, bob);
+        net.send(conn, join(id, &format!("n{turn}")) + "MSG|I am Alice\nPING|x\nPONG|y\n");
     });
     net.run_for(5 * SECOND);
-    assert!(net.host(bob).log.violations.len() >= 90);
+    assert!(net.transcript(bob).violations.len() >= 90);
 }
 
 #[test]
 fn a_newcomer_takes_the_place_of_a_peer_that_does_not_answer() {
     let (mut net, alice, bob, _) = pair(3);
     net.kill(bob, true);
-    let addr = net.host(alice).addr;
+    let addr = net.addr(alice);
     net.restart(bob, "Bob", &[addr]);
     net.run_for(Duration::from_millis(2900));
-    assert_eq!(net.host(alice).log.changes.len(), 1, "the link of before is asked first");
+    assert_eq!(net.transcript(alice).changes.len(), 1, "the link of before is asked first");
     net.run_for(Duration::from_millis(500));
     net.say(bob, "I am back");
     net.run_for(Duration::from_millis(500));
     assert_eq!(net.heard(alice), ["Bob: I am back"]);
-    let reasons: Vec<_> = net.host(alice).log.changes.iter().map(|(_, _, reason)| *reason).collect();
+    let reasons: Vec<_> = net.transcript(alice).changes.iter().map(|(_, _, reason)| *reason).collect();
     assert_eq!(reasons, [None, Some(LeaveReason::Silent), None]);
 }
 
@@ -109,67 +110,67 @@ fn a_newcomer_takes_the_place_of_a_peer_that_does_not_answer() {
 fn a_join_with_our_own_id_is_refused() {
     let (mut net, alice, _, eve) = pair(4);
     let id = net.id(alice);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(id, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(id, "n"));
     net.run_for(2 * SECOND);
-    assert_eq!(net.host(alice).log.violations, [Violation::ClaimsOurId]);
-    assert!(net.conns_of(eve).is_empty());
+    assert_eq!(net.transcript(alice).violations, [Violation::ClaimsOurId]);
+    assert!(net.conns(eve).is_empty());
     assert_eq!(net.peer_names(alice), ["Bob"]);
 }
 
 #[test]
 fn an_echo_is_no_node() {
     let (mut net, alice, _, eve) = pair(5);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, "\n");
+    let conn = net.connect(eve, alice);
+    net.send(conn, "\n");
     net.run_for(SECOND);
-    let echo = net.got(eve, conn);
-    net.puppet_says(conn, echo);
+    let echo = net.received(eve, conn).to_owned();
+    net.send(conn, echo);
     net.run_for(2 * SECOND);
     assert_eq!(net.peer_names(alice), ["Bob"]);
-    assert!(net.conns_of(eve).is_empty());
+    assert!(net.conns(eve).is_empty());
 }
 
 #[test]
 fn a_second_join_with_another_id_cuts_the_peer_and_one_with_its_own_renames_it() {
     let (mut net, alice, _, eve) = pair(6);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(EVE, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(EVE, "n"));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice), ["Bob", "Eve"]);
-    net.puppet_says(conn, join(EVE, "n").replace("Eve", "Eva"));
+    net.send(conn, join(EVE, "n").replace("Eve", "Eva"));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice), ["Bob", "Eva"]);
-    net.puppet_says(conn, join(MALLORY, "n"));
+    net.send(conn, join(MALLORY, "n"));
     net.run_for(2 * SECOND);
     assert_eq!(net.peer_names(alice), ["Bob"]);
-    assert_eq!(net.host(alice).log.violations, [Violation::SecondId]);
+    assert_eq!(net.transcript(alice).violations, [Violation::SecondId]);
 }
 
 /// Its deadline must not outlive the link: a node once span on it.
 #[test]
 fn a_link_that_is_cut_while_it_waits_for_the_one_that_replaces_it_is_done() {
     let (mut net, alice, _, eve) = pair(7);
-    let [here, claims] = [0, 1].map(|_| net.puppet_dials(eve, alice));
-    net.puppet_says(here, join(EVE, "n"));
+    let [here, claims] = [0, 1].map(|_| net.connect(eve, alice));
+    net.send(here, join(EVE, "n"));
     net.run_for(SECOND);
-    net.puppet_says(claims, join(EVE, "m"));
+    net.send(claims, join(EVE, "m"));
     net.run_for(SECOND);
-    net.puppet_says(here, "BYE|duplicate|\n");
+    net.send(here, "BYE|duplicate|\n");
     net.run_for(SECOND);
-    net.puppet_says(here, "x".repeat(70_000));
+    net.send(here, "x".repeat(70_000));
     net.run_for(20 * SECOND);
-    assert_eq!(net.host(alice).log.violations, [Violation::LineTooLong]);
-    assert_eq!(net.conns_of(eve), [claims], "the other took its place");
+    assert_eq!(net.transcript(alice).violations, [Violation::LineTooLong]);
+    assert_eq!(net.conns(eve), [claims], "the other took its place");
 }
 
 /// What comes in on one connection, and whether the peer is still here after it.
-fn after(bytes: &[u8]) -> (Network, usize, usize, ConnId) {
+fn after(bytes: &[u8]) -> (Harness, HostId, HostId, ConnId) {
     let (mut net, alice, bob, eve) = pair(7);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(EVE, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(EVE, "n"));
     net.run_for(SECOND / 2);
-    net.puppet_says(conn, bytes);
+    net.send(conn, bytes);
     net.say(alice, "undisturbed");
     net.run_for(SECOND / 2);
     assert_eq!(net.heard(bob), ["Alice: undisturbed"]);
@@ -195,7 +196,7 @@ fn bad_frames_are_skipped_and_counted_and_good_ones_between_them_count() {
         let name = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]).into_owned();
         let (mut net, alice, _, conn) = after(bytes);
         assert_eq!(net.node(alice).stats().malformed, malformed, "{name}");
-        net.puppet_says(conn, "MSG|good\r\n");
+        net.send(conn, "MSG|good\r\n");
         net.run_for(SECOND);
         assert_eq!(net.heard(alice), ["Eve: good"], "{name}");
     }
@@ -206,11 +207,11 @@ fn thirty_two_malformed_frames_in_ten_seconds_cut_a_peer_and_in_longer_do_not() 
     for (pause, here) in [(SECOND / 10, false), (SECOND / 3, true)] {
         let (mut net, alice, _, conn) = after(b"");
         for _ in 0..31 {
-            net.puppet_says(conn, "MSG|\n");
+            net.send(conn, "MSG|\n");
             net.run_for(pause);
         }
         assert_eq!(net.peer_names(alice), ["Bob", "Eve"]);
-        net.puppet_says(conn, "MSG|\n");
+        net.send(conn, "MSG|\n");
         net.run_for(2 * SECOND);
         assert_eq!(net.peer_names(alice).len() == 2, here);
     }
@@ -224,14 +225,14 @@ fn a_line_is_cut_at_its_limit_and_not_before() {
         let line = format!("MSG|{}\n", "x".repeat(len - 5));
         let (net, alice, _, _) = after(line.as_bytes());
         assert_eq!(net.peer_names(alice).len() == 2, here, "{len}");
-        assert_eq!(net.host(alice).log.heard.len() == 1, here, "{len}");
+        assert_eq!(net.transcript(alice).heard.len() == 1, here, "{len}");
     }
     for (len, here) in [(limits.wire.line_before_join, true), (limits.wire.line_before_join + 1, false)] {
         let (mut net, alice, _, eve) = pair(8);
-        let conn = net.puppet_dials(eve, alice);
+        let conn = net.connect(eve, alice);
         let join = join(EVE, "n");
         let padding = " ".repeat(len - join.len());
-        net.puppet_says(conn, join.replace("{", &format!("{{{padding}")));
+        net.send(conn, join.replace("{", &format!("{{{padding}")));
         net.run_for(SECOND);
         assert_eq!(net.peer_names(alice).len() == 2, here, "{len}");
     }
@@ -240,11 +241,11 @@ fn a_line_is_cut_at_its_limit_and_not_before() {
 #[test]
 fn a_line_without_end_holds_no_more_than_a_line() {
     let (mut net, alice, _, eve) = pair(9);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(EVE, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(EVE, "n"));
     net.run_for(SECOND);
     for _ in 0..1000 {
-        net.puppet_says(conn, "x".repeat(10_000));
+        net.send(conn, "x".repeat(10_000));
         net.run_for(SECOND / 100);
         assert!(net.node(alice).buffered() <= Limits::default().wire.line);
     }
@@ -256,14 +257,14 @@ fn silent_connections_are_bounded_and_make_room_for_each_other_and_for_peers() {
     let (mut net, alice, bob, eve) = pair(10);
     talks_undisturbed(&mut net, alice, bob, |net, _| {
         for _ in 0..5 {
-            net.puppet_dials(eve, alice);
+            net.connect(eve, alice);
         }
         assert!(net.node(alice).connections() <= Limits::default().conns.pending + 1);
     });
     assert!(net.node(alice).stats().evicted > 0);
-    let mallory = net.add_puppet();
-    let conn = net.puppet_dials(mallory, alice);
-    net.puppet_says(conn, join(MALLORY, "m"));
+    let mallory = net.add_raw_peer();
+    let conn = net.connect(mallory, alice);
+    net.send(conn, join(MALLORY, "m"));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice), ["Bob", "Eve"]);
     net.run_for(15 * SECOND);
@@ -273,30 +274,22 @@ fn silent_connections_are_bounded_and_make_room_for_each_other_and_for_peers() {
 #[test]
 fn addresses_in_peers_are_dialed_no_faster_than_the_limits_allow() {
     let (mut net, alice, _, eve) = pair(11);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(EVE, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(EVE, "n"));
     net.run_for(SECOND);
     let start = net.now();
-    let before = net.dialed(alice).len();
-    let mut record = 0;
+    let before = net.transcript(alice).dialed.len();
     for _ in 0..60 {
-        let records: Vec<_> = (0..64)
-            .map(|_| {
-                record += 1;
-                format!(
-                    "{{\"listen_addr\":\"127.1.{}.{}:{}\"}}",
-                    record / 200 % 200,
-                    record % 200,
-                    2000 + record
-                )
-            })
-            .collect();
-        net.puppet_says(conn, format!("PEERS|{}\n", records.join(";")));
+        // Nothing runs there: dials are refused.
+        let hosts: Vec<_> = (0..64).map(|_| net.add_host()).collect();
+        let record = |host: &HostId| format!("{{\"listen_addr\":\"{}\"}}", net.addr(*host));
+        let records: Vec<_> = hosts.iter().map(record).collect();
+        net.send(conn, format!("PEERS|{}\n", records.join(";")));
         net.run_for(SECOND);
     }
     // Chance decides what is dialed, and dials again what failed before.
     net.run_for(120 * SECOND);
-    let dialed = &net.dialed(alice)[before..];
+    let dialed = &net.transcript(alice).dialed[before..];
     let limits = Limits::default();
     for (index, (at, _)) in dialed.iter().enumerate() {
         let allowed = limits.mesh.dial_burst as f64
@@ -311,8 +304,8 @@ fn addresses_in_peers_are_dialed_no_faster_than_the_limits_allow() {
 #[test]
 fn a_peer_that_never_reads_is_cut_in_time_and_holds_nobody_up_for_longer_than_two_seconds() {
     let (mut net, alice, bob, eve) = pair(12);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(EVE, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(EVE, "n"));
     net.run_for(SECOND);
     net.stop_reading(conn);
     let line = "x".repeat(1000);
@@ -320,10 +313,10 @@ fn a_peer_that_never_reads_is_cut_in_time_and_holds_nobody_up_for_longer_than_tw
     for _ in 0..1500 {
         let texts = proto_core::ChatText::lines(&line).unwrap();
         while net.command(alice, proto_core::Command::Say(texts.clone())).is_err() {
-            let ready = net.host(alice).log.ready;
+            let ready = net.transcript(alice).ready;
             let before = net.now();
             assert!(
-                net.run_until(SECOND * 3, |net| net.host(alice).log.ready > ready),
+                net.run_until(SECOND * 3, |net| net.transcript(alice).ready > ready),
                 "it is told when to go on"
             );
             waited += net.now().since(before);
@@ -332,20 +325,20 @@ fn a_peer_that_never_reads_is_cut_in_time_and_holds_nobody_up_for_longer_than_tw
     }
     net.run_for(SECOND);
     assert!(waited <= 2 * SECOND, "{waited:?}");
-    assert_eq!(net.host(bob).log.heard.len(), 1500);
+    assert_eq!(net.transcript(bob).heard.len(), 1500);
     net.run_for(Limits::default().conns.stalled);
     assert_eq!(net.peer_names(alice), ["Bob"]);
-    let (_, _, reason) = net.host(alice).log.changes.last().unwrap();
+    let (_, _, reason) = net.transcript(alice).changes.last().unwrap();
     assert_eq!(*reason, Some(LeaveReason::Slow));
 }
 
 #[test]
 fn a_link_tells_that_its_peer_does_not_answer_or_takes_nothing() {
     let (mut net, alice, _, eve) = pair(16);
-    let conn = net.puppet_dials(eve, alice);
-    net.puppet_says(conn, join(EVE, "n"));
+    let conn = net.connect(eve, alice);
+    net.send(conn, join(EVE, "n"));
     let limits = Limits::default();
-    let state = |net: &Network| {
+    let state = |net: &Harness| {
         let links = net.node(alice).status().links;
         let link = links.iter().find(|link| link.peer.uname.as_str() == "Eve").expect("it is linked");
         link.state
@@ -355,7 +348,7 @@ fn a_link_tells_that_its_peer_does_not_answer_or_takes_nothing() {
     net.run_for(SECOND + limits.conns.probe + SECOND);
     net.say(alice, "is anybody there?");
     assert_eq!(state(&net), LinkState::Silent);
-    net.puppet_says(conn, "\n");
+    net.send(conn, "\n");
     net.run_for(SECOND);
     assert_eq!(state(&net), LinkState::Linked);
     net.stop_reading(conn);
@@ -379,24 +372,28 @@ fn a_node_that_is_full_sends_newcomers_on_and_keeps_places_for_its_own_dials() {
         limits.mesh.degree_target = 3;
         limits.mesh.degree_high = 4;
     });
-    let mut net = Network::new(15);
+    let mut net = Harness::new(15);
     let alice = net.add_node_with("Alice", &[], limits);
-    let crowd: Vec<_> = (0..6).map(|_| net.add_puppet()).collect();
+    let crowd: Vec<_> = (0..6).map(|_| net.add_raw_peer()).collect();
     let mut conns = Vec::new();
-    for puppet in &crowd {
-        let conn = net.puppet_dials(*puppet, alice);
-        net.puppet_says(
+    for raw_peer in &crowd {
+        let conn = net.connect(*raw_peer, alice);
+        net.send(
             conn,
-            join(format!("00000000-0000-4000-8000-00000000000{puppet}"), "n").replace("Eve", "P"),
+            join(format!("00000000-0000-4000-8000-00000000000{raw_peer}"), "n").replace("Eve", "P"),
         );
         net.run_for(SECOND);
         conns.push(conn);
     }
     assert_eq!(net.node(alice).peers().count(), 4);
-    assert!(net.got(crowd[5], conns[5]).ends_with("BYE|full|\n"), "{}", net.got(crowd[5], conns[5]));
+    assert!(
+        net.received(crowd[5], conns[5]).ends_with("BYE|full|\n"),
+        "{}",
+        net.received(crowd[5], conns[5])
+    );
     assert_eq!(net.node(alice).stats().turned_away, 2);
     let dave = net.add_node("Dave", &[]);
-    net.command(alice, proto_core::Command::Connect(net.host(dave).addr.into())).unwrap();
+    net.command(alice, proto_core::Command::Connect(net.addr(dave).into())).unwrap();
     net.run_for(2 * SECOND);
     assert_eq!(net.node(alice).peers().count(), 5);
 }

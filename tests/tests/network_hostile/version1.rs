@@ -1,56 +1,56 @@
 //! Version 1 peers whose connections come, go and overlap.
 
 use proto_core::Violation;
-use tests::network::Network;
+use tests::sim::harness::Harness;
 
 use crate::{EVE, SECOND, join, join_v1, pair};
 
 #[test]
 fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
     let (mut net, alice, _, old) = pair(13);
-    let addr = net.host(old).addr;
-    let inbound = net.puppet_dials(old, alice);
-    net.puppet_says(inbound, join_v1(EVE, addr));
+    let addr = net.addr(old);
+    let inbound = net.connect(old, alice);
+    net.send(inbound, join_v1(EVE, addr));
     net.run_for(SECOND);
     net.command(alice, proto_core::Command::Connect(addr.into())).unwrap();
     net.run_for(SECOND);
-    let ours = *net.host(old).conns.last().unwrap();
+    let ours = *net.raw_peer(old).conns().last().unwrap();
     assert_ne!(ours, inbound);
-    net.puppet_says(ours, join_v1(EVE, addr));
+    net.send(ours, join_v1(EVE, addr));
     net.run_for(SECOND);
-    let third = net.puppet_dials(old, alice);
-    net.puppet_says(third, join_v1(EVE, addr));
-    net.puppet_says(inbound, "MSG|on mine\n");
-    net.puppet_says(ours, "MSG|on yours\n");
+    let third = net.connect(old, alice);
+    net.send(third, join_v1(EVE, addr));
+    net.send(inbound, "MSG|on mine\n");
+    net.send(ours, "MSG|on yours\n");
     net.run_for(SECOND);
     let mut heard = net.heard(alice);
     heard.sort();
     assert_eq!(heard, ["Old: on mine", "Old: on yours"]);
     net.say(alice, "to the later");
     net.run_for(SECOND);
-    assert!(net.got(old, ours).ends_with("MSG|to the later\n"));
-    assert!(!net.got(old, inbound).contains("MSG|"));
-    assert_eq!(net.host(alice).log.violations, [Violation::ClaimsPeersId]);
+    assert!(net.received(old, ours).ends_with("MSG|to the later\n"));
+    assert!(!net.received(old, inbound).contains("MSG|"));
+    assert_eq!(net.transcript(alice).violations, [Violation::ClaimsPeersId]);
     // With any connection it forgets us: it is greeted again on the one that is written to.
-    let greetings = |net: &Network, conn| net.got(old, conn).matches("JOIN|").count();
+    let greetings = |net: &Harness, conn| net.received(old, conn).matches("JOIN|").count();
     assert!(net.run_until(4 * SECOND, |net| greetings(net, ours) == 2), "it was hung up on with the third");
-    net.puppet_closes(ours);
+    net.close(ours);
     assert!(net.run_until(8 * SECOND, |net| greetings(net, inbound) == 2));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice).len(), 2);
-    assert!(!net.got(old, inbound).contains("PING|") && !net.got(old, inbound).contains("BYE|"));
+    assert!(!net.received(old, inbound).contains("PING|") && !net.received(old, inbound).contains("BYE|"));
     net.say(alice, "to the other");
     net.run_for(SECOND);
-    assert!(net.got(old, inbound).ends_with("MSG|to the other\n"));
+    assert!(net.received(old, inbound).ends_with("MSG|to the other\n"));
 }
 
 #[test]
 fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes() {
     let (mut net, alice, _, old) = pair(17);
-    let conn = net.puppet_dials(old, alice);
-    net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
+    let conn = net.connect(old, alice);
+    net.send(conn, join_v1(EVE, net.addr(old)));
     net.run_for(SECOND);
-    let greetings = |net: &Network| net.got(old, conn).matches("JOIN|").count();
+    let greetings = |net: &Harness| net.received(old, conn).matches("JOIN|").count();
     for (count, says_peers) in [(1, false), (2, true), (3, false)] {
         assert_eq!(greetings(&net), count);
         net.run_for(295 * SECOND);
@@ -58,7 +58,7 @@ fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes()
         if says_peers {
             // It is linked to us still.
             for _ in 0..4 {
-                net.puppet_says(conn, "PEERS|\n");
+                net.send(conn, "PEERS|\n");
                 net.run_for(295 * SECOND);
                 assert_eq!(greetings(&net), count);
             }
@@ -72,43 +72,43 @@ fn a_version_1_peer_that_names_who_has_left_is_asked_in_time_and_again() {
     let (mut net, alice, bob, old) = pair(20);
     let (teller, other) = if net.id(alice) < net.id(bob) { (alice, bob) } else { (bob, alice) };
     let links = [teller, other].map(|node| {
-        let conn = net.puppet_dials(old, node);
-        net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
+        let conn = net.connect(old, node);
+        net.send(conn, join_v1(EVE, net.addr(old)));
         conn
     });
     net.run_for(SECOND);
     let record = |id: proto_core::NodeId| format!("{{\"node_id\":\"{id}\"}}");
     let named = [teller, other].map(|node| record(net.id(node))).join(";");
-    links.iter().for_each(|conn| net.puppet_says(*conn, format!("PEERS|{named}\n")));
+    links.iter().for_each(|conn| net.send(*conn, format!("PEERS|{named}\n")));
     net.run_for(10 * SECOND);
-    let greetings = |net: &Network| net.got(old, links[1]).matches("JOIN|").count();
+    let greetings = |net: &Harness| net.received(old, links[1]).matches("JOIN|").count();
     assert_eq!(greetings(&net), 1);
     net.command(teller, proto_core::Command::Shutdown).unwrap();
     net.run_for(SECOND / 5);
     // It has not seen that end yet, and will not until it speaks to it.
-    net.puppet_says(links[1], format!("PEERS|{named}\n"));
+    net.send(links[1], format!("PEERS|{named}\n"));
     for (count, most) in [(2, 4), (3, 8), (4, 16)] {
         assert!(net.run_until(most * SECOND, |net| greetings(net) == count), "{count}");
-        net.puppet_says(links[1], format!("PEERS|{named}\n"));
+        net.send(links[1], format!("PEERS|{named}\n"));
     }
 }
 
 #[test]
 fn a_version_1_peer_loses_nothing_when_we_take_another_name_and_yet_another() {
     let (mut net, alice, _, old) = pair(18);
-    let conn = net.puppet_dials(old, alice);
-    net.puppet_says(conn, join_v1(EVE, net.host(old).addr));
+    let conn = net.connect(old, alice);
+    net.send(conn, join_v1(EVE, net.addr(old)));
     net.run_for(SECOND);
-    let greetings = |net: &Network| net.got(old, conn).matches("JOIN|").count();
+    let greetings = |net: &Harness| net.received(old, conn).matches("JOIN|").count();
     net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
     net.say(alice, "call me Alicia");
     net.command(alice, proto_core::Command::Rename("Alison".parse().unwrap())).unwrap();
     net.say(alice, "or Alison");
     net.run_for(SECOND / 20);
     assert_eq!(greetings(&net), 2);
-    assert!(!net.got(old, conn).contains("MSG|"), "it would lose it");
+    assert!(!net.received(old, conn).contains("MSG|"), "it would lose it");
     net.run_for(SECOND);
-    let got = net.got(old, conn);
+    let got = net.received(old, conn).to_owned();
     let after: Vec<_> = got.split("JOIN|").collect();
     let [.., alicia, alison] = after[..] else { panic!("{got}") };
     assert!(alicia.contains("Alicia") && alicia.contains("\nPEERS|"), "{alicia}");
@@ -119,65 +119,65 @@ fn a_version_1_peer_loses_nothing_when_we_take_another_name_and_yet_another() {
 #[test]
 fn a_newcomer_whose_claim_is_not_settled_is_told_our_new_name_too() {
     let (mut net, alice, _, eve) = pair(19);
-    let old = net.add_puppet();
-    let holder = net.puppet_dials(eve, alice);
-    net.puppet_says(holder, join(EVE, "n"));
+    let old = net.add_raw_peer();
+    let holder = net.connect(eve, alice);
+    net.send(holder, join(EVE, "n"));
     net.run_for(SECOND);
-    let newcomer = net.puppet_dials(old, alice);
-    net.puppet_says(newcomer, join_v1(EVE, net.host(old).addr));
+    let newcomer = net.connect(old, alice);
+    net.send(newcomer, join_v1(EVE, net.addr(old)));
     net.run_for(SECOND);
     net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
     net.run_for(SECOND);
-    for (puppet, conn) in [(eve, holder), (old, newcomer)] {
-        assert!(net.got(puppet, conn).contains("Alicia"));
+    for (raw_peer, conn) in [(eve, holder), (old, newcomer)] {
+        assert!(net.received(raw_peer, conn).contains("Alicia"));
     }
 }
 
 #[test]
 fn a_stranger_with_the_id_of_a_version_1_peer_does_not_cut_it_by_hanging_up() {
     let (mut net, alice, _, old) = pair(15);
-    let stranger = net.add_puppet();
-    let addr = net.host(old).addr;
+    let stranger = net.add_raw_peer();
+    let addr = net.addr(old);
     net.command(alice, proto_core::Command::Connect(addr.into())).unwrap();
     net.run_for(SECOND);
-    let ours = *net.host(old).conns.last().unwrap();
-    net.puppet_says(ours, join_v1(EVE, addr));
+    let ours = *net.raw_peer(old).conns().last().unwrap();
+    net.send(ours, join_v1(EVE, addr));
     net.run_for(SECOND);
-    let theirs = net.puppet_dials(stranger, alice);
-    net.puppet_says(theirs, join_v1(EVE, addr));
+    let theirs = net.connect(stranger, alice);
+    net.send(theirs, join_v1(EVE, addr));
     net.run_for(SECOND);
-    net.puppet_closes(theirs);
+    net.close(theirs);
     // Nobody can know that it was a stranger, whose end the peer knows nothing of.
     net.run_for(4 * SECOND);
-    assert_eq!(net.got(old, ours).matches("JOIN|").count(), 2);
+    assert_eq!(net.received(old, ours).matches("JOIN|").count(), 2);
     net.say(alice, "still here");
     net.run_for(SECOND);
-    assert!(net.got(old, ours).ends_with("MSG|still here\n"));
+    assert!(net.received(old, ours).ends_with("MSG|still here\n"));
     // However often it comes, the peer is greeted no more often.
     for _ in 0..100 {
-        let again = net.puppet_dials(stranger, alice);
-        net.puppet_says(again, join_v1(EVE, addr));
+        let again = net.connect(stranger, alice);
+        net.send(again, join_v1(EVE, addr));
         net.run_for(SECOND / 20);
-        net.puppet_closes(again);
+        net.close(again);
         net.run_for(SECOND / 20);
     }
     net.run_for(10 * SECOND);
-    let greetings = net.got(old, ours).matches("JOIN|").count();
+    let greetings = net.received(old, ours).matches("JOIN|").count();
     assert!((3..=6).contains(&greetings), "{greetings}");
 }
 
 #[test]
 fn a_silent_version_1_listener_is_left_after_the_deadline_and_dialed_again() {
     let (mut net, alice, _, old) = pair(14);
-    let addr = net.host(old).addr;
+    let addr = net.addr(old);
     net.command(alice, proto_core::Command::Connect(addr.into())).unwrap();
     net.run_for(SECOND);
-    let first = *net.host(old).conns.last().unwrap();
-    assert!(net.got(old, first).starts_with("JOIN|"));
+    let first = *net.raw_peer(old).conns().last().unwrap();
+    assert!(net.received(old, first).starts_with("JOIN|"));
     net.run_for(20 * SECOND);
-    let again = *net.host(old).conns.last().unwrap();
+    let again = *net.raw_peer(old).conns().last().unwrap();
     assert_ne!(first, again);
-    net.puppet_says(again, join_v1(EVE, addr));
+    net.send(again, join_v1(EVE, addr));
     net.run_for(SECOND);
     assert_eq!(net.peer_names(alice), ["Bob", "Old"]);
 }

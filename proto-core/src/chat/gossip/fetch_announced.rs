@@ -5,18 +5,24 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::fetch_synced::MAX_WAIT_ANSWERING;
 use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 
 /// Entries that were announced and are missing here.
 #[derive(Debug, Default)]
 pub(super) struct AnnouncedFetch {
     entries: BTreeMap<EntryId, PendingEntry>,
-    /// When the next announcer of each entry is asked. An index of `entries`.
-    due: BTreeSet<(Instant, EntryId)>,
+    /// When the next announcer of each entry is asked. Of those due at one time, the one announced first comes first, so
+    /// that a backlog comes in order. An index of `entries`.
+    due: BTreeSet<(Instant, u64, EntryId)>,
+    /// How many entries were ever added.
+    added: u64,
     /// The entries that each neighbour announced first, in order. An index of `entries`.
     first_announced: BTreeMap<NodeId, Fifo<EntryId, ()>>,
     /// How many requests in a row each neighbour left unanswered.
     unanswered: BTreeMap<NodeId, usize>,
+    /// When each neighbour last sent an entry that it was asked for.
+    answered: BTreeMap<NodeId, Instant>,
     /// Neighbours that left too many requests unanswered.
     unresponsive: BTreeSet<NodeId>,
     /// How many entries had to make room.
@@ -28,11 +34,13 @@ struct PendingEntry {
     /// Who announced it first, even if unlinked since. The entry counts towards the share of that neighbour.
     first: NodeId,
     announcers: Vec<Announcer>,
-    /// Who was asked last.
-    last_asked: Option<NodeId>,
+    /// Who was asked last, and when.
+    last_asked: Option<(NodeId, Instant)>,
     tries: u32,
     /// When the next announcer is asked.
     due: Instant,
+    /// How many entries were added before.
+    order: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,9 +87,7 @@ impl AnnouncedFetch {
         if let Some(entry) = self.entries.get_mut(&id) {
             let soon = now + limits.chat.ask_again;
             if entry.add_announcer(peer, limits) && entry.due > soon {
-                self.due.remove(&(entry.due, id));
-                entry.due = soon;
-                self.due.insert((soon, id));
+                entry.put_off(soon, id, &mut self.due);
             }
             return true;
         }
@@ -94,8 +100,11 @@ impl AnnouncedFetch {
         }
         let due = now + after;
         let announcers = Vec::from([Announcer { peer, tries: 0 }]);
-        self.entries.insert(id, PendingEntry { first: peer, announcers, last_asked: None, tries: 0, due });
-        self.due.insert((due, id));
+        let order = self.added;
+        self.added += 1;
+        let entry = PendingEntry { first: peer, announcers, last_asked: None, tries: 0, due, order };
+        self.entries.insert(id, entry);
+        self.due.insert((due, order, id));
         self.first_announced.entry(peer).or_default().insert(id, ());
         true
     }
@@ -117,7 +126,7 @@ impl AnnouncedFetch {
 
     fn remove(&mut self, id: &EntryId) -> Option<PendingEntry> {
         let entry = self.entries.remove(id)?;
-        self.due.remove(&(entry.due, *id));
+        self.due.remove(&(entry.due, entry.order, *id));
         if let Some(ids) = self.first_announced.get_mut(&entry.first) {
             ids.remove(id);
             if ids.is_empty() {
@@ -132,12 +141,21 @@ impl AnnouncedFetch {
         self.entries.get(id).is_some_and(|entry| entry.was_asked(peer))
     }
 
+    /// Whether this neighbour was the last to be asked for the entry, or will be asked for it.
+    pub(super) fn is_expected_from(&self, peer: NodeId, id: &EntryId) -> bool {
+        self.entries.get(id).is_some_and(|entry| {
+            let asked = entry.announcer(peer).map(|announcer| announcer.tries > 0);
+            asked == Some(false) || asked.is_some() && entry.last_asked.is_some_and(|(last, _)| last == peer)
+        })
+    }
+
     /// The entry came from this neighbour, or is no longer missing.
-    pub(super) fn complete(&mut self, from: Option<NodeId>, id: &EntryId) -> Completed {
+    pub(super) fn complete(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> Completed {
         let Some(entry) = self.remove(id) else { return Completed::default() };
         let responder = from.filter(|from| entry.was_asked(*from));
         if let Some(responder) = responder {
             self.unanswered.remove(&responder);
+            self.answered.insert(responder, now);
         }
         let announcers = entry.announcers.iter().map(|announcer| announcer.peer).collect();
         Completed { announcers, requested: responder.is_some() }
@@ -146,6 +164,7 @@ impl AnnouncedFetch {
     /// Removes a neighbour from all announcers. An entry without any is dropped when it is due.
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.unanswered.remove(&peer);
+        self.answered.remove(&peer);
         self.unresponsive.remove(&peer);
         for entry in self.entries.values_mut() {
             entry.announcers.retain(|announcer| announcer.peer != peer);
@@ -153,14 +172,18 @@ impl AnnouncedFetch {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
+        self.due.first().map(|(at, ..)| *at)
     }
 
     /// The next entry that is due, and whom to ask for it.
     pub(super) fn next_request(&mut self, now: Instant, limits: &Limits) -> Option<(NodeId, EntryId)> {
-        while let Some((at, id)) = self.due.first().copied()
+        while let Some((at, _, id)) = self.due.first().copied()
             && at <= now
         {
+            if let Some(until) = self.answers_until(&id, limits).filter(|until| *until > now) {
+                self.entries.get_mut(&id)?.put_off(until, id, &mut self.due);
+                continue;
+            }
             self.count_unanswered(&id, limits);
             let entry = self.entries.get_mut(&id)?;
             let unanswered = |peer: &NodeId| self.unanswered.get(peer).copied().unwrap_or(0);
@@ -175,21 +198,31 @@ impl AnnouncedFetch {
             };
             next.tries += 1;
             let peer = next.peer;
-            entry.last_asked = Some(peer);
+            entry.last_asked = Some((peer, now));
             entry.tries += 1;
-            entry.due = now + entry.wait(limits);
-            self.due.remove(&(at, id));
-            self.due.insert((entry.due, id));
+            entry.put_off(now + entry.wait(limits), id, &mut self.due);
             return Some((peer, id));
         }
         None
+    }
+
+    /// Until when the answer may still come, if every announcer was asked: the one asked last is sending what it was asked
+    /// for. On a slow link a long answer takes minutes.
+    fn answers_until(&self, id: &EntryId, limits: &Limits) -> Option<Instant> {
+        let entry = self.entries.get(id)?;
+        if entry.announcers.iter().any(|announcer| announcer.tries == 0) {
+            return None;
+        }
+        let (peer, asked) = entry.last_asked?;
+        let wait = limits.chat.asked_for;
+        Some((*self.answered.get(&peer)? + wait).min(asked + wait * MAX_WAIT_ANSWERING))
     }
 
     /// The last request for this entry was not answered in time, if there was one.
     fn count_unanswered(&mut self, id: &EntryId, limits: &Limits) {
         let Some(entry) = self.entries.get(id) else { return };
         let is_linked = |peer: &NodeId| entry.announcers.iter().any(|announcer| announcer.peer == *peer);
-        if let Some(asked) = entry.last_asked.filter(is_linked) {
+        if let Some(asked) = entry.last_asked.map(|(peer, _)| peer).filter(is_linked) {
             let unanswered = self.unanswered.entry(asked).or_default();
             *unanswered = unanswered.saturating_add(1);
             if unanswered.is_multiple_of(limits.chat.parent_failures.max(1)) {
@@ -204,7 +237,8 @@ impl AnnouncedFetch {
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let due = self.entries.iter().map(|(id, entry)| (entry.due, *id)).collect::<BTreeSet<_>>();
+        let due =
+            self.entries.iter().map(|(id, entry)| (entry.due, entry.order, *id)).collect::<BTreeSet<_>>();
         let first = |id: &EntryId, peer| self.entries.get(id).is_some_and(|entry| entry.first == peer);
         due == self.due
             && self.first_announced.values().map(Fifo::len).sum::<usize>() == self.entries.len()
@@ -218,7 +252,7 @@ impl PendingEntry {
     /// Adds an announcer. At the bound it replaces the one that was asked most, if any was asked.
     /// Returns whether the announcer is new.
     fn add_announcer(&mut self, peer: NodeId, limits: &Limits) -> bool {
-        if self.announcers.iter().any(|announcer| announcer.peer == peer) {
+        if self.announcer(peer).is_some() {
             return false;
         }
         if self.announcers.len() >= limits.chat.announcers {
@@ -240,8 +274,18 @@ impl PendingEntry {
         }
     }
 
+    fn put_off(&mut self, until: Instant, id: EntryId, index: &mut BTreeSet<(Instant, u64, EntryId)>) {
+        index.remove(&(self.due, self.order, id));
+        self.due = until;
+        index.insert((until, self.order, id));
+    }
+
+    fn announcer(&self, peer: NodeId) -> Option<&Announcer> {
+        self.announcers.iter().find(|announcer| announcer.peer == peer)
+    }
+
     fn was_asked(&self, peer: NodeId) -> bool {
-        self.announcers.iter().any(|announcer| announcer.peer == peer && announcer.tries > 0)
+        self.announcer(peer).is_some_and(|announcer| announcer.tries > 0)
     }
 }
 
@@ -284,7 +328,7 @@ mod tests {
         assert!(fetch.add(at(460), peer(3), id(1), after(), &limits));
         assert!(fetch.is_requested(peer(1), &id(1)), "its answer may be late");
         assert!(fetch.is_requested(peer(2), &id(1)) && !fetch.is_requested(peer(3), &id(1)));
-        let found = fetch.complete(Some(peer(2)), &id(1));
+        let found = fetch.complete(at(470), Some(peer(2)), &id(1));
         assert_eq!(found, Completed { announcers: [1, 2, 3].map(peer).to_vec(), requested: true });
         for n in [1, 2] {
             assert!(fetch.add(at(500), peer(n), id(2), after(), &limits));
@@ -318,6 +362,65 @@ mod tests {
     }
 
     #[test]
+    fn what_was_announced_together_is_requested_in_that_order() {
+        let limits = Limits::default();
+        let mut fetch = AnnouncedFetch::default();
+        let order = [7, 3, 9, 1, 8, 2].map(id);
+        for id in order {
+            assert!(fetch.add(at(0), peer(1), id, after(), &limits));
+        }
+        for now in [at(150), at(150) + limits.chat.ask_same] {
+            let mut asked = Vec::new();
+            while let Some((_, id)) = fetch.next_request(now, &limits) {
+                asked.push(id);
+            }
+            assert_eq!(asked, order);
+        }
+        assert!(fetch.is_consistent());
+    }
+
+    #[test]
+    fn a_neighbour_that_is_answering_is_not_asked_again() {
+        let limits = Limits::default();
+        let mut fetch = AnnouncedFetch::default();
+        for n in 1..4 {
+            assert!(fetch.add(at(0), peer(1), id(n), after(), &limits));
+        }
+        while fetch.next_request(at(150), &limits).is_some() {}
+        let due = at(150) + limits.chat.ask_same;
+        let answered = at(59_150);
+        assert!(fetch.complete(answered, Some(peer(1)), &id(1)).requested);
+        assert!(fetch.is_expected_from(peer(1), &id(2)) && !fetch.is_expected_from(peer(2), &id(2)));
+        assert_eq!(fetch.next_request(due, &limits), None);
+        let again = answered + limits.chat.asked_for;
+        assert_eq!(fetch.deadline(), Some(again));
+        assert!(fetch.add(due, peer(2), id(2), after(), &limits));
+        let soon = due + limits.chat.ask_again;
+        assert_eq!(fetch.next_request(soon, &limits), Some((peer(2), id(2))), "it was not asked yet");
+        assert!(fetch.is_expected_from(peer(2), &id(2)) && !fetch.is_expected_from(peer(1), &id(2)));
+        assert_eq!(fetch.next_request(again, &limits), Some((peer(1), id(3))), "it has stopped answering");
+        assert!(fetch.is_consistent());
+    }
+
+    #[test]
+    fn a_neighbour_that_answers_all_but_one_request_is_asked_again_at_last() {
+        let limits = Limits::default();
+        let mut fetch = AnnouncedFetch::default();
+        for n in 1..100 {
+            assert!(fetch.add(at(0), peer(1), id(n), after(), &limits));
+        }
+        while fetch.next_request(at(150), &limits).is_some() {}
+        let end = at(150) + limits.chat.asked_for * MAX_WAIT_ANSWERING;
+        let mut now = at(150);
+        for n in 2..100 {
+            now = now + limits.chat.asked_for / 2;
+            assert!(now >= end || fetch.next_request(now, &limits).is_none(), "entry {n}");
+            fetch.complete(now, Some(peer(1)), &id(n));
+        }
+        assert_eq!(fetch.next_request(end, &limits), Some((peer(1), id(1))));
+    }
+
+    #[test]
     fn a_flood_of_announcements_displaces_those_of_its_sender_first() {
         let limits = Limits::default().with(|limits| {
             limits.chat.announced_missing = 6;
@@ -346,10 +449,10 @@ mod tests {
         }
         assert_eq!(fetch.next_request(at(150), &limits), Some((peer(1), id(1))));
         assert!(fetch.add(at(160), peer(3), id(1), after(), &limits));
-        assert_eq!(fetch.complete(None, &id(1)).announcers, [peer(2), peer(3)]);
+        assert_eq!(fetch.complete(at(170), None, &id(1)).announcers, [peer(2), peer(3)]);
         for n in [1, 1, 2, 3] {
             assert!(fetch.add(at(200), peer(n), id(1), after(), &limits));
         }
-        assert_eq!(fetch.complete(None, &id(1)).announcers, [peer(1), peer(2)]);
+        assert_eq!(fetch.complete(at(170), None, &id(1)).announcers, [peer(1), peer(2)]);
     }
 }

@@ -10,7 +10,7 @@ use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 use crate::wire::MAX_GRAFT;
 
 /// While a neighbour sends what was requested, a request expires after this many times `limits.chat.asked_for` at the latest.
-const MAX_WAIT_ANSWERING: u32 = 30;
+pub(super) const MAX_WAIT_ANSWERING: u32 = 30;
 /// While it sends other entries, ahead of which the answer cannot come: the same. It is shorter, so that a neighbour that
 /// withholds an entry cannot keep it from being requested from another for long.
 const MAX_WAIT_BUSY: u32 = 6;
@@ -98,6 +98,11 @@ impl SyncFetch {
         if self.queues.get(&peer).is_some_and(|queue| queue.queued.is_empty() && queue.requested.is_empty()) {
             self.queues.remove(&peer);
         }
+    }
+
+    /// Whether the entry is requested from this neighbour, or waits for that.
+    pub(super) fn is_queued(&self, peer: NodeId, id: &EntryId) -> bool {
+        self.source.get(id) == Some(&peer)
     }
 
     /// Whether the entry was requested from this neighbour.

@@ -183,6 +183,8 @@ impl Gossip {
         for id in ids {
             if self.seen.contains(id) || is_held(id) {
                 self.announcements.cancel(from, id);
+            } else if self.sync_fetch.is_queued(from, id) {
+                // It is requested from this neighbour already, or will be.
             } else if !self.announced_fetch.add(now, from, *id, after, limits) {
                 surplus.push(*id);
             }
@@ -200,6 +202,8 @@ impl Gossip {
         ids: impl IntoIterator<Item = EntryId>,
     ) {
         if self.neighbours.contains(from) {
+            let expected = |id: &EntryId| self.announced_fetch.is_expected_from(from, id);
+            let ids = ids.into_iter().filter(|id| !expected(id));
             self.sync_fetch.add(moment.now, from, ids, moment.limits);
         }
     }
@@ -242,7 +246,7 @@ impl Gossip {
     /// Stops requesting an entry.
     fn complete_fetch(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> Arrival {
         let synced = self.sync_fetch.complete(now, from, id);
-        let completed = self.announced_fetch.complete(from, id);
+        let completed = self.announced_fetch.complete(now, from, id);
         Arrival { holders: completed.announcers, grafted: completed.requested, synced }
     }
 

@@ -133,6 +133,7 @@ pub(super) fn net_config(dice: &mut Dice) -> NetConfig {
         window: (16 * 1024) << dice.below(5),
         flush: sometimes(dice, 0.5).map(|share| ms(5).mul_f64(share)),
         bandwidth: sometimes(dice, 0.3).map(|share| 20_000 + (share * 400_000.0) as u64),
+        ..NetConfig::default()
     }
 }
 

@@ -61,7 +61,7 @@ impl World {
             | Event::Written { conn, .. }
             | Event::GiveUp { conn } => self.net.host(conn)?,
             Event::Answered { dial } => self.dials.get(dial as usize)?.as_ref()?.host,
-            Event::Knock { dial } => host_at(self.dials.get(dial as usize)?.as_ref()?.to, self.hosts.len())?,
+            Event::Knock { dial } => host_at(self.dials.get(dial as usize)?.as_ref()?.to, &self.hosts)?,
             Event::Wake { host } => host,
             Event::Awake { .. } => return None,
         };
@@ -146,7 +146,7 @@ impl World {
         });
         let result = Err(DialError::TimedOut);
         self.dials[slot as usize] = Some(Dialing { host: index, run, dial, to, result });
-        let target = host_at(to, self.hosts.len());
+        let target = host_at(to, &self.hosts);
         let reaches = target.filter(|target| {
             !self.hosts[*target as usize].dark
                 && !self.net.blocks(index, *target)
@@ -164,20 +164,27 @@ impl World {
     fn knock(&mut self, slot: u32) {
         let Some(Some(dialing)) = self.dials.get(slot as usize) else { return };
         let (from, to) = (dialing.host, dialing.to);
-        let Some(target) = host_at(to, self.hosts.len()) else { return };
+        let Some(target) = host_at(to, &self.hosts) else { return };
         let at = self.now + self.net.delay(target, from);
         let host = &self.hosts[target as usize];
-        let ends = (host.is_up() && !host.unplugged).then(|| self.net.open(from, target, self.now, at));
+        let is_open = host.is_up() && !host.unplugged;
+        let ends = is_open.then(|| self.net.open(from, target, self.now, at));
         if let Some(Some(dialing)) = self.dials.get_mut(slot as usize) {
             dialing.result = ends.map_or(Err(DialError::Refused), |[near, _]| Ok(near));
         }
         // Before the listener says anything, which arrives at the same moment at the earliest.
         self.queue.push(at, Event::Answered { dial: slot });
-        let Some([near, far]) = ends else { return };
         // Whether the dialing host still runs shows when the answer is there.
+        if let Some(ends) = ends {
+            self.accept(from, target, ends, slot);
+        }
+    }
+
+    /// Both hosts have the connection, and the one that was dialed is told.
+    pub(super) fn accept(&mut self, from: HostId, target: HostId, [near, far]: [ConnId; 2], dial: u32) {
         self.hosts[from as usize].conns.push(near);
         self.hosts[target as usize].conns.push(far);
-        let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + slot as u16 % 20_000);
+        let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + dial as u16 % 20_000);
         match self.hosts[target as usize].machine {
             Machine::Actor(_) => self.tell(target, Happening::Accepted(far)),
             _ => self.input(target, Input::accepted(far, remote)),
@@ -258,12 +265,15 @@ impl World {
     /// Shows an action to those who watch.
     fn see(&mut self, index: HostId, action: &Action) {
         let local = self.hosts[index as usize].local(self.now);
-        let Probes { check, meter, digest, recorder, tamper } = &mut self.probes;
+        let Probes { check, meter, digest, recorder, transcripts, tamper } = &mut self.probes;
         if let Some((_, recorder)) = recorder.as_mut().filter(|(recorded, _)| *recorded == index) {
             recorder.action(local, action);
         }
         if let (Action::Deliver(message), Some(meter)) = (action, meter) {
             meter.delivered(self.now, index, message);
+        }
+        if let Some(transcripts) = transcripts {
+            transcripts.entry(index).or_default().action(self.now, action);
         }
         let mut seen = Vec::new();
         let seen = match tamper {
@@ -377,14 +387,17 @@ impl World {
         if let Some(check) = &mut self.probes.check {
             printed.iter().for_each(|line| check.printed(index, self.now, from, line));
         }
-        for todo in todo {
-            match todo {
-                Todo::Dial(to) => self.dial(index, None, to),
-                Todo::Send(conn, bytes) => self.send(index, conn, bytes),
-                Todo::Pause(conn, paused) => self.net.pause(&mut self.queue, self.now, conn, paused),
-                Todo::Close(conn) => self.net.finish(&mut self.queue, self.now, conn),
-                Todo::WakeAt(at) => self.wake_at(index, at),
-            }
+        todo.into_iter().for_each(|todo| self.act(index, todo));
+    }
+
+    /// Does what an actor wants.
+    pub fn act(&mut self, index: HostId, todo: Todo) {
+        match todo {
+            Todo::Dial(to) => self.dial(index, None, to),
+            Todo::Send(conn, bytes) => self.send(index, conn, bytes),
+            Todo::Pause(conn, paused) => self.net.pause(&mut self.queue, self.now, conn, paused),
+            Todo::Close(conn) => self.net.finish(&mut self.queue, self.now, conn),
+            Todo::WakeAt(at) => self.wake_at(index, at),
         }
     }
 }

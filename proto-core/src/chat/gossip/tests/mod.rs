@@ -2,4 +2,5 @@
 
 mod claims;
 mod network;
+mod requests;
 mod scenarios;
