@@ -115,6 +115,7 @@ impl App {
             .listen_addr(advertised)
             .network(options.network)
             .allow_v1(options.allow_v1)
+            .trust_loopback(options.trusts_loopback())
             .limits(|limits| *limits = options.limits())
             .build()
             .map_err(AppError::new)?;

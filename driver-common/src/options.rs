@@ -30,6 +30,8 @@ pub struct Options {
     pub api_port: Option<u16>,
     /// The address that peers are told to dial, if it differs from the one listened on. A host name is resolved first.
     pub advertise: Option<PeerAddr>,
+    /// Whether peers at loopback addresses are taken for peers on this machine, however the node can be reached.
+    pub trust_loopback: bool,
     /// The parent of the data folder, which is named after the port. `None` means the platform's data folder.
     pub data_dir: Option<PathBuf>,
     /// The network that the node belongs to.
@@ -83,6 +85,7 @@ impl Options {
             uname: flags.uname.unwrap_or_else(login_name),
             api_port,
             advertise: flags.advertise,
+            trust_loopback: flags.trust_loopback,
             data_dir: flags.data_dir,
             network: flags.network,
             allow_v1: flags.allow_v1,
@@ -103,6 +106,15 @@ impl Options {
                 limits.mesh.degree_outbound = target / 2;
             }),
         }
+    }
+
+    /// Whether the node trusts loopback: when told to, or when it can be reached from there alone. An address that peers
+    /// are told and that is elsewhere leads through a proxy.
+    pub fn trusts_loopback(&self) -> bool {
+        let on_loopback = |addr: &PeerAddr| matches!(addr, PeerAddr::Ip(addr) if addr.ip().is_loopback());
+        let only_here =
+            self.bind.ip().to_canonical().is_loopback() && self.advertise.as_ref().is_none_or(on_loopback);
+        self.trust_loopback || only_here
     }
 
     /// Warnings to show before the node starts, one line each.
@@ -218,6 +230,12 @@ struct Flags {
     /// Address that peers are told to connect to, if it is not the one listened on
     #[arg(long, value_name = "HOST:PORT", env = "CHAT_ADVERTISE", value_parser = advertise)]
     advertise: Option<PeerAddr>,
+
+    /// Take every peer at a loopback address for a peer on this machine: no rate limits, and it may name addresses on this
+    /// machine and its networks. Not for a machine with a proxy or tunnel that strangers can use [default: only if the
+    /// node can be reached from this machine alone]
+    #[arg(long, env = "CHAT_TRUST_LOOPBACK", action = ArgAction::SetTrue, value_parser = switch)]
+    trust_loopback: bool,
 
     /// Folder for this node's key, in a subfolder named after the port. With port 0 the key is stored only if this
     /// flag is given, in the subfolder 0 [default: the platform's data folder]

@@ -133,7 +133,8 @@ const CONN: ConnId = ConnId(0);
 
 /// A node to which a peer on this machine is linked.
 fn linked() -> Node {
-    let config = Config::new("bench".parse().expect("a name"));
+    let config = Config::builder("bench".parse().expect("a name")).trust_loopback(true);
+    let config = config.build().expect("legal limits");
     let mut node = Node::new(config, Identity::from_secret(&[0; 32]), [0; 32], Instant::ORIGIN);
     let remote = "127.0.0.1:40000".parse().expect("an address");
     node.handle_input(Instant::ORIGIN, Input::accepted(CONN, remote));

@@ -158,6 +158,8 @@ const HELP: &[(&str, &str)] = &[
     ("duplicates", "Duplicate connections to one peer that were resolved"),
     ("learned", "Addresses added to the book"),
     ("addresses_ignored", "Addresses skipped because of a limit or a rule"),
+    ("dials_postponed", "Times that a dial was postponed for want of budget"),
+    ("peers_withheld", "Times that a peer was not told of another, which it cannot reach"),
     ("pauses", "Times that reading from a link was paused"),
 ];
 

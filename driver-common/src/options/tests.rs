@@ -47,6 +47,7 @@ fn every_flag() {
         "7",
         "--advertise",
         "d.example:4",
+        "--trust-loopback",
         "--data-dir",
         "some/folder",
         "--network",
@@ -62,6 +63,7 @@ fn every_flag() {
     assert_eq!(options.uname.as_str(), "Zoë");
     assert_eq!(options.api_port, Some(7));
     assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
+    assert!(options.trust_loopback);
     assert_eq!(options.data_dir, Some("some/folder".into()));
     assert_eq!((options.network, options.allow_v1), (NetworkId::named("club"), true));
     assert_eq!(options.degree, Some(6));
@@ -164,6 +166,27 @@ fn a_bind_beyond_loopback_is_warned_of() {
         let warned: Vec<_> = options(&["--bind", ip]).warnings().collect();
         assert_eq!(warned.len(), warnings, "{ip}");
         assert!(warned.iter().all(|line| line.contains(ip) && !line.contains('\n')));
+    }
+}
+
+#[test]
+fn loopback_is_trusted_by_a_node_that_is_reached_from_there_alone_or_when_told_to() {
+    for (args, trusted) in [
+        (&[][..], true),
+        (&["--bind", "127.9.9.9"], true),
+        (&["--bind", "::1"], true),
+        (&["--bind", "::ffff:127.0.0.1"], true),
+        (&["--bind", "0.0.0.0"], false),
+        (&["--bind", "::"], false),
+        (&["--bind", "10.0.0.1"], false),
+        (&["--bind", "0.0.0.0", "--advertise", "127.0.0.1:8080"], false),
+        (&["--advertise", "chat.example.org:8080"], false),
+        (&["--advertise", "9.9.9.9:8080"], false),
+        (&["--advertise", "127.0.0.1:8081"], true),
+    ] {
+        assert_eq!(options(args).trusts_loopback(), trusted, "{args:?}");
+        let told = [args, &["--trust-loopback"]].concat();
+        assert!(options(&told).trusts_loopback(), "{told:?}");
     }
 }
 

@@ -35,6 +35,7 @@ fn view(conn: ConnId, link: &Link) -> LinkView {
     LinkView {
         conn,
         ip: link.remote.ip(),
+        reach: link.reach,
         dialed: link.dialed,
         node_id: link.node_id(),
         claims_key: link.peer.as_ref().is_some_and(|peer| peer.key.is_some()),

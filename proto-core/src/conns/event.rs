@@ -170,4 +170,5 @@ pub(crate) struct Counts {
     pub(crate) busy: u64,
     pub(crate) banned: u64,
     pub(crate) foreign: u64,
+    pub(crate) withheld: u64,
 }

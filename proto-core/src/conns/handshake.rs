@@ -7,10 +7,11 @@ use core::net::SocketAddr;
 
 use super::closing::Ending;
 use super::link::{Link, Phase};
+use super::roster::LinkedPeer;
 use super::{Breach, Conns, Event, Registration, encode};
 use crate::model::{
-    ClockReading, ConnId, Cx, Identity, LeaveReason, NetworkId, NodeId, PeerInfo, PublicKey, Purpose,
-    Signature, Stage, Version,
+    ClockReading, Config, ConnId, Cx, Identity, LeaveReason, NetworkId, NodeId, PeerInfo, PublicKey, Purpose,
+    Reach, Signature, Stage, Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
@@ -230,7 +231,7 @@ impl Conns {
     /// it is sent a moment later, since such a peer loses what comes sooner.
     fn send_peer_sample(&mut self, cx: &mut Cx, conn: ConnId, found: Vec<(SocketAddr, NodeId)>) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
-        let records = self.sample(cx, cx.limits().conns.peers_sent, node_id, found);
+        let records = self.sample(cx, cx.limits().conns.peers_sent, (conn, node_id), found);
         let frame = encode(&Frame::Peers(records));
         if let Some(link) = self.table.get_mut(conn) {
             if link.version() == Some(Version::V1) {
@@ -249,44 +250,55 @@ impl Conns {
         found: Vec<(SocketAddr, NodeId)>,
     ) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
-        let records = self.sample(cx, count, node_id, found);
+        let records = self.sample(cx, count, (conn, node_id), found);
         if !records.is_empty() {
             self.send(cx, conn, &Frame::Peers(records));
         }
     }
 
-    /// A sample of at most `count` peers for `receiver`. Half of them are linked, half were `found` elsewhere, as far
-    /// as there are enough of both.
+    /// A sample of at most `count` peers for the receiver. Half of them are linked, half were `found` elsewhere, as far
+    /// as there are enough of both. The receiver can reach all of them (SPEC 5.14).
     fn sample(
-        &self,
+        &mut self,
         cx: &mut Cx,
         count: usize,
-        receiver: NodeId,
+        (conn, receiver): (ConnId, NodeId),
         mut found: Vec<(SocketAddr, NodeId)>,
     ) -> Vec<PeerRecord> {
+        let Cx { random, config, .. } = cx;
+        let Some(reach) = self.table.get(conn).map(|link| link.reach) else { return Vec::new() };
+        let others = |peer: &LinkedPeer| peer.info.node_id != receiver;
+        let told = |peer: &LinkedPeer| is_told(config, &peer.info, reach);
+        self.counts.withheld += self.roster.iter().filter(|peer| others(peer) && !told(peer)).count() as u64;
         found.retain(|(_, node_id)| *node_id != receiver && !self.roster.contains(*node_id));
         let linked = count.saturating_sub(found.len().min(count / 2));
-        let linked = self.roster.sample(linked, receiver, &mut cx.random);
+        let linked = self.roster.sample(linked, |peer| others(peer) && told(peer), random);
         found.truncate(count - linked.len());
         let found = found.into_iter().map(|(addr, node_id)| PeerRecord {
             node_id: Some(node_id),
             listen_addr: Some(addr),
             ..PeerRecord::default()
         });
-        linked.into_iter().map(|peer| record(&peer.info)).chain(found).collect()
+        linked.into_iter().map(|peer| record(&peer.info, reach)).chain(found).collect()
     }
 
-    /// Sends `PEERS` with a newcomer to a sample of the linked peers.
+    /// Sends `PEERS` with a newcomer to a sample of the linked peers that can reach it.
     fn announce_newcomer(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
         if newcomer.listen_addr.is_none() {
             return;
         }
-        let frame = encode(&Frame::Peers([record(newcomer)].into()));
-        let sample =
-            self.roster.sample(cx.config.limits().conns.peers_sent, newcomer.node_id, &mut cx.random);
-        let conns: Vec<_> = sample.iter().map(|peer| peer.active).collect();
-        for conn in conns {
-            self.push(cx, conn, &frame);
+        let Cx { random, config, .. } = &mut *cx;
+        let reach_of = |conn: ConnId| self.table.get(conn).map(|link| link.reach);
+        let tells =
+            |peer: &LinkedPeer| reach_of(peer.active).is_some_and(|reach| is_told(config, newcomer, reach));
+        let others = |peer: &LinkedPeer| peer.info.node_id != newcomer.node_id;
+        self.counts.withheld += self.roster.iter().filter(|peer| others(peer) && !tells(peer)).count() as u64;
+        let count = config.limits().conns.peers_sent;
+        let sample = self.roster.sample(count, |peer| others(peer) && tells(peer), random);
+        let sample: Vec<_> =
+            sample.iter().filter_map(|peer| Some((peer.active, reach_of(peer.active)?))).collect();
+        for (conn, reach) in sample {
+            self.send(cx, conn, &Frame::Peers([record(newcomer, reach)].into()));
         }
     }
 }
@@ -299,12 +311,20 @@ fn is_admitted(cx: &Cx, join: &Join) -> bool {
     }
 }
 
-fn record(info: &PeerInfo) -> PeerRecord {
+/// Whether a peer with this reach is told of a linked one: whether both reach the address of the latter, so that nobody
+/// outside can name a machine inside. A peer that cannot be dialed has no address to tell.
+fn is_told(config: &Config, info: &PeerInfo, reach: Reach) -> bool {
+    let own = Reach::of(info.remote_addr.ip(), config.trusts_loopback());
+    info.listen_addr.is_none_or(|addr| own.includes(addr) && reach.includes(addr))
+}
+
+/// What a peer with this reach is told of a linked one.
+fn record(info: &PeerInfo, reach: Reach) -> PeerRecord {
     PeerRecord {
         node_id: Some(info.node_id),
         uname: Some(info.uname.clone()),
         listen_addr: info.listen_addr,
-        remote_addr: Some(info.remote_addr),
+        remote_addr: Some(info.remote_addr).filter(|addr| reach.includes_ip(addr.ip())),
     }
 }
 

@@ -21,7 +21,8 @@ use core::time::Duration;
 
 use super::table::Indexed;
 use crate::model::{
-    ClockReading, ConnId, Dialed, Instant, Limits, Name, NodeId, PeerInfo, PublicKey, TokenBucket, Version,
+    ClockReading, ConnId, Dialed, Instant, Limits, Name, NodeId, PeerInfo, PublicKey, Reach, TokenBucket,
+    Version,
 };
 use crate::wire::{ByeCode, Join, LineReader, Token};
 
@@ -33,6 +34,8 @@ pub(crate) use timers::Timer;
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) remote: SocketAddr,
+    /// Which addresses the peer can reach.
+    pub(super) reach: Reach,
     /// This node's dial. None: the peer dialed.
     pub(super) dialed: Option<Dialed>,
     pub(super) phase: Phase,
@@ -185,17 +188,18 @@ impl Link {
     /// A connection that has just opened.
     pub(super) fn new(
         now: Instant,
-        remote: SocketAddr,
+        (remote, reach): (SocketAddr, Reach),
         dialed: Option<Dialed>,
         nonce: Token,
         limits: &Limits,
     ) -> Self {
-        let rates = (!remote.ip().to_canonical().is_loopback()).then(|| Rates {
+        let rates = (reach != Reach::ThisMachine).then(|| Rates {
             frames: TokenBucket::per_second(limits.conns.frames_per_second, limits.conns.frames_burst),
             bytes: TokenBucket::per_second(limits.conns.bytes_per_second, limits.conns.bytes_burst),
         });
         Self {
             remote,
+            reach,
             dialed,
             phase: Phase::Greeting,
             peer: None,

@@ -143,7 +143,8 @@ impl Conns {
             return;
         }
         let nonce = Token::from_bits(cx.random_bits());
-        self.table.insert(conn, Link::new(cx.now, remote, dialed, nonce, cx.limits()));
+        let reach = cx.reach_of(remote.ip());
+        self.table.insert(conn, Link::new(cx.now, (remote, reach), dialed, nonce, cx.limits()));
     }
 
     /// Sends the listener's `JOIN` when the first bytes have come (SPEC 2.1).
@@ -232,8 +233,8 @@ impl Conns {
             (link::Phase::Greeting, Some(_)) if link.is_outbound() => NodeId::random(&mut cx.random),
             _ => return None,
         };
-        let ip = link.remote.ip().to_canonical();
-        Some(PeersSource { conn, node_id, ip, dialed: link.is_outbound(), first })
+        let ip = link.remote.ip();
+        Some(PeersSource { conn, node_id, ip, reach: link.reach, dialed: link.is_outbound(), first })
     }
 
     /// Sends `PING` with this token: at once, or after the `PONG` that is awaited.

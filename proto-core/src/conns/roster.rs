@@ -101,13 +101,19 @@ impl Roster {
         self.peers.values()
     }
 
-    /// A uniform sample of at most `count` peers without `except`, in the order of their ids (selection sampling:
-    /// Knuth, TAOCP volume 2, section 3.4.2, algorithm S).
-    pub(super) fn sample(&self, count: usize, except: NodeId, random: &mut impl Rng) -> Vec<&LinkedPeer> {
-        let mut left = self.peers.len() - usize::from(self.contains(except));
+    /// A uniform sample of at most `count` of the eligible peers, in the order of their ids (selection sampling: Knuth,
+    /// TAOCP volume 2, section 3.4.2, algorithm S).
+    pub(super) fn sample(
+        &self,
+        count: usize,
+        eligible: impl Fn(&LinkedPeer) -> bool,
+        random: &mut impl Rng,
+    ) -> Vec<&LinkedPeer> {
+        let eligible = self.peers.values().filter(|peer| eligible(peer));
+        let mut left = eligible.clone().count();
         let mut wanted = count.min(left);
         let mut sample = Vec::with_capacity(wanted);
-        for peer in self.peers.values().filter(|peer| peer.info.node_id != except) {
+        for peer in eligible {
             // The bias of the remainder is below 2^-50 for any number of peers that fits in memory.
             if random.next_u64() % (left as u64) < wanted as u64 {
                 sample.push(peer);

@@ -102,6 +102,10 @@ pub struct Stats {
     pub learned: u64,
     /// Addresses in `PEERS` that were ignored because of a limit or a rule.
     pub addresses_ignored: u64,
+    /// Dials of told addresses that were postponed, because the destination or the teller had no budget left.
+    pub dials_postponed: u64,
+    /// Linked peers that were not named to another peer, because it cannot reach their address.
+    pub peers_withheld: u64,
     /// How often reading from a link was paused.
     pub pauses: u64,
 }

@@ -106,11 +106,9 @@ impl Mesh {
     /// A sample of found addresses to send the node on this connection. It is empty for one without a key, which is told
     /// linked peers only.
     fn sample_for(&self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Found {
-        let node_id = census.link(conn).and_then(|link| link.node_id);
-        if !node_id.is_some_and(|node_id| node_id.is_of_key()) {
-            return Found::new();
-        }
-        self.book.sample(cx.config.limits().conns.peers_sent, &mut cx.random)
+        let keyed = |link: &LinkView| link.node_id.is_some_and(|node_id| node_id.is_of_key());
+        let Some(link) = census.link(conn).filter(keyed) else { return Found::new() };
+        self.book.sample(cx.config.limits().conns.peers_sent, link.reach, &mut cx.random)
     }
 
     /// Whether there is a slot for a newcomer that is not banned and whose id no linked peer has.

@@ -9,10 +9,11 @@ mod views;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use rand_core::Rng;
 
+use super::budgets::Account;
 use super::event::Disconnect;
 use crate::model::{Instant, Limits, NodeId, uniform};
 pub(super) use entry::Advertisement;
@@ -81,13 +82,29 @@ impl AddressBook {
         contradicts || revives
     }
 
+    /// Another peer tells an address whose dial a budget put off. From now on its dials are charged to that peer, and it is
+    /// due at `dial_at`. So nobody whose budget is used up keeps this node from an address that others tell as well.
+    pub(super) fn retell(&mut self, addr: SocketAddr, teller: Option<IpAddr>, dial_at: Instant) -> bool {
+        let waits = |entry: &&BookEntry| entry.put_off && matches!(entry.state, State::Waiting { .. });
+        let Some(entry) = self.entries.get(&addr).filter(waits) else { return false };
+        let another = entry.teller != teller;
+        if another {
+            self.change(addr, |entry| {
+                (entry.teller, entry.put_off) = (teller, false);
+                entry.state = State::Waiting { dial_at };
+            });
+        }
+        another
+    }
+
     /// A linked peer says that it listens at `addr`. The address is not dialed while that peer is linked (SPEC 5.10),
     /// unless the book has it under the key of another node. Then a dial decides, so that a peer cannot keep this node
     /// from another node's address by claiming it.
-    pub(super) fn claim(&mut self, addr: SocketAddr, by: NodeId, limits: &Limits) {
+    pub(super) fn claim(&mut self, addr: SocketAddr, by: NodeId, teller: Option<IpAddr>, limits: &Limits) {
         let Some(entry) = self.entries.get(&addr) else {
             if self.make_room_for(by, limits) {
-                let advertisement = Advertisement { source: by, source_dialed: false, node_id: Some(by) };
+                let advertisement =
+                    Advertisement { source: by, source_dialed: false, teller, node_id: Some(by) };
                 self.insert(addr, BookEntry::new(advertisement, State::Linked(by)));
             }
             return;
@@ -96,8 +113,22 @@ impl AddressBook {
             self.change(addr, |entry| {
                 entry.state = State::Linked(by);
                 entry.node_id = Some(by);
+                entry.put_off = false;
             });
         }
+    }
+
+    /// What a dial of this address is charged to. None: it is free.
+    pub(super) fn account(&self, addr: SocketAddr) -> Option<Account> {
+        self.entries.get(&addr)?.account(addr)
+    }
+
+    /// A budget puts a dial off.
+    pub(super) fn put_off(&mut self, addr: SocketAddr, until: Instant) {
+        self.change(addr, |entry| {
+            entry.put_off = true;
+            entry.state = State::Waiting { dial_at: until };
+        });
     }
 
     /// The number of fresh addresses: those worth a dial (SPEC 5.3).
@@ -117,7 +148,7 @@ impl AddressBook {
 
     /// A dial begins.
     pub(super) fn dialing(&mut self, addr: SocketAddr) {
-        self.change(addr, |entry| entry.state = State::Dialing);
+        self.change(addr, |entry| (entry.state, entry.put_off) = (State::Dialing, false));
     }
 
     /// A dial, or the handshake after it, brought no link. `answered`: a node is there and has no free slot.
@@ -221,13 +252,14 @@ impl AddressBook {
             && (self.entries.len() < limits.mesh.book || self.forget_worst())
     }
 
-    /// Forgets the address with the most failed dials, of those that wait and where no node was found (SPEC 5.12.2).
-    /// False: there is none.
+    /// Forgets an address that waits and where no node was found: one whose dial a budget put off, else the one with the
+    /// most failed dials (SPEC 5.12.2). False: there is none.
     fn forget_worst(&mut self) -> bool {
         let waiting = |entry: &BookEntry| matches!(entry.state, State::Waiting { .. });
-        let failed = self.entries.iter().filter(|(_, entry)| waiting(entry) && entry.failures > 0);
-        let not_found = failed.filter(|(_, entry)| entry.found_at.is_none());
-        let worst = not_found.max_by_key(|(_, entry)| entry.failures).map(|(addr, _)| *addr);
+        let badness = |entry: &BookEntry| (entry.put_off, entry.failures);
+        let bad = self.entries.iter().filter(|(_, entry)| waiting(entry) && badness(entry) > (false, 0));
+        let not_found = bad.filter(|(_, entry)| entry.found_at.is_none());
+        let worst = not_found.max_by_key(|(_, entry)| badness(entry)).map(|(addr, _)| *addr);
         if let Some(addr) = worst {
             self.remove(addr);
         }

@@ -52,9 +52,33 @@ impl Mesh {
         if !self.dials.may_begin_learned(cx.now, cx.limits()) {
             return None;
         }
-        let addr = self.book.pick_due(cx.now, eligible, &mut cx.random)?;
-        self.book.dialing(addr);
-        Some((DialStep::Connect(addr), None))
+        loop {
+            let addr = self.book.pick_due(cx.now, eligible, &mut cx.random)?;
+            if self.pay_for(cx, addr) {
+                self.book.dialing(addr);
+                return Some((DialStep::Connect(addr), None));
+            }
+        }
+    }
+
+    /// Charges the dial of a learned address to its budgets, or puts it off (SPEC 5.13).
+    fn pay_for(&mut self, cx: &Cx, addr: SocketAddr) -> bool {
+        let Some(account) = self.book.account(addr) else { return true };
+        let at = self.budgets.next_at(cx.now, &account, cx.limits());
+        if at > cx.now {
+            self.book.put_off(addr, at);
+            self.counts.dials_postponed += 1;
+            return false;
+        }
+        self.budgets.charge(cx.now, &account, cx.limits());
+        true
+    }
+
+    /// A dial of a learned address reached a node. To be called before the book knows.
+    fn refund(&mut self, addr: SocketAddr) {
+        if let Some(account) = self.book.account(addr) {
+            self.budgets.refund(&account);
+        }
     }
 
     /// Asks the driver for a resolution or a dial.
@@ -117,6 +141,9 @@ impl Mesh {
         match dialed.target {
             Some(target) => self.target_failed(cx, target, failure, earliest, census),
             None => {
+                if matches!(failure, LinkFailure::TurnedAway(_)) {
+                    self.refund(dialed.addr);
+                }
                 let answered = matches!(failure, LinkFailure::TurnedAway(ByeCode::Full));
                 let Cx { random, config, .. } = cx;
                 let degree = census.degree();
@@ -144,7 +171,10 @@ impl Mesh {
     pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
         match dialed.target {
             Some(target) => self.targets.linked(target, node_id),
-            None => self.book.reached(dialed.addr, node_id, cx.now),
+            None => {
+                self.refund(dialed.addr);
+                self.book.reached(dialed.addr, node_id, cx.now);
+            }
         }
     }
 
@@ -152,7 +182,10 @@ impl Mesh {
     pub(crate) fn reached_ourselves(&mut self, dialed: Dialed) {
         match dialed.target {
             Some(target) => self.events.extend(self.targets.set_own(target)),
-            None => self.book.set_own(dialed.addr),
+            None => {
+                self.refund(dialed.addr);
+                self.book.set_own(dialed.addr);
+            }
         }
     }
 

@@ -73,6 +73,7 @@ pub(crate) struct Counts {
     pub(crate) explored: u64,
     pub(crate) learned: u64,
     pub(crate) addresses_ignored: u64,
+    pub(crate) dials_postponed: u64,
 }
 
 impl From<DialError> for LinkFailure {

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use rand_core::Rng;
 
+use super::budgets::Account;
 use super::dials::DialStep;
 use super::{Event, Mesh, degree};
 use crate::model::{Census, Cx, Instant, Limits, LinkView, NodeId, TokenBucket, below, uniform};
@@ -153,7 +154,11 @@ impl Mesh {
         if !self.dials.may_begin_learned(*now, limits) {
             return;
         }
-        let Some(addr) = self.book.pick_uncertain(*now, &self.bans, random, limits) else { return };
+        let pays = |account: &Account| self.budgets.next_at(*now, account, limits) <= *now;
+        let Some(addr) = self.book.pick_uncertain(*now, &self.bans, pays, random, limits) else { return };
+        if let Some(account) = self.book.account(addr) {
+            self.budgets.charge(*now, &account, limits);
+        }
         self.book.dialing(addr);
         let dial = self.dials.begin_learned(addr, *now, limits);
         self.counts.explored += 1;
@@ -162,12 +167,12 @@ impl Mesh {
 
     /// Advertises some addresses to a random neighbour, so that its address book stays fresh (SPEC 5.8.3).
     fn advertise(&mut self, cx: &mut Cx, census: &impl Census) {
-        let neighbours: Vec<_> = census.neighbours().map(|link| link.conn).collect();
+        let neighbours: Vec<_> = census.neighbours().collect();
         let index = below(&mut cx.random, neighbours.len());
-        let Some(conn) = neighbours.get(index) else { return };
+        let Some(link) = neighbours.get(index) else { return };
         let count = cx.config.limits().mesh.refresh_peers;
-        let found = self.book.sample(count, &mut cx.random);
-        self.events.push_back(Event::SendPeers(*conn, count, found));
+        let found = self.book.sample(count, link.reach, &mut cx.random);
+        self.events.push_back(Event::SendPeers(link.conn, count, found));
     }
 }
 

@@ -3,11 +3,11 @@
 //!
 //! [`Mesh`] decides. It sees the connections through a [`Census`], and says what it wants by [`Mesh::next_event`].
 
-mod address_class;
 mod admission;
 mod backoff;
 mod bans;
 mod book;
+mod budgets;
 mod degree;
 mod dialing;
 mod dials;
@@ -23,9 +23,9 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use address_class::is_credible;
 use bans::Bans;
 use book::{AddressBook, Advertisement};
+use budgets::{Account, Budgets};
 use dials::Dials;
 use maintenance::Maintenance;
 use targets::Targets;
@@ -33,8 +33,8 @@ use targets::Targets;
 #[cfg(test)]
 use crate::model::DialId;
 use crate::model::{
-    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerAddr, PeerInfo, PeersSource, TokenBucket,
-    uniform,
+    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerAddr, PeerInfo, PeersSource, Reach,
+    TokenBucket, uniform,
 };
 use crate::wire::PeerRecord;
 
@@ -51,6 +51,7 @@ pub(crate) struct Mesh {
     book: AddressBook,
     targets: Targets,
     dials: Dials,
+    budgets: Budgets,
     maintenance: Maintenance,
     bans: Bans,
     /// How many new addresses each connection may still bring.
@@ -81,6 +82,7 @@ impl Mesh {
             book: AddressBook::default(),
             targets: Targets::default(),
             dials: Dials::new(limits),
+            budgets: Budgets::new(),
             maintenance: Maintenance::new(cx.now, &mut cx.random, limits),
             bans: Bans::default(),
             learning: BTreeMap::new(),
@@ -138,11 +140,16 @@ impl Mesh {
             .learning
             .entry(source.conn)
             .or_insert_with(|| TokenBucket::new(limits.mesh.learn_every, limits.mesh.learn_burst));
-        let advertisement = Advertisement { source: source.node_id, source_dialed: source.dialed, node_id };
+        let teller = Some(source.ip).filter(|_| source.reach != Reach::ThisMachine);
+        let advertisement =
+            Advertisement { source: source.node_id, source_dialed: source.dialed, teller, node_id };
+        let has_budget = Account::new(addr, teller)
+            .is_none_or(|account| self.budgets.next_at(cx.now, &account, limits) <= cx.now);
         let learned = budget.next_at(cx.now) <= cx.now
-            && is_credible(source.ip, addr)
+            && source.reach.includes(addr)
             && !self.targets.contains(addr)
-            && self.book.learn(addr, advertisement, dial_at, limits);
+            && (self.book.learn(addr, advertisement, dial_at, limits)
+                || (has_budget && self.book.retell(addr, teller, dial_at)));
         if learned {
             budget.charge(cx.now, 1);
         }
@@ -163,12 +170,14 @@ impl Mesh {
             }
         }
         // The peer is dialed there once the link has ended.
-        let source = peer.remote_addr.ip().to_canonical();
+        let ip = peer.remote_addr.ip();
+        let reach = cx.reach_of(ip);
         if let Some(addr) = peer.listen_addr
-            && is_credible(source, addr)
+            && reach.includes(addr)
             && !self.targets.contains(addr)
         {
-            self.book.claim(addr, peer.node_id, cx.limits());
+            let teller = Some(ip).filter(|_| reach != Reach::ThisMachine);
+            self.book.claim(addr, peer.node_id, teller, cx.limits());
         }
     }
 
@@ -221,13 +230,14 @@ impl Mesh {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 5] {
+    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 6] {
         [
             (Capacity::DegreeHigh, self.count_expendable(census)),
             (Capacity::Dials, self.dials.learned()),
             (Capacity::Book, self.book.len()),
             (Capacity::BookPerSource, self.book.most_per_source()),
             (Capacity::Banned, self.bans.len()),
+            (Capacity::DialBudgets, self.budgets.len()),
         ]
     }
 

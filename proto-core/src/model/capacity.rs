@@ -43,6 +43,8 @@ pub enum Capacity {
     BookPerSource,
     /// Banned peers.
     Banned,
+    /// Budgets of dials at hosts, in networks, or of addresses from one teller. The kind with most of them counts.
+    DialBudgets,
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
@@ -115,6 +117,7 @@ impl Capacity {
         Self::Book,
         Self::BookPerSource,
         Self::Banned,
+        Self::DialBudgets,
         Self::Rates,
         Self::KnownKeys,
         Self::Syncs,

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::{ConnId, Dialed, Instant, Limits, NodeId};
+use super::{ConnId, Dialed, Instant, Limits, NodeId, Reach};
 
 /// One connection, for decisions about which nodes to link with.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,8 @@ pub(crate) struct LinkView {
     pub(crate) conn: ConnId,
     /// The other end.
     pub(crate) ip: IpAddr,
+    /// Which addresses the peer can reach.
+    pub(crate) reach: Reach,
     /// What this node dialed. None: the connection is inbound.
     pub(crate) dialed: Option<Dialed>,
     /// The id that the peer's `JOIN` claims.
@@ -66,6 +68,8 @@ pub(crate) struct PeersSource {
     /// share of the address book.
     pub(crate) node_id: NodeId,
     pub(crate) ip: IpAddr,
+    /// Which addresses it can reach: it is believed about these alone.
+    pub(crate) reach: Reach,
     /// Whether this node dialed it.
     pub(crate) dialed: bool,
     /// Whether this is the first `PEERS` on the connection. That one lists linked peers; a later one names newcomers.

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Limits, Name, NetworkId};
+use super::{ConfigError, Limits, Name, NetworkId, is_loopback};
 
 /// A node's settings. They are checked: a node can work with them.
 ///
@@ -35,6 +35,9 @@ pub struct ConfigBuilder {
     network: NetworkId,
     #[serde(default)]
     allow_v1: bool,
+    /// None: as `listen_addr` says.
+    #[serde(default)]
+    trust_loopback: Option<bool>,
     limits: Limits,
 }
 
@@ -47,6 +50,7 @@ impl Config {
             listen_addr: None,
             network: NetworkId::OPEN,
             allow_v1: false,
+            trust_loopback: None,
             limits: Limits::default(),
         })
     }
@@ -82,6 +86,12 @@ impl Config {
         self.0.network.is_open() || self.0.allow_v1
     }
 
+    /// Whether peers at loopback addresses are taken for peers on this machine: no rates apply to them, and they may tell
+    /// addresses of any class (SPEC 5.9).
+    pub fn trusts_loopback(&self) -> bool {
+        self.0.trust_loopback.unwrap_or_else(|| self.0.listen_addr.is_some_and(|addr| is_loopback(addr.ip())))
+    }
+
     /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
@@ -111,6 +121,14 @@ impl ConfigBuilder {
     /// nothing of a network, so this node carries their words from one network into the other. The default is no.
     pub fn allow_v1(mut self, allow: bool) -> Self {
         self.allow_v1 = allow;
+        self
+    }
+
+    /// Whether peers at loopback addresses are taken for peers on this machine. A proxy or a tunnel on this machine makes
+    /// everybody who uses it such a peer. Without this, loopback is trusted if [`listen_addr`](Self::listen_addr) is a
+    /// loopback address.
+    pub fn trust_loopback(mut self, trust: bool) -> Self {
+        self.trust_loopback = Some(trust);
         self
     }
 
@@ -151,5 +169,27 @@ mod tests {
     fn the_defaults_are_settings_that_a_node_can_work_with() {
         let name: Name = "x".parse().unwrap();
         assert_eq!(Config::builder(name.clone()).build(), Ok(Config::new(name)));
+    }
+
+    #[test]
+    fn loopback_is_trusted_by_a_node_that_listens_there_or_is_told_to() {
+        for (addr, trusted) in [
+            ("127.0.0.1:8080", true),
+            ("127.9.9.9:8080", true),
+            ("[::1]:8080", true),
+            ("[::ffff:127.0.0.1]:8080", true),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("10.0.0.1:8080", false),
+            ("9.9.9.9:8080", false),
+        ] {
+            let addr: SocketAddr = addr.parse().unwrap();
+            let config = Config::builder("x".parse().unwrap()).listen_addr(addr);
+            assert_eq!(config.clone().build().unwrap().trusts_loopback(), trusted, "{addr}");
+            for told in [true, false] {
+                assert_eq!(config.clone().trust_loopback(told).build().unwrap().trusts_loopback(), told);
+            }
+        }
+        assert!(!Config::new("x".parse().unwrap()).trusts_loopback(), "it listens nowhere");
     }
 }

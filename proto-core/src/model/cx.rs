@@ -1,10 +1,12 @@
 //! The context that all machines of a node share.
 
+use core::net::IpAddr;
+
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::clock::WallClock;
-use super::{Config, Identity, Instant, Limits, MAX_NUMBER, NetworkId};
+use super::{Config, Identity, Instant, Limits, MAX_NUMBER, NetworkId, Reach};
 
 /// The time, the settings, the identity and the random number generator of a node.
 ///
@@ -42,6 +44,11 @@ impl Cx {
 
     pub(crate) fn limits(&self) -> &Limits {
         self.config.limits()
+    }
+
+    /// Which addresses a peer can reach that this node sees at `ip`.
+    pub(crate) fn reach_of(&self, ip: IpAddr) -> Reach {
+        Reach::of(ip, self.config.trusts_loopback())
     }
 
     /// Takes the driver's wall-clock time, in milliseconds since the Unix epoch.

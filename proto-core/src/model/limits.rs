@@ -154,6 +154,24 @@ declare! {
         dial_burst: u32 = 8, "dials", Spec, [nonzero];
         /// The interval at which one more dial of a learned address is allowed.
         dial_every: Duration = Duration::from_millis(500), "seconds", Spec, [];
+        /// Dials of told addresses at one host that may begin at once, of those that reach no node (SPEC 5.13.1). A host is
+        /// an IP address, in IPv6 a /64. Further ones wait for [`host_dial_every`](Self::host_dial_every).
+        host_dials: u32 = 8, "dials", Spec, [nonzero];
+        /// The interval at which one more dial at a host is allowed.
+        host_dial_every: Duration = Duration::from_secs(60), "seconds", Spec, [];
+        /// The same for one network, a /24 or in IPv6 a /48 (SPEC 5.13.2). Further ones wait for
+        /// [`net_dial_every`](Self::net_dial_every).
+        net_dials: u32 = 32, "dials", Spec, [nonzero];
+        /// The interval at which one more dial in a network is allowed.
+        net_dial_every: Duration = Duration::from_secs(15), "seconds", Spec, [];
+        /// The same for the addresses that peers at one host told (SPEC 5.13.3). Further ones wait for
+        /// [`teller_dial_every`](Self::teller_dial_every).
+        teller_dials: u32 = 32, "dials", Spec, [nonzero];
+        /// The interval at which one more dial of an address from one host is allowed.
+        teller_dial_every: Duration = Duration::from_secs(15), "seconds", Spec, [];
+        /// The most budgets of hosts, of networks and of tellers that are known. With one more, the one that is least used
+        /// is forgotten.
+        budgets: usize = 1024, "budgets", Guess: "more than are in use at the rate of all dials", [nonzero] => DialBudgets;
         /// From the start of a dial or a resolution to its end. One that takes longer has failed.
         connect: Duration = Duration::from_secs(5), "seconds", Spec, [];
         /// The first ceiling of a backoff (SPEC 5.11). It doubles with each failure.

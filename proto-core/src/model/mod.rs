@@ -1,6 +1,7 @@
 //! Values that are legal by themselves: ids, names, texts, addresses, entries, time, limits.
 
 mod addr;
+mod address_class;
 mod capacity;
 mod census;
 mod clock;
@@ -23,6 +24,7 @@ mod time;
 mod verify;
 
 pub use addr::{PeerAddr, PeerAddrError};
+pub(crate) use address_class::{Reach, host_of, is_loopback, net_of};
 pub use capacity::Capacity;
 pub(crate) use census::{Census, LinkView, PeersSource, Sender, Stage};
 pub(crate) use clock::ClockReading;

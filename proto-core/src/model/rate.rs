@@ -72,6 +72,20 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         self.buckets.len()
     }
 
+    /// When the bucket of a key has a token: `now`, if there is one already. A key without a bucket has a `fresh` one.
+    pub(crate) fn next_at(&self, now: Instant, key: &K, fresh: TokenBucket) -> Instant {
+        self.buckets.get(key).unwrap_or(&fresh).next_at(now)
+    }
+
+    /// Gives a token back to the bucket of a key, unless that is forgotten.
+    pub(crate) fn refund(&mut self, key: K) {
+        if let Some(bucket) = self.buckets.get_mut(&key) {
+            self.full.remove(&(bucket.full_at, key));
+            bucket.refund(1);
+            self.full.insert((bucket.full_at, key));
+        }
+    }
+
     /// Takes one token from the bucket of a key. False: there is none. A key without a bucket gets `fresh`; if there
     /// are `most` buckets, another one is forgotten.
     pub(crate) fn take(&mut self, now: Instant, key: K, fresh: TokenBucket, most: usize) -> bool {
@@ -127,6 +141,13 @@ mod tests {
         assert!(buckets.take(now, 'c', fresh, 2), "b is forgotten");
         assert!(!buckets.take(now, 'a', fresh, 2), "a is still known");
         assert!(buckets.take(now + Duration::from_secs(1), 'a', fresh, 2));
+        assert_eq!((buckets.buckets.len(), buckets.full.len()), (2, 2));
+        let (later, second) = (now + Duration::from_secs(1), Duration::from_secs(1));
+        assert_eq!(buckets.next_at(later, &'a', fresh), later + second);
+        assert_eq!(buckets.next_at(later, &'x', fresh), later, "a key without a bucket");
+        buckets.refund('a');
+        buckets.refund('x');
+        assert_eq!(buckets.next_at(later, &'a', fresh), later);
         assert_eq!((buckets.buckets.len(), buckets.full.len()), (2, 2));
     }
 }

@@ -59,6 +59,8 @@ pub(super) fn stats(node: &Node) -> Stats {
         duplicates: conns.duplicates,
         learned: mesh.learned,
         addresses_ignored: mesh.addresses_ignored,
+        dials_postponed: mesh.dials_postponed,
+        peers_withheld: conns.withheld,
         pauses: conns.pauses,
     }
 }

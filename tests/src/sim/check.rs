@@ -1,5 +1,6 @@
 //! What has to hold at every step and at the end of a run.
 
+mod dials;
 mod links;
 mod rule;
 
@@ -15,6 +16,7 @@ use super::host::Host;
 use super::{HostId, Nanos, World};
 use crate::bounds;
 
+use dials::Dials;
 use links::Links;
 pub use rule::{Breach, Rule};
 
@@ -82,6 +84,7 @@ struct View {
     own: BTreeSet<Place>,
     actions: u64,
     allowed: u64,
+    dials: Dials,
     timeouts: Timeouts,
     /// The most that was seen in each capacity, in their order.
     most: Vec<usize>,
@@ -231,6 +234,7 @@ impl Checker {
         }
         match action {
             Action::Deliver(message) => self.delivered(index, now, message),
+            Action::Dial { addr, .. } => self.dialed(index, now, *addr),
             Action::RegisterPeer(peer) => {
                 self.links_of(peer.node_id).into_iter().for_each(|links| links.came(index));
             }

@@ -223,6 +223,11 @@ fn in_network(network: u8, host: HostId) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(network, high, middle, low), 4_000))
 }
 
+/// Whether no host ever has this address: half of all that look like one.
+pub(super) fn is_nobodys(addr: SocketAddr) -> bool {
+    matches!(addr, SocketAddr::V4(v4) if v4.ip().octets()[0] == 10 && v4.ip().octets()[1] >= 128)
+}
+
 /// Whose address it is.
 pub(super) fn host_at(addr: SocketAddr, hosts: &[Host]) -> Option<HostId> {
     let SocketAddr::V4(v4) = addr else { return None };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proto_core::{Action, Command, ConnId, DialError, Input, Instant, Limits, MeshLimits, Outcome};
 
-use crate::solo::{SECOND, around, join_line, records, solo, solo_of, up_to};
+use crate::solo::{ELSEWHERE, SECOND, Solo, around, join_line, records, solo, solo_of, up_to};
 
 #[test]
 fn entries_of_peers_that_are_read_and_new_addresses_of_one_link() {
@@ -211,4 +211,57 @@ fn redialed_after(seed: u8, lasted: Duration) -> Duration {
         solo.at(solo.node.poll_timeout().unwrap().0.since_origin());
     }
     solo.now.since_origin() - start - lasted
+}
+
+/// Fails all dials that begin: which addresses were dialed.
+fn fail_dials(solo: &mut Solo) -> Vec<SocketAddr> {
+    let mut dialed = Vec::new();
+    while let Some(at) = solo.actions.iter().position(|action| matches!(action, Action::Dial { .. })) {
+        if let Action::Dial { dial, addr, .. } = solo.actions.swap_remove(at) {
+            dialed.push(addr);
+            solo.input(Input::dial_failed(dial, DialError::Refused));
+        }
+    }
+    dialed
+}
+
+#[test]
+fn dials_of_told_addresses_at_one_host_in_one_network_and_from_one_teller() {
+    let limits = Limits::default().with(|limits| {
+        limits.wire.peers_read = 200;
+        limits.mesh.learn_burst = 200;
+        limits.mesh.book_per_source = 200;
+        limits.mesh.dial_burst = 1_000;
+        limits.mesh.dial_every = Duration::ZERO;
+    });
+    let MeshLimits { host_dials, host_dial_every, net_dials, net_dial_every, .. } = limits.mesh;
+    let MeshLimits { teller_dials, teller_dial_every, .. } = limits.mesh;
+    type Addr = fn(u8) -> ([u8; 4], u16);
+    let cases: [(Addr, u32, Duration); 3] = [
+        (|n| ([8, 8, 8, 8], 9_000 + u16::from(n)), host_dials, host_dial_every),
+        (|n| ([8, 8, 8, n], 9_000), net_dials, net_dial_every),
+        (|n| ([8, n, 8, 8], 9_000), teller_dials, teller_dial_every),
+    ];
+    for (addr, burst, every) in cases {
+        let mut solo = solo(limits.clone());
+        solo.join_from(0, ELSEWHERE);
+        let record = |n| format!("{{\"listen_addr\":\"{}\"}}", SocketAddr::from(addr(n)));
+        let records: Vec<_> = (0..100).map(record).collect();
+        solo.receive(0, &format!("PEERS|{}\n", records.join(";")));
+        let mut dialed = fail_dials(&mut solo);
+        assert_eq!(dialed.len(), burst as usize);
+        for (time, more) in up_to(every) {
+            let (end, mut wakes) = (Instant::from_origin(time), 0);
+            while let Some((at, _)) = solo.node.poll_timeout().filter(|(at, _)| *at <= end) {
+                solo.now = solo.now.max(at);
+                solo.input(Input::Timeout);
+                dialed.extend(fail_dials(&mut solo));
+                wakes += 1;
+                assert!(wakes < 2_000, "it is woken again and again");
+            }
+            assert_eq!(dialed.len(), burst as usize + usize::from(more), "{time:?}");
+        }
+        assert!(solo.stats().dials_postponed > 0);
+        assert_eq!(solo.stats().dials, u64::from(burst) + 1);
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use tests::journal::SOON;
+use tests::journal::{SOON, eventually};
 use tests::process::{Driver, Launch, Process, run};
 use tests::{ports, raw};
 
@@ -52,9 +52,18 @@ fn help_and_version_are_shown_with_code_0() {
     Driver::each(|driver| {
         let help = run(driver, &["--help"]);
         assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
-        for flag in
-            ["--port", "--peer", "--uname", "--bind", "--api-port", "--no-api", "--advertise", "-v", "-q"]
-        {
+        for flag in [
+            "--port",
+            "--peer",
+            "--uname",
+            "--bind",
+            "--api-port",
+            "--no-api",
+            "--advertise",
+            "--trust-loopback",
+            "-v",
+            "-q",
+        ] {
             assert!(help.out.contains(flag), "{flag}: {}", help.out);
         }
         let version = run(driver, &["--version"]);
@@ -183,6 +192,30 @@ fn a_bind_beyond_loopback_is_warned_of() {
         expect_working(&open);
         let closed = Launch::new(driver, "Bob").start();
         assert!(closed.err().look(|lines| lines.iter().all(|line| !line.contains("encrypted"))));
+    });
+}
+
+#[test]
+fn a_peer_on_loopback_makes_an_open_node_dial_this_machine_only_if_loopback_is_trusted() {
+    Driver::each(|driver| {
+        for (args, trusted) in [
+            (&[][..], true),
+            (&["--bind", "0.0.0.0"], false),
+            (&["--advertise", "9.9.9.9:8080"], false),
+            (&["--bind", "0.0.0.0", "--trust-loopback"], true),
+        ] {
+            let alice = Launch::new(driver, "Alice").args(args.iter().copied()).start();
+            let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let (peer, _) = raw::RawPeer::join(alice.addr(), "Proxy");
+            let addr = service.local_addr().unwrap();
+            peer.send(format!("PEERS|{{\"listen_addr\":\"{addr}\"}}\n"));
+            let count = |counter: &str| {
+                let status = tests::http::get(alice.api(), "/status").unwrap().json();
+                status["stats"][counter].as_u64().unwrap()
+            };
+            eventually("the address is judged", SOON, || count("learned") + count("addresses_ignored") == 1);
+            assert_eq!((count("learned") > 0, count("dials") > 0), (trusted, trusted), "{args:?}");
+        }
     });
 }
 

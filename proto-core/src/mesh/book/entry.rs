@@ -1,9 +1,10 @@
 //! One learned address: what is known of it, and how long it waits to be dialed.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use super::super::backoff::Backoff;
+use super::super::budgets::Account;
 use crate::model::{Instant, Limits, NodeId};
 
 /// What a peer says of an address.
@@ -13,6 +14,8 @@ pub(in crate::mesh) struct Advertisement {
     pub(in crate::mesh) source: NodeId,
     /// Whether this node dialed the source.
     pub(in crate::mesh) source_dialed: bool,
+    /// From where it says it. None: from this machine.
+    pub(in crate::mesh) teller: Option<IpAddr>,
     /// The node that is said to be there.
     pub(in crate::mesh) node_id: Option<NodeId>,
 }
@@ -32,6 +35,10 @@ pub(super) struct BookEntry {
     pub(super) node_id: Option<NodeId>,
     /// The peer that advertised the address first. None once a dial has reached a node there.
     pub(super) source: Option<NodeId>,
+    /// Where the peer is to which its dials are charged. None: on this machine.
+    pub(super) teller: Option<IpAddr>,
+    /// A budget put its dial off.
+    pub(super) put_off: bool,
     /// A peer that this node dialed has advertised the address.
     pub(super) source_dialed: bool,
     /// When a dial last reached a node there, or when the link with that node ended.
@@ -74,6 +81,8 @@ impl BookEntry {
             unanswered: false,
             node_id: advertisement.node_id,
             source: Some(advertisement.source),
+            teller: advertisement.teller,
+            put_off: false,
             source_dialed: advertisement.source_dialed,
             found_at: None,
         }
@@ -102,11 +111,17 @@ impl BookEntry {
         self.state = State::Waiting { dial_at };
     }
 
-    /// Whether it is worth a dial: the node there has a key and is not linked, and no dial has failed since the last
-    /// contact (SPEC 5.3).
+    /// What its dials are charged to. None: they are free, because a dial has reached a node there, or because it is on
+    /// this machine.
+    pub(super) fn account(&self, addr: SocketAddr) -> Option<Account> {
+        Account::new(addr, self.teller).filter(|_| self.found_at.is_none())
+    }
+
+    /// Whether it is worth a dial: the node there has a key and is not linked, no dial has failed since the last contact,
+    /// and no budget put it off (SPEC 5.3).
     pub(super) fn is_fresh(&self) -> bool {
         let unlinked = matches!(self.state, State::Waiting { .. } | State::Dialing);
-        unlinked && self.failures == 0 && self.kind() != Kind::Keyless
+        unlinked && self.failures == 0 && !self.put_off && self.kind() != Kind::Keyless
     }
 
     /// Whether it is unknown if a node is there: the last dial failed, or none has reached a node for `mesh.book_fresh`

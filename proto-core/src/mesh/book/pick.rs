@@ -6,9 +6,10 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use rand_core::Rng;
 
 use super::super::bans::Bans;
+use super::super::budgets::Account;
 use super::entry::{BookEntry, Kind};
 use super::{AddressBook, Eligible};
-use crate::model::{Instant, Limits, NodeId, below};
+use crate::model::{Instant, Limits, NodeId, Reach, below};
 
 /// The lowest address in the order of addresses.
 const LOWEST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -61,11 +62,12 @@ impl AddressBook {
     }
 
     /// An address that waits, due or not, where it is unknown if a node is there. A coin decides between found and
-    /// advertised addresses. Those of banned nodes are left out.
+    /// advertised addresses. Those of banned nodes are left out, and those whose account cannot pay for a dial.
     pub(in crate::mesh) fn pick_uncertain(
         &self,
         now: Instant,
         bans: &Bans,
+        pays: impl Fn(&Account) -> bool,
         random: &mut impl Rng,
         limits: &Limits,
     ) -> Option<SocketAddr> {
@@ -73,6 +75,7 @@ impl AddressBook {
             let entry = self.entries.get(addr).filter(|entry| entry.is_uncertain(now, limits));
             entry.is_some_and(|entry| {
                 entry.node_id.is_none_or(|node_id| !bans.contains(now, node_id, addr.ip()))
+                    && entry.account(*addr).is_none_or(|account| pays(&account))
             })
         };
         let candidates = |kind| self.waiting(kind).map(|(_, addr)| addr).filter(is_candidate);
@@ -96,12 +99,17 @@ impl AddressBook {
         self.due.range((Kind::Found, Instant::ORIGIN, LOWEST)..).next().is_some()
     }
 
-    /// A random sample of at most `count` addresses to advertise, each with the node that is there. They are found, and
-    /// no dial has failed there since.
-    pub(in crate::mesh) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(SocketAddr, NodeId)> {
+    /// A random sample of at most `count` addresses to advertise to a peer with this reach, each with the node that is
+    /// there. They are found, and no dial has failed there since.
+    pub(in crate::mesh) fn sample(
+        &self,
+        count: usize,
+        reach: Reach,
+        random: &mut impl Rng,
+    ) -> Vec<(SocketAddr, NodeId)> {
         let candidate = |(addr, entry): (&SocketAddr, &BookEntry)| {
-            let alive = entry.found_at.is_some() && entry.is_fresh();
-            Some((*addr, entry.node_id.filter(|_| alive)?))
+            let told = entry.found_at.is_some() && entry.is_fresh() && reach.includes(*addr);
+            Some((*addr, entry.node_id.filter(|_| told)?))
         };
         let mut addrs: Vec<_> = self.entries.iter().filter_map(candidate).collect();
         let count = count.min(addrs.len());

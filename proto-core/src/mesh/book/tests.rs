@@ -3,8 +3,10 @@ use core::time::Duration;
 
 use chacha20::ChaCha8Rng;
 
+use super::super::bans::Bans;
 use super::super::testing::{at, generator, id};
 use super::*;
+use crate::model::Reach;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: Eligible = Eligible { keyless: true, keyed: true, from_inbound: true };
@@ -15,7 +17,12 @@ fn addr(n: u16) -> SocketAddr {
 
 /// An advertisement that names no node.
 fn from(source: u8) -> Advertisement {
-    Advertisement { source: id(source), source_dialed: false, node_id: None }
+    Advertisement {
+        source: id(source),
+        source_dialed: false,
+        teller: Some([10, 9, 9, source].into()),
+        node_id: None,
+    }
 }
 
 /// An advertisement of a node.
@@ -134,12 +141,12 @@ fn a_claim_stops_dials_unless_the_book_has_another_key_for_the_address() {
     for (index, (before, stopped)) in cases.into_iter().enumerate() {
         let mut book = AddressBook::default();
         before(&mut book, &limits);
-        book.claim(addr(1), id(5), &limits);
+        book.claim(addr(1), id(5), None, &limits);
         assert_eq!(book.first_due(ALL).is_none(), stopped, "case {index}");
         assert!(book.is_consistent());
     }
     let mut book = AddressBook::default();
-    book.claim(addr(1), id(5), &limits);
+    book.claim(addr(1), id(5), None, &limits);
     assert!(!book.learn(addr(1), naming(5, 6), now, &limits), "its own word does not count");
     assert!(!book.learn(addr(1), naming(7, 5), now, &limits), "an advertisement that agrees changes nothing");
     assert!(book.learn(addr(1), naming(7, 6), now, &limits), "one that contradicts it does");
@@ -295,9 +302,15 @@ fn a_sample_has_found_addresses_that_have_not_failed_since() {
         }
     }
     let mut random = random();
-    let sampled: BTreeSet<_> = (0..200).flat_map(|_| book.sample(5, &mut random)).collect();
+    let near = Reach::of([10, 9, 9, 9].into(), false);
+    let sampled: BTreeSet<_> = (0..200).flat_map(|_| book.sample(5, near, &mut random)).collect();
     assert_eq!(sampled, (0..20).map(|n| (addr(n), id(n as u8))).collect());
-    assert_eq!(book.sample(100, &mut random).len(), 20);
+    assert_eq!(book.sample(100, near, &mut random).len(), 20);
+    assert_eq!(
+        book.sample(100, Reach::Global, &mut random),
+        [],
+        "private addresses are told to nobody outside"
+    );
     assert_eq!(book.fresh(), 30, "twenty found ones, and ten that were never dialed");
     assert_eq!(book.fresh_except(id(3)), 29);
 }
@@ -318,4 +331,58 @@ fn an_advertisement_makes_a_found_address_that_failed_due_sooner() {
     assert!(book.learn(addr(1), naming(2, 5), soon, &limits));
     assert_eq!(book.first_due(ALL), Some(soon));
     assert!(!book.learn(addr(1), naming(3, 5), soon, &limits), "it is due already");
+}
+
+#[test]
+fn an_address_whose_dial_was_put_off_is_not_fresh_and_makes_room_first() {
+    let limits = Limits::default();
+    let mut book = full_book(false, &limits);
+    book.dialing(addr(7));
+    book.failed(addr(7), false, 8, at(0), &mut random(), &limits);
+    let fresh = book.fresh();
+    book.put_off(addr(9), at(60_000));
+    assert_eq!(book.fresh(), fresh - 1);
+    assert!(book.learn(addr(5000), from(99), at(0), &limits));
+    assert!(!book.entries.contains_key(&addr(9)) && book.entries.contains_key(&addr(7)));
+    // Once it is dialed, or told by another peer, it is one like all others.
+    for change in [
+        |book: &mut AddressBook| book.dialing(addr(20)),
+        |book: &mut AddressBook| {
+            assert!(!book.retell(addr(20), from(0).teller, at(1)), "its own teller tells nothing new");
+            assert!(book.retell(addr(20), from(9).teller, at(1)));
+            assert_eq!(book.entries[&addr(20)].teller, from(9).teller);
+            assert!(!book.retell(addr(20), from(8).teller, at(1)), "it is put off no longer");
+        },
+    ] {
+        let fresh = book.fresh();
+        book.put_off(addr(20), at(60_000));
+        assert_eq!(book.fresh(), fresh - 1);
+        change(&mut book);
+        assert_eq!(book.fresh(), fresh);
+        book.failed(addr(20), true, 8, at(0), &mut random(), &limits);
+        assert!(book.is_consistent());
+    }
+}
+
+#[test]
+fn dials_are_charged_to_an_account_until_one_has_found_a_node() {
+    let limits = Limits::default();
+    let (mut book, mut random) = (AddressBook::default(), random());
+    book.learn(addr(1), from(1), at(0), &limits);
+    let account = Account::new(addr(1), from(1).teller);
+    assert!(account.is_some());
+    assert_eq!(book.account(addr(1)), account);
+    let mut explore = |book: &AddressBook, pays: bool| {
+        book.pick_uncertain(at(0), &Bans::default(), |_| pays, &mut random, &limits).is_some()
+    };
+    assert!(explore(&book, true) && !explore(&book, false));
+    book.dialing(addr(1));
+    book.reached(addr(1), id(5), at(0));
+    book.disconnected(&disconnect(5, false), 8, at(0), &mut generator(2), &limits);
+    assert_eq!(book.account(addr(1)), None);
+    assert!(explore(&book, false), "it is free");
+    book.reached(addr(1), id(5), at(0));
+    let cut = Disconnect { violation: true, ..disconnect(5, false) };
+    book.disconnected(&cut, 8, at(0), &mut generator(2), &limits);
+    assert_eq!(book.account(addr(1)), account, "its node broke a rule");
 }

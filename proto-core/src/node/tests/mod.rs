@@ -3,6 +3,7 @@
 mod admission;
 mod batches;
 mod conversation;
+mod dials;
 mod entries;
 mod networks;
 mod slots;

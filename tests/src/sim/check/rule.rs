@@ -39,6 +39,8 @@ pub enum Rule {
     JustlyBlamed,
     /// Queues and lists stay within their bounds.
     Bounded,
+    /// A node dials machines that run no node within its budgets, whatever members tell it.
+    DialBudget,
     /// A node sleeps until there is something to do.
     Sleeps,
     /// In the end all live nodes are one network.
@@ -58,6 +60,7 @@ impl fmt::Display for Rule {
             Self::InOrder => "out of order",
             Self::JustlyBlamed => "blamed for nothing",
             Self::Bounded => "beyond a bound",
+            Self::DialBudget => "beyond a budget of dials",
             Self::Sleeps => "does not sleep",
             Self::OneNetwork => "not one network",
             Self::SameView => "not the same view",

@@ -37,6 +37,8 @@ pub enum Trick {
     Odd,
     /// Tells of peers that are none.
     LiePeers,
+    /// Tells of a stranger's machine, and of its network, as if there were a node at each port.
+    Misdirect,
     /// Says that it is linked to everybody.
     LieLinks,
     /// Says that it stands next to the root, or that it is the root of a tree of its own.
@@ -68,6 +70,7 @@ impl Trick {
         Self::Fork,
         Self::Odd,
         Self::LiePeers,
+        Self::Misdirect,
         Self::LieLinks,
         Self::LieTree,
         Self::Withhold,
@@ -98,6 +101,7 @@ impl Hostile {
             Trick::Fork => self.fork_entry(now, conn, out),
             Trick::Odd => self.odd(now, out),
             Trick::LiePeers => self.lie_about_peers(out),
+            Trick::Misdirect => self.misdirect(out),
             Trick::LieLinks => {
                 let ids = self.ids.join(";");
                 line(out, format_args!("LINKS|{ids}"));
@@ -226,9 +230,21 @@ impl Hostile {
     }
 
     fn lie_about_peers(&mut self, out: &mut Vec<u8>) {
+        self.tell_of(out, |[a, b, c], _| format!("10.{a}.{b}.{c}:4000"));
+    }
+
+    /// Half of the addresses are ports of one machine, half are machines next to it. No host has any of them.
+    fn misdirect(&mut self, out: &mut Vec<u8>) {
+        self.tell_of(out, |[a, b, c], port| match a % 2 {
+            0 => format!("10.200.7.7:{}", 1_024 + port % 60_000),
+            _ => format!("10.201.{}.{c}:4000", b % 2),
+        });
+    }
+
+    fn tell_of(&mut self, out: &mut Vec<u8>, addr: fn([u8; 3], u16) -> String) {
         let records: Vec<_> = (0..40)
             .map(|_| {
-                let [_, a, b, c, ..] = self.dice.roll().to_le_bytes();
+                let [_, a, b, c, d, e, ..] = self.dice.roll().to_le_bytes();
                 let id = match self.dice.pick(&self.ids) {
                     Some(id) if a % 2 == 0 => id.clone(),
                     _ => format!(
@@ -237,7 +253,7 @@ impl Hostile {
                         self.dice.roll() >> 16
                     ),
                 };
-                let addr = format!("10.{a}.{b}.{c}:4000");
+                let addr = addr([a, b, c], u16::from_le_bytes([d, e]));
                 json!({"listen_addr": addr, "node_id": id, "uname": "nobody", "remote_addr": addr})
                     .to_string()
             })

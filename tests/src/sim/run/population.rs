@@ -105,6 +105,7 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.syncs, 1, 2);
     confine(&mut limits.conns.malformed, 2, 8);
     confine(&mut limits.mesh.banned, 1, 3);
+    confine(&mut limits.mesh.budgets, 1, 8);
     confine(&mut limits.conns.pending, 2, 8);
     confine(&mut limits.mesh.degree_high, 5, 9);
     confine(&mut limits.conns.slots, limits.mesh.degree_high + 4, limits.mesh.degree_high + 8);

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::super::Gossip;
-use crate::chat::testing::{at, entry_id as id, generator, peer};
+use crate::chat::testing::{at, entry_id as id, generator, moment, peer};
 use crate::model::{EntryId, Identity, Limits, Moment, NodeId};
 use crate::wire::Frame;
 
@@ -13,7 +13,7 @@ fn requests(learn: impl FnOnce(&mut Gossip, Moment<'_>)) -> Vec<(NodeId, Vec<Ent
     let us = Identity::from_secret(&[1; 32]);
     let limits = Limits::default();
     let mut gossip = Gossip::new(us.key());
-    let moment = Moment { now: at(0), wall: None, limits: &limits };
+    let moment = moment(0, &limits);
     [1, 2].into_iter().for_each(|n| gossip.linked(moment, peer(n)));
     learn(&mut gossip, moment);
     let mut grafts = Vec::new();
