@@ -102,7 +102,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,

@@ -57,7 +57,7 @@ pub enum Trick {
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
