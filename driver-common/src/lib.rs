@@ -21,6 +21,8 @@ mod resolve;
 pub mod runtime;
 #[cfg(feature = "app")]
 pub mod terminal;
+#[cfg(all(test, feature = "app"))]
+mod testing;
 
 pub use clock::Clock;
 pub use data::{DataDir, DataError, new_identity};

@@ -19,6 +19,10 @@ pub(crate) fn notice(notice: &Notice) -> String {
                 _ => format!("your clock is {time} {which} the other nodes' clocks"),
             }
         }
+        Notice::NameTaken { node_id, uname, holder } => {
+            let (new, known) = (node_id.short(), holder.short());
+            format!("{uname} ({new}) goes by the name of {uname} ({known}): it may be somebody else")
+        }
         Notice::Alone => {
             "you are connected to nobody: no one sees your messages until a peer connects".to_owned()
         }
@@ -113,6 +117,16 @@ mod tests {
             "3 messages from Bob are missing",
         ];
         assert_eq!(problems(&status), words);
+    }
+
+    #[test]
+    fn who_goes_by_a_known_name_is_told_with_both_ids() {
+        let [node_id, holder] = [1, 2].map(|n| Identity::from_secret(&[n; 32]).node_id());
+        let (new, known) = (node_id.short(), holder.short());
+        assert_eq!(
+            notice(&Notice::NameTaken { node_id, uname: "Bob".parse().unwrap(), holder }),
+            format!("Bob ({new}) goes by the name of Bob ({known}): it may be somebody else")
+        );
     }
 
     #[test]

@@ -405,6 +405,11 @@ pub fn node_id(addr: SocketAddr) -> String {
     join["node_id"].as_str().expect("an id").to_owned()
 }
 
+/// The start of a node's id, as it is shown.
+pub fn short(node_id: &str) -> String {
+    node_id.replace('-', "").chars().take(16).collect()
+}
+
 /// What a node that ended by itself left.
 #[derive(Debug)]
 pub struct Ended {

@@ -20,6 +20,8 @@ pub struct Habits {
     /// On so many connections, counted from the first, the other side's `JOIN` comes sooner than its own, which then
     /// never comes.
     pub silent: usize,
+    /// On a connection that it accepted, it speaks so long after it opened, and never if the other side spoke by then.
+    pub speaks_after: Duration,
     /// It loses a `MSG` that is the first line after `JOIN`, or that comes with `JOIN` in one read.
     pub lossy: bool,
     /// So long after a connection opened it reads for the first time: what comes sooner comes in one read.
@@ -29,7 +31,7 @@ pub struct Habits {
 impl Default for Habits {
     /// What was observed of most.
     fn default() -> Self {
-        Self { silent: 0, lossy: true, start: Duration::from_millis(20) }
+        Self { silent: 0, speaks_after: Duration::ZERO, lossy: true, start: Duration::from_millis(20) }
     }
 }
 
@@ -242,13 +244,14 @@ impl Peer {
         let stream = Arc::new(stream);
         let _ = stream.set_nodelay(true);
         let _ = stream.set_write_timeout(Some(Duration::from_secs(10)));
+        let overtaken = dialed.is_none() && self.is_overtaken(&stream);
         let mut state = self.lock();
         if self.stopping.load(Ordering::SeqCst) {
             return;
         }
         let conn = state.opened;
         state.opened += 1;
-        if conn >= self.habits.silent {
+        if conn >= self.habits.silent && !overtaken {
             let own = json!({"listen_addr": self.addr, "node_id": self.id, "uname": self.uname, "remote_addr": null});
             let _ = (&*stream).write_all(format!("JOIN|{own}\n\n").as_bytes());
         }
@@ -261,6 +264,17 @@ impl Peer {
                 peer.close(conn, &stream);
             }
         });
+    }
+
+    /// Whether the other side speaks before its own `JOIN` is due.
+    fn is_overtaken(&self, stream: &TcpStream) -> bool {
+        if self.habits.speaks_after.is_zero() {
+            return false;
+        }
+        let _ = stream.set_read_timeout(Some(self.habits.speaks_after));
+        let spoken = stream.peek(&mut [0]).is_ok();
+        let _ = stream.set_read_timeout(None);
+        spoken
     }
 
     /// Reads to the end; `false` when it went deaf before.

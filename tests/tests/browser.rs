@@ -71,7 +71,7 @@ fn expect_marks(browser: &Browser, from: &str, marks: &[&str]) {
          .filter(message => message.querySelector('.name').textContent === {}); \
          return messages.length > 0 && messages.every(message => \
          JSON.stringify([...message.querySelectorAll('.mark')].map(mark => mark.textContent)) === {} \
-         && /^[0-9a-f]{{8}}$/.test(message.querySelector('.short-id').textContent))",
+         && /^[0-9a-f]{{16}}$/.test(message.querySelector('.short-id').textContent))",
         json!(from),
         json!(json!(marks).to_string())
     );

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use tests::http;
 use tests::journal::{SOON, eventually};
-use tests::process::{Driver, node_id};
+use tests::process::{Driver, node_id, short};
 use tests::pty::{OnTerminal, Terminal};
 use tests::raw::RawPeer;
 use tests::signer::Signer;
@@ -60,8 +60,9 @@ impl Bob {
         let (message, event) = self.event("MessageReceived");
         assert_eq!(message, json!({ "from": "Eve", "content": text }));
         assert_eq!((&event["node_id"], &event["signed"]), (&json!(eve.node_id()), &json!(true)), "{event}");
-        for mark in ["late", "forked", "backdated", "history"] {
-            assert_eq!(event["entry"][mark], marks.contains(&mark), "{mark}: {event}");
+        for mark in ["late", "forked", "backdated", "history", "name taken"] {
+            let key = mark.replace(' ', "_");
+            assert_eq!(event["entry"][key], marks.contains(&mark), "{mark}: {event}");
         }
         let id = eve.node_id().short().to_string();
         let facts = [&[&*id], marks].concat().join(", ");
@@ -179,12 +180,32 @@ fn that_nobody_hears_and_that_nobody_signed_is_shown_too() {
         let (message, event) = bob.event("MessageReceived");
         assert_eq!(message, json!({"from": "Dora", "content": "me"}));
         assert_eq!((&event["node_id"], &event["signed"]), (&json!(id), &json!(false)), "{event}");
-        bob.terminal.expect_line(&format!("Dora ({}, unsigned): me", &id[..8]));
+        bob.terminal.expect_line(&format!("Dora ({}, unsigned): me", short(&id)));
         bob.expect_concerns(&[]);
 
         let sent = http::post(bob.api, "/send", &json!({"msg": "who is me?"})).unwrap();
         assert_eq!(sent.status, 200, "{sent:?}");
         let id = node_id(bob.terminal.addr());
-        bob.terminal.expect_line(&format!("Bob ({}, you): who is me?", &id[..8]));
+        bob.terminal.expect_line(&format!("Bob ({}, you): who is me?", short(&id)));
+    });
+}
+
+#[test]
+fn a_known_name_with_another_key_is_marked() {
+    Driver::each(|driver| {
+        let mut bob = Bob::start(driver);
+        let [eve, other] = [(); 2].map(|()| Signer::join(bob.terminal.addr(), "Eve"));
+        eve.say(0, ago(0), "I am Eve");
+        bob.expect_message(&eve, "I am Eve", &[]);
+        other.say(0, ago(0), "so am I");
+        let notice =
+            json!({"NameTaken": {"node_id": other.node_id(), "uname": "Eve", "holder": eve.node_id()}});
+        let (new, known) = (other.node_id().short(), eve.node_id().short());
+        let text = format!("Eve ({new}) goes by the name of Eve ({known}): it may be somebody else");
+        let (told, event) = bob.event("Notice");
+        assert_eq!((&told, &event["text"]), (&notice, &json!(text)));
+        bob.expect_message(&other, "so am I", &["name taken"]);
+        eve.say(1, ago(0), "I am still Eve");
+        bob.expect_message(&eve, "I am still Eve", &[]);
     });
 }

@@ -3,22 +3,19 @@
 use std::time::Duration;
 
 use proto_core::{Action, Draft, Entry, Identity, Limits, Message, Outcome, Violation};
-use tests::sim::check::{Breach, Checker, Rule};
+use tests::sim::check::{Breach, Rule};
 use tests::sim::run::{Attached, Options, run};
-use tests::sim::{Dice, HostId, Nanos, NetConfig, Partition, Tamper, World};
+use tests::sim::{HostId, Nanos, Partition, Tamper, World};
 
 /// The host whose node is tampered with.
 const BAD: HostId = 1;
 
 /// Three nodes that talk for a while.
 fn talk(tamper: impl Tamper + 'static) -> World {
-    let mut world = World::new(NetConfig::default(), Dice::new(1));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(1);
     world.probes.tamper = Some(Box::new(tamper));
     for host in 0..3 {
-        world.add_host(Limits::default());
-        world.host_mut(host).targets = (0..host).map(tests::sim::address).collect();
-        world.start(host, true);
+        world.add_node(Limits::default(), 0..host);
     }
     world.run_for(Duration::from_secs(5));
     for line in 0..6 {
@@ -39,8 +36,7 @@ fn breach(world: &World) -> Option<Breach> {
 #[track_caller]
 fn expect(world: &World, rule: Rule, text: &str) {
     let breach = breach(world).expect("the planted fault is found");
-    assert_eq!(breach.rule, rule, "{breach}");
-    assert!(breach.what.contains(text), "{breach}");
+    breach.assert_is(rule, text);
 }
 
 /// Changes what the bad host seems to deliver: each entry of the first host, with its number from 0.
@@ -150,12 +146,10 @@ impl Tamper for Restless {
 
 #[test]
 fn a_node_that_does_not_sleep() {
-    let mut world = World::new(NetConfig::default(), Dice::new(1));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(1);
     world.probes.tamper = Some(Box::new(Restless));
-    for host in 0..2 {
-        world.add_host(Limits::default());
-        world.start(host, true);
+    for _ in 0..2 {
+        world.add_node(Limits::default(), []);
     }
     assert!(!world.run_for(Duration::from_secs(1)));
     expect(&world, Rule::Sleeps, "host 1 is woken again and again");
@@ -173,13 +167,10 @@ impl Tamper for Busy {
 
 #[test]
 fn a_node_that_does_not_stop_acting() {
-    let mut world = World::new(NetConfig::default(), Dice::new(1));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(1);
     world.probes.tamper = Some(Box::new(Busy));
-    for host in 0..2 {
-        world.add_host(Limits::default());
-        world.host_mut(host).targets = vec![tests::sim::address(0)];
-        world.start(host, true);
+    for _ in 0..2 {
+        world.add_node(Limits::default(), [0]);
     }
     assert!(!world.run_for(Duration::from_secs(1)));
     expect(&world, Rule::Sleeps, "host 1 does not stop acting");

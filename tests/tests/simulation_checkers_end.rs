@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use proto_core::{Action, Limits, Message, Outcome};
-use tests::sim::check::{Breach, Checker, Rule};
+use tests::sim::check::{Breach, Rule};
 use tests::sim::run::{self, Attached, Options, run};
-use tests::sim::{Dice, HostId, NetConfig, Tamper, World, address};
+use tests::sim::{HostId, Tamper, World};
 
 /// All hosts seem not to deliver what has this text.
 struct Hushed(&'static str);
@@ -36,13 +36,10 @@ impl Tamper for Unprinted {
 
 /// Three nodes, of which the first says something and then may be `changed`.
 fn talk(limits: &Limits, tamper: impl Tamper + 'static, change: impl Fn(&mut World)) -> Result<(), Breach> {
-    let mut world = World::new(NetConfig::default(), Dice::new(1));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(1);
     world.probes.tamper = Some(Box::new(tamper));
     for host in 0..3 {
-        world.add_host(limits.clone());
-        world.host_mut(host).targets = (0..host).map(address).collect();
-        world.start(host, true);
+        world.add_node(limits.clone(), 0..host);
     }
     world.run_for(Duration::from_secs(5));
     change(&mut world);
@@ -57,13 +54,10 @@ fn talk(limits: &Limits, tamper: impl Tamper + 'static, change: impl Fn(&mut Wor
 
 /// In the middle of what the first says it starts again, without its key.
 fn reborn(tamper: impl Tamper + 'static) -> Result<(), Breach> {
-    let mut world = World::new(NetConfig::default(), Dice::new(1));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(1);
     world.probes.tamper = Some(Box::new(tamper));
     for host in 0..3 {
-        world.add_host(Limits::default());
-        world.host_mut(host).targets = (0..3).filter(|other| *other != host).map(address).collect();
-        world.start(host, true);
+        world.add_node(Limits::default(), (0..3).filter(|other| *other != host));
     }
     world.run_for(Duration::from_secs(5));
     assert!(world.say(0, "two").is_ok());
@@ -79,8 +73,7 @@ fn reborn(tamper: impl Tamper + 'static) -> Result<(), Breach> {
 #[track_caller]
 fn expect(result: Result<(), Breach>, rule: Rule, text: &str) {
     let breach = result.expect_err("the planted fault is found");
-    assert_eq!(breach.rule, rule, "{breach}");
-    assert!(breach.what.contains(text), "{breach}");
+    breach.assert_is(rule, text);
 }
 
 #[test]

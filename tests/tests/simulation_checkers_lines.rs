@@ -15,13 +15,10 @@ const BAD: HostId = 1;
 
 /// Two nodes, and two version 1 nodes that are linked to both of them; all talk.
 fn talk(tamper: impl FnMut(Action, &mut Vec<Action>) + Send + 'static, twice: bool) -> Option<Breach> {
-    let mut world = World::new(NetConfig::default(), Dice::new(1));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(1);
     world.probes.tamper = Some(Box::new(Deliveries(tamper)));
     for host in 0..2 {
-        world.add_host(Limits::default());
-        world.host_mut(host).targets = (0..host).map(address).collect();
-        world.start(host, true);
+        world.add_node(Limits::default(), 0..host);
     }
     for host in 2..4 {
         world.add_host(Limits::default());
@@ -48,8 +45,7 @@ fn talk(tamper: impl FnMut(Action, &mut Vec<Action>) + Send + 'static, twice: bo
 #[track_caller]
 fn expect(breach: Option<Breach>, rule: Rule, text: &str) {
     let breach = breach.expect("the planted fault is found");
-    assert_eq!(breach.rule, rule, "{breach}");
-    assert!(breach.what.contains(text), "{breach}");
+    breach.assert_is(rule, text);
 }
 
 /// Changes what the bad host seems to deliver.

@@ -91,9 +91,7 @@ fn talk(change: Option<(u64, Change)>) -> (String, u64) {
     world.probes.digest = Some(Digest::default());
     world.probes.tamper = Some(Box::new(Changed { host: 1, writes: 0, change }));
     for host in 0..3 {
-        world.add_host(Limits::default());
-        world.host_mut(host).targets = (0..host).map(tests::sim::address).collect();
-        world.start(host, true);
+        world.add_node(Limits::default(), 0..host);
     }
     for host in 0..3 {
         world.run_for(Duration::from_secs(5));

@@ -1,34 +1,28 @@
 //! Links that carry a few kilobits a second: whoever joins over one gets the whole conversation, and is not disconnected.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proto_core::{Action, Limits, Message, Outcome};
+use proto_core::{Limits, Outcome};
 
-use tests::sim::{Dice, HostId, NetConfig, Tamper, World, address};
+use tests::sim::{Dice, HostId, NetConfig, Transcript, World, address};
 
 const LINES: usize = 1_200;
 const NEWCOMER: HostId = 1;
 
-/// What the newcomer was shown, and how often either node lost the other.
-#[derive(Default)]
-struct Watch {
-    shown: Arc<AtomicUsize>,
-    lost: Arc<AtomicUsize>,
+/// How many lines the newcomer was shown.
+fn shown(world: &World) -> usize {
+    transcripts(world).get(&NEWCOMER).map_or(0, |transcript| transcript.heard.len())
 }
 
-impl Tamper for Watch {
-    fn action(&mut self, host: HostId, action: Action, seen: &mut Vec<Action>) {
-        match &action {
-            Action::Deliver(Message::Entry { entry, .. }) if host == NEWCOMER => {
-                self.shown.fetch_add(entry.texts().len(), Ordering::Relaxed);
-            }
-            Action::UnregisterPeer { .. } => _ = self.lost.fetch_add(1, Ordering::Relaxed),
-            _ => {}
-        }
-        seen.push(action);
-    }
+/// How often either node lost the other.
+fn lost(world: &World) -> usize {
+    let changes = transcripts(world).values().flat_map(|transcript| &transcript.changes);
+    changes.filter(|(_, _, reason)| reason.is_some()).count()
+}
+
+fn transcripts(world: &World) -> &BTreeMap<HostId, Transcript> {
+    world.probes.transcripts.as_ref().expect("they are kept")
 }
 
 /// Says 1,200 lines, lets a node join over a link of `kbit` kbit/s, and returns how long that takes to show them all.
@@ -37,9 +31,7 @@ fn catch_up(kbit: u64) -> Duration {
     // As with 8 KiB unsent in the kernel, and about as much on the way.
     let config = NetConfig { bandwidth, window: 16 * 1024, ..NetConfig::default() };
     let mut world = World::new(config, Dice::new(kbit));
-    let watch = Watch::default();
-    let (shown, lost) = (watch.shown.clone(), watch.lost.clone());
-    world.probes.tamper = Some(Box::new(watch));
+    world.probes.transcripts = Some(BTreeMap::new());
     for host in 0..2 {
         world.add_host(Limits::default());
         world.host_mut(host).targets = (0..host).map(address).collect();
@@ -54,15 +46,11 @@ fn catch_up(kbit: u64) -> Duration {
     let begin = world.now();
     // A line takes about 450 bytes on the wire.
     let most = Duration::from_secs(5 * LINES as u64 * 450 * 8 / (kbit * 1_000));
-    while shown.load(Ordering::Relaxed) < LINES && Duration::from_nanos(world.now() - begin) < most {
+    while shown(&world) < LINES && Duration::from_nanos(world.now() - begin) < most {
         world.run_for(Duration::from_secs(1));
     }
     let took = Duration::from_nanos(world.now() - begin);
-    assert_eq!(
-        (shown.load(Ordering::Relaxed), lost.load(Ordering::Relaxed)),
-        (LINES, 0),
-        "{kbit} kbit/s, {took:?}"
-    );
+    assert_eq!((shown(&world), lost(&world)), (LINES, 0), "{kbit} kbit/s, {took:?}");
     took
 }
 

@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use proto_core::{ConnId, Limits, NodeId};
-use tests::sim::check::Checker;
 use tests::sim::version1::Version1;
-use tests::sim::{Dice, HostId, NetConfig, World, address};
+use tests::sim::{Dice, HostId, World, address};
 
 /// The version 1 node.
 const OLD: HostId = 1;
 
 /// A node and a version 1 node that dial each other.
 fn two(seed: u64) -> (World, NodeId) {
-    let mut world = World::new(NetConfig::default(), Dice::new(seed));
-    world.probes.check = Some(Checker::default());
+    let mut world = World::checked(seed);
     for host in 0..2 {
         world.add_host(Limits::default());
         world.host_mut(host).targets = vec![address(1 - host)];
@@ -21,8 +19,7 @@ fn two(seed: u64) -> (World, NodeId) {
     world.start(0, true);
     let old = Version1::new("old", address(OLD), vec![address(0)], Dice::new(seed));
     let id = old.id();
-    world.probes.check.as_mut().unwrap().speaks_version_1(OLD, id);
-    world.start_actor(OLD, Box::new(old));
+    old.start(&mut world, OLD);
     world.run_for(Duration::from_secs(15));
     (world, id)
 }
@@ -56,8 +53,7 @@ fn one_that_forgets_us_with_one_of_two_connections_is_met_again() {
 fn when_the_node_that_told_one_is_killed_another_tells_it() {
     const SPEAKER: HostId = 3;
     for seed in 0..4 {
-        let mut world = World::new(NetConfig::default(), Dice::new(seed));
-        world.probes.check = Some(Checker::default());
+        let mut world = World::checked(seed);
         for _ in 0..4 {
             world.add_host(Limits::default());
         }
@@ -68,8 +64,7 @@ fn when_the_node_that_told_one_is_killed_another_tells_it() {
             world.start(host, true);
         }
         let old = Version1::new("old", address(OLD), vec![address(0), address(2)], Dice::new(seed));
-        world.probes.check.as_mut().unwrap().speaks_version_1(OLD, old.id());
-        world.start_actor(OLD, Box::new(old));
+        old.start(&mut world, OLD);
         world.run_for(Duration::from_secs(15));
         let tellers = [0, 2].map(|host| (world.host(host).node().unwrap().id(), host));
         let (_, teller) = tellers.into_iter().min().unwrap();

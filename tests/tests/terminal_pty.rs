@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rustix::process::Signal;
 use tests::journal::SOON;
-use tests::process::{Driver, Launch, Process, node_id};
+use tests::process::{Driver, Launch, Process, node_id, short};
 use tests::pty::{OnTerminal, Shown, Terminal};
 
 /// Bob on a terminal, and Alice, who is linked to him.
@@ -25,7 +25,7 @@ fn visitor(driver: Driver, uname: &str, addr: SocketAddr) -> Process {
 
 /// What Bob's screen shows of a text that this node's user said.
 fn said_by(node: &Process, text: &str) -> String {
-    format!("{} ({}): {text}", node.uname(), &node.node_id()[..8])
+    format!("{} ({}): {text}", node.uname(), short(&node.node_id()))
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_flood_comes_in_order_whatever_is_typed_meanwhile() {
     alice.say("the end");
     bob.expect_line(&said_by(&alice, "the end"));
     let sent = bob.sent();
-    let start = format!("Alice\x1b[0m\x1b[2m ({})\x1b[0m: flood ", &alice.node_id()[..8]);
+    let start = format!("Alice\x1b[0m\x1b[2m ({})\x1b[0m: flood ", short(&alice.node_id()));
     let numbers = sent.split(&start).skip(1);
     let numbers: Vec<usize> = numbers.filter_map(|rest| rest.split('\r').next()?.parse().ok()).collect();
     let wrong = numbers.iter().zip(0..).find(|(number, expected)| *number != expected);
@@ -127,7 +127,7 @@ fn commands_do_what_help_says() {
         }
         bob.keys("/peers\r");
         bob.expect_line("* 1 peer is connected:");
-        let id = &alice.node_id()[..8];
+        let id = short(&alice.node_id());
         bob.expect_line(&format!("*   {id}  {}  Alice", alice.addr()));
 
         bob.keys("/status\r");
@@ -163,12 +163,12 @@ fn who_came_and_went_is_told_and_two_of_one_name_apart() {
     for driver in Driver::ALL {
         let (bob, mut alice) = bob_and_alice(driver);
         let mut other = visitor(driver, "Alice", bob.addr());
-        let other_id = other.node_id()[..8].to_owned();
+        let other_id = short(&other.node_id());
         bob.expect_line(&format!("* Alice ({other_id}) joined"));
         alice.say("it is me");
         bob.expect_line(&said_by(&alice, "it is me"));
         other.say("no, me");
-        bob.expect_line(&said_by(&other, "no, me"));
+        bob.expect_line(&format!("Alice ({other_id}, name taken): no, me"));
         other.signal(Signal::TERM);
         bob.expect_line(&format!("* Alice ({other_id}) left (it left)"));
         alice.say("alone at last");
@@ -185,7 +185,7 @@ fn what_is_said_through_the_api_is_shown() {
     });
     let response = tests::http::post(api, "/send", &serde_json::json!({ "msg": "from elsewhere" })).unwrap();
     assert_eq!(response.status, 200, "{response:?}");
-    bob.expect_line(&format!("Bob ({}, you): from elsewhere", &node_id(bob.addr())[..8]));
+    bob.expect_line(&format!("Bob ({}, you): from elsewhere", short(&node_id(bob.addr()))));
     bob.expect_prompt("");
 }
 

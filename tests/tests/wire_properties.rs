@@ -38,7 +38,7 @@ proptest! {
 
     #[test]
     fn join_returns_and_fits_what_is_read_before_it(join in join()) {
-        let frame = Frame::Join(join);
+        let frame = Frame::Join(join.into());
         prop_assert!(encoded(&frame).len() <= Limits::default().wire.line_before_join);
         check_return(&frame)?;
     }

@@ -155,6 +155,8 @@ const HELP: &[(&str, &str)] = &[
     ("explored", "Dials to addresses not known to be in use"),
     ("slow", "Links closed because the peer received too slowly"),
     ("silent", "Links closed because the peer was silent for too long"),
+    ("names_taken", "Messages whose author goes by a name that another key had before"),
+    ("names_forgotten", "Names of authors that were forgotten to make room"),
     ("duplicates", "Duplicate connections to one peer that were resolved"),
     ("learned", "Addresses added to the book"),
     ("addresses_ignored", "Addresses skipped because of a limit or a rule"),

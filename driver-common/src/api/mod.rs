@@ -32,8 +32,8 @@
 //!
 //! `entry` describes the signed entry that contains the line: `id`, `author` (its node id), `uname` (its name), `key`,
 //! `epoch`, `seq`, `at` (the time by its author's clock), `signed`, and the marks `late` (later entries of its author
-//! arrived first), `forked` (its author signed another entry with the same number) and `backdated`. `part` is the index
-//! of the line in the entry. If `signed` is false, `via` names the peer without a key that sent the line, as the author
+//! arrived first), `forked` (its author signed another entry with the same number), `backdated`, and `name_taken`
+//! (another key used its author's name before). `part` is the index of the line in the entry. If `signed` is false, `via` names the peer without a key that sent the line, as the author
 //! claims. A line without `entry` came from such a peer directly. Messages that this node sent before a restart come
 //! back as `MessageSent`.
 

@@ -108,16 +108,13 @@ impl History {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use proto_core::{ChatText, Draft, Entry, Identity, Marks, Message};
+    use proto_core::{Entry, Marks, Message};
 
     use super::*;
-    use crate::Origin;
+    use crate::{Origin, testing};
 
     fn entry(author: u8, at: u64, texts: impl IntoIterator<Item = String>) -> Arc<Entry> {
-        let texts: Vec<_> = texts.into_iter().map(|text| ChatText::new(text).unwrap()).collect();
-        let uname = "Alice".parse().unwrap();
-        let draft = Draft::new(1, at, at, &uname, &texts);
-        Arc::new(Entry::sign(&Identity::from_secret(&[author; 32]), &draft))
+        testing::entry(author, [at, at], "Alice", &Vec::from_iter(texts), None)
     }
 
     /// Each call uses a later time.

@@ -205,11 +205,11 @@ pub(crate) fn to_json(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{ChatText, ConnId, Draft, Entry, Identity, Marks, Message as Said, Via};
+    use proto_core::{ConnId, Entry, Marks, Message as Said, Via};
 
     use super::super::line::lines;
     use super::*;
-    use crate::{Event as Happened, Origin};
+    use crate::{Event as Happened, Origin, testing};
 
     fn bob() -> Arc<PeerInfo> {
         let (node_id, addr) = (NodeId::from_bytes([7; 16]), "127.0.0.1:9".parse().unwrap());
@@ -229,13 +229,7 @@ mod tests {
     }
 
     fn entry(via: Option<&Via>) -> Arc<Entry> {
-        let (uname, texts) = ("Bob".parse().unwrap(), [ChatText::new("hi").unwrap()]);
-        let draft = {
-            let mut draft = Draft::new(1, 2, 3, &uname, &texts);
-            (draft.to, draft.via) = (&[], via);
-            draft
-        };
-        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+        testing::entry(1, [2, 3], "Bob", &["hi"], via)
     }
 
     #[test]
@@ -270,20 +264,21 @@ mod tests {
 
     #[test]
     fn what_is_known_of_an_entry_stands_beside_the_key() {
-        let entry_info = |entry: &Entry, more: &str, marks: [bool; 3]| {
+        let entry_info = |entry: &Entry, more: &str, marks: [bool; 4]| {
             format!(
-                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"history":false,"catch_up":false,"part":0}}"#,
+                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"history":false,"catch_up":false,"name_taken":{},"part":0}}"#,
                 entry.id(),
                 entry.author(),
                 entry.key(),
                 marks[0],
                 marks[1],
-                marks[2]
+                marks[2],
+                marks[3]
             )
         };
         let signed = entry(None);
         let said = Happened::Said { entries: vec![signed.clone()], origin: Origin::TERMINAL };
-        let beside = entry_info(&signed, r#""signed":true"#, [false; 3]);
+        let beside = entry_info(&signed, r#""signed":true"#, [false; 4]);
         let sent = format!(
             r#"{{"MessageSent":{{"from":"Bob","content":"hi"}},"at":5,"id":6,"signed":true,{beside}}}"#
         );
@@ -292,8 +287,8 @@ mod tests {
         assert_eq!(line_of(&Happened::Recalled(recalled)), sent);
 
         let mut marks = Marks::default();
-        (marks.late, marks.backdated) = (true, true);
-        let beside = entry_info(&signed, r#""signed":true"#, [true, false, true]);
+        (marks.late, marks.backdated, marks.name_taken) = (true, true, true);
+        let beside = entry_info(&signed, r#""signed":true"#, [true, false, true, true]);
         let author = signed.author();
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: signed, marks })),
@@ -305,7 +300,7 @@ mod tests {
         let via = Via::new(NodeId::from_bytes([7; 16]), "Old".parse().unwrap());
         let brought = entry(Some(&via));
         let more = format!(r#""signed":false,"via":{{"node_id":"{ID}","uname":"Old"}}"#);
-        let beside = entry_info(&brought, &more, [false; 3]);
+        let beside = entry_info(&brought, &more, [false; 4]);
         assert_eq!(
             line_of(&Happened::Message(Said::Entry { entry: brought, marks: Marks::default() })),
             format!(

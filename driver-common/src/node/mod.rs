@@ -10,6 +10,7 @@ mod conn;
 mod dials;
 mod event_queue;
 mod ready;
+mod refusals;
 mod send_window;
 mod traffic;
 mod wake_timer;
@@ -31,6 +32,7 @@ use self::conn::Conn;
 use self::dials::Dials;
 use self::event_queue::EventQueue;
 use self::ready::{ReadyList, Source};
+use self::refusals::Refusals;
 use self::wake_timer::WakeTimer;
 use crate::clock::WallClockMonitor;
 use crate::handle::{self, Request, Say};
@@ -102,6 +104,7 @@ pub fn start<R: Runtime>(
         busy: false,
         stopping: None,
         events: event_queue,
+        refusals: Refusals::new(clock.now()),
         timer: WakeTimer::default(),
         now: clock.now(),
         clock,
@@ -151,6 +154,7 @@ struct NodeTask<R: Runtime> {
     /// Dropped at the end, which answers the callers.
     stopping: Option<Vec<Sender<()>>>,
     events: EventQueue,
+    refusals: Refusals,
 }
 
 impl<R: Runtime> NodeTask<R> {

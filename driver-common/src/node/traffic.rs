@@ -1,6 +1,6 @@
 //! Carries data and actions between the sockets and the node.
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason};
+use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason, Violation};
 
 use super::NodeTask;
 use super::acceptor::{Accepted, Acceptor};
@@ -207,6 +207,9 @@ impl<R: Runtime> NodeTask<R> {
             Action::Ready => self.busy = false,
             Action::Report { conn, remote, violation } => {
                 tracing::debug!(conn = conn.0, %remote, %violation, "a peer broke a rule");
+                if violation.ends_connection() && violation != Violation::NoGreeting {
+                    self.refusals.log(self.now, remote, violation);
+                }
                 self.events.push(Event::Report { remote, violation });
             }
             Action::Notice(notice) => self.events.push(Event::Notice(notice)),

@@ -181,10 +181,11 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use futures_lite::future::block_on;
-    use proto_core::{Draft, Entry, Identity, LeaveReason, Marks, NodeId, PeerInfo, Version};
+    use proto_core::{Entry, Identity, LeaveReason, Marks, PeerInfo};
 
     use super::super::output::Bounds;
     use super::*;
+    use crate::testing;
 
     #[derive(Clone, Default)]
     struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -211,10 +212,7 @@ mod tests {
     }
 
     fn peer(number: u8, uname: &str) -> Arc<PeerInfo> {
-        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
-        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
-        peer.version = Version::V2;
-        Arc::new(peer)
+        Arc::new(testing::peer(number, uname))
     }
 
     fn message(peer: &Arc<PeerInfo>, text: &str) -> Event {
@@ -222,10 +220,7 @@ mod tests {
     }
 
     fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
-        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
-        let uname = Name::cut(uname).unwrap();
-        let draft = Draft::new(1, 2, 3, &uname, &texts);
-        Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft))
+        testing::entry(1, [2, 3], uname, texts, None)
     }
 
     fn said(text: &str, origin: Origin) -> Event {
@@ -270,8 +265,8 @@ mod tests {
         );
         assert_eq!(
             aside(),
-            "* Alice joined\n* B␛ob joined\n* Alice (03030303) joined\n* B␛ob is now Rob\n\
-             * Alice (01010101) left (the connection ended)\n"
+            "* Alice joined\n* B␛ob joined\n* Alice (0303030303030303) joined\n* B␛ob is now Rob\n\
+             * Alice (0101010101010101) left (the connection ended)\n"
         );
     }
 
@@ -305,11 +300,11 @@ mod tests {
         assert_eq!(
             shown(),
             format!(
-                "* Alice joined\n* B␛ob joined\nAlice (01010101, unsigned): hi␍\nMe ({id}, you): posted\n\
-                 * Alice (03030303) joined\nAlice (03030303, unsigned): me too\n* B␛ob is now Rob\n\
-                 Rob (02020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
-                 Zoe ({id}, you): said before\n* Alice (01010101) left (the connection ended)\n\
-                 Alice (03030303, unsigned): alone\n"
+                "* Alice joined\n* B␛ob joined\nAlice (0101010101010101, unsigned): hi␍\nMe ({id}, you): posted\n\
+                 * Alice (0303030303030303) joined\nAlice (0303030303030303, unsigned): me too\n* B␛ob is now Rob\n\
+                 Rob (0202020202020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
+                 Zoe ({id}, you): said before\n* Alice (0101010101010101) left (the connection ended)\n\
+                 Alice (0303030303030303, unsigned): alone\n"
             )
         );
     }

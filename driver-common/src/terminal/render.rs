@@ -227,9 +227,10 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated, history, .. } = *marks;
+            let Marks { late, forked, backdated, history, name_taken, .. } = *marks;
             caveats.extend(history.then(|| local_time(entry.at())));
-            let odd = [(late, "late"), (forked, "forked"), (backdated, "backdated")];
+            let odd =
+                [(late, "late"), (forked, "forked"), (backdated, "backdated"), (name_taken, "name taken")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
         }
         _ => caveats.push("of an unknown kind".to_owned()),
@@ -253,16 +254,10 @@ mod tests {
     use std::sync::Arc;
 
     use proto_core::wire::ByeCode;
-    use proto_core::{ChatText, DialError, Draft, Entry, Identity, Version, Via};
+    use proto_core::{DialError, Via};
 
     use super::*;
-
-    fn peer(number: u8, uname: &str) -> PeerInfo {
-        let (node_id, addr) = (NodeId::from_bytes([number; 16]), "127.0.0.1:9".parse().unwrap());
-        let mut peer = PeerInfo::new(node_id, Name::cut(uname).unwrap(), addr);
-        peer.version = Version::V2;
-        peer
-    }
+    use crate::testing::{self, peer};
 
     #[test]
     fn only_peers_of_one_name_show_their_ids() {
@@ -272,8 +267,8 @@ mod tests {
         roster.note(&bob);
         assert_eq!((roster.label(&alice), roster.label(&bob)), ("Alice".to_owned(), "Bob".to_owned()));
         assert_eq!(roster.note(&other), None);
-        assert_eq!(roster.label(&alice), "Alice (01010101)");
-        assert_eq!(roster.label(&other), "Alice (02020202)");
+        assert_eq!(roster.label(&alice), "Alice (0101010101010101)");
+        assert_eq!(roster.label(&other), "Alice (0202020202020202)");
         assert_eq!(roster.label(&bob), "Bob");
         roster.forget(&other);
         assert_eq!(roster.label(&alice), "Alice");
@@ -284,7 +279,7 @@ mod tests {
     #[test]
     fn a_peer_with_the_users_own_name_shows_its_id() {
         let mut roster = Roster::new(&Name::cut("Me").unwrap());
-        assert_eq!(roster.label(&peer(1, "Me")), "Me (01010101)");
+        assert_eq!(roster.label(&peer(1, "Me")), "Me (0101010101010101)");
         roster.rename_own(&Name::cut("You").unwrap());
         assert_eq!(roster.label(&peer(1, "Me")), "Me");
     }
@@ -292,8 +287,8 @@ mod tests {
     #[test]
     fn no_name_can_pass_for_another_line() {
         let roster = Roster::new(&Name::cut("Me").unwrap());
-        for name in ["Alice (01010101)", "Alice: hi", "* Alice left", " "] {
-            assert!(roster.label(&peer(9, name)).ends_with(" (09090909)"), "{name:?}");
+        for name in ["Alice (0101010101010101)", "Alice: hi", "* Alice left", " "] {
+            assert!(roster.label(&peer(9, name)).ends_with(" (0909090909090909)"), "{name:?}");
         }
         assert_eq!(roster.label(&peer(9, "\x1b[2J")), "␛[2J");
         assert_eq!(roster.label(&peer(9, "Me\u{200b}")), "Me\\u{200b}");
@@ -308,9 +303,9 @@ mod tests {
             style.push_said(&mut out, &author, "a\x1bb\nc");
             out
         };
-        assert_eq!(said(Style::Plain, one), "Alice (01010101): a␛b␊c\n");
+        assert_eq!(said(Style::Plain, one), "Alice (0101010101010101): a␛b␊c\n");
         assert_eq!(said(Style::Coloured, one), said(Style::Coloured, one));
-        let end = "Alice\x1b[0m\x1b[2m (02020202)\x1b[0m: a␛b␊c\n";
+        let end = "Alice\x1b[0m\x1b[2m (0202020202020202)\x1b[0m: a␛b␊c\n";
         assert!(said(Style::Coloured, other).ends_with(end));
         let colours: std::collections::BTreeSet<_> =
             (0..100).map(|number| colour(NodeId::from_bytes([number; 16]))).collect();
@@ -328,29 +323,25 @@ mod tests {
         let (mut plain, mut coloured) = (String::new(), String::new());
         Style::Plain.push_said(&mut plain, &author, "hi");
         Style::Coloured.push_said(&mut coloured, &author, "hi");
-        assert_eq!(plain, "Alice (01010101, you, late): hi\n");
-        assert!(coloured == "\x1b[1mAlice\x1b[0m\x1b[2m (01010101, you, late)\x1b[0m: hi\n", "{coloured:?}");
+        assert_eq!(plain, "Alice (0101010101010101, you, late): hi\n");
+        assert!(
+            coloured == "\x1b[1mAlice\x1b[0m\x1b[2m (0101010101010101, you, late)\x1b[0m: hi\n",
+            "{coloured:?}"
+        );
     }
 
     #[test]
     fn caveats_tell_what_is_not_as_it_should_be() {
         let entry = |via: Option<&Via>, marks| {
-            let (uname, texts) = ("Bo\x1bb".parse(), [ChatText::new("hi").unwrap()]);
-            let uname = uname.unwrap_or_else(|_| Name::cut("Bob").unwrap());
-            let draft = {
-                let mut draft = Draft::new(1, 2, 3, &uname, &texts);
-                (draft.to, draft.via) = (&[], via);
-                draft
-            };
-            let entry = Arc::new(Entry::sign(&Identity::from_secret(&[1; 32]), &draft));
+            let entry = testing::entry(1, [2, 3], "Bob", &["hi"], via);
             caveat(&Message::Entry { entry, marks })
         };
         let line = Message::Line { peer: Arc::new(peer(1, "Alice")), text: "hi".to_owned() };
         assert_eq!(caveat(&line).as_deref(), Some("unsigned"));
         assert_eq!(entry(None, Marks::default()), None);
         let mut all = Marks::default();
-        (all.late, all.forked, all.backdated) = (true, true, true);
-        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated"));
+        (all.late, all.forked, all.backdated, all.name_taken) = (true, true, true, true);
+        assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated, name taken"));
         let mut old = Marks::default();
         old.history = true;
         // At 3 ms after the Unix epoch it was still 1969 in the West.
@@ -371,9 +362,9 @@ mod tests {
             assert_eq!(roster.label(&peer(1, "Bob")), "Bob");
         }
         roster.note_author(other, &bob);
-        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
+        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (0101010101010101)");
         roster.note_author(one, &bob);
-        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (01010101)");
+        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (0101010101010101)");
         for number in 0..2 * AUTHORS {
             roster.note_author(one, &Name::cut(&format!("name {number}")).unwrap());
             assert!(roster.authors.len() <= AUTHORS);

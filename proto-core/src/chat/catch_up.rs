@@ -1,4 +1,4 @@
-//! The first catch-up: what others said before this node came is shown in the order of the conversation (SPEC 9.20).
+//! The first catch-up: what others said before this node came is shown in the order of the conversation (SPEC 9.11).
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;

@@ -16,6 +16,8 @@ pub(crate) enum Event {
     CaughtUp { entries: usize },
     /// Entries of this author are missing, and are no longer waited for.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
+    /// An author goes by the name of another one.
+    NameTaken { node_id: NodeId, uname: Name, holder: NodeId },
     /// This node's clock differs from the neighbours' clocks.
     ClockOff(Skewed),
     /// Send the line of an entry to these peers, and report for each whether its queue took it.
@@ -69,6 +71,8 @@ pub(crate) struct Counts {
     pub(crate) entries_dropped: u64,
     /// Entries kept that had to make room, and can be received again.
     pub(crate) entries_displaced: u64,
+    /// Entries that were shown as of an author whose name another key had before.
+    pub(crate) names_taken: u64,
     /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
     /// Entries sent, counted for each neighbour.

@@ -26,6 +26,7 @@ mod gossip;
 mod known_keys;
 mod log;
 mod lookahead;
+mod names;
 mod receive;
 mod skew;
 #[cfg(test)]
@@ -44,6 +45,7 @@ use clock::Clock;
 use gossip::Gossip;
 use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
+use names::Names;
 use skew::Skew;
 
 use crate::model::{
@@ -67,6 +69,7 @@ pub(crate) struct Chat {
     seq: u64,
     gossip: Gossip,
     log: Log,
+    names: Names,
     reconciler: Reconciler,
     catch_up: CatchUp,
     /// The rate of unrequested entries, by author.
@@ -119,6 +122,7 @@ impl Chat {
             seq: 0,
             gossip: Gossip::new(cx.identity.key()),
             log: Log::default(),
+            names: Names::default(),
             reconciler: Reconciler::default(),
             catch_up: CatchUp::default(),
             rates: TokenBuckets::new(),
@@ -245,7 +249,8 @@ impl Chat {
         self.gossip.due_for_sync(moment, random)
     }
 
-    fn show(&mut self, entry: Arc<Entry>, marks: Marks) {
+    fn show(&mut self, cx: &Cx, entry: Arc<Entry>, mut marks: Marks) {
+        marks.name_taken = self.has_taken_name(cx, &entry);
         self.counts.shown += entry.texts().len() as u64;
         self.events.push_back(Event::Show { entry, marks });
     }
@@ -255,7 +260,7 @@ impl Chat {
         let complete = self.gossip.has_fetched_all() && self.reconciler.begun() == 0;
         let Some(held) = self.catch_up.end(cx.now, complete, cx.limits()) else { return };
         let entries = held.len();
-        held.into_iter().for_each(|(entry, marks)| self.show(entry, marks));
+        held.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
         self.events.push_back(Event::CaughtUp { entries });
     }
 
@@ -267,7 +272,7 @@ impl Chat {
                 LogEvent::Show { entry, mut marks } => {
                     marks.history = is_history(cx, entry.at());
                     let shown = self.catch_up.hold(entry, marks);
-                    shown.into_iter().for_each(|(entry, marks)| self.show(entry, marks));
+                    shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
                 LogEvent::Gap { node_id, uname, missing } => {
                     self.counts.gaps += 1;
@@ -300,6 +305,28 @@ fn is_history(cx: &Cx, at: u64) -> bool {
     let old = u64::try_from(cx.limits().chat.history.as_millis()).unwrap_or(u64::MAX);
     let (began, wall) = (cx.began(), cx.wall());
     began.is_some_and(|began| at < began) || wall.is_some_and(|wall| at.saturating_add(old) < wall)
+}
+
+/// Names.
+impl Chat {
+    /// Whether another key had the name of the entry's author before. The user is told of it, at an interval.
+    fn has_taken_name(&mut self, cx: &Cx, entry: &Entry) -> bool {
+        if entry.via().is_some() || entry.author() == cx.identity.node_id() {
+            return false;
+        }
+        let (name, key) = (entry.uname(), entry.key());
+        if names::is_alike(name, cx.config.uname()) {
+            // The user need not have said anything yet.
+            self.names.heard(cx.now, name, cx.identity.key(), cx.limits());
+        }
+        let Some(taken) = self.names.heard(cx.now, name, key, cx.limits()) else { return false };
+        self.counts.names_taken += 1;
+        if taken.news {
+            let (node_id, uname, holder) = (entry.author(), name.clone(), taken.holder.node_id());
+            self.events.push_back(Event::NameTaken { node_id, uname, holder });
+        }
+        true
+    }
 }
 
 /// The line of a frame.

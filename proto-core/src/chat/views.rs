@@ -52,6 +52,11 @@ impl Chat {
         self.reconciler.refused()
     }
 
+    /// Names of authors that are no longer remembered, for want of room.
+    pub(crate) fn names_forgotten(&self) -> u64 {
+        self.names.forgotten()
+    }
+
     /// How far the clock is off the neighbours' clocks, if it seems to be wrong.
     pub(crate) fn skewed(&self, cx: &Cx) -> Option<Skewed> {
         self.skew.skewed(cx.now, cx.wall()?, cx.limits().chat.clock_tolerance)
@@ -87,11 +92,14 @@ impl Chat {
             (Capacity::Syncs, self.reconciler.begun()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
-        own.into_iter().chain(self.log.capacities()).chain(self.gossip.capacities())
+        let names =
+            [(Capacity::Names, self.names.len()), (Capacity::NamesPerAuthor, self.names.most_of_key())];
+        own.into_iter().chain(self.log.capacities()).chain(names).chain(self.gossip.capacities())
     }
 
     /// Whether all indexes match what they index. Slow where much is stored.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.log.is_consistent() && self.gossip.is_consistent() && self.known_keys.is_consistent()
+        let Self { log, gossip, names, known_keys, .. } = self;
+        log.is_consistent() && gossip.is_consistent() && names.is_consistent() && known_keys.is_consistent()
     }
 }

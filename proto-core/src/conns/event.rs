@@ -130,6 +130,8 @@ pub(crate) enum Breach {
     LineTooLong,
     BeforeJoin,
     NoGreeting,
+    UnreadableGreeting(FrameError),
+    Banned,
     ClaimsOurId,
     ClaimsPeersId,
     NotItsKeysId,

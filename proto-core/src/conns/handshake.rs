@@ -1,6 +1,7 @@
 //! The handshake: both sides send `JOIN`, and a side whose `JOIN` has a key proves it by `PROOF` (SPEC 2.1, 3.5 to
 //! 3.8).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
@@ -43,7 +44,7 @@ impl Conns {
                 now: cx.wall(),
             }),
         };
-        Some(encode(&Frame::Join(join)))
+        Some(encode(&Frame::Join(Box::new(join))))
     }
 
     pub(super) fn joined(&mut self, cx: &mut Cx, conn: ConnId, join: &Join) {
@@ -160,6 +161,7 @@ impl Conns {
     /// Refuses a banned peer.
     pub(crate) fn refuse_banned(&mut self, cx: &mut Cx, conn: ConnId) {
         self.counts.banned += 1;
+        self.tell(conn, Breach::Banned);
         self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
     }
 

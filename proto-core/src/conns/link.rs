@@ -19,12 +19,13 @@ use alloc::string::String;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use super::Breach;
 use super::table::Indexed;
 use crate::model::{
     ClockReading, ConnId, Dialed, Instant, Limits, Name, NodeId, PeerInfo, PublicKey, Reach, TokenBucket,
     Version,
 };
-use crate::wire::{ByeCode, Join, LineReader, Token};
+use crate::wire::{ByeCode, FrameError, Join, LineReader, Token};
 
 pub(super) use queue::OutputQueue;
 pub(crate) use receive::{ConnFrame, LinkEvent};
@@ -78,6 +79,8 @@ pub(super) struct Link {
     /// Tokens of the next `PING`s.
     probes: VecDeque<Token>,
     pub(super) malformed: Malformed,
+    /// Why the first malformed line before the peer's `JOIN` cannot be read.
+    unread: Option<FrameError>,
     /// None: the peer is on this machine, and no rates apply.
     rates: Option<Rates>,
     paused: Pause,
@@ -223,6 +226,7 @@ impl Link {
             ping: None,
             probes: VecDeque::new(),
             malformed: Malformed::default(),
+            unread: None,
             rates,
             paused: Pause::default(),
         }
@@ -246,6 +250,12 @@ impl Link {
     /// Whether anything ever came in.
     pub(super) fn has_received(&self) -> bool {
         self.received.is_some()
+    }
+
+    /// What is wrong with a peer whose handshake takes too long. None: a dialed one that said nothing.
+    pub(super) fn without_greeting(&self) -> Option<Breach> {
+        let unread = self.unread.filter(|_| self.peer.is_none()).map(Breach::UnreadableGreeting);
+        unread.or_else(|| (!self.is_outbound()).then_some(Breach::NoGreeting))
     }
 
     pub(super) fn opened(&self) -> Instant {

@@ -135,7 +135,6 @@ impl Conns {
             return self.events.push_back(Event::NotLinked { dialed, outcome, again: cx.now });
         }
         self.open(cx, conn, dialed.addr, Some(dialed));
-        self.greet(cx, conn);
     }
 
     fn open(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, dialed: Option<Dialed>) {
@@ -147,7 +146,7 @@ impl Conns {
         self.table.insert(conn, Link::new(cx.now, (remote, reach), dialed, nonce, cx.limits()));
     }
 
-    /// Sends the listener's `JOIN` when the first bytes have come (SPEC 2.1).
+    /// Sends `JOIN` when the first bytes have come (SPEC 2.1).
     pub(crate) fn greet_on_first_byte(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
         if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.join_sent) {
             self.greet(cx, conn);
@@ -340,8 +339,8 @@ impl Conns {
         match timer {
             Timer::Greet => self.greet(cx, conn),
             Timer::FirstByte | Timer::Greeting => {
-                if self.table.get(conn).is_some_and(|link| !link.is_outbound()) {
-                    self.report(conn, Breach::NoGreeting);
+                if let Some(breach) = self.table.get(conn).and_then(Link::without_greeting) {
+                    self.report(conn, breach);
                 }
                 self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Silent);
             }
@@ -417,6 +416,10 @@ impl Conns {
 
     fn report(&mut self, conn: ConnId, breach: Breach) {
         self.counts.violations += 1;
+        self.tell(conn, breach);
+    }
+
+    fn tell(&mut self, conn: ConnId, breach: Breach) {
         if let Some(link) = self.table.get(conn) {
             self.events.push_back(Event::Breach { conn, remote: link.remote, breach });
         }

@@ -12,7 +12,7 @@ use crate::wire::ByeCode;
 #[non_exhaustive]
 pub enum Notice {
     /// The first catch-up is over: what others said before this node came was delivered just before this, in the order of
-    /// the conversation (SPEC 9.20).
+    /// the conversation (SPEC 9.11).
     CaughtUp {
         /// How many entries it brought.
         entries: usize,
@@ -33,6 +33,15 @@ pub enum Notice {
         ahead_ms: i64,
         /// How many clocks it was compared with. With one, nobody can tell which of the two is wrong.
         clocks: usize,
+    },
+    /// An author goes by a name that another key had before: it may be somebody else. The user is told of a name once in a while.
+    NameTaken {
+        /// The author's id.
+        node_id: NodeId,
+        /// The name.
+        uname: Name,
+        /// The id of the author that had the name before.
+        holder: NodeId,
     },
     /// The user said something while no peer was linked. Peers that come later receive it.
     Alone,

@@ -31,6 +31,10 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that were forgotten to make room.
     pub gaps_forgotten: u64,
+    /// Entries whose author goes by a name that another key had before.
+    pub names_taken: u64,
+    /// Names of authors that were forgotten to make room.
+    pub names_forgotten: u64,
     /// Entries whose signatures were found to hold together with others that came at once. This depends on how streams
     /// were cut.
     pub verified_together: u64,

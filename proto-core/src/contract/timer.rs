@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TimerKind {
-    /// A listener sends `JOIN` to a peer that has sent nothing.
+    /// `JOIN` is sent to a peer that has sent nothing.
     Greet,
     /// The first byte of a peer is overdue.
     FirstByte,

@@ -26,6 +26,12 @@ pub enum Violation {
     /// No byte, or no `JOIN`, came in time. The peer is cut (SPEC section 6).
     #[error("no JOIN came in time")]
     NoGreeting,
+    /// No `JOIN` came in time, but a malformed line, which may have been one. The peer is cut (SPEC section 6).
+    #[error("no readable JOIN came in time: {0}")]
+    UnreadableGreeting(FrameError),
+    /// A `JOIN` came while the peer is banned for an earlier violation. It is refused (SPEC 9.9).
+    #[error("it is banned for an earlier violation")]
+    Banned,
     /// A `JOIN` claims this node's id. The peer is refused (SPEC 4.1).
     #[error("a JOIN claims this node's id")]
     ClaimsOurId,
@@ -57,4 +63,29 @@ pub enum Violation {
     /// Another `JOIN` has another id. The peer is cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,
+}
+
+impl Violation {
+    /// Whether the peer is refused or cut for it. If not, the frame is skipped, and the connection goes on.
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::BeforeJoin
+            | Self::BeforeProof
+            | Self::Entry(_)
+            | Self::FalseTree
+            | Self::Sync => false,
+            Self::TooManyMalformed
+            | Self::LineTooLong
+            | Self::NoGreeting
+            | Self::UnreadableGreeting(_)
+            | Self::Banned
+            | Self::ClaimsOurId
+            | Self::ClaimsPeersId
+            | Self::NotItsKeysId
+            | Self::FalseProof
+            | Self::SyncsIgnored
+            | Self::SecondId => true,
+        }
+    }
 }

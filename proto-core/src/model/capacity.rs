@@ -72,6 +72,10 @@ pub enum Capacity {
     EpochsPerAuthor,
     /// Known gaps in one epoch.
     GapsPerEpoch,
+    /// Names of authors that are remembered, counted for each key.
+    Names,
+    /// Remembered names of one author.
+    NamesPerAuthor,
     /// Ids of entries that came recently.
     Seen,
     /// Announced entries that have not come yet.
@@ -102,7 +106,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -131,6 +135,8 @@ impl Capacity {
         Self::Authors,
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
+        Self::Names,
+        Self::NamesPerAuthor,
         Self::Seen,
         Self::AnnouncedMissing,
         Self::AnnouncedMissingPerLink,

@@ -78,7 +78,7 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Via {
-    /// The id of the node without a key.
+    /// The id of the node without a key. An entry that names an id of a key is malformed.
     pub node_id: NodeId,
     /// The name of that node.
     #[serde(deserialize_with = "name")]
@@ -395,7 +395,10 @@ impl<'a> Sealed<'a> {
     pub(crate) fn read(&self, network: NetworkId, id: EntryId) -> Result<Unverified<'a>, EntryError> {
         let content = read(self.json).map_err(|_| EntryError::Content)?;
         let numbers = [content.epoch, content.seq, content.at];
-        if content.texts.is_empty() || content.to.len() > MAX_TO || numbers.iter().any(|n| *n > MAX_NUMBER) {
+        // In the name of an id that belongs to a key, the key alone can speak.
+        let in_a_keys_name = content.via.as_ref().is_some_and(|via| via.node_id.is_of_key());
+        let too_large = content.to.len() > MAX_TO || numbers.iter().any(|n| *n > MAX_NUMBER);
+        if content.texts.is_empty() || too_large || in_a_keys_name {
             return Err(EntryError::Content);
         }
         Ok(Unverified { sealed: *self, network, id, content })
@@ -450,7 +453,7 @@ impl Unverified<'_> {
 )]
 #[non_exhaustive]
 pub enum EntryError {
-    /// The JSON is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.7).
+    /// The JSON is not that of an entry, or a value is outside its range (SPEC 7.2.3 to 7.2.7, 7.2.10).
     #[error("its content is wrong")]
     Content,
     /// The signature does not hold for the author's key (SPEC 7.2.8).

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use super::{Equation, KeyPoint, NetworkId};
 /// The id of a node: a UUID (RFC 9562).
 ///
 /// The id of a node with a key has version 8 and follows from the key ([`PublicKey::node_id`]), so that nobody else can
-/// use it. Other ids are only claimed. Ids compare as numbers of 128 bits; the protocol breaks ties by this order (SPEC
+/// use it. Other ids are only claimed: most are random, and one that stands for another text has version 5. Ids compare as numbers of 128 bits; the protocol breaks ties by this order (SPEC
 /// 4.4).
 ///
 /// As text it is the hyphenated form in lower case. Parsing also accepts upper case, no hyphens, braces and
@@ -29,7 +30,7 @@ use super::{Equation, KeyPoint, NetworkId};
 ///
 /// let id: NodeId = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse()?;
 /// assert_eq!(id.to_string(), "67e55044-10b1-426f-9247-bb680e5fe0c8");
-/// assert_eq!(id.short().to_string(), "67e55044");
+/// assert_eq!(id.short().to_string(), "67e5504410b1426f");
 /// assert!(!id.is_of_key());
 ///
 /// assert!(Identity::from_secret(&[42; 32]).node_id().is_of_key());
@@ -38,6 +39,9 @@ use super::{Equation, KeyPoint, NetworkId};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(Uuid);
+
+/// The namespace of the ids that stand for texts (SPEC 2.3.6).
+const TEXT_IDS: Uuid = Uuid::from_u128(0x3b1f6e0c_52a7_4d0e_9c85_6a1e7d94f2b3);
 
 impl NodeId {
     /// The id with these 128 bits, big-endian.
@@ -50,6 +54,20 @@ impl NodeId {
         self.0.as_bytes()
     }
 
+    /// The id that a peer names by this text: the UUID that it is, or else one of version 5 that stands for it (RFC
+    /// 9562 section 5.5). None: the text is empty. The id stands for one text alone, but anybody can choose that text.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return None;
+        }
+        Some(text.parse().unwrap_or_else(|_| {
+            let hash = Sha1::new().chain_update(TEXT_IDS.as_bytes()).chain_update(text).finalize();
+            let mut bytes = [0; 16];
+            bytes.copy_from_slice(&hash[..16]);
+            Self(uuid::Builder::from_sha1_bytes(bytes).into_uuid())
+        }))
+    }
+
     /// A random id (UUID version 4, RFC 9562 section 5.4).
     pub(crate) fn random(random: &mut impl Rng) -> Self {
         let mut bytes = [0; 16];
@@ -57,17 +75,17 @@ impl NodeId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
-    /// Whether the id has the form of one that follows from a key: UUID version 8. Ids of nodes without a key are
-    /// random (version 4).
+    /// Whether the id has the form of one that follows from a key: UUID version 8. No other node can have such an id
+    /// (SPEC 3.6.4).
     pub fn is_of_key(&self) -> bool {
         self.0.get_version() == Some(uuid::Version::Custom)
     }
 
-    /// The first eight hexadecimal digits, for display. They tell apart two peers with one name, but an attacker can
-    /// search for a key whose id begins with the same digits.
+    /// The first 16 hexadecimal digits, for display. They tell apart two peers with one name. To find a key whose id
+    /// begins with the same digits takes about 2^60 tries, since one of them is the version (SPEC 3.6.7).
     pub fn short(&self) -> impl fmt::Display + use<> {
-        let start = self.0.as_fields().0;
-        fmt::from_fn(move |f| write!(f, "{start:08x}"))
+        let start = self.0.as_u64_pair().0;
+        fmt::from_fn(move |f| write!(f, "{start:016x}"))
     }
 }
 
@@ -351,6 +369,22 @@ mod tests {
         assert!(!NodeId::from_bytes([7; 16]).is_of_key());
         assert_eq!(one.key().to_string().parse(), Ok(one.key()));
         assert_eq!(one.key().to_string().len(), 43);
+    }
+
+    #[test]
+    fn an_id_stands_for_each_text_that_is_no_uuid() {
+        // Computed by Python's `uuid.uuid5`.
+        for (text, id) in [
+            ("abc123", "1cb6041b-28ae-5e76-9533-16d4b2f7ef00"),
+            ("x", "6556db16-9232-504d-bd5b-e4f1d8351b2e"),
+            ("Ångström", "f6ac7aeb-daad-5e66-a163-a91583640fcb"),
+            ("67e55044-10b1-426f-9247-bb680e5fe0c8 ", "b23f6138-300b-5fac-b362-e2d515089a94"),
+            ("67E5504410B1426F9247BB680E5FE0C8", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
+        ] {
+            let of_text = NodeId::of_text(text).unwrap();
+            assert_eq!((of_text.to_string().as_str(), of_text.is_of_key()), (id, false), "{text:?}");
+        }
+        assert_eq!(NodeId::of_text(""), None);
     }
 
     #[test]

@@ -61,6 +61,9 @@ declare! {
         greeting: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// How long a listener waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.3).
         greet_after: Duration = Duration::from_millis(250), "seconds", Spec, [];
+        /// How long a dialer waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.2). It is shorter than
+        /// [`greet_after`](Self::greet_after), so that one of two nodes that both wait speaks soon.
+        greet_dialed: Duration = Duration::from_millis(50), "seconds", Spec, [at_most(conns.greet_after)];
         /// From the `JOIN`s of both sides to the first frame for a version 1 peer, which loses frames that come sooner
         /// (SPEC 2.8.3).
         settle_v1: Duration = Duration::from_millis(100), "seconds", Guess, [];
@@ -234,11 +237,11 @@ declare! {
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
-        /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.20).
+        /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.11).
         catch_up: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// The most bytes of entries that the first catch-up holds back. Above it, it ends.
         catch_up_bytes: usize = 16 * MIB, "bytes", Guess: "as many as the window holds", [] => CatchUpBytes;
-        /// An entry that came this long after its date is marked as history (SPEC 9.21).
+        /// An entry that came this long after its date is marked as history (SPEC 9.12).
         history: Duration = Duration::from_secs(600), "seconds", Spec, [];
         /// The most entries of one author that wait for earlier ones. With one more, the one with the highest `seq` is
         /// dropped.
@@ -250,6 +253,15 @@ declare! {
         authors: usize = 4096, "authors", Spec, [nonzero] => Authors;
         /// The most epochs of one author that are tracked. With one more, the least recently heard one is forgotten.
         epochs_per_author: usize = 4, "epochs", Spec, [nonzero] => EpochsPerAuthor;
+        /// The most uses of names by keys that are remembered. Of those that have not settled, a quarter at most, the
+        /// least recently heard one is forgotten (SPEC 9.10.3).
+        names: usize = 2_048, "names", Guess: "half as many as authors", [nonzero] => Names;
+        /// The most names of one key that are remembered. With one more, the one used longest ago is forgotten.
+        names_per_author: usize = 4, "names", Guess, [nonzero] => NamesPerAuthor;
+        /// A use of a name has settled when the key goes by it still this long after it was first heard.
+        name_settled: Duration = Duration::from_secs(60), "seconds", Guess, [];
+        /// The least time between two notices that another key goes by the same known name.
+        name_told_every: Duration = Duration::from_secs(600), "seconds", Guess, [];
         /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;
         /// How far ahead of the wall clock an entry may be dated. One that is further ahead is held back (SPEC 9.4).

@@ -13,7 +13,7 @@ use super::{Name, NodeId, PublicKey};
 pub struct PeerInfo {
     /// The peer's id. For a version 1 peer that names none, a random id that this node chose.
     pub node_id: NodeId,
-    /// The peer's name. For a peer that names none, the first eight hexadecimal digits of its id.
+    /// The peer's name. For a peer that names none, the first 16 hexadecimal digits of its id.
     pub uname: Name,
     /// Where the peer listens, by its own word. None: it does not say so, or does not say an IP address.
     pub listen_addr: Option<SocketAddr>,
@@ -86,8 +86,10 @@ pub struct Marks {
     pub forked: bool,
     /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
-    /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.21).
+    /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.12).
     pub history: bool,
-    /// The first catch-up held it back: [`Notice::CaughtUp`](crate::Notice::CaughtUp) follows (SPEC 9.20).
+    /// The first catch-up held it back: [`Notice::CaughtUp`](crate::Notice::CaughtUp) follows (SPEC 9.11).
     pub catch_up: bool,
+    /// Another key went by the name of its author before, as far as this node remembers.
+    pub name_taken: bool,
 }

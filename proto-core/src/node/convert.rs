@@ -52,6 +52,7 @@ pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::CaughtUp { entries } => Notice::CaughtUp { entries },
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
+        chat::Event::NameTaken { node_id, uname, holder } => Notice::NameTaken { node_id, uname, holder },
         chat::Event::ClockOff(chat::Skewed { ahead_ms, clocks }) => Notice::ClockOff { ahead_ms, clocks },
         _ => return None,
     }))
@@ -118,6 +119,8 @@ impl From<conns::Breach> for Violation {
             Breach::LineTooLong => Self::LineTooLong,
             Breach::BeforeJoin => Self::BeforeJoin,
             Breach::NoGreeting => Self::NoGreeting,
+            Breach::UnreadableGreeting(error) => Self::UnreadableGreeting(error),
+            Breach::Banned => Self::Banned,
             Breach::ClaimsOurId => Self::ClaimsOurId,
             Breach::ClaimsPeersId => Self::ClaimsPeersId,
             Breach::NotItsKeysId => Self::NotItsKeysId,

@@ -24,6 +24,8 @@ pub(super) fn stats(node: &Node) -> Stats {
         authors_forgotten: log.authors,
         epochs_forgotten: log.epochs,
         gaps_forgotten: log.gaps,
+        names_taken: chat.names_taken,
+        names_forgotten: node.chat.names_forgotten(),
         verified_together: chat.verified_together,
         verified_alone: chat.verified_alone,
         entries_over_rate: chat.entries_over_rate,

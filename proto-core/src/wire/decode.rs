@@ -1,5 +1,6 @@
 //! Reading lines as frames.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -51,7 +52,7 @@ fn parse_any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
     };
     let filled = || payload.filter(|payload| !payload.is_empty()).ok_or(FrameError::NoPayload);
     let frame = match kind {
-        "JOIN" => Frame::Join(join(filled()?)?),
+        "JOIN" => Frame::Join(Box::new(join(filled()?)?)),
         "PEERS" => Frame::Peers(peers(payload.ok_or(FrameError::NoPayload)?, peers_read)?),
         "MSG" => return msg(payload.unwrap_or_default()),
         "PING" => Frame::Ping(Token::new(filled()?).ok_or(FrameError::Token)?),
@@ -128,7 +129,7 @@ fn join(payload: &str) -> Result<Join, FrameError> {
     let object: Object = serde_json::from_str(payload).map_err(|_| FrameError::Json)?;
     Ok(Join {
         hello: hello(&object)?,
-        node_id: string(&object.node_id)?.map(str::parse).transpose().map_err(|_| FrameError::NodeId)?,
+        node_id: string(&object.node_id)?.and_then(NodeId::of_text),
         uname: name(&object)?,
         listen_addr: address(&object.listen_addr)?,
         remote_addr: address(&object.remote_addr)?,
@@ -157,26 +158,39 @@ fn hello(object: &Object<'_>) -> Result<Option<Hello>, FrameError> {
 }
 
 /// Reads objects with any number of `;` and white space between them. The payload cannot be split at each `;` first,
-/// because version 1 nodes write a `;` inside a string as it is.
+/// because version 1 nodes write a `;` inside a string as it is. An entry that cannot be read ends at the next `;`, and
+/// costs itself alone (SPEC 1.4.8). An error: there are entries, and none can be read.
 fn peers(mut payload: &str, peers_read: usize) -> Result<Vec<PeerRecord>, FrameError> {
     let mut records = Vec::new();
-    while records.len() < peers_read {
+    let mut error = None;
+    for _ in 0..peers_read {
         payload = payload.trim_start_matches([';', ' ', '\t', '\r']);
         let mut values = serde_json::Deserializer::from_str(payload).into_iter::<Object<'_>>();
         let Some(object) = values.next() else {
             break;
         };
-        records.push(peer(&object.map_err(|_| FrameError::Json)?)?);
-        payload = &payload[values.byte_offset()..];
+        match object.map_err(|_| FrameError::Json).and_then(|object| peer(&object)) {
+            Ok(record) => {
+                records.push(record);
+                payload = &payload[values.byte_offset()..];
+            }
+            Err(reason) => {
+                error = Some(reason);
+                payload = payload.split_once(';').map_or("", |(_, rest)| rest);
+            }
+        }
     }
-    Ok(records)
+    match error {
+        Some(error) if records.is_empty() => Err(error),
+        _ => Ok(records),
+    }
 }
 
-/// Reads an entry of `PEERS`. An id or address that cannot be read counts as absent, so that the other entries are
-/// still of use (SPEC 2.3.4, 2.5.1).
+/// Reads an entry of `PEERS`. An address that cannot be read counts as absent, so that the rest is still of use (SPEC
+/// 2.5.1).
 fn peer(object: &Object<'_>) -> Result<PeerRecord, FrameError> {
     Ok(PeerRecord {
-        node_id: string(&object.node_id)?.and_then(|id| id.parse::<NodeId>().ok()),
+        node_id: string(&object.node_id)?.and_then(NodeId::of_text),
         uname: name(object)?,
         listen_addr: address(&object.listen_addr)?,
         remote_addr: address(&object.remote_addr)?,

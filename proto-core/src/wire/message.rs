@@ -1,5 +1,6 @@
 //! Frames and the values in them.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -13,7 +14,7 @@ use crate::model::{EntryId, Name, NetworkId, NodeId, PublicKey, Sealed, Signatur
 #[non_exhaustive]
 pub enum Frame<'a> {
     /// `JOIN`: who the sender is.
-    Join(Join),
+    Join(Box<Join>),
     /// `PEERS`: nodes that the sender knows.
     Peers(Vec<PeerRecord>),
     /// `MSG`: a message of one line, for or from a peer without a key. It is not empty and does not end with `\r`.

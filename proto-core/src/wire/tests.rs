@@ -1,10 +1,11 @@
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::model::{Name, NetworkId};
+use crate::model::{Name, NetworkId, NodeId};
 
 const ID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
 
@@ -17,7 +18,7 @@ fn frame(line: &str) -> Result<Frame<'_>, FrameError> {
 
 fn join(json: &str) -> Result<Join, FrameError> {
     match parse(Line::Text(&format!("JOIN|{json}")), 64)? {
-        Parsed::Frame(Frame::Join(join)) => Ok(join),
+        Parsed::Frame(Frame::Join(join)) => Ok(*join),
         other => panic!("{json}: {other:?}"),
     }
 }
@@ -150,7 +151,13 @@ fn a_join_with_a_value_of_the_wrong_type_is_malformed() {
     for json in shapes {
         assert_eq!(join(json), Err(FrameError::Json), "{json}");
     }
-    assert_eq!(join(r#"{"node_id":"Alice"}"#), Err(FrameError::NodeId));
+}
+
+#[test]
+fn a_text_that_is_no_uuid_is_the_id_that_stands_for_it() {
+    let id = |json: &str| join(json).unwrap().node_id;
+    assert_eq!(id(r#"{"node_id":"abc123"}"#), NodeId::of_text("abc123"));
+    assert_eq!(id(r#"{"node_id":""}"#), None);
 }
 
 #[test]
@@ -197,7 +204,7 @@ fn version_2_needs_a_nonce() {
 #[test]
 fn join_is_written_with_every_member_of_version_1() {
     let nothing = r#"JOIN|{"listen_addr":null,"node_id":null,"uname":null,"remote_addr":null}"#;
-    assert_eq!(encoded(&Frame::Join(Join::default())), format!("{nothing}\n"));
+    assert_eq!(encoded(&Frame::Join(Box::default())), format!("{nothing}\n"));
     let join = Join {
         node_id: Some(ID.parse().unwrap()),
         uname: Name::cut("a;\"\u{1}"),
@@ -216,7 +223,7 @@ fn join_is_written_with_every_member_of_version_1() {
         r#"","uname":"a\u003b\"\u0001","remote_addr":null,"v":2,"nonce":"n\"\\","links":7,"net":"UY_zrhyyT0ybay8phIBoEQ","now":8}"#,
         "\n",
     ];
-    assert_eq!(encoded(&Frame::Join(join)), expected.concat());
+    assert_eq!(encoded(&Frame::Join(Box::new(join))), expected.concat());
 }
 
 #[test]
@@ -234,11 +241,20 @@ fn peers_are_objects_with_any_separators_between() {
 }
 
 #[test]
-fn an_entry_of_the_wrong_type_makes_peers_malformed_and_a_wrong_value_counts_as_absent() {
-    for payload in ["{};5", "{},{}", "{};{", "[]", "null", "x", r#"{"uname":1}"#] {
-        assert_eq!(peers(payload, 64), Err(FrameError::Json), "{payload}");
+fn an_entry_of_peers_that_cannot_be_read_costs_itself_alone() {
+    for entry in
+        ["5", ",{}", "{", "[{}]", "null", "x", r#""y""#, r#"{"uname":1}"#, r#"{"uname":"a","uname":"b"}"#]
+    {
+        assert_eq!(peers(entry, 64), Err(FrameError::Json), "{entry}");
+        let among_others = format!(r#"{{"uname":"a"}};{entry};{{"uname":"b"}}"#);
+        assert_eq!(peers(&among_others, 64), Ok(vec![named("a"), named("b")]), "{entry}");
+        assert_eq!(peers(&among_others, 2), Ok(vec![named("a")]), "it counts: {entry}");
     }
-    let payload = r#"{"node_id":"x","listen_addr":"y:1","uname":"a","v":{},"nonce":1};{"uname":"b"}"#;
+}
+
+#[test]
+fn a_wrong_value_in_peers_counts_as_absent() {
+    let payload = r#"{"node_id":"","listen_addr":"y:1","uname":"a","v":{},"nonce":1};{"uname":"b"}"#;
     assert_eq!(peers(payload, 64), Ok(vec![named("a"), named("b")]));
 }
 

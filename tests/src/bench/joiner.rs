@@ -10,7 +10,7 @@ pub fn join(number: u32) -> Vec<u8> {
     let (record, mut join) = (record(number), Join::default());
     (join.node_id, join.uname, join.listen_addr) = (record.node_id, record.uname, record.listen_addr);
     join.hello = Some(Hello::new(Token::from_bits(u128::from(number))));
-    encode(&Frame::Join(join))
+    encode(&Frame::Join(join.into()))
 }
 
 /// The length of a `PEERS` frame that lists so many of these peers, however long it is.

@@ -4,15 +4,13 @@ use std::time::Duration;
 use proto_core::{GapStatus, NodeId};
 
 use super::*;
-use crate::sim::{Dice, NetConfig, World, address};
+use crate::sim::{Dice, NetConfig, World};
 
 /// Two nodes, linked, of which one has said something.
 fn world() -> World {
     let mut world = World::new(NetConfig::default(), Dice::new(1));
     for host in 0..2 {
-        world.add_host(Limits::default());
-        world.host_mut(host).targets = (0..host).map(address).collect();
-        world.start(host, true);
+        world.add_node(Limits::default(), 0..host);
     }
     world.run_for(Duration::from_secs(15));
     assert!(world.say(0, "hi").is_ok());

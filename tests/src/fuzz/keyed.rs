@@ -156,7 +156,7 @@ impl World {
         join.uname = Some(name(peer));
         join.listen_addr = listens.then(|| address(peer));
         join.hello = Some(hello);
-        self.receive_frame(index, &Frame::Join(join));
+        self.receive_frame(index, &Frame::Join(join.into()));
     }
 
     /// Flags: 1 its id is that of the next peer, 2 it listens where its number does, 4 its id is the node's, 8 its nonce

@@ -312,7 +312,7 @@ impl Conn {
     /// The peer says this on it.
     fn hears(&mut self, frame: &Frame<'_>, us: PublicKey, conversation: &mut Conversation) {
         match frame {
-            Frame::Join(join) if self.joined.is_none() => self.joined = Some(join.clone()),
+            Frame::Join(join) if self.joined.is_none() => self.joined = Some((**join).clone()),
             Frame::Proof(signature) => self.proven |= self.proof(us) == Some(*signature),
             Frame::Chat(_) if self.proven => conversation.heard(frame),
             Frame::Msg(_) if self.joined.is_some() && self.key().is_none() => conversation.heard(frame),

@@ -208,7 +208,7 @@ impl World {
         join.uname = Some(name(id));
         join.listen_addr = (flags & 2 != 0).then(|| address(id));
         join.hello = (flags & 1 != 0).then_some(hello);
-        self.receive_frame(index, &Frame::Join(join));
+        self.receive_frame(index, &Frame::Join(join.into()));
     }
 
     fn peers(&mut self, script: &mut Script<'_>) {
@@ -390,6 +390,8 @@ fn limits() -> Limits {
         limits.chat.authors = 4;
         limits.chat.epochs_per_author = 2;
         limits.chat.gaps_per_epoch = 3;
+        limits.chat.names = 6;
+        limits.chat.names_per_author = 2;
         limits.chat.parked = 3;
         limits.chat.syncs = 2;
         limits.chat.sync_rounds = 3;

@@ -245,8 +245,10 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated, history, catch_up, .. } = *marks;
-                [late, forked, backdated, history, catch_up].into_iter().for_each(|mark| self.flag(mark));
+                let Marks { late, forked, backdated, history, catch_up, name_taken, .. } = *marks;
+                [late, forked, backdated, history, catch_up, name_taken]
+                    .into_iter()
+                    .for_each(|mark| self.flag(mark));
             }
             other => panic!("unknown message: {other:?}"),
         }
@@ -277,6 +279,12 @@ impl Record {
                 self.node_id(*node_id);
                 self.text(uname.as_str());
                 self.number(*missing);
+            }
+            Notice::NameTaken { node_id, uname, holder } => {
+                self.text("name-taken");
+                self.node_id(*node_id);
+                self.text(uname.as_str());
+                self.node_id(*holder);
             }
             Notice::CaughtUp { entries } => {
                 self.text("caught-up");
@@ -362,6 +370,8 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::LineTooLong => ("line-too-long", ""),
         Violation::BeforeJoin => ("before-join", ""),
         Violation::NoGreeting => ("no-greeting", ""),
+        Violation::UnreadableGreeting(error) => ("unreadable-greeting", frame_code(error)),
+        Violation::Banned => ("banned", ""),
         Violation::ClaimsOurId => ("claims-our-id", ""),
         Violation::ClaimsPeersId => ("claims-peers-id", ""),
         Violation::NotItsKeysId => ("not-its-keys-id", ""),

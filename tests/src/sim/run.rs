@@ -247,11 +247,7 @@ impl Run {
         match self.odd.get(&host) {
             None => self.world.start(host, true),
             Some(Odd::Version1) => {
-                let actor = Version1::new(&format!("host{host}"), addr, targets, dice);
-                if let Some(check) = &mut self.world.probes.check {
-                    check.speaks_version_1(host, actor.id());
-                }
-                self.world.start_actor(host, Box::new(actor));
+                Version1::new(&format!("host{host}"), addr, targets, dice).start(&mut self.world, host);
             }
             Some(Odd::Hostile(trick)) => {
                 let actor = Hostile::new(*trick, addr, targets, self.world.epoch_ms(), dice);

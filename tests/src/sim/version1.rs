@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use proto_core::{ConnId, NodeId};
 use serde_json::{Value, json};
 
-use super::{Actor, Dice, Happening, Lines, Nanos, Todo};
+use super::{Actor, Dice, Happening, HostId, Lines, Nanos, Todo, World, nanos};
 
 /// A version 1 node.
 pub struct Version1 {
@@ -21,8 +22,13 @@ pub struct Version1 {
     printed: Vec<String>,
 }
 
+/// The longest time from accepting a connection to its own `JOIN`.
+const SPEAKS_WITHIN: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 struct Link {
+    /// When its own `JOIN` is due. Never, if the other side's comes sooner.
+    speaks_at: Option<Nanos>,
     lines: Lines,
     dialed: Option<SocketAddr>,
     joined: Option<String>,
@@ -59,6 +65,14 @@ impl Version1 {
         }
     }
 
+    /// Starts it on a host.
+    pub fn start(self, world: &mut World, host: HostId) {
+        if let Some(check) = &mut world.probes.check {
+            check.speaks_version_1(host, self.id);
+        }
+        world.start_actor(host, Box::new(self));
+    }
+
     /// The id that it goes by.
     pub fn id(&self) -> NodeId {
         self.id
@@ -70,14 +84,30 @@ impl Version1 {
         }
     }
 
-    fn open(&mut self, conn: ConnId, dialed: Option<SocketAddr>, todo: &mut Vec<Todo>) {
-        // Now and then the greeting of who dialed comes first, and then its own does not come at all.
-        let overtaken = dialed.is_none() && self.dice.chance(2.0 / 30.0);
-        self.links.insert(conn, Link { dialed, ..Link::default() });
-        if !overtaken {
-            let own = json!({"listen_addr": self.addr, "node_id": self.id, "uname": self.uname, "remote_addr": null});
-            todo.push(Todo::Send(conn, format!("JOIN|{own}\n\n").into_bytes()));
-        }
+    fn connected(&mut self, conn: ConnId, addr: SocketAddr, todo: &mut Vec<Todo>) {
+        self.links.insert(conn, Link { dialed: Some(addr), ..Link::default() });
+        self.greet(conn, todo);
+    }
+
+    fn accepted(&mut self, now: Nanos, conn: ConnId, todo: &mut Vec<Todo>) {
+        let at = now + nanos(self.dice.between(Duration::ZERO, SPEAKS_WITHIN));
+        self.links.insert(conn, Link { speaks_at: Some(at), ..Link::default() });
+        todo.push(Todo::WakeAt(at));
+    }
+
+    fn greet_due(&mut self, now: Nanos, todo: &mut Vec<Todo>) {
+        let due = self.links.iter_mut().filter(|(_, link)| link.speaks_at.is_some_and(|at| at <= now));
+        let due = due.map(|(conn, link)| {
+            link.speaks_at = None;
+            *conn
+        });
+        due.collect::<Vec<_>>().into_iter().for_each(|conn| self.greet(conn, todo));
+    }
+
+    fn greet(&self, conn: ConnId, todo: &mut Vec<Todo>) {
+        let own =
+            json!({"listen_addr": self.addr, "node_id": self.id, "uname": self.uname, "remote_addr": null});
+        todo.push(Todo::Send(conn, format!("JOIN|{own}\n\n").into_bytes()));
     }
 
     fn read(&mut self, conn: ConnId, bytes: &[u8], todo: &mut Vec<Todo>) {
@@ -116,6 +146,7 @@ impl Version1 {
         let uname = join["uname"].as_str().unwrap_or(&id).to_owned();
         let listen_addr = join["listen_addr"].as_str().and_then(|addr| addr.parse().ok());
         link.joined = Some(id.clone());
+        link.speaks_at = None;
         self.peers.insert(id, Known { conn, uname, listen_addr });
         let records: Vec<_> = self
             .peers
@@ -160,15 +191,15 @@ impl Version1 {
 }
 
 impl Actor for Version1 {
-    fn happen(&mut self, _: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>) {
+    fn happen(&mut self, now: Nanos, what: Happening<'_>, todo: &mut Vec<Todo>) {
         match what {
             Happening::Started => self.targets.clone().into_iter().for_each(|addr| self.dial(addr, todo)),
-            Happening::Accepted(conn) => self.open(conn, None, todo),
-            Happening::Connected(conn, addr) => self.open(conn, Some(addr), todo),
+            Happening::Accepted(conn) => self.accepted(now, conn, todo),
+            Happening::Connected(conn, addr) => self.connected(conn, addr, todo),
             Happening::Refused(addr) => _ = self.dialed.remove(&addr),
             Happening::Received(conn, bytes) => self.read(conn, bytes, todo),
             Happening::Closed(conn) => self.close(conn),
-            Happening::Woken => {}
+            Happening::Woken => self.greet_due(now, todo),
             Happening::Say(text) => {
                 text.split('\n').for_each(|line| self.tell_all(&format!("MSG|{line}\n"), todo));
             }

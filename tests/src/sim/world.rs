@@ -13,7 +13,7 @@ use proto_core::{
 use super::actor::{Actor, Filter, Happening};
 use super::check::Checker;
 use super::digest::Digest;
-use super::host::{Host, Machine, WallClock};
+use super::host::{Host, Machine, WallClock, address};
 use super::measure::Meter;
 use super::net::{Net, NetConfig};
 use super::queue::Queue;
@@ -117,6 +117,13 @@ impl World {
         }
     }
 
+    /// A world on an ordinary network whose nodes are held to the rules of [`check`](super::check).
+    pub fn checked(seed: u64) -> Self {
+        let mut world = Self::new(NetConfig::default(), Dice::new(seed));
+        world.probes.check = Some(Checker::default());
+        world
+    }
+
     /// The time.
     pub fn now(&self) -> Nanos {
         self.now
@@ -166,6 +173,14 @@ impl World {
     pub fn add_host(&mut self, limits: Limits) -> HostId {
         let index = self.hosts.len() as HostId;
         self.hosts.push(Host::new(index, limits, self.epoch_ms, self.dice.fork()));
+        index
+    }
+
+    /// Adds a host and starts a node there that dials these hosts.
+    pub fn add_node(&mut self, limits: Limits, targets: impl IntoIterator<Item = HostId>) -> HostId {
+        let index = self.add_host(limits);
+        self.host_mut(index).targets = targets.into_iter().map(address).collect();
+        self.start(index, true);
         index
     }
 

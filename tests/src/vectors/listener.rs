@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::wire::{Frame, Hello, Join, Line, Parsed, parse};
+use proto_core::wire::{Frame, Hello, Line, Parsed, parse};
 use proto_core::{Action, Config, ConnId, Identity, Input, Instant, Message, NetworkId, Node, Violation};
 use serde_json::json;
 
@@ -98,7 +98,7 @@ impl Listener {
         let done = self.hear(conn, format!("JOIN|{join}\n"));
         let theirs = done.lines(conn, &["JOIN"]);
         let theirs = theirs.first().and_then(|line| match parse(Line::Text(line), 0) {
-            Ok(Parsed::Frame(Frame::Join(Join { hello, .. }))) => hello,
+            Ok(Parsed::Frame(Frame::Join(join))) => join.hello,
             _ => None,
         });
         Ok((theirs.ok_or("the node said no JOIN of version 2")?, done))

@@ -27,6 +27,7 @@ const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
 const CATCH_UP: &str = "proto-core/src/chat/catch_up.rs";
 const DEGREE: &str = "proto-core/src/node/tests/admission.rs";
 const NETWORKS: &str = "proto-core/src/node/tests/networks.rs";
+const NAMES: &str = "proto-core/src/chat/names.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
 const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
@@ -60,6 +61,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("conns.first_byte", By("links.rs", "first_byte_and_greeting"), "violations"),
     ("conns.greeting", By("links.rs", "first_byte_and_greeting"), "violations"),
     ("conns.greet_after", By("times.rs", "the_first_byte_before_the_greeting"), NONE),
+    ("conns.greet_dialed", By("times.rs", "the_first_byte_before_a_dialer_greets"), NONE),
     ("conns.settle_v1", By("times.rs", "a_version_1_peer_hears_nothing_so_long"), NONE),
     ("conns.ping_idle", By("times.rs", "a_silent_peer_is_pinged_and_then_dead"), NONE),
     ("conns.dead", By("times.rs", "a_silent_peer_is_pinged_and_then_dead"), "silent"),
@@ -122,6 +124,10 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.early", By("entries.rs", "early_ones_in_all"), "entries_displaced"),
     ("chat.authors", By("entries.rs", "authors"), "authors_forgotten"),
     ("chat.epochs_per_author", By("entries.rs", "epochs_of_an_author"), "epochs_forgotten"),
+    ("chat.names", By(NAMES, "so_many_uses_are_remembered"), "names_forgotten"),
+    ("chat.names_per_author", By(NAMES, "a_key_has_a_few_names_and_the_one_used_longest_ago_is_forgotten"), "names_forgotten"),
+    ("chat.name_settled", By(NAMES, "keys_that_are_new_push_out_each_other_alone"), "names_forgotten"),
+    ("chat.name_told_every", By(NAMES, "the_user_is_told_of_a_name_at_an_interval"), "names_taken"),
     ("chat.gaps_per_epoch", By("entries.rs", "gaps_of_an_epoch"), "gaps_forgotten"),
     ("chat.clock_tolerance", By("entries.rs", "how_far_ahead_an_entry_may_be_dated"), NONE),
     ("chat.parked", By("entries.rs", "parked_entries"), "entries_displaced"),

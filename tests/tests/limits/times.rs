@@ -23,6 +23,18 @@ fn the_first_byte_before_the_greeting() {
 }
 
 #[test]
+fn the_first_byte_before_a_dialer_greets() {
+    let limits = Limits::default();
+    let mut solo = solo(limits.clone());
+    solo.connect("127.0.0.1:9000");
+    solo.dialed(0);
+    for (at, greeted) in up_to(limits.conns.greet_dialed) {
+        solo.at(at);
+        assert_eq!(solo.sent(0).starts_with("JOIN|"), greeted);
+    }
+}
+
+#[test]
 fn a_version_1_peer_hears_nothing_so_long() {
     let limits = Limits::default();
     let mut solo = solo(limits.clone());

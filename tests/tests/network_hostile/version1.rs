@@ -1,17 +1,24 @@
 //! Version 1 peers whose connections come, go and overlap.
 
-use proto_core::Violation;
+use proto_core::{ConnId, Violation};
+use tests::sim::HostId;
 use tests::sim::harness::Harness;
 
-use crate::{EVE, SECOND, join, join_v1, pair};
+use crate::{EVE, SECOND, join_as_eve, join_v1, pair};
+
+/// A version 1 peer connects to a host and joins.
+fn join_as_old(net: &mut Harness, old: HostId, host: HostId) -> ConnId {
+    let conn = net.connect(old, host);
+    net.send(conn, join_v1(EVE, net.addr(old)));
+    net.run_for(SECOND);
+    conn
+}
 
 #[test]
 fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
     let (mut net, alice, _, old) = pair(13);
     let addr = net.addr(old);
-    let inbound = net.connect(old, alice);
-    net.send(inbound, join_v1(EVE, addr));
-    net.run_for(SECOND);
+    let inbound = join_as_old(&mut net, old, alice);
     net.command(alice, proto_core::Command::Connect(addr.into())).unwrap();
     net.run_for(SECOND);
     let ours = *net.raw_peer(old).conns().last().unwrap();
@@ -47,9 +54,7 @@ fn a_version_1_peer_may_have_its_own_link_and_ours_and_no_third() {
 #[test]
 fn a_version_1_peer_that_says_nothing_is_greeted_every_five_to_fifteen_minutes() {
     let (mut net, alice, _, old) = pair(17);
-    let conn = net.connect(old, alice);
-    net.send(conn, join_v1(EVE, net.addr(old)));
-    net.run_for(SECOND);
+    let conn = join_as_old(&mut net, old, alice);
     let greetings = |net: &Harness| net.received(old, conn).matches("JOIN|").count();
     for (count, says_peers) in [(1, false), (2, true), (3, false)] {
         assert_eq!(greetings(&net), count);
@@ -96,9 +101,7 @@ fn a_version_1_peer_that_names_who_has_left_is_asked_in_time_and_again() {
 #[test]
 fn a_version_1_peer_loses_nothing_when_we_take_another_name_and_yet_another() {
     let (mut net, alice, _, old) = pair(18);
-    let conn = net.connect(old, alice);
-    net.send(conn, join_v1(EVE, net.addr(old)));
-    net.run_for(SECOND);
+    let conn = join_as_old(&mut net, old, alice);
     let greetings = |net: &Harness| net.received(old, conn).matches("JOIN|").count();
     net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
     net.say(alice, "call me Alicia");
@@ -120,12 +123,8 @@ fn a_version_1_peer_loses_nothing_when_we_take_another_name_and_yet_another() {
 fn a_newcomer_whose_claim_is_not_settled_is_told_our_new_name_too() {
     let (mut net, alice, _, eve) = pair(19);
     let old = net.add_raw_peer();
-    let holder = net.connect(eve, alice);
-    net.send(holder, join(EVE, "n"));
-    net.run_for(SECOND);
-    let newcomer = net.connect(old, alice);
-    net.send(newcomer, join_v1(EVE, net.addr(old)));
-    net.run_for(SECOND);
+    let holder = join_as_eve(&mut net, eve, alice);
+    let newcomer = join_as_old(&mut net, old, alice);
     net.command(alice, proto_core::Command::Rename("Alicia".parse().unwrap())).unwrap();
     net.run_for(SECOND);
     for (raw_peer, conn) in [(eve, holder), (old, newcomer)] {
@@ -143,9 +142,7 @@ fn a_stranger_with_the_id_of_a_version_1_peer_does_not_cut_it_by_hanging_up() {
     let ours = *net.raw_peer(old).conns().last().unwrap();
     net.send(ours, join_v1(EVE, addr));
     net.run_for(SECOND);
-    let theirs = net.connect(stranger, alice);
-    net.send(theirs, join_v1(EVE, addr));
-    net.run_for(SECOND);
+    let theirs = join_as_old(&mut net, stranger, alice);
     net.close(theirs);
     // Nobody can know that it was a stranger, whose end the peer knows nothing of.
     net.run_for(4 * SECOND);

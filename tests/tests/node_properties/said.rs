@@ -39,7 +39,7 @@ pub(crate) fn join_with_key(peer: usize, nonce: Token) -> Vec<u8> {
     (hello.links, hello.key) = (peer as u16, Some(keys(peer).key()));
     let mut join = Join::default();
     (join.node_id, join.hello) = (Some(keys(peer).node_id()), Some(hello));
-    line(&Frame::Join(join))
+    line(&Frame::Join(join.into()))
 }
 
 /// Anything that anybody says.

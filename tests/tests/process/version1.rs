@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tests::journal::SOON;
 use tests::process::{Driver, Launch, Process};
+use tests::raw::{RawPeer, join_line_v1};
 use tests::version1::{Event, Habits, Version1};
 
 /// Lines in each direction between a node and a version 1 peer; each must be heard once, and in order where there is
@@ -58,6 +59,19 @@ fn we_dial_it() {
         let mut alice = Launch::new(driver, "Alice").peer(dora.addr()).start();
         dora.expect_peer("Alice", SOON);
         alice.expect_peers(&["Dora"], SOON);
+        each_hears(&mut alice, &dora, 0);
+    });
+}
+
+#[test]
+fn one_that_speaks_only_if_it_was_not_spoken_to_is_let_speak_first() {
+    Driver::each(|driver| {
+        let habits = Habits { speaks_after: Duration::from_millis(5), ..Habits::default() };
+        let dora = Version1::start_at("Dora", (Ipv4Addr::LOCALHOST, 0).into(), habits);
+        let mut alice = Launch::new(driver, "Alice").peer(dora.addr()).start();
+        // Sooner than the connection of a peer that says nothing ends.
+        alice.expect_peers(&["Dora"], SOON);
+        dora.expect_peer("Alice", SOON);
         each_hears(&mut alice, &dora, 0);
     });
 }
@@ -212,5 +226,33 @@ fn a_semicolon_in_a_name_reaches_it_whole() {
         dora.expect_peer("Al;ice", SOON);
         alice.expect_peers(&["Bob", "Dora"], SOON);
         dora.expect_only_version_1();
+    });
+}
+
+#[test]
+fn an_id_that_is_no_uuid_is_taken() {
+    Driver::each(|driver| {
+        let alice = Launch::new(driver, "Alice").start();
+        let dora = RawPeer::connect(alice.addr());
+        dora.send(join_line_v1("abc123", "Dora"));
+        alice.expect_peers(&["Dora"], SOON);
+        assert_eq!(alice.peers()[0]["node_id"], "1cb6041b-28ae-5e76-9533-16d4b2f7ef00");
+        dora.send("MSG|lost after JOIN, in the field\nMSG|hi\n");
+        alice.expect_out("Dora: hi", SOON);
+    });
+}
+
+#[test]
+fn who_is_refused_is_logged_with_the_reason() {
+    Driver::each(|driver| {
+        let alice = Launch::new(driver, "Alice").start();
+        let thief = RawPeer::connect(alice.addr());
+        thief.send(join_line_v1("00000000-0000-8000-8000-000000000001", "Thief"));
+        let line = alice.expect_err(&["refused", "claims an id that is not its key's"], SOON);
+        assert!(line.contains(&thief.local_addr().to_string()), "{line}");
+        let unread = RawPeer::connect(alice.addr());
+        unread.send("JOIN|{\"uname\":5}\n");
+        let line = alice.expect_err(&["refused", "its JSON is wrong"], 2 * SOON);
+        assert!(line.contains(&unread.local_addr().to_string()), "{line}");
     });
 }

@@ -18,5 +18,6 @@ export function marks(entry) {
   if (entry?.late) found.push({ word: "late", title: "It arrived after later messages from the same author." });
   if (entry?.forked) found.push(FORKED);
   if (entry?.backdated) found.push({ word: "backdated", title: "Its time is earlier than that of its author's previous message." });
+  if (entry?.name_taken) found.push({ word: "name taken", title: "Another key used this name before: its author may be somebody else." });
   return found;
 }

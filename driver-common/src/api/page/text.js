@@ -37,9 +37,9 @@ export function who(name, distinction) {
   return made;
 }
 
-/** The start of a node's id, which distinguishes peers of the same name. */
+/** The start of a node's id, 16 digits, which distinguishes peers of the same name. */
 export function shortId(nodeId) {
-  return nodeId.slice(0, 8);
+  return nodeId.replaceAll("-", "").slice(0, 16);
 }
 
 /** Decodes base64url. Each byte becomes a character. */

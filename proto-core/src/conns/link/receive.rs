@@ -1,6 +1,7 @@
 //! Incoming lines of one connection: parses them, and applies the rules that need only this connection.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -26,9 +27,9 @@ pub(crate) enum ConnFrame {
         unknown: bool,
     },
     /// The first `JOIN`.
-    Join(Join),
+    Join(Box<Join>),
     /// Another `JOIN` with the same id.
-    Rejoin(Join),
+    Rejoin(Box<Join>),
     Msg(String),
     Ping(Token),
     Pong(Token),
@@ -80,7 +81,12 @@ impl Link {
             Err(_) if self.malformed.record(now, limits) => {
                 return Some(LinkEvent::Conn(ConnFrame::Disconnect(Breach::TooManyMalformed)));
             }
-            Err(error) => return Some(LinkEvent::Conn(ConnFrame::Breach(Breach::Malformed(error)))),
+            Err(error) => {
+                if !joined {
+                    self.unread.get_or_insert(error);
+                }
+                return Some(LinkEvent::Conn(ConnFrame::Breach(Breach::Malformed(error))));
+            }
         };
         let event = classify(frame, self.peer.as_deref());
         if let LinkEvent::Chat(ChatFrame::Links(ids)) = &event {

@@ -7,7 +7,7 @@ use crate::model::{Instant, Limits, Version};
 /// The timers of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A listener sends `JOIN` to a peer that has sent nothing.
+    /// `JOIN` is sent to a peer that has sent nothing.
     Greet,
     /// The peer must have sent its first byte.
     FirstByte,
@@ -69,8 +69,10 @@ impl Link {
                     add(self.opened + limits.conns.first_byte, Timer::FirstByte);
                 }
                 add(self.opened + limits.conns.greeting, Timer::Greeting);
-                if !self.is_outbound() && !self.join_sent {
-                    add(self.opened + limits.conns.greet_after, Timer::Greet);
+                if !self.join_sent {
+                    let conns = &limits.conns;
+                    let wait = if self.is_outbound() { conns.greet_dialed } else { conns.greet_after };
+                    add(self.opened + wait, Timer::Greet);
                 }
             }
             Phase::Claiming { until, .. } => add(until, Timer::Claim),

@@ -130,7 +130,7 @@ fn values_out_of_range_are_malformed_even_if_they_are_signed() {
 #[test]
 fn an_entry_of_as_many_texts_as_fit_is_no_longer_than_a_line() {
     let name: Name = ";".repeat(64).parse().unwrap();
-    let via = Via { node_id: identity().node_id(), uname: name.clone() };
+    let via = Via { node_id: NodeId::from_bytes([3; 16]), uname: name.clone() };
     let to = [identity().node_id(); MAX_TO];
     let longest = |text: &str, count| vec![ChatText::new(text.repeat(count)).unwrap()];
     for said in [longest("x", ChatText::MAX), longest("\u{1}", ChatText::MAX / 6), texts(&["x"; 60_000])] {
@@ -163,4 +163,20 @@ fn an_array_in_place_of_an_object_and_a_null_are_malformed() {
         assert_eq!(signed(&with(via)), Err(EntryError::Content), "{via}");
     }
     assert_eq!(signed(&format!(r#"["{key}",5,6,7,"Zoe",["hello"]]"#)), Err(EntryError::Content));
+}
+
+#[test]
+fn nobody_speaks_in_the_name_of_an_id_that_belongs_to_a_key() {
+    let (name, said) = ("Zoe".parse().unwrap(), texts(&["hello"]));
+    let lines_signed = |node_id: NodeId| {
+        let via = Via { node_id, uname: "Old".parse().unwrap() };
+        let entry = Entry::sign(&identity(), &Draft { via: Some(&via), ..draft(&name, &said) });
+        entry.sealed().open(NetworkId::OPEN).map(|entry| entry.via().map(|via| via.node_id))
+    };
+    let [of_key, other_key] = [identity().node_id(), Identity::from_secret(&[8; 32]).node_id()];
+    assert_eq!(lines_signed(of_key), Err(EntryError::Content), "also not the author itself");
+    assert_eq!(lines_signed(other_key), Err(EntryError::Content));
+    for other in [NodeId::from_bytes([3; 16]), NodeId::of_text("abc123").unwrap()] {
+        assert_eq!(lines_signed(other), Ok(Some(other)));
+    }
 }

@@ -4,9 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::*;
-use crate::conns::sign_proof;
-use crate::model::{Census, DialId, MeshLimits, NetworkId};
-use crate::wire::Token;
+use crate::model::{Census, DialId, MeshLimits};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
@@ -36,23 +34,12 @@ pub(super) fn peers(numbers: impl Iterator<Item = u64>) -> String {
 impl Solo {
     /// The peer sends `JOIN` on an open connection.
     pub(super) fn introduce(&mut self, n: u64, links: usize) -> Vec<Action> {
-        let identity = identity(n);
-        let (id, key) = (identity.node_id(), identity.key());
-        self.receive(
-            n,
-            &format!(
-                "JOIN|{{\"node_id\":\"{id}\",\"uname\":\"p{n}\",\"listen_addr\":\"{}\",\"v\":2,\"nonce\":\"n{n}\",\"links\":{links},\"key\":\"{key}\"}}\n",
-                addr(n)
-            ),
-        )
+        let fields = format!(r#""uname":"p{n}","listen_addr":"{}","links":{links}"#, addr(n));
+        self.receive(n, &join_keyed(&identity(n), n, &fields))
     }
 
     pub(super) fn prove(&mut self, n: u64) -> Vec<Action> {
-        let ours = self.node.conns.nonce(ConnId(n)).unwrap();
-        let theirs = Token::new(&format!("n{n}")).unwrap();
-        let identity = identity(n);
-        let signature = sign_proof(&identity, NetworkId::OPEN, &theirs, &ours, self.node.key());
-        self.receive(n, &format!("PROOF|{signature}\n"))
+        self.prove_key(&identity(n), n)
     }
 
     /// The peer dials in, and is admitted if there is room. Returns what it was sent.
@@ -234,14 +221,7 @@ fn a_newcomer_with_few_links_displaces_a_peer_with_more_than_it_needs() {
 
 #[test]
 fn own_dials_and_links_to_given_addresses_are_never_displaced() {
-    let mut solo = solo_with(|limits| {
-        (
-            limits.mesh.degree_low,
-            limits.mesh.degree_target,
-            limits.mesh.degree_high,
-            limits.mesh.degree_outbound,
-        ) = (1, 2, 3, 2);
-    });
+    let mut solo = solo_of_degrees([1, 2, 3, 2]);
     solo.dial_in(20, 1);
     solo.now = solo.now + SECOND;
     // The given address leads to a peer that has dialed in: its link stays, and the dial is not needed.

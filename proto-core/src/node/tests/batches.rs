@@ -1,7 +1,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::entries::chat;
 use super::*;
 use crate::model::EntryError;
 
@@ -15,7 +14,7 @@ fn verified(solo: &Solo) -> (u64, u64) {
 
 /// The first entries of so many authors.
 fn by(authors: core::ops::Range<u8>) -> Vec<String> {
-    authors.map(|author| chat(&Identity::from_secret(&[100 + author; 32]), 0, AT)).collect()
+    authors.map(|author| chat(&Identity::from_secret(&[100 + author; 32]), 0, AT, None)).collect()
 }
 
 /// The line with a signature that is well formed and of another entry.

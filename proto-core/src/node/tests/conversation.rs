@@ -1,6 +1,7 @@
 //! Clocks, the first catch-up and history, as a whole node shows them.
 
 use super::*;
+use crate::conns::sign_proof;
 use crate::model::{Draft, Entry, Marks};
 use crate::wire::Frame;
 

@@ -3,16 +3,6 @@ use core::time::Duration;
 
 use super::*;
 
-/// The frame of an entry.
-pub(super) fn chat(author: &Identity, seq: u64, at: u64) -> String {
-    let texts = [ChatText::new("hello").unwrap()];
-    let uname = "Eve".parse().unwrap();
-    let draft = Draft::new(1, seq, at, &uname, &texts);
-    let entry = Entry::sign(author, &draft);
-    let sealed = entry.sealed();
-    alloc::format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
-}
-
 /// Lets time pass. The peer reads all that it is sent, and answers each line by `answer`.
 fn live(solo: &mut Solo, time: Duration, answer: impl Fn(&str) -> Option<String>) -> Vec<Action> {
     let end = solo.now + time;
@@ -119,7 +109,7 @@ fn a_ban_also_closes_the_second_connection_of_the_banned_peer() {
     // Its second connection claims the id, and is not decided yet.
     keyed_on(&mut solo, 2);
     assert!(solo.node.conns.contains(ConnId(2)));
-    let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1).replace("hello", "hallo");
+    let forged = chat(&Identity::from_secret(&[8; 32]), 0, 1, None).replace("hello", "hallo");
     solo.receive(1, &forged.repeat(Limits::default().conns.malformed));
     assert_eq!((solo.node.peers().count(), solo.node.stats().banned), (0, 1));
 }
@@ -138,8 +128,8 @@ fn a_sync_starts_at_once_when_a_parked_entry_with_missing_predecessors_falls_due
     live(&mut solo, Duration::from_secs(5), |_| None);
     let ahead = Limits::default().chat.clock_tolerance + Duration::from_secs(60);
     let at = NOW + ahead.as_millis() as u64;
-    solo.receive(1, &chat(&identity, 0, NOW));
-    solo.receive(1, &chat(&identity, 2, at));
+    solo.receive(1, &chat(&identity, 0, NOW, None));
+    solo.receive(1, &chat(&identity, 2, at, None));
     let actions = live(&mut solo, Duration::from_secs(50), |_| None);
     assert!(!sent(&actions).contains("SYNC|"), "the entry is not due: {}", sent(&actions));
     let actions = live(&mut solo, Duration::from_secs(10), |_| None);
@@ -151,7 +141,7 @@ fn entries_with_false_signatures_count_as_malformed_frames() {
     let mut solo = solo();
     let identity = keyed(&mut solo);
     assert_eq!(solo.node.peers().count(), 1);
-    let line = chat(&identity, 0, 1);
+    let line = chat(&identity, 0, 1, None);
     let forged = line.replace("hello", "hallo");
     let most = Limits::default().conns.malformed - 1;
     let actions = solo.receive(1, &forged.repeat(most));

@@ -5,6 +5,7 @@ mod batches;
 mod conversation;
 mod dials;
 mod entries;
+mod keyed;
 mod networks;
 mod slots;
 mod v1;
@@ -15,10 +16,11 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::*;
-use crate::conns::sign_proof;
 use crate::contract::{Message, Notice, Violation};
 use crate::model::{ChatText, DialError, Identity, LeaveReason, Limits, NetworkId, PeerAddr};
 use crate::wire::Token;
+
+use keyed::{chat, join_keyed, keyed, keyed_on};
 
 /// A node and its virtual clock.
 pub(super) struct Solo {
@@ -46,6 +48,16 @@ pub(super) fn solo_with(change: impl FnOnce(&mut Limits)) -> Solo {
         node: Node::new(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN),
         now: Instant::ORIGIN,
     }
+}
+
+/// One that keeps so many links: at least, in the middle, at most, and by dials of its own.
+pub(super) fn solo_of_degrees(degrees: [usize; 4]) -> Solo {
+    solo_with(|limits| set_degrees(limits, degrees))
+}
+
+pub(super) fn set_degrees(limits: &mut Limits, [low, target, high, outbound]: [usize; 4]) {
+    (limits.mesh.degree_low, limits.mesh.degree_target) = (low, target);
+    (limits.mesh.degree_high, limits.mesh.degree_outbound) = (high, outbound);
 }
 
 fn join(id: &str, nonce: Option<&str>) -> String {
@@ -164,6 +176,17 @@ fn a_listener_sends_join_to_a_silent_peer_after_250_ms_and_closes_after_5_s() {
     assert_eq!(closed.unwrap().0, Instant::from_origin(Duration::from_secs(5)));
     assert!(matches!(actions.last(), Some((_, Action::Abort { .. }))));
     assert_eq!(solo.node.connections(), 0);
+}
+
+#[test]
+fn a_dialer_sends_join_upon_the_first_byte() {
+    let mut solo = solo();
+    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
+    let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
+    assert_eq!(solo.input(Input::connected(dial, ConnId(1))), []);
+    assert!(sent(&solo.receive(1, "J")).starts_with("JOIN|"));
+    let later = solo.pass(Limits::default().conns.greet_after);
+    assert_eq!(later, [], "it sends it once");
 }
 
 #[test]
@@ -288,14 +311,21 @@ fn our_nonce(actions: &[Action]) -> String {
     rest.split_once('"').unwrap().0.into()
 }
 
-#[test]
-fn reading_resumes_on_the_duplicate_that_is_closed() {
-    let mut solo = solo();
+/// Alice dials in on connection 1, and a dial reaches her on connection 2. This node's nonce there.
+fn meet_alice_twice(solo: &mut Solo) -> String {
     solo.peer(1, ALICE, Some("a"));
     solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
     let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
+    solo.input(Input::connected(dial, ConnId(2)));
+    let nonce = our_nonce(&solo.receive(2, "\n"));
     solo.receive(2, &join(ALICE, Some("b")));
+    nonce
+}
+
+#[test]
+fn reading_resumes_on_the_duplicate_that_is_closed() {
+    let mut solo = solo();
+    let nonce = meet_alice_twice(&mut solo);
     let line = alloc::format!("MSG|{}\n", "x".repeat(1000));
     assert!(solo.receive(2, &line.repeat(70)).contains(&Action::PauseReading { conn: ConnId(2) }));
     // Alice has the lower id, so the connection that she dialed stays.
@@ -389,11 +419,7 @@ fn a_new_name_reaches_peers_whose_handshake_is_under_way() {
 #[test]
 fn shutdown_does_not_wait_for_a_replaced_link() {
     let mut solo = solo();
-    solo.peer(1, ALICE, Some("a"));
-    solo.node.command(solo.now, Command::Connect("127.0.0.1:9".parse().unwrap())).unwrap();
-    let Some(Action::Dial { dial, .. }) = solo.drain().pop() else { panic!("no dial") };
-    let nonce = our_nonce(&solo.input(Input::connected(dial, ConnId(2))));
-    solo.receive(2, &join(ALICE, Some("b")));
+    let nonce = meet_alice_twice(&mut solo);
     solo.receive(1, &alloc::format!("PING|{nonce}\n"));
     solo.node.command(solo.now, Command::Shutdown).unwrap();
     assert_eq!(solo.node.connections(), 2);
@@ -456,28 +482,6 @@ fn a_given_address_of_a_linked_peer_is_not_dialed_again() {
         later.iter().any(|(_, action)| matches!(action, Action::Dial { .. })),
         "it is dialed when the peer is gone"
     );
-}
-
-/// Links a peer with a key on connection 1.
-pub(super) fn keyed(solo: &mut Solo) -> Identity {
-    keyed_on(solo, 1)
-}
-
-pub(super) fn keyed_on(solo: &mut Solo, conn: u64) -> Identity {
-    let identity = Identity::from_secret(&[8; 32]);
-    let (key, id) = (identity.key(), identity.node_id());
-    solo.accept(conn);
-    solo.receive(
-        conn,
-        &alloc::format!(
-            "JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Eve\",\"v\":2,\"nonce\":\"n{conn}\",\"links\":0,\"key\":\"{key}\"}}\n"
-        ),
-    );
-    let theirs = Token::new(&alloc::format!("n{conn}")).unwrap();
-    let ours = solo.node.conns.nonce(ConnId(conn)).unwrap();
-    let signature = sign_proof(&identity, NetworkId::OPEN, &theirs, &ours, solo.node.key());
-    solo.receive(conn, &alloc::format!("PROOF|{signature}\n"));
-    identity
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Nodes of different networks refuse each other (SPEC 3.13).
 
 use super::*;
+use crate::conns::sign_proof;
 use crate::wire::ByeCode;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -6,11 +6,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::admission::{SECOND, addr, identity, peers, turned_away};
-use super::{Solo, solo, solo_with};
-use crate::conns::sign_proof;
+use super::{Solo, join_keyed, set_degrees, solo, solo_of_degrees, solo_with};
 use crate::contract::{Action, Command, Input};
-use crate::model::{Census, ConnId, ConnLimits, DialError, Limits, MeshLimits, NetworkId};
-use crate::wire::Token;
+use crate::model::{Census, ConnId, ConnLimits, DialError, Limits, MeshLimits};
 
 /// The id of a peer without a key.
 fn keyless(n: u64) -> String {
@@ -37,12 +35,7 @@ fn over_bound(solo: &Solo) -> Option<String> {
 /// A node with few connection slots, some of them reserved for own dials.
 fn few_slots(slots: usize, reserved: usize) -> Solo {
     solo_with(|limits| {
-        (
-            limits.mesh.degree_low,
-            limits.mesh.degree_target,
-            limits.mesh.degree_high,
-            limits.mesh.degree_outbound,
-        ) = (1, 1, 1, 1);
+        set_degrees(limits, [1, 1, 1, 1]);
         (limits.conns.slots, limits.conns.slots_reserved, limits.conns.pending) = (slots, reserved, 1);
         (limits.mesh.targets, limits.mesh.dials) = (1, 1);
     })
@@ -90,14 +83,7 @@ fn inbound_peers_without_a_key_leave_slots_for_own_dials_and_for_peers_with_a_ke
 
 #[test]
 fn addresses_of_peers_without_a_key_do_not_starve_dials_to_peers_with_one() {
-    let mut solo = solo_with(|limits| {
-        (
-            limits.mesh.degree_low,
-            limits.mesh.degree_target,
-            limits.mesh.degree_high,
-            limits.mesh.degree_outbound,
-        ) = (2, 3, 5, 2);
-    });
+    let mut solo = solo_of_degrees([2, 3, 5, 2]);
     for n in 101..=103 {
         solo.dial_in(n, 9);
     }
@@ -121,14 +107,7 @@ fn addresses_of_peers_without_a_key_do_not_starve_dials_to_peers_with_one() {
 
 #[test]
 fn unproven_keys_starve_neither_dials_nor_admission() {
-    let mut solo = solo_with(|limits| {
-        (
-            limits.mesh.degree_low,
-            limits.mesh.degree_target,
-            limits.mesh.degree_high,
-            limits.mesh.degree_outbound,
-        ) = (2, 3, 5, 2);
-    });
+    let mut solo = solo_of_degrees([2, 3, 5, 2]);
     solo.peer(200, &keyless(200), None);
     let mut actions = solo.receive(200, &keyless_peers(1..=60));
     let (mut dialed, mut most) = (false, 0);
@@ -164,18 +143,9 @@ fn a_displaced_peer_does_not_return_by_its_second_connection() {
         let (youngest, second) = (if round == 0 { high } else { 19 + round }, 100 + round);
         let identity = identity(youngest);
         solo.accept(second);
-        solo.receive(
-            second,
-            &format!(
-                "JOIN|{{\"node_id\":\"{}\",\"uname\":\"p\",\"v\":2,\"nonce\":\"x\",\"links\":9,\"key\":\"{}\"}}\n",
-                identity.node_id(),
-                identity.key()
-            ),
-        );
+        solo.receive(second, &join_keyed(&identity, second, r#""uname":"p","links":9"#));
         let ours = solo.node.conns.nonce(ConnId(second)).unwrap();
-        let signature =
-            sign_proof(&identity, NetworkId::OPEN, &Token::new("x").unwrap(), &ours, solo.node.key());
-        solo.receive(second, &format!("PROOF|{signature}\n"));
+        solo.prove_key(&identity, second);
         solo.settle(second);
         solo.receive(youngest, &format!("PING|{}\n", ours.as_str()));
         solo.settle(youngest);

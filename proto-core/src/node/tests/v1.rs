@@ -1,23 +1,13 @@
 //! Which code of version 1 runs for an entry.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::SECOND;
-use super::{ALICE, Solo, keyed, sent, solo};
+use super::{ALICE, Solo, chat, keyed, sent, solo};
 use crate::contract::{Action, Input, Message};
-use crate::model::{ChatText, ConnId, Draft, Entry, Identity, Name, NodeId, Via};
+use crate::model::{ConnId, Identity, NodeId, Via};
 use crate::v1::Ran;
-
-/// The frame of an entry. `via`: it brings in the words of this peer without a key.
-fn chat(author: &Identity, seq: u64, at: u64, via: Option<&Via>) -> String {
-    let uname: Name = "Eve".parse().unwrap();
-    let texts = [ChatText::new("hello").unwrap()];
-    let entry = Entry::sign(author, &Draft { via, ..Draft::new(1, seq, at, &uname, &texts) });
-    let sealed = entry.sealed();
-    format!("CHAT|{}|{}\n", sealed.signature, sealed.json)
-}
 
 fn speaker(n: u8) -> Via {
     Via { node_id: NodeId::from_bytes([n; 16]), uname: "Victor".parse().unwrap() }

@@ -18,6 +18,18 @@ pub struct Breach {
     pub what: String,
 }
 
+impl Breach {
+    /// Asserts that it is of this rule and says this.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[track_caller]
+    pub fn assert_is(&self, rule: Rule, text: &str) {
+        assert_eq!(self.rule, rule, "{self}");
+        assert!(self.what.contains(text), "{self}");
+    }
+}
+
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}: {}", self.rule, moment(self.at), self.what)

@@ -85,6 +85,7 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.backdated = true),
         with(&plain, |marks| marks.history = true),
         with(&plain, |marks| marks.catch_up = true),
+        with(&plain, |marks| marks.name_taken = true),
     ];
     actions.extend(marked.map(|marks| entry(entries().remove(0), marks)));
     actions
@@ -97,6 +98,12 @@ fn notices() -> Vec<Action> {
         missing,
     };
     let mut notices = vec![gap(1, "Alice", 1), gap(2, "Alice", 1), gap(1, "Bob", 1), gap(1, "Alice", 2)];
+    let taken = |id, uname: &str, holder| Notice::NameTaken {
+        node_id: NodeId::from_bytes([id; 16]),
+        uname: name(uname),
+        holder: NodeId::from_bytes([holder; 16]),
+    };
+    notices.extend([taken(1, "Alice", 2), taken(3, "Alice", 2), taken(1, "Bob", 2), taken(1, "Alice", 3)]);
     notices.extend([(1, 1), (-1, 1), (1, 2)].map(|(ahead_ms, clocks)| Notice::ClockOff { ahead_ms, clocks }));
     notices.extend([0, 1].map(|entries| Notice::CaughtUp { entries }));
     notices.push(Notice::Alone);
@@ -145,6 +152,8 @@ fn reports() -> Vec<Action> {
         Violation::LineTooLong,
         Violation::BeforeJoin,
         Violation::NoGreeting,
+        Violation::UnreadableGreeting(FrameError::Json),
+        Violation::Banned,
         Violation::ClaimsOurId,
         Violation::ClaimsPeersId,
         Violation::NotItsKeysId,

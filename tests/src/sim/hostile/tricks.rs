@@ -31,6 +31,8 @@ pub enum Trick {
     FloodFrames,
     /// Says things in the names of others.
     Forge,
+    /// Brings in words under the ids of others' keys, and goes by their names.
+    Impersonate,
     /// Says two things under one number, to different peers.
     Fork,
     /// Dates and numbers its entries oddly.
@@ -57,7 +59,7 @@ pub enum Trick {
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -67,6 +69,7 @@ impl Trick {
         Self::FloodEntries,
         Self::FloodFrames,
         Self::Forge,
+        Self::Impersonate,
         Self::Fork,
         Self::Odd,
         Self::LiePeers,
@@ -98,6 +101,7 @@ impl Hostile {
             Trick::FloodEntries => (0..12).for_each(|_| self.say(now, 0, out)),
             Trick::FloodFrames => self.flood(out),
             Trick::Forge => self.forge(now, out),
+            Trick::Impersonate => self.impersonate(now, out),
             Trick::Fork => self.fork_entry(now, conn, out),
             Trick::Odd => self.odd(now, out),
             Trick::LiePeers => self.lie_about_peers(out),
@@ -196,6 +200,23 @@ impl Hostile {
             // The same entry once more, as far as JSON goes.
             _ => line(out, format_args!("CHAT|{signature}|{}", json.replacen('{', "{ ", 1))),
         }
+    }
+
+    fn impersonate(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let of_keys: Vec<_> = self.ids.iter().filter(|id| id.as_bytes().get(14) == Some(&b'8')).collect();
+        let id = self.dice.pick(&of_keys).map_or("", |id| id.as_str());
+        let (key, at) = (self.keys.key(), self.unix_ms(now));
+        let mut say = |seq: u64, uname: &str, via: &str| {
+            let json = format!(
+                r#"{{"key":"{key}","epoch":7,"seq":{seq},"at":{at},"uname":"{uname}","texts":["I owe you"]{via}}}"#
+            );
+            out.extend(self.keys.signed_json(&json));
+        };
+        say(self.said, "mallory", &format!(r#","via":{{"node_id":"{id}","uname":"host"}}"#));
+        let heard = self.heard.iter().filter_map(|line| std::str::from_utf8(line).ok());
+        let name = heard.filter_map(|line| line.split_once(r#""uname":""#)?.1.split_once('"')).next();
+        say(self.said, name.map_or("mallory", |(name, _)| name), "");
+        self.said += 1;
     }
 
     fn fork_entry(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {

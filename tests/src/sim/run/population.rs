@@ -93,6 +93,8 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.authors, 2, 8);
     confine(&mut limits.chat.epochs_per_author, 1, 3);
     confine(&mut limits.chat.gaps_per_epoch, 1, 4);
+    confine(&mut limits.chat.names, 1, 8);
+    confine(&mut limits.chat.names_per_author, 1, 2);
     confine(&mut limits.chat.parked, 1, 8);
     confine(&mut limits.chat.seen, 8, 80);
     confine(&mut limits.chat.announced, 2, 16);
