@@ -29,7 +29,7 @@ impl Chat {
             ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, ahead),
             ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
-            ChatFrame::Graft(ids) => self.graft_received(from.peer, &ids),
+            ChatFrame::Graft(ids) => self.graft_received(cx, from.peer, &ids),
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
@@ -130,7 +130,8 @@ impl Chat {
     }
 
     /// `GRAFT`: the peer requests these entries.
-    fn graft_received(&mut self, peer: NodeId, ids: &[EntryId]) {
+    fn graft_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
+        self.gossip.graft_received(cx.now, peer, ids.len());
         for id in ids {
             if let Some(entry) = self.log.get(id).cloned() {
                 self.push([peer].into(), &entry);

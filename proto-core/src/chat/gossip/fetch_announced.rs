@@ -63,6 +63,11 @@ impl AnnouncedFetch {
         self.entries.len()
     }
 
+    /// How many entries this neighbour announced first.
+    pub(super) fn len_from(&self, peer: NodeId) -> usize {
+        self.first_announced.get(&peer).map_or(0, Fifo::len)
+    }
+
     /// The most entries that one neighbour announced first.
     pub(super) fn most_per_neighbour(&self) -> usize {
         self.first_announced.values().map(Fifo::len).max().unwrap_or(0)
@@ -92,7 +97,7 @@ impl AnnouncedFetch {
             return true;
         }
         let share = limits.chat.announced_missing_per_link.min(limits.chat.announced_missing);
-        if self.first_announced.get(&peer).map_or(0, Fifo::len) >= share {
+        if self.len_from(peer) >= share {
             return false;
         }
         if self.entries.len() >= limits.chat.announced_missing {

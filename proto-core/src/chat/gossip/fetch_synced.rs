@@ -44,6 +44,11 @@ impl SyncFetch {
         self.source.len()
     }
 
+    /// How many entries are requested from this neighbour, or wait for that.
+    pub(super) fn len_from(&self, peer: NodeId) -> usize {
+        self.queues.get(&peer).map_or(0, |queue| queue.queued.len() + queue.requested.len())
+    }
+
     /// The most entries requested from one neighbour.
     pub(super) fn most_requested(&self) -> usize {
         self.queues.values().map(|queue| queue.requested.len()).max().unwrap_or(0)

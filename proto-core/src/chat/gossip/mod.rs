@@ -330,6 +330,13 @@ impl Gossip {
         self.syncs.peer_began(now, peer);
     }
 
+    /// This neighbour asked for so many entries at once.
+    pub(crate) fn graft_received(&mut self, now: Instant, peer: NodeId, entries: usize) {
+        if entries >= MAX_GRAFT {
+            self.syncs.served_many(now, peer);
+        }
+    }
+
     /// This neighbour or this node may lack entries that the other has.
     pub(crate) fn sync_with(&mut self, moment: Moment<'_>, peer: NodeId) {
         self.syncs.request(moment.now, peer, moment.limits);
@@ -347,7 +354,9 @@ impl Gossip {
 
     /// The next neighbour with whom a reconciliation is due.
     pub(crate) fn due_for_sync(&mut self, moment: Moment<'_>, random: &mut impl Rng) -> Option<NodeId> {
-        self.syncs.next_due(moment.now, random, moment.limits)
+        let Self { syncs, sync_fetch, announced_fetch, .. } = self;
+        let is_fetching = |peer| sync_fetch.len_from(peer) + announced_fetch.len_from(peer) >= MAX_GRAFT;
+        syncs.next_due(moment.now, random, is_fetching, moment.limits)
     }
 }
 

@@ -23,13 +23,15 @@ struct Turn {
     due: Option<Instant>,
     /// When the last one was.
     last: Option<Instant>,
+    /// When the neighbour last asked for as many entries as fit in one `GRAFT`.
+    served: Option<Instant>,
 }
 
 impl SyncSchedule {
     /// A neighbour was linked. One side begins at once, the other after an interval if the first has not.
     pub(super) fn linked(&mut self, now: Instant, peer: NodeId, we_begin: bool, limits: &Limits) {
         let due = if we_begin { now } else { now + limits.chat.reconcile_again };
-        self.turns.insert(peer, Turn { due: Some(due), last: None });
+        self.turns.insert(peer, Turn { due: Some(due), ..Turn::default() });
         self.random_at.get_or_insert(now + limits.chat.reconcile_every);
     }
 
@@ -43,7 +45,14 @@ impl SyncSchedule {
     /// The neighbour began a reconciliation. On a new link this node need not begin another.
     pub(super) fn peer_began(&mut self, now: Instant, peer: NodeId) {
         if let Some(turn) = self.turns.get_mut(&peer).filter(|turn| turn.last.is_none()) {
-            *turn = Turn { due: None, last: Some(now) };
+            *turn = Turn { due: None, last: Some(now), ..*turn };
+        }
+    }
+
+    /// The neighbour asked for as many entries as fit in one `GRAFT`: it is catching up.
+    pub(super) fn served_many(&mut self, now: Instant, peer: NodeId) {
+        if let Some(turn) = self.turns.get_mut(&peer) {
+            turn.served = Some(now);
         }
     }
 
@@ -72,11 +81,13 @@ impl SyncSchedule {
         self.turns.values().filter_map(|turn| turn.due).chain(self.random_at).min()
     }
 
-    /// The next neighbour with whom a reconciliation is due.
+    /// The next neighbour with whom a reconciliation is due. It is put off while either side catches up from the other:
+    /// `is_fetching` tells from whom this node does.
     pub(super) fn next_due(
         &mut self,
         now: Instant,
         random: &mut impl Rng,
+        is_fetching: impl Fn(NodeId) -> bool,
         limits: &Limits,
     ) -> Option<NodeId> {
         if self.random_at.is_some_and(|at| at <= now) {
@@ -90,9 +101,25 @@ impl SyncSchedule {
             }
         }
         let is_due = |turn: &Turn| turn.due.is_some_and(|at| at <= now);
-        let (peer, turn) = self.turns.iter_mut().find(|(_, turn)| is_due(turn))?;
-        *turn = Turn { due: None, last: Some(now) };
-        Some(*peer)
+        while let Some((peer, turn)) = self.turns.iter_mut().find(|(_, turn)| is_due(turn)) {
+            if turn.is_put_off(now, is_fetching(*peer), limits) {
+                turn.due = Some(now + limits.chat.asked_for);
+            } else {
+                *turn = Turn { due: None, last: Some(now), ..*turn };
+                return Some(*peer);
+            }
+        }
+        None
+    }
+}
+
+impl Turn {
+    /// Whether a reconciliation would only name what is on its way. That costs a slow link much. No neighbour can put one
+    /// off for longer than `limits.chat.sync_timeout`.
+    fn is_put_off(&self, now: Instant, is_fetching: bool, limits: &Limits) -> bool {
+        let within = |at: Option<Instant>, time| at.is_some_and(|at| now < at + time);
+        let catching_up = is_fetching || within(self.served, limits.chat.ask_same);
+        catching_up && within(self.last, limits.chat.sync_timeout)
     }
 }
 
@@ -111,17 +138,17 @@ mod tests {
         assert_eq!(syncs.deadline(), None);
         syncs.linked(at(0), peer(1), true, &limits);
         syncs.linked(at(0), peer(2), false, &limits);
-        assert_eq!(syncs.next_due(at(0), &mut random, &limits), Some(peer(1)));
-        assert_eq!(syncs.next_due(at(0), &mut random, &limits), None);
+        assert_eq!(syncs.next_due(at(0), &mut random, |_| false, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(0), &mut random, |_| false, &limits), None);
         syncs.peer_began(at(1), peer(2));
         syncs.request(at(1), peer(1), &limits);
         syncs.request(at(1), peer(2), &limits);
         syncs.request(at(1), peer(3), &limits);
-        assert_eq!(syncs.next_due(at(1999), &mut random, &limits), None);
+        assert_eq!(syncs.next_due(at(1999), &mut random, |_| false, &limits), None);
         assert_eq!(syncs.deadline(), Some(at(2000)));
-        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), Some(peer(1)));
-        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), None);
-        assert_eq!(syncs.next_due(at(2001), &mut random, &limits), Some(peer(2)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, |_| false, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, |_| false, &limits), None);
+        assert_eq!(syncs.next_due(at(2001), &mut random, |_| false, &limits), Some(peer(2)));
         syncs.unlinked(peer(1));
         syncs.unlinked(peer(2));
         assert_eq!(syncs.deadline(), None);
@@ -135,12 +162,16 @@ mod tests {
         syncs.linked(at(0), peer(1), false, &limits);
         syncs.linked(at(0), peer(2), false, &limits);
         syncs.peer_began(at(1000), peer(2));
-        assert_eq!(syncs.next_due(at(1999), &mut random, &limits), None);
-        assert_eq!(syncs.next_due(at(2000), &mut random, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(1999), &mut random, |_| false, &limits), None);
+        assert_eq!(syncs.next_due(at(2000), &mut random, |_| false, &limits), Some(peer(1)));
         syncs.request(at(2000), peer(1), &limits);
         syncs.peer_began(at(2001), peer(1));
-        assert_eq!(syncs.next_due(at(4000), &mut random, &limits), Some(peer(1)), "it was requested");
-        assert_eq!(syncs.next_due(at(4000), &mut random, &limits), None);
+        assert_eq!(
+            syncs.next_due(at(4000), &mut random, |_| false, &limits),
+            Some(peer(1)),
+            "it was requested"
+        );
+        assert_eq!(syncs.next_due(at(4000), &mut random, |_| false, &limits), None);
     }
 
     #[test]
@@ -153,7 +184,7 @@ mod tests {
         syncs.linked(at(0), peer(1), false, &limits);
         syncs.peer_began(at(1), peer(1));
         syncs.request_any(at(5), &limits);
-        assert_eq!(syncs.next_due(at(5), &mut random, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(5), &mut random, |_| false, &limits), Some(peer(1)));
         syncs.request_any(at(6), &limits);
         assert_eq!(syncs.deadline(), Some(at(2005)));
     }
@@ -173,9 +204,51 @@ mod tests {
             let next = syncs.deadline().unwrap();
             assert!(next.since(now) >= limits.chat.reconcile_every / 2);
             now = next;
-            met.extend(syncs.next_due(now, &mut random, &limits));
+            met.extend(syncs.next_due(now, &mut random, |_| false, &limits));
         }
         assert_eq!(met.len(), 4);
         assert!(now.since(at(0)) < limits.chat.reconcile_every * 48);
+    }
+
+    #[test]
+    fn a_reconciliation_is_put_off_while_one_side_catches_up_but_not_for_long() {
+        let limits = Limits::default();
+        let timeout = limits.chat.sync_timeout;
+        for fetching in [true, false] {
+            let mut random = generator();
+            let mut syncs = SyncSchedule::default();
+            syncs.linked(at(0), peer(1), true, &limits);
+            let first = syncs.next_due(at(0), &mut random, |_| fetching, &limits);
+            assert_eq!(first, Some(peer(1)), "the first one is not put off");
+            let mut now = at(0);
+            let begun = loop {
+                if !fetching {
+                    syncs.served_many(now, peer(1));
+                }
+                now = syncs.deadline().unwrap();
+                if syncs.next_due(now, &mut random, |_| fetching, &limits).is_some() {
+                    break now;
+                }
+            };
+            assert!(begun >= at(0) + timeout && begun <= at(0) + timeout + limits.chat.asked_for);
+        }
+    }
+
+    #[test]
+    fn a_reconciliation_goes_on_when_the_neighbour_has_caught_up() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.linked(at(0), peer(1), true, &limits);
+        assert_eq!(syncs.next_due(at(0), &mut random, |_| false, &limits), Some(peer(1)));
+        syncs.served_many(at(1000), peer(1));
+        syncs.request(at(1000), peer(1), &limits);
+        let mut begun = None;
+        while begun.is_none() {
+            let now = syncs.deadline().unwrap();
+            begun = syncs.next_due(now, &mut random, |_| false, &limits).map(|_| now);
+        }
+        let over = at(1000) + limits.chat.ask_same;
+        assert!(begun >= Some(over) && begun <= Some(over + limits.chat.asked_for));
     }
 }

@@ -1,4 +1,5 @@
-//! An entry is requested from a neighbour once, whether it announced the entry, a reconciliation showed it, or both.
+//! An entry is requested from a neighbour once, whether it announced the entry, a reconciliation showed it, or both. While
+//! many are, there is no further reconciliation.
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -6,7 +7,7 @@ use core::time::Duration;
 use super::super::Gossip;
 use crate::chat::testing::{at, entry_id as id, generator, moment, peer};
 use crate::model::{EntryId, Identity, Limits, Moment, NodeId};
-use crate::wire::Frame;
+use crate::wire::{Frame, MAX_GRAFT};
 
 /// What is requested, and from whom, after two neighbours were linked and `learn` was told of entries.
 fn requests(learn: impl FnOnce(&mut Gossip, Moment<'_>)) -> Vec<(NodeId, Vec<EntryId>)> {
@@ -55,4 +56,30 @@ fn what_one_neighbour_announced_is_requested_from_another_after_a_reconciliation
         gossip.fetch_synced(moment, peer(2), [id(1)]);
     });
     assert_eq!(grafts, [(peer(1), [id(1)].to_vec()), (peer(2), [id(1)].to_vec())]);
+}
+
+/// Whether a reconciliation begins 10 s after the first one.
+fn reconciles_again(learn: impl FnOnce(&mut Gossip, Moment<'_>)) -> bool {
+    let limits = Limits::default();
+    let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]).key());
+    let moment = moment(0, &limits);
+    gossip.linked(moment, peer(1));
+    gossip.peer_began_sync(peer(1), at(0));
+    learn(&mut gossip, moment);
+    gossip.sync_with(moment, peer(1));
+    gossip.due_for_sync(Moment { now: at(10_000), ..moment }, &mut generator()).is_some()
+}
+
+#[test]
+fn no_reconciliation_begins_while_one_side_catches_up() {
+    let few = MAX_GRAFT - 1;
+    let ids = |count: usize| (0..count as u16).map(id).collect::<Vec<_>>();
+    assert!(reconciles_again(|_, _| {}));
+    assert!(reconciles_again(|gossip, moment| gossip.fetch_synced(moment, peer(1), ids(few))));
+    assert!(!reconciles_again(|gossip, moment| gossip.fetch_synced(moment, peer(1), ids(MAX_GRAFT))));
+    assert!(!reconciles_again(|gossip, moment| {
+        gossip.ihave_received(moment, peer(1), &ids(MAX_GRAFT), |_| false);
+    }));
+    assert!(reconciles_again(|gossip, moment| gossip.graft_received(moment.now, peer(1), few)));
+    assert!(!reconciles_again(|gossip, moment| gossip.graft_received(moment.now, peer(1), MAX_GRAFT)));
 }
