@@ -1,5 +1,6 @@
 //! The program: it combines the node, the API, the terminal, signals and the exit code.
 
+mod advertise;
 mod exit;
 mod resources;
 
@@ -21,7 +22,7 @@ use crate::broadcast::{self, Feed};
 use crate::options::Options;
 use crate::runtime::AppRuntime;
 use crate::terminal::{Quit, Terminal};
-use crate::{DataDir, Handle, net, new_identity, node, resolve};
+use crate::{DataDir, Handle, net, new_identity, node};
 
 /// A node that has its ports and is ready to run.
 #[derive(Debug)]
@@ -107,12 +108,8 @@ impl App {
     async fn start<R: AppRuntime>(self, runtime: &R) -> Result<Running, AppError> {
         let Self { options, listener, api, mut terminal, identity, data } = self;
         options.warnings().for_each(|warning| terminal.notice(&warning));
-        let advertised = match &options.advertise {
-            Some(addr) => Some(resolve_advertised(addr).await?),
-            None => None,
-        };
         let config = Config::builder(options.uname.clone())
-            .listen_addr(advertised)
+            .listen_addr(options.advertise.as_ref().and_then(advertise::address))
             .network(options.network)
             .allow_v1(options.allow_v1)
             .trust_loopback(options.trusts_loopback())
@@ -122,6 +119,9 @@ impl App {
         let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
         terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
         let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        if let Some(name @ PeerAddr::Host { .. }) = options.advertise {
+            advertise_later(runtime, name, node.handle.clone(), terminal.notifier());
+        }
         let (broadcast, feed) = broadcast::channel();
         runtime.spawn(broadcast.run(node.events, printer));
         let (serving, api_ended) = async_channel::bounded(1);
@@ -136,6 +136,25 @@ impl App {
         }
         Ok(Running { handle: node.handle, feed, api_ended, quit, _terminal: terminal, _data: data })
     }
+}
+
+/// Advertises the address of a name once it is resolved, however long that takes.
+fn advertise_later<R: AppRuntime>(
+    runtime: &R,
+    name: PeerAddr,
+    handle: Handle,
+    notify: impl Fn(&str) + Send + 'static,
+) {
+    let sleeper = runtime.clone();
+    runtime.spawn(async move {
+        let sleep = |at| {
+            let runtime = sleeper.clone();
+            async move { runtime.sleep_until(at).await }
+        };
+        let addr = advertise::resolved(name, move |text| notify(&text), sleep).await;
+        // It fails if the node has stopped.
+        let _ = handle.advertise(addr).await;
+    });
 }
 
 /// A running node and everything that belongs to it.
@@ -187,15 +206,6 @@ fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
             _ => format!("cannot listen on {addr}: {error}"),
         })
     })
-}
-
-async fn resolve_advertised(addr: &PeerAddr) -> Result<SocketAddr, AppError> {
-    let (host, port) = match addr {
-        PeerAddr::Ip(addr) => return Ok(*addr),
-        PeerAddr::Host { host, port } => (host.clone(), *port),
-    };
-    let addrs = resolve::resolve(host, port).await.unwrap_or_default();
-    addrs.first().copied().ok_or_else(|| AppError(format!("--advertise {addr}: the name cannot be resolved")))
 }
 
 /// The line that tells the user where the node listens.

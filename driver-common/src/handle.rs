@@ -104,6 +104,11 @@ impl Handle {
         self.ask(|reply| Request::Rename { name, reply }).await?
     }
 
+    /// Tells the peers to dial this address from now on.
+    pub async fn advertise(&self, addr: SocketAddr) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Advertise { addr, reply }).await?
+    }
+
     /// The linked peers.
     pub async fn peers(&self) -> Result<Vec<Arc<PeerInfo>>, RequestError> {
         self.status().await.map(|status| status.links.into_iter().map(|link| link.peer).collect())
@@ -163,6 +168,7 @@ pub(crate) struct Say {
 pub(crate) enum Request {
     TrySay(Say),
     Connect { addr: PeerAddr, reply: Sender<Result<(), RequestError>> },
+    Advertise { addr: SocketAddr, reply: Sender<Result<(), RequestError>> },
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
     Me { reply: Sender<Me> },
     Status { reply: Sender<Box<Status>> },

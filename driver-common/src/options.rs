@@ -76,6 +76,10 @@ impl Options {
                 )
             })?),
         };
+        let (given, most) = (flags.peers.len(), Limits::default().mesh.targets);
+        if given > most {
+            return Err(format!("--peer: {given} addresses are given, {most} are the most"));
+        }
         if let Some(filter) = &rust_log {
             EnvFilter::try_new(filter).map_err(|error| format!("RUST_LOG: {filter:?}: {error}"))?;
         }
@@ -195,7 +199,7 @@ struct Flags {
     #[arg(long, env = "CHAT_PORT", default_value_t = DEFAULT_PORT, value_parser = port)]
     port: u16,
 
-    /// Peer to connect to and stay connected to; repeat the flag or separate several by commas
+    /// Peer to connect to and stay connected to; repeat the flag or separate several by commas, 1024 at most
     #[arg(
         long = "peer",
         value_name = "HOST:PORT",
@@ -227,7 +231,7 @@ struct Flags {
     #[arg(long, env = "CHAT_NO_API", action = ArgAction::SetTrue, value_parser = switch)]
     no_api: bool,
 
-    /// Address that peers are told to connect to, if it is not the one listened on
+    /// Address that peers are told to connect to, if it is not the one listened on; a name is looked up until it is found
     #[arg(long, value_name = "HOST:PORT", env = "CHAT_ADVERTISE", value_parser = advertise)]
     advertise: Option<PeerAddr>,
 

@@ -93,10 +93,8 @@ impl Node {
         match command {
             Command::Say(texts) => outcome = Outcome::Said(self.say(&texts)?),
             Command::Connect(addr) => self.mesh.add_target(&self.cx, addr)?,
-            Command::Rename(name) => {
-                self.cx.config.rename(name);
-                self.conns.renamed(&self.cx);
-            }
+            Command::Rename(name) => self.conns.rename(&mut self.cx, name),
+            Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
             Command::Shutdown => self.shut_down(),
         }
         self.settle();

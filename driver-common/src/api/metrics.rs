@@ -123,6 +123,8 @@ const HELP: &[(&str, &str)] = &[
     ("authors_forgotten", "Authors whose sequence was forgotten to make room"),
     ("epochs_forgotten", "Epochs whose sequence was forgotten to make room"),
     ("gaps_forgotten", "Gaps forgotten to make room"),
+    ("names_taken", "Entries shown of authors whose name another key had before"),
+    ("names_forgotten", "Names of authors forgotten to make room"),
     ("verified_together", "Entries whose signatures were verified together with others"),
     ("verified_alone", "Entries whose signatures were verified by themselves"),
     ("entries_over_rate", "Unrequested entries that exceeded their author's rate"),

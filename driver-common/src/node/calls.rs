@@ -68,6 +68,13 @@ impl<R: Runtime> NodeTask<R> {
                 let result = self.node.command(self.now, Command::Connect(addr));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
+            Request::Advertise { addr, reply } => {
+                let result = self.node.command(self.now, Command::Advertise(addr));
+                if result.is_ok() {
+                    self.listen_addr = addr;
+                }
+                let _ = reply.try_send(result.map(drop).map_err(Into::into));
+            }
             Request::Rename { name, reply } => {
                 let result = self.node.command(self.now, Command::Rename(name));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));

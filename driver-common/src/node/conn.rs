@@ -22,6 +22,8 @@ pub(super) struct Conn<S> {
     phase: Phase,
     /// The node has paused reading.
     pub(super) paused: bool,
+    /// Whether this node dialed it.
+    pub(super) dialed: bool,
     /// Reading is delayed because the node's user is behind.
     pub(super) held_back: bool,
 }
@@ -73,6 +75,7 @@ impl<S: Stream> Conn<S> {
             broken: false,
             phase: Phase::Open,
             paused: false,
+            dialed: false,
             held_back: false,
         }
     }

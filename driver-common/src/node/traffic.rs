@@ -91,6 +91,7 @@ impl<R: Runtime> NodeTask<R> {
             Ok(stream) => {
                 let conn = self.add(stream);
                 tracing::debug!(conn = conn.0, ?dial, "connected");
+                self.conns.entry(conn).and_modify(|conn| conn.dialed = true);
                 self.node.handle_input(self.now, Input::connected(dial, conn));
             }
             Err((reason, error)) => {
@@ -207,7 +208,8 @@ impl<R: Runtime> NodeTask<R> {
             Action::Ready => self.busy = false,
             Action::Report { conn, remote, violation } => {
                 tracing::debug!(conn = conn.0, %remote, %violation, "a peer broke a rule");
-                if violation.ends_connection() && violation != Violation::NoGreeting {
+                let dialed = self.conns.get(&conn).is_some_and(|conn| conn.dialed);
+                if is_refusal(violation, dialed) {
                     self.refusals.log(self.now, remote, violation);
                 }
                 self.events.push(Event::Report { remote, violation });
@@ -216,5 +218,15 @@ impl<R: Runtime> NodeTask<R> {
             // The node asks only for what its `Config` allows, and this driver sets nothing that brings a new action.
             action => tracing::error!(?action, "the driver does not know this action"),
         }
+    }
+}
+
+/// Whether a violation is worth a line at the default level. Who says nothing is not refused. Who answers a dial with
+/// garbage is no chat node, and the user is told so.
+fn is_refusal(violation: Violation, dialed: bool) -> bool {
+    match violation {
+        Violation::NoGreeting => false,
+        Violation::LineTooLong | Violation::TooManyMalformed => !dialed,
+        other => other.ends_connection(),
     }
 }

@@ -222,3 +222,16 @@ fn rust_log_decides_and_is_checked() {
     let line = Options::check(flags(), Some("a=b=c".to_owned())).unwrap_err();
     assert!(line.starts_with("RUST_LOG: \"a=b=c\": "), "{line}");
 }
+
+#[test]
+fn so_many_peers_can_be_given_as_the_help_says() {
+    let most = Limits::default().mesh.targets;
+    let given = |count: usize| {
+        let addrs: Vec<_> = (1..=count).map(|port| format!("127.0.0.1:{port}")).collect();
+        read(&["--peer", &addrs.join(",")])
+    };
+    assert_eq!(given(most).unwrap().peers.len(), most);
+    assert!(matches!(given(most + 1), Err(Exit::Error(line)) if line.contains("1025 addresses")));
+    let help = command("chat-x").render_long_help().to_string();
+    assert!(help.contains(&format!("{most} at most")), "{help}");
+}

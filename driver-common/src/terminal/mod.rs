@@ -160,9 +160,17 @@ impl Terminal {
 
     /// Shows the user one line, on the terminal or on standard error.
     pub fn notice(&self, text: &str) {
-        let mut line = String::new();
-        self.style.push_notice(&mut line, &visible(text));
-        self.notices.offer(&line);
+        self.notifier()(text);
+    }
+
+    /// The same for a task in the background.
+    pub(crate) fn notifier(&self) -> impl Fn(&str) + Send + 'static {
+        let (style, notices) = (self.style, self.notices.clone());
+        move |text| {
+            let mut line = String::new();
+            style.push_notice(&mut line, &visible(text));
+            notices.offer(&line);
+        }
     }
 
     /// Starts to read input. Returns the printer of events, and the future that resolves when the user wants to leave.

@@ -11,8 +11,8 @@ use super::link::{Link, Phase};
 use super::roster::LinkedPeer;
 use super::{Breach, Conns, Event, Registration, encode};
 use crate::model::{
-    ClockReading, Config, ConnId, Cx, Identity, LeaveReason, NetworkId, NodeId, PeerInfo, PublicKey, Purpose,
-    Reach, Signature, Stage, Version,
+    ClockReading, Config, ConnId, Cx, Identity, LeaveReason, Name, NetworkId, NodeId, PeerInfo, PublicKey,
+    Purpose, Reach, Signature, Stage, Version,
 };
 use crate::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 
@@ -197,8 +197,22 @@ impl Conns {
         }
     }
 
-    /// This node has another name. Sends `JOIN` wherever the old name was sent, during handshakes, too.
-    pub(crate) fn renamed(&mut self, cx: &Cx) {
+    /// The user goes by another name.
+    pub(crate) fn rename(&mut self, cx: &mut Cx, name: Name) {
+        cx.config.rename(name);
+        self.reintroduce(cx);
+    }
+
+    /// Peers can dial this node there.
+    pub(crate) fn advertise(&mut self, cx: &mut Cx, addr: SocketAddr) {
+        if cx.config.listen_addr() != Some(addr) {
+            cx.config.advertise(addr);
+            self.reintroduce(cx);
+        }
+    }
+
+    /// Sends `JOIN` wherever it was sent before, during handshakes, too.
+    fn reintroduce(&mut self, cx: &Cx) {
         let join_sent = self.table.iter().filter(|(_, link)| link.join_sent);
         for (conn, node_id) in join_sent.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
             let peer = node_id.and_then(|node_id| self.roster.get(node_id));

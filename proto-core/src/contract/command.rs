@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub enum Command {
     Connect(PeerAddr),
     /// Change the user's name, and tell the peers.
     Rename(Name),
+    /// Tell peers that they can dial the node at this address. It replaces the address of the [`Config`](crate::Config).
+    Advertise(SocketAddr),
     /// Send `BYE` to all peers, close all connections, and dial no more. Later commands are refused.
     Shutdown,
 }

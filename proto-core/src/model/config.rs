@@ -101,6 +101,11 @@ impl Config {
     pub(crate) fn rename(&mut self, uname: Name) {
         self.0.uname = uname;
     }
+
+    /// The node can be dialed there.
+    pub(crate) fn advertise(&mut self, addr: SocketAddr) {
+        self.0.listen_addr = Some(addr);
+    }
 }
 
 impl ConfigBuilder {

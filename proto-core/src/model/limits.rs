@@ -194,7 +194,7 @@ declare! {
         foreign_pause: Duration = Duration::from_secs(60 * 60), "seconds", Spec, [];
         /// The most addresses that the user can give. One more is refused with
         /// [`CommandError::TooManyTargets`](crate::CommandError::TooManyTargets).
-        targets: usize = 64, "addresses", Guess, [nonzero];
+        targets: usize = 1_024, "addresses", Spec, [nonzero];
         /// New addresses that are learned from one connection at once. Further ones are passed over until
         /// [`learn_every`](Self::learn_every).
         learn_burst: u32 = 64, "addresses", Spec, [nonzero];

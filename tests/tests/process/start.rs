@@ -241,6 +241,26 @@ fn an_advertised_address_is_what_peers_hear_of() {
 }
 
 #[test]
+fn an_advertised_name_is_what_peers_hear_of_once_it_is_resolved() {
+    Driver::each(|driver| {
+        let alice = Launch::new(driver, "Alice").args(["--advertise", "localhost:4444"]).start();
+        let bob = Launch::new(driver, "Bob").peer(alice.addr()).start();
+        bob.expect_peers(&["Alice"], SOON);
+        let told = || bob.peers()[0]["listen_addr"].as_str().is_some_and(|addr| addr.ends_with(":4444"));
+        eventually("the advertised port", SOON, told);
+    });
+}
+
+#[test]
+fn an_advertised_name_that_cannot_be_resolved_does_not_hold_up_the_start() {
+    Driver::each(|driver| {
+        let alice = Launch::new(driver, "Alice").args(["--advertise", "nowhere.invalid:4444"]).start();
+        alice.expect_err(&["nowhere.invalid:4444", "cannot be resolved yet"], 6 * SOON);
+        expect_working(&alice);
+    });
+}
+
+#[test]
 fn the_environment_is_read_like_the_flags() {
     Driver::each(|driver| {
         let alice = Launch::new(driver, "Alice").start();

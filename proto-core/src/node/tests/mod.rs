@@ -190,6 +190,20 @@ fn a_dialer_sends_join_upon_the_first_byte() {
 }
 
 #[test]
+fn an_address_that_is_advertised_later_is_told_to_all_peers() {
+    let mut solo = solo();
+    solo.peer(1, ALICE, Some("a"));
+    let addr = SocketAddr::from(([203, 0, 113, 7], 4444));
+    solo.node.command(solo.now, Command::Advertise(addr)).unwrap();
+    let told = sent(&solo.drain());
+    assert!(told.starts_with("JOIN|") && told.contains(r#""listen_addr":"203.0.113.7:4444""#), "{told}");
+    assert_eq!(solo.node.config().listen_addr(), Some(addr));
+    solo.settle(1);
+    solo.node.command(solo.now, Command::Advertise(addr)).unwrap();
+    assert_eq!(solo.drain(), [], "it is the same");
+}
+
+#[test]
 fn a_target_that_never_sends_join_is_dialed_again_after_the_old_connection_closed() {
     let mut solo = solo();
     solo.node.command(solo.now, Command::Connect("127.0.0.1:1".parse().unwrap())).unwrap();
