@@ -127,6 +127,8 @@ const HELP: &[(&str, &str)] = &[
     ("names_forgotten", "Names of authors forgotten to make room"),
     ("floors_forgotten", "Authors forgotten of whom nothing was held any more"),
     ("entries_of_new_authors", "Entries dropped because a neighbour brought new authors too fast"),
+    ("verified_together", "Entries whose signatures were verified together with others"),
+    ("verified_alone", "Entries whose signatures were verified by themselves"),
     ("entries_over_rate", "Unrequested entries that exceeded their author's rate"),
     ("entries_sent", "Copies of entries sent, including relayed ones"),
     ("entries_not_pushed", "Entries not pushed because the link was full"),

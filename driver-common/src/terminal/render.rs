@@ -353,15 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_written_to_the_minute() {
-        assert_eq!(date(0), "1970-01-01 00:00 UTC");
-        assert_eq!(date(951_782_399_999), "2000-02-28 23:59 UTC");
-        assert_eq!(date(951_782_400_000), "2000-02-29 00:00 UTC");
-        assert_eq!(date(1_700_000_000_000), "2023-11-14 22:13 UTC");
-        assert_eq!(date(1_798_761_600_000), "2027-01-01 00:00 UTC");
-    }
-
-    #[test]
     fn a_peer_whose_name_a_speaker_far_away_has_too_shows_its_id() {
         let mut roster = Roster::new(&Name::cut("Me").unwrap());
         let (one, other, bob) =

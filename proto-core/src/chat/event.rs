@@ -61,6 +61,10 @@ pub(crate) struct Counts {
     pub(crate) signed: u64,
     /// Entries received that were new.
     pub(crate) entries: u64,
+    /// Signatures of entries that were found to hold together with others of one input.
+    pub(crate) verified_together: u64,
+    /// Signatures of entries that were verified by themselves.
+    pub(crate) verified_alone: u64,
     /// Entries received that were known.
     pub(crate) entries_known: u64,
     /// Entries received that were not kept.

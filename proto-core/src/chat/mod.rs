@@ -4,7 +4,7 @@
 //! ids.
 //!
 //! - **It owns** the hybrid logical clock, the clock comparison, the author sequence of this node, the
-//!   [`log`], the [`gossip`], the reconciliations, and a rate for each author.
+//!   [`log`], the [`gossip`], the reconciliations, a rate for each author, and authors' decompressed keys.
 //! - **Calls** report what happened: [`say`](Chat::say), [`received`](Chat::received) for frames,
 //!   [`pong_received`](Chat::pong_received), [`linked`](Chat::linked), [`unlinked`](Chat::unlinked),
 //!   [`moved`](Chat::moved) and [`ended`](Chat::ended) for connections, and [`pushed`](Chat::pushed) for the
@@ -23,7 +23,9 @@ mod catch_up;
 mod clock;
 mod event;
 mod gossip;
+mod known_keys;
 mod log;
+mod lookahead;
 mod names;
 mod receive;
 mod skew;
@@ -35,9 +37,13 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use chacha20::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
 use catch_up::CatchUp;
 use clock::Clock;
 use gossip::Gossip;
+use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
 use names::Names;
 use skew::Skew;
@@ -49,6 +55,7 @@ use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
+pub(crate) use lookahead::Lookahead;
 pub(crate) use skew::Skewed;
 
 /// One conversation.
@@ -69,6 +76,10 @@ pub(crate) struct Chat {
     rates: TokenBuckets<NodeId>,
     /// The rate of unrequested entries of authors that are not known, by neighbour.
     new_authors: TokenBuckets<NodeId>,
+    /// The points of authors' keys.
+    known_keys: KnownKeys,
+    /// What the coefficients of batches follow from, besides the signatures.
+    batch_seed: [u8; 32],
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -118,6 +129,8 @@ impl Chat {
             catch_up: CatchUp::default(),
             rates: TokenBuckets::new(),
             new_authors: TokenBuckets::new(),
+            known_keys: KnownKeys::default(),
+            batch_seed: batch_seed(&cx.random),
             events: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -281,6 +294,15 @@ impl Chat {
             }
         }
     }
+}
+
+/// Drawn from another stream of the generator (ChaCha), so that whether batches are verified changes nothing else.
+fn batch_seed(random: &ChaCha8Rng) -> [u8; 32] {
+    let mut random = ChaCha8Rng::from_seed(random.get_seed());
+    random.set_stream(1);
+    let mut seed = [0; 32];
+    random.fill_bytes(&mut seed);
+    seed
 }
 
 /// Whether an entry with this date is history now: this node had not begun then, or it was long ago.

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::gossip::EntryMeta;
 use super::log::Taken;
-use super::{Chat, Event, FalseClaim, Fault};
+use super::lookahead::Candidate;
+use super::{Chat, Event, FalseClaim, Fault, Lookahead};
 use crate::model::{ClockReading, ConnId, Cx, Entry, EntryId, NodeId, Sealed, Sender, TokenBucket};
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
@@ -13,13 +14,19 @@ use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 const SIGNATURE_LEN: usize = 86;
 
 impl Chat {
-    /// A frame of the conversation came.
-    pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
+    /// A frame of the conversation came. `ahead` is what came behind it.
+    pub(crate) fn received(
+        &mut self,
+        cx: &Cx,
+        from: Sender,
+        frame: ChatFrame<'_>,
+        ahead: &mut Lookahead<'_>,
+    ) {
         if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
             self.gossip.heard(cx.now, from.peer);
         }
         match frame {
-            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed),
+            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, ahead),
             ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
             ChatFrame::Graft(ids) => self.graft_received(cx, from.peer, &ids),
@@ -40,20 +47,24 @@ impl Chat {
     }
 
     /// `CHAT`: an entry.
-    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
+    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>, ahead: &mut Lookahead<'_>) {
         let Sender { conn, peer, rated } = from;
-        let network = cx.config.network();
-        let id = sealed.id(network);
+        let candidate = ahead.take();
+        let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
         let requested = self.gossip.is_requested(peer, &id);
         if requested {
             let bytes = "CHAT||\n".len() + SIGNATURE_LEN + sealed.json.len();
             self.events.push_back(Event::Asked { conn, bytes });
         }
-        if self.log.contains(&id) || self.gossip.has_seen(&id) {
+        if self.is_known(&id) {
             self.counts.entries_known += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let entry = match sealed.open_as(network, id) {
+        let opened = match candidate {
+            Some(candidate) => self.accept(cx, candidate),
+            None => self.open(cx, sealed, id, ahead),
+        };
+        let entry = match opened {
             Ok(entry) => Arc::new(entry),
             Err(error) => return self.report_fault(conn, Fault::Entry(error)),
         };
@@ -71,6 +82,10 @@ impl Chat {
             self.compare_clocks(cx, &entry);
         }
         self.take(cx, peer, &entry);
+    }
+
+    pub(super) fn is_known(&self, id: &EntryId) -> bool {
+        self.log.contains(id) || self.gossip.has_seen(id)
     }
 
     fn is_within_rate(&mut self, cx: &Cx, author: NodeId) -> bool {

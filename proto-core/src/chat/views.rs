@@ -91,6 +91,7 @@ impl Chat {
         let own = [
             (Capacity::Rates, self.rates.len()),
             (Capacity::NewAuthors, self.new_authors.len()),
+            (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
@@ -101,6 +102,7 @@ impl Chat {
 
     /// Whether all indexes match what they index. Slow where much is stored.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.log.is_consistent() && self.gossip.is_consistent() && self.names.is_consistent()
+        let Self { log, gossip, names, known_keys, .. } = self;
+        log.is_consistent() && gossip.is_consistent() && names.is_consistent() && known_keys.is_consistent()
     }
 }

@@ -39,6 +39,11 @@ pub struct Stats {
     pub names_taken: u64,
     /// Names of authors that were forgotten to make room.
     pub names_forgotten: u64,
+    /// Entries whose signatures were found to hold together with others that came at once. This depends on how streams
+    /// were cut.
+    pub verified_together: u64,
+    /// Entries whose signatures were verified by themselves.
+    pub verified_alone: u64,
     /// Unrequested entries that were dropped because they exceeded their author's rate.
     pub entries_over_rate: u64,
     /// Entries sent, counted for each neighbour.

@@ -50,6 +50,8 @@ pub enum Capacity {
     Rates,
     /// Neighbours whose rate of new authors is limited. The bound is `conns.slots`.
     NewAuthors,
+    /// Bytes of the decompressed keys of authors.
+    KnownKeys,
     /// Reconciliations that this node began and that are not over.
     Syncs,
     /// Bytes of the entries that the first catch-up holds back. The last one may go beyond the bound.
@@ -110,7 +112,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -128,6 +130,7 @@ impl Capacity {
         Self::DialBudgets,
         Self::Rates,
         Self::NewAuthors,
+        Self::KnownKeys,
         Self::Syncs,
         Self::CatchUpBytes,
         Self::LogEntries,

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::{
-    ChatText, Identity, Name, NetworkId, NodeId, PublicKey, Purpose, Signature, write_display, write_string,
+    ChatText, Equation, Identity, KeyPoint, Name, NetworkId, NodeId, PublicKey, Purpose, Signature,
+    write_display, write_string,
 };
 
 /// The id of an entry: the SHA-256 of a domain string, the network's id and the entry's JSON as sent (SPEC 7.1.2).
@@ -221,6 +222,7 @@ pub struct Entry {
 /// The members of an entry's JSON that this version knows (SPEC 12.3).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 struct Content {
+    #[serde(deserialize_with = "encoded_key")]
     key: PublicKey,
     epoch: u64,
     seq: u64,
@@ -238,6 +240,12 @@ struct Content {
 fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
     let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
     Name::cut(&text).ok_or_else(|| serde::de::Error::custom("a name is not empty"))
+}
+
+/// Reads the encoding of a key. To decompress its point takes longer than all the rest, and it may be known.
+fn encoded_key<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+    let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
+    PublicKey::of_encoded_text(&text).map_err(serde::de::Error::custom)
 }
 
 /// Reads a member that is absent or an object. `null` is an error (SPEC 7.2.4).
@@ -392,7 +400,7 @@ pub struct Sealed<'a> {
     pub json: &'a str,
 }
 
-impl Sealed<'_> {
+impl<'a> Sealed<'a> {
     /// The id in this network. This hashes the JSON and does not read it.
     pub fn id(&self, network: NetworkId) -> EntryId {
         id_of(network, self.json)
@@ -403,11 +411,11 @@ impl Sealed<'_> {
     /// # Errors
     /// [`EntryError`], if the JSON is not that of an entry or the signature does not hold in this network.
     pub fn open(&self, network: NetworkId) -> Result<Entry, EntryError> {
-        self.open_as(network, self.id(network))
+        self.read(network, self.id(network))?.verify()
     }
 
-    /// The same, with an id in this network that is known already, which saves a hash.
-    pub(crate) fn open_as(&self, network: NetworkId, id: EntryId) -> Result<Entry, EntryError> {
+    /// Reads the entry as one of this network, in which it has this id.
+    pub(crate) fn read(&self, network: NetworkId, id: EntryId) -> Result<Unverified<'a>, EntryError> {
         let mut content = read(self.json).map_err(|_| EntryError::Content)?;
         let numbers = [content.epoch, content.seq, content.at];
         // In the name of an id that belongs to a key, the key alone can speak.
@@ -416,14 +424,52 @@ impl Sealed<'_> {
         if !lengths || numbers.iter().any(|n| *n > MAX_NUMBER) || in_a_keys_name {
             return Err(EntryError::Content);
         }
-        if !content.key.verify(Purpose::Entry, network, id.as_bytes(), &self.signature) {
-            return Err(EntryError::Signature);
-        }
-        let author = content.key.node_id();
         // The charge allows for no spare room.
         content.texts.shrink_to_fit();
         content.to.shrink_to_fit();
-        Ok(Entry { network, id, signature: self.signature, json: self.json.into(), content, author })
+        Ok(Unverified { sealed: *self, network, id, content })
+    }
+}
+
+/// An entry that was read and whose signature may not hold.
+#[derive(Debug)]
+pub(crate) struct Unverified<'a> {
+    sealed: Sealed<'a>,
+    network: NetworkId,
+    id: EntryId,
+    /// The encoding of the key is strict, and may be that of no point.
+    content: Content,
+}
+
+impl Unverified<'_> {
+    /// The id.
+    pub(crate) fn id(&self) -> EntryId {
+        self.id
+    }
+
+    /// The author's key. [`PublicKey::point`] has to tell yet whether it is one.
+    pub(crate) fn key(&self) -> PublicKey {
+        self.content.key
+    }
+
+    /// The equation that shows whether the signature holds. None: it does not.
+    pub(crate) fn equation(&self, point: KeyPoint) -> Option<Equation> {
+        let Self { sealed, network, id, content } = self;
+        content.key.equation(point, Purpose::Entry, *network, id.as_bytes(), &sealed.signature)
+    }
+
+    /// Verifies the signature.
+    pub(crate) fn verify(self) -> Result<Entry, EntryError> {
+        let point = self.key().point().ok_or(EntryError::Content)?;
+        let holds = self.equation(point).is_some_and(|equation| equation.holds());
+        if holds { Ok(self.into_verified()) } else { Err(EntryError::Signature) }
+    }
+
+    /// The entry, after its [equation](Self::equation) was found to hold.
+    pub(crate) fn into_verified(self) -> Entry {
+        let Self { sealed, network, id, content } = self;
+        let author = content.key.node_id();
+        Entry { network, id, signature: sealed.signature, json: sealed.json.into(), content, author }
     }
 }
 

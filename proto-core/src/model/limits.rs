@@ -223,6 +223,11 @@ declare! {
         /// Entries of one author that may come at once, before [`entries_per_second`](Self::entries_per_second)
         /// applies.
         entries_burst: u32 = 30, "entries", Spec, [nonzero];
+        /// The most entries of one input whose signatures are verified together (SPEC 3.12.6). Their lines have
+        /// [`wire.line`](WireLimits::line) bytes together at most.
+        batch: usize = 64, "entries", Measured: "a batch of 256 saves 10 % more", [nonzero];
+        /// The most bytes of the decompressed keys of authors. With one more, the one that was kept first is forgotten.
+        known_keys: usize = MIB, "bytes", Measured: "to decompress a key takes an eighth of a verification", [] => KnownKeys;
         /// The most entries in the window. With one more, one is evicted (SPEC 9.5, 9.15).
         log_entries: usize = 10_000, "entries", Spec, [nonzero] => LogEntries;
         /// The most bytes that the entries in the window are charged (SPEC 9.13). Above it, one is evicted (SPEC 9.5,

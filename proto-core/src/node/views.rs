@@ -27,6 +27,8 @@ pub(super) fn stats(node: &Node) -> Stats {
         names_taken: chat.names_taken,
         names_forgotten: node.chat.names_forgotten(),
         floors_forgotten: log.floors,
+        verified_together: chat.verified_together,
+        verified_alone: chat.verified_alone,
         entries_over_rate: chat.entries_over_rate,
         entries_of_new_authors: chat.entries_of_new_authors,
         entries_sent: chat.entries_sent,

@@ -330,6 +330,8 @@ impl World {
             ("entries taken", stats.entries),
             ("entries again", stats.entries_known),
             ("entries dropped", stats.entries_dropped),
+            ("entries verified together", stats.verified_together),
+            ("entries verified alone", stats.verified_alone),
             ("entries over rate", stats.entries_over_rate),
             ("told in lines", stats.lines_relayed),
             ("brought in", stats.lines_signed),

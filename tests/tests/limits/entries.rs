@@ -123,6 +123,26 @@ fn gaps_of_an_epoch() {
 }
 
 #[test]
+fn entries_that_are_verified_together() {
+    let batch = 5;
+    for count in around(batch).into_iter().chain(around(2 * batch)) {
+        let mut solo = linked(Limits::default().with(|limits| limits.chat.batch = batch));
+        solo.chats(0, &(0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect::<Vec<_>>());
+        // One that is left over is verified by itself.
+        let alone = u64::from(count % batch == 1);
+        let stats = solo.stats();
+        assert_eq!((stats.verified_together, stats.verified_alone), (count as u64 - alone, alone), "{count}");
+        assert_eq!(stats.delivered as usize, count);
+    }
+    // The lines behind the first one have the length of the longest line.
+    let text = "x".repeat(Limits::default().wire.line / 3);
+    let long: Vec<_> = (0..4).map(|seq| entry_of(7, 1, seq, EPOCH_MS, &text)).collect();
+    let mut solo = linked(Limits::default());
+    solo.chats(0, &long);
+    assert_eq!((solo.stats().verified_together, solo.stats().verified_alone), (3, 1));
+}
+
+#[test]
 fn entries_in_the_log_and_evicted_ones_that_are_remembered() {
     let limits = Limits::default().with(|limits| {
         limits.chat.log_entries = 5;

@@ -111,6 +111,8 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("conns.queues", By("queues.rs", "a_link_over_its_queue_is_cut_when_all_buffers_are_over_the_bound_of_queues"), "slow"),
     ("conns.stalled", By("queues.rs", "a_link_that_takes_nothing_is_cut_after_a_while"), "slow"),
     ("conns.buffers", By("queues.rs", "the_link_with_the_longest_queue_is_cut_when_all_buffers_are_full"), "slow"),
+    ("chat.batch", By("entries.rs", "entries_that_are_verified_together"), "verified_together"),
+    ("chat.known_keys", By("proto-core/src/chat/known_keys.rs", "the_key_that_was_kept_first_makes_room"), NONE),
     ("chat.log_entries", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "entries_evicted"),
     ("chat.log_bytes", By("entries.rs", "bytes_in_the_log"), "entries_evicted"),
     ("chat.evicted", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "ids_forgotten"),
