@@ -12,7 +12,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::chat::{self, Chat};
+use crate::chat::{self, Chat, Lookahead};
 use crate::conns::{self, Conns, Incoming};
 use crate::contract::{
     Action, Command, CommandError, Input, Message, Notice, Outcome, Stats, Status, TimerKind,
@@ -251,12 +251,12 @@ impl Node {
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
         self.conns.greet_on_first_byte(&self.cx, conn, bytes);
-        let mut chunk = Chunk::new(bytes);
+        let (mut chunk, mut ahead) = (Chunk::new(bytes), Lookahead::new());
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
             let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
             match incoming {
                 Incoming::Conn(frame) => self.conns.handle(&mut self.cx, conn, frame),
-                Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame),
+                Incoming::Chat(from, frame) => self.chat.received(&self.cx, from, frame, ahead.behind(chunk)),
             }
             self.route();
             self.conns.update_pause(&self.cx, conn);

@@ -12,6 +12,7 @@ use divan::{Bencher, Divan};
 use proto_core::wire::{Chunk, Frame, LineReader, MAX_LINE, Parsed, parse};
 use proto_core::{Action, ChatText, Config, ConnId, Identity, Input, Instant, Node};
 use tests::bench;
+use tests::bench::authors::Authors;
 use tests::bench::chain::Chain;
 
 const CHUNK: usize = 16 * 1024;
@@ -50,6 +51,22 @@ fn entries(bencher: Bencher<'_, '_>, said: Said) {
 #[divan::bench(args = [Said::Singly, Said::InBursts])]
 fn relayed(bencher: Bencher<'_, '_>, said: Said) {
     measure_entries(bencher, said, 3);
+}
+
+/// Entries of one text each, shown: verified one by one, without keys that are kept, or together.
+#[divan::bench(args = [1, 50], consts = [false, true])]
+fn verified<const TOGETHER: bool>(bencher: Bencher<'_, '_>, authors: u8) {
+    let chain = Chain::with(2, |limits| {
+        if !TOGETHER {
+            (limits.chat.batch, limits.chat.known_keys) = (1, 0);
+        }
+    });
+    let (chain, mut authors) = (RefCell::new(chain), Authors::new(authors));
+    let text = ChatText::new("x".repeat(TEXT)).expect("a text");
+    let say = || authors.say(TEXTS, &text, chain.borrow().unix_ms());
+    bencher.counter(ItemsCount::new(TEXTS)).with_inputs(say).bench_local_values(|bytes: Vec<u8>| {
+        assert_eq!(chain.borrow_mut().receive(black_box(&bytes)).delivered, TEXTS);
+    });
 }
 
 /// How the texts of entries were said.

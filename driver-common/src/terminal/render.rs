@@ -227,8 +227,8 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
             if entry.via().is_some() {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
-            let Marks { late, forked, backdated, history, name_taken, .. } = *marks;
-            caveats.extend(history.then(|| local_time(entry.at())));
+            let Marks { late, forked, backdated, behind, history, name_taken, .. } = *marks;
+            caveats.extend((behind || history).then(|| local_time(entry.at())));
             let odd =
                 [(late, "late"), (forked, "forked"), (backdated, "backdated"), (name_taken, "name taken")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
@@ -343,7 +343,7 @@ mod tests {
         (all.late, all.forked, all.backdated, all.name_taken) = (true, true, true, true);
         assert_eq!(entry(None, all).as_deref(), Some("late, forked, backdated, name taken"));
         let mut old = Marks::default();
-        old.history = true;
+        old.behind = true;
         // At 3 ms after the Unix epoch it was still 1969 in the West.
         let date = entry(None, old).unwrap();
         assert!(date.starts_with("1970-01-01 ") || date.starts_with("1969-12-31 "), "{date}");

@@ -35,7 +35,7 @@ impl Chat {
             }
             let entry = self.sign(cx, texts, recipients, via);
             self.counts.signed += 1;
-            self.log.take_own(cx.now, entry.clone(), cx.limits());
+            self.log.take_own(cx.now, cx.wall(), entry.clone(), cx.limits());
             let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: None };
             let arrival = self.gossip.arrived(cx.moment(), None, entry.id());
             self.spread(cx, &entry, meta, &arrival);

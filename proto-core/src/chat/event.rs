@@ -61,6 +61,10 @@ pub(crate) struct Counts {
     pub(crate) signed: u64,
     /// Entries received that were new.
     pub(crate) entries: u64,
+    /// Signatures of entries that were found to hold together with others of one input.
+    pub(crate) verified_together: u64,
+    /// Signatures of entries that were verified by themselves.
+    pub(crate) verified_alone: u64,
     /// Entries received that were known.
     pub(crate) entries_known: u64,
     /// Entries received that were not kept.
@@ -71,6 +75,8 @@ pub(crate) struct Counts {
     pub(crate) names_taken: u64,
     /// Entries received that were over their author's rate.
     pub(crate) entries_over_rate: u64,
+    /// Entries of new authors received that were over the rate of new authors of the neighbour.
+    pub(crate) entries_of_new_authors: u64,
     /// Entries received without their bodies.
     pub(crate) bodies_gone: u64,
     /// Entries of no run received and relayed.

@@ -4,7 +4,7 @@
 //! ids.
 //!
 //! - **It owns** the hybrid logical clock, the clock comparison, the author sequence of this node, the
-//!   [`log`], the [`gossip`], the reconciliations, and a rate for each author.
+//!   [`log`], the [`gossip`], the reconciliations, a rate for each author, and authors' decompressed keys.
 //! - **Calls** report what happened: [`say`](Chat::say), [`received`](Chat::received) for frames,
 //!   [`pong_received`](Chat::pong_received), [`linked`](Chat::linked), [`unlinked`](Chat::unlinked),
 //!   [`moved`](Chat::moved) and [`ended`](Chat::ended) for connections, and [`pushed`](Chat::pushed) for the
@@ -24,7 +24,9 @@ mod catch_up;
 mod clock;
 mod event;
 mod gossip;
+mod known_keys;
 mod log;
+mod lookahead;
 mod names;
 mod own_runs;
 mod receive;
@@ -38,9 +40,13 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use budget::Budget;
+use chacha20::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
 use catch_up::CatchUp;
 use clock::Clock;
 use gossip::Gossip;
+use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
 use names::Names;
 use own_runs::OwnRuns;
@@ -53,6 +59,7 @@ use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
+pub(crate) use lookahead::Lookahead;
 pub(crate) use skew::Skewed;
 
 /// One conversation.
@@ -68,6 +75,12 @@ pub(crate) struct Chat {
     catch_up: CatchUp,
     /// The rate of unrequested entries, by author and budget.
     rates: TokenBuckets<(NodeId, Budget)>,
+    /// The rate of unrequested entries of authors that are not known, by neighbour.
+    new_authors: TokenBuckets<NodeId>,
+    /// The points of authors' keys.
+    known_keys: KnownKeys,
+    /// What the coefficients of batches follow from, besides the signatures.
+    batch_seed: [u8; 32],
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -109,11 +122,14 @@ impl Chat {
             skew: Skew::default(),
             own_runs: OwnRuns::new(cx),
             gossip: Gossip::new(cx.identity.key()),
-            log: Log::default(),
+            log: Log::new(cx.identity.key()),
             names: Names::default(),
             reconciler: Reconciler::default(),
             catch_up: CatchUp::default(),
             rates: TokenBuckets::new(),
+            new_authors: TokenBuckets::new(),
+            known_keys: KnownKeys::default(),
+            batch_seed: batch_seed(&cx.random),
             events: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -197,7 +213,6 @@ impl Chat {
         self.log.timeout(cx.now, cx.wall(), cx.limits());
         self.process_log_events(cx, None);
         self.reconciler.timeout(cx.now);
-        self.end_catch_up(cx);
     }
 
     /// The second half of a timeout: requests entries, and maintains the trees.
@@ -212,6 +227,8 @@ impl Chat {
         cx: &mut Cx,
         active: impl Fn(NodeId) -> Option<ConnId>,
     ) -> Option<Output> {
+        // Here, and not where something came, so that needless timeouts cannot change when it ends.
+        self.end_catch_up(cx);
         while let Some(peer) = self.due_for_sync(cx) {
             let Some(conn) = active(peer) else { continue };
             let ping = Token::from_bits(cx.random_bits());
@@ -265,6 +282,7 @@ impl Chat {
                     let shown = self.catch_up.hold(entry, marks);
                     shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
+                LogEvent::Due { entry, from } => self.relay(cx, from, &entry),
                 LogEvent::Gap { run, .. } if !is_of_the_lobby(&run) => {}
                 LogEvent::Gap { run, uname, missing } => {
                     self.counts.gaps += 1;
@@ -292,6 +310,15 @@ fn is_for_the_user(entry: &Entry) -> bool {
 /// Whether a run is of the lobby, where the user is.
 fn is_of_the_lobby(run: &RunId) -> bool {
     run.room.is_none()
+}
+
+/// Drawn from another stream of the generator (ChaCha), so that whether batches are verified changes nothing else.
+fn batch_seed(random: &ChaCha8Rng) -> [u8; 32] {
+    let mut random = ChaCha8Rng::from_seed(random.get_seed());
+    random.set_stream(1);
+    let mut seed = [0; 32];
+    random.fill_bytes(&mut seed);
+    seed
 }
 
 /// Whether an entry with this date is history now: this node had not begun then, or it was long ago.

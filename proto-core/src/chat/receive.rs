@@ -6,27 +6,33 @@ use alloc::vec::Vec;
 use super::budget::Budget;
 use super::gossip::EntryMeta;
 use super::log::Taken;
-use super::{Chat, Event, FalseClaim, Fault};
+use super::lookahead::Candidate;
+use super::{Chat, Event, FalseClaim, Fault, Lookahead};
 use crate::model::{
     ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
 };
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
 
 impl Chat {
-    /// A frame of the conversation came.
-    pub(crate) fn received(&mut self, cx: &Cx, from: Sender, frame: ChatFrame<'_>) {
+    /// A frame of the conversation came. `ahead` is what came behind it.
+    pub(crate) fn received(
+        &mut self,
+        cx: &Cx,
+        from: Sender,
+        frame: ChatFrame<'_>,
+        ahead: &mut Lookahead<'_>,
+    ) {
         if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
             self.gossip.heard(cx.now, from.peer);
         }
         match frame {
-            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed),
+            ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, ahead),
             ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
             ChatFrame::Graft(ids) => self.graft_received(cx, from.peer, &ids),
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
-        self.end_catch_up(cx);
     }
 
     /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
@@ -41,23 +47,26 @@ impl Chat {
     }
 
     /// `CHAT`: an entry.
-    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>) {
+    fn entry_received(&mut self, cx: &Cx, from: Sender, sealed: &Sealed<'_>, ahead: &mut Lookahead<'_>) {
         let Sender { conn, peer, .. } = from;
-        let network = cx.config.network();
-        let id = sealed.id(network);
+        let candidate = ahead.take();
+        let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
         let requested = self.gossip.is_requested(peer, &id);
         if requested {
             self.events.push_back(Event::Asked { conn, bytes: sealed.line_len() });
         }
-        if self.log.contains(&id) || self.gossip.has_seen(&id) {
+        if self.is_known(&id) {
             self.counts.entries_known += 1;
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let read = match sealed.read(network, id) {
-            Ok(read) if self.is_ignored(cx, &read, requested) => return,
-            other => other,
+        let opened = match candidate {
+            Some(candidate) => self.accept(cx, candidate),
+            None => match sealed.read(cx.config.network(), id) {
+                Ok(entry) if self.is_ignored(cx, &entry, requested) => return,
+                read => read.and_then(|entry| self.open(cx, entry, ahead)),
+            },
         };
-        match read.and_then(Unverified::verify) {
+        match opened {
             Ok(Opened::Entry(entry)) => self.entry_opened(cx, from, &Arc::new(entry), requested),
             Ok(Opened::Gone(_)) => self.gossip.body_gone(cx.moment(), peer, id),
             Ok(Opened::Live(live)) => self.live_opened(cx, from, &live),
@@ -68,15 +77,18 @@ impl Chat {
     /// Whether an entry is of no use, whether or not its signature holds: its body is gone and nobody asked for it, or it is
     /// in no run and dated too far from now.
     fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, requested: bool) -> bool {
-        self.counts.bodies_gone += u64::from(entry.is_gone());
-        let tolerance = u64::try_from(cx.limits().chat.clock_tolerance.as_millis()).unwrap_or(u64::MAX);
-        let untimely = entry.live_at().zip(cx.wall()).is_some_and(|(at, wall)| at.abs_diff(wall) > tolerance);
+        let (gone, untimely) = (entry.is_gone(), is_untimely(cx, entry));
+        self.counts.bodies_gone += u64::from(gone);
         self.counts.live_untimely += u64::from(untimely);
-        untimely || entry.is_gone() && !requested
+        untimely || gone && !requested
     }
 
     /// An entry of a run came, whole and with a valid signature.
     fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, requested: bool) {
+        if from.rated && !self.has_room_for_new(cx, from.peer, entry) {
+            self.counts.entries_of_new_authors += 1;
+            return self.gossip.duplicate_received(cx.now, from.peer, &entry.id());
+        }
         if from.rated && !requested && !self.is_within_rate(cx, entry.author(), Budget::of(entry.class())) {
             // The sender still holds it, so a later reconciliation brings it.
             self.counts.entries_over_rate += 1;
@@ -104,10 +116,25 @@ impl Chat {
         self.send(peers, None, live.sealed());
     }
 
+    pub(super) fn is_known(&self, id: &EntryId) -> bool {
+        self.log.contains(id) || self.gossip.has_seen(id)
+    }
+
     fn is_within_rate(&mut self, cx: &Cx, author: NodeId, budget: Budget) -> bool {
         let limits = cx.limits();
         let fresh = TokenBucket::per_second(limits.chat.entries_per_second, limits.chat.entries_burst);
         self.rates.take(cx.now, (author, budget), fresh, limits.chat.authors)
+    }
+
+    /// Whether the author is known, or a reconciliation showed the entry, or this neighbour may bring another new author
+    /// now.
+    fn has_room_for_new(&mut self, cx: &Cx, peer: NodeId, entry: &Entry) -> bool {
+        if self.log.knows(&entry.key()) || self.gossip.is_synced(peer, &entry.id()) {
+            return true;
+        }
+        let limits = cx.limits();
+        let fresh = TokenBucket::new(limits.chat.new_authors_every, limits.chat.new_authors_burst);
+        self.new_authors.take(cx.now, peer, fresh, limits.conns.slots)
     }
 
     /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.
@@ -126,26 +153,30 @@ impl Chat {
 
     /// Takes a new entry whose signature is valid.
     fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
-        let taken = self.log.take(cx.now, cx.wall(), entry.clone(), cx.limits());
-        if taken == Taken::Full {
-            self.counts.entries_dropped += 1;
-            return self.gossip.duplicate_received(cx.now, from, &entry.id());
-        }
-        let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
-        if matches!(taken, Taken::New | Taken::Parked) {
-            self.counts.entries += 1;
-            let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
-            self.spread(cx, entry, meta, &arrival);
-        } else {
-            self.counts.entries_dropped += 1;
+        let taken = self.log.take(cx.now, cx.wall(), from, entry.clone(), cx.limits());
+        self.counts.entries_dropped += u64::from(matches!(taken, Taken::Full | Taken::Dropped));
+        match taken {
+            Taken::New => self.relay(cx, from, entry),
+            Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
+            Taken::Full | Taken::Parked | Taken::Known => {
+                self.gossip.duplicate_received(cx.now, from, &entry.id());
+            }
         }
         self.process_log_events(cx, Some(from));
+    }
+
+    /// Relays a new entry that is in the window now.
+    pub(super) fn relay(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
+        self.counts.entries += 1;
+        let arrival = self.gossip.arrived(cx.moment(), Some(from), entry.id());
+        let meta = EntryMeta { id: entry.id(), at: entry.at(), author: entry.author(), from: Some(from) };
+        self.spread(cx, entry, meta, &arrival);
     }
 
     /// `IHAVE`: the peer holds these entries.
     fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         let Self { gossip, log, .. } = self;
-        gossip.ihave_received(cx.moment(), peer, ids, |id| log.contains(id));
+        gossip.ihave_received(cx.moment(), peer, ids, |id| !log.wants(id));
     }
 
     /// `GRAFT`: the peer requests these entries.
@@ -195,4 +226,10 @@ impl Chat {
     fn report_fault(&mut self, conn: ConnId, fault: Fault) {
         self.events.push_back(Event::Faulty { conn, fault });
     }
+}
+
+/// Whether an entry is in no run and dated too far from now.
+pub(super) fn is_untimely(cx: &Cx, entry: &Unverified<'_>) -> bool {
+    let most = u64::try_from(cx.limits().chat.live_age.as_millis()).unwrap_or(u64::MAX);
+    entry.live_at().zip(cx.wall()).is_some_and(|(at, wall)| at.abs_diff(wall) > most)
 }

@@ -12,10 +12,12 @@ use crate::model::{Capacity, Cx, Entry, NodeId};
 pub(crate) struct Sizes {
     /// Entries in the window.
     pub(crate) held: usize,
-    /// The bytes of these entries.
+    /// What these entries are charged, in bytes.
     pub(crate) bytes: usize,
     /// Entries in the window that are held back.
     pub(crate) early: usize,
+    /// What entries of new authors are charged, in bytes.
+    pub(crate) new_bytes: usize,
     /// Entries dated too far ahead. They are outside the window.
     pub(crate) parked: usize,
     /// Authors whose sequences are known.
@@ -79,15 +81,17 @@ impl Chat {
 
     /// How much is stored.
     pub(crate) fn sizes(&self) -> Sizes {
-        let super::log::LogSizes { held, bytes, early, parked, authors } = self.log.sizes();
+        let super::log::LogSizes { held, bytes, new_bytes, early, parked, authors } = self.log.sizes();
         let (seen, awaited) = (self.gossip.seen(), self.gossip.awaited());
-        Sizes { held, bytes, early, parked, authors, seen, awaited }
+        Sizes { held, bytes, new_bytes, early, parked, authors, seen, awaited }
     }
 
     /// How full each bounded collection is.
     pub(crate) fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
         let own = [
             (Capacity::Rates, self.rates.len()),
+            (Capacity::NewAuthors, self.new_authors.len()),
+            (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
@@ -98,6 +102,7 @@ impl Chat {
 
     /// Whether all indexes match what they index. Slow where much is stored.
     pub(crate) fn is_consistent(&self) -> bool {
-        self.log.is_consistent() && self.gossip.is_consistent() && self.names.is_consistent()
+        let Self { log, gossip, names, known_keys, .. } = self;
+        log.is_consistent() && gossip.is_consistent() && names.is_consistent() && known_keys.is_consistent()
     }
 }

@@ -16,7 +16,7 @@ pub struct Stats {
     pub entries: u64,
     /// Entries received that were known.
     pub entries_known: u64,
-    /// Entries received that were not kept: too old, a third version of one sequence number, or no room among those that
+    /// Entries received that were not kept: at or below the floor of their author, dated too far ahead, a third version of one sequence number, or no room among those that
     /// wait.
     pub entries_dropped: u64,
     /// Entries kept that waited and had to make room. They can be received again.
@@ -31,6 +31,10 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that were forgotten to make room.
     pub gaps_forgotten: u64,
+    /// Authors without held entries whose floors were forgotten to make room.
+    pub floors_forgotten: u64,
+    /// Unrequested entries of new authors that were dropped because a neighbour brought new authors too fast.
+    pub entries_of_new_authors: u64,
     /// Entries of a kind or a room that is not shown here, when they would have been.
     pub entries_not_shown: u64,
     /// Entries that came without their bodies.
@@ -43,6 +47,11 @@ pub struct Stats {
     pub names_taken: u64,
     /// Names of authors that were forgotten to make room.
     pub names_forgotten: u64,
+    /// Entries whose signatures were found to hold together with others that came at once. This depends on how streams
+    /// were cut.
+    pub verified_together: u64,
+    /// Entries whose signatures were verified by themselves.
+    pub verified_alone: u64,
     /// Unrequested entries that were dropped because they exceeded their author's rate.
     pub entries_over_rate: u64,
     /// Entries sent, counted for each neighbour.

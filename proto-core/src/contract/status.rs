@@ -139,8 +139,10 @@ pub struct TreeStatus {
 pub struct EntriesStatus {
     /// Entries in the window.
     pub held: usize,
-    /// The bytes of these entries.
+    /// What they are [charged](crate::Entry::charge), in bytes.
     pub bytes: usize,
+    /// What the entries of new authors are charged, in bytes.
+    pub new_bytes: usize,
     /// Entries in the window that wait for earlier ones of their author.
     pub early: usize,
     /// Entries that are dated too far ahead, and wait until they are due.

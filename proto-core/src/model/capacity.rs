@@ -48,24 +48,32 @@ pub enum Capacity {
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
+    /// Neighbours whose rate of new authors is limited. The bound is `conns.slots`.
+    NewAuthors,
+    /// Bytes of the decompressed keys of authors.
+    KnownKeys,
     /// Reconciliations that this node began and that are not over.
     Syncs,
     /// Bytes of the entries that the first catch-up holds back. The last one may go beyond the bound.
     CatchUpBytes,
     /// Entries in the window.
     LogEntries,
-    /// Bytes of the entries in the window.
+    /// What the entries in the window are [charged](crate::Entry::charge), in bytes.
     LogBytes,
     /// Ids of evicted entries that are remembered.
     Evicted,
+    /// Authors of entries in the window, and authors whose evicted entries are known by their floors.
+    Floors,
     /// Entries that wait for earlier ones of their author.
     Early,
     /// Entries of one author that wait for earlier ones.
     EarlyPerAuthor,
-    /// Entries that are held back because they are dated too far ahead.
+    /// What the entries are charged that are held back because they are dated too far ahead, in bytes.
     Parked,
     /// Authors whose sequences are tracked.
     Authors,
+    /// What these authors, their epochs and their gaps are charged, in bytes.
+    AuthorsBytes,
     /// Pairs of a room and a class in which epochs of one author are tracked.
     LanesPerAuthor,
     /// Tracked epochs of one author in one room and class.
@@ -108,7 +116,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 47] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -125,15 +133,19 @@ impl Capacity {
         Self::Banned,
         Self::DialBudgets,
         Self::Rates,
+        Self::NewAuthors,
+        Self::KnownKeys,
         Self::Syncs,
         Self::CatchUpBytes,
         Self::LogEntries,
         Self::LogBytes,
         Self::Evicted,
+        Self::Floors,
         Self::Early,
         Self::EarlyPerAuthor,
         Self::Parked,
         Self::Authors,
+        Self::AuthorsBytes,
         Self::LanesPerAuthor,
         Self::EpochsPerAuthor,
         Self::GapsPerEpoch,
@@ -159,6 +171,28 @@ impl Capacity {
         limits.bound_of(self).unwrap_or_else(|| self.computed_bound(limits))
     }
 
+    /// What each of what it counts is charged, in bytes: about the memory that it takes. It is the same on all machines.
+    /// Zero: that is part of another capacity.
+    pub fn charge(self, limits: &Limits) -> usize {
+        match self {
+            // Already bytes.
+            Self::Buffers | Self::LogBytes | Self::Parked | Self::AuthorsBytes | Self::V1WaitingBytes => 1,
+            // With the ids of its last `LINKS` or `PEERS`.
+            Self::Slots => 16 * 1024,
+            Self::Connections => 2 * 1024,
+            Self::Book => 512,
+            Self::Dials | Self::Banned | Self::Rates | Self::NewAuthors | Self::V1Lost => 256,
+            Self::Floors => 512,
+            // It holds the ids of the window.
+            Self::Syncs => limits.chat.log_entries.saturating_mul(64),
+            Self::Evicted | Self::Fetching => 256,
+            Self::Seen | Self::Announced => 128,
+            Self::AnnouncedMissing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
+            Self::V1Lines => 1024,
+            _ => 0,
+        }
+    }
+
     /// The bound, where it is not that of one limit.
     fn computed_bound(self, limits: &Limits) -> usize {
         match self {
@@ -168,6 +202,7 @@ impl Capacity {
             Self::Line => limits.wire.line,
             Self::Probes => limits.conns.pending,
             Self::Rates => limits.chat.authors,
+            Self::NewAuthors => limits.conns.slots.max(1),
             Self::Seen => limits.chat.seen.max(1),
             Self::Announcers => limits.chat.announcers.max(1),
             Self::V1Lost => limits.conns.slots,

@@ -1,20 +1,20 @@
 //! Key pairs, public keys, signatures, and the node ids that follow from keys.
 
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::NetworkId;
+use super::verify::is_strict;
+use super::{Equation, KeyPoint, NetworkId};
 
 /// The id of a node: a UUID (RFC 9562).
 ///
@@ -160,7 +160,7 @@ impl Identity {
 
     /// Signs a message for one purpose in one network. [`PublicKey::verify`] checks it.
     pub(crate) fn sign(&self, purpose: Purpose, network: NetworkId, message: &[u8]) -> Signature {
-        Signature(self.secret.sign(&purpose.signed_bytes(network, message)).to_bytes())
+        Signature(self.secret.sign(&purpose.signed_bytes(&network, message).concat()).to_bytes())
     }
 }
 
@@ -185,13 +185,13 @@ pub(crate) enum Purpose {
 impl Purpose {
     /// The bytes that are signed: the domain string of the purpose, a zero byte, the network's id, and the message. No
     /// domain string is a prefix of another.
-    fn signed_bytes(self, network: NetworkId, message: &[u8]) -> Vec<u8> {
+    pub(super) fn signed_bytes<'a>(self, network: &'a NetworkId, message: &'a [u8]) -> [&'a [u8]; 3] {
         let domain: &[u8] = match self {
             Self::Proof => b"p2p-chat/2 proof\0",
             Self::Entry => b"p2p-chat/2 entry\0",
             Self::Tree => b"p2p-chat/2 tree\0",
         };
-        [domain, network.as_bytes(), message].concat()
+        [domain, network.as_bytes(), message]
     }
 }
 
@@ -208,10 +208,25 @@ impl PublicKey {
     /// # Errors
     /// [`PublicKeyError`], if the bytes are not a point of the curve, not its canonical encoding, or of small order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
-        let key = VerifyingKey::from_bytes(bytes).map_err(|_| PublicKeyError)?;
         // A second encoding of one point would be a second identity of one node. For a point of small order, anybody
-        // can sign ("Taming the many EdDSAs", SSR 2020).
-        if is_canonical(bytes) && !key.is_weak() { Ok(Self(*bytes)) } else { Err(PublicKeyError) }
+        // can sign.
+        let key = Self::of_encoding(bytes)?;
+        key.point().map(|_| key).ok_or(PublicKeyError)
+    }
+
+    /// The key with this encoding, of which [`point`](Self::point) has to tell yet whether it is that of a point.
+    pub(super) fn of_encoding(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
+        if is_strict(bytes) { Ok(Self(*bytes)) } else { Err(PublicKeyError) }
+    }
+
+    /// The same, of its text.
+    pub(super) fn of_encoded_text(text: &str) -> Result<Self, PublicKeyError> {
+        Self::of_encoding(&decode(text).ok_or(PublicKeyError)?)
+    }
+
+    /// The point of the curve. There is none only for some of what [`of_encoding`](Self::of_encoding) made.
+    pub(crate) fn point(&self) -> Option<KeyPoint> {
+        KeyPoint::decompress(&self.0)
     }
 
     /// The 32 bytes of its encoding.
@@ -228,8 +243,7 @@ impl PublicKey {
         NodeId(Uuid::new_v8(bytes))
     }
 
-    /// Whether this key made the signature for this purpose over this message in this network. The check is strict: it
-    /// accepts one encoding of a signature only (SPEC 3.12).
+    /// Whether the signature for this purpose over this message in this network holds for this key (SPEC 3.12).
     pub(crate) fn verify(
         &self,
         purpose: Purpose,
@@ -237,9 +251,21 @@ impl PublicKey {
         message: &[u8],
         signature: &Signature,
     ) -> bool {
-        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        let message = purpose.signed_bytes(network, message);
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(&message, &signature).is_ok())
+        let equation =
+            self.point().and_then(|point| self.equation(point, purpose, network, message, signature));
+        equation.is_some_and(|equation| equation.holds())
+    }
+
+    /// The equation that shows whether the signature holds, of this key with this point. None: it does not hold.
+    pub(crate) fn equation(
+        &self,
+        point: KeyPoint,
+        purpose: Purpose,
+        network: NetworkId,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Option<Equation> {
+        Equation::new(*self, point, &purpose.signed_bytes(&network, message), signature)
     }
 }
 
@@ -305,6 +331,10 @@ impl Signature {
     pub const fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(bytes)
     }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Signature {
@@ -317,13 +347,6 @@ impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// Whether the y coordinate is below 2^255 - 19. The only other non-canonical encodings have a sign for x = 0; they are
-/// of points of small order.
-fn is_canonical(bytes: &[u8; 32]) -> bool {
-    let [lowest, middle @ .., highest] = bytes;
-    *lowest < 0xed || highest & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 /// Decodes exactly `N` bytes from base64url without padding (RFC 4648 section 5). None: the length is wrong, a
@@ -386,19 +409,6 @@ mod tests {
         // Encodings of points of small order, and one of y = 2^255 - 1, whose canonical form is y = 18.
         for bytes in [[0; 32], identity_point, [0xff; 32]] {
             assert_eq!(PublicKey::from_bytes(&bytes), Err(PublicKeyError), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn an_encoding_is_canonical_if_encoding_its_point_gives_it_again() {
-        for low in 0..=u8::MAX {
-            for high in [0x7f, 0xff, 0x7e, 0x00, 0x80] {
-                let mut bytes = [0xff; 32];
-                (bytes[0], bytes[31]) = (low, high);
-                let Ok(key) = VerifyingKey::from_bytes(&bytes) else { continue };
-                let canonical = key.to_edwards().compress().to_bytes() == bytes;
-                assert_eq!(is_canonical(&bytes) && !key.is_weak(), canonical && !key.is_weak(), "{bytes:?}");
-            }
         }
     }
 

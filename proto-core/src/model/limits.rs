@@ -223,13 +223,32 @@ declare! {
         /// Entries of one author that may come at once, before [`entries_per_second`](Self::entries_per_second)
         /// applies.
         entries_burst: u32 = 30, "entries", Spec, [nonzero];
-        /// The most entries in the window. With one more, the oldest one is evicted (SPEC 9.5).
+        /// The most entries of one input whose signatures are verified together (SPEC 3.12.6). Their lines have
+        /// [`wire.line`](WireLimits::line) bytes together at most.
+        batch: usize = 64, "entries", Measured: "a batch of 256 saves 10 % more", [nonzero];
+        /// The most bytes of the decompressed keys of authors. With one more, the one that was kept first is forgotten.
+        known_keys: usize = MIB, "bytes", Measured: "to decompress a key takes an eighth of a verification", [] => KnownKeys;
+        /// The most entries in the window. With one more, one is evicted (SPEC 9.5, 9.15).
         log_entries: usize = 10_000, "entries", Spec, [nonzero] => LogEntries;
-        /// The most bytes of entries in the window. Above it, the oldest entry is evicted (SPEC 9.5).
-        log_bytes: usize = 16 * MIB, "bytes", Spec, [] => LogBytes;
-        /// The most ids of evicted entries that are remembered. With one more, the oldest is forgotten, and no entry
-        /// older than it is accepted any more (SPEC 9.5).
+        /// The most bytes that the entries in the window are charged (SPEC 9.13). Above it, one is evicted (SPEC 9.5,
+        /// 9.15).
+        log_bytes: usize = 32 * MIB, "bytes", Spec, [] => LogBytes;
+        /// The most ids of evicted entries that are remembered, so that they are not asked for. With one more, the one
+        /// that was evicted first is forgotten.
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
+        /// The time between the dates of an author's oldest and newest entry in the window from which on the author is no
+        /// longer new (SPEC 9.15).
+        author_new: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];
+        /// Entries of authors that are not known that may come unasked from one neighbour on another machine at once,
+        /// before [`new_authors_every`](Self::new_authors_every) applies (SPEC 9.15).
+        new_authors_burst: u32 = 256, "entries", Guess: "what is brought by a reconciliation is not counted", [nonzero];
+        /// The interval at which one more such entry may come.
+        new_authors_every: Duration = Duration::from_millis(250), "seconds", Guess, [];
+        /// The most authors with entries in the window or a floor. With one more, the author with the lowest floor and no
+        /// entries is forgotten (SPEC 9.16). If there is none, no entry of another author is taken.
+        floors: usize = 16_384, "authors", Guess: "more than the window holds entries", [nonzero] => Floors;
+        /// How long ago a floor has to be before it is forgotten (SPEC 9.16).
+        floors_for: Duration = Duration::from_secs(600), "seconds", Spec, [];
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.11).
@@ -246,6 +265,9 @@ declare! {
         early: usize = 3000, "entries", Spec, [] => Early;
         /// The most authors whose sequences are tracked. With one more, the least recently heard one is forgotten.
         authors: usize = 4096, "authors", Spec, [nonzero] => Authors;
+        /// The most bytes that these authors, their epochs and their gaps are charged (SPEC 9.14). Above it, the least
+        /// recently heard author is forgotten.
+        authors_bytes: usize = 4 * MIB, "bytes", Guess: "4,096 authors with an epoch and some gaps", [nonzero] => AuthorsBytes;
         /// The most pairs of a room and a class in which epochs of one author are tracked. With one more, those of the
         /// pair that was least recently heard are forgotten.
         lanes_per_author: usize = 16, "pairs", Guess, [nonzero] => LanesPerAuthor;
@@ -263,11 +285,19 @@ declare! {
         name_told_every: Duration = Duration::from_secs(600), "seconds", Guess, [];
         /// The most gaps in one epoch that are remembered. With one more, the lowest is forgotten.
         gaps_per_epoch: usize = 64, "gaps", Guess, [] => GapsPerEpoch;
-        /// How far ahead of the wall clock an entry may be dated. One that is further ahead is held back (SPEC 9.4).
-        clock_tolerance: Duration = Duration::from_secs(120), "seconds", Spec, [];
-        /// The most entries that are held back because they are dated too far ahead. With one more, the one furthest
-        /// ahead is dropped.
-        parked: usize = 1000, "entries", Spec, [] => Parked;
+        /// How far ahead of the wall clock an entry may be dated. One that is further ahead waits here (SPEC 9.4).
+        ahead: Duration = Duration::from_secs(10), "seconds", Spec, [at_most(chat.ahead_most)];
+        /// How far ahead of the wall clock an entry may be dated that waits. One that is further ahead is dropped (SPEC
+        /// 9.4).
+        ahead_most: Duration = Duration::from_secs(3600), "seconds", Spec, [];
+        /// How far from now an entry of no run may be dated. One that is further from it is dropped (SPEC 7.8.9).
+        live_age: Duration = Duration::from_secs(120), "seconds", Spec, [];
+        /// How far a clock may be off. The user of one that is further off is told.
+        clock_tolerance: Duration = Duration::from_secs(10), "seconds", Spec, [];
+        /// The most bytes that the entries are charged that are held back because they are dated ahead (SPEC
+        /// 9.13). Above it, the neighbour that sent most of them, and of its authors the one with most, loses the one
+        /// furthest ahead.
+        parked_bytes: usize = 4 * MIB, "bytes", Spec, [] => Parked;
         /// The most reconciliations that this node has begun and that are not over. Further neighbours wait.
         syncs: usize = 4, "reconciliations", Spec, [nonzero] => Syncs;
         /// The most messages that this node sends in one reconciliation. Then it is given up.

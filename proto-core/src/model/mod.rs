@@ -21,6 +21,7 @@ mod random;
 mod rate;
 mod text;
 mod time;
+mod verify;
 
 pub use addr::{PeerAddr, PeerAddrError};
 pub(crate) use address_class::{Reach, host_of, is_loopback, net_of};
@@ -53,3 +54,4 @@ pub(crate) use random::{below, uniform};
 pub(crate) use rate::{TokenBucket, TokenBuckets};
 pub use text::{ChatText, ChatTextError};
 pub use time::Instant;
+pub(crate) use verify::{Equation, KeyPoint};

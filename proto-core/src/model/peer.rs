@@ -86,6 +86,9 @@ pub struct Marks {
     pub forked: bool,
     /// It is dated no later than the entry before it in its author sequence.
     pub backdated: bool,
+    /// It is dated more than [`ahead`](crate::ChatLimits::ahead) before an entry that was shown before it. It is shown
+    /// where it came.
+    pub behind: bool,
     /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.12).
     pub history: bool,
     /// The first catch-up held it back: [`Notice::CaughtUp`](crate::Notice::CaughtUp) follows (SPEC 9.11).

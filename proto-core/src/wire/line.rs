@@ -137,6 +137,12 @@ impl<'b> Chunk<'b> {
         Line::Text(line.strip_suffix('\r').unwrap_or(line))
     }
 
+    /// Takes the next line, if its end is among the next `limit` bytes. This is for looking ahead in a copy.
+    pub(crate) fn take_whole_line(&mut self, limit: usize) -> Option<Line<'b>> {
+        let end = memchr(b'\n', &self.bytes[..self.bytes.len().min(limit)])?;
+        Some(self.take_line(end + 1))
+    }
+
     /// Takes `len` bytes, without a check for UTF-8.
     fn take_bytes(&mut self, len: usize) -> &'b [u8] {
         let (bytes, rest) = self.bytes.split_at(len);

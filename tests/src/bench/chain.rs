@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Action, ChatText, Command, Config, ConnId, DialError, DialId, Identity, Input, Instant, Node, Seal,
+    Action, ChatText, Command, Config, ConnId, DialError, DialId, Identity, Input, Instant, Limits, Node,
+    Seal,
 };
 
 /// A node's end of a connection.
@@ -39,16 +40,27 @@ pub struct Passed {
     pub sent: usize,
 }
 
+/// The wall-clock time at the beginning, in milliseconds since the Unix epoch.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// The bytes of one input.
+const CHUNK: usize = 16 * 1024;
+
 /// Until everybody knows their place in the eager tree.
 const SETTLED: Duration = Duration::from_secs(60);
 
 impl Chain {
     /// So many nodes, linked and settled.
+    pub fn new(count: usize) -> Self {
+        Self::with(count, |_| {})
+    }
+
+    /// The same, with other limits.
     ///
     /// # Panics
     /// When they do not link.
-    pub fn new(count: usize) -> Self {
-        let nodes = (0..count).map(node).collect();
+    pub fn with(count: usize, change: fn(&mut Limits)) -> Self {
+        let nodes = (0..count).map(|index| node(index, change)).collect();
         let mut chain = Self {
             nodes,
             now: Instant::ORIGIN,
@@ -57,7 +69,7 @@ impl Chain {
             waiting: VecDeque::new(),
         };
         for index in 0..count {
-            chain.input(index, Input::wall_clock(1_700_000_000_000));
+            chain.input(index, Input::wall_clock(EPOCH_MS));
             if index > 0 {
                 let before = Command::Connect(addr(index - 1).into());
                 chain.nodes[index].command(chain.now, before).expect("there is room");
@@ -88,6 +100,11 @@ impl Chain {
         bytes
     }
 
+    /// What time it is, in milliseconds since the Unix epoch.
+    pub fn unix_ms(&self) -> u64 {
+        EPOCH_MS + self.now.since_origin().as_millis() as u64
+    }
+
     /// The second receives these bytes of the first. What it sends on is thrown away.
     ///
     /// # Panics
@@ -97,7 +114,7 @@ impl Chain {
         let (_, conn) = *self.ends.keys().find(from_first).expect("the two are linked");
         let node = &mut self.nodes[1];
         let mut passed = Passed::default();
-        for bytes in bytes.chunks(64 * 1024) {
+        for bytes in bytes.chunks(CHUNK) {
             node.handle_input(self.now, Input::received(conn, bytes));
             while let Some(action) = node.poll_action() {
                 match action {
@@ -199,9 +216,10 @@ fn addr(index: usize) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080 + index as u16))
 }
 
-fn node(index: usize) -> Node {
+fn node(index: usize, change: fn(&mut Limits)) -> Node {
     let seed = [index as u8 + 1; 32];
-    let config = Config::new("bench".parse().expect("a name")).with_listen_addr(addr(index));
+    let config = Config::builder("bench".parse().expect("a name")).listen_addr(addr(index)).limits(change);
+    let config = config.build().expect("limits that work");
     Node::new(config, Identity::from_secret(&seed), seed, Instant::ORIGIN)
 }
 

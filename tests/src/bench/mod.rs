@@ -3,6 +3,7 @@
 //! A bench measures in full only when `cargo bench` runs it. Under `cargo test` or with `--test` among its arguments it is
 //! tiny and only shows that it works.
 
+pub mod authors;
 pub mod chain;
 pub mod joiner;
 pub mod table;

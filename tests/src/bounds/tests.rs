@@ -48,6 +48,7 @@ fn every_capacity_follows_the_limits_that_bound_it() {
         (Capacity::Line, "wire.line"),
         (Capacity::Probes, "conns.pending"),
         (Capacity::Rates, "chat.authors"),
+        (Capacity::NewAuthors, "conns.slots"),
         (Capacity::Seen, "chat.seen"),
         (Capacity::Announcers, "chat.announcers"),
         (Capacity::V1Lost, "conns.slots"),

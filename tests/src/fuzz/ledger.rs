@@ -205,6 +205,7 @@ impl Ledger {
                         ("forked", marks.forked),
                         ("backdated", marks.backdated),
                         ("history", marks.history),
+                        ("behind", marks.behind),
                     ];
                     odd.iter().for_each(|(what, is)| self.count(what, u64::from(*is)));
                 }

@@ -330,6 +330,8 @@ impl World {
             ("entries taken", stats.entries),
             ("entries again", stats.entries_known),
             ("entries dropped", stats.entries_dropped),
+            ("entries verified together", stats.verified_together),
+            ("entries verified alone", stats.verified_alone),
             ("entries over rate", stats.entries_over_rate),
             ("told in lines", stats.lines_relayed),
             ("brought in", stats.lines_signed),
@@ -383,6 +385,7 @@ fn limits() -> Limits {
         limits.chat.log_entries = 12;
         limits.chat.log_bytes = 16_000;
         limits.chat.evicted = 6;
+        limits.chat.floors = 5;
         limits.chat.early_per_author = 3;
         limits.chat.early = 5;
         limits.chat.authors = 4;
@@ -392,7 +395,8 @@ fn limits() -> Limits {
         limits.chat.gaps_per_epoch = 3;
         limits.chat.names = 6;
         limits.chat.names_per_author = 2;
-        limits.chat.parked = 3;
+        limits.chat.parked_bytes = 5_000;
+        limits.chat.authors_bytes = 16_000;
         limits.chat.syncs = 2;
         limits.chat.sync_rounds = 3;
         limits.chat.sync_burst = 4;

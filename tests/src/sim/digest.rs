@@ -245,8 +245,8 @@ impl Record {
             Message::Entry { entry, marks } => {
                 self.text("entry");
                 self.entry(entry);
-                let Marks { late, forked, backdated, history, catch_up, name_taken, .. } = *marks;
-                [late, forked, backdated, history, catch_up, name_taken]
+                let Marks { late, forked, backdated, behind, history, catch_up, name_taken, .. } = *marks;
+                [late, forked, backdated, behind, history, catch_up, name_taken]
                     .into_iter()
                     .for_each(|mark| self.flag(mark));
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto_core::{Action, Input, Instant, Limits, Notice};
+use proto_core::{Action, Capacity, Input, Instant, Limits, Notice};
 
 use crate::solo::{EPOCH_MS, NANO, SECOND, Solo, around, entry, entry_of, solo, up_to};
 
@@ -123,6 +123,26 @@ fn gaps_of_an_epoch() {
 }
 
 #[test]
+fn entries_that_are_verified_together() {
+    let batch = 5;
+    for count in around(batch).into_iter().chain(around(2 * batch)) {
+        let mut solo = linked(Limits::default().with(|limits| limits.chat.batch = batch));
+        solo.chats(0, &(0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect::<Vec<_>>());
+        // One that is left over is verified by itself.
+        let alone = u64::from(count % batch == 1);
+        let stats = solo.stats();
+        assert_eq!((stats.verified_together, stats.verified_alone), (count as u64 - alone, alone), "{count}");
+        assert_eq!(stats.delivered as usize, count);
+    }
+    // The lines behind the first one have the length of the longest line.
+    let text = "x".repeat(Limits::default().wire.line / 3);
+    let long: Vec<_> = (0..4).map(|seq| entry_of(7, 1, seq, EPOCH_MS, &text)).collect();
+    let mut solo = linked(Limits::default());
+    solo.chats(0, &long);
+    assert_eq!((solo.stats().verified_together, solo.stats().verified_alone), (3, 1));
+}
+
+#[test]
 fn entries_in_the_log_and_evicted_ones_that_are_remembered() {
     let limits = Limits::default().with(|limits| {
         limits.chat.log_entries = 5;
@@ -169,30 +189,121 @@ fn bytes_in_the_log() {
 #[test]
 fn how_far_ahead_an_entry_may_be_dated() {
     let limits = Limits::default();
-    let latest = EPOCH_MS + limits.chat.clock_tolerance.as_millis() as u64;
+    let latest = EPOCH_MS + limits.chat.ahead.as_millis() as u64;
     for (at, parked) in [(latest - 1, 0), (latest, 0), (latest + 1, 1)] {
         let mut solo = linked(limits.clone());
+        solo.link(1);
+        solo.actions.clear();
         solo.chat(0, &entry(7, 0, at));
+        let relayed = |solo: &Solo| solo.ids_sent(1, "CHAT|") + solo.ids_sent(1, "IHAVE|");
+        solo.pass(Duration::from_nanos(999_999), 2);
         assert_eq!((solo.node.status().entries.parked, solo.stats().delivered), (parked, 1 - parked as u64));
+        assert_eq!(relayed(&solo), 1 - parked, "it waits here");
         solo.at(Duration::from_millis(1));
         assert_eq!((solo.node.status().entries.parked, solo.stats().delivered), (0, 1));
+        solo.pass(SECOND, 2);
+        assert_eq!(relayed(&solo), 1);
     }
 }
 
 #[test]
-fn parked_entries() {
-    let limits = Limits::default().with(|limits| limits.chat.parked = 5);
-    let ahead = |n: usize| EPOCH_MS + 1_000_000 + n as u64;
-    for count in around(limits.chat.parked) {
+fn how_far_ahead_an_entry_that_waits_may_be_dated() {
+    let limits = Limits::default();
+    let latest = EPOCH_MS + limits.chat.ahead_most.as_millis() as u64;
+    for (at, parked) in [(latest - 1, 1), (latest, 1), (latest + 1, 0)] {
         let mut solo = linked(limits.clone());
-        (0..count).for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
-        assert_eq!(solo.node.status().entries.parked, count.min(5));
-        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_displaced), (excess(count, 5), 0));
-        // What is due sooner takes the place of what is furthest ahead.
+        solo.chat(0, &entry(7, 0, at));
+        assert_eq!((solo.node.status().entries.parked, solo.stats().delivered), (parked, 0));
+        assert_eq!(solo.stats().entries_dropped, 1 - parked as u64);
+        assert_eq!((solo.peers(), solo.stats().violations), (1, 0), "it costs the sender nothing");
+    }
+}
+
+#[test]
+fn authors_that_are_new() {
+    let limits = Limits::default().with(|limits| limits.chat.log_entries = 8);
+    let long_ago = EPOCH_MS - 2 * limits.chat.author_new.as_millis() as u64;
+    let span = limits.chat.author_new.as_millis() as u64;
+    for (span, new) in [(span - 1, true), (span, false), (span + 1, false)] {
         let mut solo = linked(limits.clone());
-        (0..count).rev().for_each(|seq| solo.chat(0, &entry(7, seq, ahead(seq))));
-        assert_eq!(solo.node.status().entries.parked, count.min(5));
-        assert_eq!((solo.stats().entries_dropped, solo.stats().entries_displaced), (0, excess(count, 5)));
+        solo.chat(0, &entry(7, 0, long_ago));
+        (1..8).for_each(|seq| {
+            solo.chat(0, &entry(7, seq, long_ago + span - 8 + seq as u64 + u64::from(seq == 7)));
+        });
+        assert_eq!(solo.node.status().entries.new_bytes == 0, !new);
+        // Whoever is not new gives way to newcomers down to three quarters.
+        (0..6).for_each(|n| solo.chat(0, &entry(20 + n, 0, EPOCH_MS + n as u64)));
+        let left = solo.node.entries().filter(|held| held.key() == entry(7, 0, 0).key()).count();
+        assert_eq!(left, if new { 2 } else { 6 });
+        assert_eq!(solo.stats().entries_evicted, 6);
+    }
+}
+
+#[test]
+fn floors_and_how_long_they_are_kept() {
+    let limits = Limits::default().with(|limits| (limits.chat.log_entries, limits.chat.floors) = (1, 5));
+    let kept = limits.chat.floors_for.as_millis() as u64;
+    for count in around(limits.chat.floors) {
+        // The first one's floor is long enough ago to be forgotten, or not.
+        for (first, forgotten) in [(EPOCH_MS - kept, excess(count, 5)), (EPOCH_MS - kept + 1, 0)] {
+            let mut solo = linked(limits.clone());
+            (0..count).for_each(|n| {
+                solo.chat(0, &entry(10 + n, 0, if n == 0 { first } else { EPOCH_MS - 9 + n as u64 }));
+            });
+            assert_eq!(solo.stats().floors_forgotten, forgotten);
+            assert_eq!(solo.stats().entries_dropped, excess(count, 5) - forgotten);
+            // What is forgotten is not shown again.
+            let delivered = solo.stats().delivered;
+            solo.now = solo.now + limits.chat.seen_for + NANO;
+            solo.chat(0, &entry(10, 0, first));
+            assert_eq!(solo.stats().delivered, delivered);
+        }
+    }
+}
+
+#[test]
+fn bytes_of_parked_entries() {
+    let ahead = |n: usize| entry(7, 10 + n, EPOCH_MS + 1_000_000 + n as u64);
+    let room = 5 * ahead(0).charge();
+    for (parked_bytes, fit) in [(room - 1, 4), (room, 5), (room + 1, 5)] {
+        let limits = Limits::default().with(|limits| limits.chat.parked_bytes = parked_bytes);
+        for count in around(5) {
+            let mut solo = linked(limits.clone());
+            (0..count).for_each(|n| solo.chat(0, &ahead(n)));
+            assert_eq!(solo.node.status().entries.parked, count.min(fit));
+            assert_eq!(
+                (solo.stats().entries_dropped, solo.stats().entries_displaced),
+                (excess(count, fit), 0)
+            );
+            // What is due sooner takes the place of what is furthest ahead.
+            let mut solo = linked(limits.clone());
+            (0..count).rev().for_each(|n| solo.chat(0, &ahead(n)));
+            assert_eq!(solo.node.status().entries.parked, count.min(fit));
+            assert_eq!(
+                (solo.stats().entries_dropped, solo.stats().entries_displaced),
+                (0, excess(count, fit))
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_of_authors() {
+    let known = |solo: &Solo| {
+        let capacities = solo.node.status().capacities;
+        capacities.iter().find(|status| status.capacity == Capacity::AuthorsBytes).unwrap().holds
+    };
+    let says = |solo: &mut Solo| (0..5).for_each(|author| solo.chat(0, &entry(10 + author, 0, EPOCH_MS)));
+    let mut free = linked(Limits::default());
+    says(&mut free);
+    let bytes = known(&free);
+    for (more, forgotten) in [(0, 1), (1, 0), (2, 0)] {
+        let authors_bytes = bytes - 1 + more;
+        let mut solo = linked(Limits::default().with(|limits| limits.chat.authors_bytes = authors_bytes));
+        says(&mut solo);
+        assert_eq!(solo.stats().authors_forgotten, forgotten);
+        assert_eq!(solo.node.status().entries.authors as u64, 5 - forgotten);
+        assert!(known(&solo) <= authors_bytes);
     }
 }
 

@@ -132,6 +132,36 @@ fn an_authors_words_the_lines_it_brings_in_and_what_is_live_have_rates_of_their_
 }
 
 #[test]
+fn entries_of_new_authors_from_one_neighbour() {
+    let limits = Limits::default().with(|limits| limits.chat.new_authors_burst = 5);
+    let (burst, every) = (5, limits.chat.new_authors_every);
+    for count in around(burst) {
+        let mut solo = solo(limits.clone());
+        (0..2).for_each(|conn| solo.link_from(conn, ELSEWHERE));
+        (0..count).for_each(|n| solo.chat(0, &entry(10 + n, 0, EPOCH_MS)));
+        let over = count.saturating_sub(burst) as u64;
+        assert_eq!((solo.stats().entries, solo.stats().entries_of_new_authors), (count as u64 - over, over));
+        // An author that is known, and another neighbour, have rates of their own.
+        solo.chat(0, &entry(10, 1, EPOCH_MS + 1));
+        solo.chat(1, &entry(80, 0, EPOCH_MS));
+        assert_eq!(solo.stats().entries_of_new_authors, over);
+        for (at, taken) in up_to(every) {
+            solo.at(at);
+            let before = solo.stats().entries;
+            solo.chat(0, &entry(10 + burst, 0, EPOCH_MS));
+            if count >= burst {
+                assert_eq!(solo.stats().entries - before, u64::from(taken), "{count} {at:?}");
+            }
+        }
+    }
+    // On this machine there is no such rate.
+    let mut solo = solo(limits);
+    solo.link(0);
+    (0..9).for_each(|n| solo.chat(0, &entry(10 + n, 0, EPOCH_MS)));
+    assert_eq!(solo.stats().entries, 9);
+}
+
+#[test]
 fn what_was_asked_for_is_outside_the_rate() {
     let limits = Limits::default().with(|limits| limits.chat.entries_burst = 2);
     let mut solo = solo(limits.clone());

@@ -192,6 +192,12 @@ impl Solo {
         self.frame(conn, &Frame::Chat(entry.sealed()));
     }
 
+    /// All of them at once.
+    pub(crate) fn chats(&mut self, conn: usize, entries: &[Entry]) {
+        let lines = entries.iter().flat_map(|entry| line(&Frame::Chat(entry.sealed()))).collect::<Vec<_>>();
+        self.input(Input::received(ConnId(conn as u64), &lines));
+    }
+
     pub(crate) fn frame(&mut self, conn: usize, frame: &Frame<'_>) {
         self.input(Input::received(ConnId(conn as u64), &line(frame)));
     }

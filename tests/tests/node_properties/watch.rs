@@ -91,13 +91,14 @@ impl Watch {
             limits.conns.queue = 256 * 1024;
             limits.chat.log_entries = 12;
             limits.chat.evicted = 8;
+            limits.chat.floors = 5;
             limits.chat.early_per_author = 3;
             limits.chat.early = 5;
             limits.chat.authors = 4;
             limits.chat.lanes_per_author = 2;
             limits.chat.epochs_per_author = 2;
             limits.chat.bodiless = 2;
-            limits.chat.parked = 3;
+            limits.chat.parked_bytes = 5_000;
             limits.chat.announced_missing = 8;
             limits.chat.announced_missing_per_link = 4;
             limits.chat.requested = 4;

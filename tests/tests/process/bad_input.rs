@@ -91,7 +91,6 @@ fn malformed() -> Vec<String> {
         "JOIN|7",
         "JOIN|{\"v\":[]}",
         "JOIN|{\"node_id\":7}",
-        "JOIN|{\"node_id\":\"x\"}",
         "PEERS|7",
         "PEERS|{",
         "PEERS|{};;{}",

@@ -19,5 +19,9 @@ export function marks(entry) {
   if (entry?.forked) found.push(FORKED);
   if (entry?.backdated) found.push({ word: "backdated", title: "Its time is earlier than that of its author's previous message." });
   if (entry?.name_taken) found.push({ word: "name taken", title: "Another key used this name before: its author may be somebody else." });
+  if (entry?.behind) {
+    const date = new Date(entry.at).toLocaleString();
+    found.push({ word: `dated ${date}`, title: "Its time is earlier than that of messages that were shown before it." });
+  }
   return found;
 }

@@ -170,7 +170,7 @@ impl Gossip {
         self.trees.receive(moment, from, claim, &self.neighbours)
     }
 
-    /// `IHAVE` came. `is_held` says whether this node holds an entry.
+    /// `IHAVE` came. `is_held` says whether this node holds an entry, or does not want it.
     pub(crate) fn ihave_received(
         &mut self,
         moment: Moment<'_>,
@@ -230,6 +230,11 @@ impl Gossip {
     /// Whether the entry was requested from this neighbour. Such an entry does not count against rates.
     pub(crate) fn is_requested(&self, from: NodeId, id: &EntryId) -> bool {
         self.announced_fetch.is_requested(from, id) || self.sync_fetch.is_requested(from, id)
+    }
+
+    /// Whether the entry was requested from this neighbour after a reconciliation.
+    pub(crate) fn is_synced(&self, from: NodeId, id: &EntryId) -> bool {
+        self.sync_fetch.is_requested(from, id)
     }
 
     /// A neighbour sent an entry, or its part of a reconciliation.

@@ -8,6 +8,11 @@ use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
 
+/// What an author, an epoch and a gap are charged, in bytes (SPEC 9.14).
+const AUTHOR_CHARGE: usize = 384;
+const EPOCH_CHARGE: usize = 384;
+const GAP_CHARGE: usize = 32;
+
 /// The sequences of the most recently heard authors.
 #[derive(Debug, Default)]
 pub(super) struct Authors {
@@ -20,6 +25,10 @@ pub(super) struct Authors {
     waiting: BTreeSet<(Instant, RunId)>,
     /// The number of entries held back. A cache over `authors`.
     early: usize,
+    /// The number of epochs. A cache over `authors`.
+    epochs: usize,
+    /// The number of gaps. A cache over `authors`.
+    gaps: usize,
     /// Rises with each entry. It orders authors and epochs by when they were last heard.
     ticks: u64,
 }
@@ -39,6 +48,8 @@ struct Epoch {
     heard: u64,
     /// Cached from the sequence, as the indexes have it.
     early: usize,
+    /// Cached from the sequence, as the sum has it.
+    gaps: usize,
     /// Cached from the sequence, as the indexes have it.
     waiting_since: Option<Instant>,
 }
@@ -99,6 +110,11 @@ impl Authors {
         self.authors.len()
     }
 
+    /// What all authors, epochs and gaps are charged.
+    pub(super) fn bytes(&self) -> usize {
+        self.authors.len() * AUTHOR_CHARGE + self.epochs * EPOCH_CHARGE + self.gaps * GAP_CHARGE
+    }
+
     /// The number of entries held back.
     pub(super) fn early(&self) -> usize {
         self.early
@@ -122,7 +138,7 @@ impl Authors {
     /// The most gaps of one epoch.
     pub(super) fn most_gaps(&self) -> usize {
         let epochs = self.authors.values().flat_map(|author| author.epochs.values());
-        epochs.map(|epoch| epoch.sequence.gaps().count()).max().unwrap_or(0)
+        epochs.map(|epoch| epoch.gaps).max().unwrap_or(0)
     }
 
     /// Since when the oldest entry is held back.
@@ -154,6 +170,16 @@ impl Authors {
         self.update(entry.run(), |sequence| sequence.take(now, entry.clone(), forked, limits, events));
     }
 
+    /// Evicts the least recently heard authors, as long as all are charged too much.
+    pub(super) fn bound_bytes(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        while self.bytes() > limits.chat.authors_bytes
+            && self.authors.len() > 1
+            && let Some((_, oldest)) = self.by_heard.first().copied()
+        {
+            self.evict_author(oldest, limits, events);
+        }
+    }
+
     /// Marks the author and the epoch of an entry as heard. Creates them, and makes room for that, where they
     /// are new.
     fn touch(&mut self, entry: &Entry, window: &Window, limits: &Limits, events: &mut Vec<SequenceEvent>) {
@@ -182,10 +208,17 @@ impl Authors {
         // Entries in the window whose epoch is unknown have been shown.
         let start =
             || AuthorSequence::starting_at(window.last_number(run).map(|last| last.saturating_add(1)));
+        let epochs = author.epochs.len();
         let epoch = author.epochs.entry(run.clone());
-        let epoch =
-            epoch.or_insert_with(|| Epoch { sequence: start(), heard, early: 0, waiting_since: None });
+        let epoch = epoch.or_insert_with(|| Epoch {
+            sequence: start(),
+            heard,
+            early: 0,
+            gaps: 0,
+            waiting_since: None,
+        });
         epoch.heard = heard;
+        self.epochs += author.epochs.len() - epochs;
     }
 
     /// Shows what an author's epochs hold back, and removes the author.
@@ -202,8 +235,9 @@ impl Authors {
     /// Shows what an epoch holds back, and removes the epoch.
     fn evict_epoch(&mut self, run: &RunId, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         self.update(run, |sequence| sequence.release_up_to(u64::MAX, limits, events));
-        if let Some(author) = self.authors.get_mut(&run.key) {
-            author.epochs.remove(run);
+        if let Some(removed) = self.authors.get_mut(&run.key).and_then(|author| author.epochs.remove(run)) {
+            self.epochs -= 1;
+            self.gaps -= removed.gaps;
             events.push(SequenceEvent::Evicted(EvictedState::Epoch));
         }
     }
@@ -281,6 +315,8 @@ impl Authors {
         let epoch = author.epochs.get_mut(run)?;
         let result = change(&mut epoch.sequence);
         epoch.early = epoch.sequence.early();
+        let gaps_before = core::mem::replace(&mut epoch.gaps, epoch.sequence.open_gaps());
+        self.gaps = self.gaps + epoch.gaps - gaps_before;
         let since_before = core::mem::replace(&mut epoch.waiting_since, epoch.sequence.waiting_since());
         let since = epoch.waiting_since;
         let held = author.early();
@@ -312,10 +348,13 @@ impl Authors {
             && self.waiting == waiting.collect()
             && self.early == authors().map(|(_, author)| early(author)).sum::<usize>()
             && self.early == held
+            && self.epochs == epochs().count()
+            && self.gaps == epochs().map(|(_, epoch)| epoch.sequence.open_gaps()).sum::<usize>()
             && epochs().all(|(run, epoch)| {
                 self.authors.contains_key(&run.key)
                     && epoch.sequence.is_consistent()
                     && epoch.early == epoch.sequence.early()
+                    && epoch.gaps == epoch.sequence.open_gaps()
             })
             && window
                 .iter()

@@ -1,19 +1,23 @@
 //! The log: the entries that this node holds, in which order it shows them, and what is missing.
 //!
-//! - [`window`]: the newest entries by their place in the conversation, and the eviction of the oldest;
-//! - [`parked`]: entries dated too far ahead;
+//! - [`window`]: the entries by their place in the conversation;
+//! - [`shares`]: who holds how much of it, and whose entries are evicted;
+//! - [`floors`]: what was evicted of each author;
+//! - [`parked`]: entries dated ahead;
 //! - [`authors`] and [`sequence`]: the order of each author sequence, holding back, and gaps;
 //! - [`reconcile`]: the exchange by which two neighbours find out what either lacks. When it takes place is
 //!   up to [`gossip`](crate::chat::gossip);
 //! - [`ignored`]: who ignores reconciliations.
 
 mod authors;
+mod floors;
 mod ignored;
 mod parked;
 #[cfg(test)]
 mod properties;
 mod reconcile;
 mod sequence;
+mod shares;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
@@ -32,13 +36,13 @@ pub(crate) use reconcile::Reconciler;
 use sequence::{EvictedState, SequenceEvent};
 use window::Window;
 
-use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, PublicKey, RunId};
+use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, RunId};
 
 /// The log. It shows each entry at most once, and those of an author sequence in order, unless they are
 /// marked as late.
 ///
-/// The window alone tells new entries from known ones: it remembers more ids than it holds entries. State of
-/// authors may be evicted at any time.
+/// The window alone tells new entries from known ones, by its floors. State of authors may be evicted at any
+/// time.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     window: Window,
@@ -46,6 +50,8 @@ pub(crate) struct Log {
     parked: Parked,
     events: VecDeque<LogEvent>,
     lost: LogLost,
+    /// The latest date that was shown. This node's own entries do not count, since its clock may be wrong.
+    shown_until: u64,
 }
 
 /// What the log did with an entry.
@@ -53,13 +59,14 @@ pub(crate) struct Log {
 pub(crate) enum Taken {
     /// It is in the window, shown or held back. Record it as seen, and relay it.
     New,
-    /// It is dated too far ahead, and waits until it is due. Record it as seen, and relay it.
+    /// It is dated ahead, and waits here until it is due. Do not record it as seen, and do not relay it.
     Parked,
     /// It is known.
     Known,
     /// It is of no use, now or later. Record it as seen, and do not relay it.
     Dropped,
-    /// There is no room for it now. Do not record it, so that it can be received again, and do not relay it.
+    /// There is no room for it now, or it is dated too far ahead. Do not record it, so that it can be received again
+    /// (the wall clock may be wrong), and do not relay it.
     Full,
 }
 
@@ -68,13 +75,14 @@ pub(crate) enum Taken {
 pub(crate) enum LogEvent {
     /// Show this entry.
     Show { entry: Arc<Entry>, marks: Marks },
+    /// This parked entry is due and in the window. Record it as seen, and relay it, though not to `from`.
+    Due { entry: Arc<Entry>, from: NodeId },
     /// Entries of this run are missing, and are no longer waited for.
     Gap { run: RunId, uname: Name, missing: u64 },
     /// Entries of this author turned out to be missing, or had to make room and have it now. Reconcile with
     /// the sender of the last entry, or with any neighbour.
     Reconcile { key: PublicKey },
-    /// An entry in the window or parked had to make room. It can be received again, so it is no longer
-    /// recorded as seen.
+    /// An entry that waited had to make room. It can be received again, so it is no longer recorded as seen.
     Deferred { id: EntryId },
 }
 
@@ -83,11 +91,13 @@ pub(crate) enum LogEvent {
 pub(crate) struct LogSizes {
     /// Entries in the window.
     pub(crate) held: usize,
-    /// The bytes of these entries.
+    /// What these entries are charged, in bytes.
     pub(crate) bytes: usize,
     /// Entries in the window that are held back.
     pub(crate) early: usize,
-    /// Entries dated too far ahead. They are outside the window.
+    /// What entries of new authors are charged, in bytes.
+    pub(crate) new_bytes: usize,
+    /// Entries dated ahead. They are outside the window.
     pub(crate) parked: usize,
     /// Authors whose sequences are known.
     pub(crate) authors: usize,
@@ -106,12 +116,49 @@ pub(crate) struct LogLost {
     pub(crate) epochs: u64,
     /// Gaps that are no longer known.
     pub(crate) gaps: u64,
+    /// Floors of authors that are no longer known.
+    pub(crate) floors: u64,
 }
 
 /// Entries.
 impl Log {
-    /// Takes an entry from a peer. Without wall-clock time, no date is too far ahead.
+    /// The log of the node with this key.
+    pub(crate) fn new(own: PublicKey) -> Self {
+        let mut log = Self::default();
+        log.window.set_own(own);
+        log
+    }
+
+    /// Takes an entry from a neighbour. Without wall-clock time, no date is ahead.
     pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        wall: Option<u64>,
+        from: NodeId,
+        entry: Arc<Entry>,
+        limits: &Limits,
+    ) -> Taken {
+        if self.contains(&entry.id()) {
+            return Taken::Known;
+        }
+        if self.window.is_below_floor(&entry) {
+            return Taken::Dropped;
+        }
+        if wall.is_some_and(|wall| entry.at() > wall.saturating_add(millis(limits.chat.ahead_most))) {
+            return Taken::Full;
+        }
+        if wall.is_some_and(|wall| entry.at() > latest_date(wall, limits)) {
+            let id = entry.id();
+            let mut displaced = self.parked.insert(entry, from, limits);
+            let taken = if displaced.remove(&id) { Taken::Full } else { Taken::Parked };
+            self.events.extend(displaced.into_iter().map(|id| LogEvent::Deferred { id }));
+            return taken;
+        }
+        self.admit(now, wall, entry, true, limits)
+    }
+
+    /// Takes an entry of this node, which is not shown.
+    pub(crate) fn take_own(
         &mut self,
         now: Instant,
         wall: Option<u64>,
@@ -121,28 +168,7 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
-        if self.window.may_be_evicted(&entry) {
-            return Taken::Dropped;
-        }
-        if wall.is_some_and(|wall| entry.at() > latest_date(wall, limits)) {
-            let id = entry.id();
-            return match self.parked.insert(entry, limits) {
-                Some(displaced) if displaced == id => Taken::Full,
-                displaced => {
-                    self.events.extend(displaced.map(|id| LogEvent::Deferred { id }));
-                    Taken::Parked
-                }
-            };
-        }
-        self.admit(now, entry, true, limits)
-    }
-
-    /// Takes an entry of this node, which is not shown.
-    pub(crate) fn take_own(&mut self, now: Instant, entry: Arc<Entry>, limits: &Limits) -> Taken {
-        if self.contains(&entry.id()) {
-            return Taken::Known;
-        }
-        self.admit(now, entry, false, limits)
+        self.admit(now, wall, entry, false, limits)
     }
 
     /// The next event, in order.
@@ -155,9 +181,19 @@ impl Log {
         self.window.contains(id) || self.parked.contains(id)
     }
 
-    /// The entry, if it is in the window or parked.
+    /// Whether this node lacks the entry, and may want it.
+    pub(crate) fn wants(&self, id: &EntryId) -> bool {
+        !self.contains(id) && !self.window.was_evicted(id)
+    }
+
+    /// Whether anything of this author was held lately.
+    pub(crate) fn knows(&self, author: &PublicKey) -> bool {
+        self.window.knows(author)
+    }
+
+    /// The entry, if it is in the window. Parked entries are not served.
     pub(crate) fn get(&self, id: &EntryId) -> Option<&Arc<Entry>> {
-        self.window.get(id).or_else(|| self.parked.get(id))
+        self.window.get(id)
     }
 
     /// When [`timeout`](Self::timeout) is due. It changes with the wall clock.
@@ -175,57 +211,78 @@ impl Log {
     pub(crate) fn timeout(&mut self, now: Instant, wall: Option<u64>, limits: &Limits) {
         let mut events = Vec::new();
         self.authors.release_overdue(now, limits, &mut events);
-        self.report(events, None);
+        self.authors.bound_bytes(limits, &mut events);
+        self.report(events, None, limits);
         let Some(wall) = wall else { return };
-        while let Some(entry) = self.parked.pop_due(latest_date(wall, limits)) {
-            let id = entry.id();
-            if self.admit(now, entry, true, limits) == Taken::Full {
-                self.events.push_back(LogEvent::Deferred { id });
+        while let Some(parked::Waiting { entry, from }) = self.parked.pop_due(latest_date(wall, limits)) {
+            if self.admit(now, Some(wall), entry.clone(), true, limits) == Taken::New {
+                self.events.push_back(LogEvent::Due { entry, from });
             }
         }
     }
 
     /// Takes an entry that is due and new.
-    fn admit(&mut self, now: Instant, entry: Arc<Entry>, show: bool, limits: &Limits) -> Taken {
+    fn admit(
+        &mut self,
+        now: Instant,
+        wall: Option<u64>,
+        entry: Arc<Entry>,
+        show: bool,
+        limits: &Limits,
+    ) -> Taken {
         let (key, id) = (entry.key(), entry.id());
         let versions = self.window.versions(entry.run(), entry.seq());
-        if versions >= window::VERSIONS || self.window.may_be_evicted(&entry) {
+        if versions >= window::VERSIONS || self.window.is_below_floor(&entry) {
             return Taken::Dropped;
+        }
+        if !self.window.make_room_for(&key, wall, limits) {
+            return Taken::Full;
         }
         let hidden = Some(id).filter(|_| !show);
         let mut events = Vec::new();
         self.authors.take(now, &entry, &self.window, limits, &mut events);
+        self.authors.bound_bytes(limits, &mut events);
         if !show {
             self.authors.release(&entry, limits, &mut events);
         }
-        self.window.insert(entry);
+        self.window.insert(entry, limits);
         let mut taken = Taken::New;
         for displaced in self.authors.bound_early(key, limits, &mut events) {
-            self.window.remove(&displaced);
+            self.window.remove(&displaced, limits);
             if displaced.id() == id {
                 taken = Taken::Full;
             } else {
                 self.events.push_back(LogEvent::Deferred { id: displaced.id() });
             }
         }
-        while let Some(oldest) = self.window.oldest_over_limit(limits).cloned() {
-            self.authors.release(&oldest, limits, &mut events);
-            self.report(core::mem::take(&mut events), hidden);
-            self.lost.ids += self.window.evict_oldest(limits);
-            self.lost.evicted += 1;
-        }
-        self.report(events, hidden);
+        self.evict(hidden, events, limits);
         taken
     }
 
+    /// Reports these events, and evicts entries until the window is within its limits.
+    fn evict(&mut self, hidden: Option<EntryId>, mut events: Vec<SequenceEvent>, limits: &Limits) {
+        while let Some(entry) = self.window.over_limit(limits).cloned() {
+            self.authors.release(&entry, limits, &mut events);
+            self.report(core::mem::take(&mut events), hidden, limits);
+            self.lost.ids += self.window.evict(&entry, limits);
+            self.lost.evicted += 1;
+        }
+        self.report(events, hidden, limits);
+    }
+
     /// Turns the events of author sequences into events of the log. The entry `hidden` is not shown.
-    fn report(&mut self, events: Vec<SequenceEvent>, hidden: Option<EntryId>) {
+    fn report(&mut self, events: Vec<SequenceEvent>, hidden: Option<EntryId>, limits: &Limits) {
         for event in events {
             self.events.push_back(match event {
                 SequenceEvent::Show { entry, .. } if hidden == Some(entry.id()) => continue,
                 SequenceEvent::Show { entry, late, forked } => {
                     let backdated = self.window.is_backdated(&entry);
-                    LogEvent::Show { entry, marks: Marks { late, forked, backdated, ..Marks::default() } }
+                    let behind = entry.at().saturating_add(millis(limits.chat.ahead)) < self.shown_until;
+                    self.shown_until = self.shown_until.max(entry.at());
+                    LogEvent::Show {
+                        entry,
+                        marks: Marks { late, forked, backdated, behind, ..Marks::default() },
+                    }
                 }
                 SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
                     run: entry.run().clone(),
@@ -255,7 +312,7 @@ impl Log {
 
     /// What was lost so far.
     pub(crate) fn lost(&self) -> LogLost {
-        self.lost
+        LogLost { floors: self.window.floors_forgotten(), ..self.lost }
     }
 
     /// How much is stored.
@@ -264,22 +321,25 @@ impl Log {
             held: self.window.len(),
             bytes: self.window.bytes(),
             early: self.authors.early(),
+            new_bytes: self.window.new_bytes(),
             parked: self.parked.len(),
             authors: self.authors.len(),
         }
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 10] {
-        let LogSizes { held, bytes, early, parked, authors } = self.sizes();
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 12] {
+        let LogSizes { held, bytes, early, authors, .. } = self.sizes();
         [
             (Capacity::LogEntries, held),
             (Capacity::LogBytes, bytes),
             (Capacity::Evicted, self.window.evicted()),
+            (Capacity::Floors, self.window.authors()),
             (Capacity::Early, early),
             (Capacity::EarlyPerAuthor, self.authors.most_early()),
-            (Capacity::Parked, parked),
+            (Capacity::Parked, self.parked.bytes()),
             (Capacity::Authors, authors),
+            (Capacity::AuthorsBytes, self.authors.bytes()),
             (Capacity::LanesPerAuthor, self.authors.most_lanes()),
             (Capacity::EpochsPerAuthor, self.authors.most_epochs()),
             (Capacity::GapsPerEpoch, self.authors.most_gaps()),
@@ -300,7 +360,11 @@ impl Log {
     }
 }
 
-/// The latest date that an entry may have.
+/// The latest date that an entry may have now.
 fn latest_date(wall: u64, limits: &Limits) -> u64 {
-    wall.saturating_add(u64::try_from(limits.chat.clock_tolerance.as_millis()).unwrap_or(u64::MAX))
+    wall.saturating_add(millis(limits.chat.ahead))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

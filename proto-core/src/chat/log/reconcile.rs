@@ -1,8 +1,8 @@
 //! The exchange by which two neighbours find out what either lacks: range-based set reconciliation (Meyer,
 //! SRDS 2023) by the negentropy protocol, version 1.
 //!
-//! Each message names the date from which on entries are compared. Both windows have to be complete from
-//! there on. The initiator keeps a snapshot of its ids. The responder keeps no state, so that it can serve
+//! Each message names the date from which on entries are compared: that of the oldest entry of either window, if
+//! anything was evicted from it. The initiator keeps a snapshot of its ids. The responder keeps no state, so that it can serve
 //! everybody.
 
 mod message;
@@ -77,7 +77,7 @@ impl Reconciler {
         if self.sessions.len() >= limits.chat.syncs && !self.make_room(now, limits) {
             return None;
         }
-        let snapshot = Snapshot::of(log, log.window.complete_since()).ok()?;
+        let snapshot = Snapshot::of(log, log.window.compared_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
         self.sessions.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
         self.ignored.began(now, conn, ping);
@@ -180,7 +180,7 @@ impl Reconciler {
 
     /// The responder's part.
     fn serve(&mut self, tag: Tag, since: u64, message: &[u8], log: &Log) -> Result<Vec<u8>, SyncError> {
-        let ours = log.window.complete_since();
+        let ours = log.window.compared_since();
         if tag == Tag::Begin && since < ours {
             return Ok(encode(Tag::Later, ours, &[]));
         }

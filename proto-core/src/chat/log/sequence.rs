@@ -72,6 +72,11 @@ impl AuthorSequence {
         self.gaps.iter().map(|(from, to)| (*from, *to))
     }
 
+    /// The number of these gaps.
+    pub(super) fn open_gaps(&self) -> usize {
+        self.gaps.len()
+    }
+
     /// Since when the oldest entry is held back.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.early.values().map(|early| early.since).min()

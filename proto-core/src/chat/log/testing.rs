@@ -8,8 +8,8 @@ use core::time::Duration;
 
 use super::{Log, LogEvent, Taken};
 use crate::model::{
-    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, PublicKey, Room, RunPosition,
-    Via,
+    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NodeId, PublicKey, Room,
+    RunPosition, Via,
 };
 
 pub(super) const EPOCH: u64 = 77;
@@ -65,7 +65,13 @@ impl TestLog {
     }
 
     pub(super) fn take(&mut self, entry: &Arc<Entry>) -> Taken {
-        let taken = self.inner.take(self.now, self.wall, entry.clone(), &self.limits);
+        self.take_from(1, entry)
+    }
+
+    /// The same from this neighbour.
+    pub(super) fn take_from(&mut self, neighbour: u8, entry: &Arc<Entry>) -> Taken {
+        let from = NodeId::from_bytes([neighbour; 16]);
+        let taken = self.inner.take(self.now, self.wall, from, entry.clone(), &self.limits);
         assert!(self.inner.is_consistent());
         taken
     }
@@ -115,16 +121,17 @@ fn deferred(event: &LogEvent) -> Option<EntryId> {
     if let LogEvent::Deferred { id } = event { Some(*id) } else { None }
 }
 
-/// The sequence numbers shown, with `~` for late, `!` for forked and `<` for backdated, and gaps as
+/// The sequence numbers shown, with `~` for late, `!` for forked and `<` for backdated and `^` for behind, and gaps as
 /// `-missing`.
 pub(super) fn shown(events: Vec<LogEvent>) -> Vec<String> {
     let word = |event| match event {
-        LogEvent::Show { entry, marks: Marks { late, forked, backdated, .. } } => {
-            let mark = |is, mark| if is { mark } else { "" };
-            Some(format!("{}{}{}{}", entry.seq(), mark(late, "~"), mark(forked, "!"), mark(backdated, "<")))
+        LogEvent::Show { entry, marks: Marks { late, forked, backdated, behind, .. } } => {
+            let marks = [(late, "~"), (forked, "!"), (backdated, "<"), (behind, "^")];
+            let marks: String = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).collect();
+            Some(format!("{}{marks}", entry.seq()))
         }
         LogEvent::Gap { missing, .. } => Some(format!("-{missing}")),
-        LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } => None,
+        LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } | LogEvent::Due { .. } => None,
     };
     events.into_iter().filter_map(word).collect()
 }

@@ -110,25 +110,39 @@ fn an_entry_dated_no_later_than_the_one_before_is_backdated() {
 }
 
 #[test]
-fn an_entry_dated_too_far_ahead_is_parked_until_it_is_due() {
+fn an_entry_dated_ahead_is_parked_until_it_is_due() {
     let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
     log.set_wall(Some(1_000_000));
     let at = |seq, ahead: u64| anna.entry_at(EPOCH, seq, 1_000_000 + ahead, "x");
-    assert_eq!(log.take(&at(0, 119_999)), Taken::New);
-    assert_eq!(log.take(&at(1, 120_000)), Taken::New);
-    assert_eq!(log.take(&at(2, 120_001)), Taken::Parked);
-    assert_eq!(log.take(&at(2, 120_001)), Taken::Known);
-    assert_eq!(log.take(&at(3, 130_000)), Taken::Parked);
+    assert_eq!(log.take(&at(0, 9_999)), Taken::New);
+    assert_eq!(log.take(&at(1, 10_000)), Taken::New);
+    assert_eq!(log.take(&at(2, 10_001)), Taken::Parked);
+    assert_eq!(log.take(&at(2, 10_001)), Taken::Known);
+    assert_eq!(log.take(&at(3, 20_000)), Taken::Parked);
     assert_eq!(log.shown(), ["0", "1"]);
     assert_eq!((log.inner.iter().count(), log.inner.sizes().parked), (2, 2));
-    assert!(log.inner.get(&at(2, 120_001).id()).is_some());
+    assert_eq!(log.inner.get(&at(2, 10_001).id()), None, "it is not served");
     assert_eq!(log.deadline(), Some(A_MOMENT));
     log.pass(A_MOMENT);
-    assert_eq!(log.shown(), ["2"]);
+    let events = log.events();
+    let from = NodeId::from_bytes([1; 16]);
+    assert!(events.contains(&LogEvent::Due { entry: at(2, 10_001), from }), "now it is relayed");
+    assert_eq!(shown(events), ["2"]);
+    assert!(log.inner.get(&at(2, 10_001).id()).is_some());
     // The wall clock is set.
     log.set_wall(Some(1_010_000));
     log.pass(Duration::ZERO);
     assert_eq!(log.shown(), ["3"]);
+}
+
+#[test]
+fn an_entry_dated_more_than_an_hour_ahead_is_dropped() {
+    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
+    log.set_wall(Some(1_000_000));
+    let at = |ahead: u64| anna.entry_at(EPOCH, 0, 1_000_000 + ahead, "x");
+    assert_eq!(log.take(&at(3_600_001)), Taken::Full);
+    assert_eq!(log.take(&at(3_600_000)), Taken::Parked);
+    assert_eq!(log.inner.sizes().parked, 1);
 }
 
 #[test]
@@ -148,15 +162,51 @@ fn without_a_wall_clock_nothing_is_parked() {
 
 #[test]
 fn the_parked_entry_furthest_ahead_makes_room() {
-    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|limits| limits.chat.parked = 2));
-    log.set_wall(Some(0));
+    let anna = TestAuthor::new(1);
     let ahead = |ahead: u64| anna.entry_at(EPOCH, ahead, 1_000_000 + ahead, "x");
+    let charge = ahead(10).charge();
+    let mut log = TestLog::new(|limits| limits.chat.parked_bytes = 2 * charge);
+    log.set_wall(Some(0));
     assert_eq!(log.take(&ahead(5)), Taken::Parked);
     assert_eq!(log.take(&ahead(9)), Taken::Parked);
     assert_eq!(log.take(&ahead(10)), Taken::Full);
     assert_eq!(log.take(&ahead(3)), Taken::Parked);
     assert_eq!(log.deferred(), [ahead(9).id()]);
     assert_eq!(log.inner.sizes().parked, 2);
+}
+
+#[test]
+fn parked_entries_make_room_for_those_of_whoever_has_less_parked() {
+    let [anna, bob, carol] = [1, 2, 3].map(TestAuthor::new);
+    let ahead = |author: &TestAuthor, n: u64| author.entry_at(EPOCH, n, 1_000_000 + n, "x");
+    let charge = ahead(&anna, 10).charge();
+    let mut log = TestLog::new(|limits| limits.chat.parked_bytes = 6 * charge);
+    log.set_wall(Some(0));
+    // One neighbour sends three of Anna's, the nearest first, and one of Bob's, the furthest ahead.
+    (10..13).for_each(|n| assert_eq!(log.take_from(1, &ahead(&anna, n)), Taken::Parked));
+    assert_eq!(log.take_from(1, &ahead(&bob, 99)), Taken::Parked);
+    // Another one sends entries that are further ahead than Anna's.
+    (50..52).for_each(|n| assert_eq!(log.take_from(2, &ahead(&carol, n)), Taken::Parked));
+    assert_eq!(log.take_from(2, &ahead(&carol, 52)), Taken::Parked);
+    assert_eq!(log.deferred(), [ahead(&anna, 12).id()], "the neighbour and the author with most");
+    // Now both neighbours have three: whoever sends one more has most.
+    assert_eq!(log.take_from(2, &ahead(&carol, 53)), Taken::Full);
+    assert_eq!(log.take_from(1, &ahead(&anna, 9)), Taken::Parked);
+    assert_eq!(log.deferred(), [ahead(&anna, 11).id()]);
+}
+
+#[test]
+fn the_least_recently_heard_author_is_forgotten_when_all_are_charged_too_much() {
+    let authors = [1, 2, 3].map(TestAuthor::new);
+    let mut log = TestLog::new(|limits| limits.chat.authors_bytes = 3 * (384 + 384));
+    authors.iter().for_each(|author| _ = log.take(&author.entry(0)));
+    assert_eq!((log.inner.sizes().authors, log.inner.lost().authors), (3, 0));
+    // A gap is reported, and is charged.
+    log.take(&authors[0].entry(2));
+    assert_eq!(log.inner.sizes().authors, 3);
+    log.pass(Duration::from_secs(3));
+    assert_eq!((log.inner.sizes().authors, log.inner.lost().authors), (2, 1));
+    assert_eq!(log.inner.gaps().count(), 1, "the one that was not heard since is forgotten");
 }
 
 #[test]
@@ -175,20 +225,93 @@ fn the_oldest_entry_is_evicted_and_not_taken_again() {
 }
 
 #[test]
-fn an_entry_older_than_the_window_is_shown_if_it_is_above_the_floor() {
-    let anna = TestAuthor::new(1);
-    let mut log = TestLog::new(|limits| (limits.chat.log_entries, limits.chat.evicted) = (3, 2));
+fn a_floor_is_of_its_author_alone() {
+    let (anna, bob) = (TestAuthor::new(1), TestAuthor::new(2));
+    let mut log = TestLog::new(|limits| limits.chat.log_entries = 4);
     for seq in 0..6 {
         log.take(&anna.entry(seq));
     }
-    log.events();
-    // The numbers 1 and 2 are remembered, and 0 is the floor.
-    let bob = |at| TestAuthor::new(2).entry_at(at, 0, at, "x");
-    assert_eq!(log.take(&bob(999_999)), Taken::Dropped);
-    assert_eq!((log.take(&bob(1_000_001)), log.take(&bob(1_000_001))), (Taken::New, Taken::Dropped));
-    assert_eq!(log.shown(), ["0"]);
-    assert_eq!((log.take(&bob(1_000_002)), log.take(&bob(1_000_001))), (Taken::New, Taken::Dropped));
-    assert_eq!(log.inner.iter().map(|entry| entry.seq()).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(log.shown(), ["0", "1", "2", "3", "4", "5"]);
+    // Anna's first two are gone. Bob's are older than all that is held, and are held nevertheless.
+    let says = |seq, at| bob.entry_at(EPOCH, seq, at, "x");
+    assert_eq!(log.take(&says(0, 5_000)), Taken::New);
+    assert_eq!(log.take(&says(1, 5_001)), Taken::New);
+    assert_eq!(log.shown(), ["0^", "1^"]);
+    let held: Vec<_> = log.inner.iter().map(|entry| (entry.key() == bob.key(), entry.seq())).collect();
+    assert_eq!(held, [(true, 0), (true, 1), (false, 4), (false, 5)], "who holds most gives way");
+    for seq in 0..4 {
+        assert_eq!(log.take(&anna.entry(seq)), Taken::Dropped);
+    }
+}
+
+#[test]
+fn a_forgotten_authors_entries_are_not_shown_again_and_recent_floors_are_kept() {
+    const WALL: u64 = 10_000_000;
+    let authors: Vec<_> = (1..6).map(TestAuthor::new).collect();
+    let mut log = TestLog::new(|limits| (limits.chat.log_entries, limits.chat.floors) = (1, 3));
+    log.set_wall(Some(WALL));
+    // Each entry evicts the one before.
+    let said: Vec<_> =
+        (0..5).map(|n| authors[n].entry_at(EPOCH, 0, WALL - 601_000 + 1_000 * n as u64, "x")).collect();
+    assert_eq!(said[..3].iter().map(|entry| log.take(entry)).collect::<Vec<_>>(), [Taken::New; 3]);
+    assert_eq!(log.inner.window.authors(), 3);
+    // The first two floors are ten minutes ago: they can be forgotten, one by one.
+    assert_eq!((log.take(&said[3]), log.inner.lost().floors), (Taken::New, 1));
+    assert_eq!((log.take(&said[4]), log.inner.lost().floors), (Taken::New, 2));
+    assert_eq!(log.shown().len(), 5);
+    for entry in &said[..4] {
+        assert_eq!(log.take(entry), Taken::Dropped);
+    }
+    // A newcomer is not older than what is forgotten, but the lowest floor is too recent to be forgotten.
+    let newcomer = TestAuthor::new(9).entry_at(EPOCH, 0, WALL, "x");
+    assert_eq!(log.take(&newcomer), Taken::Full);
+    log.pass(Duration::from_secs(1));
+    assert_eq!(log.take(&newcomer), Taken::New);
+    // All that is dated before the shared floor may be of an author that is forgotten.
+    let late = |at| TestAuthor::new(8).entry_at(EPOCH, 0, at, "x");
+    assert_eq!(log.take(&late(WALL - 599_000)), Taken::Dropped);
+    assert_eq!(log.take(&late(WALL - 598_999)), Taken::Full);
+}
+
+#[test]
+fn new_authors_give_way_to_each_other_where_they_hold_more_than_a_quarter() {
+    let anna = TestAuthor::new(1);
+    let mut log = TestLog::new(|limits| {
+        (limits.chat.log_entries, limits.chat.author_new) = (8, Duration::from_secs(5));
+    });
+    // Anna has spoken for eleven seconds.
+    for seq in 0..12 {
+        log.take(&anna.entry(seq));
+    }
+    let of_anna = |log: &TestLog| log.inner.iter().filter(|entry| entry.key() == anna.key()).count();
+    assert_eq!(of_anna(&log), 8);
+    for n in 0..20 {
+        let newcomer = TestAuthor::new(100 + n).entry_at(EPOCH, 0, 1_011_000 + u64::from(n), "x");
+        assert_eq!(log.take(&newcomer), Taken::New);
+        assert_eq!(of_anna(&log), 8 - usize::from(n + 1).min(2), "after {n}");
+    }
+    let newest: Vec<_> = log.inner.iter().rev().take(2).map(|entry| entry.at()).collect();
+    assert_eq!(newest, [1_011_019, 1_011_018], "the oldest of them gives way");
+}
+
+#[test]
+fn own_entries_go_last_within_their_share() {
+    let [me, anna] = [1, 2].map(TestAuthor::new);
+    let author_new = Duration::from_secs(1);
+    let mut log = TestLog::new(|limits| (limits.chat.log_entries, limits.chat.author_new) = (8, author_new));
+    log.inner = Log::new(me.key());
+    let of_me = |log: &TestLog| log.inner.iter().filter(|entry| entry.key() == me.key()).count();
+    for seq in 0..6 {
+        log.inner.take_own(Instant::ORIGIN, None, me.entry(seq), &log.limits);
+    }
+    for n in 0..20 {
+        log.take(&TestAuthor::new(50 + n).entry(200));
+    }
+    assert_eq!(of_me(&log), 6, "new authors have a quarter");
+    for seq in 0..20 {
+        log.take(&anna.entry(seq + 300));
+    }
+    assert_eq!(of_me(&log), 2, "a quarter of the window is this node's own");
 }
 
 #[test]
@@ -312,12 +435,12 @@ fn gaps_beyond_the_bound_are_evicted_and_can_still_be_filled() {
 fn own_entries_are_held_and_not_shown() {
     let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
     for entry in [anna.entry(0), anna.entry(1)] {
-        assert_eq!(log.inner.take_own(Instant::ORIGIN, entry.clone(), &log.limits), Taken::New);
+        assert_eq!(log.inner.take_own(Instant::ORIGIN, None, entry.clone(), &log.limits), Taken::New);
         assert_eq!(log.take(&entry), Taken::Known);
     }
     // An epoch whose start is not in the log.
     let later = anna.entry_at(EPOCH + 1, 9, 3_000_000, "x");
-    assert_eq!(log.inner.take_own(Instant::ORIGIN, later, &log.limits), Taken::New);
+    assert_eq!(log.inner.take_own(Instant::ORIGIN, None, later, &log.limits), Taken::New);
     assert_eq!((log.shown(), log.deadline()), (vec![], None));
     assert_eq!(log.inner.sizes().held, 3);
 }

@@ -1,9 +1,11 @@
-//! The window: the newest entries, by their place in the conversation.
+//! The window: the entries that the node holds, by their place in the conversation.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 
-use crate::model::{Entry, EntryId, Limits, Place, RunId};
+use super::floors::Floors;
+use super::shares::Shares;
+use crate::model::{Entry, EntryId, Fifo, Limits, Place, PublicKey, RunId};
 
 /// How many entries with the same number are kept: the first one, and one that proves a fork.
 pub(super) const VERSIONS: usize = 2;
@@ -14,23 +16,20 @@ pub(super) type OrderKey = (Place, EntryId);
 
 /// The window, and what was evicted from it.
 ///
-/// A bounded number of evicted entries is remembered. The others are at or below the *floor*. An entry that is
-/// remembered, or at or below the floor, is not taken, so no entry is taken twice.
+/// When it is full, its [`Shares`] say which entry is evicted. An entry at or below the [floor](Floors) of its author is
+/// not taken, so no entry is taken twice.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     entries: BTreeMap<OrderKey, Arc<Entry>>,
     /// An index of `entries`.
     by_id: BTreeMap<EntryId, Place>,
-    /// The size of all `entries`.
-    bytes: usize,
-    /// Evicted entries that are remembered: the newest by their place, not those that were evicted last.
-    /// Otherwise an author whose clock is ahead could silence the others, whose entries have lower places. Each with
-    /// its run.
-    evicted: BTreeMap<OrderKey, RunId>,
-    /// The newest evicted entry that is no longer remembered.
-    floor: Option<OrderKey>,
-    /// An index of `entries` and `evicted`.
+    /// An index of `entries`.
     by_sequence: BTreeSet<SequenceKey>,
+    /// Who holds how much of `entries`.
+    shares: Shares,
+    floors: Floors,
+    /// The ids of entries that were evicted last, so that they are not asked for. The floors decide what is taken.
+    evicted: Fifo<EntryId, ()>,
     /// Rises with each change of `entries`.
     generation: u64,
 }
@@ -51,15 +50,20 @@ impl SequenceKey {
 }
 
 /// The lowest id.
-const FIRST_ID: EntryId = EntryId::from_bytes([0; 32]);
+pub(super) const FIRST_ID: EntryId = EntryId::from_bytes([0; 32]);
 /// The highest id.
-const LAST_ID: EntryId = EntryId::from_bytes([u8::MAX; 32]);
+pub(super) const LAST_ID: EntryId = EntryId::from_bytes([u8::MAX; 32]);
 
-fn order_key(entry: &Entry) -> OrderKey {
+pub(super) fn order_key(entry: &Entry) -> OrderKey {
     (entry.place(), entry.id())
 }
 
 impl Window {
+    /// This node's own entries are evicted last.
+    pub(super) fn set_own(&mut self, key: PublicKey) {
+        self.shares.set_own(key);
+    }
+
     pub(super) fn get(&self, id: &EntryId) -> Option<&Arc<Entry>> {
         self.entries.get(&(*self.by_id.get(id)?, *id))
     }
@@ -82,14 +86,24 @@ impl Window {
         self.entries.len()
     }
 
-    /// The number of evicted entries that are remembered.
+    /// The number of evicted entries whose ids are remembered.
     pub(super) fn evicted(&self) -> usize {
         self.evicted.len()
     }
 
-    /// The size of all entries in the window.
+    /// Whether this entry was evicted, as far as that is remembered.
+    pub(super) fn was_evicted(&self, id: &EntryId) -> bool {
+        self.evicted.contains(id)
+    }
+
+    /// What all entries in the window are charged.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.shares.held().bytes
+    }
+
+    /// What the entries of new authors are charged.
+    pub(super) fn new_bytes(&self) -> usize {
+        self.shares.new_bytes()
     }
 
     /// A number that changes whenever the entries change.
@@ -97,24 +111,53 @@ impl Window {
         self.generation
     }
 
-    /// From which date on the window is complete: no entry dated then or later was evicted.
-    pub(super) fn complete_since(&self) -> u64 {
-        let newest = self.evicted.last_key_value().map(|(key, _)| key).or(self.floor.as_ref());
-        newest.map_or(0, |(place, _)| place.at.saturating_add(1))
+    /// From which date on the window is compared with others: that of its oldest entry, if any was evicted.
+    pub(super) fn compared_since(&self) -> u64 {
+        let oldest = self.entries.first_key_value().filter(|_| self.floors.is_any());
+        oldest.map_or(0, |((place, _), _)| place.at)
     }
 
-    /// Whether this entry was evicted, or is too old to tell.
-    pub(super) fn may_be_evicted(&self, entry: &Entry) -> bool {
-        let key = order_key(entry);
-        self.floor.is_some_and(|floor| key <= floor) || self.evicted.contains_key(&key)
+    /// Whether this entry was evicted, or may have been.
+    pub(super) fn is_below_floor(&self, entry: &Entry) -> bool {
+        self.floors.covers(&order_key(entry))
     }
 
-    /// The number of entries with this sequence number, in the window or evicted.
+    /// Whether the author has entries in the window, or a floor.
+    pub(super) fn knows(&self, key: &PublicKey) -> bool {
+        self.has_share(key) || self.floors.contains(key)
+    }
+
+    /// Whether the author has entries in the window. For this node there is always room.
+    fn has_share(&self, key: &PublicKey) -> bool {
+        self.shares.is_own(key) || self.shares.contains(key)
+    }
+
+    /// The number of authors that have entries in the window, or a floor.
+    pub(super) fn authors(&self) -> usize {
+        self.shares.others() + self.floors.idle()
+    }
+
+    /// How many floors were forgotten.
+    pub(super) fn floors_forgotten(&self) -> u64 {
+        self.floors.forgotten()
+    }
+
+    /// Makes room for a floor of this author. False: there is none.
+    pub(super) fn make_room_for(&mut self, key: &PublicKey, wall: Option<u64>, limits: &Limits) -> bool {
+        while !self.knows(key) && self.authors() >= limits.chat.floors {
+            if !self.floors.forget_one(wall, limits) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The number of entries with this sequence number.
     pub(super) fn versions(&self, run: &RunId, seq: u64) -> usize {
         self.of_sequence(run, seq..=seq).count()
     }
 
-    /// The highest sequence number of this run, in the window or evicted.
+    /// The highest sequence number of this run.
     pub(super) fn last_number(&self, run: &RunId) -> Option<u64> {
         self.of_sequence(run, 0..=u64::MAX).next_back().map(|number| number.seq)
     }
@@ -136,62 +179,65 @@ impl Window {
         self.by_sequence.range(from..=to)
     }
 
-    pub(super) fn insert(&mut self, entry: Arc<Entry>) {
+    pub(super) fn insert(&mut self, entry: Arc<Entry>, limits: &Limits) {
         let key = order_key(&entry);
-        let size = entry.charge();
-        let number = SequenceKey::of(entry.run(), &key);
-        if self.entries.insert(key, entry).is_none() {
-            self.by_id.insert(key.1, key.0);
-            self.by_sequence.insert(number);
-            self.bytes += size;
-            self.generation += 1;
+        if self.entries.contains_key(&key) {
+            return;
         }
+        self.by_id.insert(key.1, key.0);
+        self.by_sequence.insert(SequenceKey::of(entry.run(), &key));
+        self.floors.entered(entry.key());
+        self.shares.insert(key, &entry, limits);
+        self.entries.insert(key, entry);
+        self.generation += 1;
     }
 
     /// Removes an entry, so that it can be received again.
-    pub(super) fn remove(&mut self, entry: &Entry) {
-        let key = order_key(entry);
-        if self.entries.remove(&key).is_some() {
-            self.unindex(&key, entry);
-            self.by_sequence.remove(&SequenceKey::of(entry.run(), &key));
+    pub(super) fn remove(&mut self, entry: &Entry, limits: &Limits) {
+        if self.take_out(entry, limits) && !self.has_share(&entry.key()) {
+            self.floors.left(entry.key());
         }
     }
 
-    /// The oldest entry, if the window is over a limit.
-    pub(super) fn oldest_over_limit(&self, limits: &Limits) -> Option<&Arc<Entry>> {
-        let over = self.entries.len() > limits.chat.log_entries || self.bytes > limits.chat.log_bytes;
-        self.entries.values().next().filter(|_| over)
+    /// The entry to evict, if the window is over a limit.
+    pub(super) fn over_limit(&self, limits: &Limits) -> Option<&Arc<Entry>> {
+        let victim = self.shares.is_over(limits).then(|| self.shares.victim(limits))??;
+        self.entries.get(&victim)
     }
 
-    /// Evicts the oldest entry. Returns how many entries evicted before are no longer remembered.
-    pub(super) fn evict_oldest(&mut self, limits: &Limits) -> u64 {
-        let Some((key, entry)) = self.entries.pop_first() else { return 0 };
+    /// Evicts an entry. Returns how many ids of entries evicted before are no longer remembered.
+    pub(super) fn evict(&mut self, entry: &Entry, limits: &Limits) -> u64 {
+        if !self.take_out(entry, limits) {
+            return 0;
+        }
+        self.floors.evicted(order_key(entry), self.has_share(&entry.key()));
+        self.evicted.insert(entry.id(), ());
         let mut forgotten = 0;
-        self.unindex(&key, &entry);
-        self.evicted.insert(key, entry.run().clone());
-        while self.evicted.len() > limits.chat.evicted
-            && let Some((oldest, run)) = self.evicted.pop_first()
-        {
-            self.by_sequence.remove(&SequenceKey::of(&run, &oldest));
-            self.floor = Some(oldest);
+        while self.evicted.len() > limits.chat.evicted && self.evicted.pop_first().is_some() {
             forgotten += 1;
         }
         forgotten
     }
 
-    fn unindex(&mut self, key: &OrderKey, entry: &Entry) {
+    fn take_out(&mut self, entry: &Entry, limits: &Limits) -> bool {
+        let key = order_key(entry);
+        if self.entries.remove(&key).is_none() {
+            return false;
+        }
         self.by_id.remove(&key.1);
-        self.bytes -= entry.charge();
+        self.by_sequence.remove(&SequenceKey::of(entry.run(), &key));
+        self.shares.remove(key, entry, limits);
         self.generation += 1;
+        true
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        let held = || self.entries.iter().map(|(key, entry)| (key, entry.run()));
-        let known = || held().chain(self.evicted.iter());
-        self.entries.iter().all(|(key, entry)| order_key(entry) == *key)
-            && known().all(|(key, _)| Some(key) > self.floor.as_ref())
+        let numbers = self.entries.iter().map(|(key, entry)| SequenceKey::of(entry.run(), key));
+        self.entries.iter().all(|(key, entry)| order_key(entry) == *key && !self.floors.covers(key))
             && self.by_id == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
-            && self.by_sequence == known().map(|(key, run)| SequenceKey::of(run, key)).collect()
-            && self.bytes == self.iter().map(|entry| entry.charge()).sum::<usize>()
+            && self.by_sequence == numbers.collect()
+            && self.evicted.is_consistent()
+            && self.shares.is_consistent(self.entries.values())
+            && self.floors.is_consistent(|key| self.has_share(key))
     }
 }

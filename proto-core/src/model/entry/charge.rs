@@ -2,13 +2,13 @@
 
 use super::{Content, Entry};
 
-/// What an entry is charged for its fields, and for its places in the indexes of the log (SPEC 9.20).
+/// What an entry is charged for its fields, and for its places in the indexes of the log (SPEC 9.13).
 const ENTRY_CHARGE: usize = 1_152;
 
-/// What each text is charged in addition to its bytes (SPEC 9.20).
+/// What each text is charged in addition to its bytes (SPEC 9.13).
 const TEXT_CHARGE: usize = 4;
 
-/// What each id in `to` is charged (SPEC 9.20).
+/// What each id in `to` is charged (SPEC 9.13).
 const TO_CHARGE: usize = 16;
 
 impl Entry {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Content;
 use super::header::{BodyHash, Fields};
 use super::{Entry, EntryId, Gone, Header, Live, RunPosition};
-use crate::model::{NetworkId, Purpose, Signature};
+use crate::model::{Equation, KeyPoint, NetworkId, PublicKey, Purpose, Signature};
 
 /// The payload of `CHAT`: an entry that has not been read or verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,7 @@ pub(crate) struct Unverified<'a> {
     sealed: Sealed<'a>,
     network: NetworkId,
     id: EntryId,
+    /// The encoding of the key is strict, and may be that of no point.
     fields: Fields,
     position: Option<RunPosition>,
     /// None: the body is gone.
@@ -104,6 +105,16 @@ pub(crate) struct Unverified<'a> {
 }
 
 impl Unverified<'_> {
+    /// The id.
+    pub(crate) fn id(&self) -> EntryId {
+        self.id
+    }
+
+    /// The author's key. [`PublicKey::point`] has to tell yet whether it is one.
+    pub(crate) fn key(&self) -> PublicKey {
+        self.fields.run.key
+    }
+
     /// Whether the body is gone.
     pub(crate) fn is_gone(&self) -> bool {
         self.position.is_some() && self.content.is_none()
@@ -114,22 +125,32 @@ impl Unverified<'_> {
         self.position.is_none().then_some(self.fields.at)
     }
 
+    /// The equation that shows whether the signature holds. None: it does not.
+    pub(crate) fn equation(&self, point: KeyPoint) -> Option<Equation> {
+        let Self { sealed: Sealed { signature, .. }, network, id, .. } = self;
+        self.key().equation(point, Purpose::Entry, *network, id.as_bytes(), signature)
+    }
+
     /// Verifies the signature.
     pub(crate) fn verify(self) -> Result<Opened, EntryError> {
+        let point = self.key().point().ok_or(EntryError::Content)?;
+        let holds = self.equation(point).is_some_and(|equation| equation.holds());
+        if holds { Ok(self.into_verified()) } else { Err(EntryError::Signature) }
+    }
+
+    /// What it is, after its [equation](Self::equation) was found to hold.
+    pub(crate) fn into_verified(self) -> Opened {
         let Self { sealed: Sealed { signature, header, body }, network, id, fields, position, content } =
             self;
-        if !fields.run.key.verify(Purpose::Entry, network, id.as_bytes(), &signature) {
-            return Err(EntryError::Signature);
-        }
         let author = fields.run.key.node_id();
         let header = Header { network, id, signature, json: header.into(), fields, author };
-        Ok(match (position, content) {
+        match (position, content) {
             (Some(position), Some(content)) => {
                 Opened::Entry(Entry::new(header, position, body.into(), content))
             }
             (Some(position), None) => Opened::Gone(Gone { header, position }),
             (None, _) => Opened::Live(Live { header, body: body.into() }),
-        })
+        }
     }
 }
 

@@ -318,7 +318,13 @@ fn an_entry_of_as_many_texts_as_fit_is_no_longer_than_a_line() {
     let (to, room) = ([identity().node_id(); MAX_TO], ";".repeat(Room::MAX).parse().unwrap());
     let longest = |text: &str, count| vec![ChatText::new(text.repeat(count)).unwrap()];
     let many = vec![ChatText::new("x".repeat(100)).unwrap(); 1_000];
-    for said in [longest("x", ChatText::MAX), longest("\u{1}", ChatText::MAX / 6), texts(&["x"; 513]), many] {
+    for said in [
+        longest("x", ChatText::MAX),
+        longest("\u{1}", ChatText::MAX / 6),
+        texts(&["x"; 60_000]),
+        texts(&[&*"x".repeat(1_000); 100]),
+        many,
+    ] {
         let fit = Draft::fitting(&said);
         for via in [None, Some(&via)] {
             let position = RunPosition::unlinked(MAX_NUMBER);
@@ -328,25 +334,11 @@ fn an_entry_of_as_many_texts_as_fit_is_no_longer_than_a_line() {
             let len = line(&entry).len();
             assert!(len <= MAX_LINE, "{len}");
             assert!(entry.sealed().header.len() <= MAX_HEADER);
-            assert!(fit == said.len() || fit == MAX_TEXTS, "{fit} texts take {len} bytes");
+            let full = fit == MAX_TEXTS || len + 4_096 > MAX_LINE;
+            assert!(fit == said.len() || full, "{fit} texts take {len} bytes");
         }
     }
     assert!(ChatText::new("x".repeat(ChatText::MAX + 1)).is_err());
-}
-
-#[test]
-fn the_lines_of_texts_are_no_longer_than_was_said_before() {
-    let (name, via): (Name, Option<&Via>) = (";".repeat(64).parse().unwrap(), None);
-    let to = [identity().node_id(); MAX_TO];
-    for said in [texts(&["x"; 1_100]), vec![ChatText::new("x".repeat(30_000)).unwrap(); 7], texts(&["x"])] {
-        let (mut bytes, mut rest) = (0, &said[..]);
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(Draft::fitting(rest));
-            let draft = Draft { to: &to, via, ..draft(&name, now) };
-            (bytes, rest) = (bytes + line(&Entry::sign(&identity(), &draft)).len(), later);
-        }
-        assert!(bytes <= Draft::most_bytes(&said), "{bytes}");
-    }
 }
 
 #[test]
@@ -377,4 +369,29 @@ fn nobody_speaks_in_the_name_of_an_id_that_belongs_to_a_key() {
     for other in [NodeId::from_bytes([3; 16]), NodeId::of_text("abc123").unwrap()] {
         assert_eq!(lines_signed(other), Ok(Some(other)));
     }
+}
+
+#[test]
+fn the_lines_of_what_is_said_take_no_more_than_was_reserved_for_them() {
+    let name: Name = ";".repeat(64).parse().unwrap();
+    let to = [identity().node_id(); MAX_TO];
+    for said in [texts(&["x"; 5_000]), texts(&[&*"x".repeat(40_000); 3]), texts(&["x"])] {
+        let (mut bytes, mut rest) = (0, &said[..]);
+        while !rest.is_empty() {
+            let (now, after) = rest.split_at(Draft::fitting(rest));
+            bytes += line(&Entry::sign(&identity(), &Draft { to: &to, ..draft(&name, now) })).len();
+            rest = after;
+        }
+        assert!(bytes <= Draft::most_bytes(&said), "{bytes}");
+    }
+}
+
+#[test]
+fn the_charge_is_the_line_the_texts_and_fixed_amounts() {
+    let name = "Zoe".parse().unwrap();
+    let said = texts(&["one", "t\"wo"]);
+    let to = [NodeId::from_bytes([1; 16])];
+    let one = Entry::sign(&identity(), &Draft { to: &to, ..draft(&name, &said) });
+    assert_eq!(one.charge(), line(&one).len() + "onet\"wo".len() + 1_152 + 2 * 4 + 16);
+    assert_eq!(entry(opened(&line(&one))).charge(), one.charge());
 }

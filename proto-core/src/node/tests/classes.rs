@@ -124,13 +124,10 @@ fn what_is_live_is_relayed_once_and_not_held() {
 
 #[test]
 fn what_is_live_and_not_of_now_is_dropped() {
-    let tolerance = Limits::default().chat.clock_tolerance.as_millis() as u64;
-    for (at, timely) in [
-        (WALL - tolerance - 1, false),
-        (WALL - tolerance, true),
-        (WALL + tolerance, true),
-        (WALL + tolerance + 1, false),
-    ] {
+    let most = Limits::default().chat.live_age.as_millis() as u64;
+    for (at, timely) in
+        [(WALL - most - 1, false), (WALL - most, true), (WALL + most, true), (WALL + most + 1, false)]
+    {
         let mut solo = with_neighbours();
         let live =
             Signed::new(&stranger(), &alloc::format!(r#""class":"live","at":{at}"#), "presence", "here");
@@ -142,7 +139,7 @@ fn what_is_live_and_not_of_now_is_dropped() {
 #[test]
 fn an_id_is_remembered_for_as_long_as_what_is_live_is_timely() {
     let limits = Limits::default();
-    assert!(limits.chat.seen_for > 2 * limits.chat.clock_tolerance);
+    assert!(limits.chat.seen_for > 2 * limits.chat.live_age);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn a_sync_starts_at_once_when_a_parked_entry_with_missing_predecessors_falls_due
     solo.input(Input::wall_clock(NOW));
     let identity = keyed(&mut solo);
     live(&mut solo, Duration::from_secs(5), |_| None);
-    let ahead = Limits::default().chat.clock_tolerance + Duration::from_secs(60);
+    let ahead = Limits::default().chat.ahead + Duration::from_secs(60);
     let at = NOW + ahead.as_millis() as u64;
     solo.receive(1, &chat(&identity, 0, NOW, None));
     solo.receive(1, &chat(&identity, 2, at, None));

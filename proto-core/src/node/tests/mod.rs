@@ -1,6 +1,7 @@
 //! Tests of a single node, byte by byte and in virtual time.
 
 mod admission;
+mod batches;
 mod classes;
 mod conversation;
 mod dials;

@@ -85,6 +85,7 @@ fn messages() -> Vec<Action> {
         with(&plain, |marks| marks.late = true),
         with(&plain, |marks| marks.forked = true),
         with(&plain, |marks| marks.backdated = true),
+        with(&plain, |marks| marks.behind = true),
         with(&plain, |marks| marks.history = true),
         with(&plain, |marks| marks.catch_up = true),
         with(&plain, |marks| marks.name_taken = true),
@@ -318,5 +319,5 @@ fn the_encoding_is_the_one_of_the_kept_digests() {
         ];
         answers.iter().for_each(|answer| digest.answered(2_000, 4, answer));
     });
-    assert_eq!(got, "1a41d22f814345b03eb394ce1e2a214272fb3bec431c074790d9eb9c8a2b8a94");
+    assert_eq!(got, "82f6f763ab031c33017ef133313658165316682e4da2b06ec71123213f0a76cc");
 }

@@ -59,11 +59,17 @@ pub enum Trick {
     Novel,
     /// Greets as a node of another network every second time, and brings what was signed there.
     Foreign,
+    /// Dates what it says ahead, by seconds to hours.
+    DatesAhead,
+    /// Says as much as fits entries, under its own key.
+    BigEntries,
+    /// Says each thing under another new key.
+    ManyKeys,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -87,6 +93,9 @@ impl Trick {
         Self::Strip,
         Self::Novel,
         Self::Foreign,
+        Self::DatesAhead,
+        Self::BigEntries,
+        Self::ManyKeys,
     ];
 }
 
@@ -126,6 +135,25 @@ impl Hostile {
             Trick::Ask => self.ask(out),
             Trick::Foreign => self.foreign(now, out),
             Trick::Sybils => self.lie_about_peers(out),
+            Trick::DatesAhead => {
+                let ahead = [5_000, 9_000, 11_000, 60_000, 118_000, 1_800_000, 3_500_000, 7_200_000];
+                let ahead = *self.dice.pick(&ahead).unwrap_or(&0);
+                self.say(now, ahead, out);
+            }
+            Trick::BigEntries if self.dice.chance(0.7) => {}
+            Trick::BigEntries => {
+                let text = "x".repeat(20_000 + self.dice.index(40_000));
+                let (seq, at) = (self.said, self.unix_ms(now));
+                self.said += 1;
+                out.extend(self.keys.entry(7, seq, at, &text));
+            }
+            Trick::ManyKeys => {
+                // It has many connections. Whoever is new may be one of the honest here.
+                if self.dice.chance(0.05) {
+                    let at = self.unix_ms(now);
+                    out.extend(Keys::new(self.dice.secret()).entry(7, 0, at, "one of many"));
+                }
+            }
             Trick::TakeRoot => {
                 let unix_ms = self.unix_ms(now);
                 let (period, sequence) = (unix_ms / PERIOD_MS, unix_ms % PERIOD_MS / SEQUENCE_MS);

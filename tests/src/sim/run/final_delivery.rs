@@ -52,8 +52,8 @@ impl Run {
             })
             .collect();
         // A clock that was far ahead goes on from there when it is right again.
-        let due = self.world.unix_ms() + self.world.host(host).limits.chat.clock_tolerance.as_millis() as u64;
-        if !deaf.is_empty() && said.iter().all(|entry| entry.at() < due - 10_000) {
+        let due = self.world.unix_ms() + self.world.host(host).limits.chat.ahead.as_millis() as u64;
+        if !deaf.is_empty() && said.iter().all(|entry| entry.at() < due - 5_000) {
             let what = format!("hosts {deaf:?} do not show the last words of host {host}");
             self.breach = Some(Breach { at: self.world.now(), rule: Rule::SameView, what });
         }

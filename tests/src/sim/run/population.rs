@@ -66,7 +66,8 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     confine(&mut limits.mesh.book, 16, 128);
     confine(&mut limits.chat.early, 10, 100);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
-    confine(&mut limits.chat.parked, 4, 40);
+    confine(&mut limits.chat.log_bytes, 8 << 20, 32 << 20);
+    confine(&mut limits.chat.parked_bytes, 8 * 1024, 64 * 1024);
     confine(&mut limits.chat.announced_missing, 32, 256);
     limits.chat.announced_missing_per_link =
         limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
@@ -88,6 +89,7 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.log_entries, 4, 40);
     confine(&mut limits.chat.log_bytes, limits.wire.line, limits.wire.line * 2);
     confine(&mut limits.chat.evicted, 2, 40);
+    confine(&mut limits.chat.floors, 4, 40);
     confine(&mut limits.chat.early, 4, 20);
     limits.chat.early_per_author = limits.chat.early_per_author.min(limits.chat.early / 2);
     confine(&mut limits.chat.authors, 2, 8);
@@ -97,7 +99,8 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.gaps_per_epoch, 1, 4);
     confine(&mut limits.chat.names, 1, 8);
     confine(&mut limits.chat.names_per_author, 1, 2);
-    confine(&mut limits.chat.parked, 1, 8);
+    confine(&mut limits.chat.parked_bytes, 2 * 1024, 16 * 1024);
+    confine(&mut limits.chat.authors_bytes, 16 * 1024, 32 * 1024);
     confine(&mut limits.chat.seen, 8, 80);
     confine(&mut limits.chat.announced, 2, 16);
     confine(&mut limits.chat.announcers, 1, 3);

@@ -60,7 +60,7 @@ impl Snapshot {
         step.reply = next.map(|next| encode(Tag::Continue, self.since, &next));
         let id = |id: Id| EntryId::from_bytes(id.to_bytes());
         step.have = have.into_iter().map(id).filter(|id| log.window.contains(id)).collect();
-        let need: BTreeSet<EntryId> = need.into_iter().map(id).filter(|id| !log.contains(id)).collect();
+        let need: BTreeSet<EntryId> = need.into_iter().map(id).filter(|id| log.wants(id)).collect();
         step.need = in_order_of(message, need);
         Ok(())
     }

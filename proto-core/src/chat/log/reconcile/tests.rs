@@ -24,7 +24,7 @@ fn log_with(entries: &[Arc<Entry>]) -> TestLog {
 fn log_of(entries: &[Arc<Entry>], log_entries: usize) -> TestLog {
     let mut log = TestLog::new(|limits| limits.chat.log_entries = log_entries);
     for entry in entries {
-        log.inner.take_own(NOW, entry.clone(), &log.limits);
+        log.inner.take_own(NOW, None, entry.clone(), &log.limits);
     }
     log
 }
