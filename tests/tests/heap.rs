@@ -7,10 +7,13 @@
 mod solo;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto_core::wire::Frame;
-use proto_core::{Capacity, ChatText, Draft, Entry, EntryId, Limits, MAX_TEXTS, MAX_TO, NodeId};
+use proto_core::{
+    Capacity, ChatText, Draft, Entry, EntryId, Limits, MAX_TEXTS, MAX_TO, Name, NodeId, Room, Via,
+};
 
 use solo::{EPOCH_MS, Solo, id, keys, records, solo};
 use tests::sim::hostile::position;
@@ -62,12 +65,27 @@ fn limits() -> Limits {
     })
 }
 
-/// An entry with all that it may have, or with as little as it can.
+/// An entry in the lobby.
 fn draft_of(author: usize, seq: usize, at: u64, texts: &[ChatText], to: &[NodeId]) -> Entry {
-    let uname = "n".repeat(64).parse().unwrap();
-    let mut draft = Draft::new(1, position(seq as u64), at, &uname, texts, [7; 16]);
-    draft.to = to;
+    signed(author, seq, at, texts, |draft| draft.to = to)
+}
+
+/// An entry with what `more` adds to it.
+fn signed<'a>(
+    author: usize,
+    seq: usize,
+    at: u64,
+    texts: &'a [ChatText],
+    more: impl FnOnce(&mut Draft<'a>),
+) -> Entry {
+    let mut draft = Draft::new(1, position(seq as u64), at, long_name(), texts, [7; 16]);
+    more(&mut draft);
     keys(100 + author).sign_entry(&draft)
+}
+
+fn long_name() -> &'static Name {
+    static NAME: LazyLock<Name> = LazyLock::new(|| "n".repeat(64).parse().unwrap());
+    &NAME
 }
 
 fn text(len: usize) -> ChatText {
@@ -162,12 +180,23 @@ fn the_heap_is_at_most_as_large_as_what_is_charged_allows() {
     let many = vec![text(1); MAX_TEXTS];
     let long = [text(60_000)];
     let to = vec![NodeId::from_bytes([9; 16]); MAX_TO];
+    let room = "r".repeat(Room::MAX).parse().unwrap();
+    let via = Via::new(NodeId::from_bytes([9; 16]), "v".repeat(64).parse().unwrap());
     window_of("one author, short", MANY, |n| draft_of(1, n, at(n), &short, &[]));
     window_of("many authors, short", MANY, |n| draft_of(n, 0, at(n), &short, &[]));
     window_of("falling dates", MANY, |n| draft_of(n % 7, MANY - n, at(MANY - n), &short, &[]));
-    window_of("as many texts as there may be", 200, |n| draft_of(n % 7, n / 7, at(n), &many, &[]));
+    window_of("as many texts as there may be", 800, |n| draft_of(n % 7, n / 7, at(n), &many, &[]));
     window_of("long", 60, |n| draft_of(1, n, at(n), &long, &[]));
-    window_of("all members", MANY, |n| draft_of(n % 7, n / 7, at(n), &short, &to));
+    window_of("all members", MANY, |n| {
+        signed(n % 7, n / 7, at(n), &short, |draft| (draft.to, draft.room) = (&to, Some(&room)))
+    });
+    window_of("many rooms", MANY, |n| {
+        let room = format!("{n:064}").parse().unwrap();
+        signed(n % 7, n, at(n), &short, |draft| draft.room = Some(&room))
+    });
+    window_of("said by others", MANY, |n| {
+        signed(n % 7, n / 7, at(n), &short, |draft| draft.via = Some(&via))
+    });
     everything_at_once(&short, at);
 }
 

@@ -50,6 +50,12 @@ pub(super) struct Vector {
     as_written: bool,
     /// When it is shown, if not at once.
     shown_after_ms: Option<u64>,
+    /// It is not served before it is shown.
+    #[serde(default)]
+    waits: bool,
+    /// It is an entry, and it is neither held nor shown.
+    #[serde(default)]
+    dropped: bool,
     /// A node that did not ask for it ignores it, whatever it is.
     #[serde(default)]
     ignored: bool,
@@ -143,15 +149,22 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
         done.shown.iter().flat_map(Message::texts).map(str::to_owned).collect()
     };
     let mut shown = texts(&done);
-    let answer = node.hear(CONN, format!("GRAFT|{}\n", vector.id));
-    let held: Vec<_> = entry.map(|_| line.trim_end_matches('\n')).into_iter().collect();
-    same("answer to GRAFT", &held, &answer.lines(CONN, &["CHAT"]))?;
+    let check_served = |node: &mut Listener, is_held: bool| {
+        let answer = node.hear(CONN, format!("GRAFT|{}\n", vector.id));
+        let held: Vec<_> = is_held.then(|| line.trim_end_matches('\n')).into_iter().collect();
+        same("answer to GRAFT", &held, &answer.lines(CONN, &["CHAT"]))
+    };
+    check_served(&mut node, entry.is_some() && !vector.waits && !vector.dropped)?;
     if let Some(after) = vector.shown_after_ms {
         shown.extend(texts(&node.pass(Duration::from_millis(after - 1))));
         same("shows too early", &Vec::new(), &shown)?;
         shown.extend(texts(&node.pass(Duration::from_millis(1))));
+        // A peer that says nothing for longer than that is cut.
+        if after < 30_000 {
+            check_served(&mut node, true)?;
+        }
     }
-    let said = entry.filter(|_| !vector.not_shown).into_iter().flat_map(Entry::texts);
+    let said = entry.filter(|_| !vector.not_shown && !vector.dropped).into_iter().flat_map(Entry::texts);
     same("shows", &said.map(str::to_owned).collect(), &shown)
 }
 
