@@ -48,9 +48,11 @@ impl World {
             }
             // C<conn><entry>: an entry comes as CHAT
             b'C' => self.chat(script.digit(), script.digit()),
-            // g<conn><entry>: the same without its body
+            // K<conn><first><count>: so many entries come as CHAT, in one piece
+            b'K' => self.chat_together(script.digit(), script.digit(), script.digit()),
+            // g<conn><entry>: the same as C without its body
             b'g' => self.without_body(script.digit(), script.digit()),
-            // F<conn><entry><digit><digit>: the same with a bit flipped
+            // F<conn><entry><digit><digit>: the same as C with a bit flipped
             b'F' => self.flipped(script),
             // S<conn><peer><header>|<body>\n: what a peer signed in an entry's place. In the header, @ is its key, and % are
             // the members that name the body, whose kind stands between two of them.
@@ -228,6 +230,12 @@ impl World {
         if let Some(entry) = self.entry(entry) {
             self.say_frame(index, &Frame::Chat(entry.sealed()));
         }
+    }
+
+    fn chat_together(&mut self, index: usize, first: usize, count: usize) {
+        let entries = (first..first + count).filter_map(|index| self.entry(index));
+        let bytes: Vec<_> = entries.flat_map(|entry| line(&Frame::Chat(entry.sealed()))).collect();
+        self.receive_from_maybe_mute(index, &bytes, true);
     }
 
     fn without_body(&mut self, index: usize, entry: usize) {
