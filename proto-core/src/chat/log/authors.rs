@@ -17,17 +17,17 @@ const GAP_CHARGE: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Authors {
     authors: BTreeMap<PublicKey, Author>,
+    /// The epochs of these authors. A map for each author would take much memory, since most have one epoch.
+    epochs: BTreeMap<RunId, Epoch>,
     /// The least recently heard author first. An index of `authors`.
     by_heard: BTreeSet<(u64, PublicKey)>,
     /// The authors with entries held back, by their number. An index of `authors`.
     by_early: BTreeSet<(usize, PublicKey)>,
-    /// The epochs with entries held back, by the oldest one. An index of `authors`.
+    /// The epochs with entries held back, by the oldest one. An index of `epochs`.
     waiting: BTreeSet<(Instant, RunId)>,
     /// The number of entries held back. A cache over `authors`.
     early: usize,
-    /// The number of epochs. A cache over `authors`.
-    epochs: usize,
-    /// The number of gaps. A cache over `authors`.
+    /// The number of gaps. A cache over `epochs`.
     gaps: usize,
     /// Rises with each entry. It orders authors and epochs by when they were last heard.
     ticks: u64,
@@ -38,7 +38,8 @@ struct Author {
     uname: Name,
     /// The tick of its last entry.
     heard: u64,
-    epochs: BTreeMap<RunId, Epoch>,
+    /// The number of its entries held back. A cache over its epochs.
+    early: usize,
 }
 
 #[derive(Debug)]
@@ -52,46 +53,6 @@ struct Epoch {
     gaps: usize,
     /// Cached from the sequence, as the indexes have it.
     waiting_since: Option<Instant>,
-}
-
-impl Author {
-    fn early(&self) -> usize {
-        self.epochs.values().map(|epoch| epoch.early).sum()
-    }
-
-    /// The least recently heard epoch.
-    fn oldest(&self) -> Option<RunId> {
-        self.epochs.iter().min_by_key(|(_, epoch)| epoch.heard).map(|(run, _)| run.clone())
-    }
-
-    /// The epoch that has to make room for this one, which is new: the least recently heard one in its room and class, or
-    /// in the room and class that was least recently heard.
-    fn in_the_way(&self, run: &RunId, limits: &Limits) -> Option<RunId> {
-        let beside = || self.epochs.iter().filter(|(other, _)| other.is_beside(run));
-        if beside().count() >= limits.chat.epochs_per_author.max(1) {
-            return beside().min_by_key(|(_, epoch)| epoch.heard).map(|(run, _)| run.clone());
-        }
-        if beside().next().is_some() || self.lanes().count() < limits.chat.lanes_per_author.max(1) {
-            return None;
-        }
-        let newest_beside = |run: &RunId| {
-            let beside = self.epochs.iter().filter(|(other, _)| other.is_beside(run));
-            beside.map(|(_, epoch)| epoch.heard).max()
-        };
-        let oldest = self.epochs.iter().min_by_key(|(run, epoch)| (newest_beside(run), epoch.heard));
-        oldest.map(|(run, _)| run.clone())
-    }
-
-    /// How many epochs there are in each pair of a room and a class.
-    fn lanes(&self) -> impl Iterator<Item = usize> {
-        // The order of the runs puts those of one pair next to each other.
-        let mut runs = self.epochs.keys().peekable();
-        core::iter::from_fn(move || {
-            let first = runs.next()?;
-            let others = core::iter::from_fn(|| runs.next_if(|run| run.is_beside(first)));
-            Some(others.count() + 1)
-        })
-    }
 }
 
 /// Entries of an author that are missing.
@@ -112,7 +73,7 @@ impl Authors {
 
     /// What all authors, epochs and gaps are charged.
     pub(super) fn bytes(&self) -> usize {
-        self.authors.len() * AUTHOR_CHARGE + self.epochs * EPOCH_CHARGE + self.gaps * GAP_CHARGE
+        self.authors.len() * AUTHOR_CHARGE + self.epochs.len() * EPOCH_CHARGE + self.gaps * GAP_CHARGE
     }
 
     /// The number of entries held back.
@@ -127,18 +88,22 @@ impl Authors {
 
     /// The most epochs of one author in one room and class.
     pub(super) fn most_epochs(&self) -> usize {
-        self.authors.values().flat_map(Author::lanes).max().unwrap_or(0)
+        lanes(self.epochs.keys()).map(|(_, epochs)| epochs).max().unwrap_or(0)
     }
 
     /// The most pairs of a room and a class of one author.
     pub(super) fn most_lanes(&self) -> usize {
-        self.authors.values().map(|author| author.lanes().count()).max().unwrap_or(0)
+        let mut lanes = lanes(self.epochs.keys()).map(|(run, _)| run.key).peekable();
+        let of_one = core::iter::from_fn(|| {
+            let key = lanes.next()?;
+            Some(1 + core::iter::from_fn(|| lanes.next_if_eq(&key)).count())
+        });
+        of_one.max().unwrap_or(0)
     }
 
     /// The most gaps of one epoch.
     pub(super) fn most_gaps(&self) -> usize {
-        let epochs = self.authors.values().flat_map(|author| author.epochs.values());
-        epochs.map(|epoch| epoch.gaps).max().unwrap_or(0)
+        self.epochs.values().map(|epoch| epoch.gaps).max().unwrap_or(0)
     }
 
     /// Since when the oldest entry is held back.
@@ -148,12 +113,42 @@ impl Authors {
 
     /// The gaps that were reported and are still open.
     pub(super) fn gaps(&self) -> impl Iterator<Item = Gap> {
-        self.authors.values().flat_map(|author| {
-            author.epochs.iter().flat_map(|(run, Epoch { sequence, .. })| {
-                let gap = |(from, to)| Gap { run: run.clone(), uname: author.uname.clone(), from, to };
+        self.epochs
+            .iter()
+            .filter_map(|(run, epoch)| Some((run, epoch, self.authors.get(&run.key)?)))
+            .flat_map(|(run, Epoch { sequence, .. }, Author { uname, .. })| {
+                let gap = |(from, to)| Gap { run: run.clone(), uname: uname.clone(), from, to };
                 sequence.gaps().map(gap)
             })
-        })
+    }
+
+    /// The epochs of an author.
+    fn of(&self, key: PublicKey) -> impl Iterator<Item = (&RunId, &Epoch)> {
+        self.epochs.range(RunId::first_of(key)..).take_while(move |(run, _)| run.key == key)
+    }
+
+    /// The least recently heard epoch of an author.
+    fn oldest(&self, key: PublicKey) -> Option<RunId> {
+        self.of(key).min_by_key(|(_, epoch)| epoch.heard).map(|(run, _)| run.clone())
+    }
+
+    /// The epoch that has to make room for this one, which is new: the least recently heard one in its room and class, or
+    /// in the room and class that was least recently heard.
+    fn in_the_way(&self, run: &RunId, limits: &Limits) -> Option<RunId> {
+        let beside = |run: &RunId| {
+            let run = run.clone();
+            self.of(run.key).filter(move |(other, _)| other.is_beside(&run))
+        };
+        if beside(run).count() >= limits.chat.epochs_per_author.max(1) {
+            return beside(run).min_by_key(|(_, epoch)| epoch.heard).map(|(run, _)| run.clone());
+        }
+        let lanes = lanes(self.of(run.key).map(|(run, _)| run)).count();
+        if beside(run).next().is_some() || lanes < limits.chat.lanes_per_author.max(1) {
+            return None;
+        }
+        let newest_beside = |run: &RunId| beside(run).map(|(_, epoch)| epoch.heard).max();
+        let oldest = self.of(run.key).min_by_key(|(run, epoch)| (newest_beside(run), epoch.heard));
+        oldest.map(|(run, _)| run.clone())
     }
 
     /// Takes an entry that is not in the window yet.
@@ -188,9 +183,8 @@ impl Authors {
             let Some((_, oldest)) = self.by_heard.first().copied() else { break };
             self.evict_author(oldest, limits, events);
         }
-        while let Some(author) = self.authors.get(&key)
-            && !author.epochs.contains_key(run)
-            && let Some(oldest) = author.in_the_way(run, limits)
+        while !self.epochs.contains_key(run)
+            && let Some(oldest) = self.in_the_way(run, limits)
         {
             self.evict_epoch(&oldest, limits, events);
         }
@@ -199,7 +193,7 @@ impl Authors {
         let author = self.authors.entry(key).or_insert_with(|| Author {
             uname: entry.uname().clone(),
             heard,
-            epochs: BTreeMap::new(),
+            early: 0,
         });
         self.by_heard.remove(&(author.heard, key));
         self.by_heard.insert((heard, key));
@@ -208,8 +202,7 @@ impl Authors {
         // Entries in the window whose epoch is unknown have been shown.
         let start =
             || AuthorSequence::starting_at(window.last_number(run).map(|last| last.saturating_add(1)));
-        let epochs = author.epochs.len();
-        let epoch = author.epochs.entry(run.clone());
+        let epoch = self.epochs.entry(run.clone());
         let epoch = epoch.or_insert_with(|| Epoch {
             sequence: start(),
             heard,
@@ -218,12 +211,11 @@ impl Authors {
             waiting_since: None,
         });
         epoch.heard = heard;
-        self.epochs += author.epochs.len() - epochs;
     }
 
     /// Shows what an author's epochs hold back, and removes the author.
     fn evict_author(&mut self, key: PublicKey, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        while let Some(oldest) = self.authors.get(&key).and_then(Author::oldest) {
+        while let Some(oldest) = self.oldest(key) {
             self.evict_epoch(&oldest, limits, events);
         }
         if let Some(author) = self.authors.remove(&key) {
@@ -235,8 +227,7 @@ impl Authors {
     /// Shows what an epoch holds back, and removes the epoch.
     fn evict_epoch(&mut self, run: &RunId, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         self.update(run, |sequence| sequence.release_up_to(u64::MAX, limits, events));
-        if let Some(removed) = self.authors.get_mut(&run.key).and_then(|author| author.epochs.remove(run)) {
-            self.epochs -= 1;
+        if let Some(removed) = self.epochs.remove(run) {
             self.gaps -= removed.gaps;
             events.push(SequenceEvent::Evicted(EvictedState::Epoch));
         }
@@ -250,7 +241,7 @@ impl Authors {
         events: &mut Vec<SequenceEvent>,
     ) -> Vec<Arc<Entry>> {
         let mut dropped = Vec::new();
-        while self.authors.get(&key).is_some_and(|author| author.early() > limits.chat.early_per_author) {
+        while self.authors.get(&key).is_some_and(|author| author.early > limits.chat.early_per_author) {
             dropped.extend(self.shed_early(key, limits, events));
         }
         while self.early > limits.chat.early
@@ -268,12 +259,12 @@ impl Authors {
         limits: &Limits,
         events: &mut Vec<SequenceEvent>,
     ) -> Option<Arc<Entry>> {
-        let author = self.authors.get(&key)?;
-        let holding = || author.epochs.iter().filter(|(_, epoch)| epoch.early > 0);
+        let holding = || self.of(key).filter(|(_, epoch)| epoch.early > 0);
         // Prefer an epoch whose start is unknown. It starts now, and nothing is lost: older entries are shown
         // as late.
-        if let Some((run, _)) = holding().find(|(_, epoch)| epoch.sequence.is_start_unknown()) {
-            self.update(&run.clone(), |sequence| sequence.start_at_lowest(limits, events));
+        let unknown = holding().find(|(_, epoch)| epoch.sequence.is_start_unknown());
+        if let Some(run) = unknown.map(|(run, _)| run.clone()) {
+            self.update(&run, |sequence| sequence.start_at_lowest(limits, events));
             return None;
         }
         let run = holding().max_by_key(|(_, epoch)| epoch.early)?.0.clone();
@@ -303,61 +294,73 @@ impl Authors {
     }
 
     fn sequence(&self, entry: &Entry) -> Option<&AuthorSequence> {
-        let epoch = self.authors.get(&entry.key())?.epochs.get(entry.run())?;
-        Some(&epoch.sequence)
+        self.epochs.get(entry.run()).map(|epoch| &epoch.sequence)
     }
 
     /// Changes a sequence, and updates the indexes.
     fn update<R>(&mut self, run: &RunId, change: impl FnOnce(&mut AuthorSequence) -> R) -> Option<R> {
-        let key = run.key;
+        let (key, epoch) = (run.key, self.epochs.get_mut(run)?);
         let author = self.authors.get_mut(&key)?;
-        let held_before = author.early();
-        let epoch = author.epochs.get_mut(run)?;
         let result = change(&mut epoch.sequence);
-        epoch.early = epoch.sequence.early();
+        let early_before = core::mem::replace(&mut epoch.early, epoch.sequence.early());
         let gaps_before = core::mem::replace(&mut epoch.gaps, epoch.sequence.open_gaps());
-        self.gaps = self.gaps + epoch.gaps - gaps_before;
         let since_before = core::mem::replace(&mut epoch.waiting_since, epoch.sequence.waiting_since());
-        let since = epoch.waiting_since;
-        let held = author.early();
         if let Some(before) = since_before {
             self.waiting.remove(&(before, run.clone()));
         }
-        if let Some(since) = since {
+        if let Some(since) = epoch.waiting_since {
             self.waiting.insert((since, run.clone()));
         }
-        self.by_early.remove(&(held_before, key));
-        if held > 0 {
-            self.by_early.insert((held, key));
+        self.by_early.remove(&(author.early, key));
+        author.early = author.early + epoch.early - early_before;
+        if author.early > 0 {
+            self.by_early.insert((author.early, key));
         }
-        self.early = self.early + held - held_before;
+        self.early = self.early + epoch.early - early_before;
+        self.gaps = self.gaps + epoch.gaps - gaps_before;
         Some(result)
     }
 
     pub(super) fn is_consistent(&self, window: &Window) -> bool {
         let authors = || self.authors.iter();
-        let epochs = || authors().flat_map(|(_, author)| author.epochs.iter());
-        let early =
-            |author: &Author| author.epochs.values().map(|epoch| epoch.sequence.early()).sum::<usize>();
-        let holding = authors().map(|(key, author)| (early(author), *key)).filter(|(count, _)| *count > 0);
-        let waiting =
-            epochs().filter_map(|(run, epoch)| Some((epoch.sequence.waiting_since()?, run.clone())));
+        let early = |key: PublicKey| self.of(key).map(|(_, epoch)| epoch.early).sum::<usize>();
+        let holding = authors().map(|(key, _)| (early(*key), *key)).filter(|(count, _)| *count > 0);
+        let waiting = self.epochs.iter().filter_map(|(run, epoch)| Some((epoch.waiting_since?, run.clone())));
         let held = window.iter().filter(|entry| self.is_held_back(entry)).count();
         self.by_heard == authors().map(|(key, author)| (author.heard, *key)).collect()
             && self.by_early == holding.collect()
             && self.waiting == waiting.collect()
-            && self.early == authors().map(|(_, author)| early(author)).sum::<usize>()
+            && authors().all(|(key, author)| author.early == early(*key))
+            && self.early == authors().map(|(_, author)| author.early).sum::<usize>()
             && self.early == held
-            && self.epochs == epochs().count()
-            && self.gaps == epochs().map(|(_, epoch)| epoch.sequence.open_gaps()).sum::<usize>()
-            && epochs().all(|(run, epoch)| {
-                self.authors.contains_key(&run.key)
-                    && epoch.sequence.is_consistent()
-                    && epoch.early == epoch.sequence.early()
-                    && epoch.gaps == epoch.sequence.open_gaps()
-            })
+            && self.gaps == self.epochs.values().map(|epoch| epoch.gaps).sum::<usize>()
+            && self
+                .epochs
+                .iter()
+                .all(|(run, epoch)| self.authors.contains_key(&run.key) && epoch.is_consistent())
             && window
                 .iter()
                 .all(|entry| self.sequence(entry).is_none_or(|sequence| sequence.accounts_for(entry)))
     }
+}
+
+impl Epoch {
+    fn is_consistent(&self) -> bool {
+        let Self { sequence, early, gaps, waiting_since, .. } = self;
+        let cached = (*early, *gaps, *waiting_since);
+        sequence.is_consistent()
+            && cached == (sequence.early(), sequence.open_gaps(), sequence.waiting_since())
+    }
+}
+
+/// The pairs of a room and a class of each author among these runs, in order: the first run in each, and how many there are.
+fn lanes<'a>(runs: impl Iterator<Item = &'a RunId>) -> impl Iterator<Item = (&'a RunId, usize)> {
+    // The order of the runs puts those of one pair next to each other.
+    let mut runs = runs.peekable();
+    core::iter::from_fn(move || {
+        let first = runs.next()?;
+        let is_beside = |run: &&RunId| run.key == first.key && run.is_beside(first);
+        let others = core::iter::from_fn(|| runs.next_if(is_beside));
+        Some((first, others.count() + 1))
+    })
 }

@@ -18,6 +18,11 @@ pub struct RunId {
 }
 
 impl RunId {
+    /// The first run of an author, in the order of runs.
+    pub(crate) fn first_of(key: PublicKey) -> Self {
+        Self { key, room: None, class: Class::Kept, epoch: 0 }
+    }
+
     /// Whether two runs are in one room and one class. The epochs of an author are bounded for each of these.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         self.room == other.room && self.class == other.class
