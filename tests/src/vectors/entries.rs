@@ -36,6 +36,9 @@ pub(super) struct Vector {
     /// Its JSON is written as a node writes it.
     #[serde(default)]
     as_written: bool,
+    /// It is dated ahead: nobody is told of it before it is shown.
+    #[serde(default)]
+    waits: bool,
     /// When it is shown, if not at once.
     shown_after_ms: Option<u64>,
 }
@@ -92,7 +95,7 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
     };
     let mut shown = texts(&done);
     let answer = node.hear(CONN, format!("GRAFT|{}\n", vector.id));
-    let held: Vec<_> = entry.map(|_| line.trim_end_matches('\n')).into_iter().collect();
+    let held: Vec<_> = entry.filter(|_| !vector.waits).map(|_| line.trim_end_matches('\n')).into_iter().collect();
     same("answer to GRAFT", &held, &answer.lines(CONN, &["CHAT"]))?;
     if let Some(after) = vector.shown_after_ms {
         shown.extend(texts(&node.pass(Duration::from_millis(after - 1))));
