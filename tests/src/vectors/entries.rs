@@ -95,7 +95,8 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
     };
     let mut shown = texts(&done);
     let answer = node.hear(CONN, format!("GRAFT|{}\n", vector.id));
-    let held: Vec<_> = entry.filter(|_| !vector.waits).map(|_| line.trim_end_matches('\n')).into_iter().collect();
+    let held: Vec<_> =
+        entry.filter(|_| !vector.waits).map(|_| line.trim_end_matches('\n')).into_iter().collect();
     same("answer to GRAFT", &held, &answer.lines(CONN, &["CHAT"]))?;
     if let Some(after) = vector.shown_after_ms {
         shown.extend(texts(&node.pass(Duration::from_millis(after - 1))));
