@@ -48,6 +48,8 @@ impl World {
             }
             // C<conn><entry>: an entry comes as CHAT
             b'C' => self.chat(script.digit(), script.digit()),
+            // K<conn><first><count>: so many entries come as CHAT, in one piece
+            b'K' => self.chat_together(script.digit(), script.digit(), script.digit()),
             // F<conn><entry><digit><digit>: the same with a bit flipped
             b'F' => self.flipped(script),
             // S<conn><peer><json>\n: what a peer signed in an entry's place, in which @ is its key
@@ -224,6 +226,12 @@ impl World {
         if let Some(entry) = self.entry(entry) {
             self.say_frame(index, &Frame::Chat(entry.sealed()));
         }
+    }
+
+    fn chat_together(&mut self, index: usize, first: usize, count: usize) {
+        let entries = (first..first + count).filter_map(|index| self.entry(index));
+        let bytes: Vec<_> = entries.flat_map(|entry| line(&Frame::Chat(entry.sealed()))).collect();
+        self.receive_from_maybe_mute(index, &bytes, true);
     }
 
     fn flipped(&mut self, script: &mut Script<'_>) {
