@@ -206,7 +206,7 @@ fn the_page_tells_what_is_odd() {
     let at = now - 185_000;
     eve.say(0, at, "zero");
     expect_marked(&browser, "zero", &[]);
-    expect_notice(&browser, "Your clock is 3 min ahead of the other nodes' clocks");
+    expect_notice(&browser, "Your clock is 3 min ahead of the other node's clock: one of the two is wrong");
     eve.say(2, at + 2, "two");
     expect_notice(&browser, "1 message from Eve is missing");
     expect_marked(&browser, "two", &[]);

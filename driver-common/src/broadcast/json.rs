@@ -266,14 +266,14 @@ mod tests {
     fn what_is_known_of_an_entry_stands_beside_the_key() {
         let entry_info = |entry: &Entry, more: &str, marks: [bool; 4]| {
             format!(
-                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{},"behind":false,"history":false,"catch_up":false,"name_taken":{},"part":0}}"#,
+                r#""entry":{{"id":"{}","author":"{}","uname":"Bob","key":"{}","epoch":1,"seq":2,"at":3,{more},"late":{},"forked":{},"backdated":{}{},"part":0}}"#,
                 entry.id(),
                 entry.author(),
                 entry.key(),
                 marks[0],
                 marks[1],
                 marks[2],
-                marks[3]
+                if marks[3] { r#","name_taken":true"# } else { "" }
             )
         };
         let signed = entry(None);

@@ -3,8 +3,12 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::model::{Entry, Instant, Limits, Marks, RunId};
+
+/// How long after the last message of a neighbour's reconciliation it is taken to be over.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Entries to show, each with its marks.
 pub(super) type Shown = Vec<(Arc<Entry>, Marks)>;
@@ -20,12 +24,12 @@ enum Phase {
     /// No neighbour was linked yet.
     #[default]
     Before,
-    /// `missing`: a reconciliation found entries that this node lacks. From then on, what is to be shown is held back.
-    /// `compared`: a reconciliation is over. What it found may still have to come.
+    /// `missing`: entries turned out to be missing. From then on, what is to be shown is held back. `compared`: when a
+    /// reconciliation is over. What it found may still have to come.
     Running {
         until: Instant,
         missing: bool,
-        compared: bool,
+        compared: Option<Instant>,
         held: Shown,
         bytes: usize,
     },
@@ -33,15 +37,12 @@ enum Phase {
 }
 
 impl CatchUp {
-    /// A neighbour was linked. Whether the catch-up begins by that.
-    pub(super) fn begin(&mut self, now: Instant, limits: &Limits) -> bool {
-        let begins = matches!(self.phase, Phase::Before);
-        if begins {
+    /// A neighbour was linked. The first one begins the catch-up.
+    pub(super) fn begin(&mut self, now: Instant, limits: &Limits) {
+        if matches!(self.phase, Phase::Before) {
             let until = now + limits.chat.catch_up;
-            self.phase =
-                Phase::Running { until, missing: false, compared: false, held: Vec::new(), bytes: 0 };
+            self.phase = Phase::Running { until, missing: false, compared: None, held: Vec::new(), bytes: 0 };
         }
-        begins
     }
 
     /// An entry is to be shown: it is held back, or returned to be shown now.
@@ -54,7 +55,7 @@ impl CatchUp {
         None
     }
 
-    /// A reconciliation found entries that this node lacks.
+    /// This node lacks entries that a neighbour holds.
     pub(super) fn found(&mut self) {
         if let Phase::Running { missing, .. } = &mut self.phase {
             *missing = true;
@@ -62,16 +63,26 @@ impl CatchUp {
     }
 
     /// A reconciliation that this node began is over.
-    pub(super) fn compared(&mut self) {
+    pub(super) fn compared(&mut self, now: Instant) {
         if let Phase::Running { compared, .. } = &mut self.phase {
-            *compared = true;
+            *compared = Some(now);
         }
     }
 
-    /// When it ends at the latest.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// A message of a reconciliation that a neighbour began came, or what followed from it. Nothing tells when that is
+    /// over, so it is taken to be over after a while without one.
+    pub(super) fn neighbour_compares(&mut self, now: Instant) {
+        if let Phase::Running { compared, .. } = &mut self.phase {
+            *compared = Some(now + QUIET);
+        }
+    }
+
+    /// When it may end next.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         match self.phase {
-            Phase::Running { until, .. } => Some(until),
+            Phase::Running { until, compared, .. } => {
+                Some(compared.filter(|at| *at > now).map_or(until, |at| until.min(at)))
+            }
             Phase::Before | Phase::Over => None,
         }
     }
@@ -84,11 +95,13 @@ impl CatchUp {
         }
     }
 
-    /// Ends the catch-up if all has come (`complete`: nothing that a reconciliation found is awaited), if its time is
-    /// over, or if no more fits. Returns what was held back, in order.
+    /// Ends the catch-up if all has come (`complete`: nothing that neighbours hold is awaited), if its time is over, or if
+    /// no more fits. Returns what was held back, in order.
     pub(super) fn end(&mut self, now: Instant, complete: bool, limits: &Limits) -> Option<Shown> {
         let Phase::Running { until, compared, held, bytes, .. } = &mut self.phase else { return None };
-        let is_over = *compared && complete || now >= *until || *bytes > limits.chat.catch_up_bytes;
+        let is_over = complete && compared.is_some_and(|at| at <= now)
+            || now >= *until
+            || *bytes > limits.chat.catch_up_bytes;
         let held = is_over.then(|| core::mem::take(held))?;
         self.phase = Phase::Over;
         Some(sorted(held))
@@ -113,8 +126,6 @@ fn sorted(held: Shown) -> Shown {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use super::*;
     use crate::chat::log::testing::TestAuthor;
     use crate::chat::testing::at;
@@ -127,8 +138,8 @@ mod tests {
 
     fn running() -> CatchUp {
         let mut catch_up = CatchUp::default();
-        assert!(catch_up.begin(at(0), &Limits::default()));
-        assert!(!catch_up.begin(at(0), &Limits::default()), "it begins once");
+        catch_up.begin(at(0), &Limits::default());
+        catch_up.begin(at(5_000), &Limits::default());
         assert!(catch_up.hold(TestAuthor::new(1).entry(0), Marks::default()).is_some(), "nothing is missing");
         catch_up.found();
         catch_up
@@ -141,10 +152,10 @@ mod tests {
         assert!(catch_up.hold(anna.entry(0), Marks::default()).is_some());
         let mut later = running();
         assert!(later.hold(anna.entry(0), Marks::default()).is_none());
-        later.compared();
+        later.compared(at(1));
         assert_eq!(later.end(at(1), true, &limits).map(|shown| texts(&shown)), Some([0].into()));
         assert!(later.hold(anna.entry(1), Marks::default()).is_some());
-        assert_eq!((later.deadline(), later.bytes()), (None, 0));
+        assert_eq!((later.deadline(at(1)), later.bytes()), (None, 0));
     }
 
     #[test]
@@ -152,13 +163,13 @@ mod tests {
         let mut catch_up = running();
         let limits = Limits::default();
         assert!(catch_up.end(at(1), true, &limits).is_none(), "nothing was compared");
-        catch_up.compared();
+        catch_up.compared(at(1));
         assert!(catch_up.end(at(1), false, &limits).is_none(), "something is awaited");
         assert!(catch_up.end(at(1), true, &limits).is_some());
 
         let mut catch_up = running();
         let end = Instant::ORIGIN + TEN_SECONDS;
-        assert_eq!(catch_up.deadline(), Some(end));
+        assert_eq!(catch_up.deadline(at(1)), Some(end));
         assert!(catch_up.end(at(9_999), false, &limits).is_none());
         assert!(catch_up.end(end, false, &limits).is_some());
 
@@ -167,6 +178,22 @@ mod tests {
         assert!(catch_up.end(at(1), false, &small).is_none());
         catch_up.hold(TestAuthor::new(1).entry(0), Marks::default());
         assert!(catch_up.end(at(1), false, &small).is_some());
+    }
+
+    #[test]
+    fn a_neighbours_reconciliation_is_over_after_a_while_without_a_message() {
+        let (mut catch_up, limits) = (running(), Limits::default());
+        catch_up.neighbour_compares(at(100));
+        catch_up.neighbour_compares(at(200));
+        assert_eq!(catch_up.deadline(at(200)), Some(at(700)));
+        assert!(catch_up.end(at(699), true, &limits).is_none());
+        assert!(catch_up.end(at(700), false, &limits).is_none());
+        assert_eq!(
+            catch_up.deadline(at(700)),
+            Some(Instant::ORIGIN + TEN_SECONDS),
+            "it waits for what is awaited"
+        );
+        assert!(catch_up.end(at(701), true, &limits).is_some());
     }
 
     #[test]
@@ -183,7 +210,7 @@ mod tests {
         ] {
             catch_up.hold(entry, Marks::default());
         }
-        catch_up.compared();
+        catch_up.compared(at(1));
         let shown = catch_up.end(at(1), true, &Limits::default()).unwrap();
         assert_eq!(texts(&shown), [2, 3, 0, 1, 4]);
     }

@@ -147,9 +147,7 @@ impl Chat {
             self.gossip.linked(cx.moment(), peer.node_id);
             self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
             self.report_skew(cx);
-            if self.catch_up.begin(cx.now, cx.limits()) {
-                self.gossip.sync_now(cx.now, peer.node_id);
-            }
+            self.catch_up.begin(cx.now, cx.limits());
         }
     }
 
@@ -201,7 +199,7 @@ impl Chat {
         }
         let moment = cx.moment();
         let log = self.log.deadline(moment.now, moment.wall, moment.limits);
-        let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline());
+        let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline(moment.now));
         let log = log.min().map(|at| (at, Timer::Log));
         self.gossip.deadline(moment).into_iter().chain(log).min()
     }
@@ -262,7 +260,7 @@ impl Chat {
 
     /// Ends the first catch-up if it is over: shows what it held back, in order.
     fn end_catch_up(&mut self, cx: &Cx) {
-        let complete = self.gossip.has_fetched_all() && self.reconciler.begun() == 0;
+        let complete = self.gossip.awaited() == 0 && self.reconciler.begun() == 0;
         let Some(held) = self.catch_up.end(cx.now, complete, cx.limits()) else { return };
         let entries = held.len();
         held.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));

@@ -177,6 +177,9 @@ impl Chat {
     fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         let Self { gossip, log, .. } = self;
         gossip.ihave_received(cx.moment(), peer, ids, |id| !log.wants(id));
+        if self.gossip.awaited() > 0 {
+            self.catch_up.found();
+        }
     }
 
     /// `GRAFT`: the peer requests these entries.
@@ -204,9 +207,10 @@ impl Chat {
             Err(_) => return self.report_fault(conn, Fault::Sync),
         };
         if step.is_last {
-            self.catch_up.compared();
+            self.catch_up.compared(cx.now);
         }
         if step.peer_initiated {
+            self.catch_up.neighbour_compares(cx.now);
             self.gossip.peer_began_sync(peer, cx.now);
         }
         if let Some(reply) = step.reply {

@@ -88,11 +88,20 @@ pub struct Marks {
     pub backdated: bool,
     /// It is dated more than [`ahead`](crate::ChatLimits::ahead) before an entry that was shown before it. It is shown
     /// where it came.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub behind: bool,
     /// It is dated before this node began, or came long after its date: show it with its date (SPEC 9.12).
+    #[serde(default, skip_serializing_if = "is_false")]
     pub history: bool,
     /// The first catch-up held it back: [`Notice::CaughtUp`](crate::Notice::CaughtUp) follows (SPEC 9.11).
+    #[serde(default, skip_serializing_if = "is_false")]
     pub catch_up: bool,
     /// Another key went by the name of its author before, as far as this node remembers.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub name_taken: bool,
+}
+
+/// Whether a mark is absent: Serde leaves rare ones out.
+fn is_false(mark: &bool) -> bool {
+    !mark
 }

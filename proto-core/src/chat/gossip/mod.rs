@@ -374,11 +374,6 @@ impl Gossip {
         self.syncs.request(moment.now, peer, moment.limits);
     }
 
-    /// This node begins a reconciliation with this neighbour, whoever else's turn it is.
-    pub(crate) fn sync_now(&mut self, now: Instant, peer: NodeId) {
-        self.syncs.request_now(now, peer);
-    }
-
     /// This node lacks entries that any neighbour may have.
     pub(crate) fn sync_with_any(&mut self, moment: Moment<'_>) {
         self.syncs.request_any(moment.now, moment.limits);

@@ -64,13 +64,6 @@ impl SyncSchedule {
         }
     }
 
-    /// Schedules a reconciliation with this neighbour at once.
-    pub(super) fn request_now(&mut self, now: Instant, peer: NodeId) {
-        if let Some(turn) = self.turns.get_mut(&peer) {
-            turn.due = Some(now);
-        }
-    }
-
     /// Schedules a reconciliation with a random neighbour, as soon as the last such one is long enough ago.
     pub(super) fn request_any(&mut self, now: Instant, limits: &Limits) {
         let earliest = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));

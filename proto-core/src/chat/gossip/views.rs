@@ -40,11 +40,6 @@ pub(crate) struct Standing {
 }
 
 impl Gossip {
-    /// Whether all that reconciliations found has come or was given up.
-    pub(crate) fn has_fetched_all(&self) -> bool {
-        self.sync_fetch.len() == 0
-    }
-
     /// The number of recent entries whose ids are known.
     pub(crate) fn seen(&self) -> usize {
         self.seen.len()
