@@ -13,7 +13,7 @@ use crate::wire::MAX_GRAFT;
 pub(super) const MAX_WAIT_ANSWERING: u32 = 30;
 /// While it sends other entries, ahead of which the answer cannot come: the same. It is shorter, so that a neighbour that
 /// withholds an entry cannot keep it from being requested from another for long.
-const MAX_WAIT_BUSY: u32 = 6;
+const MAX_WAIT_BUSY: u32 = 12;
 
 /// The entries to request after reconciliations, in a queue for each neighbour.
 #[derive(Debug, Default)]
