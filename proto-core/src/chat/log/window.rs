@@ -234,7 +234,9 @@ impl Window {
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        self.entries.iter().all(|(key, entry)| order_key(entry) == *key && !self.floors.covers(key))
+        self.entries
+            .iter()
+            .all(|(key, entry)| order_key(entry) == *key && self.floors.of(&key.0.key) < Some(*key))
             && self.by_id == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
             && self.by_sequence == self.entries.keys().map(SequenceKey::of).collect()
             && self.evicted.is_consistent()
