@@ -40,7 +40,12 @@ impl Floors {
         self.floors.contains_key(key)
     }
 
-    /// Whether this entry is at or below its author's floor.
+    /// The floor of an author. Its entries in the window are above it; they may be dated before the shared floor.
+    pub(super) fn of(&self, key: &PublicKey) -> Option<OrderKey> {
+        self.floors.get(key).copied()
+    }
+
+    /// Whether this entry is at or below its author's floor, or at or below the shared floor if it has none.
     pub(super) fn covers(&self, entry: &OrderKey) -> bool {
         match self.floors.get(&entry.0.key) {
             Some(floor) => entry <= floor,

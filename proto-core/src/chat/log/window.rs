@@ -233,7 +233,9 @@ impl Window {
 
     pub(super) fn is_consistent(&self) -> bool {
         let numbers = self.entries.iter().map(|(key, entry)| SequenceKey::of(entry.run(), key));
-        self.entries.iter().all(|(key, entry)| order_key(entry) == *key && !self.floors.covers(key))
+        self.entries
+            .iter()
+            .all(|(key, entry)| order_key(entry) == *key && self.floors.of(&key.0.key) < Some(*key))
             && self.by_id == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
             && self.by_sequence == numbers.collect()
             && self.evicted.is_consistent()
