@@ -7,8 +7,8 @@ use proto_core::{Name, Notice, Status};
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
-        Notice::CaughtUp { entries: 1 } => "1 message was sent before you came".to_owned(),
-        Notice::CaughtUp { entries } => format!("{entries} messages were sent before you came"),
+        Notice::CaughtUp { entries: 1 } => "1 message was sent before you were connected".to_owned(),
+        Notice::CaughtUp { entries } => format!("{entries} messages were sent before you were connected"),
         Notice::ClockOff { ahead_ms, clocks } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
             let time = duration(ahead_ms.unsigned_abs());

@@ -283,7 +283,7 @@ mod tests {
         block_on(printer.print(vec![Event::Notice(Notice::CaughtUp { entries: 25 })]));
         let lines = shown();
         let mut lines = lines.lines();
-        let notice = "* 25 messages were sent before you came; these are the last 20:";
+        let notice = "* 25 messages were sent before you were connected; these are the last 20:";
         assert_eq!(lines.next(), Some(notice));
         let texts: Vec<_> = lines.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
         assert_eq!(texts, (5..25).map(|n| n.to_string()).collect::<Vec<_>>());
