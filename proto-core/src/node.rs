@@ -231,12 +231,14 @@ impl Node {
     }
 
     fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
-        let lines = v1::frames(texts.iter().map(ChatText::as_str));
-        let audience = self.conns.check_room(&self.cx, lines.len(), Draft::most_bytes(texts))?;
+        let lines = || texts.iter().map(ChatText::as_str);
+        let audience = self.conns.check_room(&self.cx, v1::frames_len(lines()), Draft::most_bytes(texts))?;
         self.actions.extend(audience.newly_alone.then_some(Action::Notice(Notice::Alone)));
         let entries = self.chat.say(&mut self.cx, texts, &audience.keyless, None);
         self.route();
-        self.conns.send_to_all(&self.cx, &audience.conns, &lines);
+        if !audience.conns.is_empty() {
+            self.conns.send_to_all(&self.cx, &audience.conns, &v1::frames(lines()));
+        }
         Ok(entries)
     }
 

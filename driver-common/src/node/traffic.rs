@@ -10,12 +10,12 @@ use super::ready::{ReadyHandle, Source};
 use crate::runtime::Runtime;
 use crate::{Event, net};
 
-/// The maximum number of bytes read from a connection at once.
-const READ: usize = 64 * 1024;
+/// The maximum number of bytes read from a connection at once. The entries in them are verified together.
+const READ: usize = 256 * 1024;
 
 /// The maximum number of sources served, and of bytes read, in a turn: about a millisecond of work.
 const SERVED: usize = 64;
-const READ_IN_TURN: usize = 4 * READ;
+const READ_IN_TURN: usize = READ;
 
 /// The maximum number of connections accepted in a row.
 const ACCEPTED: usize = 16;

@@ -26,7 +26,11 @@ use super::{Draft, MAX_LINE, json_len};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ChatText(String);
+pub struct ChatText {
+    text: String,
+    /// The length of the text as a JSON string.
+    json_len: usize,
+}
 
 impl ChatText {
     /// The length of the longest text: 61,437 bytes of UTF-8, counted as in a JSON string without its quotes. There `"`
@@ -40,12 +44,14 @@ impl ChatText {
     /// [`ChatTextError`], if the text is empty, longer than [`MAX`](Self::MAX), or has a line break in it.
     pub fn new(text: impl Into<String>) -> Result<Self, ChatTextError> {
         let text = text.into();
-        Self::check(&text).map(|()| Self(text))
+        Self::check(&text).map(|()| Self { json_len: json_len(&text), text })
     }
 
     /// Whether a text is legal.
     pub(crate) fn check(text: &str) -> Result<(), ChatTextError> {
-        match json_len(text) - 2 {
+        // A byte takes six at most, so that most texts need not be counted.
+        let len = if text.len() > Self::MAX / 6 { json_len(text) - 2 } else { text.len() };
+        match len {
             _ if text.is_empty() => Err(ChatTextError::Empty),
             len if len > Self::MAX => Err(ChatTextError::TooLong { len }),
             _ if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() => Err(ChatTextError::LineBreak),
@@ -65,12 +71,12 @@ impl ChatText {
 
     /// The text as a string.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The length of the text as a JSON string, in bytes, its two quotes included.
     pub fn json_len(&self) -> usize {
-        json_len(&self.0)
+        self.json_len
     }
 }
 
@@ -84,7 +90,7 @@ impl TryFrom<String> for ChatText {
 
 impl From<ChatText> for String {
     fn from(text: ChatText) -> Self {
-        text.0
+        text.text
     }
 }
 

@@ -385,9 +385,14 @@ fn lines(entry: &Entry) -> impl Iterator<Item = String> {
     entry.texts().map(move |text| format!("{uname}: {text}"))
 }
 
+/// The bytes of [`frames`] for these texts.
+pub(crate) fn frames_len<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.len() + "MSG|\n".len()).sum()
+}
+
 /// A `MSG` frame for each text.
 pub(crate) fn frames<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Vec<u8> {
-    let mut frames = Vec::with_capacity(texts.clone().map(|text| text.len() + "MSG|\n".len()).sum());
+    let mut frames = Vec::with_capacity(frames_len(texts.clone()));
     for text in texts {
         Frame::Msg(text).encode(&mut frames);
     }

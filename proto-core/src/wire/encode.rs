@@ -39,6 +39,7 @@ impl Frame<'_> {
             Self::Proof(signature) => write_display(out, format_args!("PROOF|{signature}")),
             Self::Links(ids) => write_ids(out, b"LINKS|", ids, MAX_LINKS),
             Self::Chat(sealed) => {
+                out.reserve_exact(sealed.line_len());
                 write_display(out, format_args!("CHAT|{}|", sealed.signature));
                 out.extend_from_slice(sealed.header.as_bytes());
                 out.push(b'|');

@@ -28,9 +28,9 @@ pub(crate) fn run(args: &[String]) -> bool {
             library::speak(driver, messages.parse().unwrap(), addrs);
         }
         ["role", "bare-hearer"] => latency::hear_bare(),
-        ["role", "bare-caller", ref addrs @ ..] => latency::call_bare(addrs),
+        ["role", "bare-caller", gap, ref addrs @ ..] => latency::call_bare(gap, addrs),
         ["role", "hearer", driver, ref addrs @ ..] => latency::hear(driver, addrs),
-        ["role", "caller", driver, ref addrs @ ..] => latency::call(driver, addrs),
+        ["role", "caller", gap, driver, ref addrs @ ..] => latency::call(gap, driver, addrs),
         _ => return false,
     }
     true

@@ -86,7 +86,9 @@ impl TextContent {
 
     /// The JSON of the body.
     pub(super) fn write(&self, salt: &[u8; SALT]) -> String {
-        let mut out = Vec::with_capacity(self.texts.bytes() + 256);
+        // Room for texts without escapes.
+        let texts = self.texts.bytes() + self.texts.iter().len() * "\"\",".len();
+        let mut out = Vec::with_capacity(texts + 256);
         out.extend_from_slice(b"{\"uname\":");
         write_string(&mut out, self.uname.as_str());
         if let Some(speaker) = &self.speaker {

@@ -23,7 +23,9 @@ pub(super) struct TextBuffer {
 impl TextBuffer {
     /// These texts. The first [`MAX_TEXTS`] alone, if there are more.
     pub(super) fn new(texts: &[ChatText]) -> Self {
-        let mut builder = Builder::default();
+        let bytes = texts.iter().take(MAX_TEXTS).map(|text| text.as_str().len()).sum();
+        let count = texts.len().min(MAX_TEXTS);
+        let mut builder = Builder { buffer: String::with_capacity(bytes), ends: Vec::with_capacity(count) };
         texts.iter().take(MAX_TEXTS).for_each(|text| builder.push(text.as_str()));
         builder.finish()
     }
