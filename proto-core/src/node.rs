@@ -71,7 +71,8 @@ impl Node {
             Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
             Input::Resolved { dial, addrs } => self.mesh.resolved(&mut self.cx, dial, &addrs, &self.conns),
             Input::Connected { dial, conn, key } => {
-                self.conns.connected(&mut self.cx, conn, self.mesh.connected(dial), key);
+                let dialed = self.mesh.connected(&self.cx, dial);
+                self.conns.connected(&mut self.cx, conn, dialed, key);
             }
             Input::DialFailed { dial, reason } => self.mesh.failed(&mut self.cx, dial, reason, &self.conns),
             Input::Received { conn, bytes } => self.received(conn, &bytes),

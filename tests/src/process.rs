@@ -274,6 +274,16 @@ impl Process {
         }
     }
 
+    /// How many messages of others its node has delivered, as `GET /status` says.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[track_caller]
+    pub fn delivered(&self) -> u64 {
+        let status = http::get(self.api(), "/status").expect("an answer").json();
+        status["stats"]["delivered"].as_u64().expect("a number")
+    }
+
     /// The names in `GET /peers`, in order.
     #[track_caller]
     pub fn peer_names(&self) -> Vec<String> {

@@ -73,7 +73,7 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
 #[test]
 fn nodes_with_next_to_no_room_keep_every_bound_and_all_rules_that_ask_for_no_memory() {
     let options = Options { cramped: true, ..small() };
-    let Together { fills, .. } = Together::run(0..60, options, "--nodes 3..9 --chaos 20..40 --cramped");
+    let Together { fills, .. } = Together::run(0..90, options, "--nodes 3..9 --chaos 20..40 --cramped");
     // A bound that nothing comes near is none that was kept.
     let empty: Vec<_> = Capacity::ALL.iter().filter(|capacity| !fills.contains_key(capacity)).collect();
     let full = fills.values().filter(|fill| **fill == 100).count();

@@ -138,7 +138,7 @@ const HELP: &[(&str, &str)] = &[
     ("entries_not_pushed", "Entries not pushed because the link was full"),
     ("announcements_dropped", "Announcements dropped to make room and left to reconciliation"),
     ("requests_dropped", "Entries not requested because too many were awaited"),
-    ("lines_dropped", "Lines of peers without a key that were not signed here, for lack of room"),
+    ("lines_dropped", "Lines of peers without a key that were not signed here, for lack of room or time"),
     ("lines_forgotten", "Lines of peers without a key that were forgotten to make room"),
     ("gaps", "Times that entries were reported missing"),
     ("syncs", "Reconciliations started by this node"),

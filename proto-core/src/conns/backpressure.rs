@@ -1,11 +1,12 @@
 //! Back-pressure: when the user has to wait, which slow peer is disconnected, and when reading pauses (SPEC section 6).
 
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::closing::Ending;
 use super::link::{Link, Phase};
 use super::{Conns, Event, Refusal};
-use crate::model::{ConnId, Cx, Instant, LeaveReason, NodeId};
+use crate::model::{ConnId, Crowd, Cx, Instant, LeaveReason, NodeId};
 
 /// What the driver is to do with a connection next.
 #[derive(Debug)]
@@ -157,23 +158,33 @@ impl Conns {
         self.end(cx, conn, Ending::Abort, reason);
     }
 
-    /// While there are too many pending connections, drops the oldest silent one, or else the oldest. Links that are
-    /// being closed are pending, too, so there may be several too many.
-    pub(super) fn make_room_for_pending(&mut self, cx: &mut Cx) {
-        while let Some(conn) = self.surplus_pending(cx) {
+    /// While there are too many pending connections for one more from `newcomer`, drops one. Links that are being closed
+    /// are pending, too, so there may be several too many.
+    pub(super) fn make_room_for_pending(&mut self, cx: &mut Cx, newcomer: IpAddr) {
+        while let Some(conn) = self.surplus_pending(cx, newcomer) {
             self.counts.evicted += 1;
             self.end(cx, conn, Ending::Abort, LeaveReason::NoRoom);
         }
     }
 
-    fn surplus_pending(&self, cx: &Cx) -> Option<ConnId> {
+    /// The pending connection that makes room: the youngest of the address, or of the network, that holds more than the
+    /// newcomer's with it. Where there is none, of the address that holds most in the network that does: the oldest silent
+    /// one, or else the oldest.
+    fn surplus_pending(&self, cx: &Cx, newcomer: IpAddr) -> Option<ConnId> {
         let limits = cx.limits();
         let pending = self.table.iter().filter(|(_, link)| link.is_pending() && !link.is_outbound());
         if pending.clone().count() < limits.conns.pending {
             return None;
         }
-        let oldest =
-            pending.min_by_key(|(conn, link)| (!link.is_silent(cx.now, limits), link.opened(), *conn));
-        oldest.map(|(conn, _)| conn)
+        let crowd = Crowd::of(pending.clone().map(|(_, link)| link.remote.ip()));
+        let larger = crowd.larger_than(newcomer);
+        let largest = larger.unwrap_or_else(|| crowd.largest());
+        let those = pending.filter(|(_, link)| crowd.is_among(link.remote.ip(), largest));
+        let found = if larger.is_some() {
+            those.max_by_key(|(conn, link)| (link.opened(), *conn))
+        } else {
+            those.min_by_key(|(conn, link)| (!link.is_silent(cx.now, limits), link.opened(), *conn))
+        };
+        found.map(|(conn, _)| conn)
     }
 }

@@ -136,9 +136,10 @@ fn send_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
 /// What follows from the end of a connection that was never linked. If this node dialed it, the dial failed.
 fn not_linked(link: &Link, cx: &Cx, ending: Ending, bye: Option<ByeCode>) -> [Option<Event>; 2] {
     let claimed = link.node_id().filter(|_| link.version() == Some(Version::V1));
-    let outcome = match (link.node_id(), link.has_received(), ending) {
+    let outcome = match (link.node_id(), link.said_other, ending) {
         (Some(_), ..) => DialOutcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
-        (None, true, _) | (None, false, Ending::Bye(_)) => DialOutcome::NotAChatNode,
+        (None, true, _) => DialOutcome::NotAChatNode,
+        (None, false, Ending::Bye(_)) => DialOutcome::Silent,
         (None, false, _) => DialOutcome::Failed,
     };
     let again = dial_again_from(cx, matches!(ending, Ending::Bye(_)));

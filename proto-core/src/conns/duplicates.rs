@@ -8,9 +8,11 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::closing::Ending;
-use super::link::{Link, Phase};
+use super::link::{Check, Link, Phase};
 use super::{Breach, Conns, Event, LostLink};
 use crate::model::{Census, ConnId, Cx, Instant, LeaveReason, NodeId, Stage, Version};
 use crate::wire::{ByeCode, Frame, Token};
@@ -27,16 +29,56 @@ impl Conns {
             return self.claim_v1(cx, conn, node_id);
         }
         let fallback = Token::from_bits(cx.random_bits());
+        let until = cx.now + self.patience(cx, holder);
         let Some(newcomer) = self.table.get_mut(conn) else { return };
-        newcomer.phase = Phase::Claiming { since: cx.now, until: cx.now + cx.limits().conns.probe };
-        newcomer.hold_back_until(Instant::FAR_FUTURE);
         let nonce = newcomer.peer.as_ref().and_then(|peer| peer.nonce);
+        let token = nonce.unwrap_or(fallback);
+        newcomer.phase = Phase::Claiming { since: cx.now, until, check: Check::Asked(token) };
+        newcomer.hold_back_until(Instant::FAR_FUTURE);
         // A version 1 node cannot be the linked version 2 node, even if a nonce says so.
         let duplicate = newcomer.duplicate.filter(|_| nonce.is_some());
         newcomer.duplicate = duplicate;
-        self.ping(cx, holder, nonce.unwrap_or(fallback));
+        self.ping(cx, holder, token);
         if duplicate == Some(holder) {
             self.resolve_duplicate(cx, node_id, conn);
+        }
+    }
+
+    /// How long the peer on this connection may take to answer.
+    fn patience(&self, cx: &Cx, conn: ConnId) -> Duration {
+        self.table.get(conn).map_or(cx.limits().conns.probe, |link| link.patience(cx.limits()))
+    }
+
+    /// A linked peer answered a `PING` with this token. If that told it of a claim to its id, it is sent another one: if the
+    /// claim is its own, the proof comes before the second answer, as it waits for one answer of this node at most.
+    pub(super) fn claim_answered(&mut self, cx: &mut Cx, peer: NodeId, holder: ConnId, token: Token) {
+        let check = |link: &Link| match link.phase {
+            Phase::Claiming { check, .. } => Some(check),
+            _ => None,
+        };
+        let claims: Vec<_> =
+            self.claimants(peer).filter_map(|(conn, link)| Some((conn, check(link)?))).collect();
+        for (conn, before) in claims {
+            let next = match before {
+                Check::Asked(asked) if asked == token => {
+                    Check::AskedAgain(Token::from_bits(cx.random_bits()))
+                }
+                Check::AskedAgain(asked) if asked == token => Check::Lives,
+                _ => continue,
+            };
+            let patience = self.patience(cx, holder);
+            if let Some(Phase::Claiming { since, until, check }) =
+                self.table.get_mut(conn).map(|link| &mut link.phase)
+            {
+                *check = next;
+                *until = match next {
+                    Check::Lives => (*since + cx.limits().conns.probe).max(cx.now),
+                    _ => (*until).max(cx.now + patience),
+                };
+            }
+            if let Check::AskedAgain(again) = next {
+                self.ping(cx, holder, again);
+            }
         }
     }
 
@@ -78,6 +120,16 @@ impl Conns {
             return;
         }
         link.duplicate = Some(known);
+        let unproven = link.phase == Phase::Greeting && link.node_id() == Some(node_id);
+        let nonce = link.peer.as_ref().and_then(|peer| peer.nonce);
+        if known == holder
+            && unproven
+            && let Some(nonce) = nonce
+        {
+            // The peer waits for this proof, and its own key is still to be proven on the other connection.
+            return self.ping(cx, holder, nonce);
+        }
+        let Some(link) = self.table.get(newcomer) else { return };
         if known == holder && matches!(link.phase, Phase::Claiming { .. }) && link.node_id() == Some(node_id)
         {
             self.resolve_duplicate(cx, node_id, newcomer);
@@ -184,7 +236,9 @@ impl Conns {
     /// The time of a claim to the id of a linked peer is over (SPEC 4.3).
     pub(super) fn claim_expired(&mut self, cx: &mut Cx, conn: ConnId) {
         let Some(link) = self.table.get(conn) else { return };
-        let (Phase::Claiming { since, .. }, Some(node_id)) = (link.phase, link.node_id()) else { return };
+        let (Phase::Claiming { since, check, .. }, Some(node_id)) = (link.phase, link.node_id()) else {
+            return;
+        };
         let Some(holder) = self.active(node_id) else {
             return self.decide(conn, Stage::Unclaimed);
         };
@@ -193,8 +247,17 @@ impl Conns {
         }
         let (answered, linked_since) =
             self.table.get(holder).map_or((None, None), |link| (link.answered, link.linked_since));
-        if answered.is_some_and(|at| at >= since) {
+        if check == Check::Lives {
             return self.refuse(cx, conn, Breach::ClaimsPeersId);
+        }
+        let patience = self.patience(cx, holder);
+        if answered.is_some_and(|at| at >= since && at + patience > cx.now) {
+            // It has answered another `PING`, and the one that tells it of the claim was sent after that.
+            if let Some(Phase::Claiming { until, .. }) = self.table.get_mut(conn).map(|link| &mut link.phase)
+            {
+                *until = cx.now + patience;
+            }
+            return;
         }
         if linked_since.is_some_and(|at| at > since) {
             // The `PING` went to another link, which was replaced since.
@@ -215,7 +278,7 @@ impl Conns {
 
     /// `BYE` came: the peer's last frame on this connection.
     pub(super) fn bye(&mut self, cx: &mut Cx, conn: ConnId, code: ByeCode) {
-        let until = cx.now + cx.limits().conns.probe;
+        let until = cx.now + self.patience(cx, conn);
         let Some(link) = self.table.get_mut(conn) else { return };
         link.bye = Some(code);
         let (phase, node_id) = (link.phase, link.node_id());

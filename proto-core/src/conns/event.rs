@@ -82,8 +82,10 @@ pub(crate) struct Registration {
 /// How a dial ended that did not become a link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DialOutcome {
-    /// Nothing came in before the end.
+    /// The connection ended before a whole line came in.
     Failed,
+    /// No whole line came in for too long.
+    Silent,
     /// What came in was no `JOIN`.
     NotAChatNode,
     /// Either side turned the other away.

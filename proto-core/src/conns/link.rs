@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) held_back: Option<HoldBack>,
     /// When it became a link.
     pub(super) linked_since: Option<Instant>,
+    /// A line other than `JOIN` came before the peer's `JOIN`.
+    pub(super) said_other: bool,
     /// The code of the peer's `BYE`.
     pub(super) bye: Option<ByeCode>,
     /// The peer sent `BYE|duplicate|`, and its other connection is not proven yet. It is waited for until then.
@@ -92,13 +94,25 @@ pub(super) enum Phase {
     /// The handshake is under way.
     Greeting,
     /// The peer claims the id of a linked peer. The claim is decided at `until`.
-    Claiming { since: Instant, until: Instant },
+    Claiming { since: Instant, until: Instant, check: Check },
     /// It is a link. A version 1 peer may have two.
     Linked,
     /// `BYE|duplicate|` was sent. Frames are read up to the peer's own `BYE`.
     Leaving { until: Instant },
     /// Nothing is read any more. The connection is dropped at `until`.
     Closing { until: Instant, close_sent: bool },
+}
+
+/// How far it is known that the linked peer whose id is claimed lives (SPEC 4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// It was sent a `PING` with this token, by which it knows of the claim.
+    Asked(Token),
+    /// It has answered, and was sent another `PING`, with this token. Its proof, if it made the claim itself, comes before
+    /// the answer.
+    AskedAgain(Token),
+    /// It has answered that one, too.
+    Lives,
 }
 
 /// What the peer's handshake has established so far.
@@ -212,6 +226,7 @@ impl Link {
             duplicate: None,
             held_back: None,
             linked_since: None,
+            said_other: false,
             bye: None,
             farewell: None,
             advertised_degree: 0,
@@ -245,11 +260,6 @@ impl Link {
     /// Whether nothing came in for `limits.conns.pending_silent`. A silent pending connection makes room first.
     pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
         now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
-    }
-
-    /// Whether anything ever came in.
-    pub(super) fn has_received(&self) -> bool {
-        self.received.is_some()
     }
 
     /// What is wrong with a peer whose handshake takes too long. None: a dialed one that said nothing.
@@ -410,6 +420,13 @@ impl Link {
             self.received = self.received.map(|_| now);
         }
         Some(pause)
+    }
+
+    /// How long its peer may take to answer: four round trips, within bounds. A handshake takes one at least.
+    pub(super) fn patience(&self, limits: &Limits) -> Duration {
+        let handshake = self.linked_since.map(|since| since.since(self.opened));
+        let round_trip = self.round_trip.or(handshake).unwrap_or_default();
+        round_trip.saturating_mul(4).min(limits.conns.greeting).max(limits.conns.probe)
     }
 
     /// What is known of the peer. None: its `JOIN` has not come.

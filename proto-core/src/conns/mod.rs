@@ -108,7 +108,7 @@ impl Conns {
         if cx.stopping || key.is_some() {
             return self.events.push_back(Event::Abort(conn));
         }
-        self.make_room_for_pending(cx);
+        self.make_room_for_pending(cx, remote.ip());
         self.events.push_back(Event::Room { conn, remote });
     }
 
@@ -389,11 +389,12 @@ impl Conns {
         }
     }
 
-    fn ponged(&mut self, cx: &Cx, conn: ConnId, token: Token) {
+    fn ponged(&mut self, cx: &mut Cx, conn: ConnId, token: Token) {
         let Some(link) = self.table.get_mut(conn) else { return };
         let peer = link.node_id().filter(|_| link.pong(cx.now, token));
         if let Some(peer) = peer {
             self.send_ping(cx, conn);
+            self.claim_answered(cx, peer, conn, token);
             self.events.push_back(Event::Answered { conn, peer, token });
         }
     }

@@ -92,7 +92,7 @@ impl Conns {
     #[cfg(test)]
     pub(crate) fn take_for_own_dial(&mut self, conn: ConnId, addr: core::net::SocketAddr) {
         if let Some(link) = self.table.get_mut(conn) {
-            link.dialed = Some(crate::model::Dialed { addr, target: None });
+            link.dialed = Some(crate::model::Dialed { addr, target: None, took: Duration::ZERO });
         }
     }
 

@@ -66,7 +66,7 @@ pub struct Stats {
     pub lines_relayed: u64,
     /// Lines of such peers that this node signed.
     pub lines_signed: u64,
-    /// Lines of such peers that this node did not sign, for want of room.
+    /// Lines of such peers that this node did not sign, because too much waited, or for too long.
     pub lines_dropped: u64,
     /// Lines of such peers that were forgotten to make room.
     pub lines_forgotten: u64,

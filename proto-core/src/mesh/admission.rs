@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use super::Mesh;
 use super::degree::{count_outbound, has_enough_outbound};
-use crate::model::{Census, ConnId, Cx, Dialed, Limits, LinkView, NodeId, Stage};
+use crate::model::{Census, ConnId, Crowd, Cx, Dialed, Limits, LinkView, NodeId, Stage};
 
 /// The decision about a newcomer, or about a peer that makes room for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +99,10 @@ impl Mesh {
     /// A link is closed to make room for a newcomer.
     fn displace(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Verdict {
         self.counts.displaced += 1;
-        self.maintenance.displacements.charge(cx.now, 1);
+        // Links to peers without a key leave those to peers with one alone.
+        if census.link(conn).is_some_and(|link| link.keyed) {
+            self.maintenance.displacements.charge(cx.now, 1);
+        }
         Verdict::TurnAway(self.sample_for(cx, conn, census))
     }
 
@@ -167,7 +170,8 @@ impl Mesh {
 
     /// The link that makes room for an inbound newcomer when all slots are taken (SPEC 5.4.2 to 5.4.5).
     ///
-    /// For a newcomer without links, and for any newcomer in a full mesh, it is the youngest expendable link. A full
+    /// If one address or network holds more expendable links than the newcomer's would, it is the youngest of these (SPEC
+    /// 5.15). Else, for a newcomer without links, and for any newcomer in a full mesh, it is the youngest expendable link. A full
     /// mesh gains more from a link out of it. For a newcomer with few links, it is the youngest expendable link whose
     /// peer has more links than it needs.
     fn link_to_replace(
@@ -181,7 +185,9 @@ impl Mesh {
         if self.maintenance.displacements.next_at(cx.now) > cx.now {
             return None;
         }
+        let crowded = crowded(newcomer, self.expendable(census));
         match newcomer.advertised_degree {
+            _ if crowded.is_some() => crowded,
             0 => self.youngest_expendable(census, |_| true),
             _ if full_mesh => self.youngest_expendable(census, |_| true),
             few if few < limits.mesh.degree_low => {
@@ -197,8 +203,7 @@ impl Mesh {
         census: &impl Census,
         condition: impl Fn(&LinkView) -> bool,
     ) -> Option<ConnId> {
-        let links = self.expendable(census).filter(condition);
-        links.max_by_key(|link| (link.linked_since, link.conn)).map(|link| link.conn)
+        youngest(self.expendable(census).filter(condition))
     }
 
     /// The links that may be closed for others: inbound ones to peers with a key that were not reached at an address
@@ -209,12 +214,30 @@ impl Mesh {
     }
 }
 
-/// Decides about a newcomer without a key (SPEC 5.2.2 to 5.2.4).
+/// Decides about a newcomer without a key (SPEC 5.2.2 to 5.2.4, 5.15).
 fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Admission {
     let has_slot = match link.dialed {
         Some(Dialed { target: Some(_), .. }) => true,
         Some(Dialed { target: None, .. }) => census.has_slot_for_keyless(0, limits),
         None => census.has_slot_for_keyless(limits.conns.slots_reserved, limits),
     };
-    if has_slot { Admission::Admit } else { Admission::Full }
+    if has_slot {
+        return Admission::Admit;
+    }
+    let keyless = census.links().filter(|link| link.linked && !link.keyed && link.dialed.is_none());
+    let crowded = if link.dialed.is_none() { crowded(link, keyless) } else { None };
+    crowded.map_or(Admission::Full, Admission::Replace)
+}
+
+/// The link that makes room for one of the same kind: the youngest of the address, or of the network, that holds more of
+/// these links than the newcomer's would. None: there is no such address or network.
+fn crowded(newcomer: &LinkView, links: impl Iterator<Item = LinkView>) -> Option<ConnId> {
+    let links: Vec<_> = links.collect();
+    let crowd = Crowd::of(links.iter().map(|link| link.ip));
+    let largest = crowd.larger_than(newcomer.ip)?;
+    youngest(links.into_iter().filter(|link| crowd.is_among(link.ip, largest)))
+}
+
+fn youngest(links: impl Iterator<Item = LinkView>) -> Option<ConnId> {
+    links.max_by_key(|link| (link.linked_since, link.conn)).map(|link| link.conn)
 }

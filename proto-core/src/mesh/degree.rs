@@ -78,7 +78,7 @@ impl Mesh {
     /// Whether this is a dial of a learned address that may bring a peer with a key. What the address book says of the
     /// address comes before the id that the other side claims and has not proven.
     pub(super) fn may_bring_keyed_peer(&self, link: &LinkView) -> bool {
-        let Some(Dialed { addr, target: None }) = link.dialed else { return false };
+        let Some(Dialed { addr, target: None, .. }) = link.dialed else { return false };
         self.book.node_at(addr).or(link.node_id).is_none_or(|id| id.is_of_key())
     }
 }

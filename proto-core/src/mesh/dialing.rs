@@ -106,21 +106,29 @@ impl Mesh {
     }
 
     /// A dial is connected. Returns where it leads. None: the dial was given up.
-    pub(crate) fn connected(&mut self, dial: DialId) -> Option<Dialed> {
+    pub(crate) fn connected(&mut self, cx: &Cx, dial: DialId) -> Option<Dialed> {
         match self.dials.finish(dial)? {
-            Dial { step: DialStep::Connect(addr), target, .. } => Some(Dialed { addr, target }),
+            Dial { step: DialStep::Connect(addr), target, began, .. } => {
+                Some(Dialed { addr, target, took: cx.now.since(began) })
+            }
             Dial { step: DialStep::Resolve(_), .. } => None,
         }
     }
 
     /// A resolution or a dial failed.
     pub(crate) fn failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
-        let Some(Dial { step, target, .. }) = self.dials.finish(dial) else { return };
+        let Some(Dial { step, target, began, .. }) = self.dials.finish(dial) else { return };
         self.counts.dials_failed += 1;
         match (step, target) {
             (_, Some(target)) => self.target_failed(cx, target, reason.into(), cx.now, census),
             (DialStep::Connect(addr), None) => {
-                self.not_linked(cx, Dialed { addr, target: None }, reason.into(), cx.now, census);
+                self.not_linked(
+                    cx,
+                    Dialed { addr, target: None, took: cx.now.since(began) },
+                    reason.into(),
+                    cx.now,
+                    census,
+                );
             }
             (DialStep::Resolve(_), None) => {}
         }

@@ -22,6 +22,7 @@ pub(super) struct Dial {
     pub(super) step: DialStep,
     /// The user's address that it serves. None: it dials a learned address.
     pub(super) target: Option<TargetId>,
+    pub(super) began: Instant,
     times_out: Instant,
 }
 
@@ -76,7 +77,7 @@ impl Dials {
     fn begin(&mut self, step: DialStep, target: Option<TargetId>, now: Instant, limits: &Limits) -> DialId {
         let id = DialId(self.next_id);
         self.next_id += 1;
-        self.under_way.insert(id, Dial { step, target, times_out: now + limits.mesh.connect });
+        self.under_way.insert(id, Dial { step, target, began: now, times_out: now + limits.mesh.connect });
         id
     }
 

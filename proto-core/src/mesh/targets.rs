@@ -135,7 +135,9 @@ impl Targets {
         // The delay counts from the start of the round, so that a round begins every `backoff_user` at the latest,
         // however long a dial takes.
         self.set_state(id, State::Waiting { dial_at: (since + delay).max(earliest) });
-        self.notify_once(id, failure)
+        // The other end has a link with this node already, or will have.
+        let is_news = !matches!(failure, LinkFailure::TurnedAway(ByeCode::Duplicate));
+        is_news.then(|| self.notify_once(id, failure)).flatten()
     }
 
     /// A failure that the user is notified of, unless the last notice was of the same kind.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ pub(crate) struct Dialed {
     pub(crate) addr: SocketAddr,
     /// The address that the user gave and that resolved to `addr`. None: `addr` was learned from peers.
     pub(crate) target: Option<TargetId>,
+    /// How long connecting took: a round trip at least.
+    pub(crate) took: Duration,
 }
 
 /// How a connection is to be secured.

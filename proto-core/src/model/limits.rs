@@ -55,10 +55,10 @@ declare! {
         /// A pending connection counts as silent after this long without a byte. Silent ones are dropped first.
         pending_silent: Duration = Duration::from_secs(2), "seconds", Spec, [];
         /// From the opening of a connection to its first byte. A connection that sends none by then is closed.
-        first_byte: Duration = Duration::from_secs(5), "seconds", Spec, [at_most(conns.greeting)];
+        first_byte: Duration = Duration::from_secs(15), "seconds", Spec, [at_most(conns.greeting)];
         /// From the opening of a connection to the peer's `JOIN`, and its `PROOF` if it has a key. A connection that
         /// takes longer is closed.
-        greeting: Duration = Duration::from_secs(10), "seconds", Spec, [];
+        greeting: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// How long a listener waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.3).
         greet_after: Duration = Duration::from_millis(250), "seconds", Spec, [];
         /// How long a dialer waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.2). It is shorter than
@@ -74,7 +74,8 @@ declare! {
         dead: Duration = Duration::from_secs(45), "seconds", Spec, [at_most(conns.ping_answer)];
         /// A peer that leaves a `PING` unanswered for this long after it left is dropped, whatever else it sends (SPEC 3.3.3).
         ping_answer: Duration = Duration::from_secs(1200), "seconds", Guess: "the time that a full queue takes on a link of 1 KB a second", [];
-        /// How long a linked peer has to answer when a newcomer claims its id. Then the claim is decided (SPEC 4.3).
+        /// How long a linked peer has to answer when a newcomer claims its id. Then the claim is decided (SPEC 4.3). On a link
+        /// with a long round trip it has four of them, and [`greeting`](Self::greeting) at most.
         probe: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// How long the frames on a link that replaces another one wait for the `BYE` on the old one. Then they are
         /// handled (SPEC 4.6.2).
@@ -418,14 +419,23 @@ declare! {
         /// A line and an entry that are further apart in time are not taken for the same words (SPEC 10.5.1).
         match_window: Duration = Duration::from_secs(60), "seconds", Spec, [];
         /// The most lines of peers without a key that are recognised when they come again another way. With one more,
-        /// the oldest is forgotten.
+        /// the oldest of the address, or of the author, that brought most is forgotten.
         lines: usize = 4096, "lines", Guess, [] => V1Lines;
-        /// The most lines that wait to be brought in. With one more, the one that would wait longest is not brought in
-        /// by this node.
+        /// The most lines that wait to be brought in. With one more, the address that has most waiting loses its last one:
+        /// this node does not bring it in.
         waiting: usize = 1000, "lines", Guess, [] => V1Waiting;
-        /// The most bytes of lines that wait to be brought in. Above it, the one that would wait longest is not brought
-        /// in by this node.
+        /// The most bytes of lines that wait to be brought in. Above it, the address that has most waiting loses its last
+        /// one.
         waiting_bytes: usize = MIB, "bytes", Guess, [] => V1WaitingBytes;
+        /// Entries a second that this node signs for peers without a key, for all of them together (SPEC 10.7). Lines
+        /// wait, and the peers take turns.
+        entries_per_second: u32 = 5, "entries a second", Spec, [nonzero];
+        /// Entries that this node may sign for them at once.
+        entries_burst: u32 = 20, "entries", Guess: "below `chat.entries_burst`, so that neighbours take them", [nonzero];
+        /// Bytes a second of such lines that this node signs.
+        bytes_per_second: u32 = 32 * KIB as u32, "bytes a second", Guess: "an eighth of what neighbours read", [nonzero];
+        /// Bytes of such lines that this node may sign at once. The last entry may go beyond it.
+        bytes_burst: u32 = 256 * KIB as u32, "bytes", Guess, [nonzero];
         /// The most ids that one peer without a key can name as linked to it. Further ones are ignored.
         linked: usize = 256, "peers", Guess, [] => V1Linked;
         /// The average time without its `PEERS` after which a version 1 peer is greeted again, so that it says which

@@ -91,6 +91,7 @@ impl From<conns::DialOutcome> for mesh::LinkFailure {
     fn from(outcome: conns::DialOutcome) -> Self {
         match outcome {
             conns::DialOutcome::Failed => Self::Dial(crate::model::DialError::Other),
+            conns::DialOutcome::Silent => Self::Dial(crate::model::DialError::TimedOut),
             conns::DialOutcome::NotAChatNode => Self::NotAChatNode,
             conns::DialOutcome::TurnedAway(code) => Self::TurnedAway(code),
         }

@@ -26,14 +26,15 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use greetings::Greetings;
 #[cfg(test)]
 pub(crate) use tests::Ran;
-use utterances::{Source, Utterances, When};
+use utterances::{Origin, Source, Utterances, When};
 
-use crate::model::{Capacity, ChatText, Cx, Entry, Instant, Limits, NodeId, PeerInfo, Version, Via};
+use crate::model::{Capacity, ChatText, Cx, Entry, Instant, Limits, NodeId, PeerInfo, Version, Via, host_of};
 use crate::wire::{Frame, PeerRecord};
 
 /// The most steps that a line waits before it is brought in, however many nodes the peer names.
@@ -73,7 +74,7 @@ pub(crate) struct Counts {
     pub(crate) relayed: u64,
     /// Lines that this node brought in.
     pub(crate) lines_signed: u64,
-    /// Lines that this node did not bring in because too much waited.
+    /// Lines that this node did not bring in because too much waited, or for too long.
     pub(crate) dropped: u64,
     /// Lines that this node no longer recognises because there were too many.
     pub(crate) forgotten: u64,
@@ -231,20 +232,28 @@ impl V1 {
     /// Notes a line from a peer without a key. Whether to show it: not if an entry with it was shown already.
     pub(crate) fn note_line(&mut self, cx: &Cx, info: &PeerInfo, text: &str) -> bool {
         let who = Via { node_id: info.node_id, uname: info.uname.clone() };
-        let shown = self.note_line_at(cx.now, cx.time(), who, text, cx.limits());
+        let shown =
+            self.note_line_at((cx.now, cx.time()), host_of(info.remote_addr.ip()), who, text, cx.limits());
         self.counts.shown += u64::from(shown);
         shown
     }
 
-    fn note_line_at(&mut self, now: Instant, at: u64, who: Via, text: &str, limits: &Limits) -> bool {
+    fn note_line_at(
+        &mut self,
+        (now, at): (Instant, u64),
+        host: IpAddr,
+        who: Via,
+        text: &str,
+        limits: &Limits,
+    ) -> bool {
         let Some(peer) = self.peers.get(&who.node_id).filter(|peer| peer.named) else { return true };
         let steps = u32::try_from(peer.rank(self.own_id).min(MAX_STEPS)).unwrap_or(u32::MAX);
         let due = now + limits.v1.step.saturating_mul(steps);
         let when = When { now, at };
-        let noted = self.utterances.note(Source::Speaker, who.node_id, text, when, true, limits);
+        let noted = self.utterances.note(Origin::Host(host), who.node_id, text, when, true, limits);
         // A text that is too long for an entry is not brought in.
         if let (Some(number), Ok(text)) = (noted.new, ChatText::new(text)) {
-            self.utterances.bring_in(number, next_gathering(due, limits), who, text, limits);
+            self.utterances.bring_in((number, next_gathering(due, limits)), host, who, text, limits);
         }
         noted.show
     }
@@ -267,11 +276,11 @@ impl V1 {
         {
             self.ran.duplicate_check += 1;
         }
-        let source = Source::Entry(entry.key());
+        let origin = Origin::Author(entry.key());
         let when = When { now, at: entry.at() };
-        let known = self.utterances.any_known(source, via.node_id, entry.texts(), when, limits);
+        let known = self.utterances.any_known(Source::from(origin), via.node_id, entry.texts(), when, limits);
         for text in entry.texts() {
-            self.utterances.note(source, via.node_id, text, when, !known, limits);
+            self.utterances.note(origin, via.node_id, text, when, !known, limits);
         }
         !known
     }
@@ -309,16 +318,17 @@ impl V1 {
         if cx.stopping {
             return None;
         }
-        self.next_at()
+        self.next_at(cx.limits())
     }
 
-    fn next_at(&self) -> Option<Instant> {
-        self.utterances.deadline().into_iter().chain(self.greetings.deadline()).min()
+    fn next_at(&self, limits: &Limits) -> Option<Instant> {
+        self.utterances.deadline(limits).into_iter().chain(self.greetings.deadline()).min()
     }
 
-    /// Lines of one speaker for this node to bring in, as nobody else has. None: no more are due.
+    /// Lines of one speaker for this node to bring in as one entry, as nobody else has. None: no more are due, or the budget
+    /// of all is used up.
     pub(crate) fn next_due(&mut self, cx: &Cx) -> Option<(Via, Vec<ChatText>)> {
-        let due = self.utterances.next_due(cx.now);
+        let due = self.utterances.next_due(cx.now, cx.limits());
         self.counts.lines_signed += due.as_ref().map_or(0, |(_, texts)| texts.len() as u64);
         due
     }

@@ -17,6 +17,7 @@ pub(crate) struct Ran {
 }
 
 const START: Instant = Instant::from_origin(Duration::from_secs(100));
+const HOST: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(9, 9, 9, 9));
 const A_STEP: Duration = Duration::from_millis(1_200);
 
 fn millis(millis: u64) -> Duration {
@@ -59,10 +60,11 @@ fn relay_node(of: &Identity, linked: &[&Identity]) -> V1 {
 }
 
 fn due(v1: &mut V1, now: Instant) -> Vec<ChatText> {
-    let texts = core::iter::from_fn(|| v1.utterances.next_due(now)).flat_map(|(via, texts)| {
-        assert_eq!(via, victor());
-        texts
-    });
+    let texts =
+        core::iter::from_fn(|| v1.utterances.next_due(now, &Limits::default())).flat_map(|(via, texts)| {
+            assert_eq!(via, victor());
+            texts
+        });
     let texts = texts.collect();
     assert!(v1.is_consistent());
     texts
@@ -76,15 +78,15 @@ fn the_lowest_id_brings_a_line_in_at_once_and_each_higher_id_one_second_later() 
         // Ids of nodes without a key do not count, however low they are.
         let mut v1 = relay_node(of, &[&all[0], &all[1], &all[2]]);
         v1.links_named(victor().node_id, [old(0)], false, 0, &limits);
-        assert!(v1.note_line_at(START, 0, victor(), "hi", &limits));
+        assert!(v1.note_line_at((START, 0), HOST, victor(), "hi", &limits));
         let at = START + millis(1_000 * rank as u64);
-        assert_eq!(v1.next_at(), Some(at));
+        assert_eq!(v1.next_at(&Limits::default()), Some(at));
         assert_eq!(
             due(&mut v1, START + millis((1_000 * rank as u64).saturating_sub(1))).is_empty(),
             rank > 0
         );
         assert_eq!(due(&mut v1, at).is_empty(), rank == 0);
-        assert_eq!(v1.next_at(), None);
+        assert_eq!(v1.next_at(&Limits::default()), None);
     }
 }
 
@@ -93,12 +95,12 @@ fn lines_due_at_one_time_are_brought_in_together_and_in_order() {
     let all = identities(1);
     let mut v1 = relay_node(&all[0], &[]);
     for (n, line) in ["one", "two", "two", "three"].into_iter().enumerate() {
-        assert!(v1.note_line_at(START + millis(1 + n as u64), 0, victor(), line, &Limits::default()));
+        assert!(v1.note_line_at((START + millis(1 + n as u64), 0), HOST, victor(), line, &Limits::default()));
     }
-    assert_eq!(v1.next_at(), Some(START + millis(200)));
-    let together = v1.utterances.next_due(START + millis(200)).unwrap();
+    assert_eq!(v1.next_at(&Limits::default()), Some(START + millis(200)));
+    let together = v1.utterances.next_due(START + millis(200), &Limits::default()).unwrap();
     assert_eq!(together, (victor(), vec![text("one"), text("two"), text("two"), text("three")]));
-    assert_eq!(v1.utterances.next_due(START + millis(200)), None);
+    assert_eq!(v1.utterances.next_due(START + millis(200), &Limits::default()), None);
 }
 
 #[test]
@@ -108,18 +110,18 @@ fn a_line_that_another_node_brought_in_is_neither_brought_in_nor_shown_again() {
     let mut v1 = relay_node(&all[1], &[&all[0]]);
     // The line comes first, then the entry, as often as he says it. Then the other way round.
     for at in [0, 100] {
-        assert!(v1.note_line_at(START, at, victor(), "hi", &limits));
+        assert!(v1.note_line_at((START, at), HOST, victor(), "hi", &limits));
         assert!(!v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
     }
     for at in [200, 300] {
         assert!(v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
-        assert!(!v1.note_line_at(START, at, victor(), "hi", &limits));
+        assert!(!v1.note_line_at((START, at), HOST, victor(), "hi", &limits));
     }
     assert_eq!(due(&mut v1, START + A_STEP), []);
     // A third source of one of these.
     assert!(!v1.note_entry_at(START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
     // Another text, another author and another speaker.
-    assert!(v1.note_line_at(START, 400, victor(), "ho", &limits));
+    assert!(v1.note_line_at((START, 400), HOST, victor(), "ho", &limits));
     assert!(v1.note_entry_at(START, &entry(&all[0], 400, None, &["ho"], &[]), &limits));
     let other = Via { node_id: old(8), ..victor() };
     assert!(v1.note_entry_at(START, &entry(&all[0], 400, Some(&other), &["ho"], &[]), &limits));
@@ -135,7 +137,7 @@ fn words_match_if_said_or_received_at_most_a_minute_apart() {
     for (apart, later, shown) in apart {
         for (line, by_entry) in [(100_000, 100_000 + apart), (100_000 + apart, 100_000)] {
             let mut v1 = relay_node(&all[1], &[&all[0]]);
-            assert!(v1.note_line_at(START, line, victor(), "hi", &limits));
+            assert!(v1.note_line_at((START, line), HOST, victor(), "hi", &limits));
             let by_entry = entry(&all[0], by_entry, Some(&victor()), &["hi"], &[]);
             assert_eq!(v1.note_entry_at(START + millis(later), &by_entry, &limits), shown, "{apart}");
             assert_eq!(due(&mut v1, START + A_STEP).is_empty(), !shown);
@@ -148,9 +150,9 @@ fn unknown_lines_of_a_partly_known_entry_are_shown_when_the_peer_sends_them() {
     let all = identities(2);
     let limits = Limits::default();
     let mut v1 = relay_node(&all[1], &[&all[0]]);
-    assert!(v1.note_line_at(START, 0, victor(), "one", &limits));
+    assert!(v1.note_line_at((START, 0), HOST, victor(), "one", &limits));
     assert!(!v1.note_entry_at(START, &entry(&all[0], 1, Some(&victor()), &["one", "two"], &[]), &limits));
-    assert!(v1.note_line_at(START, 2, victor(), "two", &limits));
+    assert!(v1.note_line_at((START, 2), HOST, victor(), "two", &limits));
     assert_eq!(due(&mut v1, START + A_STEP), []);
 }
 
@@ -220,8 +222,8 @@ fn lines_of_a_peer_that_names_no_id_are_not_brought_in() {
     let all = identities(1);
     let mut v1 = V1::new(all[0].node_id());
     v1.keyless_linked(victor().node_id, false, 0);
-    assert!(v1.note_line_at(START, 0, victor(), "hi", &Limits::default()));
-    assert_eq!(v1.next_at(), None);
+    assert!(v1.note_line_at((START, 0), HOST, victor(), "hi", &Limits::default()));
+    assert_eq!(v1.next_at(&Limits::default()), None);
 }
 
 #[test]
@@ -254,7 +256,7 @@ fn waiting_lines_are_bounded_and_the_one_due_last_is_dropped() {
             let mut v1 = relay_node(&all[1], &[&all[0]]);
             let lines = &["1", "2", "3"][..count];
             for (n, line) in lines.iter().enumerate() {
-                assert!(v1.note_line_at(START + millis(n as u64 * 300), 0, victor(), line, &limits));
+                assert!(v1.note_line_at((START + millis(n as u64 * 300), 0), HOST, victor(), line, &limits));
                 assert!(v1.is_consistent());
             }
             let kept: Vec<_> = lines.iter().take(most).map(|line| text(line)).collect();
@@ -275,7 +277,7 @@ fn the_oldest_line_is_forgotten_first() {
         let mut v1 = relay_node(&all[1], &[&all[0]]);
         let lines = &["1", "2", "3"][..count];
         for line in lines {
-            assert!(v1.note_line_at(START, 0, victor(), line, &limits));
+            assert!(v1.note_line_at((START, 0), HOST, victor(), line, &limits));
         }
         assert_eq!(v1.counts().forgotten, count.saturating_sub(2) as u64);
         for line in lines.iter().rev().take(2) {
@@ -332,13 +334,13 @@ fn converse(
     }
     let mut packets = post.len();
     loop {
-        let next_due = nodes.iter().filter_map(|node| node.v1.next_at()).min();
+        let next_due = nodes.iter().filter_map(|node| node.v1.next_at(&Limits::default())).min();
         let next_due = next_due.map(|due| u64::try_from(due.since(START).as_millis()).unwrap());
         let next_post = post.first_key_value().map(|((at, _), _)| *at);
         let Some(at) = next_due.into_iter().chain(next_post).min() else { break };
         let now = START + millis(at);
         for from in 0..nodes.len() {
-            while let Some((via, texts)) = nodes[from].v1.utterances.next_due(now) {
+            while let Some((via, texts)) = nodes[from].v1.utterances.next_due(now, &Limits::default()) {
                 let texts: Vec<_> = texts.iter().map(ChatText::as_str).collect();
                 let entry = Arc::new(entry(&nodes[from].identity, at, Some(&via), &texts, &[]));
                 for to in (0..nodes.len()).filter(|to| *to != from) {
@@ -351,7 +353,7 @@ fn converse(
             let (to, packet) = arrival.remove();
             let TestNode { v1, shown, .. } = &mut nodes[to];
             match packet {
-                Packet::Line(text) if v1.note_line_at(now, at, victor(), text.as_str(), &limits) => {
+                Packet::Line(text) if v1.note_line_at((now, at), HOST, victor(), text.as_str(), &limits) => {
                     shown.push(text);
                 }
                 Packet::Entry(entry) if v1.note_entry_at(now, &entry, &limits) => {
@@ -406,4 +408,128 @@ proptest! {
             }
         }
     }
+}
+
+/// The machine of a node that brings everything in at once, with so many peers at each of these hosts.
+fn bridge(hosts: &[(IpAddr, u8)]) -> (V1, Vec<(IpAddr, Via)>) {
+    let of = &identities(1)[0];
+    let mut v1 = V1::new(of.node_id());
+    let peers = hosts.iter().flat_map(|(host, count)| core::iter::repeat_n(*host, usize::from(*count)));
+    let speakers: Vec<_> = peers
+        .zip(1..)
+        .map(|(host, n)| (host, Via { node_id: old(n), uname: Name::cut("Victor").unwrap() }))
+        .collect();
+    for (_, who) in &speakers {
+        v1.keyless_linked(who.node_id, true, 0);
+        v1.links_named(who.node_id, [], true, 0, &Limits::default());
+    }
+    (v1, speakers)
+}
+
+const CROWD: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(8, 8, 8, 8));
+
+/// What is brought in within this time, with the moment of each entry.
+fn brought_in(v1: &mut V1, from: Instant, time: Duration) -> Vec<(Instant, NodeId, usize)> {
+    let (limits, mut now, mut all) = (Limits::default(), from, Vec::new());
+    while let Some(at) = v1.utterances.deadline(&limits).filter(|at| *at <= from + time) {
+        now = at.max(now);
+        while let Some((who, texts)) = v1.utterances.next_due(now, &limits) {
+            all.push((now, who.node_id, texts.len()));
+        }
+        assert!(v1.is_consistent());
+        assert!(v1.utterances.deadline(&limits).is_none_or(|at| at > now), "it is busy without end");
+    }
+    all
+}
+
+#[test]
+fn all_peers_together_have_one_budget_of_entries() {
+    let (mut v1, speakers) = bridge(&[(CROWD, 100)]);
+    let limits = Limits::default();
+    for second in 0..60 {
+        let now = START + Duration::from_secs(second);
+        for (n, (host, who)) in speakers.iter().enumerate() {
+            v1.note_line_at((now, 0), *host, who.clone(), &alloc::format!("{second} {n}"), &limits);
+        }
+        let entries = brought_in(&mut v1, now, Duration::from_millis(999)).len();
+        let most = limits.v1.entries_per_second + if second == 0 { limits.v1.entries_burst } else { 0 };
+        assert!((1..=most as usize).contains(&entries), "{entries} in second {second}");
+    }
+}
+
+#[test]
+fn all_peers_together_have_one_budget_of_bytes() {
+    let (mut v1, speakers) = bridge(&[(CROWD, 20)]);
+    let (limits, long) = (Limits::default(), "x".repeat(40_000));
+    for (n, (host, who)) in speakers.iter().enumerate() {
+        v1.note_line_at((START, 0), *host, who.clone(), &alloc::format!("{n} {long}"), &limits);
+    }
+    let entries = brought_in(&mut v1, START, Duration::from_secs(29)).len();
+    let most = limits.v1.bytes_burst + 29 * limits.v1.bytes_per_second;
+    assert_eq!(entries, (most as usize).div_ceil(long.len() + 3).min(20));
+    let slow = brought_in(&mut v1, START, Duration::from_secs(1)).len();
+    assert_eq!(slow, 0);
+}
+
+#[test]
+fn who_speaks_from_another_address_waits_for_one_turn_of_a_crowd_and_its_line_is_kept() {
+    let (mut v1, speakers) = bridge(&[(CROWD, 100), (HOST, 1)]);
+    let limits = Limits::default();
+    let (crowd, one) = speakers.split_at(100);
+    for n in 0..50 {
+        for (host, who) in crowd {
+            v1.note_line_at((START, 0), *host, who.clone(), &alloc::format!("noise {n}"), &limits);
+        }
+    }
+    // The budget is used up.
+    brought_in(&mut v1, START, Duration::from_secs(2));
+    let now = START + Duration::from_secs(2);
+    v1.note_line_at((now, 2_000), one[0].0, one[0].1.clone(), "one word", &limits);
+    for n in 50..100 {
+        for (host, who) in crowd {
+            v1.note_line_at((now, 2_000), *host, who.clone(), &alloc::format!("noise {n}"), &limits);
+        }
+    }
+    assert!(v1.counts().dropped > 0 && v1.counts().forgotten > 0, "too much of the crowd's waits");
+    let entries = brought_in(&mut v1, now, Duration::from_secs(1));
+    let at = entries.iter().find(|(_, who, _)| *who == one[0].1.node_id).map(|(at, ..)| at.since(now));
+    assert!(at.is_some_and(|at| at <= millis(400)), "{at:?}");
+}
+
+#[test]
+fn at_one_address_one_peer_does_not_silence_the_others() {
+    let (mut v1, speakers) = bridge(&[(CROWD, 2)]);
+    let limits = Limits::default();
+    for n in 0..2_000 {
+        let (host, who) = &speakers[usize::from(n == 1_500)];
+        v1.note_line_at(
+            (START, 0),
+            *host,
+            who.clone(),
+            &alloc::format!("{n} {}", "x".repeat(1_000)),
+            &limits,
+        );
+    }
+    let entries = brought_in(&mut v1, START, Duration::from_secs(1));
+    let turn = entries.iter().position(|(_, who, _)| *who == speakers[1].1.node_id);
+    assert!(turn.is_some_and(|turn| turn <= 1), "{entries:?}");
+}
+
+#[test]
+fn what_waited_for_half_a_minute_is_not_brought_in_any_more() {
+    let (mut v1, speakers) = bridge(&[(CROWD, 1)]);
+    let (limits, long) = (Limits::default(), "x".repeat(60_000));
+    for n in 0..15 {
+        let (host, who) = &speakers[0];
+        v1.note_line_at((START, 0), *host, who.clone(), &alloc::format!("{n} {long}"), &limits);
+    }
+    let slow = limits.clone().with(|limits| limits.v1.bytes_per_second = 1);
+    while v1.utterances.next_due(START, &slow).is_some() {}
+    let before = v1.counts().dropped;
+    let late = START + limits.v1.match_window / 2;
+    assert_eq!((v1.utterances.next_due(late, &slow), v1.counts().dropped), (None, before));
+    assert_eq!(v1.utterances.deadline(&slow), Some(late + Duration::from_nanos(1)));
+    assert_eq!(v1.utterances.next_due(late + millis(1), &slow), None);
+    assert_eq!(v1.counts().dropped, 10, "five are brought in, which the burst allows");
+    assert!(v1.is_consistent());
 }

@@ -4,17 +4,25 @@
 //! brought it in. Each source reports each utterance once, and in order. So a report is taken for the first utterance
 //! of the speaker with this text that the source has not reported yet, if the times fit. Otherwise it is a new one.
 
+mod origins;
 mod repeats;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 
 use crate::model::{ChatText, Instant, Limits, NodeId, PublicKey, Via};
+pub(super) use origins::Origin;
+use origins::Origins;
 use repeats::Repeats;
+use waiting::Waiting;
+#[cfg(test)]
+pub(super) use waiting::size;
 
 /// Where the report of an utterance came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +31,15 @@ pub(super) enum Source {
     Speaker,
     /// An entry of this author.
     Entry(PublicKey),
+}
+
+impl From<Origin> for Source {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Host(_) => Self::Speaker,
+            Origin::Author(key) => Self::Entry(key),
+        }
+    }
 }
 
 /// A speaker and the SHA-256 of a text.
@@ -51,15 +68,15 @@ pub(super) struct When {
 #[derive(Debug, Default)]
 pub(super) struct Utterances {
     by_words: BTreeMap<Words, Repeats>,
-    /// The words of each utterance, by its number: an index of `by_words`.
-    words: BTreeMap<u64, Words>,
-    /// What is to be brought in, by the time when it is due and the number of its utterance.
-    waiting: BTreeMap<(Instant, u64), (Via, ChatText)>,
-    /// Bytes in `waiting`: an index.
-    bytes: usize,
+    /// The words of each utterance and where it came from, by its number: an index of `by_words`.
+    words: BTreeMap<u64, (Words, Origin)>,
+    /// The utterances by where they came from: an index of `words`.
+    origins: Origins,
+    /// What is to be brought in.
+    waiting: Waiting,
     /// The number of the next utterance.
     next_number: u64,
-    /// How many were not brought in because too much waited.
+    /// How many were not brought in because too much waited, or for too long.
     pub(super) dropped: u64,
     /// How many were forgotten because there were too many.
     pub(super) forgotten: u64,
@@ -77,7 +94,7 @@ impl Utterances {
     /// Notes a report. `show`: the words are to be shown unless they were shown before.
     pub(super) fn note(
         &mut self,
-        source: Source,
+        origin: Origin,
         speaker: NodeId,
         text: &str,
         when: When,
@@ -85,12 +102,14 @@ impl Utterances {
         limits: &Limits,
     ) -> Noted {
         let words = Words::new(speaker, text);
+        let source = Source::from(origin);
         let repeats = self.by_words.entry(words).or_default();
         let Some(number) = repeats.first_match(source, when, limits) else {
             let number = self.next_number;
             self.next_number += 1;
             repeats.push(number, source, when, show);
-            self.words.insert(number, words);
+            self.words.insert(number, (words, origin));
+            self.origins.insert(origin, number);
             self.enforce_bound(limits);
             return Noted { new: Some(number), show };
         };
@@ -115,74 +134,83 @@ impl Utterances {
     }
 
     /// Brings an utterance in at `due`, unless another node's entry brings it in before.
-    pub(super) fn bring_in(&mut self, number: u64, due: Instant, who: Via, text: ChatText, limits: &Limits) {
+    pub(super) fn bring_in(
+        &mut self,
+        (number, due): (u64, Instant),
+        host: IpAddr,
+        who: Via,
+        text: ChatText,
+        limits: &Limits,
+    ) {
         let Some(utterance_due) = self.due_mut(number) else { return };
         *utterance_due = Some(due);
-        self.bytes += size(&text);
-        self.waiting.insert((due, number), (who, text));
-        // If too much waits, what would wait longest is dropped: another node has to bring it in.
-        while self.waiting.len() > limits.v1.waiting || self.bytes > limits.v1.waiting_bytes {
-            let Some(((_, last), (_, text))) = self.waiting.pop_last() else { return };
-            self.bytes -= size(&text);
+        self.waiting.insert((due, number), host, who, text);
+        // Another node has to bring in what is dropped.
+        while let Some(surplus) = self.waiting.surplus(limits) {
+            self.take(surplus);
             self.dropped += 1;
-            if let Some(due) = self.due_mut(last) {
-                *due = None;
-            }
         }
+    }
+
+    /// A line waits no longer.
+    fn take(&mut self, due: (Instant, u64)) -> Option<(Via, ChatText)> {
+        if let Some(utterance_due) = self.due_mut(due.1) {
+            *utterance_due = None;
+        }
+        self.waiting.remove(due)
     }
 
     /// How many utterances are known, how many wait, and the bytes of those that wait.
     pub(super) fn sizes(&self) -> [usize; 3] {
-        [self.words.len(), self.waiting.len(), self.bytes]
+        let [waiting, bytes] = self.waiting.sizes();
+        [self.words.len(), waiting, bytes]
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        self.waiting.deadline(limits)
     }
 
-    /// What is due of the speaker whose words are due first, in the order in which it was said.
-    pub(super) fn next_due(&mut self, now: Instant) -> Option<(Via, Vec<ChatText>)> {
-        let (_, (who, _)) = self.waiting.first_key_value().filter(|((due, _), _)| *due <= now)?;
-        let who = who.clone();
-        let due = self.waiting.range(..=(now, u64::MAX)).filter(|(_, (other, _))| *other == who);
-        let keys: Vec<_> = due.map(|(key, _)| *key).collect();
-        let mut texts = Vec::with_capacity(keys.len());
-        for key in keys {
-            let Some((_, text)) = self.waiting.remove(&key) else { continue };
-            self.bytes -= size(&text);
-            texts.push(text);
-            if let Some(due) = self.due_mut(key.1) {
-                *due = None;
-            }
+    /// What is to be brought in now, as one entry, in the order in which it was said.
+    pub(super) fn next_due(&mut self, now: Instant, limits: &Limits) -> Option<(Via, Vec<ChatText>)> {
+        while let Some(overdue) = self.waiting.overdue(now, limits) {
+            self.take(overdue);
+            self.dropped += 1;
         }
-        Some((who, texts))
+        let lines = self.waiting.next_entry(now, limits)?;
+        let (mut speaker, mut texts) = (None, Vec::with_capacity(lines.len()));
+        for (who, text) in lines.into_iter().filter_map(|due| self.take(due)) {
+            speaker = Some(who);
+            texts.push(text);
+        }
+        Some((speaker?, texts))
     }
 
     /// When the utterance with this number is to be brought in.
     fn due_mut(&mut self, number: u64) -> Option<&mut Option<Instant>> {
-        self.by_words.get_mut(self.words.get(&number)?)?.due_mut(number)
+        self.by_words.get_mut(&self.words.get(&number)?.0)?.due_mut(number)
     }
 
     /// Cancels the bringing in of an utterance.
     fn cancel(&mut self, words: Words, number: u64) {
         let due = self.by_words.get_mut(&words).and_then(|repeats| repeats.due_mut(number));
         let Some(due) = due.and_then(Option::take) else { return };
-        if let Some((_, text)) = self.waiting.remove(&(due, number)) {
-            self.bytes -= size(&text);
-        }
+        self.waiting.remove((due, number));
     }
 
-    /// If there are too many utterances, forgets the oldest. A forgotten one is not brought in.
+    /// If there are too many utterances, forgets one of those who brought most: the oldest with the same words as their
+    /// oldest one. A forgotten one is not brought in.
     fn enforce_bound(&mut self, limits: &Limits) {
         while self.words.len() > limits.v1.lines
-            && let Some((number, words)) =
-                self.words.first_key_value().map(|(number, words)| (*number, *words))
+            && let Some(oldest) = self.origins.oldest_of_most()
+            && let Some((words, _)) = self.words.get(&oldest).copied()
+            && let Some(number) = self.by_words.get(&words).and_then(Repeats::oldest)
         {
             self.cancel(words, number);
-            self.words.remove(&number);
+            if let Some((_, origin)) = self.words.remove(&number) {
+                self.origins.remove(origin, number);
+            }
             self.forgotten += 1;
             if let Some(repeats) = self.by_words.get_mut(&words) {
-                // The oldest of all is the oldest with these words.
                 repeats.pop_oldest();
                 if repeats.is_empty() {
                     self.by_words.remove(&words);
@@ -202,17 +230,10 @@ impl Utterances {
         };
         let waiting = all().filter_map(|(_, number, due)| Some((due?, number)));
         let words: BTreeMap<_, _> = all().map(|(words, number, _)| (number, words)).collect();
-        self.words == words
+        self.words.iter().map(|(number, (words, _))| (*number, *words)).collect::<BTreeMap<_, _>>() == words
+            && self.origins.is_consistent(self.words.iter().map(|(number, (_, origin))| (*origin, *number)))
+            && self.waiting.is_consistent()
             && self.by_words.values().all(|repeats| !repeats.is_empty() && repeats.is_consistent())
-            && waiting.collect::<BTreeSet<_>>() == self.waiting.keys().copied().collect()
-            && self.bytes == self.waiting.values().map(|(_, text)| size(text)).sum::<usize>()
+            && waiting.collect::<BTreeSet<_>>() == self.waiting.due().collect()
     }
-}
-
-/// What a waiting text is charged in addition to its bytes: a constant, so that it is the same on all machines.
-const WAITING_CHARGE: usize = 256;
-
-/// The bytes that a waiting text is charged for.
-pub(super) fn size(text: &ChatText) -> usize {
-    text.as_str().len() + WAITING_CHARGE
 }

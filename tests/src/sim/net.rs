@@ -30,6 +30,9 @@ pub struct NetConfig {
     pub latency: Latency,
     /// What may come on top of it, drawn for each packet.
     pub jitter: Duration,
+    /// How often a packet is lost on the way. It is sent again after two round trips, then after twice as long, and what
+    /// was sent behind it waits for it.
+    pub loss: f64,
     /// How often what arrives is cut in two, at any byte.
     pub split: f64,
     /// Bytes that are under way or not read yet on a connection before its sender has to wait.
@@ -47,6 +50,7 @@ impl Default for NetConfig {
         Self {
             latency: Latency::Uniform(Duration::from_millis(10), Duration::from_millis(50)),
             jitter: Duration::ZERO,
+            loss: 0.0,
             split: 0.0,
             window: 256 * 1024,
             flush: None,
@@ -319,6 +323,7 @@ impl Net {
         len: usize,
         content: Content,
     ) -> bool {
+        let delay = delay + self.resent(delay);
         let Some(end) = self.end_mut(to) else { return false };
         if end.lost {
             return true;
@@ -334,6 +339,17 @@ impl Net {
         end.incoming.push_back(Packet { sent: now, at, content });
         queue.push(at, Event::Arrive { conn: to });
         true
+    }
+
+    /// How long a packet takes longer because it is lost on its way and sent again, a few times at most.
+    fn resent(&mut self, delay: Nanos) -> Nanos {
+        const TRIES: u32 = 3;
+        if self.config.loss <= 0.0 {
+            return 0;
+        }
+        let lost = (0..TRIES).take_while(|_| self.dice.chance(self.config.loss)).count();
+        let timeout = (4 * delay).max(nanos(Duration::from_secs(1)));
+        timeout * ((1 << lost) - 1)
     }
 
     /// What has arrived at an end and is to be read, one piece at a time.

@@ -1,9 +1,11 @@
 //! Too much of everything: connections, silence, messages, addresses. Two who talk notice nothing.
 #![cfg(target_os = "linux")]
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -21,11 +23,58 @@ fn five_hundred_connections_that_say_nothing_keep_nobody_out() {
         let (visitor, _) = RawPeer::join(alice.addr(), "Visitor");
         visitor.send("MSG|let me in\n");
         alice.expect_out("Visitor: let me in", SOON);
-        // The first byte is due within 5 seconds.
-        silent.iter().for_each(|peer| peer.expect_end(5 * Duration::from_secs(5)));
+        // The first byte is due within 15 seconds.
+        silent.iter().for_each(|peer| peer.expect_end(5 * Duration::from_secs(15)));
         alice.expect_peers(&["Bob", "Visitor"], SOON);
         drop(visitor);
         eventually("the descriptors are free again", SOON, || alice.descriptors() <= base);
+    });
+}
+
+/// Connects from this address of the machine.
+async fn connect_from(from: Ipv4Addr, to: SocketAddr) -> io::Result<tokio::net::TcpStream> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    socket.connect(to).await
+}
+
+#[test]
+fn connections_without_end_from_one_address_keep_out_nobody_from_another() {
+    Driver::each(|driver| {
+        let alice = Launch::new(driver, "Alice").start();
+        let (addr, opened, done) = (alice.addr(), AtomicUsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let flood = async {
+                let mut open = VecDeque::new();
+                while !done.load(Ordering::Relaxed) {
+                    if let Ok(stream) = connect_from(Ipv4Addr::new(127, 0, 0, 2), addr).await {
+                        open.push_back(stream);
+                        opened.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if open.len() > 400 {
+                        open.pop_front();
+                    }
+                }
+            };
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.unwrap().block_on(flood);
+            });
+            let comes = |count: usize| {
+                let from = opened.load(Ordering::Relaxed);
+                eventually("the flood goes on", 6 * SOON, || opened.load(Ordering::Relaxed) >= from + count);
+            };
+            comes(300);
+            let slow = RawPeer::connect(addr);
+            // As many as Alice has room for come before it speaks, several times over.
+            comes(600);
+            let sent = slow.try_send(join_line(&random_uuid(), "Slow"));
+            eventually("who speaks late gets in", SOON, || sent.is_ok() && alice.peer_names() == ["Slow"]);
+            let bob = Launch::new(driver, "Bob").peer(addr).start();
+            bob.expect_peers(&["Alice", "Slow"][..1], SOON);
+            alice.expect_peers(&["Bob", "Slow"], SOON);
+            done.store(true, Ordering::Relaxed);
+        });
     });
 }
 
@@ -41,7 +90,7 @@ fn many_that_come_and_go_leave_nothing_behind() {
                 _ => "JOIN|{\"uname\":".to_owned(),
             };
             // The node may have closed already to make room.
-            let _ = std::io::Write::write_all(&mut stream, said.as_bytes());
+            let _ = io::Write::write_all(&mut stream, said.as_bytes());
         }
         alice.expect_peers(&["Bob"], SOON);
         eventually("the descriptors are free again", 2 * SOON, || alice.descriptors() <= base);
@@ -154,7 +203,7 @@ fn three_hundred_half_sent_requests_hold_up_nobody() {
                 let mut stream = TcpStream::connect(alice.api()).unwrap();
                 let sent = if n % 2 == 0 { "GET /peers HTTP/1.1\r\nHost: " } else { "" };
                 // The node may have closed already to make room.
-                let _ = std::io::Write::write_all(&mut stream, sent.as_bytes());
+                let _ = io::Write::write_all(&mut stream, sent.as_bytes());
                 stream
             })
             .collect();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use tests::journal::SOON;
+use tests::journal::{SOON, eventually};
 use tests::process::{Driver, Launch, Output, Process};
 
 const FILLER: usize = 1_000;
@@ -54,6 +54,8 @@ fn an_output_that_nobody_reads_loses_lines_and_counts_them() {
         let [mut alice, mut bob, carol] = three(driver, Output::Unread);
         alice.type_bytes(numbered(LINES).as_bytes());
         expect_undisturbed(&mut bob, &carol, LINES);
+        // Then he has lost most of it: there is room for a few MiB.
+        eventually("Bob has got everything", 6 * SOON, || bob.delivered() >= LINES as u64);
         bob.read_output();
         bob.expect_err(&[" lines not shown"], SOON);
         alice.say("end");

@@ -130,17 +130,17 @@ fn silent(mut stream: TcpStream) {
 
 #[test]
 fn what_is_no_chat_node_is_told_once_and_dialed_on() {
-    for (what, addr) in [
-        ("an HTTP server", server(http)),
-        ("garbage", server(garbage)),
-        ("an SSH server", server(ssh)),
-        ("silence", server(silent)),
+    for (what, addr, told) in [
+        ("an HTTP server", server(http), "chat node"),
+        ("garbage", server(garbage), "chat node"),
+        ("an SSH server", server(ssh), "chat node"),
+        ("silence", server(silent), "no answer in time"),
     ] {
         let addr = addr.to_string();
         Driver::each(|driver| {
             let alice = Launch::new(driver, "Alice").peer(&addr).start();
-            let line = alice.expect_err(&[&addr], 5 * SOON);
-            assert!(line.contains("chat node"), "{what}: {line}");
+            let line = alice.expect_err(&[&addr], 5 * Duration::from_secs(15));
+            assert!(line.contains(told), "{what}: {line}");
             expect_working(&alice);
             let told = alice.err().look(|lines| lines.iter().filter(|line| line.contains(&addr)).count());
             assert_eq!(told, 1, "{what}:\n{:?}", alice.err());

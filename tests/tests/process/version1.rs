@@ -138,7 +138,7 @@ fn one_that_never_says_join_is_hung_up_on_and_dialed_again() {
         let habits = Habits { silent: 1, ..Habits::default() };
         let dora = Version1::start_at("Dora", (Ipv4Addr::LOCALHOST, 0).into(), habits);
         let mut alice = Launch::new(driver, "Alice").peer(dora.addr()).start();
-        let greeting = Duration::from_secs(10);
+        let greeting = Duration::from_secs(15);
         dora.events()
             .expect_one("the end of the silent one", 5 * greeting, |event| *event == Event::Closed(0));
         alice.expect_peers(&["Dora"], 5 * Duration::from_secs(8));

@@ -66,6 +66,7 @@ impl Link {
         let joined = self.peer.is_some();
         let limit = if joined { limits.wire.line } else { limits.wire.line_before_join };
         let Ok(line) = self.reader.next_line(chunk, limit)? else {
+            self.said_other |= !joined;
             return Some(LinkEvent::Conn(ConnFrame::Disconnect(Breach::LineTooLong)));
         };
         if let Some(rates) = &mut self.rates {
@@ -74,7 +75,9 @@ impl Link {
             let free = rates.frames.next_at(now).max(rates.bytes.next_at(now));
             self.paused.until = (free > now).then_some(free);
         }
-        let frame = match wire::parse(line, limits.wire.peers_read) {
+        let parsed = wire::parse(line, limits.wire.peers_read);
+        self.said_other |= !joined && !matches!(parsed, Ok(Parsed::Blank | Parsed::Frame(Frame::Join(_))));
+        let frame = match parsed {
             Ok(Parsed::Frame(frame)) => frame,
             Ok(Parsed::Blank) => return Some(LinkEvent::Conn(ConnFrame::Skipped { unknown: false })),
             Ok(Parsed::Unknown) => return Some(LinkEvent::Conn(ConnFrame::Skipped { unknown: true })),

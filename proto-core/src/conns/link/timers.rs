@@ -1,8 +1,10 @@
 //! The timers of one connection, and its health (SPEC section 14).
 
+use core::time::Duration;
+
 use super::{Link, Phase};
 use crate::conns::Health;
-use crate::model::{Instant, Limits, Version};
+use crate::model::{Dialed, Instant, Limits, Version};
 
 /// The timers of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,10 +67,11 @@ impl Link {
     fn each_deadline(&self, limits: &Limits, mut add: impl FnMut(Instant, Timer)) {
         match self.phase {
             Phase::Greeting => {
+                let (first_byte, greeting) = self.handshake_times(limits);
                 if self.received.is_none() {
-                    add(self.opened + limits.conns.first_byte, Timer::FirstByte);
+                    add(self.opened + first_byte, Timer::FirstByte);
                 }
-                add(self.opened + limits.conns.greeting, Timer::Greeting);
+                add(self.opened + greeting, Timer::Greeting);
                 if !self.join_sent {
                     let conns = &limits.conns;
                     let wait = if self.is_outbound() { conns.greet_dialed } else { conns.greet_after };
@@ -97,6 +100,21 @@ impl Link {
         }
         if let Some(hold) = &self.held_back {
             add(hold.until, Timer::Handover);
+        }
+    }
+
+    /// How long the handshake may take to its first byte, and to its end. A node says nothing before its `JOIN`: whoever does
+    /// has a third of the time. At a learned address, where anybody may make this
+    /// node wait, it is as long as a few round trips take, which connecting shows, within a third of the limit and the limit.
+    fn handshake_times(&self, limits: &Limits) -> (Duration, Duration) {
+        let (first_byte, greeting) = (limits.conns.first_byte, limits.conns.greeting);
+        match self.dialed {
+            _ if self.said_other => (first_byte, greeting / 3),
+            Some(Dialed { target: None, took, .. }) => (
+                first_byte.min(took.saturating_mul(5)).max(first_byte / 3),
+                greeting.min(took.saturating_mul(10)).max(greeting / 3),
+            ),
+            _ => (first_byte, greeting),
         }
     }
 

@@ -230,7 +230,7 @@ fn own_dials_and_links_to_given_addresses_are_never_displaced() {
     let actions = solo.drain();
     let dial = solo.dial_to(&actions, 21).unwrap();
     let Node { mesh, cx, .. } = &mut solo.node;
-    let dialed = mesh.connected(dial).unwrap();
+    let dialed = mesh.connected(cx, dial).unwrap();
     mesh.reached(cx, dialed, identity(21).node_id());
     solo.now = solo.now + SECOND;
     let actions = solo.receive(21, &peers([90].into_iter()));

@@ -97,6 +97,11 @@ impl Repeats {
         self.utterances.iter().map(|utterance| (utterance.number, utterance.due))
     }
 
+    /// The number of the oldest.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.utterances.front().map(|utterance| utterance.number)
+    }
+
     /// Forgets the oldest.
     pub(super) fn pop_oldest(&mut self) {
         let Some(oldest) = self.utterances.pop_front() else { return };

@@ -18,6 +18,13 @@ fn sources(count: u8) -> Vec<Source> {
     core::iter::once(Source::Speaker).chain((1..count).map(author)).collect()
 }
 
+fn origin(source: Source) -> Origin {
+    match source {
+        Source::Speaker => Origin::Host([9, 9, 9, 9].into()),
+        Source::Entry(key) => Origin::Author(key),
+    }
+}
+
 /// The rule as SPEC 10.5 puts it: it looks at all utterances with these words, the oldest first.
 #[derive(Default)]
 struct Linear {
@@ -47,6 +54,18 @@ impl Linear {
         same.find(|known| known.can_be(source, when, limits)).map(|known| known.number)
     }
 
+    /// Forgets the oldest with the same words as the oldest of the origin that has most.
+    fn forget(&mut self) {
+        let first = |known: &Known| origin(known.sources[0]);
+        let count = |of: Origin| self.utterances.iter().filter(|known| first(known) == of).count();
+        let most = self.utterances.iter().map(first).max_by_key(|of| (count(*of), *of));
+        let oldest = self.utterances.iter().find(|known| Some(first(known)) == most);
+        let text = oldest.map(|known| known.text);
+        if let Some(index) = self.utterances.iter().position(|known| Some(known.text) == text) {
+            self.utterances.remove(index);
+        }
+    }
+
     fn note(
         &mut self,
         source: Source,
@@ -61,8 +80,9 @@ impl Linear {
             self.next_number += 1;
             let sources = [source].into();
             self.utterances.push(Known { number, text, first: when, sources, shown: show });
-            let surplus = self.utterances.len().saturating_sub(limits.v1.lines);
-            self.utterances.drain(..surplus);
+            if self.utterances.len() > limits.v1.lines {
+                self.forget();
+            }
             return (Some(number), show);
         };
         if known.sources.len() < 8 {
@@ -119,7 +139,7 @@ proptest! {
             let repeats = utterances.by_words.get_mut(&Words::new(speaker(), text));
             prop_assert_eq!(repeats.and_then(|repeats| repeats.first_match(source, when, &limits)), expected);
             prop_assert_eq!(utterances.any_known(source, speaker(), [text], when, &limits), expected.is_some());
-            let noted = utterances.note(source, speaker(), text, when, show, &limits);
+            let noted = utterances.note(origin(source), speaker(), text, when, show, &limits);
             prop_assert_eq!((noted.new, noted.show), linear.note(source, text, when, show, &limits));
             prop_assert!(utterances.is_consistent());
         }
@@ -142,7 +162,7 @@ fn steps(
     let before = looked(utterances);
     for n in 0..limits.v1.lines {
         let now = start + apart * u32::try_from(n).unwrap();
-        utterances.note(source, speaker(), "same", When { now, at: at(now) }, true, &limits);
+        utterances.note(origin(source), speaker(), "same", When { now, at: at(now) }, true, &limits);
     }
     looked(utterances) - before
 }

@@ -2,6 +2,7 @@
 //!
 //! They share no code with the node but the signing of entries; the rest is built by the specification.
 
+mod crowd;
 mod keys;
 mod strip;
 mod tricks;
@@ -48,6 +49,8 @@ pub struct Hostile {
     said: u64,
     /// How often it did the bad thing.
     acts: u64,
+    /// How many connections it has at once, where it is many.
+    connections: usize,
 }
 
 /// A connection of it.
@@ -89,10 +92,14 @@ impl Hostile {
             ids: Vec::new(),
             said: 0,
             acts: 0,
+            connections: crowd::CONNECTIONS,
         }
     }
 
     fn open(&mut self, conn: ConnId, dialed: Option<SocketAddr>, todo: &mut Vec<Todo>) {
+        if self.trick.is_many() {
+            return self.open_as_one_of_many(conn, todo);
+        }
         // Each connection of a sybil is somebody else's.
         let own = matches!(self.trick, Trick::Sybils).then(|| Keys::new(self.dice.secret()));
         let keys = own.as_ref().unwrap_or(&self.keys);
@@ -143,7 +150,9 @@ impl Hostile {
         match kind {
             "JOIN" => {
                 let Ok(join) = serde_json::from_str::<Value>(payload) else { return };
-                if let (Some(nonce), Some(key)) = (join["nonce"].as_str(), join["key"].as_str()) {
+                if let (Some(nonce), Some(key), false) =
+                    (join["nonce"].as_str(), join["key"].as_str(), self.trick.is_many())
+                {
                     let keys = talk.keys.as_ref().unwrap_or(&self.keys);
                     let proof = keys.proof(&talk.nonce, nonce, key);
                     let answer = format!("PROOF|{proof}\nPEERS|\n");
@@ -172,6 +181,10 @@ impl Hostile {
 
     /// Somebody is told of: one more to harm.
     fn learn(&mut self, record: &Value, todo: &mut Vec<Todo>) {
+        // Many keep to whom they know.
+        if self.trick.is_many() {
+            return;
+        }
         if let Some(id) = record["node_id"].as_str()
             && self.ids.len() < HEARD
         {
@@ -186,6 +199,9 @@ impl Hostile {
 
     fn wake(&mut self, now: Nanos, todo: &mut Vec<Todo>) {
         todo.push(Todo::WakeAt(now + nanos(self.every)));
+        if self.trick.is_many() {
+            self.gather(todo);
+        }
         let greeted: Vec<_> =
             self.talks.iter().filter(|(_, talk)| talk.greeted).map(|(conn, _)| *conn).collect();
         for conn in greeted {
@@ -195,6 +211,9 @@ impl Hostile {
                 self.acts += 1;
                 todo.push(Todo::Send(conn, out));
             }
+        }
+        if self.trick.is_many() {
+            return;
         }
         // Whom it lost it dials again, one at a time.
         let linked = |addr: &SocketAddr| self.talks.values().any(|talk| talk.dialed == Some(*addr));

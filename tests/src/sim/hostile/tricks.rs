@@ -65,11 +65,15 @@ pub enum Trick {
     BigEntries,
     /// Says each thing under another new key.
     ManyKeys,
+    /// Is many peers without a key at one address, who say as much as they can.
+    Crowd,
+    /// Opens connections without end that say nothing.
+    Knock,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -96,7 +100,14 @@ impl Trick {
         Self::DatesAhead,
         Self::BigEntries,
         Self::ManyKeys,
+        Self::Crowd,
+        Self::Knock,
     ];
+
+    /// Whether it has many connections to one node.
+    pub(super) fn is_many(self) -> bool {
+        matches!(self, Self::Crowd | Self::Knock)
+    }
 }
 
 impl fmt::Display for Trick {
@@ -109,7 +120,8 @@ impl Hostile {
     /// Adds to what is sent on one connection.
     pub(super) fn play(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {
         match self.trick {
-            Trick::Silent | Trick::HalfJoin | Trick::Deaf => {}
+            Trick::Silent | Trick::HalfJoin | Trick::Deaf | Trick::Knock => {}
+            Trick::Crowd => self.chatter(out),
             Trick::Garbage => self.garbage(out),
             Trick::Mutate => self.mutate(out),
             Trick::Replay => (0..20).for_each(|_| out.extend(self.some_line())),

@@ -1,0 +1,195 @@
+//! Where room is short, the address that holds most makes room, then the network that does (SPEC 5.15).
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use super::admission::{SECOND, identity};
+use super::{Solo, join, join_keyed, sent, solo, solo_of_degrees};
+use crate::contract::{Action, Command, Input};
+use crate::model::{Census, ChatText, ConnId, ConnLimits, Limits, MeshLimits, V1Limits};
+
+const CROWD: [u8; 4] = [9, 9, 9, 9];
+const ELSEWHERE: [u8; 4] = [8, 8, 8, 8];
+
+fn keyless(n: u64) -> String {
+    format!("00000000-0000-4000-8000-{n:012}")
+}
+
+impl Solo {
+    fn accept_from(&mut self, conn: u64, ip: [u8; 4]) -> Vec<Action> {
+        self.input(Input::accepted(ConnId(conn), SocketAddr::from((ip, 40_000))))
+    }
+
+    /// A peer without a key dials in from there. Whether it is linked.
+    fn keyless_from(&mut self, conn: u64, ip: [u8; 4]) -> bool {
+        self.accept_from(conn, ip);
+        self.receive(conn, &join(&keyless(conn), None));
+        self.settle(conn);
+        self.is_linked(conn)
+    }
+
+    /// A peer with a key dials in from there, which has links enough. Whether it is linked.
+    fn keyed_from(&mut self, conn: u64, ip: [u8; 4], links: usize) -> bool {
+        self.accept_from(conn, ip);
+        let fields = format!(r#""uname":"p","links":{links}"#);
+        self.receive(conn, &join_keyed(&identity(conn), conn, &fields));
+        if self.node.conns.link(ConnId(conn)).is_some_and(|link| link.greeting) {
+            self.prove_key(&identity(conn), conn);
+        }
+        self.settle(conn);
+        self.is_linked(conn)
+    }
+
+    fn is_linked(&self, conn: u64) -> bool {
+        self.node.conns.link(ConnId(conn)).is_some_and(|link| link.linked)
+    }
+
+    fn linked_from(&self, ip: [u8; 4]) -> usize {
+        self.node.conns.links().filter(|link| link.linked && link.ip == IpAddr::from(ip)).count()
+    }
+}
+
+/// How many peers without a key that dial in are linked at once.
+fn most_keyless() -> u64 {
+    let Limits {
+        conns: ConnLimits { slots, slots_reserved, .. }, mesh: MeshLimits { degree_high, .. }, ..
+    } = Limits::default();
+    (slots - slots_reserved - degree_high - 1) as u64
+}
+
+#[test]
+fn silent_connections_without_end_from_one_address_keep_nobody_else_out() {
+    // Also not its neighbours.
+    for newcomer in [ELSEWHERE, [9, 9, 9, 1]] {
+        flooded_by_silence(newcomer);
+    }
+}
+
+/// A flood of silent connections, among which somebody joins from there.
+fn flooded_by_silence(newcomer: [u8; 4]) {
+    let mut solo = solo();
+    let flood = |solo: &mut Solo, conns: core::ops::Range<u64>| {
+        for conn in conns {
+            solo.accept_from(conn, CROWD);
+            solo.pass(SECOND / 600);
+        }
+    };
+    flood(&mut solo, 1_000..2_500);
+    solo.accept_from(1, newcomer);
+    // What the newcomer says takes two seconds to come.
+    flood(&mut solo, 4_000..5_200);
+    solo.receive(1, &join_keyed(&identity(1), 1, r#""uname":"p","links":0"#));
+    flood(&mut solo, 5_200..6_400);
+    solo.prove_key(&identity(1), 1);
+    assert!(solo.is_linked(1));
+    assert_eq!(
+        solo.node.conns.links().count(),
+        Limits::default().conns.pending,
+        "with those that are silent"
+    );
+}
+
+#[test]
+fn who_comes_from_the_address_of_a_flood_gets_in_when_it_speaks_at_once() {
+    let mut solo = solo();
+    (1_000..2_000).for_each(|conn| _ = solo.accept_from(conn, CROWD));
+    assert!(solo.keyed_from(1, CROWD, 0));
+}
+
+#[test]
+fn many_peers_at_one_address_are_linked_while_there_is_room_and_make_room_for_others() {
+    let (mut solo, most) = (solo(), most_keyless());
+    assert!((0..most).all(|n| solo.keyless_from(1_000 + n, CROWD)), "a campus behind one address");
+    assert!(!solo.keyless_from(1, CROWD), "none of them makes room for another of them");
+    assert!((2..12).all(|n| solo.keyless_from(n, [8, 8, n as u8, 8])));
+    assert_eq!((solo.linked_from(CROWD) as u64, solo.node.stats().displaced), (most - 10, 10));
+    let first = (1_000..1_000 + most - 10).all(|conn| solo.is_linked(conn));
+    assert!(first, "the youngest made room");
+}
+
+#[test]
+fn a_network_with_many_addresses_makes_room_like_one_address() {
+    let (mut solo, most) = (solo(), most_keyless());
+    assert!((0..most).all(|n| solo.keyless_from(1_000 + n, [9, 9, 9, n as u8])));
+    assert!(!solo.keyless_from(1, [9, 9, 9, 250]));
+    assert!(solo.keyless_from(2, ELSEWHERE));
+    assert!(!solo.is_linked(1_000 + most - 1));
+}
+
+#[test]
+fn where_each_address_holds_one_a_newcomer_without_a_key_is_turned_away() {
+    let (mut solo, most) = (solo(), most_keyless());
+    assert!((0..most).all(|n| solo.keyless_from(1_000 + n, [9, 9, n as u8, 9])));
+    assert!(!solo.keyless_from(1, ELSEWHERE));
+}
+
+#[test]
+fn peers_with_a_key_at_one_address_make_room_for_one_from_elsewhere_each_five_seconds() {
+    let mut solo = solo_of_degrees([2, 3, 5, 0]);
+    assert!((0..5).all(|n| solo.keyed_from(1_000 + n, CROWD, 9)));
+    assert!(!solo.keyed_from(1, CROWD, 9));
+    assert!(solo.keyed_from(2, ELSEWHERE, 9));
+    assert!(!solo.is_linked(1_004), "the youngest");
+    assert!(!solo.keyed_from(3, [7, 7, 7, 7], 9), "one in a while");
+    solo.now = solo.now + Limits::default().mesh.displace_every;
+    assert!(solo.keyed_from(4, [7, 7, 7, 7], 9));
+}
+
+#[test]
+fn who_has_no_link_takes_the_place_of_one_of_a_crowd_and_not_of_the_last_that_came() {
+    let mut solo = solo_of_degrees([2, 3, 5, 0]);
+    assert!((0..4).all(|n| solo.keyed_from(1_000 + n, CROWD, 9)));
+    assert!(solo.keyed_from(1, ELSEWHERE, 9));
+    assert!(solo.keyed_from(2, [7, 7, 7, 7], 0));
+    assert_eq!((solo.is_linked(1), solo.is_linked(1_003)), (true, false));
+}
+
+#[test]
+fn links_without_a_key_that_make_room_do_not_hold_up_those_with_one() {
+    let (mut solo, most) = (solo_of_degrees([2, 3, 5, 0]), most_keyless() + 7);
+    assert!((0..most).all(|n| solo.keyless_from(1_000 + n, CROWD)));
+    assert!((0..5).all(|n| solo.keyed_from(n, CROWD, 9)));
+    assert!(solo.keyless_from(100, ELSEWHERE));
+    assert!(solo.keyed_from(101, ELSEWHERE, 9));
+    assert_eq!(solo.node.stats().displaced, 2);
+}
+
+#[test]
+fn while_a_crowd_without_a_key_floods_a_neighbour_gets_few_of_its_lines_and_the_users_words_at_once() {
+    const PEERS: u64 = 100;
+    let mut solo = solo();
+    assert!(solo.keyed_from(1, ELSEWHERE, 0));
+    assert!((0..PEERS).all(|n| solo.keyless_from(1_000 + n, CROWD)));
+    let chats = |text: &str| text.lines().filter(|line| line.starts_with("CHAT|")).count();
+    let (mut lines, mut own) = (0, 0);
+    solo.pass(SECOND);
+    for conn in (1_000..1_000 + PEERS).chain([1]) {
+        solo.settle(conn);
+    }
+    for second in 0..10 {
+        for n in 0..PEERS {
+            solo.receive(1_000 + n, &format!("MSG|{second} {n}\n"));
+        }
+        solo.node.command(solo.now, Command::Say([ChatText::new("mine").unwrap()].into())).unwrap();
+        let said = solo.drain();
+        let links = said.iter().filter(|action| matches!(action, Action::SendFrame { .. }));
+        assert_eq!(links.count() as u64, PEERS + 1, "at once on every link");
+        own += chats(&sent(&said));
+        for conn in (1_000..1_000 + PEERS).chain([1]) {
+            solo.settle(conn);
+        }
+        for _ in 0..5 {
+            let actions: Vec<_> = solo.pass(SECOND / 5).into_iter().map(|(_, action)| action).collect();
+            lines += chats(&sent(&actions)) + chats(&sent(&solo.settle(1)));
+            for n in 0..PEERS {
+                solo.settle(1_000 + n);
+            }
+        }
+    }
+    let V1Limits { entries_per_second, entries_burst, .. } = Limits::default().v1;
+    assert_eq!(own, 10);
+    assert!((20..=entries_burst + 10 * entries_per_second).contains(&(lines as u32)), "{lines}");
+    assert!(solo.node.stats().lines_signed > 0);
+}
