@@ -350,6 +350,7 @@ impl Node {
             }
             Event::Answered { conn, peer, token } => self.chat.pong_received(&self.cx, conn, peer, token),
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
+            Event::Doubt { peer, doubted } => self.chat.doubt(peer, doubted),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),
             Event::GreetAgain(peer) => self.conns.greet_again(&mut self.cx, peer),
             Event::GreetLater { peer, until } => self.v1.postpone_greeting(peer, until),

@@ -133,7 +133,7 @@ const HELP: &[(&str, &str)] = &[
     ("entries_of_new_authors", "Entries dropped because a neighbour brought new authors too fast"),
     ("verified_together", "Entries whose signatures were verified together with others"),
     ("verified_alone", "Entries whose signatures were verified by themselves"),
-    ("entries_over_rate", "Unrequested entries that exceeded their author's rate"),
+    ("entries_over_rate", "Entries dropped because they exceeded their author's rate"),
     ("entries_sent", "Copies of entries sent, including relayed ones"),
     ("entries_not_pushed", "Entries not pushed because the link was full"),
     ("announcements_dropped", "Announcements dropped to make room and left to reconciliation"),

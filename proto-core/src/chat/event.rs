@@ -24,7 +24,7 @@ pub(crate) enum Event {
     Push { peers: Vec<NodeId>, id: Option<EntryId>, line: Vec<u8> },
     /// Send a frame on this connection.
     Reply { conn: ConnId, frame: Frame<'static> },
-    /// This node requested what just came on this connection. These bytes do not count against rates.
+    /// A reconciliation showed what just came on this connection. These bytes do not count against rates.
     Asked { conn: ConnId, bytes: usize },
     /// A frame on this connection broke a rule.
     Faulty { conn: ConnId, fault: Fault },

@@ -8,8 +8,11 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Chat;
+use super::budget::Dues;
 use super::receive::is_untimely;
-use crate::model::{Cx, EntryError, EntryId, Equation, KeyPoint, Opened, PublicKey, Sealed, Unverified};
+use crate::model::{
+    Cx, EntryError, EntryId, Equation, KeyPoint, Opened, PublicKey, Sealed, Sender, Unverified,
+};
 use crate::wire::{Chunk, Frame, Line, Parsed, parse};
 
 /// What of one input is still to be handled.
@@ -34,6 +37,10 @@ pub(super) struct Candidate<'a> {
 impl Candidate<'_> {
     pub(super) fn id(&self) -> EntryId {
         self.entry.id()
+    }
+
+    pub(super) fn entry(&self) -> &Unverified<'_> {
+        &self.entry
     }
 }
 
@@ -86,13 +93,13 @@ impl Chat {
     pub(super) fn open(
         &mut self,
         cx: &Cx,
+        from: Sender,
         entry: Unverified<'_>,
         ahead: &mut Lookahead<'_>,
     ) -> Result<Opened, EntryError> {
-        let id = entry.id();
         let mut first = self.candidate(entry, ahead)?;
         if ahead.candidates.is_empty() {
-            self.look_ahead(cx, id, ahead);
+            self.look_ahead(cx, from, &first.entry, ahead);
             ahead.verify_with(&mut first, &self.batch_seed);
         }
         self.accept(cx, first)
@@ -111,8 +118,10 @@ impl Chat {
     }
 
     /// Reads the new entries in the lines behind that of `first`.
-    fn look_ahead(&self, cx: &Cx, first: EntryId, ahead: &mut Lookahead<'_>) {
+    fn look_ahead(&self, cx: &Cx, from: Sender, first: &Unverified<'_>, ahead: &mut Lookahead<'_>) {
         let limits = cx.limits();
+        let first_dues = self.dues_of(from, first, self.gossip.request_to(from.peer, &first.id()));
+        let mut dues: Vec<_> = first_dues.into_iter().collect();
         let mut input = ahead.rest;
         let end = input.rest().len().saturating_sub(limits.wire.line);
         while ahead.candidates.len() + 1 < limits.chat.batch
@@ -120,18 +129,30 @@ impl Chat {
         {
             let Some(sealed) = sealed(line) else { continue };
             let id = sealed.id(cx.config.network());
-            if id == first || self.is_known(&id) || ahead.contains(&id) {
+            if id == first.id() || self.is_known(&id) || ahead.contains(&id) {
                 continue;
             }
             // What is malformed is read again and reported when its line is handled. What may be ignored is not verified.
             if let Ok(entry) = sealed.read(cx.config.network(), id)
                 && !entry.is_gone()
                 && !is_untimely(cx, &entry)
+                && self.has_room_behind(cx, from, &entry, &mut dues)
                 && let Ok(candidate) = self.candidate(entry, ahead)
             {
                 ahead.candidates.push_back((input.rest().len(), candidate));
             }
         }
+    }
+
+    /// Whether the budgets have room for an entry if all others are paid for. Then it is added to them.
+    fn has_room_behind(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>, others: &mut Vec<Dues>) -> bool {
+        let request = self.gossip.request_to(from.peer, &entry.id());
+        let Some(dues) = self.dues_of(from, entry, request) else { return true };
+        let before = others.iter().filter(|other| other.has_author_of(dues)).count();
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
+        let room = self.budgets.check(cx.now, dues, before, cx.limits()).is_ok();
+        others.extend(room.then_some(dues));
+        room
     }
 
     fn candidate<'a>(

@@ -39,7 +39,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use budget::Budget;
+use budget::Budgets;
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -52,9 +52,7 @@ use names::Names;
 use own_runs::OwnRuns;
 use skew::Skew;
 
-use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kind, Marks, NodeId, PeerInfo, RunId, TokenBuckets,
-};
+use crate::model::{ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kind, Marks, NodeId, PeerInfo, RunId};
 use crate::wire::{Frame, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
@@ -73,10 +71,7 @@ pub(crate) struct Chat {
     names: Names,
     reconciler: Reconciler,
     catch_up: CatchUp,
-    /// The rate of unrequested entries, by author and budget.
-    rates: TokenBuckets<(NodeId, Budget)>,
-    /// The rate of unrequested entries of authors that are not known, by neighbour.
-    new_authors: TokenBuckets<NodeId>,
+    budgets: Budgets,
     /// The points of authors' keys.
     known_keys: KnownKeys,
     /// What the coefficients of batches follow from, besides the signatures.
@@ -126,8 +121,7 @@ impl Chat {
             names: Names::default(),
             reconciler: Reconciler::default(),
             catch_up: CatchUp::default(),
-            rates: TokenBuckets::new(),
-            new_authors: TokenBuckets::new(),
+            budgets: Budgets::new(),
             known_keys: KnownKeys::default(),
             batch_seed: batch_seed(&cx.random),
             events: VecDeque::new(),
@@ -161,7 +155,12 @@ impl Chat {
     /// two reconcile.
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
-        self.gossip.sync_with(cx.moment(), peer);
+        self.gossip.moved(cx.moment(), peer);
+    }
+
+    /// A neighbour has not answered a `PING` for too long, or something came from it again.
+    pub(crate) fn doubt(&mut self, peer: NodeId, doubted: bool) {
+        self.gossip.doubt(peer, doubted);
     }
 
     /// A connection ended.

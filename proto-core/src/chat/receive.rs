@@ -3,15 +3,23 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::budget::Budget;
-use super::gossip::EntryMeta;
+use super::budget::{Dues, Over};
+use super::gossip::{EntryMeta, Request};
 use super::log::Taken;
 use super::lookahead::Candidate;
 use super::{Chat, Event, FalseClaim, Fault, Lookahead};
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
+    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, Unverified,
 };
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
+
+/// What becomes of an entry before its signature is verified.
+enum Look {
+    /// It is verified. If it holds, these are taken from the budgets.
+    Wanted(Option<Dues>),
+    /// It is dropped.
+    Unwanted,
+}
 
 impl Chat {
     /// A frame of the conversation came. `ahead` is what came behind it.
@@ -27,7 +35,7 @@ impl Chat {
         }
         match frame {
             ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, ahead),
-            ChatFrame::Links(ids) => self.gossip.links_received(from.peer, &ids),
+            ChatFrame::Links(ids) => self.gossip.links_received(cx.moment(), from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
             ChatFrame::Graft(ids) => self.graft_received(cx, from.peer, &ids),
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
@@ -42,7 +50,7 @@ impl Chat {
         if ignored >= cx.limits().chat.syncs_ignored {
             self.report_fault(conn, Fault::SyncsIgnored);
         } else {
-            self.gossip.sync_with(cx.moment(), peer);
+            self.gossip.sync_ignored(cx.moment(), peer);
         }
     }
 
@@ -51,90 +59,111 @@ impl Chat {
         let Sender { conn, peer, .. } = from;
         let candidate = ahead.take();
         let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
-        let requested = self.gossip.is_requested(peer, &id);
-        if requested {
-            self.events.push_back(Event::Asked { conn, bytes: sealed.line_len() });
-        }
+        let request = self.gossip.request_to(peer, &id);
         if self.is_known(&id) {
             self.counts.entries_known += 1;
+            self.excuse(from, request, sealed);
             return self.gossip.duplicate_received(cx.now, peer, &id);
         }
-        let opened = match candidate {
-            Some(candidate) => self.accept(cx, candidate),
+        let (dues, opened) = match candidate {
+            Some(candidate) => match self.look_at(cx, from, candidate.entry(), request) {
+                Look::Wanted(dues) => (dues, self.accept(cx, candidate)),
+                Look::Unwanted => return,
+            },
             None => match sealed.read(cx.config.network(), id) {
-                Ok(entry) if self.is_ignored(cx, &entry, requested) => return,
-                read => read.and_then(|entry| self.open(cx, entry, ahead)),
+                Ok(entry) => match self.look_at(cx, from, &entry, request) {
+                    Look::Wanted(dues) => (dues, self.open(cx, from, entry, ahead)),
+                    Look::Unwanted => return,
+                },
+                Err(error) => (None, Err(error)),
             },
         };
+        if opened.is_ok() {
+            self.excuse(from, request, sealed);
+        }
         match opened {
-            Ok(Opened::Entry(entry)) => self.entry_opened(cx, from, &Arc::new(entry), requested),
+            Ok(Opened::Entry(entry)) => {
+                self.pay(cx, dues);
+                self.entry_opened(cx, peer, &Arc::new(entry), request);
+            }
+            Ok(Opened::Live(live)) => {
+                self.pay(cx, dues);
+                self.live_opened(cx, peer, &live);
+            }
             Ok(Opened::Gone(_)) => self.gossip.body_gone(cx.moment(), peer, id),
-            Ok(Opened::Live(live)) => self.live_opened(cx, from, &live),
             Err(error) => self.report_fault(conn, Fault::Entry(error)),
+        }
+    }
+
+    /// What this neighbour sends because a reconciliation showed it costs its link no rate.
+    fn excuse(&mut self, from: Sender, request: Request, sealed: &Sealed<'_>) {
+        if request == Request::Reconciled {
+            self.events.push_back(Event::Asked { conn: from.conn, bytes: sealed.line_len() });
+        }
+    }
+
+    /// Looks at an entry before it is verified, so that what is over a rate costs no verification.
+    fn look_at(&mut self, cx: &Cx, from: Sender, entry: &Unverified<'_>, request: Request) -> Look {
+        if self.is_ignored(cx, entry, request) {
+            return Look::Unwanted;
+        }
+        let Some(dues) = self.dues_of(from, entry, request) else { return Look::Wanted(None) };
+        match self.budgets.check(cx.now, dues, 0, cx.limits()) {
+            Ok(()) => return Look::Wanted(Some(dues)),
+            Err(Over::Author) => self.counts.entries_over_rate += 1,
+            Err(Over::Newcomers) => self.counts.entries_of_new_authors += 1,
+        }
+        if request == Request::Announced {
+            // The neighbour answered, and still holds the entry.
+            self.gossip.duplicate_received(cx.now, from.peer, &entry.id());
+            self.gossip.sync_with(cx.moment(), from.peer);
+        }
+        Look::Unwanted
+    }
+
+    /// What an entry takes from the budgets. None: nothing, since its sender is on this machine, a reconciliation showed it,
+    /// or its body is gone.
+    pub(super) fn dues_of(&self, from: Sender, entry: &Unverified<'_>, request: Request) -> Option<Dues> {
+        let counts = from.rated && request != Request::Reconciled && !entry.is_gone();
+        counts.then(|| Dues::of(entry, from.peer, self.log.knows(&entry.key())))
+    }
+
+    fn pay(&mut self, cx: &Cx, dues: Option<Dues>) {
+        if let Some(dues) = dues {
+            self.budgets.take(cx.now, dues, cx.limits());
         }
     }
 
     /// Whether an entry is of no use, whether or not its signature holds: its body is gone and nobody asked for it, or it is
     /// in no run and dated too far from now.
-    fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, requested: bool) -> bool {
+    fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, request: Request) -> bool {
         let (gone, untimely) = (entry.is_gone(), is_untimely(cx, entry));
         self.counts.bodies_gone += u64::from(gone);
         self.counts.live_untimely += u64::from(untimely);
-        untimely || gone && !requested
+        untimely || gone && request == Request::None
     }
 
     /// An entry of a run came, whole and with a valid signature.
-    fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, requested: bool) {
-        if from.rated && !self.has_room_for_new(cx, from.peer, entry) {
-            self.counts.entries_of_new_authors += 1;
-            return self.gossip.duplicate_received(cx.now, from.peer, &entry.id());
-        }
-        if from.rated && !requested && !self.is_within_rate(cx, entry.author(), Budget::of(entry.class())) {
-            // The sender still holds it, so a later reconciliation brings it.
-            self.counts.entries_over_rate += 1;
-            return;
-        }
+    fn entry_opened(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, request: Request) {
         self.clock.heard(cx, entry.at());
-        if !requested && entry.author() == from.peer {
+        if request == Request::None && entry.author() == from {
             self.compare_clocks(cx, entry);
         }
-        self.take(cx, from.peer, entry);
+        self.take(cx, from, entry);
     }
 
     /// An entry of no run came, with a valid signature. It is relayed once, and not held.
-    fn live_opened(&mut self, cx: &Cx, from: Sender, live: &Live) {
+    fn live_opened(&mut self, cx: &Cx, from: NodeId, live: &Live) {
         let header = live.header();
-        if from.rated && !self.is_within_rate(cx, header.author(), Budget::Live) {
-            self.counts.entries_over_rate += 1;
-            return;
-        }
-        self.gossip.arrived(cx.moment(), Some(from.peer), header.id());
+        self.gossip.arrived(cx.moment(), Some(from), header.id());
         self.counts.live += 1;
-        let meta =
-            EntryMeta { id: header.id(), at: header.at(), author: header.author(), from: Some(from.peer) };
+        let meta = EntryMeta { id: header.id(), at: header.at(), author: header.author(), from: Some(from) };
         let peers = self.gossip.relay_live(cx.moment(), meta);
         self.send(peers, None, live.sealed());
     }
 
     pub(super) fn is_known(&self, id: &EntryId) -> bool {
         self.log.contains(id) || self.gossip.has_seen(id)
-    }
-
-    fn is_within_rate(&mut self, cx: &Cx, author: NodeId, budget: Budget) -> bool {
-        let limits = cx.limits();
-        let fresh = TokenBucket::per_second(limits.chat.entries_per_second, limits.chat.entries_burst);
-        self.rates.take(cx.now, (author, budget), fresh, limits.chat.authors)
-    }
-
-    /// Whether the author is known, or a reconciliation showed the entry, or this neighbour may bring another new author
-    /// now.
-    fn has_room_for_new(&mut self, cx: &Cx, peer: NodeId, entry: &Entry) -> bool {
-        if self.log.knows(&entry.key()) || self.gossip.is_synced(peer, &entry.id()) {
-            return true;
-        }
-        let limits = cx.limits();
-        let fresh = TokenBucket::new(limits.chat.new_authors_every, limits.chat.new_authors_burst);
-        self.new_authors.take(cx.now, peer, fresh, limits.conns.slots)
     }
 
     /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.

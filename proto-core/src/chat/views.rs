@@ -89,8 +89,8 @@ impl Chat {
     /// How full each bounded collection is.
     pub(crate) fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
         let own = [
-            (Capacity::Rates, self.rates.len()),
-            (Capacity::NewAuthors, self.new_authors.len()),
+            (Capacity::Rates, self.budgets.authors()),
+            (Capacity::NewAuthors, self.budgets.newcomers()),
             (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),

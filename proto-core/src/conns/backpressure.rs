@@ -117,6 +117,18 @@ impl Conns {
             Some(false) => self.events.push_back(Event::ResumeReading(conn)),
             None => {}
         }
+        self.update_doubt(cx, conn);
+    }
+
+    /// Brings up to date whether the neighbour on this connection is in doubt.
+    pub(super) fn update_doubt(&mut self, cx: &Cx, conn: ConnId) {
+        let Some(link) = self.table.get_mut(conn) else { return };
+        let (doubted, peer) = (link.update_doubt(cx.now, cx.limits()), link.node_id());
+        if let (Some(doubted), Some(peer)) = (doubted, peer)
+            && self.active(peer) == Some(conn)
+        {
+            self.events.push_back(Event::Doubt { peer, doubted });
+        }
     }
 
     /// Notes the links whose queues are above their bounds, for [`enforce_bounds`](Self::enforce_bounds).

@@ -50,6 +50,8 @@ pub(crate) enum Event {
     PeersReceived { source: PeersSource, records: Vec<PeerRecord> },
     /// A peer with a key moved from the connection `before` to `after`. What was under way on `before` may be lost.
     Moved { peer: NodeId, before: ConnId, after: ConnId },
+    /// A neighbour does not answer, or does again.
+    Doubt { peer: NodeId, doubted: bool },
     /// A version 1 peer forgets this node when it sees the end of another connection with it.
     MayForget(NodeId),
     /// Another `JOIN` is to be sent to this version 1 peer.

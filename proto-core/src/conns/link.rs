@@ -86,6 +86,8 @@ pub(super) struct Link {
     /// None: the peer is on this machine, and no rates apply.
     rates: Option<Rates>,
     paused: Pause,
+    /// It is a neighbour that does not answer.
+    doubted: bool,
 }
 
 /// The phase of a connection (SPEC section 13). Each deadline is absolute.
@@ -244,6 +246,7 @@ impl Link {
             unread: None,
             rates,
             paused: Pause::default(),
+            doubted: false,
         }
     }
 

@@ -210,7 +210,7 @@ impl Conns {
         self.end(cx, conn, Ending::Bye(ByeCode::Violation), LeaveReason::Violation);
     }
 
-    /// Refunds the rates for a frame of that size that was asked for.
+    /// Refunds the rates for a frame of that size that a reconciliation showed.
     pub(crate) fn refund(&mut self, cx: &Cx, conn: ConnId, bytes: usize) {
         if let Some(link) = self.table.get_mut(conn) {
             link.refund(cx.now, bytes);
@@ -350,6 +350,8 @@ impl Conns {
                 }
             }
             Timer::Idle => self.keep_alive(cx, conn),
+            // The caller notes it.
+            Timer::Silent => {}
             Timer::Dead => {
                 self.counts.silent += 1;
                 self.end(cx, conn, Ending::Abort, LeaveReason::Silent);

@@ -52,7 +52,7 @@ pub struct Stats {
     pub verified_together: u64,
     /// Entries whose signatures were verified by themselves.
     pub verified_alone: u64,
-    /// Unrequested entries that were dropped because they exceeded their author's rate.
+    /// Entries that were dropped because they exceeded their author's rate.
     pub entries_over_rate: u64,
     /// Entries sent, counted for each neighbour.
     pub entries_sent: u64,

@@ -16,6 +16,8 @@ pub enum TimerKind {
     Settle,
     /// An idle peer is pinged, or sent a blank line.
     Idle,
+    /// A neighbour that does not answer counts as silent.
+    Silent,
     /// A silent peer is dropped.
     Dead,
     /// A newcomer's claim to the id of a linked peer is decided.

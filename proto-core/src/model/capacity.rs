@@ -100,6 +100,8 @@ pub enum Capacity {
     Requested,
     /// Entries for which one neighbour has no body.
     Bodiless,
+    /// Entries of neighbours that are announced to nobody while the mesh is full.
+    Spared,
 
     /// Remembered lines of peers without a key.
     V1Lines,
@@ -116,7 +118,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -159,6 +161,7 @@ impl Capacity {
         Self::Fetching,
         Self::Requested,
         Self::Bodiless,
+        Self::Spared,
         Self::V1Lines,
         Self::V1Waiting,
         Self::V1WaitingBytes,

@@ -227,7 +227,7 @@ impl Entry {
 
     /// The signature, the signed bytes and the body, for the `CHAT` frame.
     pub fn sealed(&self) -> Sealed<'_> {
-        Sealed { signature: self.header.signature, header: &self.header.json, body: &self.body }
+        self.header.sealed(&self.body)
     }
 
     fn text(&self) -> Option<&TextContent> {

@@ -218,8 +218,8 @@ declare! {
     }
     /// Limits of the conversation.
     chat: ChatLimits {
-        /// Entries a second of one author that come unasked from another machine. Above it, entries are dropped (SPEC
-        /// 7.5) and come by reconciliation later.
+        /// Entries a second of one author that come from another machine and that no reconciliation showed. Above it,
+        /// entries are dropped (SPEC 7.5) and come by reconciliation later.
         entries_per_second: u32 = 5, "entries a second", Spec, [nonzero];
         /// Entries of one author that may come at once, before [`entries_per_second`](Self::entries_per_second)
         /// applies.
@@ -240,8 +240,8 @@ declare! {
         /// The time between the dates of an author's oldest and newest entry in the window from which on the author is no
         /// longer new (SPEC 9.15).
         author_new: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];
-        /// Entries of authors that are not known that may come unasked from one neighbour on another machine at once,
-        /// before [`new_authors_every`](Self::new_authors_every) applies (SPEC 9.15).
+        /// Entries of authors that are not known, and that no reconciliation showed, that may come from one neighbour on
+        /// another machine at once, before [`new_authors_every`](Self::new_authors_every) applies (SPEC 9.15).
         new_authors_burst: u32 = 256, "entries", Guess: "what is brought by a reconciliation is not counted", [nonzero];
         /// The interval at which one more such entry may come.
         new_authors_every: Duration = Duration::from_millis(250), "seconds", Guess, [];
@@ -385,8 +385,8 @@ declare! {
         /// The most announced entries that have not come. With one more, the neighbour that announced most of them
         /// loses the oldest.
         announced_missing: usize = 4096, "entries", Spec, [] => AnnouncedMissing;
-        /// The most of these that one neighbour announced first. Further ones are asked for as after a reconciliation
-        /// (SPEC 9.7.5).
+        /// The most of these that one neighbour announced first. Further ones are left to a reconciliation (SPEC
+        /// 8.9.10).
         announced_missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => AnnouncedMissingPerLink;
         /// The most entries that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC
         /// 9.7.5).
@@ -396,6 +396,11 @@ declare! {
         /// The most entries of one neighbour that are remembered because it has no body for them: it is not asked for them
         /// again. With one more, the oldest is forgotten (SPEC 7.10.6).
         bodiless: usize = 256, "entries", Guess: "as many as one neighbour is asked for at once", [] => Bodiless;
+        /// The most ids of neighbours' entries that are announced to nobody because the mesh is full. With one more, the author
+        /// with most of them loses the oldest (SPEC 8.7.6).
+        spared: usize = 4_096, "entry ids", Guess: "what twelve neighbours may say in that time", [] => Spared;
+        /// How long such an entry is remembered: longer than a dead link is unnoticed (SPEC 8.7.6).
+        spared_for: Duration = Duration::from_secs(60), "seconds", Spec, [];
         /// How long an entry that was asked for after a reconciliation is waited for, or the next one of those asked for.
         /// Then it is given up.
         asked_for: Duration = Duration::from_secs(10), "seconds", Guess, [nonzero];

@@ -77,6 +77,13 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         self.buckets.get(key).unwrap_or(&fresh).next_at(now)
     }
 
+    /// Whether the bucket of a key has so many tokens now. A key without a bucket has a `fresh` one.
+    pub(crate) fn has(&self, now: Instant, key: &K, fresh: TokenBucket, tokens: u32) -> bool {
+        let mut bucket = *self.buckets.get(key).unwrap_or(&fresh);
+        bucket.charge(now, tokens.saturating_sub(1));
+        bucket.next_at(now) <= now
+    }
+
     /// Gives a token back to the bucket of a key, unless that is forgotten.
     pub(crate) fn refund(&mut self, key: K) {
         if let Some(bucket) = self.buckets.get_mut(&key) {
@@ -145,6 +152,11 @@ mod tests {
         let (later, second) = (now + Duration::from_secs(1), Duration::from_secs(1));
         assert_eq!(buckets.next_at(later, &'a', fresh), later + second);
         assert_eq!(buckets.next_at(later, &'x', fresh), later, "a key without a bucket");
+        let has = |key, tokens| buckets.has(later, &key, fresh, tokens);
+        assert_eq!(
+            ['a', 'c', 'x'].map(|key| [1, 2, 3].map(|tokens| has(key, tokens))),
+            [[false, false, false], [true, true, false], [true, true, false]]
+        );
         buckets.refund('a');
         buckets.refund('x');
         assert_eq!(buckets.next_at(later, &'a', fresh), later);

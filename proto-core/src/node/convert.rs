@@ -173,6 +173,7 @@ impl From<Option<conns::LinkTimer>> for TimerKind {
             LinkTimer::Greeting => Self::Greeting,
             LinkTimer::Settle => Self::Settle,
             LinkTimer::Idle => Self::Idle,
+            LinkTimer::Silent => Self::Silent,
             LinkTimer::Dead => Self::Dead,
             LinkTimer::Claim => Self::Claim,
             LinkTimer::Handover => Self::Handover,

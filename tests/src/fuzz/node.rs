@@ -392,6 +392,7 @@ fn limits() -> Limits {
         limits.chat.lanes_per_author = 2;
         limits.chat.epochs_per_author = 2;
         limits.chat.bodiless = 2;
+        limits.chat.spared = 2;
         limits.chat.gaps_per_epoch = 3;
         limits.chat.names = 6;
         limits.chat.names_per_author = 2;

@@ -1,9 +1,7 @@
 //! What is announced, asked for and reconciled.
 
-use std::time::Duration;
-
+use proto_core::Limits;
 use proto_core::wire::Frame;
-use proto_core::{Entry, Input, Limits};
 
 use crate::solo::{EPOCH_MS, SECOND, Solo, around, entry, ids, keys, solo, up_to};
 
@@ -14,11 +12,6 @@ fn linked(limits: Limits, neighbours: usize) -> Solo {
     (0..neighbours).for_each(|conn| solo.read(conn));
     solo.actions.clear();
     solo
-}
-
-fn after(solo: &mut Solo, time: Duration) {
-    solo.now = solo.now + time;
-    solo.input(Input::Timeout);
 }
 
 #[test]
@@ -58,38 +51,31 @@ fn entries_that_are_missing() {
 fn entries_that_are_missing_and_announced_by_one_neighbour() {
     let limits = Limits::default().with(|limits| limits.chat.announced_missing_per_link = 5);
     for count in around(limits.chat.announced_missing_per_link) {
-        let mut solo = linked(limits.clone(), 1);
+        let mut solo = solo(limits.clone());
+        solo.link(0);
+        solo.reconcile(0, &[]);
+        let syncs = solo.stats().syncs;
         solo.frame(0, &Frame::Ihave(ids(0..count)));
+        let start = solo.now.since_origin();
         for (at, asked) in up_to(limits.chat.ask_after_alone) {
-            solo.at(at);
+            solo.at(start + at);
             solo.read(0);
             assert_eq!(solo.ids_sent(0, "GRAFT"), if asked { count.min(5) } else { 0 });
         }
-        after(&mut solo, limits.chat.ask_after - limits.chat.ask_after_alone);
-        solo.read(0);
-        assert_eq!(
-            (solo.ids_sent(0, "GRAFT"), solo.stats().requests_dropped),
-            (count, 0),
-            "the rest is late, not lost"
-        );
+        solo.pass(limits.chat.reconcile_again, 1);
+        assert_eq!(solo.stats().syncs - syncs, u64::from(count > 5), "the rest is late, not lost");
     }
 }
 
 #[test]
 fn entries_that_are_asked_for_at_once() {
-    let limits = Limits::default().with(|limits| {
-        limits.chat.announced_missing_per_link = 0;
-        limits.chat.requested = 5;
-    });
+    let limits = Limits::default().with(|limits| limits.chat.requested = 5);
     for count in around(limits.chat.requested) {
-        let mut solo = linked(limits.clone(), 1);
+        let mut solo = solo(limits.clone());
+        solo.link(0);
         let entries: Vec<_> = (0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect();
-        solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
-        for (at, asked) in up_to(limits.chat.ask_after) {
-            solo.at(at);
-            solo.read(0);
-            assert_eq!(solo.ids_sent(0, "GRAFT"), if asked { count.min(5) } else { 0 });
-        }
+        solo.reconcile(0, &entries);
+        assert_eq!(solo.ids_sent(0, "GRAFT"), count.min(5));
         solo.chat(0, &entries[0]);
         solo.read(0);
         assert_eq!((solo.ids_sent(0, "GRAFT"), solo.stats().requests_dropped), (count, 0), "one came");
@@ -98,17 +84,13 @@ fn entries_that_are_asked_for_at_once() {
 
 #[test]
 fn entries_that_are_wanted() {
-    let limits = Limits::default().with(|limits| {
-        limits.chat.announced_missing_per_link = 0;
-        limits.chat.fetching = 5;
-    });
+    let limits = Limits::default().with(|limits| limits.chat.fetching = 5);
     for count in around(limits.chat.fetching) {
-        let mut solo = linked(limits.clone(), 1);
-        solo.frame(0, &Frame::Ihave(ids(0..count)));
+        let mut solo = solo(limits.clone());
+        solo.link(0);
+        solo.reconcile(0, &(0..count).map(|seq| entry(7, seq, EPOCH_MS)).collect::<Vec<_>>());
         assert_eq!(solo.stats().requests_dropped as usize, count.saturating_sub(5));
         assert_eq!(solo.node.status().entries.awaited, count.min(5));
-        after(&mut solo, limits.chat.ask_after);
-        solo.read(0);
         assert_eq!(solo.ids_sent(0, "GRAFT"), count.min(5));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto_core::wire::Frame;
-use proto_core::{Action, ChatText, Draft, Entry, Input, Instant, Limits, NodeId, Via};
+use proto_core::{Action, ChatText, Draft, Entry, Input, Limits, NodeId, Via};
 use tests::sim::hostile::{of_body, position};
 
 use crate::solo::{ELSEWHERE, EPOCH_MS, SECOND, Solo, around, entry, join_line, keys, solo, up_to};
@@ -161,37 +161,128 @@ fn entries_of_new_authors_from_one_neighbour() {
     assert_eq!(solo.stats().entries, 9);
 }
 
-#[test]
-fn what_was_asked_for_is_outside_the_rate() {
-    let limits = Limits::default().with(|limits| limits.chat.entries_burst = 2);
-    let mut solo = solo(limits.clone());
-    solo.link_from(0, ELSEWHERE);
-    let entries: Vec<_> = (0..5).map(|seq| entry(7, seq, EPOCH_MS)).collect();
-    entries[..3].iter().for_each(|entry| solo.chat(0, entry));
-    assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (2, 1));
-    solo.frame(0, &Frame::Ihave(entries[2..].iter().map(Entry::id).collect()));
-    solo.now = Instant::from_origin(limits.chat.ask_after_alone);
+/// The peer announces these entries, and is asked for them.
+fn announce(solo: &mut Solo, conn: usize, entries: &[Entry]) {
+    solo.frame(conn, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
+    solo.now = solo.now + Limits::default().chat.ask_after_alone;
     solo.input(Input::Timeout);
-    entries[2..].iter().for_each(|entry| solo.chat(0, entry));
-    assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (5, 1));
+    solo.read(conn);
+    assert!(solo.ids_sent(conn, "GRAFT") >= entries.len());
+}
+
+/// How many entries it verified.
+fn verified(solo: &Solo) -> u64 {
+    solo.stats().verified_together + solo.stats().verified_alone
 }
 
 #[test]
-fn what_was_asked_for_slows_no_link_down() {
-    let few_frames = Limits::default().with(|limits| limits.conns.frames_burst = 5);
-    let few_bytes = Limits::default().with(|limits| limits.conns.bytes_burst = 2_000);
-    let entries: Vec<_> = (0..10).map(|seq| entry(7, seq, EPOCH_MS)).collect();
-    for limits in [few_frames, few_bytes] {
-        for asked in [true, false] {
+fn what_was_asked_for_because_it_was_announced_counts_as_if_it_was_pushed() {
+    let limits = Limits::default();
+    let burst = limits.chat.entries_burst as usize;
+    let entries: Vec<_> = (0..burst + 9).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    for announced in [true, false] {
+        for at_once in [true, false] {
             let mut solo = solo(limits.clone());
             solo.link_from(0, ELSEWHERE);
-            if asked {
-                solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
-                solo.now = Instant::from_origin(limits.chat.ask_after_alone);
-                solo.input(Input::Timeout);
+            if announced {
+                announce(&mut solo, 0, &entries);
+            }
+            match at_once {
+                true => solo.chats(0, &entries),
+                false => entries.iter().for_each(|entry| solo.chat(0, entry)),
+            }
+            assert_eq!((solo.stats().entries as usize, solo.stats().entries_over_rate), (burst, 9));
+            assert_eq!(verified(&solo), burst as u64, "what is dropped costs no verification");
+            // It was answered, and is not asked for without end.
+            assert_eq!(solo.node.status().entries.awaited, 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_announced_beyond_the_room_for_that_lifts_no_rate() {
+    let limits = Limits::default().with(|limits| limits.chat.announced_missing_per_link = 10);
+    let burst = limits.chat.entries_burst as usize;
+    let mut solo = solo(limits);
+    solo.link_from(0, ELSEWHERE);
+    let entries: Vec<_> = (0..2 * burst).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    solo.frame(0, &Frame::Ihave(entries.iter().map(Entry::id).collect()));
+    solo.at(SECOND);
+    solo.read(0);
+    entries.iter().for_each(|entry| solo.chat(0, entry));
+    assert_eq!((solo.stats().entries as usize, solo.stats().entries_over_rate as usize), (burst, burst));
+}
+
+#[test]
+fn what_is_over_the_rate_after_an_announcement_is_found_by_a_reconciliation() {
+    let limits = Limits::default().with(|limits| limits.chat.entries_burst = 2);
+    let mut solo = solo(limits.clone());
+    solo.link_from(0, ELSEWHERE);
+    solo.reconcile(0, &[]);
+    let entries: Vec<_> = (0..5).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    announce(&mut solo, 0, &entries);
+    let syncs = solo.stats().syncs;
+    entries.iter().for_each(|entry| solo.chat(0, entry));
+    assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (2, 3));
+    assert_eq!(solo.stats().syncs, syncs + 1, "it looks for them as soon as it may");
+    solo.reconcile(0, &entries);
+    entries[2..].iter().for_each(|entry| solo.chat(0, entry));
+    assert_eq!((solo.stats().entries, solo.stats().entries_over_rate), (5, 3));
+}
+
+#[test]
+fn what_a_reconciliation_showed_is_outside_all_rates() {
+    let limits = Limits::default().with(|limits| {
+        limits.chat.entries_burst = 2;
+        limits.chat.new_authors_burst = 1;
+    });
+    let mut solo = solo(limits.clone());
+    solo.link_from(0, ELSEWHERE);
+    let entries: Vec<_> = (0..9).map(|seq| entry(7 + seq / 3, seq % 3, EPOCH_MS)).collect();
+    solo.reconcile(0, &entries);
+    solo.chats(0, &entries);
+    let stats = solo.stats();
+    assert_eq!((stats.entries, stats.entries_over_rate, stats.entries_of_new_authors), (9, 0, 0));
+}
+
+#[test]
+fn forgeries_take_nothing_from_the_rate_of_the_author_whom_they_name() {
+    let limits = Limits::default();
+    let burst = limits.chat.entries_burst as usize;
+    let mut solo = solo(limits);
+    solo.link_from(0, ELSEWHERE);
+    let entries: Vec<_> = (0..burst + 2).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    let forged = |n: usize| {
+        let said = String::from_utf8(tests::fuzz::peers::line(&Frame::Chat(entries[n].sealed()))).unwrap();
+        let (_, signed) = said.trim_start_matches("CHAT|").split_once('|').unwrap();
+        let other = entry(8, n, EPOCH_MS).sealed().signature.to_string();
+        format!("CHAT|{other}|{signed}")
+    };
+    (0..burst / 2).for_each(|n| solo.receive(0, &forged(n)));
+    assert_eq!((solo.stats().violations as usize, solo.stats().entries), (burst / 2, 0));
+    entries[..burst].iter().for_each(|entry| solo.chat(0, entry));
+    assert_eq!((solo.stats().entries as usize, solo.stats().entries_over_rate), (burst, 0));
+    // Over the rate they are not even looked at.
+    let before = verified(&solo);
+    solo.receive(0, &forged(burst));
+    assert_eq!((verified(&solo), solo.stats().entries_over_rate), (before, 1));
+}
+
+#[test]
+fn what_a_reconciliation_showed_slows_no_link_down() {
+    let few_frames = Limits::default().with(|limits| limits.conns.frames_burst = 12);
+    let few_bytes = Limits::default().with(|limits| limits.conns.bytes_burst = 4_000);
+    let entries: Vec<_> = (0..20).map(|seq| entry(7, seq, EPOCH_MS)).collect();
+    for limits in [few_frames, few_bytes] {
+        for shown in [true, false] {
+            let mut solo = solo(limits.clone());
+            solo.link_from(0, ELSEWHERE);
+            solo.reconcile(0, if shown { &entries } else { &[] });
+            if !shown {
+                announce(&mut solo, 0, &entries);
             }
             entries.iter().for_each(|entry| solo.chat(0, entry));
-            assert_eq!((pauses(&solo) == 0, solo.stats().entries), (asked, 10));
+            assert_eq!((pauses(&solo) == 0, solo.stats().entries), (shown, 20));
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto_core::wire::Frame;
 use proto_core::{
     Action, ChatText, Command, CommandError, Config, ConnId, Draft, Entry, EntryId, Identity, Input, Instant,
     LeaveReason, Limits, Node, Stats,
 };
-use tests::fuzz::peers::line;
+use tests::fuzz::peers::{line, sync_answer};
 use tests::sim::hostile::{Keys, position};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -200,6 +202,29 @@ impl Solo {
 
     pub(crate) fn frame(&mut self, conn: usize, frame: &Frame<'_>) {
         self.input(Input::received(ConnId(conn as u64), &line(frame)));
+    }
+
+    /// The node reconciles with a peer that holds these entries, and asks for them.
+    pub(crate) fn reconcile(&mut self, conn: usize, entries: &[Entry]) {
+        let limits = self.node.config().limits().chat.clone();
+        self.now = self.now + limits.reconcile_again;
+        self.input(Input::Timeout);
+        self.read(conn);
+        let said = self.sent(conn);
+        let question = said.lines().rev().find_map(|line| line.strip_prefix("SYNC|")).expect("it began one");
+        let held: Vec<_> = entries.iter().map(|entry| (entry.at(), entry.id())).collect();
+        let answer = sync_answer(&URL_SAFE_NO_PAD.decode(question).unwrap(), &held);
+        self.frame(conn, &Frame::Sync(answer.expect("a question")));
+        // The answer to its `PING` ends it. That waits for the answer to the one before.
+        for _ in 0..2 {
+            let said = self.sent(conn);
+            let pings = said.lines().filter_map(|line| line.strip_prefix("PING|"));
+            pings.for_each(|token| self.receive(conn, &format!("PONG|{token}\n")));
+            self.read(conn);
+        }
+        self.now = self.now + limits.ask_after;
+        self.input(Input::Timeout);
+        self.read(conn);
     }
 
     /// Takes what is sent on a connection until nothing is left.

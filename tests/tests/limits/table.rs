@@ -180,6 +180,8 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.announced_missing_per_link", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
     ("chat.requested", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
     ("chat.fetching", By("gossip.rs", "entries_that_are_wanted"), "requests_dropped"),
+    ("chat.spared", By("proto-core/src/chat/gossip/spared.rs", "who_says_most_makes_room"), NONE),
+    ("chat.spared_for", By("proto-core/src/chat/gossip/spared.rs", "what_came_lately_from_one_author_is_taken_out_in_order"), NONE),
     ("chat.bodiless", By("proto-core/src/chat/gossip/bodiless.rs", "so_many_entries_of_one_neighbour_are_remembered"), "bodies_gone"),
     ("chat.asked_for", By("proto-core/src/chat/gossip/fetch_synced.rs", "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
     ("chat.seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),

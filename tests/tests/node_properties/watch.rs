@@ -98,6 +98,7 @@ impl Watch {
             limits.chat.lanes_per_author = 2;
             limits.chat.epochs_per_author = 2;
             limits.chat.bodiless = 2;
+            limits.chat.spared = 3;
             limits.chat.parked_bytes = 5_000;
             limits.chat.announced_missing = 8;
             limits.chat.announced_missing_per_link = 4;

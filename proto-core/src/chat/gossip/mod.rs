@@ -16,6 +16,7 @@
 //!   announcement or after a reconciliation;
 //! - [`sync_schedule`]: when to reconcile, and with whom. The exchange itself is in
 //!   [`log`](crate::chat::log);
+//! - [`spared`]: which announcements a full mesh spares, until a link is lost;
 //! - [`seen`]: which entries came recently;
 //! - [`bodiless`]: which neighbours have no body for an entry.
 
@@ -29,6 +30,7 @@ mod fetch_synced;
 mod neighbours;
 mod position;
 mod seen;
+mod spared;
 mod sync_schedule;
 #[cfg(test)]
 mod tests;
@@ -52,6 +54,7 @@ use fetch_announced::AnnouncedFetch;
 use fetch_synced::SyncFetch;
 use neighbours::Neighbours;
 use seen::Seen;
+use spared::Spared;
 use sync_schedule::SyncSchedule;
 use trees::Trees;
 
@@ -70,6 +73,7 @@ pub(crate) struct Gossip {
     announced_fetch: AnnouncedFetch,
     sync_fetch: SyncFetch,
     bodiless: Bodiless,
+    spared: Spared,
     /// Entries that `announced_fetch` decided to request from each neighbour.
     grafts: BTreeMap<NodeId, VecDeque<EntryId>>,
     syncs: SyncSchedule,
@@ -85,6 +89,17 @@ pub(crate) struct EntryMeta {
     pub(crate) author: NodeId,
     /// The neighbour that sent it. None: this node is the author.
     pub(crate) from: Option<NodeId>,
+}
+
+/// Why an entry was requested from a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// It was not.
+    None,
+    /// The neighbour announced it. It counts against rates, since anybody can announce anything.
+    Announced,
+    /// A reconciliation showed it. It does not count against rates.
+    Reconciled,
 }
 
 /// How an entry came.
@@ -110,6 +125,7 @@ impl Gossip {
             announced_fetch: AnnouncedFetch::default(),
             sync_fetch: SyncFetch::default(),
             bodiless: Bodiless::default(),
+            spared: Spared::default(),
             grafts: BTreeMap::new(),
             syncs: SyncSchedule::default(),
             announcements_dropped: 0,
@@ -142,6 +158,19 @@ impl Gossip {
         self.grafts.remove(&peer);
         self.bodiless.unlinked(peer);
         self.syncs.unlinked(peer);
+        self.announce_spared(moment, peer);
+    }
+
+    /// A neighbour's link moved to another connection. Frames in flight on the old one may be lost.
+    pub(crate) fn moved(&mut self, moment: Moment<'_>, peer: NodeId) {
+        self.neighbours.doubt(peer, false);
+        self.announce_spared(moment, peer);
+        self.sync_with(moment, peer);
+    }
+
+    /// A neighbour does not answer, or does again. While it does not, the node does not name it in `LINKS`.
+    pub(crate) fn doubt(&mut self, peer: NodeId, doubted: bool) {
+        self.neighbours.doubt(peer, doubted);
     }
 
     /// Whether the peer is linked to another neighbour, too, as far as its `LINKS` show.
@@ -156,8 +185,11 @@ impl Gossip {
     }
 
     /// `LINKS` came.
-    pub(crate) fn links_received(&mut self, from: NodeId, links: &[NodeId]) {
-        self.neighbours.links_received(from, links);
+    pub(crate) fn links_received(&mut self, moment: Moment<'_>, from: NodeId, links: &[NodeId]) {
+        let lost = self.neighbours.links_received(from, links);
+        // What either end of the link said last may not have reached the other one.
+        let ends = lost.first().map(|_| from).into_iter().chain(lost.iter().copied());
+        ends.for_each(|end| self.announce_spared(moment, end));
     }
 
     /// `TREE` came.
@@ -185,18 +217,20 @@ impl Gossip {
         // Without a tree no push is expected, so there is less to wait for.
         let after =
             if self.is_attached(moment, None) { limits.chat.ask_after } else { limits.chat.ask_after_alone };
-        let mut surplus = Vec::new();
+        let mut surplus = false;
         for id in ids {
             if self.seen.contains(id) || is_held(id) {
                 self.announcements.cancel(from, id);
             } else if self.bodiless.contains(from, id) || self.sync_fetch.is_queued(from, id) {
                 // It would not bring the body this time, either; or it is requested from this neighbour already, or will be.
             } else if !self.announced_fetch.add(now, from, *id, after, limits) {
-                surplus.push(*id);
+                surplus = true;
             }
         }
-        // So many do not come along the tree. They are requested as after a reconciliation.
-        self.sync_fetch.add(now, from, surplus, limits);
+        if surplus {
+            // So many do not come along the tree. A reconciliation shows them, if they exist.
+            self.syncs.request(now, from, limits);
+        }
     }
 
     /// A reconciliation showed that this neighbour holds these entries and this node does not. They are
@@ -227,14 +261,15 @@ impl Gossip {
         self.seen.forget(id);
     }
 
-    /// Whether the entry was requested from this neighbour. Such an entry does not count against rates.
-    pub(crate) fn is_requested(&self, from: NodeId, id: &EntryId) -> bool {
-        self.announced_fetch.is_requested(from, id) || self.sync_fetch.is_requested(from, id)
-    }
-
-    /// Whether the entry was requested from this neighbour after a reconciliation.
-    pub(crate) fn is_synced(&self, from: NodeId, id: &EntryId) -> bool {
-        self.sync_fetch.is_requested(from, id)
+    /// Why the entry was requested from this neighbour.
+    pub(crate) fn request_to(&self, peer: NodeId, id: &EntryId) -> Request {
+        if self.sync_fetch.is_requested(peer, id) {
+            Request::Reconciled
+        } else if self.announced_fetch.is_requested(peer, id) {
+            Request::Announced
+        } else {
+            Request::None
+        }
     }
 
     /// A neighbour sent an entry, or its part of a reconciliation.
@@ -280,12 +315,34 @@ impl Gossip {
         };
         let lazy: Vec<_> =
             self.neighbours.ids().filter(|peer| !eager.contains(peer) && !has_it(peer)).collect();
+        if self.is_pushed_to_all(meta, arrival) {
+            if !lazy.is_empty() {
+                self.spared.insert(moment.now, meta.author, meta.id, moment.limits);
+            }
+            return Vec::new();
+        }
         let attached = self.is_attached(moment, Some(meta.at));
         for peer in lazy {
             let after = if attached { self.announce_after(moment, peer) } else { Duration::ZERO };
             self.announce(moment, peer, meta.id, after);
         }
         eager.into_iter().filter(|peer| !has_it(peer)).collect()
+    }
+
+    /// Whether its author, a neighbour, pushed this entry here, and so to all others: each has a link to the author.
+    fn is_pushed_to_all(&self, meta: EntryMeta, arrival: &Arrival) -> bool {
+        let pushed = meta.from == Some(meta.author) && !arrival.grafted && !arrival.synced;
+        pushed && self.neighbours.is_full_mesh()
+    }
+
+    /// Announces what this author pushed here lately, and what it was taken to have pushed to all others.
+    fn announce_spared(&mut self, moment: Moment<'_>, author: NodeId) {
+        for id in self.spared.take(moment.now, author, moment.limits) {
+            let others: Vec<_> = self.neighbours.ids().filter(|peer| *peer != author).collect();
+            for peer in others {
+                self.announce(moment, peer, id, self.announce_after(moment, peer));
+            }
+        }
     }
 
     /// The neighbours to send an entry to that is not held: those on eager links, or all where there are none. It is
@@ -372,6 +429,11 @@ impl Gossip {
     /// This neighbour or this node may lack entries that the other has.
     pub(crate) fn sync_with(&mut self, moment: Moment<'_>, peer: NodeId) {
         self.syncs.request(moment.now, peer, moment.limits);
+    }
+
+    /// This neighbour ignored a reconciliation. The next one shows whether it ignores them all.
+    pub(crate) fn sync_ignored(&mut self, moment: Moment<'_>, peer: NodeId) {
+        self.syncs.ignored(moment.now, peer, moment.limits);
     }
 
     /// This node lacks entries that any neighbour may have.

@@ -13,6 +13,8 @@ pub(super) struct Neighbours {
     peers: BTreeMap<NodeId, Neighbour>,
     /// How many neighbours have the same neighbourhood as this node. A cache over `peers`.
     same_neighbourhoods: usize,
+    /// Neighbours that do not answer.
+    doubted: BTreeSet<NodeId>,
     /// When `LINKS` was last sent to all.
     sent_at: Option<Instant>,
     /// The neighbours changed since then.
@@ -35,6 +37,7 @@ impl Neighbours {
             me,
             peers: BTreeMap::new(),
             same_neighbourhoods: 0,
+            doubted: BTreeSet::new(),
             sent_at: None,
             changed: false,
             recipients: BTreeSet::new(),
@@ -49,7 +52,16 @@ impl Neighbours {
     pub(super) fn unlinked(&mut self, peer: NodeId) {
         self.peers.remove(&peer);
         self.recipients.remove(&peer);
+        self.doubted.remove(&peer);
         self.links_changed();
+    }
+
+    /// A neighbour does not answer, or does again.
+    pub(super) fn doubt(&mut self, peer: NodeId, doubted: bool) {
+        if self.peers.contains_key(&peer) {
+            let is_new = if doubted { self.doubted.insert(peer) } else { self.doubted.remove(&peer) };
+            self.changed |= is_new;
+        }
     }
 
     fn links_changed(&mut self) {
@@ -61,12 +73,15 @@ impl Neighbours {
         self.count();
     }
 
-    /// `LINKS` came.
-    pub(super) fn links_received(&mut self, peer: NodeId, links: &[NodeId]) {
-        let Some(neighbour) = self.peers.get_mut(&peer) else { return };
-        neighbour.links = links.iter().copied().filter(|id| *id != peer).take(MAX_LINKS).collect();
+    /// `LINKS` came. Returns the neighbours of this node that the peer named before and does not name now.
+    pub(super) fn links_received(&mut self, peer: NodeId, links: &[NodeId]) -> Vec<NodeId> {
+        let Some(neighbour) = self.peers.get_mut(&peer) else { return Vec::new() };
+        let links = links.iter().copied().filter(|id| *id != peer).take(MAX_LINKS).collect();
+        let before = core::mem::replace(&mut neighbour.links, links);
+        let lost = before.difference(&neighbour.links).copied().collect::<Vec<_>>();
         self.compare(peer);
         self.count();
+        lost.into_iter().filter(|id| self.peers.contains_key(id)).collect()
     }
 
     /// Compares a neighbour's neighbourhood with this node's.
@@ -86,10 +101,10 @@ impl Neighbours {
         self.same_neighbourhoods = self.peers.values().filter(|peer| peer.same_neighbourhood).count();
     }
 
-    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
+    /// Whether the neighbours all answer, and are all linked to each other and to no other node, as far as their `LINKS`
     /// show.
     pub(super) fn is_full_mesh(&self) -> bool {
-        self.same_neighbourhoods == self.peers.len()
+        self.same_neighbourhoods == self.peers.len() && self.doubted.is_empty()
     }
 
     /// Whether this neighbour is linked to another neighbour.
@@ -132,14 +147,15 @@ impl Neighbours {
             self.recipients = self.peers.keys().copied().collect();
         }
         let peer = self.recipients.pop_first()?;
-        Some((peer, self.peers.keys().copied().take(MAX_LINKS).collect()))
+        let links = self.peers.keys().copied().filter(|id| *id == peer || !self.doubted.contains(id));
+        Some((peer, links.take(MAX_LINKS).collect()))
     }
 
     pub(super) fn is_consistent(&self) -> bool {
         let neighbourhood =
             |of: NodeId, links: &mut dyn Iterator<Item = NodeId>| links.chain([of]).collect::<BTreeSet<_>>();
         let ours = neighbourhood(self.me, &mut self.peers.keys().copied());
-        self.recipients.iter().all(|peer| self.peers.contains_key(peer))
+        self.recipients.iter().chain(&self.doubted).all(|peer| self.peers.contains_key(peer))
             && self.same_neighbourhoods == self.peers.values().filter(|peer| peer.same_neighbourhood).count()
             && self.peers.iter().all(|(id, peer)| {
                 peer.same_neighbourhood == (neighbourhood(*id, &mut peer.links.iter().copied()) == ours)

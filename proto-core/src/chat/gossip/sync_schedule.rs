@@ -25,6 +25,8 @@ struct Turn {
     last: Option<Instant>,
     /// When the neighbour last asked for as many entries as fit in one `GRAFT`.
     served: Option<Instant>,
+    /// The neighbour ignored the last one.
+    ignored: bool,
 }
 
 impl SyncSchedule {
@@ -64,6 +66,14 @@ impl SyncSchedule {
         }
     }
 
+    /// The neighbour ignored the last reconciliation. The next one is not put off.
+    pub(super) fn ignored(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
+        if let Some(turn) = self.turns.get_mut(&peer) {
+            turn.ignored = true;
+        }
+        self.request(now, peer, limits);
+    }
+
     /// Schedules a reconciliation with a random neighbour, as soon as the last such one is long enough ago.
     pub(super) fn request_any(&mut self, now: Instant, limits: &Limits) {
         let earliest = self.random_last.map_or(now, |last| now.max(last + limits.chat.reconcile_again));
@@ -98,7 +108,7 @@ impl SyncSchedule {
             if turn.is_put_off(now, is_fetching(*peer), limits) {
                 turn.due = Some(now + limits.chat.asked_for);
             } else {
-                *turn = Turn { due: None, last: Some(now), ..*turn };
+                *turn = Turn { due: None, last: Some(now), ignored: false, ..*turn };
                 return Some(*peer);
             }
         }
@@ -108,11 +118,11 @@ impl SyncSchedule {
 
 impl Turn {
     /// Whether a reconciliation would only name what is on its way. That costs a slow link much. No neighbour can put one
-    /// off for longer than `limits.chat.sync_timeout`.
+    /// off for longer than `limits.chat.sync_timeout`, nor the one that shows whether it ignores them all.
     fn is_put_off(&self, now: Instant, is_fetching: bool, limits: &Limits) -> bool {
         let within = |at: Option<Instant>, time| at.is_some_and(|at| now < at + time);
         let catching_up = is_fetching || within(self.served, limits.chat.ask_same);
-        catching_up && within(self.last, limits.chat.sync_timeout)
+        catching_up && !self.ignored && within(self.last, limits.chat.sync_timeout)
     }
 }
 
@@ -225,6 +235,22 @@ mod tests {
             };
             assert!(begun >= at(0) + timeout && begun <= at(0) + timeout + limits.chat.asked_for);
         }
+    }
+
+    #[test]
+    fn a_neighbour_that_ignored_one_puts_none_off() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.linked(at(0), peer(1), true, &limits);
+        assert_eq!(syncs.next_due(at(0), &mut random, |_| true, &limits), Some(peer(1)));
+        syncs.served_many(at(50), peer(1));
+        syncs.ignored(at(100), peer(1), &limits);
+        let again = at(0) + limits.chat.reconcile_again;
+        assert_eq!(syncs.next_due(again, &mut random, |_| true, &limits), Some(peer(1)));
+        syncs.request(again, peer(1), &limits);
+        let later = again + limits.chat.reconcile_again;
+        assert_eq!(syncs.next_due(later, &mut random, |_| true, &limits), None, "it has answered since");
     }
 
     #[test]

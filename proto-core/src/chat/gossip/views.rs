@@ -51,7 +51,7 @@ impl Gossip {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 8] {
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 9] {
         [
             (Capacity::Seen, self.seen.len()),
             (Capacity::AnnouncedMissing, self.announced_fetch.len()),
@@ -61,6 +61,7 @@ impl Gossip {
             (Capacity::Fetching, self.sync_fetch.len()),
             (Capacity::Requested, self.sync_fetch.most_requested()),
             (Capacity::Bodiless, self.bodiless.most()),
+            (Capacity::Spared, self.spared.len()),
         ]
     }
 
@@ -107,6 +108,7 @@ impl Gossip {
             && self.announced_fetch.is_consistent()
             && self.sync_fetch.is_consistent()
             && self.bodiless.is_consistent(linked)
+            && self.spared.is_consistent(linked)
             && self.grafts.keys().all(linked)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Settle,
     /// An idle peer is sent `PING`, or a blank line.
     Idle,
+    /// A neighbour that does not answer counts as silent.
+    Silent,
     /// A silent peer is dropped.
     Dead,
     /// A newcomer's claim to the id of a linked peer is decided.
@@ -49,19 +51,28 @@ impl Link {
 
     /// The health of the link, for the status.
     pub(in crate::conns) fn health(&self, now: Instant, limits: &Limits) -> Health {
-        let heard = self.received.unwrap_or(self.opened);
-        let asked = self
-            .ping
-            .and_then(|ping| ping.left)
-            .map(|left| left.max(heard))
-            .filter(|_| !self.paused.notified);
         if self.queue.in_flight_since().is_some_and(|since| since + limits.conns.patience <= now) {
             Health::Slow
-        } else if asked.is_some_and(|since| since + limits.conns.probe <= now) {
+        } else if self.is_silent_since(limits).is_some_and(|since| since <= now) {
             Health::Silent
         } else {
             Health::Linked
         }
+    }
+
+    /// From when on the peer counts as silent, if nothing comes until then.
+    fn is_silent_since(&self, limits: &Limits) -> Option<Instant> {
+        let left = self.ping?.left.filter(|_| !self.paused.notified)?;
+        let heard = self.received.unwrap_or(self.opened);
+        Some(left.max(heard) + limits.conns.probe)
+    }
+
+    /// Brings up to date whether this neighbour is in doubt: it is linked and silent. Returns whether it is, if that is new.
+    pub(in crate::conns) fn update_doubt(&mut self, now: Instant, limits: &Limits) -> Option<bool> {
+        let linked = self.phase == Phase::Linked && self.key().is_some();
+        let doubted = linked && self.is_silent_since(limits).is_some_and(|since| since <= now);
+        let before = core::mem::replace(&mut self.doubted, doubted);
+        (doubted != before).then_some(doubted)
     }
 
     fn each_deadline(&self, limits: &Limits, mut add: impl FnMut(Instant, Timer)) {
@@ -127,6 +138,11 @@ impl Link {
             _ => {
                 if self.ping.is_none() && self.probes.is_empty() {
                     add(heard + limits.conns.ping_idle, Timer::Idle);
+                }
+                if let Some(at) =
+                    self.is_silent_since(limits).filter(|_| !self.doubted && self.key().is_some())
+                {
+                    add(at, Timer::Silent);
                 }
                 if let Some(at) = self.dead_at(heard, limits) {
                     add(at, Timer::Dead);

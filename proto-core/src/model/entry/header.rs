@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::read::{FromText, object, present_number, present_text, text};
-use super::{Class, EntryError, EntryId, Kind, MAX_NUMBER, Room, RunId, RunPosition};
+use super::{Class, EntryError, EntryId, Kind, MAX_NUMBER, Room, RunId, RunPosition, Sealed};
 use crate::model::identity::decode;
 use crate::model::{MAX_LINE, NetworkId, NodeId, PublicKey, Signature, write_display, write_string};
 
@@ -53,6 +53,11 @@ impl Header {
     /// The room. None: the lobby.
     pub fn room(&self) -> Option<&Room> {
         self.fields.run.room.as_ref()
+    }
+
+    /// The `CHAT` frame of the entry with this header and body.
+    pub(super) fn sealed<'a>(&'a self, body: &'a str) -> Sealed<'a> {
+        Sealed { signature: self.signature, header: &self.json, body }
     }
 
     /// How nodes treat it.

@@ -44,6 +44,6 @@ impl Live {
 
     /// What stands in the `CHAT` frame.
     pub fn sealed(&self) -> Sealed<'_> {
-        Sealed { signature: self.header.signature, header: &self.header.json, body: &self.body }
+        self.header.sealed(&self.body)
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Content;
 use super::header::{BodyHash, Fields};
-use super::{Entry, EntryId, Gone, Header, Live, RunPosition};
-use crate::model::{Equation, KeyPoint, NetworkId, PublicKey, Purpose, Signature};
+use super::{Class, Entry, EntryId, Gone, Header, Live, RunPosition};
+use crate::model::{Equation, KeyPoint, NetworkId, NodeId, PublicKey, Purpose, Signature};
 
 /// The payload of `CHAT`: an entry that has not been read or verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,8 @@ impl<'a> Sealed<'a> {
     pub(crate) fn read(&self, network: NetworkId, id: EntryId) -> Result<Unverified<'a>, EntryError> {
         let (fields, position) = Fields::read(self.header)?;
         let content = self.read_body(&fields, position)?;
-        Ok(Unverified { sealed: *self, network, id, fields, position, content })
+        let author = fields.run.key.node_id();
+        Ok(Unverified { sealed: *self, network, id, fields, author, position, content })
     }
 
     /// Reads the body. None: it is gone.
@@ -99,6 +100,7 @@ pub(crate) struct Unverified<'a> {
     id: EntryId,
     /// The encoding of the key is strict, and may be that of no point.
     fields: Fields,
+    author: NodeId,
     position: Option<RunPosition>,
     /// None: the body is gone.
     content: Option<Content>,
@@ -113,6 +115,16 @@ impl Unverified<'_> {
     /// The author's key. [`PublicKey::point`] has to tell yet whether it is one.
     pub(crate) fn key(&self) -> PublicKey {
         self.fields.run.key
+    }
+
+    /// The id of that key.
+    pub(crate) fn author(&self) -> NodeId {
+        self.author
+    }
+
+    /// How nodes treat it.
+    pub(crate) fn class(&self) -> &Class {
+        &self.fields.run.class
     }
 
     /// Whether the body is gone.
@@ -140,9 +152,15 @@ impl Unverified<'_> {
 
     /// What it is, after its [equation](Self::equation) was found to hold.
     pub(crate) fn into_verified(self) -> Opened {
-        let Self { sealed: Sealed { signature, header, body }, network, id, fields, position, content } =
-            self;
-        let author = fields.run.key.node_id();
+        let Self {
+            sealed: Sealed { signature, header, body },
+            network,
+            id,
+            fields,
+            author,
+            position,
+            content,
+        } = self;
         let header = Header { network, id, signature, json: header.into(), fields, author };
         match (position, content) {
             (Some(position), Some(content)) => {

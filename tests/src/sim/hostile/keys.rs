@@ -43,6 +43,15 @@ impl Keys {
         ranked.min().map_or([0; 32], |(_, secret)| secret)
     }
 
+    /// Of so many pairs, those that rank first in the period of this time, the first one last.
+    pub(super) fn of_low_ranks(unix_ms: u64, tries: u32, count: usize, dice: &mut Dice) -> Vec<Self> {
+        let period = unix_ms / PERIOD_MS;
+        let pairs = (0..tries).map(|_| Self::new(dice.secret()));
+        let mut ranked: Vec<_> = pairs.map(|keys| (rank(period, &keys.key()), keys)).collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked.into_iter().take(count).rev().map(|(_, keys)| keys).collect()
+    }
+
     /// The public key.
     pub fn key(&self) -> PublicKey {
         self.identity.key()
@@ -90,14 +99,19 @@ impl Keys {
         Entry::sign(&self.identity, draft)
     }
 
-    /// The line of an entry.
-    pub(super) fn entry(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Vec<u8> {
+    /// An entry with this text.
+    pub(super) fn text(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Entry {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
         let mut draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
         draft.network = self.network;
-        format!("CHAT|{}\n", self.sign_entry(&draft).sealed()).into_bytes()
+        self.sign_entry(&draft)
+    }
+
+    /// The line of such an entry.
+    pub(super) fn entry(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Vec<u8> {
+        chat(&self.text(epoch, seq, at, text))
     }
 
     /// The line of whatever stands where an entry's header and body should.
@@ -105,6 +119,11 @@ impl Keys {
         let id = hash_of(self.network, header);
         format!("CHAT|{}|{header}|{body}\n", self.sign(b"p2p-chat/2 entry\0", &id)).into_bytes()
     }
+}
+
+/// The line of an entry.
+pub(super) fn chat(entry: &Entry) -> Vec<u8> {
+    format!("CHAT|{}\n", entry.sealed()).into_bytes()
 }
 
 /// The id of the entry with this header, as text.

@@ -4,6 +4,7 @@
 
 mod crowd;
 mod keys;
+mod lure;
 mod strip;
 mod tricks;
 
@@ -19,6 +20,7 @@ use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
 pub use keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position, rank};
 pub use tricks::Trick;
 
+use lure::Lures;
 use strip::Stripped;
 
 /// How many lines of others it keeps to play with.
@@ -43,6 +45,10 @@ pub struct Hostile {
     heard: Vec<Vec<u8>>,
     /// Entries that it heard, without their bodies.
     stripped: Stripped,
+    /// What it announced of its own.
+    lures: Lures,
+    /// Keys under which it claims to be the root, the one with the lowest rank last.
+    roots: Vec<Keys>,
     /// Ids of others that it heard of.
     ids: Vec<String>,
     /// What it said under its own key.
@@ -89,6 +95,8 @@ impl Hostile {
             talks: BTreeMap::new(),
             heard: Vec::new(),
             stripped: Stripped::default(),
+            lures: Lures::default(),
+            roots: Vec::new(),
             ids: Vec::new(),
             said: 0,
             acts: 0,
@@ -101,7 +109,8 @@ impl Hostile {
             return self.open_as_one_of_many(conn, todo);
         }
         // Each connection of a sybil is somebody else's.
-        let own = matches!(self.trick, Trick::Sybils).then(|| Keys::new(self.dice.secret()));
+        let own =
+            matches!(self.trick, Trick::Sybils | Trick::Newcomers).then(|| Keys::new(self.dice.secret()));
         let keys = own.as_ref().unwrap_or(&self.keys);
         let nonce = format!("{:016x}", self.dice.roll());
         let join = json!({
@@ -141,7 +150,8 @@ impl Hostile {
         if self.trick == Trick::Strip {
             self.stripped.heard(conn, kind, payload, todo);
         }
-        if matches!(self.trick, Trick::Strip | Trick::Novel)
+        self.lures.heard(conn, kind, payload, todo);
+        if matches!(self.trick, Trick::Strip | Trick::Novel | Trick::AnnounceFirst | Trick::FlapRoot)
             && let ("SYNC", Some(rest)) = (kind, payload.strip_prefix("AA"))
         {
             // The first message of a reconciliation, echoed as the answer: it holds the same. So it keeps its links.
@@ -214,6 +224,16 @@ impl Hostile {
         }
         if self.trick.is_many() {
             return;
+        }
+        if self.trick == Trick::Newcomers {
+            // The next one comes in its place.
+            let links: Vec<_> = self.talks.iter().filter(|(_, talk)| talk.greeted).collect();
+            if let Some((conn, dialed)) = self.dice.pick(&links).map(|(conn, talk)| (**conn, talk.dialed)) {
+                self.acts += 1;
+                self.talks.remove(&conn);
+                todo.push(Todo::Close(conn));
+                todo.extend(dialed.map(Todo::Dial));
+            }
         }
         // Whom it lost it dials again, one at a time.
         let linked = |addr: &SocketAddr| self.talks.values().any(|talk| talk.dialed == Some(*addr));

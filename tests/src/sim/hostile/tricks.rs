@@ -10,6 +10,9 @@ use serde_json::json;
 use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position};
 use super::{Hostile, Nanos};
 
+/// Under how many keys one claims to be the root in turn.
+const ROOTS: usize = 48;
+
 /// The one bad thing that a hostile peer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trick {
@@ -69,11 +72,21 @@ pub enum Trick {
     Crowd,
     /// Opens connections without end that say nothing.
     Knock,
+    /// Announces more than it may say, and says it when it is asked for.
+    AnnounceFirst,
+    /// Comes without a link under ever new keys, and is gone again.
+    Newcomers,
+    /// Claims to be the root under one key after another, each of a lower rank.
+    FlapRoot,
+    /// Answers reconciliations with ids of nothing, and with differences without end.
+    LieSync,
+    /// Asks for as much as it can, so that nobody looks whether it answers reconciliations.
+    BusyAsking,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 33] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -102,6 +115,11 @@ impl Trick {
         Self::ManyKeys,
         Self::Crowd,
         Self::Knock,
+        Self::AnnounceFirst,
+        Self::Newcomers,
+        Self::FlapRoot,
+        Self::LieSync,
+        Self::BusyAsking,
     ];
 
     /// Whether it has many connections to one node.
@@ -120,8 +138,15 @@ impl Hostile {
     /// Adds to what is sent on one connection.
     pub(super) fn play(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {
         match self.trick {
-            Trick::Silent | Trick::HalfJoin | Trick::Deaf | Trick::Knock => {}
+            // These do what they do elsewhere.
+            Trick::Silent | Trick::HalfJoin | Trick::Deaf | Trick::Knock | Trick::Newcomers => {}
             Trick::Crowd => self.chatter(out),
+            Trick::FlapRoot => self.flap_root(now, out),
+            Trick::LieSync => self.lie_in_sync(out),
+            Trick::BusyAsking => {
+                let ids: Vec<_> = (0..64).map(|_| URL_SAFE_NO_PAD.encode(self.dice.secret())).collect();
+                line(out, format_args!("GRAFT|{}", ids.join(";")));
+            }
             Trick::Garbage => self.garbage(out),
             Trick::Mutate => self.mutate(out),
             Trick::Replay => (0..20).for_each(|_| out.extend(self.some_line())),
@@ -165,6 +190,16 @@ impl Hostile {
                     let at = self.unix_ms(now);
                     out.extend(Keys::new(self.dice.secret()).entry(7, 0, at, "one of many"));
                 }
+            }
+            Trick::AnnounceFirst => {
+                let at = self.unix_ms(now);
+                if self.lures.are_stale(at) {
+                    let numbers = self.said..self.said + 40;
+                    self.said = numbers.end;
+                    let entries = numbers.map(|seq| self.keys.text(7, seq, at, "was I asked?"));
+                    self.lures.replace(at, &entries.collect::<Vec<_>>());
+                }
+                self.lures.announce(out);
             }
             Trick::TakeRoot => {
                 let unix_ms = self.unix_ms(now);
@@ -365,6 +400,41 @@ impl Hostile {
             if self.dice.chance(0.5) { self.dice.roll() } else { unix_ms % PERIOD_MS / SEQUENCE_MS };
         line(out, format_args!("TREE|{}", self.keys.tree(period, sequence, 0, None)));
         self.retell_tree(out);
+    }
+
+    /// Claims of roots that displace each other, and then from the beginning.
+    fn flap_root(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let unix_ms = self.unix_ms(now);
+        let (period, sequence) = (unix_ms / PERIOD_MS, unix_ms % PERIOD_MS / SEQUENCE_MS);
+        if self.roots.is_empty() {
+            self.roots = Keys::of_low_ranks(unix_ms, 2_000, ROOTS, &mut self.dice);
+        }
+        let next = self.acts as usize % ROOTS;
+        let parent = self.ids.first().and_then(|id| id.parse().ok());
+        line(out, format_args!("TREE|{}", self.roots[next].tree(period, sequence, 1, parent)));
+    }
+
+    /// Answers to what nobody asked, and to what was: by version 1 of the negentropy protocol, an id list and fingerprints.
+    fn lie_in_sync(&mut self, out: &mut Vec<u8>) {
+        let tag = *self.dice.pick(&[0, 1, 2, 2, 2, 3]).unwrap_or(&2);
+        let since = if self.dice.chance(0.7) { 0 } else { self.dice.roll() };
+        let mut bytes = vec![tag];
+        bytes.extend(since.to_be_bytes());
+        bytes.push(0x61);
+        if self.dice.chance(0.5) {
+            // One range up to infinity, with a hundred ids of nothing.
+            bytes.extend([0, 0, 2, 100]);
+            (0..100).for_each(|_| bytes.extend(self.dice.secret()));
+        } else {
+            // Ranges that end at one more millisecond each, with fingerprints of nothing.
+            for _ in 0..self.dice.below(40) {
+                bytes.extend([2, 0, 1]);
+                bytes.extend(&self.dice.secret()[..16]);
+            }
+            bytes.extend([0, 0, 1]);
+            bytes.extend(&self.dice.secret()[..16]);
+        }
+        line(out, format_args!("SYNC|{}", URL_SAFE_NO_PAD.encode(bytes)));
     }
 
     /// What others say of the root, with a better distance.

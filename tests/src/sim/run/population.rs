@@ -96,6 +96,7 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.lanes_per_author, 1, 3);
     confine(&mut limits.chat.epochs_per_author, 1, 3);
     confine(&mut limits.chat.bodiless, 0, 4);
+    confine(&mut limits.chat.spared, 0, 8);
     confine(&mut limits.chat.gaps_per_epoch, 1, 4);
     confine(&mut limits.chat.names, 1, 8);
     confine(&mut limits.chat.names_per_author, 1, 2);

@@ -325,7 +325,7 @@ impl Network {
                         Frame::Tree(claim) => {
                             member.gossip.tree_received(moment, from, &claim).expect("an honest claim");
                         }
-                        Frame::Links(links) => member.gossip.links_received(from, &links),
+                        Frame::Links(links) => member.gossip.links_received(moment, from, &links),
                         Frame::Ihave(ids) => {
                             member.gossip.ihave_received(moment, from, &ids, |id| held.contains_key(id));
                         }
