@@ -26,6 +26,10 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::Alone => {
             "you are connected to nobody: no one sees your messages until a peer connects".to_owned()
         }
+        Notice::KeyShared => {
+            "another node uses your key, and what it says appears as yours: start one of the two with another --data-dir"
+                .to_owned()
+        }
         Notice::Unreachable { target, reason } => {
             format!("cannot reach {target} ({reason}); retrying")
         }
@@ -38,6 +42,10 @@ pub(crate) fn notice(notice: &Notice) -> String {
         }
         Notice::TurnedAway { target, code: ByeCode::Network } => {
             format!("{target} belongs to another network: compare your --network options")
+        }
+        Notice::TurnedAway { target, code: ByeCode::Taken } => {
+            let why = turned_away(ByeCode::Taken);
+            format!("no link with {target} ({why}); retrying every ten minutes")
         }
         Notice::TurnedAway { target, code } => {
             format!("no link with {target} ({}); retrying", turned_away(*code))
@@ -69,6 +77,7 @@ fn turned_away(code: ByeCode) -> &'static str {
         ByeCode::SelfLink => "it is this node itself",
         ByeCode::Refused => "two nodes claim one id",
         ByeCode::Violation => "protocol violation",
+        ByeCode::Taken => "another node with the same key is linked already",
         _ => "the connection was closed",
     }
 }
@@ -127,6 +136,17 @@ mod tests {
             notice(&Notice::NameTaken { node_id, uname: "Bob".parse().unwrap(), holder }),
             format!("Bob ({new}) goes by the name of Bob ({known}): it may be somebody else")
         );
+    }
+
+    #[test]
+    fn two_nodes_with_one_key_are_told_what_to_do() {
+        let target = "192.0.2.1:8080".parse().unwrap();
+        let why = "no link with 192.0.2.1:8080 (another node with the same key is linked already)";
+        assert_eq!(
+            notice(&Notice::TurnedAway { target, code: ByeCode::Taken }),
+            format!("{why}; retrying every ten minutes")
+        );
+        assert!(notice(&Notice::KeyShared).ends_with("start one of the two with another --data-dir"));
     }
 
     #[test]

@@ -337,6 +337,7 @@ impl Node {
             }
             Event::Reached { dialed, node_id } => self.mesh.reached(&self.cx, dialed, node_id),
             Event::OwnAddress(dialed) => self.mesh.reached_ourselves(dialed),
+            Event::OwnKeyProven => self.chat.own_key_proven(&self.cx),
             Event::Line { peer, text } => {
                 if self.v1.note_line(&self.cx, &peer, &text) {
                     self.actions.push_back(Action::Deliver(Message::Line { peer, text }));

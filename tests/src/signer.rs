@@ -1,5 +1,7 @@
 //! A peer with a key of its own, which signs what the test makes up.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use proto_core::wire::Frame;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use crate::fuzz::peers::line;
 use crate::journal::SOON;
 use crate::raw::RawPeer;
-use crate::sim::hostile::{Keys, position};
+use crate::sim::hostile::{Keys, behind, position};
 use crate::version1::random_uuid;
 
 /// It has proven its key, and answers nothing: a node has enough of it after 45 seconds.
@@ -17,6 +19,8 @@ pub struct Signer {
     peer: RawPeer,
     keys: Keys,
     uname: Name,
+    /// What it said first with each number.
+    said: RefCell<BTreeMap<u64, Entry>>,
 }
 
 impl Signer {
@@ -39,7 +43,7 @@ impl Signer {
         let text = |key: &str| theirs[key].as_str().expect("a version 2 node with a key");
         peer.send(format!("PROOF|{}\n", keys.proof(&nonce, text("nonce"), text("key"))));
         peer.expect("PROOF|", SOON);
-        Self { peer, keys, uname: uname.parse().expect("a name") }
+        Self { peer, keys, uname: uname.parse().expect("a name"), said: RefCell::default() }
     }
 
     /// The id that follows from its key.
@@ -47,12 +51,28 @@ impl Signer {
         self.keys.node_id()
     }
 
-    /// Says an entry of its first epoch with this number and time.
+    /// Says an entry of its first epoch with this number and time. It is behind the first one that it signed with the
+    /// number before.
     #[track_caller]
     pub fn say(&self, seq: u64, at: u64, text: &str) {
+        self.send(&self.sign(seq, at, text));
+    }
+
+    /// Signs such an entry, which may be sent later.
+    #[track_caller]
+    pub fn sign(&self, seq: u64, at: u64, text: &str) -> Entry {
         let texts = [ChatText::new(text).expect("a text")];
-        let draft = Draft::new(1, position(seq), at, &self.uname, &texts, [7; 16]);
+        let mut said = self.said.borrow_mut();
+        let before = seq.checked_sub(1).and_then(|seq| said.get(&seq));
+        let position = before.map_or(position(seq), |before| behind(Some(before)));
+        let draft = Draft::new(1, position, at, &self.uname, &texts, [7; 16]);
         let entry: Entry = self.keys.sign_entry(&draft);
+        said.entry(seq).or_insert_with(|| entry.clone());
+        entry
+    }
+
+    #[track_caller]
+    pub fn send(&self, entry: &Entry) {
         self.peer.send(line(&Frame::Chat(entry.sealed())));
     }
 }

@@ -207,10 +207,11 @@ fn the_page_tells_what_is_odd() {
     eve.say(0, at, "zero");
     expect_marked(&browser, "zero", &[]);
     expect_notice(&browser, "Your clock is 3 min ahead of the other node's clock: one of the two is wrong");
+    let one = eve.sign(1, at + 1, "one");
     eve.say(2, at + 2, "two");
     expect_notice(&browser, "1 message from Eve is missing");
     expect_marked(&browser, "two", &[]);
-    eve.say(1, at + 1, "one");
+    eve.send(&one);
     expect_marked(&browser, "one", &["late"]);
     eve.say(2, at + 3, "another two");
     expect_marked(&browser, "another two", &["forked"]);

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proto_core::{ChatText, ConnId, Draft, Entry, EntryId, Limits};
+use proto_core::{ChatText, ConnId, Draft, Entry, EntryId, Limits, RunPosition};
 use tests::sim::harness::Harness;
-use tests::sim::hostile::{Keys, position};
+use tests::sim::hostile::{Keys, behind};
 use tests::sim::{HostId, NetConfig};
 
 const SCALE: u32 = 16;
@@ -32,22 +32,23 @@ fn keys(kind: u8, n: usize) -> Keys {
     Keys::new(secret)
 }
 
-/// An author, and how many entries it has signed.
+/// An author, and where its next entry stands.
 struct Author {
     keys: Keys,
-    seq: u64,
+    next: RunPosition,
 }
 
 impl Author {
     fn new(kind: u8, n: usize) -> Self {
-        Self { keys: keys(kind, n), seq: 0 }
+        Self { keys: keys(kind, n), next: RunPosition::FIRST }
     }
 
     fn says(&mut self, at: u64, bytes: usize) -> Entry {
         let uname = "somebody".parse().unwrap();
         let texts = [ChatText::new("x".repeat(bytes)).unwrap()];
-        self.seq += 1;
-        self.keys.sign_entry(&Draft::new(1, position(self.seq - 1), at, &uname, &texts, [7; 16]))
+        let entry = self.keys.sign_entry(&Draft::new(1, self.next, at, &uname, &texts, [7; 16]));
+        self.next = behind(Some(&entry));
+        entry
     }
 }
 

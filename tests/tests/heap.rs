@@ -7,16 +7,19 @@
 mod solo;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto_core::wire::Frame;
 use proto_core::{
-    Capacity, ChatText, Draft, Entry, EntryId, Limits, MAX_TEXTS, MAX_TO, Name, NodeId, Room, Via,
+    Capacity, ChatText, Draft, Entry, EntryId, Limits, MAX_TEXTS, MAX_TO, Name, NodeId, Room, RunPosition,
+    Via,
 };
 
 use solo::{EPOCH_MS, Solo, id, keys, records, solo};
-use tests::sim::hostile::position;
+use tests::sim::hostile::{behind, position};
 
 /// Counts the bytes in use.
 struct Counting;
@@ -70,7 +73,12 @@ fn draft_of(author: usize, seq: usize, at: u64, texts: &[ChatText], to: &[NodeId
     signed(author, seq, at, texts, |draft| draft.to = to)
 }
 
-/// An entry with what `more` adds to it.
+thread_local! {
+    /// Where the next entry of a run stands: of an author, in a room or not, and brought in or not.
+    static LAST: RefCell<BTreeMap<(usize, bool, bool), RunPosition>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// An entry with what `more` adds to it, behind the last one of its run, if that has the number before.
 fn signed<'a>(
     author: usize,
     seq: usize,
@@ -80,7 +88,15 @@ fn signed<'a>(
 ) -> Entry {
     let mut draft = Draft::new(1, position(seq as u64), at, long_name(), texts, [7; 16]);
     more(&mut draft);
-    keys(100 + author).sign_entry(&draft)
+    LAST.with_borrow_mut(|all| {
+        let run = (author, draft.room.is_some(), draft.via.is_some());
+        if let Some(next) = all.get(&run).filter(|next| next.seq() == draft.position.seq()) {
+            draft.position = *next;
+        }
+        let entry = keys(100 + author).sign_entry(&draft);
+        all.insert(run, behind(Some(&entry)));
+        entry
+    })
 }
 
 fn long_name() -> &'static Name {

@@ -118,6 +118,7 @@ fn a_gap_and_what_fills_it_late_and_a_fork_are_shown_as_such() {
         let at = ago(0);
         eve.say(0, at, "zero");
         bob.expect_message(&eve, "zero", &[]);
+        let one = eve.sign(1, at + 1, "one");
         eve.say(2, at + 2, "two");
         let gap = json!({"Gap": {"node_id": eve.node_id(), "uname": "Eve", "missing": 1}});
         bob.expect_notice(&gap, MISSING);
@@ -126,15 +127,15 @@ fn a_gap_and_what_fills_it_late_and_a_fork_are_shown_as_such() {
         let gap = json!([{"node_id": eve.node_id(), "uname": "Eve", "epoch": 1, "from": 1, "to": 2}]);
         assert_eq!(bob.get("/status")["gaps"], gap);
 
-        eve.say(1, at + 1, "one");
+        eve.send(&one);
         bob.expect_message(&eve, "one", &["late"]);
         bob.expect_concerns(&[]);
+        eve.say(3, at, "three");
+        bob.expect_message(&eve, "three", &["backdated"]);
         eve.say(2, at + 3, "another two");
         bob.expect_message(&eve, "another two", &["forked"]);
         eve.say(1, at + 1, "another one");
         bob.expect_message(&eve, "another one", &["late", "forked"]);
-        eve.say(3, at, "three");
-        bob.expect_message(&eve, "three", &["backdated"]);
 
         // Once it has its place in the conversation, what was late is not behind what it came after.
         let messages = bob.get("/messages");

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use super::clock::Clock;
 use super::gossip::{Arrival, EntryMeta};
-use super::own_runs::OwnRuns;
 use super::{Chat, Event, encode};
 use crate::model::{ChatText, Cx, Draft, Entry, EntryId, NodeId, Sealed, Via};
 use crate::wire::Frame;
@@ -32,6 +31,8 @@ impl Chat {
             rest = after;
             if self.clock.is_ahead(cx) {
                 self.begin_epochs(cx);
+            } else if self.own_runs.is_forked() {
+                self.own_runs.begin(cx);
             }
             let entry = self.sign(cx, texts, recipients, via);
             self.counts.signed += 1;
@@ -70,7 +71,7 @@ impl Chat {
     /// Begins other epochs, dated by the wall clock: the clock of the last ones is so far ahead that others would let their
     /// entries wait (SPEC 7.4.2).
     fn begin_epochs(&mut self, cx: &mut Cx) {
-        self.own_runs = OwnRuns::new(cx);
+        self.own_runs.begin(cx);
         self.clock = Clock::default();
     }
 

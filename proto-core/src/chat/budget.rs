@@ -1,6 +1,8 @@
 //! How much of an author, and of new authors, is taken, and from whom (SPEC 7.5, 9.15.6).
 
-use crate::model::{ChatLimits, Class, Instant, Limits, NodeId, TokenBucket, TokenBuckets, Unverified};
+use crate::model::{
+    ChatLimits, Class, Entry, Instant, Limits, NodeId, TokenBucket, TokenBuckets, Unverified,
+};
 
 /// The rates of entries that no reconciliation showed.
 #[derive(Debug)]
@@ -74,19 +76,27 @@ impl Budgets {
 impl Dues {
     /// Those of an entry that a neighbour sent. `known`: its author is.
     pub(super) fn of(entry: &Unverified<'_>, from: NodeId, known: bool) -> Self {
-        let budget = match entry.class() {
-            _ if entry.live_at().is_some() => Budget::Live,
-            Class::Line => Budget::Lines,
-            _ => Budget::Kept,
-        };
+        let budget = if entry.live_at().is_some() { Budget::Live } else { Budget::of(entry.class()) };
         // What is in no run makes no author known.
         let newcomer = !known && budget != Budget::Live;
         Self { author: (entry.author(), budget), newcomer_from: newcomer.then_some(from) }
     }
 
+    /// Those of an entry of a run alone, whoever sent it.
+    pub(super) fn of_author(entry: &Entry) -> Self {
+        Self { author: (entry.author(), Budget::of(entry.class())), newcomer_from: None }
+    }
+
     /// Whether both take from one author's budget.
     pub(super) fn has_author_of(self, other: Self) -> bool {
         self.author == other.author
+    }
+}
+
+impl Budget {
+    /// That of the entries of a run of this class.
+    fn of(class: &Class) -> Self {
+        if *class == Class::Line { Self::Lines } else { Self::Kept }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) enum Event {
     Gap { node_id: NodeId, uname: Name, missing: u64 },
     /// An author goes by the name of another one.
     NameTaken { node_id: NodeId, uname: Name, holder: NodeId },
+    /// Another node has this node's key.
+    KeyShared,
     /// This node's clock differs from the neighbours' clocks.
     ClockOff(Skewed),
     /// Send the line of an entry to these peers, and report for each whether its queue took it. `id`: it is held.
@@ -89,6 +91,10 @@ pub(crate) struct Counts {
     pub(crate) entries_not_pushed: u64,
     /// Entries of which the log has decided that they would be shown now, of a kind or room that is not.
     pub(crate) entries_not_shown: u64,
+    /// Times that a run turned out to be forked, or to be forked at a lower number than was known.
+    pub(crate) forks: u64,
+    /// Entries taken out of the window because of a fork.
+    pub(crate) entries_withdrawn: u64,
     /// Gaps reported.
     pub(crate) gaps: u64,
     /// Reconciliations begun by this node.

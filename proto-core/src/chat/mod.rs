@@ -24,6 +24,7 @@ mod catch_up;
 mod clock;
 mod event;
 mod gossip;
+mod key_use;
 mod known_keys;
 mod log;
 mod lookahead;
@@ -46,6 +47,7 @@ use rand_core::{Rng, SeedableRng};
 use catch_up::CatchUp;
 use clock::Clock;
 use gossip::Gossip;
+use key_use::KeyUse;
 use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
 use names::Names;
@@ -66,6 +68,7 @@ pub(crate) struct Chat {
     clock: Clock,
     skew: Skew,
     own_runs: OwnRuns,
+    key_use: KeyUse,
     gossip: Gossip,
     log: Log,
     names: Names,
@@ -116,6 +119,7 @@ impl Chat {
             clock: Clock::default(),
             skew: Skew::default(),
             own_runs: OwnRuns::new(cx),
+            key_use: KeyUse::default(),
             gossip: Gossip::new(cx.identity.key()),
             log: Log::new(cx.identity.key()),
             names: Names::default(),
@@ -290,6 +294,11 @@ impl Chat {
                     Some(peer) => self.gossip.sync_with(cx.moment(), peer),
                     None => self.gossip.sync_with_any(cx.moment()),
                 },
+                LogEvent::Forked { .. } => self.counts.forks += 1,
+                LogEvent::Withdrawn { id } => {
+                    self.counts.entries_withdrawn += 1;
+                    self.gossip.withdraw(&id);
+                }
                 LogEvent::Deferred { id } => {
                     self.counts.entries_displaced += 1;
                     self.gossip.forget(&id);

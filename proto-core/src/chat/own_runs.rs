@@ -1,6 +1,6 @@
 //! The runs of this node as an author: what its user says, and what it brings in for peers without a key.
 
-use crate::model::{Cx, Entry, MAX_NUMBER, RunPosition};
+use crate::model::{Cx, Entry, Fifo, MAX_NUMBER, RunPosition};
 
 /// The runs in which this node signs.
 #[derive(Debug)]
@@ -10,7 +10,14 @@ pub(super) struct OwnRuns {
     /// Of the class `line`. It has another epoch, so that no two entries of this node have one place. None: this node has
     /// brought in nothing yet.
     lines: Option<OwnRun>,
+    /// Others hold something else of one of them.
+    forked: bool,
+    /// The last epochs in which this node signed before, the oldest first.
+    before: Fifo<u64, ()>,
 }
+
+/// The most epochs of before that are remembered.
+const BEFORE: usize = 64;
 
 /// A run, and where its next entry stands.
 #[derive(Debug)]
@@ -22,13 +29,45 @@ pub(super) struct OwnRun {
 impl OwnRuns {
     /// Runs without entries. What earlier starts of the node signed is not stored, so each start begins an epoch.
     pub(super) fn new(cx: &mut Cx) -> Self {
-        Self { words: OwnRun::new(cx), lines: None }
+        Self { words: OwnRun::new(cx), lines: None, forked: false, before: Fifo::default() }
+    }
+
+    /// Begins other runs.
+    pub(super) fn begin(&mut self, cx: &mut Cx) {
+        let lines = self.lines.take().map(|run| run.epoch);
+        for epoch in [self.words.epoch].into_iter().chain(lines) {
+            self.before.insert(epoch, ());
+        }
+        while self.before.len() > BEFORE {
+            self.before.pop_first();
+        }
+        (self.words, self.forked) = (OwnRun::new(cx), false);
+    }
+
+    /// Whether this node signs in this epoch.
+    pub(super) fn is_current(&self, epoch: u64) -> bool {
+        self.words.epoch == epoch || self.lines.as_ref().is_some_and(|run| run.epoch == epoch)
+    }
+
+    /// Whether this node signed in this epoch before.
+    pub(super) fn was_current(&self, epoch: u64) -> bool {
+        self.before.contains(&epoch)
+    }
+
+    /// Others hold something else of one of these runs than this node signed.
+    pub(super) fn set_forked(&mut self) {
+        self.forked = true;
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        self.forked
     }
 
     /// The run of the user's words, or that of lines.
     pub(super) fn get(&mut self, lines: bool, cx: &mut Cx) -> &mut OwnRun {
         let run = if lines { self.lines.get_or_insert_with(|| OwnRun::new(cx)) } else { &mut self.words };
         if run.next.seq() == MAX_NUMBER {
+            self.before.insert(run.epoch, ());
             *run = OwnRun::new(cx);
         }
         run

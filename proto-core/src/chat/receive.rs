@@ -84,7 +84,7 @@ impl Chat {
         match opened {
             Ok(Opened::Entry(entry)) => {
                 self.pay(cx, dues);
-                self.entry_opened(cx, peer, &Arc::new(entry), request);
+                self.entry_opened(cx, from, &Arc::new(entry), request);
             }
             Ok(Opened::Live(live)) => {
                 self.pay(cx, dues);
@@ -144,7 +144,19 @@ impl Chat {
     }
 
     /// An entry of a run came, whole and with a valid signature.
-    fn entry_opened(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, request: Request) {
+    fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, request: Request) {
+        if entry.key() == cx.identity.key() && !self.log.was_held(entry) {
+            self.own_key_heard(cx, entry.epoch(), entry.at());
+        }
+        // Versions of one number that displace others could come without end, so they count in any case.
+        let counted = from.rated && request == Request::Reconciled && self.log.displaces(entry);
+        let dues = counted.then(|| Dues::of_author(entry));
+        if dues.is_some_and(|dues| self.budgets.check(cx.now, dues, 0, cx.limits()).is_err()) {
+            self.counts.entries_over_rate += 1;
+            return self.gossip.duplicate_received(cx.now, from.peer, &entry.id());
+        }
+        self.pay(cx, dues);
+        let from = from.peer;
         self.clock.heard(cx, entry.at());
         if request == Request::None && entry.author() == from {
             self.compare_clocks(cx, entry);

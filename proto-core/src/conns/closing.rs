@@ -54,6 +54,9 @@ impl Conns {
         let duplicate = link.duplicate;
         match phase {
             Phase::Greeting | Phase::Claiming { .. } => {
+                if let Some(reached) = self.reached_by_claim(link, phase, bye) {
+                    return self.events.push_back(reached);
+                }
                 let events = not_linked(link, cx, ending, bye);
                 self.events.extend(events.into_iter().flatten());
                 let failed = link.dialed.filter(|_| link.node_id().is_none());
@@ -82,6 +85,15 @@ impl Conns {
         let forgets = |info: &PeerInfo| info.version == Version::V1 && info.listen_addr == Some(addr);
         let peers = self.roster.iter().filter(|peer| forgets(&peer.info));
         self.events.extend(peers.map(|peer| Event::MayForget(peer.info.node_id)));
+    }
+
+    /// The peer took this node for another one with its key, though it is linked to this one: there was no proof in time that
+    /// both connections lead to one node (SPEC 4.3).
+    fn reached_by_claim(&self, link: &Link, phase: Phase, bye: Option<ByeCode>) -> Option<Event> {
+        let claims =
+            matches!(phase, Phase::Claiming { .. }) && link.bye.is_some() && bye == Some(ByeCode::Taken);
+        let node_id = link.node_id().filter(|node_id| claims && self.active(*node_id).is_some())?;
+        Some(Event::Reached { dialed: link.dialed?, node_id })
     }
 
     /// One of a peer's links ended. Either it has another one, or it is no longer linked.
@@ -162,7 +174,10 @@ fn lost(
         reason,
         bye,
         lasted: link.linked_since.map_or_else(Default::default, |since| cx.now.since(since)),
-        again: dial_again_from(cx, !node_id.is_of_key() && bye.is_some()),
+        again: match bye {
+            Some(ByeCode::Taken) => cx.now + cx.limits().mesh.taken_pause,
+            _ => dial_again_from(cx, !node_id.is_of_key() && bye.is_some()),
+        },
     }
 }
 

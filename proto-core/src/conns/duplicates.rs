@@ -248,7 +248,13 @@ impl Conns {
         let (answered, linked_since) =
             self.table.get(holder).map_or((None, None), |link| (link.answered, link.linked_since));
         if check == Check::Lives {
-            return self.refuse(cx, conn, Breach::ClaimsPeersId);
+            return match node_id.is_of_key() {
+                true => {
+                    self.tell_of_holder(cx, conn, node_id);
+                    self.refuse_taken(cx, conn, Breach::ClaimsPeersId);
+                }
+                false => self.refuse(cx, conn, Breach::ClaimsPeersId),
+            };
         }
         let patience = self.patience(cx, holder);
         if answered.is_some_and(|at| at >= since && at + patience > cx.now) {

@@ -33,6 +33,8 @@ pub(crate) enum Event {
     Linked { peer: Arc<PeerInfo>, dialed: Option<Dialed> },
     /// A peer was linked that was not linked before.
     Registered(Registration),
+    /// A node that has this node's key lives at the other end of a connection.
+    OwnKeyProven,
     /// A node of another network dialed in from here, and was refused.
     OtherNetwork(SocketAddr),
     /// A linked peer has another name, address or active connection.
@@ -113,6 +115,11 @@ impl LostLink {
     /// One side had no room.
     pub(crate) fn is_full(&self) -> bool {
         self.bye == Some(ByeCode::Full)
+    }
+
+    /// The peer is linked to another node with this node's key.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.bye == Some(ByeCode::Taken)
     }
 
     /// The peer left the network.

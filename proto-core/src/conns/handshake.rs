@@ -67,7 +67,11 @@ impl Conns {
             return self.refuse_foreign(cx, conn);
         }
         if node_id == cx.identity.node_id() {
-            return self.refuse(cx, conn, Breach::ClaimsOurId);
+            return match key {
+                // It may be another node that has the key. Its `PROOF` tells.
+                Some(key) if key == cx.identity.key() => self.prove(cx, conn),
+                _ => self.refuse(cx, conn, Breach::ClaimsOurId),
+            };
         }
         match key {
             Some(key) if key.node_id() == node_id => self.decide(conn, Stage::ClaimsKey),
@@ -100,6 +104,10 @@ impl Conns {
             return self.refuse(cx, conn, Breach::FalseProof);
         }
         peer.proven = true;
+        if key == cx.identity.key() {
+            self.events.push_back(Event::OwnKeyProven);
+            return self.refuse_taken(cx, conn, Breach::ClaimsOurId);
+        }
         self.decide(conn, Stage::Introduced);
     }
 
@@ -169,6 +177,21 @@ impl Conns {
     pub(super) fn refuse(&mut self, cx: &mut Cx, conn: ConnId, breach: Breach) {
         self.report(conn, breach);
         self.end(cx, conn, Ending::Bye(ByeCode::Refused), LeaveReason::Violation);
+    }
+
+    /// Tells a newcomer with the key of a linked peer where that peer listens, so that the two can meet (SPEC 4.8).
+    pub(super) fn tell_of_holder(&mut self, cx: &Cx, conn: ConnId, holder: NodeId) {
+        let Some(reach) = self.table.get(conn).map(|link| link.reach) else { return };
+        let Some(info) = self.roster.get(holder).map(|peer| peer.info.clone()) else { return };
+        if info.listen_addr.is_some() && is_told(&cx.config, &info, reach) {
+            self.send(cx, conn, &Frame::Peers([record(&info, reach)].into()));
+        }
+    }
+
+    /// Refuses a peer with a key that another node has, which lives.
+    pub(super) fn refuse_taken(&mut self, cx: &mut Cx, conn: ConnId, breach: Breach) {
+        self.report(conn, breach);
+        self.end(cx, conn, Ending::Bye(ByeCode::Taken), LeaveReason::Violation);
     }
 
     /// Another `JOIN` came from the peer: it has another name or address.

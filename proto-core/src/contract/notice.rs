@@ -43,6 +43,9 @@ pub enum Notice {
         /// The id of the author that had the name before.
         holder: NodeId,
     },
+    /// Another node lives with this node's key, and has for two minutes, as this one has. Or an entry came in a run of this
+    /// node that this node did not sign. Both users are told, once (SPEC 4.8).
+    KeyShared,
     /// The user said something while no peer was linked. Peers that come later receive it.
     Alone,
     /// An address that the user gave cannot be reached. The node goes on dialing it.
@@ -69,7 +72,8 @@ pub enum Notice {
         remote: SocketAddr,
     },
     /// There is no link with the node at an address that the user gave: one of the two refused the other. The node goes on
-    /// dialing it, after an hour if the code is [`ByeCode::Network`].
+    /// dialing it, after an hour if the code is [`ByeCode::Network`], after ten
+    /// minutes if it is [`ByeCode::Taken`].
     TurnedAway {
         /// The address, as the user gave it.
         target: PeerAddr,

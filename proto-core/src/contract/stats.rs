@@ -31,6 +31,12 @@ pub struct Stats {
     pub epochs_forgotten: u64,
     /// Gaps that were forgotten to make room.
     pub gaps_forgotten: u64,
+    /// Times that a run turned out to be forked, or to be forked at a lower number than was known.
+    pub forks: u64,
+    /// Entries taken out of the window because of a fork.
+    pub entries_withdrawn: u64,
+    /// Frozen runs that are no longer known to be frozen, for want of room.
+    pub forks_forgotten: u64,
     /// Authors without held entries whose floors were forgotten to make room.
     pub floors_forgotten: u64,
     /// Unrequested entries of new authors that were dropped because a neighbour brought new authors too fast.

@@ -223,6 +223,9 @@ impl AddressBook {
                 entry.found_at = entry.found_at.filter(|_| !gone.violation).map(|_| now);
                 let ceiling = entry.kind().backoff_ceiling(degree, limits);
                 let delay = entry.backoff.next(random, limits.mesh.backoff_min, ceiling);
+                if gone.taken {
+                    entry.earliest = Some(gone.redial_after);
+                }
                 entry.state = State::Waiting { dial_at: gone.redial_after + delay };
             });
         }

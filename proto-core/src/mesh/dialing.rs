@@ -135,7 +135,7 @@ impl Mesh {
     }
 
     /// A dial brought no link. The next attempt comes at `earliest` or later, and much later where a node of another
-    /// network answered.
+    /// network answered, or where another node has the same key.
     pub(crate) fn not_linked(
         &mut self,
         cx: &mut Cx,
@@ -144,8 +144,11 @@ impl Mesh {
         earliest: Instant,
         census: &impl Census,
     ) {
-        let foreign = matches!(failure, LinkFailure::TurnedAway(ByeCode::Network));
-        let earliest = if foreign { cx.now + cx.limits().mesh.foreign_pause } else { earliest };
+        let earliest = match failure {
+            LinkFailure::TurnedAway(ByeCode::Network) => cx.now + cx.limits().mesh.foreign_pause,
+            LinkFailure::TurnedAway(ByeCode::Taken) => cx.now + cx.limits().mesh.taken_pause,
+            _ => earliest,
+        };
         match dialed.target {
             Some(target) => self.target_failed(cx, target, failure, earliest, census),
             None => {

@@ -58,6 +58,8 @@ pub(crate) struct Disconnect {
     pub(crate) lasted: Duration,
     /// One side had no free slot. The peer is alive, and there is no hurry to dial it again.
     pub(crate) full: bool,
+    /// The peer is linked to another node with this node's key.
+    pub(crate) taken: bool,
     /// The peer broke a rule.
     pub(crate) violation: bool,
 }

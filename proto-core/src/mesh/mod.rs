@@ -115,12 +115,16 @@ impl Mesh {
             } else {
                 NEWCOMER_DELAY + uniform(&mut cx.random, NEWCOMER_DELAY)
             };
-            let linked = record.node_id.is_some_and(|id| id == cx.identity.node_id() || census.is_linked(id));
-            let Some(addr) = address_of(record).filter(|_| !linked) else { continue };
+            let own = record.node_id == Some(cx.identity.node_id());
+            // A peer with a key tells of this id if another node has it, too (SPEC 4.8.9).
+            let passed_over = own && !source.node_id.is_of_key();
+            let linked = record.node_id.is_some_and(|id| census.is_linked(id));
+            let Some(addr) = address_of(record).filter(|_| !linked && !passed_over) else { continue };
             if Some(addr) == cx.config.listen_addr() {
                 continue;
             }
-            let learned = self.learn(cx, addr, source, record.node_id, cx.now + delay);
+            let claimed = record.node_id.filter(|_| !own);
+            let learned = self.learn(cx, addr, source, claimed, cx.now + delay);
             *(if learned { &mut self.counts.learned } else { &mut self.counts.addresses_ignored }) += 1;
         }
     }
@@ -203,7 +207,7 @@ impl Mesh {
         let Cx { now, random, config, .. } = cx;
         let limits = config.limits();
         self.book.disconnected(gone, degree, *now, random, limits);
-        self.targets.disconnected(gone, connectivity, random, limits);
+        self.events.extend(self.targets.disconnected(gone, connectivity, random, limits));
         if degree < limits.mesh.degree_low {
             self.book.shorten_waits(degree, *now, random, limits);
         }

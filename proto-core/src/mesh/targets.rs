@@ -53,6 +53,8 @@ enum FailureKind {
     Unreachable,
     NotAChatNode,
     TurnedAway,
+    /// Another node has the same key. That the target is linked in between, for a moment, makes no difference.
+    Taken,
 }
 
 impl Targets {
@@ -146,6 +148,7 @@ impl Targets {
         let kind = match failure {
             LinkFailure::Dial(_) => FailureKind::Unreachable,
             LinkFailure::NotAChatNode => FailureKind::NotAChatNode,
+            LinkFailure::TurnedAway(ByeCode::Taken) => FailureKind::Taken,
             LinkFailure::TurnedAway(_) => FailureKind::TurnedAway,
         };
         let news = *notified != Some(kind);
@@ -156,7 +159,8 @@ impl Targets {
     /// A dial of the target reached this node, which is linked.
     pub(super) fn linked(&mut self, id: TargetId, node_id: NodeId) {
         if self.list[id.0].state != State::Own {
-            self.list[id.0].notified = None;
+            let Target { notified, .. } = &mut self.list[id.0];
+            *notified = notified.filter(|kind| *kind == FailureKind::Taken);
             self.set_state(id, State::Linked(node_id));
         }
     }
@@ -173,25 +177,33 @@ impl Targets {
         self.list.iter().any(|target| target.state == State::Linked(node_id))
     }
 
-    /// A link ended. The targets where its peer was reached wait for their next dial.
+    /// A link ended. The targets where its peer was reached wait for their next dial. Returns what the user is notified of.
     pub(super) fn disconnected(
         &mut self,
         gone: &Disconnect,
         connectivity: Connectivity,
         random: &mut impl Rng,
         limits: &Limits,
-    ) {
+    ) -> Vec<Event> {
+        let mut notices = Vec::new();
         for index in 0..self.list.len() {
             let target = &mut self.list[index];
             if target.state == State::Linked(gone.node_id) {
                 if gone.lasted >= limits.mesh.backoff_reset && !gone.full {
                     target.backoff.reset();
+                    target.notified = None;
                 }
+                target.earliest = Some(gone.redial_after).filter(|_| gone.taken);
                 let ceiling = backoff_ceiling(gone.full, connectivity, limits);
                 let delay = target.backoff.next(random, limits.mesh.backoff_min, ceiling);
                 self.set_state(TargetId(index), State::Waiting { dial_at: gone.redial_after + delay });
+                if gone.taken {
+                    notices
+                        .extend(self.notify_once(TargetId(index), LinkFailure::TurnedAway(ByeCode::Taken)));
+                }
             }
         }
+        notices
     }
 
     /// The node has too few links. Targets that wait for longer than `mesh.backoff_user` are dialed sooner.

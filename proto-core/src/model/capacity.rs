@@ -64,6 +64,8 @@ pub enum Capacity {
     Evicted,
     /// Authors of entries in the window, and authors whose evicted entries are known by their floors.
     Floors,
+    /// Frozen runs that are remembered, though what proves the fork was evicted.
+    Forks,
     /// Entries that wait for earlier ones of their author.
     Early,
     /// Entries of one author that wait for earlier ones.
@@ -118,7 +120,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -143,6 +145,7 @@ impl Capacity {
         Self::LogBytes,
         Self::Evicted,
         Self::Floors,
+        Self::Forks,
         Self::Early,
         Self::EarlyPerAuthor,
         Self::Parked,
@@ -188,7 +191,7 @@ impl Capacity {
             Self::Floors => 512,
             // It holds the ids of the window.
             Self::Syncs => limits.chat.log_entries.saturating_mul(64),
-            Self::Evicted | Self::Fetching => 256,
+            Self::Evicted | Self::Fetching | Self::Forks => 256,
             Self::Seen | Self::Announced => 128,
             Self::AnnouncedMissing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
             Self::V1Lines => 1024,

@@ -1,6 +1,7 @@
 //! The context that all machines of a node share.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -59,6 +60,11 @@ impl Cx {
     /// Wall-clock time in milliseconds since the Unix epoch. None: the driver has not given it yet.
     pub(crate) fn wall(&self) -> Option<u64> {
         self.wall.at(self.now)
+    }
+
+    /// How long the node has run.
+    pub(crate) fn lived(&self) -> Duration {
+        self.now.since(self.started)
     }
 
     /// When the node began, by the wall clock as it is now, in milliseconds since the Unix epoch.

@@ -17,10 +17,10 @@ impl<K, V> Default for Fifo<K, V> {
     }
 }
 
-impl<K: Ord + Copy, V> Fifo<K, V> {
+impl<K: Ord + Clone, V> Fifo<K, V> {
     /// Appends a new key. A key that is there already keeps its position and gets the new value.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        let position = *self.positions.entry(key).or_insert(self.next);
+        let position = *self.positions.entry(key.clone()).or_insert(self.next);
         self.next += 1;
         self.values.insert(position, (key, value));
     }

@@ -193,6 +193,9 @@ declare! {
         /// An address where a node of another network answered is not dialed for this long (SPEC 3.13.6). The user hears
         /// of an address from which such nodes dial in once in this time.
         foreign_pause: Duration = Duration::from_secs(60 * 60), "seconds", Spec, [];
+        /// An address is not dialed for this long where another node with this node's key is linked, or with the peer's key
+        /// (SPEC 4.8).
+        taken_pause: Duration = Duration::from_secs(600), "seconds", Spec, [];
         /// The most addresses that the user can give. One more is refused with
         /// [`CommandError::TooManyTargets`](crate::CommandError::TooManyTargets).
         targets: usize = 1_024, "addresses", Spec, [nonzero];
@@ -237,6 +240,9 @@ declare! {
         /// The most ids of evicted entries that are remembered, so that they are not asked for. With one more, the one
         /// that was evicted first is forgotten.
         evicted: usize = 32_768, "entries", Guess, [] => Evicted;
+        /// The most frozen runs that are remembered after what proves the fork was evicted (SPEC 9.3). With one more, the
+        /// one of which that was evicted first is forgotten.
+        forks: usize = 1_024, "runs", Guess, [] => Forks;
         /// The time between the dates of an author's oldest and newest entry in the window from which on the author is no
         /// longer new (SPEC 9.15).
         author_new: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];

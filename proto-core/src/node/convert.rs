@@ -53,6 +53,7 @@ pub(super) fn notice(event: chat::Event) -> Option<Action> {
         chat::Event::CaughtUp { entries } => Notice::CaughtUp { entries },
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
         chat::Event::NameTaken { node_id, uname, holder } => Notice::NameTaken { node_id, uname, holder },
+        chat::Event::KeyShared => Notice::KeyShared,
         chat::Event::ClockOff(chat::Skewed { ahead_ms, clocks }) => Notice::ClockOff { ahead_ms, clocks },
         _ => return None,
     }))
@@ -106,6 +107,7 @@ impl From<&conns::LostLink> for mesh::Disconnect {
             redial_after: lost.again,
             lasted: lost.lasted,
             full: lost.is_full(),
+            taken: lost.is_taken(),
             violation: lost.is_violation(),
         }
     }

@@ -175,6 +175,8 @@ pub enum ByeCode {
     Violation,
     /// `network`: the two nodes belong to different networks.
     Network,
+    /// `taken`: another node, which lives, has the same key.
+    Taken,
     /// Any other word.
     Other,
 }
@@ -190,6 +192,7 @@ impl ByeCode {
             Self::Refused => "refused",
             Self::Violation => "violation",
             Self::Network => "network",
+            Self::Taken => "taken",
             Self::Other => "other",
         }
     }
@@ -204,6 +207,7 @@ impl ByeCode {
             Self::Refused,
             Self::Violation,
             Self::Network,
+            Self::Taken,
         ];
         known.into_iter().find(|code| code.word() == word).unwrap_or(Self::Other)
     }

@@ -87,7 +87,8 @@ fn a_token_has_at_most_32_printable_characters() {
 
 #[test]
 fn bye_has_a_code_and_an_optional_text() {
-    let words = ["shutdown", "duplicate", "full", "self", "refused", "violation", "other"];
+    let words =
+        ["shutdown", "duplicate", "full", "self", "refused", "violation", "network", "taken", "other"];
     for word in words {
         let code = ByeCode::from_word(word);
         assert_eq!(encoded(&Frame::Bye(code, "why")), format!("BYE|{word}|why\n"));

@@ -1,20 +1,22 @@
 //! Authors elsewhere in the network.
 
 use proto_core::wire::Frame;
-use proto_core::{ChatText, Draft, Entry, Identity, Name};
+use proto_core::{ChatText, Draft, Entry, Identity, Name, RunPosition};
 
-use crate::sim::hostile::position;
+use crate::sim::hostile::behind;
 
 /// Authors who take turns.
 pub struct Authors {
-    authors: Vec<Identity>,
+    /// Each with the position of its next entry.
+    authors: Vec<(Identity, RunPosition)>,
     said: usize,
 }
 
 impl Authors {
     /// So many authors.
     pub fn new(count: u8) -> Self {
-        let authors = (0..count).map(|author| Identity::from_secret(&[100 + author; 32])).collect();
+        let identity = |author| Identity::from_secret(&[100 + author; 32]);
+        let authors = (0..count).map(|author| (identity(author), RunPosition::FIRST)).collect();
         Self { authors, said: 0 }
     }
 
@@ -24,10 +26,12 @@ impl Authors {
         let texts = [text.clone()];
         let mut lines = Vec::new();
         for _ in 0..count {
-            let (seq, author) = (self.said / self.authors.len(), self.said % self.authors.len());
-            let draft = Draft::new(1, position(seq as u64), unix_ms + seq as u64, &uname, &texts, [7; 16]);
-            let entry = Entry::sign(&self.authors[author], &draft);
+            let author = self.said % self.authors.len();
+            let (identity, position) = &mut self.authors[author];
+            let draft = Draft::new(1, *position, unix_ms + position.seq(), &uname, &texts, [7; 16]);
+            let entry = Entry::sign(identity, &draft);
             Frame::Chat(entry.sealed()).encode(&mut lines);
+            *position = behind(Some(&entry));
             self.said += 1;
         }
         lines

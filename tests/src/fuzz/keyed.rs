@@ -217,7 +217,7 @@ impl World {
             to: (flags & 2 != 0).then_some(author + 1),
             texts: vec![text; if flags & 4 == 0 { 1 } else { 3 }],
         };
-        let entry = Arc::new(recipe.sign());
+        let entry = Arc::new(recipe.sign(&self.said.entries));
         self.sign(&entry);
         entry
     }

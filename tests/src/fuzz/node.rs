@@ -235,8 +235,8 @@ impl World {
     }
 
     fn bye(&mut self, index: usize, code: usize) {
-        use ByeCode::{Duplicate, Full, Other, Refused, SelfLink, Shutdown, Violation};
-        let codes = [Shutdown, Duplicate, Full, SelfLink, Refused, Violation, Other];
+        use ByeCode::{Duplicate, Full, Other, Refused, SelfLink, Shutdown, Taken, Violation};
+        let codes = [Shutdown, Duplicate, Full, SelfLink, Refused, Violation, Other, Taken];
         self.receive_frame(index, &Frame::Bye(codes[code % codes.len()], "bye"));
     }
 

@@ -1,6 +1,6 @@
 //! Peers with keys, for scripts and properties: all that they sign follows from small numbers.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use negentropy::{Id, Negentropy, NegentropyStorageVector};
 use proto_core::wire::{Frame, Token, TreeClaim};
@@ -8,7 +8,7 @@ use proto_core::{
     ChatText, Draft, Entry, EntryId, MAX_NUMBER, Name, NodeId, PublicKey, Room, Signature, Via,
 };
 
-use crate::sim::hostile::{Keys, of_body, position};
+use crate::sim::hostile::{Keys, behind, of_body, position};
 
 /// How many peers have keys.
 pub const PEERS: usize = 6;
@@ -69,8 +69,8 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// The entry, signed.
-    pub fn sign(&self) -> Entry {
+    /// The entry, signed. It is behind the last of these that has the number before in its run.
+    pub fn sign(&self, said: &[Arc<Entry>]) -> Entry {
         let name = |index: usize| -> Name { format!("peer {index}").parse().expect("a name") };
         let via = self.via.map(|index| Via::new(id_without_key(index), name(index)));
         let to = self.to.map(id_without_key);
@@ -80,6 +80,15 @@ impl Recipe {
         let room: Option<Room> = self.room.map(|room| format!("room {room}").parse().expect("a name"));
         let mut draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
         (draft.to, draft.via, draft.room) = (to.as_slice(), via.as_ref(), room.as_ref());
+        let key = keys(self.author).key();
+        let is_before = |entry: &&Arc<Entry>| {
+            let one_run = (entry.key(), entry.epoch(), entry.run().room.as_ref(), entry.via().is_some())
+                == (key, epoch, draft.room, via.is_some());
+            one_run && entry.seq().checked_add(1) == Some(seq)
+        };
+        if let Some(before) = said.iter().rev().find(is_before) {
+            draft.position = behind(Some(before));
+        }
         keys(self.author).sign_entry(&draft)
     }
 }

@@ -1,6 +1,7 @@
 //! What has to hold at every step and at the end of a run.
 
 mod dials;
+mod forks;
 mod links;
 mod rule;
 
@@ -402,7 +403,7 @@ impl Checker {
                 self.same_window(node, &shown, due).map_err(|what| format!("host {host} {what}"))?;
             }
         }
-        Ok(())
+        forks::same_forks(world, &right)
     }
 
     /// What a host shows of honest authors, up to a time.

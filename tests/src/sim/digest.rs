@@ -296,6 +296,7 @@ impl Record {
                 self.0.extend_from_slice(&(*clocks as u64).to_be_bytes());
             }
             Notice::Alone => self.text("alone"),
+            Notice::KeyShared => self.text("key-shared"),
             Notice::Unreachable { target, reason } => {
                 self.text("unreachable");
                 self.target(target);
@@ -357,6 +358,7 @@ fn bye_code(code: ByeCode) -> &'static str {
         ByeCode::Refused => "refused",
         ByeCode::Violation => "violation",
         ByeCode::Network => "network",
+        ByeCode::Taken => "taken",
         ByeCode::Other => "other",
         other => panic!("unknown BYE code: {other:?}"),
     }

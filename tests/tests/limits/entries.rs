@@ -240,6 +240,29 @@ fn authors_that_are_new() {
 }
 
 #[test]
+fn frozen_runs_that_are_remembered() {
+    let limits = Limits::default().with(|limits| (limits.chat.log_entries, limits.chat.forks) = (4, 3));
+    for count in around(limits.chat.forks) {
+        let mut solo = linked(limits.clone());
+        for author in 10..10 + count {
+            ["x", "y"].iter().for_each(|text| solo.chat(0, &entry_of(author, 1, 0, EPOCH_MS, text)));
+        }
+        assert_eq!((solo.stats().forks, solo.stats().forks_forgotten), (count as u64, 0));
+        // Others take the place of what proves the forks.
+        (0..8).for_each(|n| solo.chat(0, &entry(30 + n, 0, EPOCH_MS + n as u64)));
+        assert_eq!(solo.stats().forks_forgotten, excess(count, 3));
+        // The first one goes on if it is forgotten, and no other.
+        let goes_on = |solo: &mut Solo, author| {
+            let dropped = solo.stats().entries_dropped;
+            solo.chat(0, &entry_of(author, 1, 7, EPOCH_MS + 1_000, "on"));
+            solo.stats().entries_dropped == dropped
+        };
+        let last = 10 + count - 1;
+        assert_eq!((goes_on(&mut solo, 10), goes_on(&mut solo, last)), (count > 3, false));
+    }
+}
+
+#[test]
 fn floors_and_how_long_they_are_kept() {
     let limits = Limits::default().with(|limits| (limits.chat.log_entries, limits.chat.floors) = (1, 5));
     let kept = limits.chat.floors_for.as_millis() as u64;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use proto_core::wire::Frame;
-use proto_core::{Action, ChatText, Draft, Entry, Input, Limits, NodeId, Via};
-use tests::sim::hostile::{of_body, position};
+use proto_core::{Action, ChatText, Draft, Entry, Input, Instant, Limits, NodeId, Via};
+use tests::sim::hostile::{behind, of_body};
 
-use crate::solo::{ELSEWHERE, EPOCH_MS, SECOND, Solo, around, entry, join_line, keys, solo, up_to};
+use crate::solo::{ELSEWHERE, EPOCH_MS, SECOND, Solo, around, entry, entry_of, join_line, keys, solo, up_to};
 
 fn pauses(solo: &Solo) -> usize {
     solo.count(|action| matches!(action, Action::PauseReading { .. }))
@@ -116,10 +116,11 @@ fn an_authors_words_the_lines_it_brings_in_and_what_is_live_have_rates_of_their_
     for seq in 0..burst {
         solo.chat(0, &entry(7, seq, EPOCH_MS));
     }
+    let mut last = None;
     for seq in 0..burst as u64 {
-        let mut draft = Draft::new(2, position(seq), EPOCH_MS, &uname, &texts, [7; 16]);
+        let mut draft = Draft::new(2, behind(last.as_ref()), EPOCH_MS, &uname, &texts, [7; 16]);
         draft.via = Some(&via);
-        solo.chat(0, &keys.sign_entry(&draft));
+        solo.chat(0, last.insert(keys.sign_entry(&draft)));
         let names = of_body("presence", "here");
         let header =
             format!(r#"{{"class":"live","key":"{}","epoch":1,"at":{},{names}}}"#, keys.key(), EPOCH_MS + seq);
@@ -129,6 +130,30 @@ fn an_authors_words_the_lines_it_brings_in_and_what_is_live_have_rates_of_their_
     assert_eq!(counts(&solo), [2 * burst as u64, burst as u64, 0]);
     solo.chat(0, &entry(7, burst, EPOCH_MS));
     assert_eq!(counts(&solo), [2 * burst as u64, burst as u64, 1]);
+}
+
+#[test]
+fn versions_of_one_number_count_though_they_were_asked_for() {
+    let limits = Limits::default();
+    let burst = u64::from(limits.chat.entries_burst);
+    let mut solo = solo(limits.clone()).with_clock();
+    solo.link_from(0, ELSEWHERE);
+    // Each displaces the one before the last one.
+    let mut versions: Vec<_> =
+        (0..60).map(|n| entry_of(7, 1, 0, EPOCH_MS, &format!("version {n}"))).collect();
+    versions.sort_by_key(|version| std::cmp::Reverse(version.id()));
+    solo.frame(0, &Frame::Ihave(versions.iter().map(Entry::id).collect()));
+    solo.now = Instant::from_origin(limits.chat.ask_after_alone);
+    solo.input(Input::Timeout);
+    versions.iter().for_each(|version| solo.chat(0, version));
+    let stats = solo.stats();
+    assert_eq!((stats.entries, stats.entries_over_rate), (burst, 60 - burst));
+    assert_eq!((stats.forks, stats.entries_withdrawn), (1, burst - 2));
+    assert_eq!(solo.node.entries().count(), 2);
+    // What came too fast is taken later, when a reconciliation brings it.
+    solo.now = solo.now + SECOND;
+    solo.chat(0, &versions[59]);
+    assert_eq!(solo.stats().entries, burst + 1);
 }
 
 #[test]

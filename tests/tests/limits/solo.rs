@@ -1,5 +1,7 @@
 //! A node, spoken to directly, and peers of all kinds that speak to it.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,10 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proto_core::wire::Frame;
 use proto_core::{
     Action, ChatText, Command, CommandError, Config, ConnId, Draft, Entry, EntryId, Identity, Input, Instant,
-    LeaveReason, Limits, Node, Stats,
+    LeaveReason, Limits, Node, RunPosition, Stats,
 };
 use tests::fuzz::peers::{line, sync_answer};
-use tests::sim::hostile::{Keys, position};
+use tests::sim::hostile::{Keys, behind};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const NANO: Duration = Duration::from_nanos(1);
@@ -62,11 +64,28 @@ pub(crate) fn entry(author: usize, seq: usize, at: u64) -> Entry {
     entry_of(author, 1, seq, at, "hello")
 }
 
+/// The same of this epoch. It is behind the last one that was made with the number before, or else behind one like it.
 pub(crate) fn entry_of(author: usize, epoch: u64, seq: usize, at: u64, text: &str) -> Entry {
     let uname = "Eve".parse().unwrap();
     let texts = [ChatText::new(text).unwrap()];
-    let draft = Draft::new(epoch, position(seq as u64), at, &uname, &texts, [7; 16]);
-    keys(author).sign_entry(&draft)
+    MADE.with_borrow_mut(|made| {
+        let last = made.range((author, epoch, 0)..(author, epoch, seq)).next_back();
+        let first = last.map_or(0, |((.., last), _)| last + 1);
+        let mut position = last.map_or(RunPosition::FIRST, |(_, last)| behind(Some(last)));
+        for seq in first..seq {
+            let before = keys(author).sign_entry(&Draft::new(epoch, position, at, &uname, &texts, [7; 16]));
+            position = behind(Some(&before));
+            made.insert((author, epoch, seq), before);
+        }
+        let entry = keys(author).sign_entry(&Draft::new(epoch, position, at, &uname, &texts, [7; 16]));
+        made.insert((author, epoch, seq), entry.clone());
+        entry
+    })
+}
+
+thread_local! {
+    /// The last entry that was made of an author, an epoch and a number.
+    static MADE: RefCell<BTreeMap<(usize, u64, usize), Entry>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// An id of an entry that nobody has seen.

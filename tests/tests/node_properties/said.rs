@@ -1,5 +1,7 @@
 //! What peers say.
 
+use std::sync::Arc;
+
 use std::fmt;
 
 use proptest::prelude::*;
@@ -91,9 +93,24 @@ fn entry() -> impl Strategy<Value = Entry> {
     let texts = proptest::collection::vec("[ab]", 1..3);
     let room = proptest::option::weighted(0.2, 0u64..3);
     let numbers = (room, 0u64..3, seq, at);
-    (0..PEERS, numbers, some_peer.clone(), some_peer, texts).prop_map(
-        |(author, (room, epoch, seq, at), via, to, texts)| {
-            Recipe { author, room, epoch, seq, at, via, to, texts }.sign()
+    let plain = proptest::bool::weighted(0.5);
+    (0..PEERS, numbers, some_peer.clone(), some_peer, texts, plain).prop_map(
+        |(author, (room, epoch, seq, at), via, to, texts, plain)| {
+            let in_order = |seq| Recipe {
+                author,
+                room,
+                epoch,
+                seq,
+                at: EPOCH_MS + seq.min(6),
+                via,
+                to: None,
+                texts: vec!["a".into()],
+            };
+            // Those before it, so that some runs are not forked.
+            let mut before = Vec::new();
+            (0..seq.min(6)).for_each(|seq| before.push(Arc::new(in_order(seq).sign(&before))));
+            let recipe = Recipe { at, to, texts, ..in_order(seq) };
+            if plain { in_order(seq) } else { recipe }.sign(&before)
         },
     )
 }

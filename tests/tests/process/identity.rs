@@ -72,6 +72,23 @@ fn two_nodes_never_share_a_key() {
 }
 
 #[test]
+fn a_node_with_a_copy_of_the_key_of_the_node_that_it_dials_is_told_in_words() {
+    Driver::each_pair(|[one, other]| {
+        let data = TempDir::new().unwrap();
+        let first = Launch::new(one, "Alice").args(["--data-dir", text(data.path())]);
+        let folder = |launch: &Launch| data.path().join(launch.addr().port().to_string());
+        let alice = first.start();
+        let second = Launch::new(other, "Alice").args(["--data-dir", text(data.path())]).peer(alice.addr());
+        fs::create_dir(folder(&second)).unwrap();
+        fs::set_permissions(folder(&second), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::copy(folder(&first).join("key.pem"), folder(&second).join("key.pem")).unwrap();
+        let copy = second.start();
+        copy.expect_err(&["another node with the same key", "every ten minutes"], SOON);
+        assert!(alice.peers().is_empty() && copy.peers().is_empty());
+    });
+}
+
+#[test]
 fn a_key_that_others_can_read_or_that_is_none_is_refused_and_left_alone() {
     Driver::each(|driver| {
         let data = TempDir::new().unwrap();

@@ -261,6 +261,13 @@ impl Gossip {
         self.seen.forget(id);
     }
 
+    /// The entry is no longer held: it is not announced any more. It stays known.
+    pub(crate) fn withdraw(&mut self, id: &EntryId) {
+        for peer in self.neighbours.ids() {
+            self.announcements.cancel(peer, id);
+        }
+    }
+
     /// Why the entry was requested from this neighbour.
     pub(crate) fn request_to(&self, peer: NodeId, id: &EntryId) -> Request {
         if self.sync_fetch.is_requested(peer, id) {
@@ -332,7 +339,8 @@ impl Gossip {
     /// Whether its author, a neighbour, pushed this entry here, and so to all others: each has a link to the author.
     fn is_pushed_to_all(&self, meta: EntryMeta, arrival: &Arrival) -> bool {
         let pushed = meta.from == Some(meta.author) && !arrival.grafted && !arrival.synced;
-        pushed && self.neighbours.is_full_mesh()
+        // An entry that was dated ahead may be due when its author is gone.
+        pushed && self.neighbours.contains(meta.author) && self.neighbours.is_full_mesh()
     }
 
     /// Announces what this author pushed here lately, and what it was taken to have pushed to all others.

@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::forks::Effect;
 use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
@@ -151,18 +152,28 @@ impl Authors {
         oldest.map(|(run, _)| run.clone())
     }
 
-    /// Takes an entry that is not in the window yet.
+    /// Takes an entry that is not in the window yet. `effect`: what follows for its run, which is still to happen in the
+    /// window. What proves a fork before it is not shown.
     pub(super) fn take(
         &mut self,
         now: Instant,
-        entry: &Arc<Entry>,
+        (entry, effect): (&Arc<Entry>, &Effect),
         window: &Window,
         limits: &Limits,
         events: &mut Vec<SequenceEvent>,
     ) {
-        self.touch(entry, window, limits, events);
-        let forked = window.versions(entry.run(), entry.seq()) > 0;
-        self.update(entry.run(), |sequence| sequence.take(now, entry.clone(), forked, limits, events));
+        let run = entry.run();
+        let shown = effect.fork.is_none_or(|seq| entry.seq() <= seq);
+        if shown {
+            self.touch(entry, window, limits, events);
+        }
+        if let Some(seq) = effect.fork {
+            self.update(run, |sequence| sequence.freeze(seq, &effect.withdrawn));
+        }
+        if shown {
+            let forked = window.versions(run, entry.seq()) > 0;
+            self.update(run, |sequence| sequence.take(now, entry.clone(), forked, limits, events));
+        }
     }
 
     /// Evicts the least recently heard authors, as long as all are charged too much.
@@ -199,9 +210,11 @@ impl Authors {
         self.by_heard.insert((heard, key));
         author.heard = heard;
         author.uname = entry.uname().clone();
-        // Entries in the window whose epoch is unknown have been shown.
-        let start =
-            || AuthorSequence::starting_at(window.last_number(run).map(|last| last.saturating_add(1)));
+        // Entries in the window whose epoch is unknown have been shown, or prove a fork.
+        let start = || {
+            let next = window.last_number(run).map(|last| last.saturating_add(1));
+            AuthorSequence::starting_at(next, window.held_twice(run))
+        };
         let epoch = self.epochs.entry(run.clone());
         let epoch = epoch.or_insert_with(|| Epoch {
             sequence: start(),
@@ -338,9 +351,11 @@ impl Authors {
                 .epochs
                 .iter()
                 .all(|(run, epoch)| self.authors.contains_key(&run.key) && epoch.is_consistent())
-            && window
-                .iter()
-                .all(|entry| self.sequence(entry).is_none_or(|sequence| sequence.accounts_for(entry)))
+            && window.iter().all(|entry| {
+                // What proves a fork behind it is not shown.
+                let behind = || window.frozen_at(entry.run()).is_some_and(|seq| seq < entry.seq());
+                self.sequence(entry).is_none_or(|sequence| sequence.accounts_for(entry)) || behind()
+            })
     }
 }
 

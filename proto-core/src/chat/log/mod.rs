@@ -3,6 +3,7 @@
 //! - [`window`]: the entries by their place in the conversation;
 //! - [`shares`]: who holds how much of it, and whose entries are evicted;
 //! - [`floors`]: what was evicted of each author;
+//! - [`forks`]: what is held of a run that has two continuations;
 //! - [`parked`]: entries dated ahead;
 //! - [`authors`] and [`sequence`]: the order of each author sequence, holding back, and gaps;
 //! - [`reconcile`]: the exchange by which two neighbours find out what either lacks. When it takes place is
@@ -11,6 +12,7 @@
 
 mod authors;
 mod floors;
+mod forks;
 mod ignored;
 mod parked;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use core::time::Duration;
 
 use authors::Authors;
 pub(crate) use authors::Gap;
+use forks::Effect;
 use parked::Parked;
 pub(crate) use reconcile::Reconciler;
 use sequence::{EvictedState, SequenceEvent};
@@ -82,6 +85,11 @@ pub(crate) enum LogEvent {
     /// Entries of this author turned out to be missing, or had to make room and have it now. Reconcile with
     /// the sender of the last entry, or with any neighbour.
     Reconcile { key: PublicKey },
+    /// This run turned out to be forked, or to be forked at a lower number than was known.
+    Forked { run: RunId },
+    /// This entry left the window, since its run is frozen below it, or since two other versions of its number have lower
+    /// ids. It is not received again.
+    Withdrawn { id: EntryId },
     /// An entry that waited had to make room. It can be received again, so it is no longer recorded as seen.
     Deferred { id: EntryId },
 }
@@ -118,6 +126,8 @@ pub(crate) struct LogLost {
     pub(crate) gaps: u64,
     /// Floors of authors that are no longer known.
     pub(crate) floors: u64,
+    /// Frozen runs that are no longer known to be frozen.
+    pub(crate) forks: u64,
 }
 
 /// Entries.
@@ -186,9 +196,19 @@ impl Log {
         !self.contains(id) && !self.window.was_evicted(id)
     }
 
+    /// Whether this entry was evicted, or may have been.
+    pub(crate) fn was_held(&self, entry: &Entry) -> bool {
+        self.window.is_below_floor(entry)
+    }
+
     /// Whether anything of this author was held lately.
     pub(crate) fn knows(&self, author: &PublicKey) -> bool {
         self.window.knows(author)
+    }
+
+    /// Whether this entry, which is new, displaces others of its run, which is forked.
+    pub(crate) fn displaces(&self, entry: &Arc<Entry>) -> bool {
+        self.window.effect_of(entry).is_some_and(|effect| !effect.withdrawn.is_empty())
     }
 
     /// The entry, if it is in the window. Parked entries are not served.
@@ -231,32 +251,50 @@ impl Log {
         limits: &Limits,
     ) -> Taken {
         let (key, id) = (entry.key(), entry.id());
-        let versions = self.window.versions(entry.run(), entry.seq());
-        if versions >= window::VERSIONS || self.window.is_below_floor(&entry) {
-            return Taken::Dropped;
-        }
+        let effect = self.window.effect_of(&entry).filter(|_| !self.window.is_below_floor(&entry));
+        let Some(effect) = effect else { return Taken::Dropped };
         if !self.window.make_room_for(&key, wall, limits) {
             return Taken::Full;
         }
         let hidden = Some(id).filter(|_| !show);
         let mut events = Vec::new();
-        self.authors.take(now, &entry, &self.window, limits, &mut events);
+        self.authors.take(now, (&entry, &effect), &self.window, limits, &mut events);
         self.authors.bound_bytes(limits, &mut events);
+        self.freeze(entry.run(), &effect, limits, &mut events);
         if !show {
             self.authors.release(&entry, limits, &mut events);
         }
         self.window.insert(entry, limits);
         let mut taken = Taken::New;
         for displaced in self.authors.bound_early(key, limits, &mut events) {
-            self.window.remove(&displaced, limits);
-            if displaced.id() == id {
-                taken = Taken::Full;
-            } else {
-                self.events.push_back(LogEvent::Deferred { id: displaced.id() });
+            // What proves a fork with it counts for nothing alone.
+            let proof = self.window.proof_behind(&displaced).cloned();
+            for gone in [displaced].into_iter().chain(proof) {
+                self.window.remove(&gone, limits);
+                if gone.id() == id {
+                    taken = Taken::Full;
+                } else {
+                    self.events.push_back(LogEvent::Deferred { id: gone.id() });
+                }
             }
         }
         self.evict(hidden, events, limits);
         taken
+    }
+
+    /// Withdraws from the window what a fork leaves no place for.
+    fn freeze(&mut self, run: &RunId, effect: &Effect, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+        let Some(seq) = effect.fork else { return };
+        if self.window.frozen_at(run).is_none_or(|before| seq < before) {
+            self.events.push_back(LogEvent::Forked { run: run.clone() });
+        }
+        if effect.missing {
+            events.push(SequenceEvent::Reconcile(run.key));
+        }
+        for entry in &effect.withdrawn {
+            self.window.remove(entry, limits);
+            self.events.push_back(LogEvent::Withdrawn { id: entry.id() });
+        }
     }
 
     /// Reports these events, and evicts entries until the window is within its limits.
@@ -264,7 +302,9 @@ impl Log {
         while let Some(entry) = self.window.over_limit(limits).cloned() {
             self.authors.release(&entry, limits, &mut events);
             self.report(core::mem::take(&mut events), hidden, limits);
-            self.lost.ids += self.window.evict(&entry, limits);
+            let (ids, forks) = self.window.evict(&entry, limits);
+            self.lost.ids += ids;
+            self.lost.forks += forks;
             self.lost.evicted += 1;
         }
         self.report(events, hidden, limits);
@@ -328,13 +368,14 @@ impl Log {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 12] {
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 13] {
         let LogSizes { held, bytes, early, authors, .. } = self.sizes();
         [
             (Capacity::LogEntries, held),
             (Capacity::LogBytes, bytes),
             (Capacity::Evicted, self.window.evicted()),
             (Capacity::Floors, self.window.authors()),
+            (Capacity::Forks, self.window.frozen()),
             (Capacity::Early, early),
             (Capacity::EarlyPerAuthor, self.authors.most_early()),
             (Capacity::Parked, self.parked.bytes()),

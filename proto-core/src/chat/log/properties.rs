@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::testing::{EPOCH, TestAuthor, TestLog};
 use super::*;
-use crate::model::{ConnId, NodeId};
+use crate::model::{ConnId, NodeId, RunPosition};
 
 /// What happens to a log.
 #[derive(Clone, Debug)]
@@ -20,8 +20,14 @@ enum Op {
 }
 
 fn ops(authors: usize, epochs: u64, seqs: u64, versions: u64) -> impl Strategy<Value = Vec<Op>> {
-    let take = (0..authors, 0..epochs, 0..seqs, 0..versions)
-        .prop_map(|(author, epoch, seq, version)| Op::Take { author, epoch, seq, version });
+    // Most entries are of one version, so that runs are not frozen at once.
+    let version = prop_oneof![12 => Just(0), 1 => 0..versions];
+    let take = (0..authors, 0..epochs, 0..seqs, version).prop_map(|(author, epoch, seq, version)| Op::Take {
+        author,
+        epoch,
+        seq,
+        version,
+    });
     let pass = (0_u64..4_000).prop_map(|millis| Op::Pass { millis });
     many(prop_oneof![8 => take, 1 => pass], 1..120)
 }
@@ -30,7 +36,8 @@ fn ops(authors: usize, epochs: u64, seqs: u64, versions: u64) -> impl Strategy<V
 struct EntryPool(BTreeMap<(usize, u64, u64, u64), Arc<Entry>>);
 
 impl EntryPool {
-    /// Dates rise with the sequence number, in all versions, as those of an honest author do.
+    /// Dates rise with the sequence number, in all versions, as those of an honest author do. The entries of versions 0 and
+    /// 1 are behind those of version 0, those of version 2 behind those of version 1.
     fn new(authors: usize, epochs: u64, seqs: u64, versions: u64) -> Self {
         let mut all = BTreeMap::new();
         for author in 0..authors {
@@ -40,7 +47,11 @@ impl EntryPool {
                 .flat_map(|(epoch, seq)| (0..versions).map(move |version| (epoch, seq, version)))
             {
                 let at = 1_000_000 + epoch * 100_000 + seq * 1_000 + version;
-                let entry = who.entry_at(EPOCH + epoch, seq, at, ["a", "b", "c"][version as usize]);
+                let prev = seq.checked_sub(1).map(|before| &all[&(author, epoch, before, version / 2)]);
+                let position =
+                    prev.map_or(RunPosition::FIRST, |prev: &Arc<Entry>| RunPosition::after(prev).unwrap());
+                let text = ["a", "b", "c"][version as usize];
+                let entry = who.sign_at(None, None, position, (EPOCH + epoch, at), text);
                 all.insert((author, epoch, seq, version), entry);
             }
         }
@@ -56,12 +67,45 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
+/// The entries of one run that are to be held of these, and where it is frozen: the rules of SPEC 9.3, as they are
+/// written.
+fn frozen(given: &[Arc<Entry>]) -> (BTreeSet<EntryId>, Option<u64>) {
+    let at = |seq: u64| {
+        let mut versions: Vec<_> = given.iter().filter(|entry| entry.seq() == seq).collect();
+        versions.sort_by_key(|entry| entry.id());
+        versions.dedup();
+        versions
+    };
+    let known = |seq: u64| {
+        let ids = at(seq).into_iter().map(|entry| entry.id());
+        ids.chain(at(seq + 1).into_iter().filter_map(|entry| entry.prev())).collect::<BTreeSet<_>>().len()
+    };
+    let last = given.iter().map(|entry| entry.seq()).max().unwrap_or(0);
+    let fork = (0..=last).find(|seq| known(*seq) > 1);
+    let Some(fork) = fork else { return (given.iter().map(|entry| entry.id()).collect(), None) };
+    let (versions, behind) = (at(fork), at(fork + 1));
+    let mut proof: Vec<EntryId> = versions.iter().map(|entry| entry.id()).take(2).collect();
+    while proof.len() < 2 {
+        let other = |prev: Option<EntryId>| behind.iter().find(|entry| entry.prev() != prev).unwrap().id();
+        let first = behind.iter().find(|entry| proof.contains(&entry.id()));
+        proof.push(match (versions.first(), first) {
+            (Some(version), _) => other(Some(version.id())),
+            (None, Some(first)) => other(first.prev()),
+            (None, None) => behind[0].id(),
+        });
+    }
+    let below = given.iter().filter(|entry| entry.seq() < fork).map(|entry| entry.id());
+    (below.chain(proof).collect(), Some(fork))
+}
+
 /// A simple and slow implementation of the rules for one author sequence.
 #[derive(Default)]
 struct ReferenceModel {
-    taken: Vec<Arc<Entry>>,
+    given: Vec<Arc<Entry>>,
     shown: Vec<Arc<Entry>>,
     waiting: Vec<(Duration, Arc<Entry>)>,
+    /// The lowest number that was shown twice.
+    twice: Option<u64>,
     outputs: Vec<Output>,
 }
 
@@ -77,15 +121,21 @@ impl ReferenceModel {
     }
 
     fn take(&mut self, now: Duration, entry: &Arc<Entry>) -> Taken {
-        if self.taken.contains(entry) {
+        if frozen(&self.given).0.contains(&entry.id()) {
             return Taken::Known;
         }
-        if self.taken.iter().filter(|other| other.seq() == entry.seq()).count() == 2 {
+        self.given.push(entry.clone());
+        let (held, fork) = frozen(&self.given);
+        if !held.contains(&entry.id()) {
             return Taken::Dropped;
         }
-        self.taken.push(entry.clone());
-        self.waiting.push((now, entry.clone()));
-        self.show_up_to(0);
+        let may_be_shown =
+            |entry: &Entry| held.contains(&entry.id()) && fork.is_none_or(|seq| entry.seq() <= seq);
+        self.waiting.retain(|(_, waiting)| may_be_shown(waiting));
+        if may_be_shown(entry) {
+            self.waiting.push((now, entry.clone()));
+            self.show_up_to(0);
+        }
         Taken::New
     }
 
@@ -110,8 +160,12 @@ impl ReferenceModel {
             }
             let late = self.shown.iter().any(|other| other.seq() > entry.seq());
             let forked = self.shown.iter().any(|other| other.seq() == entry.seq());
-            self.outputs.push(Output::Show { id: entry.id(), late, forked });
             self.waiting.remove(index);
+            if forked && self.twice.is_some_and(|seq| seq <= entry.seq()) {
+                continue;
+            }
+            self.twice = if forked { Some(entry.seq()) } else { self.twice };
+            self.outputs.push(Output::Show { id: entry.id(), late, forked });
             self.shown.push(entry);
         }
     }
@@ -126,7 +180,7 @@ fn outputs(events: Vec<LogEvent>) -> BTreeMap<NodeId, Vec<Output>> {
                 (entry.author(), Output::Show { id: entry.id(), late, forked })
             }
             LogEvent::Gap { run, missing, .. } => (run.key.node_id(), Output::Gap { missing }),
-            LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } | LogEvent::Due { .. } => continue,
+            _ => continue,
         };
         outputs.entry(author).or_default().push(what);
     }
@@ -158,6 +212,8 @@ fn without_bounds_the_log_agrees_with_the_reference_model() {
                 .filter(|(_, outputs)| !outputs.is_empty())
                 .collect();
             prop_assert_eq!(outputs(log.events()), expected);
+            let held: BTreeSet<_> = log.inner.iter().map(|entry| entry.id()).collect();
+            prop_assert_eq!(held, models.values().flat_map(|model| frozen(&model.given).0).collect());
         }
     });
 }
@@ -175,8 +231,12 @@ impl Shown {
             let LogEvent::Show { entry, marks } = event else { continue };
             prop_assert!(self.ids.insert(entry.id()), "shown twice");
             let shown = self.by_sequence.entry(entry.run().clone()).or_default();
-            prop_assert_eq!(marks.late, shown.iter().any(|seq| *seq > entry.seq()));
+            let later = shown.iter().any(|seq| *seq > entry.seq());
+            // What proves a fork is later, too, and is not shown.
+            let proof = log.inner.window.frozen_at(entry.run()).is_some();
+            prop_assert!(marks.late == later || marks.late && proof);
             prop_assert!(!marks.forked || shown.contains(&entry.seq()));
+            prop_assert!(shown.iter().filter(|seq| **seq == entry.seq()).count() < 2, "shown a third time");
             shown.push(entry.seq());
         }
         Ok(())
@@ -239,7 +299,13 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
         log.pass(Duration::from_secs(3));
         deferred.extend(log.peek_deferred());
         shown.check(&mut log)?;
-        let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !deferred.contains(id)).collect();
+        // What is above a fork, or has a higher id than two other versions, is not shown.
+        let frozen = |id: &EntryId| {
+            let entry = pool.0.values().find(|entry| entry.id() == *id).unwrap();
+            log.inner.window.frozen_at(entry.run()).is_some_and(|seq| seq <= entry.seq())
+        };
+        let silent: Vec<_> =
+            accepted.difference(&shown.ids).filter(|id| !deferred.contains(id) && !frozen(id)).collect();
         prop_assert_eq!(silent, vec![] as Vec<&EntryId>);
         prop_assert_eq!((log.inner.sizes().early, log.inner.sizes().parked), (0, 0));
     });
@@ -298,22 +364,88 @@ fn two_logs_that_reconcile_to_the_end_hold_all_that_neither_evicted_and_show_the
         for (log, peer) in [(&*one, &*other), (&*other, &*one)] {
             for entry in log.inner.iter().filter(|entry| entry.at() >= since) {
                 let gone = peer.inner.window.is_below_floor(entry);
-                // A third version with one number is not taken.
-                let forked = peer.inner.window.versions(entry.run(), entry.seq()) >= 2;
+                let forked = peer.inner.window.frozen_at(entry.run()).is_some_and(|seq| seq <= entry.seq());
                 prop_assert!(peer.inner.contains(&entry.id()) || gone || forked);
             }
         }
         let floors: Vec<_> = logs.iter().map(|log| log.inner.lost().evicted).collect();
         let shown = logs.map(|mut log| {
             log.pass(Duration::from_secs(3));
+            let events = log.events();
+            // Of what is forked, each shows what came first.
             let id = |event| match event {
-                LogEvent::Show { entry, .. } => Some(entry.id()),
+                LogEvent::Show { entry, .. } => {
+                    let frozen = log.inner.window.frozen_at(entry.run());
+                    Some(entry.id()).filter(|_| frozen.is_none_or(|seq| entry.seq() < seq))
+                }
                 _ => None,
             };
-            log.events().into_iter().filter_map(id).collect::<BTreeSet<_>>()
+            events.into_iter().filter_map(id).collect::<BTreeSet<_>>()
         });
         if floors == [0, 0] {
             prop_assert_eq!(&shown[0], &shown[1]);
         }
+    });
+}
+
+/// Entries of one run with forks of all sorts: of each number two entries behind each of three entries of the number
+/// before.
+fn tangle() -> Vec<Arc<Entry>> {
+    let who = TestAuthor::new(1);
+    let mut levels: Vec<Vec<Arc<Entry>>> = Vec::new();
+    for seq in 0..5 {
+        let before = levels.last().map_or(&[][..], |level| &level[..3]);
+        let positions = before.iter().map(|entry| RunPosition::after(entry).unwrap());
+        let positions: Vec<_> = if seq == 0 { vec![RunPosition::FIRST; 2] } else { positions.collect() };
+        let texts = ["a", "b"].into_iter().cycle();
+        let entries = positions.iter().flat_map(|position| [*position; 2]).zip(texts).enumerate();
+        let sign = |(n, (position, text)): (usize, (RunPosition, &str))| {
+            let text = if seq == 0 { ["a", "b", "c", "d"][n] } else { text };
+            who.sign_at(None, None, position, (EPOCH, 1_000_000 + seq * 1_000), text)
+        };
+        levels.push(entries.map(sign).collect());
+    }
+    levels.concat()
+}
+
+fn held(log: &TestLog) -> BTreeSet<EntryId> {
+    log.inner.iter().map(|entry| entry.id()).collect()
+}
+
+#[test]
+fn two_nodes_that_were_given_the_same_hold_the_same_whatever_the_order() {
+    let tangle = tangle();
+    let orders = proptest::sample::subsequence(tangle, 0..14).prop_flat_map(|given| {
+        (Just(given.clone()).prop_shuffle(), Just(given).prop_shuffle(), 0_usize..14, any::<u16>())
+    });
+    proptest!(config(2_000), |((one, other, split, pauses) in orders)| {
+        let expected = frozen(&one).0;
+        let fill = |order: &[Arc<Entry>]| {
+            let mut log = TestLog::new(|_| ());
+            for (n, entry) in order.iter().enumerate() {
+                log.take(entry);
+                if pauses >> n & 1 == 1 {
+                    log.pass(Duration::from_secs(3));
+                }
+            }
+            log
+        };
+        let (whole, again) = (fill(&one), fill(&other));
+        prop_assert_eq!(&held(&whole), &expected);
+        prop_assert_eq!(&held(&again), &expected);
+        // What is not held makes no difference, also if it comes again.
+        let mut again = again;
+        one.iter().for_each(|entry| _ = again.take(entry));
+        prop_assert_eq!(&held(&again), &expected);
+        // The same holds if each is given a part, and they exchange what they hold of it.
+        let (first, second) = one.split_at(split.min(one.len()));
+        let (mut first, mut second) = (fill(first), fill(second));
+        let mut rounds = 0;
+        while reconcile(&mut first, &mut second) {
+            rounds += 1;
+            prop_assert!(rounds < 20, "it must end");
+        }
+        prop_assert_eq!(&held(&first), &expected);
+        prop_assert_eq!(&held(&second), &expected);
     });
 }

@@ -22,6 +22,8 @@ pub(super) struct AuthorSequence {
     early: BTreeMap<u64, Early>,
     /// An entry had to make room since nothing was last held back.
     dropped: bool,
+    /// The lowest number of which two versions were shown. No further one of it or above it is.
+    twice: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -52,9 +54,9 @@ pub(super) enum EvictedState {
 }
 
 impl AuthorSequence {
-    /// A sequence whose entries below `next` may have been shown.
-    pub(super) fn starting_at(next: Option<u64>) -> Self {
-        Self { next, base: next.unwrap_or(0), ..Self::default() }
+    /// A sequence whose entries below `next` may have been shown, and two versions of the number `twice`.
+    pub(super) fn starting_at(next: Option<u64>, twice: Option<u64>) -> Self {
+        Self { next, base: next.unwrap_or(0), twice, ..Self::default() }
     }
 
     /// The number of entries held back.
@@ -107,9 +109,37 @@ impl AuthorSequence {
             Some(next) if seq < next => {
                 let was_missing = seq < self.base || self.fill_gap(seq, limits, events);
                 let forked = forked || !was_missing;
-                events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
+                if !forked || self.shows_another(seq) {
+                    events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
+                }
             }
             _ => self.hold_back(now, entry, events),
+        }
+    }
+
+    /// Whether another version of this number is shown. It is the last one.
+    fn shows_another(&mut self, seq: u64) -> bool {
+        let shows = self.twice.is_none_or(|lowest| seq < lowest);
+        if shows {
+            self.twice = Some(seq);
+        }
+        shows
+    }
+
+    /// The run is frozen at this number: what is held back above it is not shown, nothing above it is missing, and the
+    /// entries `withdrawn` are no longer held.
+    pub(super) fn freeze(&mut self, seq: u64, withdrawn: &[Arc<Entry>]) {
+        let end = seq.saturating_add(1);
+        self.early.split_off(&end);
+        if let Some(early) = self.early.get_mut(&seq) {
+            early.versions.retain(|version| withdrawn.iter().all(|gone| gone.id() != version.id()));
+            if early.versions.is_empty() {
+                self.early.remove(&seq);
+            }
+        }
+        self.gaps.split_off(&end);
+        if let Some(mut last) = self.gaps.last_entry() {
+            *last.get_mut() = end.min(*last.get());
         }
     }
 
@@ -125,8 +155,12 @@ impl AuthorSequence {
     fn show_following(&mut self, events: &mut Vec<SequenceEvent>) {
         while let Some(early) = self.next.and_then(|next| self.early.remove(&next)) {
             self.next = self.next.map(|next| next.saturating_add(1));
-            let shown = early.versions.into_iter().enumerate();
-            events.extend(shown.map(|(n, entry)| SequenceEvent::Show { entry, late: false, forked: n > 0 }));
+            for (n, entry) in early.versions.into_iter().enumerate() {
+                let forked = n > 0;
+                if !forked || self.shows_another(entry.seq()) {
+                    events.push(SequenceEvent::Show { entry, late: false, forked });
+                }
+            }
         }
     }
 

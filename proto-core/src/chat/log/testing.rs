@@ -1,29 +1,39 @@
 //! Authors and a log for the unit tests.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::time::Duration;
 
 use super::{Log, LogEvent, Taken};
 use crate::model::{
-    ChatText, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NodeId, PublicKey, Room,
-    RunPosition, Via,
+    ChatText, Class, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NodeId, PublicKey, Room,
+    RunId, RunPosition, Via,
 };
 
 pub(super) const EPOCH: u64 = 77;
 
 /// An author. Its entries are dated one second apart, from 1,000 s on.
-pub(in crate::chat) struct TestAuthor(Identity);
+pub(in crate::chat) struct TestAuthor {
+    identity: Identity,
+    /// The first entry made with each number of each run.
+    made: RefCell<BTreeMap<(RunId, u64), EntryId>>,
+}
+
+/// The most entries that are made for the sake of the `prev` of a later one. Where more are missing, it names none of
+/// them.
+const MADE_BEFORE: u64 = 64;
 
 impl TestAuthor {
     pub(in crate::chat) fn new(n: u8) -> Self {
-        Self(Identity::from_secret(&[n; 32]))
+        Self { identity: Identity::from_secret(&[n; 32]), made: RefCell::default() }
     }
 
     pub(in crate::chat) fn key(&self) -> PublicKey {
-        self.0.key()
+        self.identity.key()
     }
 
     pub(in crate::chat) fn entry(&self, seq: u64) -> Arc<Entry> {
@@ -34,7 +44,8 @@ impl TestAuthor {
         self.entry_in(None, None, (epoch, seq, at), text)
     }
 
-    /// The entry with this epoch, number and date in a room, or of what a peer without a key said.
+    /// The entry with this epoch, number and date in a room, or of what a peer without a key said. It is behind the first
+    /// one that was made with the number before, or else behind one like [`entry`](Self::entry).
     pub(in crate::chat) fn entry_in(
         &self,
         room: Option<&Room>,
@@ -42,10 +53,50 @@ impl TestAuthor {
         (epoch, seq, at): (u64, u64, u64),
         text: &str,
     ) -> Arc<Entry> {
+        let class = if via.is_some() { Class::Line } else { Class::Kept };
+        let run = RunId { key: self.key(), room: room.cloned(), class, epoch };
+        let before = |made: &BTreeMap<(RunId, u64), EntryId>| {
+            made.range((run.clone(), 0)..(run.clone(), seq)).next_back().map(|((_, before), _)| before + 1)
+        };
+        let first = before(&self.made.borrow()).unwrap_or(0);
+        if seq - first <= MADE_BEFORE {
+            for seq in first..seq {
+                self.sign(room, via, (epoch, seq, 1_000_000 + seq * 1_000), "hello");
+            }
+        }
+        self.sign(room, via, (epoch, seq, at), text)
+    }
+
+    fn sign(
+        &self,
+        room: Option<&Room>,
+        via: Option<&Via>,
+        (epoch, seq, at): (u64, u64, u64),
+        text: &str,
+    ) -> Arc<Entry> {
+        let class = if via.is_some() { Class::Line } else { Class::Kept };
+        let run = RunId { key: self.key(), room: room.cloned(), class, epoch };
+        let prev = seq.checked_sub(1).and_then(|seq| self.made.borrow().get(&(run.clone(), seq)).copied());
+        let position = prev.and_then(|prev| RunPosition::new(seq, prev));
+        let entry =
+            self.sign_at(room, via, position.unwrap_or(RunPosition::unlinked(seq)), (epoch, at), text);
+        self.made.borrow_mut().entry((run, seq)).or_insert(entry.id());
+        entry
+    }
+
+    /// The entry of an epoch in this position.
+    pub(super) fn sign_at(
+        &self,
+        room: Option<&Room>,
+        via: Option<&Via>,
+        position: RunPosition,
+        (epoch, at): (u64, u64),
+        text: &str,
+    ) -> Arc<Entry> {
         let (uname, texts) = (Name::cut("Anna").unwrap(), [ChatText::new(text).unwrap()]);
-        let draft = Draft::new(epoch, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
+        let draft = Draft::new(epoch, position, at, &uname, &texts, [9; 16]);
         let draft = Draft { room, via, ..draft };
-        Arc::new(Entry::sign(&self.0, &draft))
+        Arc::new(Entry::sign(&self.identity, &draft))
     }
 }
 
@@ -131,7 +182,7 @@ pub(super) fn shown(events: Vec<LogEvent>) -> Vec<String> {
             Some(format!("{}{marks}", entry.seq()))
         }
         LogEvent::Gap { missing, .. } => Some(format!("-{missing}")),
-        LogEvent::Reconcile { .. } | LogEvent::Deferred { .. } | LogEvent::Due { .. } => None,
+        _ => None,
     };
     events.into_iter().filter_map(word).collect()
 }

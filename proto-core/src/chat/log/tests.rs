@@ -83,24 +83,6 @@ fn a_joined_epoch_starts_with_the_lowest_entry_within_three_seconds() {
 }
 
 #[test]
-fn two_entries_with_one_number_are_shown_and_no_third() {
-    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
-    let version = |seq, text| anna.entry_at(EPOCH, seq, 1_000_000 + seq, text);
-    log.take(&version(0, "a"));
-    assert_eq!(log.take(&version(0, "b")), Taken::New);
-    assert_eq!(log.take(&version(0, "c")), Taken::Dropped);
-    assert_eq!(log.shown(), ["0", "0!"]);
-    // The same holds for entries that are held back.
-    log.take(&version(2, "a"));
-    log.take(&version(2, "b"));
-    assert_eq!(log.take(&version(2, "c")), Taken::Dropped);
-    log.take(&version(1, "a"));
-    assert_eq!(log.shown(), ["1", "2", "2!"]);
-    assert_eq!(log.take(&version(1, "b")), Taken::New);
-    assert_eq!(log.shown(), ["1~!"]);
-}
-
-#[test]
 fn an_entry_dated_no_later_than_the_one_before_is_backdated() {
     let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
     for (seq, at) in [(0, 1_000), (1, 1_000), (2, 1_001), (3, 5)] {

@@ -7,7 +7,7 @@ use super::floors::Floors;
 use super::shares::Shares;
 use crate::model::{Entry, EntryId, Fifo, Limits, Place, PublicKey, RunId};
 
-/// How many entries with the same number are kept: the first one, and one that proves a fork.
+/// How many entries with the same number are kept: two, which prove a fork.
 pub(super) const VERSIONS: usize = 2;
 
 /// The order of the conversation. The id makes it unique, since the entries of a fork may have the same
@@ -30,6 +30,8 @@ pub(super) struct Window {
     floors: Floors,
     /// The ids of entries that were evicted last, so that they are not asked for. The floors decide what is taken.
     evicted: Fifo<EntryId, ()>,
+    /// The frozen runs of which what proves the fork was evicted, each with the forked number.
+    frozen: Fifo<RunId, u64>,
     /// Rises with each change of `entries`.
     generation: u64,
 }
@@ -169,6 +171,31 @@ impl Window {
         latest.is_some_and(|number| number.at >= entry.at())
     }
 
+    /// The entries of a run with these numbers, in order.
+    pub(super) fn of_run(
+        &self,
+        run: &RunId,
+        seqs: core::ops::RangeInclusive<u64>,
+    ) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
+        let place = |number: &SequenceKey| Place {
+            at: number.at,
+            key: number.run.key,
+            epoch: number.run.epoch,
+            seq: number.seq,
+        };
+        self.of_sequence(run, seqs).filter_map(move |number| self.entries.get(&(place(number), number.id)))
+    }
+
+    /// The number at which this run is frozen, if what proves it was evicted.
+    pub(super) fn frozen_before(&self, run: &RunId) -> Option<u64> {
+        self.frozen.get(run).copied()
+    }
+
+    /// The number of frozen runs of which what proves the fork was evicted.
+    pub(super) fn frozen(&self) -> usize {
+        self.frozen.len()
+    }
+
     fn of_sequence(
         &self,
         run: &RunId,
@@ -205,15 +232,29 @@ impl Window {
         self.entries.get(&victim)
     }
 
-    /// Evicts an entry. Returns how many ids of entries evicted before are no longer remembered.
-    pub(super) fn evict(&mut self, entry: &Entry, limits: &Limits) -> u64 {
+    /// Evicts an entry. Returns how many ids of entries evicted before, and how many frozen runs, are no longer
+    /// remembered.
+    pub(super) fn evict(&mut self, entry: &Entry, limits: &Limits) -> (u64, u64) {
+        let fork = self.fork(entry.run()).filter(|fork| fork.proof.contains(&entry.id()));
         if !self.take_out(entry, limits) {
-            return 0;
+            return (0, 0);
         }
+        let thawed = fork.map_or(0, |fork| self.remember(entry.run(), fork.seq, limits));
         self.floors.evicted(order_key(entry), self.has_share(&entry.key()));
         self.evicted.insert(entry.id(), ());
         let mut forgotten = 0;
         while self.evicted.len() > limits.chat.evicted && self.evicted.pop_first().is_some() {
+            forgotten += 1;
+        }
+        (forgotten, thawed)
+    }
+
+    /// What proves that this run is frozen is evicted. Returns how many frozen runs are no longer remembered.
+    fn remember(&mut self, run: &RunId, seq: u64, limits: &Limits) -> u64 {
+        let seq = self.frozen.remove(run).map_or(seq, |before| before.min(seq));
+        self.frozen.insert(run.clone(), seq);
+        let mut forgotten = 0;
+        while self.frozen.len() > limits.chat.forks && self.frozen.pop_first().is_some() {
             forgotten += 1;
         }
         forgotten
@@ -239,6 +280,7 @@ impl Window {
             && self.by_id == self.entries.keys().map(|(place, id)| (*id, *place)).collect()
             && self.by_sequence == numbers.collect()
             && self.evicted.is_consistent()
+            && self.frozen.is_consistent()
             && self.shares.is_consistent(self.entries.values())
             && self.floors.is_consistent(|key| self.has_share(key))
     }

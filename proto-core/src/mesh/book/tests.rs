@@ -38,6 +38,7 @@ fn disconnect(node: u8, full: bool) -> Disconnect {
         redial_after: at(0),
         lasted: Duration::ZERO,
         full,
+        taken: false,
         violation: false,
     }
 }

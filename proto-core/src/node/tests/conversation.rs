@@ -14,10 +14,10 @@ fn with_clock() -> Solo {
     solo
 }
 
-/// The `CHAT` line of an entry of this author.
-fn chat(author: &Identity, seq: u64, at: u64, text: &str) -> String {
+/// The `CHAT` line of the first entry of this author in an epoch.
+fn chat(author: &Identity, epoch: u64, at: u64, text: &str) -> String {
     let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new(text).unwrap()]);
-    let draft = Draft::new(1, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
+    let draft = Draft::new(epoch, RunPosition::FIRST, at, &uname, &texts, [9; 16]);
     let entry = Entry::sign(author, &draft);
     let mut line = Vec::new();
     Frame::Chat(entry.sealed()).encode(&mut line);
@@ -103,8 +103,8 @@ fn a_clock_that_is_set_back_begins_another_epoch() {
 fn what_is_old_when_it_comes_is_history() {
     let mut solo = with_clock();
     let eve = keyed(&mut solo);
-    let history = |solo: &mut Solo, seq, at| {
-        let actions = solo.receive(1, &chat(&eve, seq, at, "x"));
+    let history = |solo: &mut Solo, epoch, at| {
+        let actions = solo.receive(1, &chat(&eve, epoch, at, "x"));
         let shown = shown(&actions);
         assert_eq!(shown.len(), 1, "{actions:?}");
         shown[0].1.history
@@ -114,8 +114,8 @@ fn what_is_old_when_it_comes_is_history() {
     solo.pass(Duration::from_secs(700));
     // The peer was silent for too long. Another one brings what it said.
     let eve = keyed_on(&mut solo, 2);
-    let mut at = |seq, at| {
-        let actions = solo.receive(2, &chat(&eve, seq, at, "x"));
+    let mut at = |epoch, at| {
+        let actions = solo.receive(2, &chat(&eve, epoch, at, "x"));
         shown(&actions)[0].1.history
     };
     assert!(at(2, WALL + 99_999), "from more than ten minutes ago");
@@ -154,7 +154,7 @@ fn a_first_catch_up_is_shown_in_order_and_its_end_is_told() {
 fn a_neighbour_that_withholds_delays_the_first_catch_up_by_ten_seconds() {
     let mut solo = with_clock();
     keyed(&mut solo);
-    let said = [0, 1].map(|seq| chat(&Identity::from_secret(&[9; 32]), seq, WALL - 1_000 + seq, "x"));
+    let said = [0, 1].map(|epoch| chat(&Identity::from_secret(&[9; 32]), epoch, WALL - 1_000 + epoch, "x"));
     solo.receive(1, &answer_with(&said));
     solo.pass(Duration::from_millis(500));
     assert!(shown(&solo.receive(1, &said[0])).is_empty());

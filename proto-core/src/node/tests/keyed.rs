@@ -45,7 +45,12 @@ impl Solo {
 
 /// The frame of an entry. `via`: it brings in the words of this peer without a key.
 pub(super) fn chat(author: &Identity, seq: u64, at: u64, via: Option<&Via>) -> String {
+    chat_in(author, 1, seq, at, via)
+}
+
+/// The same in this epoch.
+pub(super) fn chat_in(author: &Identity, epoch: u64, seq: u64, at: u64, via: Option<&Via>) -> String {
     let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("hello").unwrap()]);
-    let draft = Draft::new(1, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
+    let draft = Draft::new(epoch, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
     format!("CHAT|{}\n", Entry::sign(author, &Draft { via, ..draft }).sealed())
 }

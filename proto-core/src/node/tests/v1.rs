@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::SECOND;
+use super::keyed::chat_in;
 use super::{ALICE, Solo, chat, keyed, sent, solo};
 use crate::contract::{Action, Input, Message};
 use crate::model::{ConnId, Identity, NodeId, Via};
@@ -38,7 +39,7 @@ fn without_a_linked_peer_without_a_key_an_entry_runs_the_duplicate_check_at_most
     // Another node has brought in the same line.
     let other = Identity::from_secret(&[9; 32]);
     assert_eq!(receive(&mut solo, &chat(&other, 0, 3, Some(&speaker(7)))), (duplicate_check, 0));
-    assert_eq!(receive(&mut solo, &chat(&author, 1, 4, None)), (Ran::default(), 1));
+    assert_eq!(receive(&mut solo, &chat_in(&author, 2, 0, 4, None)), (Ran::default(), 1));
 }
 
 #[test]
@@ -57,5 +58,5 @@ fn with_a_linked_peer_without_a_key_each_entry_is_considered_for_relay() {
     let lines: Vec<_> = sent(&solo.settle(2)).lines().map(String::from).collect();
     assert_eq!(lines, ["MSG|Victor: hello"]);
     solo.input(Input::closed(ConnId(2)));
-    assert_eq!(receive(&mut solo, &chat(&author, 1, 30, None)), (Ran::default(), 1));
+    assert_eq!(receive(&mut solo, &chat_in(&author, 2, 0, 30, None)), (Ran::default(), 1));
 }

@@ -99,19 +99,14 @@ impl Keys {
         Entry::sign(&self.identity, draft)
     }
 
-    /// An entry with this text.
-    pub(super) fn text(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Entry {
+    /// An entry in the lobby, in this position of an epoch.
+    pub(super) fn entry(&self, epoch: u64, position: RunPosition, at: u64, text: &str) -> Entry {
         let uname = Name::cut("mallory").expect("a name");
         let text = ChatText::new(text).expect("a text");
         let texts = [text];
-        let mut draft = Draft::new(epoch, position(seq), at, &uname, &texts, [7; 16]);
+        let mut draft = Draft::new(epoch, position, at, &uname, &texts, [7; 16]);
         draft.network = self.network;
         self.sign_entry(&draft)
-    }
-
-    /// The line of such an entry.
-    pub(super) fn entry(&self, epoch: u64, seq: u64, at: u64, text: &str) -> Vec<u8> {
-        chat(&self.text(epoch, seq, at, text))
     }
 
     /// The line of whatever stands where an entry's header and body should.
@@ -134,6 +129,16 @@ pub(super) fn entry_id(network: NetworkId, header: &str) -> String {
 fn hash_of(network: NetworkId, header: &str) -> [u8; 32] {
     let hash = Sha256::new().chain_update(b"p2p-chat/2 entry id\0").chain_update(network.as_bytes());
     hash.chain_update(header).finalize().into()
+}
+
+/// The line of an entry.
+pub(super) fn line_of(entry: &Entry) -> Vec<u8> {
+    format!("CHAT|{}\n", entry.sealed()).into_bytes()
+}
+
+/// The position behind this entry, or the first one.
+pub fn behind(entry: Option<&Entry>) -> RunPosition {
+    entry.and_then(RunPosition::after).unwrap_or(RunPosition::FIRST)
 }
 
 /// The position with this number, behind an entry that does not exist.

@@ -3,6 +3,7 @@
 //! They share no code with the node but the signing of entries; the rest is built by the specification.
 
 mod crowd;
+mod forks;
 mod keys;
 mod lure;
 mod strip;
@@ -12,14 +13,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_core::{ConnId, NetworkId};
+use proto_core::{ConnId, NetworkId, RunPosition};
 use serde_json::{Value, json};
 
 use super::{Actor, Dice, Happening, Lines, Nanos, Todo, nanos};
 
-pub use keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position, rank};
+pub use keys::{Keys, PERIOD_MS, SEQUENCE_MS, behind, of_body, position, rank};
 pub use tricks::Trick;
 
+use forks::Forks;
 use lure::Lures;
 use strip::Stripped;
 
@@ -51,8 +53,12 @@ pub struct Hostile {
     roots: Vec<Keys>,
     /// Ids of others that it heard of.
     ids: Vec<String>,
-    /// What it said under its own key.
+    /// What it said under its own key, beside the run of `next`.
     said: u64,
+    /// Where its next entry stands.
+    next: RunPosition,
+    /// What it said of runs that it forks.
+    forks: Forks,
     /// How often it did the bad thing.
     acts: u64,
     /// How many connections it has at once, where it is many.
@@ -99,6 +105,8 @@ impl Hostile {
             roots: Vec::new(),
             ids: Vec::new(),
             said: 0,
+            next: RunPosition::FIRST,
+            forks: Forks::default(),
             acts: 0,
             connections: crowd::CONNECTIONS,
         }
@@ -151,7 +159,16 @@ impl Hostile {
             self.stripped.heard(conn, kind, payload, todo);
         }
         self.lures.heard(conn, kind, payload, todo);
-        if matches!(self.trick, Trick::Strip | Trick::Novel | Trick::AnnounceFirst | Trick::FlapRoot)
+        let answers = [
+            Trick::Strip,
+            Trick::Novel,
+            Trick::AnnounceFirst,
+            Trick::FlapRoot,
+            Trick::Fork,
+            Trick::ForkLower,
+            Trick::ForkBehind,
+        ];
+        if answers.contains(&self.trick)
             && let ("SYNC", Some(rest)) = (kind, payload.strip_prefix("AA"))
         {
             // The first message of a reconciliation, echoed as the answer: it holds the same. So it keeps its links.

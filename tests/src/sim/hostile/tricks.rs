@@ -4,10 +4,10 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use proto_core::{ConnId, NetworkId};
+use proto_core::{ConnId, Entry, NetworkId, RunPosition};
 use serde_json::json;
 
-use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, of_body, position};
+use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, behind, line_of, of_body, position};
 use super::{Hostile, Nanos};
 
 /// Under how many keys one claims to be the root in turn.
@@ -38,6 +38,10 @@ pub enum Trick {
     Impersonate,
     /// Says two things under one number, to different peers.
     Fork,
+    /// Says ever more things under one number, each with a lower id than those before.
+    ForkLower,
+    /// Says things behind others that it says to few or to nobody.
+    ForkBehind,
     /// Dates and numbers its entries oddly.
     Odd,
     /// Tells of peers that are none.
@@ -86,7 +90,7 @@ pub enum Trick {
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 35] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -98,6 +102,8 @@ impl Trick {
         Self::Forge,
         Self::Impersonate,
         Self::Fork,
+        Self::ForkLower,
+        Self::ForkBehind,
         Self::Odd,
         Self::LiePeers,
         Self::Misdirect,
@@ -154,7 +160,10 @@ impl Hostile {
             Trick::FloodFrames => self.flood(out),
             Trick::Forge => self.forge(now, out),
             Trick::Impersonate => self.impersonate(now, out),
-            Trick::Fork => self.fork_entry(now, conn, out),
+            Trick::Fork | Trick::ForkLower | Trick::ForkBehind => {
+                let (trick, at) = (self.trick, self.unix_ms(now));
+                self.forks.play((trick, conn), &self.keys, &mut self.dice, at, out);
+            }
             Trick::Odd => self.odd(now, out),
             Trick::LiePeers => self.lie_about_peers(out),
             Trick::Misdirect => self.misdirect(out),
@@ -180,24 +189,22 @@ impl Hostile {
             Trick::BigEntries if self.dice.chance(0.7) => {}
             Trick::BigEntries => {
                 let text = "x".repeat(20_000 + self.dice.index(40_000));
-                let (seq, at) = (self.said, self.unix_ms(now));
-                self.said += 1;
-                out.extend(self.keys.entry(7, seq, at, &text));
+                let at = self.unix_ms(now);
+                self.say_next(at, &text, out);
             }
             Trick::ManyKeys => {
                 // It has many connections. Whoever is new may be one of the honest here.
                 if self.dice.chance(0.05) {
                     let at = self.unix_ms(now);
-                    out.extend(Keys::new(self.dice.secret()).entry(7, 0, at, "one of many"));
+                    let keys = Keys::new(self.dice.secret());
+                    out.extend(line_of(&keys.entry(7, RunPosition::FIRST, at, "one of many")));
                 }
             }
             Trick::AnnounceFirst => {
                 let at = self.unix_ms(now);
                 if self.lures.are_stale(at) {
-                    let numbers = self.said..self.said + 40;
-                    self.said = numbers.end;
-                    let entries = numbers.map(|seq| self.keys.text(7, seq, at, "was I asked?"));
-                    self.lures.replace(at, &entries.collect::<Vec<_>>());
+                    let entries: Vec<_> = (0..40).map(|_| self.next_entry(at, "was I asked?")).collect();
+                    self.lures.replace(at, &entries);
                 }
                 self.lures.announce(out);
             }
@@ -243,16 +250,27 @@ impl Hostile {
 
     /// The next entry under its own key.
     fn say(&mut self, now: Nanos, ahead_ms: u64, out: &mut Vec<u8>) {
-        let (seq, at) = (self.said, self.unix_ms(now) + ahead_ms);
-        self.said += 1;
-        out.extend(self.keys.entry(7, seq, at, &format!("buy {seq}")));
+        let at = self.unix_ms(now) + ahead_ms;
+        let text = format!("buy {}", self.next.seq());
+        self.say_next(at, &text, out);
+    }
+
+    fn say_next(&mut self, at: u64, text: &str, out: &mut Vec<u8>) {
+        let entry = self.next_entry(at, text);
+        out.extend(line_of(&entry));
+    }
+
+    fn next_entry(&mut self, at: u64, text: &str) -> Entry {
+        let entry = self.keys.entry(7, self.next, at, text);
+        self.next = behind(Some(&entry));
+        entry
     }
 
     /// Its entry and its claim to be the root, signed for another network.
     fn foreign(&mut self, now: Nanos, out: &mut Vec<u8>) {
         let unix_ms = self.unix_ms(now);
         let keys = Keys::in_network(*self.keys.secret(), NetworkId::named("elsewhere"));
-        out.extend(keys.entry(7, self.said, unix_ms, "from elsewhere"));
+        out.extend(line_of(&keys.entry(7, position(self.said), unix_ms, "from elsewhere")));
         self.said += 1;
         let (period, sequence) = (unix_ms / PERIOD_MS, unix_ms % PERIOD_MS / SEQUENCE_MS);
         line(out, format_args!("TREE|{}", keys.tree(period, sequence, 0, None)));
@@ -312,13 +330,6 @@ impl Hostile {
         self.said += 1;
     }
 
-    fn fork_entry(&mut self, now: Nanos, conn: ConnId, out: &mut Vec<u8>) {
-        let seq = self.said / self.talks.len().max(1) as u64;
-        self.said += 1;
-        let at = self.unix_ms(now);
-        out.extend(self.keys.entry(7, seq, at, &format!("{seq} for {}", conn.0)));
-    }
-
     fn odd(&mut self, now: Nanos, out: &mut Vec<u8>) {
         const MOST: u64 = proto_core::MAX_NUMBER;
         let (wall, epoch) = (self.unix_ms(now), self.dice.below(6));
@@ -327,7 +338,7 @@ impl Hostile {
             .dice
             .pick(&[0, 1, wall - 3_600_000, wall, wall + 119_000, wall + 125_000, MOST])
             .unwrap_or(&0);
-        out.extend(self.keys.entry(epoch, seq, at, "odd"));
+        out.extend(line_of(&self.keys.entry(epoch, position(seq), at, "odd")));
         let texts =
             |texts: &str| format!(r#"{{"uname":"m","texts":[{texts}],"salt":"AAAAAAAAAAAAAAAAAAAAAA"}}"#);
         let (place, body) = match self.dice.below(6) {

@@ -1,0 +1,61 @@
+//! Whether nodes agree on forked runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proto_core::{Entry, EntryId, Node, RunId};
+
+use crate::sim::{HostId, World};
+
+/// While somebody may still fork runs, how long ago the last entry of a run has to be dated, so that it has come to
+/// everybody: some come by a reconciliation alone, and much later where the author says more than its rate allows.
+const QUIET: Duration = Duration::from_secs(120);
+
+/// Whether these nodes hold the same of the runs that are forked as any of them knows, as far as they have evicted
+/// nothing.
+pub(super) fn same_forks(world: &World, hosts: &[HostId]) -> Result<(), String> {
+    let nodes = hosts.iter().filter_map(|host| Some((*host, world.host(*host).node()?)));
+    let whole: Vec<_> = nodes.filter(|(_, node)| node.stats().entries_evicted == 0).collect();
+    let actors = world.hosts().iter().any(|host| host.is_up() && host.node().is_none());
+    let quiet = if actors { world.unix_ms().saturating_sub(QUIET.as_millis() as u64) } else { u64::MAX };
+    let views: Vec<_> = whole.iter().map(|(host, node)| (*host, runs(node))).collect();
+    for (host, view) in &views {
+        for (run, held) in view.iter().filter(|(_, held)| is_forked(held)) {
+            if views.iter().filter_map(|(_, other)| other.get(run)).flatten().any(|entry| entry.at() > quiet)
+            {
+                continue;
+            }
+            let unlike = views.iter().find(|(_, other)| other.get(run).map(ids) != Some(ids(held)));
+            if let Some((other, theirs)) = unlike {
+                let (author, epoch) = (run.key.node_id().short(), run.epoch);
+                let (ours, theirs) = (held.len(), theirs.get(run).map_or(0, Vec::len));
+                return Err(format!(
+                    "of the forked run {author}/{epoch} host {host} holds {ours} entries, and host {other} {theirs} or others"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a node holds, by run, each in the order of its numbers.
+fn runs(node: &Node) -> BTreeMap<RunId, Vec<&Entry>> {
+    let mut runs: BTreeMap<RunId, Vec<&Entry>> = BTreeMap::new();
+    for entry in node.entries() {
+        runs.entry(entry.run().clone()).or_default().push(entry);
+    }
+    runs.values_mut().for_each(|run| run.sort_by_key(|entry| (entry.seq(), entry.id())));
+    runs
+}
+
+fn ids(run: &Vec<&Entry>) -> BTreeSet<EntryId> {
+    run.iter().map(|entry| entry.id()).collect()
+}
+
+/// Whether two of these have one number, or one does not name the one with the number before.
+fn is_forked(run: &[&Entry]) -> bool {
+    run.windows(2).any(|pair| {
+        let [one, next] = pair else { return false };
+        next.seq() == one.seq() || next.seq() == one.seq() + 1 && next.prev() != Some(one.id())
+    })
+}
