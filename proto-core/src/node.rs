@@ -180,10 +180,10 @@ impl Node {
     /// Lets each machine act on the new state of the others.
     fn follow_up(&mut self) {
         self.route();
-        while let Some(chat::Output { conn, frame, ping }) =
-            self.chat.next_output(&mut self.cx, |peer| self.conns.active(peer))
+        while let Some(chat::Output { conn, line, ping }) =
+            self.chat.next_output(&mut self.cx, |peer| convert::outlet(&self.conns, peer))
         {
-            self.conns.send_with(&self.cx, conn, &frame, ping);
+            self.conns.send_with(&self.cx, conn, &line, ping);
         }
         self.conns.note_overfull(&self.cx);
         while self.conns.enforce_bounds(&mut self.cx) {

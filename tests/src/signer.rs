@@ -71,6 +71,7 @@ impl Signer {
         entry
     }
 
+    /// Sends such an entry.
     #[track_caller]
     pub fn send(&self, entry: &Entry) {
         self.peer.send(line(&Frame::Chat(entry.sealed())));

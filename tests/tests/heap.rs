@@ -64,6 +64,7 @@ fn limits() -> Limits {
         limits.chat.announced_missing = 1_600;
         limits.chat.announced_missing_per_link = 200;
         limits.chat.fetching = 2_000;
+        limits.chat.tips_bytes = 1 << 20;
         limits.chat.announcers = NEIGHBOURS;
     })
 }
@@ -216,13 +217,14 @@ fn the_heap_is_at_most_as_large_as_what_is_charged_allows() {
     everything_at_once(&short, at);
 }
 
-/// The answer to the first message of a reconciliation by one that holds these, and nothing else: by version 1 of the
-/// negentropy protocol, one range up to infinity with a list of a thousand ids.
-fn holds_all(ids: &[EntryId]) -> Vec<u8> {
-    assert_eq!(ids.len(), 1_000);
-    let mut bytes = tests::fuzz::peers::sync_message(2, 0, &[0x61, 0, 0, 2, 0x87, 0x68]);
-    ids.iter().for_each(|id| bytes.extend(id.as_bytes()));
-    bytes
+/// The answer of a reconciliation, by which a neighbour has so many tips that nobody knows.
+fn answer(first: usize) -> Vec<u8> {
+    const TIPS: usize = 1_024;
+    let ids = (0..TIPS).map(|n| *id(first * TIPS + n).as_bytes());
+    // It answers about all of time. In version 1 of the negentropy protocol, one list of ids up to infinity, and their
+    // number in base 128.
+    let head = [&[2][..], &[0; 8], &[0x61, 0, 0, 2, 0x88, 0]].concat();
+    head.into_iter().chain(ids.flatten()).collect()
 }
 
 /// Each store at its bound.
@@ -235,7 +237,6 @@ fn everything_at_once(short: &[ChatText], at: impl Fn(usize) -> u64) {
     let gaps: Vec<_> = (0..2_500).map(|n| draft_of(n % 50, 2 * (n / 50), at(n), short, &[])).collect();
     let mut node = Node::new(limits.clone());
     // With whom it began to reconcile.
-    let asked: Vec<_> = (0..NEIGHBOURS).filter(|conn| node.solo.sent(*conn).contains("SYNC|AA")).collect();
     window.iter().for_each(|entry| node.take(0, entry));
     gaps.iter().for_each(|entry| node.take(1, entry));
     node.solo.now = node.solo.now + limits.chat.hold_back;
@@ -247,10 +248,11 @@ fn everything_at_once(short: &[ChatText], at: impl Fn(usize) -> u64) {
         (0..NEIGHBOURS).for_each(|from| node.frame((first + from) % NEIGHBOURS, &Frame::Ihave(ids(first))));
     }
     (0..NEIGHBOURS * 3).for_each(|n| node.frame(n % NEIGHBOURS, &Frame::Ihave(ids(NEIGHBOURS + n))));
-    for (n, from) in asked.into_iter().enumerate() {
-        let ids: Vec<_> = (0..1_000).map(|m| id(100_000 + 1_000 * n + m)).collect();
-        node.frame(from, &Frame::Sync(holds_all(&ids)));
-    }
+    // What the node answers with when it is asked what it lacks.
+    node.solo.now = node.solo.now + limits.chat.reconcile_again;
+    node.solo.input(proto_core::Input::Timeout);
+    node.settle();
+    (0..NEIGHBOURS).for_each(|n| node.frame(n, &Frame::Sync(answer(10 + n))));
     let links = |n: u8| {
         (0..=255).map(|m| NodeId::from_bytes([n, m, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])).collect()
     };
@@ -262,6 +264,7 @@ fn everything_at_once(short: &[ChatText], at: impl Fn(usize) -> u64) {
         Capacity::LogEntries,
         Capacity::Evicted,
         Capacity::Floors,
+        Capacity::TipsBytes,
         Capacity::Parked,
         Capacity::Seen,
         Capacity::AnnouncedMissing,

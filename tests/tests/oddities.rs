@@ -133,7 +133,7 @@ fn a_gap_and_what_fills_it_late_and_a_fork_are_shown_as_such() {
         eve.say(3, at, "three");
         bob.expect_message(&eve, "three", &["backdated"]);
         eve.say(2, at + 3, "another two");
-        bob.expect_message(&eve, "another two", &["forked"]);
+        bob.expect_message(&eve, "another two", &["late", "forked"]);
         eve.say(1, at + 1, "another one");
         bob.expect_message(&eve, "another one", &["late", "forked"]);
 

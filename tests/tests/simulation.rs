@@ -57,7 +57,7 @@ impl Together {
 
 #[test]
 fn a_hundred_networks_under_every_fault_become_one_conversation() {
-    let Together { faults, tally, .. } = Together::run(0..120, small(), "--nodes 3..9 --chaos 20..40");
+    let Together { faults, tally, .. } = Together::run(0..160, small(), "--nodes 3..9 --chaos 20..40");
     // What was to go wrong did.
     for fault in Fault::ALL {
         assert!(faults.get(&fault).is_some_and(|count| *count >= 3), "{fault}: {faults:?}");

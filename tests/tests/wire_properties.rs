@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use proptest::prelude::*;
 use proto_core::wire::{
-    ByeCode, Chunk, Frame, Hello, Join, Line, LineReader, MAX_LINE, Parsed, PeerRecord, Token, parse,
+    ByeCode, Chunk, Frame, Hello, Join, Line, LineReader, MAX_LINE, Parsed, PeerRecord, RangeEnd, Token,
+    parse,
 };
 use proto_core::{
     ChatText, Draft, Entry, EntryId, Identity, Limits, MAX_NUMBER, Name, NetworkId, NodeId, Opened, Room,
@@ -76,6 +77,31 @@ proptest! {
     }
 
     #[test]
+    fn ranges_return(
+        (room, class, secret) in (room(), prop::sample::select(vec!["", "line", "x-1", "live"]), any::<[u8; 32]>()),
+        (epoch, first, more, tag) in (0..=MAX_NUMBER, 0..=MAX_NUMBER, 0..1_000_000_u64, 0..=MAX_NUMBER),
+    ) {
+        let key = Identity::from_secret(&secret).key();
+        let last = first.saturating_add(more).min(MAX_NUMBER);
+        let room = room.map_or_else(String::new, |room| percent(room.as_str()));
+        let text = format!("RANGE|{room};{class};{key};{epoch};{first}-{last};{tag}");
+        let Ok(Parsed::Frame(frame)) = parse(Line::Text(&text), 0) else { panic!("{text}") };
+        prop_assert_eq!(encoded(&frame), format!("{text}\n").into_bytes());
+        check_return(&frame)?;
+        check_return(&Frame::Held(RangeEnd::new(tag, last + 1).expect("legal numbers")))?;
+    }
+
+    #[test]
+    fn reading_a_range_never_panics(fields in "[0-9%;|a-fA-F+-]{0,60}") {
+        for kind in ["RANGE", "HELD", "LACK"] {
+            let text = format!("{kind}|{fields}");
+            if let Ok(Parsed::Frame(frame)) = parse(Line::Text(&text), 0) {
+                check_return(&frame)?;
+            }
+        }
+    }
+
+    #[test]
     fn bye_returns(code in code(), text in text()) {
         check_return(&Frame::Bye(code, &text[..text.floor_char_boundary(200)]))?;
     }
@@ -120,6 +146,11 @@ proptest! {
 
 fn room() -> impl Strategy<Value = Option<Room>> {
     any::<Option<String>>().prop_map(|text| text.and_then(|text| text.parse().ok()))
+}
+
+/// The name of a room as it stands in `RANGE`.
+fn percent(name: &str) -> String {
+    name.replace('%', "%25").replace(';', "%3B").replace('|', "%7C")
 }
 
 fn texts() -> impl Strategy<Value = Vec<ChatText>> {

@@ -133,6 +133,7 @@ const HELP: &[(&str, &str)] = &[
     ("entries_withdrawn", "Entries that left the log because of a fork"),
     ("forks_forgotten", "Frozen runs forgotten to make room"),
     ("floors_forgotten", "Authors forgotten of whom nothing was held any more"),
+    ("tips_forgotten", "Runs of entries forgotten of which nothing was held any more"),
     ("entries_of_new_authors", "Entries dropped because a neighbour brought new authors too fast"),
     ("verified_together", "Entries whose signatures were verified together with others"),
     ("verified_alone", "Entries whose signatures were verified by themselves"),
@@ -140,6 +141,10 @@ const HELP: &[(&str, &str)] = &[
     ("entries_sent", "Copies of entries sent, including relayed ones"),
     ("entries_not_pushed", "Entries not pushed because the link was full"),
     ("announcements_dropped", "Announcements dropped to make room and left to reconciliation"),
+    (
+        "served_over_budget",
+        "Entries and ranges not served because a neighbour had used up its budget of bytes",
+    ),
     ("requests_dropped", "Entries not requested because too many were awaited"),
     ("lines_dropped", "Lines of peers without a key that were not signed here, for lack of room or time"),
     ("lines_forgotten", "Lines of peers without a key that were forgotten to make room"),

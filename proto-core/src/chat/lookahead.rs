@@ -120,7 +120,7 @@ impl Chat {
     /// Reads the new entries in the lines behind that of `first`.
     fn look_ahead(&self, cx: &Cx, from: Sender, first: &Unverified<'_>, ahead: &mut Lookahead<'_>) {
         let limits = cx.limits();
-        let first_dues = self.dues_of(from, first, self.gossip.request_to(from.peer, &first.id()));
+        let first_dues = self.dues_ahead(cx, from, first);
         let mut dues: Vec<_> = first_dues.into_iter().collect();
         let mut input = ahead.rest;
         let end = input.rest().len().saturating_sub(limits.wire.line);
@@ -146,13 +146,17 @@ impl Chat {
 
     /// Whether the budgets have room for an entry if all others are paid for. Then it is added to them.
     fn has_room_behind(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>, others: &mut Vec<Dues>) -> bool {
-        let request = self.gossip.request_to(from.peer, &entry.id());
-        let Some(dues) = self.dues_of(from, entry, request) else { return true };
+        let Some(dues) = self.dues_ahead(cx, from, entry) else { return true };
         let before = others.iter().filter(|other| other.has_author_of(dues)).count();
         let before = u32::try_from(before).unwrap_or(u32::MAX);
         let room = self.budgets.check(cx.now, dues, before, cx.limits()).is_ok();
         others.extend(room.then_some(dues));
         room
+    }
+
+    fn dues_ahead(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>) -> Option<Dues> {
+        let request = self.gossip.request_to(from.peer, &entry.id());
+        self.dues_of(from, entry, self.reason(cx, from, entry, (request, entry.line_len())))
     }
 
     fn candidate<'a>(

@@ -11,8 +11,8 @@
 //!   outcome of a push.
 //! - **Events** are what others have to act on. They come out of [`next_event`](Chat::next_event) alone, in
 //!   order.
-//! - **Output** is what the conversation sends of its own accord: announcements, requests, tree adverts and
-//!   openings of reconciliations. It comes out of [`next_output`](Chat::next_output), when the events are
+//! - **Output** is what the conversation sends of its own accord: announcements, requests, answers to them, tree
+//!   adverts and openings of reconciliations. It comes out of [`next_output`](Chat::next_output), when the events are
 //!   handled.
 //! - **Time** has one [`deadline`](Chat::deadline). When it passes, [`timeout`](Chat::timeout) comes first,
 //!   then [`spread_timeout`](Chat::spread_timeout).
@@ -30,15 +30,19 @@ mod log;
 mod lookahead;
 mod names;
 mod own_runs;
+mod ranges;
 mod receive;
+mod serving;
 mod skew;
 #[cfg(test)]
 mod testing;
 mod views;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
 
 use budget::Budgets;
 use chacha20::ChaCha8Rng;
@@ -52,10 +56,15 @@ use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
 use names::Names;
 use own_runs::OwnRuns;
+use ranges::{Missing, Ranges};
+use serving::{Served, Serving};
 use skew::Skew;
 
-use crate::model::{ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kind, Marks, NodeId, PeerInfo, RunId};
-use crate::wire::{Frame, Token};
+use crate::model::{
+    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kind, Marks, NodeId, Outlet, PeerInfo, RunId,
+    TokenBuckets,
+};
+use crate::wire::{Frame, RangeQuery, Token};
 
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
@@ -73,8 +82,14 @@ pub(crate) struct Chat {
     log: Log,
     names: Names,
     reconciler: Reconciler,
+    ranges: Ranges,
+    serving: Serving,
     catch_up: CatchUp,
     budgets: Budgets,
+    /// The bytes of ranges and tips that are not counted against rates, by neighbour.
+    excused: TokenBuckets<NodeId>,
+    /// Where each neighbour is.
+    addrs: BTreeMap<NodeId, IpAddr>,
     /// The points of authors' keys.
     known_keys: KnownKeys,
     /// What the coefficients of batches follow from, besides the signatures.
@@ -108,9 +123,15 @@ pub(crate) struct FalseClaim;
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) conn: ConnId,
-    pub(crate) frame: Frame<'static>,
+    pub(crate) line: Vec<u8>,
     /// Send a `PING` with this token right behind the frame.
     pub(crate) ping: Option<Token>,
+}
+
+impl Output {
+    fn new(conn: ConnId, frame: &Frame<'_>) -> Self {
+        Self { conn, line: encode(frame), ping: None }
+    }
 }
 
 impl Chat {
@@ -124,8 +145,12 @@ impl Chat {
             log: Log::new(cx.identity.key()),
             names: Names::default(),
             reconciler: Reconciler::default(),
+            ranges: Ranges::default(),
+            serving: Serving::default(),
             catch_up: CatchUp::default(),
             budgets: Budgets::new(),
+            excused: TokenBuckets::new(),
+            addrs: BTreeMap::new(),
             known_keys: KnownKeys::default(),
             batch_seed: batch_seed(&cx.random),
             events: VecDeque::new(),
@@ -143,6 +168,7 @@ impl Chat {
     pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: bool, clock: Option<ClockReading>) {
         if peer.key.is_some() {
             self.gossip.linked(cx.moment(), peer.node_id);
+            self.addrs.insert(peer.node_id, peer.remote_addr.ip());
             self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
             self.report_skew(cx);
             self.catch_up.begin(cx.now, cx.limits());
@@ -152,6 +178,9 @@ impl Chat {
     /// A peer lost its last link.
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId) {
         self.gossip.unlinked(cx.moment(), peer);
+        self.ranges.interrupted(peer, true);
+        self.serving.unlinked(peer);
+        self.addrs.remove(&peer);
         self.skew.unlinked(peer);
     }
 
@@ -159,6 +188,8 @@ impl Chat {
     /// two reconcile.
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
+        // What it asks for is served on the other connection: it may have asked there before.
+        self.ranges.interrupted(peer, false);
         self.gossip.moved(cx.moment(), peer);
     }
 
@@ -204,7 +235,8 @@ impl Chat {
         let log = self.log.deadline(moment.now, moment.wall, moment.limits);
         let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline(moment.now));
         let log = log.min().map(|at| (at, Timer::Log));
-        self.gossip.deadline(moment).into_iter().chain(log).min()
+        let ranges = self.ranges.deadline().map(|at| (at, Timer::Graft));
+        self.gossip.deadline(moment).into_iter().chain(log).chain(ranges).min()
     }
 
     /// The first half of a timeout: shows entries that waited long enough, and gives up overdue
@@ -222,37 +254,87 @@ impl Chat {
         self.gossip.timeout(moment, identity, random);
     }
 
-    /// The next frame to send. `active` gives the connection on which frames for a peer go out.
+    /// The next frame to send. `outlet` gives the connection on which frames for a peer go out.
     pub(crate) fn next_output(
         &mut self,
         cx: &mut Cx,
-        active: impl Fn(NodeId) -> Option<ConnId>,
+        outlet: impl Fn(NodeId) -> Option<Outlet>,
     ) -> Option<Output> {
+        self.follow_ranges(cx, &outlet);
         // Here, and not where something came, so that needless timeouts cannot change when it ends.
         self.end_catch_up(cx);
         while let Some(peer) = self.due_for_sync(cx) {
-            let Some(conn) = active(peer) else { continue };
+            let Some(Outlet { conn, .. }) = outlet(peer) else { continue };
             let ping = Token::from_bits(cx.random_bits());
             match self.reconciler.begin(cx.now, conn, ping, &self.log, cx.limits()) {
                 Some(opening) => {
                     self.counts.syncs += 1;
-                    return Some(Output { conn, frame: Frame::Sync(opening), ping: Some(ping) });
+                    return Some(Output { ping: Some(ping), ..Output::new(conn, &Frame::Sync(opening)) });
                 }
                 // One is under way there, or too many are elsewhere: try again later.
                 None => self.gossip.sync_with(cx.moment(), peer),
             }
         }
         while let Some((peer, frame)) = self.gossip.next_frame(cx.moment()) {
-            if let Some(conn) = active(peer) {
-                return Some(Output { conn, frame, ping: None });
+            if let Some(Outlet { conn, .. }) = outlet(peer) {
+                return Some(Output::new(conn, &frame));
             }
         }
-        None
+        while let Some((peer, query)) = self.next_query(cx) {
+            if let Some(Outlet { conn, .. }) = outlet(peer) {
+                return Some(Output::new(conn, &Frame::Range(query)));
+            }
+        }
+        self.next_served(cx, outlet)
     }
 
     fn due_for_sync(&mut self, cx: &mut Cx) -> Option<NodeId> {
         let (moment, _, random) = cx.split();
-        self.gossip.due_for_sync(moment, random)
+        let Self { gossip, ranges, .. } = self;
+        gossip.due_for_sync(moment, random, |peer| ranges.is_asked_any(peer))
+    }
+
+    /// Takes ranges from those that bring nothing, and announces what came by ranges.
+    fn follow_ranges(&mut self, cx: &Cx, outlet: impl Fn(NodeId) -> Option<Outlet>) {
+        if self.ranges.expire(cx.now, cx.limits(), |peer| outlet(peer)?.heard) {
+            self.gossip.sync_with_any(cx.moment());
+        }
+        while let Some((id, from)) = self.ranges.next_finished() {
+            if self.log.get(&id).is_some() {
+                self.gossip.announce_newest(cx.moment(), id, from);
+            }
+        }
+    }
+
+    /// The next range to ask for.
+    fn next_query(&mut self, cx: &Cx) -> Option<(NodeId, RangeQuery)> {
+        /// Somewhat more than the first answer of a neighbour takes.
+        const ANSWER: u32 = 256 * 1024;
+        let Self { ranges, log, excused, .. } = self;
+        let limits = cx.limits();
+        let fresh = serving::budget(limits.chat.log_bytes, limits);
+        let missing = |run: &RunId, numbers| log.first_missing(run, numbers, limits);
+        // What comes beyond the budget counts against rates, and would be in vain.
+        let free_at = |peer: NodeId| excused.next_many_at(cx.now, &peer, ANSWER, fresh);
+        ranges.next_query(cx.now, limits, missing, free_at)
+    }
+
+    /// The next frame of an answer to `GRAFT` or `RANGE`, as far as there is room on the link.
+    fn next_served(&mut self, cx: &Cx, outlet: impl Fn(NodeId) -> Option<Outlet>) -> Option<Output> {
+        let limits = cx.limits();
+        let most = limits.chat.served_queue.min(limits.conns.queue / 2);
+        // A line that is longer than this goes out on an empty queue.
+        let room = |Outlet { queued, .. }| if queued == 0 { usize::MAX } else { most.saturating_sub(queued) };
+        let Self { serving, log, .. } = self;
+        let (peer, served) = serving.next(cx.now, log, |peer| outlet(peer).map(room), limits)?;
+        let Outlet { conn, .. } = outlet(peer)?;
+        Some(match served {
+            Served::Entry(entry) => {
+                self.counts.entries_sent += 1;
+                Output::new(conn, &Frame::Chat(entry.sealed()))
+            }
+            Served::End(end) => Output::new(conn, &Frame::Held(end)),
+        })
     }
 
     fn show(&mut self, cx: &Cx, entry: Arc<Entry>, mut marks: Marks) {
@@ -263,15 +345,16 @@ impl Chat {
 
     /// Ends the first catch-up if it is over: shows what it held back, in order.
     fn end_catch_up(&mut self, cx: &Cx) {
-        let complete = self.gossip.awaited() == 0 && self.reconciler.begun() == 0;
+        let awaited = self.gossip.awaited() + self.ranges.pending();
+        let complete = awaited == 0 && self.reconciler.begun() == 0;
         let Some(held) = self.catch_up.end(cx.now, complete, cx.limits()) else { return };
         let entries = held.len();
         held.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
         self.events.push_back(Event::CaughtUp { entries });
     }
 
-    /// Handles the events of the log. Missing entries are looked for at `from`, which sent the last entry, or
-    /// at any neighbour where no entry showed that they are missing.
+    /// Handles the events of the log. Missing entries are asked of `from`, which sent the last entry, or looked for at any
+    /// neighbour.
     fn process_log_events(&mut self, cx: &Cx, from: Option<NodeId>) {
         while let Some(event) = self.log.next_event() {
             match event {
@@ -283,12 +366,19 @@ impl Chat {
                     let shown = self.catch_up.hold(entry, marks);
                     shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
-                LogEvent::Due { entry, from } => self.relay(cx, from, &entry),
+                LogEvent::Due { entry, from } => {
+                    self.relay(cx, from, &entry);
+                    self.number_arrived(cx, &entry);
+                }
                 LogEvent::Gap { run, .. } if !is_of_the_lobby(&run) => {}
                 LogEvent::Gap { run, uname, missing } => {
                     self.counts.gaps += 1;
                     let node_id = run.key.node_id();
                     self.events.push_back(Event::Gap { node_id, uname, missing });
+                }
+                LogEvent::Missing { run, first, last, at } => {
+                    let missing = Missing { run, first, last, at, tip: None };
+                    self.want(cx, from, missing, cx.limits().chat.ask_after);
                 }
                 LogEvent::Reconcile { .. } => match from {
                     Some(peer) => self.gossip.sync_with(cx.moment(), peer),
@@ -305,6 +395,31 @@ impl Chat {
                 }
             }
         }
+    }
+}
+
+/// What is missing.
+impl Chat {
+    /// Entries are missing, as one shows that `from` sent. They are asked for after a while.
+    fn want(&mut self, cx: &Cx, from: Option<NodeId>, missing: Missing, after: Duration) {
+        if missing.tip.is_some() {
+            self.catch_up.found();
+        }
+        let shower = from.unwrap_or(missing.run.key.node_id());
+        let may_ask = self.addrs.contains_key(&shower);
+        if !may_ask {
+            self.gossip.sync_with_any(cx.moment());
+        }
+        self.ranges.want((shower, may_ask), missing, cx.now + after, cx.limits());
+    }
+
+    /// This node has compared its tips with this neighbour's: what is missing is asked of that one, too.
+    fn compared(&mut self, cx: &Cx, peer: NodeId) {
+        self.catch_up.compared(cx.now);
+        for (run, first, last) in self.log.holes(cx.limits()) {
+            self.ranges.note_hole(peer, &run, (first, last), cx.now, cx.limits());
+        }
+        self.ranges.compared(peer, cx.limits());
     }
 }
 

@@ -2,16 +2,45 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
 
 use super::budget::{Dues, Over};
 use super::gossip::{EntryMeta, Request};
 use super::log::Taken;
 use super::lookahead::Candidate;
-use super::{Chat, Event, FalseClaim, Fault, Lookahead};
+use super::{Chat, Event, FalseClaim, Fault, Lookahead, Missing, serving};
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, Unverified,
+    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
 };
-use crate::wire::{ChatFrame, Frame, MAX_IHAVE, Token, TreeClaim};
+use crate::wire::{ChatFrame, Frame, MAX_IHAVE, RangeQuery, Token, TreeClaim};
+
+/// Why an entry came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reason {
+    /// Whether its sender was asked for it by its id, and why.
+    request: Request,
+    /// Its sender was asked for it by its number.
+    ranged: bool,
+    /// It was asked for after a reconciliation, and the budget of its sender has room for it: it counts against no rate.
+    excused: bool,
+}
+
+/// An entry that was read: ahead of its turn, or now.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, on the stack")]
+enum Read<'a> {
+    Ahead(Candidate<'a>),
+    Now(Unverified<'a>),
+}
+
+impl Read<'_> {
+    fn entry(&self) -> &Unverified<'_> {
+        match self {
+            Self::Ahead(candidate) => candidate.entry(),
+            Self::Now(entry) => entry,
+        }
+    }
+}
 
 /// What becomes of an entry before its signature is verified.
 enum Look {
@@ -30,14 +59,22 @@ impl Chat {
         frame: ChatFrame<'_>,
         ahead: &mut Lookahead<'_>,
     ) {
-        if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_)) {
+        // A connection that was left for another one is read on, also when that other one, and so the link, has ended. An
+        // entry that comes then is as good as any; whatever else there is would be about a link.
+        if !self.addrs.contains_key(&from.peer) && !matches!(frame, ChatFrame::Chat(_)) {
+            return;
+        }
+        if matches!(frame, ChatFrame::Chat(_) | ChatFrame::Sync(_) | ChatFrame::Held(_)) {
             self.gossip.heard(cx.now, from.peer);
         }
         match frame {
             ChatFrame::Chat(sealed) => self.entry_received(cx, from, &sealed, ahead),
             ChatFrame::Links(ids) => self.gossip.links_received(cx.moment(), from.peer, &ids),
             ChatFrame::Ihave(ids) => self.ihave_received(cx, from.peer, &ids),
-            ChatFrame::Graft(ids) => self.graft_received(cx, from.peer, &ids),
+            ChatFrame::Graft(ids) => self.graft_received(cx, from, &ids),
+            ChatFrame::Lack(ids) => self.lack_received(cx, from.peer, &ids),
+            ChatFrame::Range(query) => self.range_received(cx, from, query),
+            ChatFrame::Held(end) => self.ranges.ended(cx.now, from.peer, end, cx.limits()),
             ChatFrame::Tree(claim) => self.tree_received(cx, from, &claim),
             ChatFrame::Sync(bytes) => self.sync_received(cx, from, &bytes),
         }
@@ -60,71 +97,109 @@ impl Chat {
         let candidate = ahead.take();
         let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
         let request = self.gossip.request_to(peer, &id);
+        let bytes = sealed.line_len();
         if self.is_known(&id) {
-            self.counts.entries_known += 1;
-            self.excuse(from, request, sealed);
-            return self.gossip.duplicate_received(cx.now, peer, &id);
+            return self.known_received(cx, from, &id, (request, bytes));
         }
-        let (dues, opened) = match candidate {
-            Some(candidate) => match self.look_at(cx, from, candidate.entry(), request) {
-                Look::Wanted(dues) => (dues, self.accept(cx, candidate)),
-                Look::Unwanted => return,
-            },
+        let read = match candidate {
+            Some(candidate) => Read::Ahead(candidate),
             None => match sealed.read(cx.config.network(), id) {
-                Ok(entry) => match self.look_at(cx, from, &entry, request) {
-                    Look::Wanted(dues) => (dues, self.open(cx, from, entry, ahead)),
-                    Look::Unwanted => return,
-                },
-                Err(error) => (None, Err(error)),
+                Ok(entry) => Read::Now(entry),
+                Err(error) => return self.report_fault(conn, Fault::Entry(error)),
             },
         };
-        if opened.is_ok() {
-            self.excuse(from, request, sealed);
+        let reason = self.reason(cx, from, read.entry(), (request, bytes));
+        let Look::Wanted(dues) = self.look_at(cx, from, read.entry(), reason) else { return };
+        let opened = match read {
+            Read::Ahead(candidate) => self.accept(cx, candidate),
+            Read::Now(entry) => self.open(cx, from, entry, ahead),
+        };
+        if opened.is_ok() && reason.excused {
+            self.excuse(cx, from, bytes);
         }
         match opened {
             Ok(Opened::Entry(entry)) => {
                 self.pay(cx, dues);
-                self.entry_opened(cx, from, &Arc::new(entry), request);
+                self.entry_opened(cx, from, &Arc::new(entry), reason);
             }
             Ok(Opened::Live(live)) => {
                 self.pay(cx, dues);
                 self.live_opened(cx, peer, &live);
             }
-            Ok(Opened::Gone(_)) => self.gossip.body_gone(cx.moment(), peer, id),
+            Ok(Opened::Gone(_)) => self.gossip.lacks(cx.moment(), peer, id),
             Err(error) => self.report_fault(conn, Fault::Entry(error)),
         }
     }
 
-    /// What this neighbour sends because a reconciliation showed it costs its link no rate.
-    fn excuse(&mut self, from: Sender, request: Request, sealed: &Sealed<'_>) {
+    /// An entry came that is known.
+    fn known_received(&mut self, cx: &Cx, from: Sender, id: &EntryId, (request, bytes): (Request, usize)) {
+        self.counts.entries_known += 1;
         if request == Request::Reconciled {
-            self.events.push_back(Event::Asked { conn: from.conn, bytes: sealed.line_len() });
+            self.events.push_back(Event::Asked { conn: from.conn, bytes });
         }
+        self.gossip.duplicate_received(cx.now, from.peer, id);
+    }
+
+    /// Why an entry came, whose line has so many bytes.
+    pub(super) fn reason(
+        &self,
+        cx: &Cx,
+        from: Sender,
+        entry: &Unverified<'_>,
+        (request, bytes): (Request, usize),
+    ) -> Reason {
+        let ranged = entry.place_in_run().is_some_and(|(run, seq)| self.ranges.is_asked(from.peer, run, seq));
+        let shown = ranged || request == Request::Reconciled;
+        Reason { request, ranged, excused: shown && (!from.rated || self.has_excuse(cx, from.peer, bytes)) }
+    }
+
+    /// Whether the budget of bytes of the neighbour that sent an entry has room for it.
+    fn has_excuse(&self, cx: &Cx, peer: NodeId, bytes: usize) -> bool {
+        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.excused.next_many_at(cx.now, &peer, count, self.excuses(cx)) <= cx.now
+    }
+
+    /// Takes an entry that is excused from that budget, and from no rate.
+    fn excuse(&mut self, cx: &Cx, from: Sender, bytes: usize) {
+        if from.rated {
+            let count = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let (fresh, most) = (self.excuses(cx), cx.limits().conns.slots.max(1));
+            self.excused.take_many(cx.now, from.peer, count, fresh, most);
+        }
+        self.events.push_back(Event::Asked { conn: from.conn, bytes });
+    }
+
+    /// A full budget of bytes that are excused.
+    fn excuses(&self, cx: &Cx) -> TokenBucket {
+        serving::budget(cx.limits().chat.log_bytes, cx.limits())
     }
 
     /// Looks at an entry before it is verified, so that what is over a rate costs no verification.
-    fn look_at(&mut self, cx: &Cx, from: Sender, entry: &Unverified<'_>, request: Request) -> Look {
-        if self.is_ignored(cx, entry, request) {
+    fn look_at(&mut self, cx: &Cx, from: Sender, entry: &Unverified<'_>, reason: Reason) -> Look {
+        if self.is_ignored(cx, entry, reason) {
             return Look::Unwanted;
         }
-        let Some(dues) = self.dues_of(from, entry, request) else { return Look::Wanted(None) };
+        let Some(dues) = self.dues_of(from, entry, reason) else { return Look::Wanted(None) };
         match self.budgets.check(cx.now, dues, 0, cx.limits()) {
             Ok(()) => return Look::Wanted(Some(dues)),
             Err(Over::Author) => self.counts.entries_over_rate += 1,
             Err(Over::Newcomers) => self.counts.entries_of_new_authors += 1,
         }
-        if request == Request::Announced {
-            // The neighbour answered, and still holds the entry.
+        // The neighbour still holds the entry, so that it can be asked for later.
+        if let Some((run, seq)) = entry.place_in_run() {
+            self.ranges.refused(from.peer, run, seq);
+        }
+        if reason.request != Request::None {
             self.gossip.duplicate_received(cx.now, from.peer, &entry.id());
             self.gossip.sync_with(cx.moment(), from.peer);
         }
         Look::Unwanted
     }
 
-    /// What an entry takes from the budgets. None: nothing, since its sender is on this machine, a reconciliation showed it,
-    /// or its body is gone.
-    pub(super) fn dues_of(&self, from: Sender, entry: &Unverified<'_>, request: Request) -> Option<Dues> {
-        let counts = from.rated && request != Request::Reconciled && !entry.is_gone();
+    /// What an entry takes from the budgets. None: nothing, since its sender is on this machine, it is excused, or its body is
+    /// gone.
+    pub(super) fn dues_of(&self, from: Sender, entry: &Unverified<'_>, reason: Reason) -> Option<Dues> {
+        let counts = from.rated && !reason.excused && !entry.is_gone();
         counts.then(|| Dues::of(entry, from.peer, self.log.knows(&entry.key())))
     }
 
@@ -136,32 +211,53 @@ impl Chat {
 
     /// Whether an entry is of no use, whether or not its signature holds: its body is gone and nobody asked for it, or it is
     /// in no run and dated too far from now.
-    fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, request: Request) -> bool {
+    fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, reason: Reason) -> bool {
         let (gone, untimely) = (entry.is_gone(), is_untimely(cx, entry));
         self.counts.bodies_gone += u64::from(gone);
         self.counts.live_untimely += u64::from(untimely);
-        untimely || gone && request == Request::None
+        untimely || gone && reason.request == Request::None && !reason.ranged
     }
 
     /// An entry of a run came, whole and with a valid signature.
-    fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, request: Request) {
-        if entry.key() == cx.identity.key() && !self.log.was_held(entry) {
+    fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, reason: Reason) {
+        if entry.key() == cx.identity.key() && !self.log.is_below_floor(entry) {
             self.own_key_heard(cx, entry.epoch(), entry.at());
         }
+        let (peer, Reason { request, ranged, excused }) = (from.peer, reason);
         // Versions of one number that displace others could come without end, so they count in any case.
-        let counted = from.rated && request == Request::Reconciled && self.log.displaces(entry);
+        let counted = from.rated && excused && self.log.displaces(entry);
         let dues = counted.then(|| Dues::of_author(entry));
         if dues.is_some_and(|dues| self.budgets.check(cx.now, dues, 0, cx.limits()).is_err()) {
             self.counts.entries_over_rate += 1;
-            return self.gossip.duplicate_received(cx.now, from.peer, &entry.id());
+            self.ranges.refused(peer, entry.run(), entry.seq());
+            self.gossip.duplicate_received(cx.now, peer, &entry.id());
+            return;
         }
         self.pay(cx, dues);
-        let from = from.peer;
         self.clock.heard(cx, entry.at());
-        if request == Request::None && entry.author() == from {
+        if request == Request::None && !ranged && entry.author() == peer {
             self.compare_clocks(cx, entry);
         }
-        self.take(cx, from, entry);
+        if request != Request::None && !ranged && self.is_tip_only(cx, peer, entry) {
+            return;
+        }
+        self.take(cx, peer, entry, ranged);
+    }
+
+    /// Whether entries before this one are missing. It shows how far its run goes, and comes again with the range that is
+    /// asked for, so that the run is shown in order.
+    fn is_tip_only(&mut self, cx: &Cx, peer: NodeId, entry: &Entry) -> bool {
+        let numbers = self.log.missing_before(entry, cx.limits());
+        let Some((first, _)) = numbers.filter(|_| !self.log.is_below_floor(entry)) else { return false };
+        let (run, last, at) = (entry.run().clone(), entry.seq(), entry.at());
+        let missing = Missing { run, first, last, at, tip: Some(entry.id()) };
+        self.want(cx, Some(peer), missing, Duration::ZERO);
+        for other in self.gossip.duplicate_received(cx.now, peer, &entry.id()) {
+            if self.addrs.contains_key(&other) {
+                self.ranges.show_tip(other, &entry.id(), cx.limits());
+            }
+        }
+        true
     }
 
     /// An entry of no run came, with a valid signature. It is relayed once, and not held.
@@ -192,11 +288,19 @@ impl Chat {
         self.events.extend(news.map(Event::ClockOff));
     }
 
-    /// Takes a new entry whose signature is valid.
-    fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>) {
+    /// Takes a new entry whose signature is valid. `ranged`: this neighbour was asked for it by its number.
+    fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, ranged: bool) {
         let taken = self.log.take(cx.now, cx.wall(), from, entry.clone(), cx.limits());
         self.counts.entries_dropped += u64::from(matches!(taken, Taken::Full | Taken::Dropped));
+        if ranged {
+            self.range_came(cx, from, entry, taken);
+        }
         match taken {
+            Taken::New if ranged => {
+                // The newest one of those that come is announced, when all have come.
+                self.counts.entries += 1;
+                self.gossip.arrived(cx.moment(), Some(from), entry.id());
+            }
             Taken::New => self.relay(cx, from, entry),
             Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
             Taken::Full | Taken::Parked | Taken::Known => {
@@ -204,6 +308,26 @@ impl Chat {
             }
         }
         self.process_log_events(cx, Some(from));
+        self.number_arrived(cx, entry);
+    }
+
+    /// An entry came that was asked for by its number.
+    fn range_came(&mut self, cx: &Cx, from: NodeId, entry: &Entry, taken: Taken) {
+        let (run, seq) = (entry.run(), entry.seq());
+        self.ranges.came(cx.now, from, run, seq);
+        match taken {
+            Taken::New => self.ranges.taken(from, run, entry.id()),
+            Taken::Full => self.ranges.refused(from, run, seq),
+            Taken::Dropped | Taken::Known | Taken::Parked => {}
+        }
+    }
+
+    /// Entries of this run may no longer be missing.
+    pub(super) fn number_arrived(&mut self, cx: &Cx, entry: &Entry) {
+        let Self { ranges, log, .. } = self;
+        let run = entry.run();
+        let missing = |first, last| log.first_missing(run, (first, last), cx.limits());
+        ranges.arrived(run, entry.seq(), missing);
     }
 
     /// Relays a new entry that is in the window now.
@@ -216,21 +340,51 @@ impl Chat {
 
     /// `IHAVE`: the peer holds these entries.
     fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
+        let limits = cx.limits();
+        let ids: Vec<_> = ids.iter().copied().filter(|id| !self.ranges.show_tip(peer, id, limits)).collect();
+        for entry in ids.iter().filter_map(|id| self.log.get(id)) {
+            self.ranges.announced(cx.now, peer, entry.run(), limits);
+        }
         let Self { gossip, log, .. } = self;
-        gossip.ihave_received(cx.moment(), peer, ids, |id| !log.wants(id));
+        gossip.ihave_received(cx.moment(), peer, &ids, |id| !log.wants(id));
         if self.gossip.awaited() > 0 {
             self.catch_up.found();
         }
     }
 
     /// `GRAFT`: the peer requests these entries.
-    fn graft_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
+    fn graft_received(&mut self, cx: &Cx, from: Sender, ids: &[EntryId]) {
+        let Sender { conn, peer, .. } = from;
         self.gossip.graft_received(cx.now, peer, ids.len());
+        let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.get(id).is_some());
+        self.serving.ask(peer, self.budgeted(from), &held, cx.limits());
+        if !lacking.is_empty() {
+            self.events.push_back(Event::Reply { conn, frame: Frame::Lack(lacking) });
+        }
+    }
+
+    /// `LACK`: the peer was asked for these entries, and does not hold them.
+    fn lack_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         for id in ids {
-            if let Some(entry) = self.log.get(id).cloned() {
-                self.push([peer].into(), &entry);
+            if self.gossip.request_to(peer, id) != Request::None {
+                self.gossip.lacks(cx.moment(), peer, *id);
             }
         }
+    }
+
+    /// `RANGE`: the peer requests entries by their numbers.
+    fn range_received(&mut self, cx: &Cx, from: Sender, query: RangeQuery) {
+        let Sender { conn, peer, .. } = from;
+        let numbers = usize::try_from(query.last - query.first).unwrap_or(usize::MAX);
+        self.gossip.graft_received(cx.now, peer, numbers);
+        if let Some(end) = self.serving.ask_range(peer, self.budgeted(from), query, cx.limits()) {
+            self.events.push_back(Event::Reply { conn, frame: Frame::Held(end) });
+        }
+    }
+
+    /// The address of a neighbour that is served within a budget: one on another machine.
+    fn budgeted(&self, from: Sender) -> Option<IpAddr> {
+        self.addrs.get(&from.peer).copied().filter(|_| from.rated)
     }
 
     /// `TREE`: the peer's position in a tree.
@@ -248,7 +402,7 @@ impl Chat {
             Err(_) => return self.report_fault(conn, Fault::Sync),
         };
         if step.is_last {
-            self.catch_up.compared(cx.now);
+            self.compared(cx, peer);
         }
         if step.peer_initiated {
             self.catch_up.neighbour_compares(cx.now);
@@ -257,15 +411,16 @@ impl Chat {
         if let Some(reply) = step.reply {
             self.events.push_back(Event::Reply { conn, frame: Frame::Sync(reply) });
         }
-        for ids in step.have.chunks(MAX_IHAVE) {
+        for ids in self.gossip.tips_to_tell(cx.moment(), peer, step.have).chunks(MAX_IHAVE) {
             self.events.push_back(Event::Reply { conn, frame: Frame::Ihave(ids.to_vec()) });
         }
-        let Self { gossip, .. } = self;
-        let need: Vec<_> = step.need.into_iter().filter(|id| !gossip.has_seen(id)).collect();
+        let limits = cx.limits();
+        let mut need = step.need;
+        need.retain(|id| !self.gossip.has_seen(id) && !self.ranges.show_tip(peer, id, limits));
         if !need.is_empty() {
             self.catch_up.found();
         }
-        self.gossip.fetch_synced(cx.moment(), peer, need);
+        self.gossip.fetch_tips(cx.moment(), peer, need);
     }
 
     fn report_fault(&mut self, conn: ConnId, fault: Fault) {

@@ -54,6 +54,16 @@ impl Chat {
         self.reconciler.refused()
     }
 
+    /// Entries and ranges that were not served because a budget was used up.
+    pub(crate) fn served_over_budget(&self) -> u64 {
+        self.serving.over_budget()
+    }
+
+    /// Requests that had to make room: this node's, and neighbours'.
+    pub(crate) fn requests_dropped(&self) -> u64 {
+        self.ranges.dropped() + self.serving.dropped()
+    }
+
     /// Names of authors that are no longer remembered, for want of room.
     pub(crate) fn names_forgotten(&self) -> u64 {
         self.names.forgotten()
@@ -82,7 +92,7 @@ impl Chat {
     /// How much is stored.
     pub(crate) fn sizes(&self) -> Sizes {
         let super::log::LogSizes { held, bytes, new_bytes, early, parked, authors } = self.log.sizes();
-        let (seen, awaited) = (self.gossip.seen(), self.gossip.awaited());
+        let (seen, awaited) = (self.gossip.seen(), self.gossip.awaited() + self.ranges.pending());
         Sizes { held, bytes, new_bytes, early, parked, authors, seen, awaited }
     }
 
@@ -97,12 +107,25 @@ impl Chat {
         ];
         let names =
             [(Capacity::Names, self.names.len()), (Capacity::NamesPerAuthor, self.names.most_of_key())];
-        own.into_iter().chain(self.log.capacities()).chain(names).chain(self.gossip.capacities())
+        let ranges = [
+            (Capacity::Wanted, self.ranges.len()),
+            (Capacity::Ranges, self.ranges.most_asked()),
+            (Capacity::Serving, self.serving.most()),
+            (Capacity::ServingBudgets, self.serving.budgets().max(self.excused.len())),
+        ];
+        let spreading = self.gossip.capacities().into_iter().chain(ranges);
+        own.into_iter().chain(self.log.capacities()).chain(names).chain(spreading)
     }
 
     /// Whether all indexes match what they index. Slow where much is stored.
     pub(crate) fn is_consistent(&self) -> bool {
         let Self { log, gossip, names, known_keys, .. } = self;
-        log.is_consistent() && gossip.is_consistent() && names.is_consistent() && known_keys.is_consistent()
+        let linked = |peer: &NodeId| self.addrs.contains_key(peer);
+        self.ranges.is_consistent(linked)
+            && self.serving.is_consistent()
+            && log.is_consistent()
+            && gossip.is_consistent()
+            && names.is_consistent()
+            && known_keys.is_consistent()
     }
 }

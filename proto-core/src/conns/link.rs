@@ -265,6 +265,11 @@ impl Link {
         now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
     }
 
+    /// When the last byte came.
+    pub(super) fn received(&self) -> Option<Instant> {
+        self.received
+    }
+
     /// What is wrong with a peer whose handshake takes too long. None: a dialed one that said nothing.
     pub(super) fn without_greeting(&self) -> Option<Breach> {
         let unread = self.unread.filter(|_| self.peer.is_none()).map(Breach::UnreadableGreeting);

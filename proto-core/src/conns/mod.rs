@@ -244,9 +244,9 @@ impl Conns {
         self.send_ping(cx, conn);
     }
 
-    /// Queues a frame on a connection, and a `PING` with this token right behind it.
-    pub(crate) fn send_with(&mut self, cx: &Cx, conn: ConnId, frame: &Frame<'_>, ping: Option<Token>) {
-        self.send(cx, conn, frame);
+    /// Queues the line of a frame on a connection, and a `PING` with this token right behind it.
+    pub(crate) fn send_with(&mut self, cx: &Cx, conn: ConnId, line: &[u8], ping: Option<Token>) {
+        self.push(cx, conn, line);
         if let Some(token) = ping {
             self.ping(cx, conn, token);
         }
@@ -290,6 +290,11 @@ impl Conns {
     /// The connection on which a peer is sent its frames.
     pub(crate) fn active(&self, peer: NodeId) -> Option<ConnId> {
         self.roster.get(peer).map(|peer| peer.active)
+    }
+
+    /// The bytes in the output queue of a connection, and when the last byte came on it.
+    pub(crate) fn traffic(&self, conn: ConnId) -> (usize, Option<Instant>) {
+        self.table.get(conn).map_or((0, None), |link| (link.queue.bytes(), link.received()))
     }
 
     /// The driver has written some bytes of the chunk that it has.

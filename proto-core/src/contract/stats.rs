@@ -39,6 +39,8 @@ pub struct Stats {
     pub forks_forgotten: u64,
     /// Authors without held entries whose floors were forgotten to make room.
     pub floors_forgotten: u64,
+    /// Tips of runs that were forgotten.
+    pub tips_forgotten: u64,
     /// Unrequested entries of new authors that were dropped because a neighbour brought new authors too fast.
     pub entries_of_new_authors: u64,
     /// Entries of a kind or a room that is not shown here, when they would have been.
@@ -68,6 +70,8 @@ pub struct Stats {
     pub announcements_dropped: u64,
     /// Requests that were dropped for want of room.
     pub requests_dropped: u64,
+    /// Entries and ranges that neighbours asked for and were not served, because their budget of bytes was used up.
+    pub served_over_budget: u64,
     /// Messages of others that were relayed to peers without a key, as lines.
     pub lines_relayed: u64,
     /// Lines of such peers that this node signed.

@@ -66,6 +66,10 @@ pub enum Capacity {
     Floors,
     /// Frozen runs that are remembered, though what proves the fork was evicted.
     Forks,
+    /// What the tips of runs are charged, in bytes.
+    TipsBytes,
+    /// Tips of one author's runs of which nothing is held.
+    TipsPerAuthor,
     /// Entries that wait for earlier ones of their author.
     Early,
     /// Entries of one author that wait for earlier ones.
@@ -96,14 +100,22 @@ pub enum Capacity {
     Announcers,
     /// Ids that wait to be announced to one neighbour.
     Announced,
-    /// Entries to ask for that reconciliations found at neighbours.
+    /// Tips to ask for that reconciliations found at neighbours.
     Fetching,
-    /// Entries that one neighbour was asked for after a reconciliation.
+    /// Tips that one neighbour was asked for after a reconciliation.
     Requested,
-    /// Entries for which one neighbour has no body.
+    /// Entries that one neighbour lacks, or for which it has no body; or tips that it was told of.
     Bodiless,
     /// Entries of neighbours that are announced to nobody while the mesh is full.
     Spared,
+    /// Runs of which entries are missing.
+    Wanted,
+    /// Ranges that one neighbour was asked for and has not answered.
+    Ranges,
+    /// Requests of one neighbour that wait to be answered: entries and ranges.
+    Serving,
+    /// Budgets of what neighbours are served: of keys or of hosts, whichever are more. The bound is `conns.slots`.
+    ServingBudgets,
 
     /// Remembered lines of peers without a key.
     V1Lines,
@@ -120,7 +132,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 55] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -146,6 +158,8 @@ impl Capacity {
         Self::Evicted,
         Self::Floors,
         Self::Forks,
+        Self::TipsBytes,
+        Self::TipsPerAuthor,
         Self::Early,
         Self::EarlyPerAuthor,
         Self::Parked,
@@ -165,6 +179,10 @@ impl Capacity {
         Self::Requested,
         Self::Bodiless,
         Self::Spared,
+        Self::Wanted,
+        Self::Ranges,
+        Self::Serving,
+        Self::ServingBudgets,
         Self::V1Lines,
         Self::V1Waiting,
         Self::V1WaitingBytes,
@@ -183,14 +201,21 @@ impl Capacity {
         match self {
             // Already bytes.
             Self::Buffers | Self::LogBytes | Self::Parked | Self::AuthorsBytes | Self::V1WaitingBytes => 1,
+            Self::TipsBytes => 1,
+            Self::Wanted => 2 * 1024,
             // With the ids of its last `LINKS` or `PEERS`.
             Self::Slots => 16 * 1024,
             Self::Connections => 2 * 1024,
             Self::Book => 512,
-            Self::Dials | Self::Banned | Self::Rates | Self::NewAuthors | Self::V1Lost => 256,
+            Self::Dials
+            | Self::Banned
+            | Self::Rates
+            | Self::NewAuthors
+            | Self::ServingBudgets
+            | Self::V1Lost => 256,
             Self::Floors => 512,
-            // It holds the ids of the window.
-            Self::Syncs => limits.chat.log_entries.saturating_mul(64),
+            // It holds the ids of all tips.
+            Self::Syncs => limits.chat.tips_bytes / 8,
             Self::Evicted | Self::Fetching | Self::Forks => 256,
             Self::Seen | Self::Announced => 128,
             Self::AnnouncedMissing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
@@ -208,7 +233,7 @@ impl Capacity {
             Self::Line => limits.wire.line,
             Self::Probes => limits.conns.pending,
             Self::Rates => limits.chat.authors,
-            Self::NewAuthors => limits.conns.slots.max(1),
+            Self::NewAuthors | Self::ServingBudgets => limits.conns.slots.max(1),
             Self::Seen => limits.chat.seen.max(1),
             Self::Announcers => limits.chat.announcers.max(1),
             Self::V1Lost => limits.conns.slots,

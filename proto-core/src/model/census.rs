@@ -85,6 +85,16 @@ pub(crate) struct Sender {
     pub(crate) rated: bool,
 }
 
+/// The connection on which a neighbour is sent its frames.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outlet {
+    pub(crate) conn: ConnId,
+    /// Bytes in its output queue.
+    pub(crate) queued: usize,
+    /// When the last byte came on it.
+    pub(crate) heard: Option<Instant>,
+}
+
 /// How far a newcomer has come, or why a linked peer is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {

@@ -243,6 +243,11 @@ declare! {
         /// The most frozen runs that are remembered after what proves the fork was evicted (SPEC 9.3). With one more, the
         /// one of which that was evicted first is forgotten.
         forks: usize = 1_024, "runs", Guess, [] => Forks;
+        /// The most bytes that the tips of runs are charged, which are what nodes compare (SPEC 9.17). Above it, the oldest
+        /// one of a run of which nothing is held is forgotten.
+        tips_bytes: usize = 32 * MIB, "bytes", Guess: "65,536 runs", [nonzero] => TipsBytes;
+        /// The most tips of one author's runs of which nothing is held. With one more, the oldest of these is forgotten.
+        tips_per_author: usize = 64, "tips", Guess: "sixteen times as many as epochs in one room", [nonzero] => TipsPerAuthor;
         /// The time between the dates of an author's oldest and newest entry in the window from which on the author is no
         /// longer new (SPEC 9.15).
         author_new: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];
@@ -394,14 +399,33 @@ declare! {
         /// The most of these that one neighbour announced first. Further ones are left to a reconciliation (SPEC
         /// 8.9.10).
         announced_missing_per_link: usize = 512, "entries", Guess: "the most ids of one `IHAVE`", [] => AnnouncedMissingPerLink;
-        /// The most entries that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC
-        /// 9.7.5).
+        /// The most tips that one neighbour is asked for at once after a reconciliation. Further ones wait (SPEC 9.7.4).
         requested: usize = 256, "entries", Spec, [nonzero] => Requested;
-        /// The most entries to ask for after reconciliations. Further ones are left to the next reconciliation.
+        /// The most tips to ask for after reconciliations. Further ones are left to the next reconciliation.
         fetching: usize = 10_000, "entries", Guess: "as many as the window holds", [] => Fetching;
-        /// The most entries of one neighbour that are remembered because it has no body for them: it is not asked for them
-        /// again. With one more, the oldest is forgotten (SPEC 7.10.6).
-        bodiless: usize = 256, "entries", Guess: "as many as one neighbour is asked for at once", [] => Bodiless;
+        /// The most runs of which entries are missing and asked for. With one more, the neighbour that showed most of them
+        /// loses the oldest.
+        wanted: usize = 4_096, "runs", Guess: "as many as authors are tracked", [nonzero] => Wanted;
+        /// The most ranges that one neighbour is asked for at once, and that one neighbour may ask for at once (SPEC 9.7.8).
+        ranges: usize = 4, "ranges", Guess, [nonzero] => Ranges;
+        /// The entries of a range that a neighbour is asked for first. It doubles with each answer that is whole within
+        /// [`range_wait`](Self::range_wait).
+        range_first: u64 = 256, "entries", Spec, [nonzero, at_most(chat.range_most)];
+        /// The most entries of a range that a neighbour is asked for.
+        range_most: u64 = 16_384, "entries", Guess: "more than the window holds", [nonzero];
+        /// A neighbour that brings nothing of a range for this long loses it to another one (SPEC 9.7.12).
+        range_wait: Duration = Duration::from_secs(2), "seconds", Spec, [nonzero];
+        /// The most requests of one neighbour that wait for room on its link: entries and ranges. Further ones are ignored.
+        serving: usize = 1_024, "requests", Guess: "as many as sixteen `GRAFT`s name", [nonzero] => Serving;
+        /// The most bytes in an output queue with which another entry that was asked for is queued.
+        served_queue: usize = 256 * KIB, "bytes", Guess: "a quarter of `conns.queue`", [nonzero];
+        /// The time in which a budget of bytes is full again: what one key and one host are served, and what of ranges and
+        /// tips from one neighbour is not counted against rates (SPEC 9.18).
+        budget_time: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];
+        /// The most entries that are remembered of one neighbour because it lacks them, or has no body for them: it is not
+        /// asked for them again (SPEC 7.10.6, 8.9.11). As many tips are remembered of which it was told: it is not told of
+        /// them again. With one more, the oldest is forgotten.
+        bodiless: usize = 2_048, "entries", Guess: "eight times as many as it is asked for at once", [] => Bodiless;
         /// The most ids of neighbours' entries that are announced to nobody because the mesh is full. With one more, the author
         /// with most of them loses the oldest (SPEC 8.7.6).
         spared: usize = 4_096, "entry ids", Guess: "what twelve neighbours may say in that time", [] => Spared;

@@ -27,7 +27,7 @@ mod verify;
 pub use addr::{PeerAddr, PeerAddrError};
 pub(crate) use address_class::{Reach, host_of, is_loopback, net_of};
 pub use capacity::Capacity;
-pub(crate) use census::{Census, LinkView, PeersSource, Sender, Stage};
+pub(crate) use census::{Census, LinkView, Outlet, PeersSource, Sender, Stage};
 pub(crate) use clock::ClockReading;
 pub use config::{Config, ConfigBuilder};
 pub(crate) use crowd::Crowd;

@@ -47,6 +47,22 @@ impl TokenBucket {
         free
     }
 
+    /// Takes `count` tokens. False: there are not as many, and not all that it can hold.
+    pub(crate) fn take_many(&mut self, now: Instant, count: u32) -> bool {
+        let free = self.next_many_at(now, count) <= now;
+        if free {
+            self.charge(now, count);
+        }
+        free
+    }
+
+    /// When there are `count` tokens, or all that it can hold: `now`, if there are already.
+    fn next_many_at(&self, now: Instant, count: u32) -> Instant {
+        let full = self.every.saturating_mul(self.burst);
+        let room = full.saturating_sub(self.every.saturating_mul(count));
+        now + self.full_at.since(now).saturating_sub(room)
+    }
+
     /// When there is a token: `now`, if there is one already.
     pub(crate) fn next_at(&self, now: Instant) -> Instant {
         let room = self.every.saturating_mul(self.burst - 1);
@@ -56,11 +72,17 @@ impl TokenBucket {
 }
 
 /// A token bucket for each key. The number of buckets is bounded: the one that is full first is forgotten first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TokenBuckets<K> {
     buckets: BTreeMap<K, TokenBucket>,
     /// The keys by when their buckets are full. An index of `buckets`.
     full: BTreeSet<(Instant, K)>,
+}
+
+impl<K: Ord + Copy> Default for TokenBuckets<K> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<K: Ord + Copy> TokenBuckets<K> {
@@ -84,6 +106,11 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         bucket.next_at(now) <= now
     }
 
+    /// When the bucket of a key has `count` tokens, or all that it can hold: `now`, if it has already.
+    pub(crate) fn next_many_at(&self, now: Instant, key: &K, count: u32, fresh: TokenBucket) -> Instant {
+        self.buckets.get(key).unwrap_or(&fresh).next_many_at(now, count)
+    }
+
     /// Gives a token back to the bucket of a key, unless that is forgotten.
     pub(crate) fn refund(&mut self, key: K) {
         if let Some(bucket) = self.buckets.get_mut(&key) {
@@ -96,9 +123,31 @@ impl<K: Ord + Copy> TokenBuckets<K> {
     /// Takes one token from the bucket of a key. False: there is none. A key without a bucket gets `fresh`; if there
     /// are `most` buckets, another one is forgotten.
     pub(crate) fn take(&mut self, now: Instant, key: K, fresh: TokenBucket, most: usize) -> bool {
+        self.take_by(key, fresh, most, |bucket| bucket.take(now))
+    }
+
+    /// Takes `count` tokens from the bucket of a key. False: there are not as many, and not all that it can hold.
+    pub(crate) fn take_many(
+        &mut self,
+        now: Instant,
+        key: K,
+        count: u32,
+        fresh: TokenBucket,
+        most: usize,
+    ) -> bool {
+        self.take_by(key, fresh, most, |bucket| bucket.take_many(now, count))
+    }
+
+    fn take_by(
+        &mut self,
+        key: K,
+        fresh: TokenBucket,
+        most: usize,
+        take: impl FnOnce(&mut TokenBucket) -> bool,
+    ) -> bool {
         let mut bucket = self.buckets.get(&key).copied().unwrap_or(fresh);
         let before = bucket.full_at;
-        if !bucket.take(now) {
+        if !take(&mut bucket) {
             return false;
         }
         self.full.remove(&(before, key));
@@ -127,6 +176,23 @@ mod tests {
         assert!(!bucket.take(start + Duration::from_millis(499)));
         assert!(bucket.take(start + Duration::from_millis(500)));
         assert_eq!((0..10).filter(|_| bucket.take(start + Duration::from_secs(60))).count(), 8);
+    }
+
+    #[test]
+    fn many_tokens_are_taken_at_once_if_they_are_there_or_the_bucket_is_full() {
+        let start = Instant::from_origin(Duration::from_secs(9));
+        let mut bucket = TokenBucket::new(Duration::from_secs(1), 10);
+        assert!(bucket.take_many(start, 4) && bucket.take_many(start, 6) && !bucket.take_many(start, 1));
+        let later = start + Duration::from_secs(5);
+        assert_eq!(
+            [5, 6].map(|count| bucket.next_many_at(later, count)),
+            [later, later + Duration::from_secs(1)]
+        );
+        assert!(!bucket.take_many(later, 6) && bucket.take_many(later, 5));
+        // More than it can hold is taken from a full one alone.
+        let full = start + Duration::from_secs(15);
+        assert!(!bucket.take_many(start + Duration::from_millis(14_999), 30) && bucket.take_many(full, 30));
+        assert_eq!(bucket.next_many_at(full, 1), full + Duration::from_secs(21));
     }
 
     #[test]

@@ -3,12 +3,19 @@
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
 use core::net::SocketAddr;
 
-use crate::model::{ConnId, Instant, Seal};
+use crate::model::{ConnId, Instant, NodeId, Outlet, Seal};
 use crate::{chat, conns, mesh};
 
 /// A deadline of a machine, with its timer as the contract names it.
 pub(super) fn due<T: Into<TimerKind>>((at, timer): (Instant, T)) -> (Instant, TimerKind) {
     (at, timer.into())
+}
+
+/// The connection on which a neighbour is sent its frames, as the conversation has to know it.
+pub(super) fn outlet(conns: &conns::Conns, peer: NodeId) -> Option<Outlet> {
+    let conn = conns.active(peer)?;
+    let (queued, heard) = conns.traffic(conn);
+    Some(Outlet { conn, queued, heard })
 }
 
 /// An event of the connections as an action. None: the node routes it to another machine.

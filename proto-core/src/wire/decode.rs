@@ -1,6 +1,7 @@
 //! Reading lines as frames.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -10,9 +11,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::json::{Object, Value};
 use super::{
     ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE,
-    MAX_LINKS, PeerRecord, Token, TreeClaim,
+    MAX_LINKS, PeerRecord, RangeEnd, RangeQuery, Token, TreeClaim,
 };
-use crate::model::{EntryId, MAX_NUMBER, Name, NetworkId, NodeId, Sealed, Signature};
+use crate::model::{Class, EntryId, MAX_NUMBER, Name, NetworkId, NodeId, Room, RunId, Sealed, Signature};
 
 /// What a line is, if it is not malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,9 @@ fn parse_any(line: &str, peers_read: usize) -> Result<Parsed<'_>, FrameError> {
         "CHAT" => Frame::Chat(chat(filled()?)?),
         "IHAVE" => Frame::Ihave(ids(filled()?, MAX_IHAVE, EntryId::new)?),
         "GRAFT" => Frame::Graft(ids(filled()?, MAX_GRAFT, EntryId::new)?),
+        "LACK" => Frame::Lack(ids(filled()?, MAX_GRAFT, EntryId::new)?),
+        "RANGE" => Frame::Range(range(filled()?).ok_or(FrameError::Range)?),
+        "HELD" => Frame::Held(held(filled()?).ok_or(FrameError::Range)?),
         "TREE" => Frame::Tree(tree(filled()?).ok_or(FrameError::Tree)?),
         "LINKS" => Frame::Links(links(payload.ok_or(FrameError::NoPayload)?)?),
         "SYNC" => Frame::Sync(URL_SAFE_NO_PAD.decode(filled()?).map_err(|_| FrameError::Base64)?),
@@ -124,6 +128,41 @@ fn tree(payload: &str) -> Option<TreeClaim> {
     let parent = fields.next().filter(|text| !text.is_empty());
     let parent = parent.map(str::parse).transpose().ok()?;
     Some(TreeClaim { root, period, sequence, signature, distance, parent })
+}
+
+/// Reads `RANGE`. What follows the tag is for later versions.
+fn range(payload: &str) -> Option<RangeQuery> {
+    let mut fields = payload.split(';');
+    let room = room(fields.next()?)?;
+    let class = match fields.next()? {
+        "" => Class::Kept,
+        word => Class::from_word(word)?,
+    };
+    let key = fields.next()?.parse().ok()?;
+    let epoch = fields.next()?.parse().ok()?;
+    let (first, last) = fields.next()?.split_once('-')?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    RangeQuery::new(RunId { key, room, class, epoch }, first, last, fields.next()?.parse().ok()?)
+}
+
+/// Reads the name of a room, in which any byte may be written as `%` and two hexadecimal digits. Empty: the lobby.
+fn room(text: &str) -> Option<Option<Room>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        // Two digits are at most 255.
+        bytes.push(if byte == b'%' { (digit()? * 16 + digit()?) as u8 } else { byte });
+    }
+    let name = String::from_utf8(bytes).ok().filter(|name| !name.is_empty());
+    if text.is_empty() { Some(None) } else { Some(Some(name?.parse().ok()?)) }
+}
+
+/// Reads `HELD`. What follows the next number is for later versions.
+fn held(payload: &str) -> Option<RangeEnd> {
+    let mut fields = payload.split(';');
+    let mut number = || fields.next()?.parse().ok();
+    RangeEnd::new(number()?, number()?)
 }
 
 fn join(payload: &str) -> Result<Join, FrameError> {

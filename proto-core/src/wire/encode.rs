@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{
     ByeCode, Frame, Hello, Join, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE, MAX_LINE, MAX_LINKS, PeerRecord,
-    TreeClaim,
+    RangeQuery, TreeClaim,
 };
-use crate::model::{write_display, write_string};
+use crate::model::{RunId, write_display, write_string};
 
 impl Frame<'_> {
     /// Appends the frame's line to `out`, with its `\n`.
@@ -47,6 +47,9 @@ impl Frame<'_> {
             }
             Self::Ihave(ids) => write_ids(out, b"IHAVE|", ids, MAX_IHAVE),
             Self::Graft(ids) => write_ids(out, b"GRAFT|", ids, MAX_GRAFT),
+            Self::Lack(ids) => write_ids(out, b"LACK|", ids, MAX_GRAFT),
+            Self::Range(query) => write_range(out, query),
+            Self::Held(end) => write_display(out, format_args!("HELD|{};{}", end.tag, end.next)),
             Self::Tree(claim) => write_tree(out, claim),
             Self::Sync(bytes) => {
                 out.extend_from_slice(b"SYNC|");
@@ -129,6 +132,20 @@ fn write_tree(out: &mut Vec<u8>, claim: &TreeClaim) {
     if let Some(parent) = parent {
         write_display(out, parent);
     }
+}
+
+/// Writes `RANGE`. In the name of a room, `%`, `;` and `|` are written by their bytes.
+fn write_range(out: &mut Vec<u8>, query: &RangeQuery) {
+    let RangeQuery { run: RunId { key, room, class, epoch }, first, last, tag } = query;
+    out.extend_from_slice(b"RANGE|");
+    for byte in room.iter().flat_map(|room| room.as_str().bytes()) {
+        match byte {
+            b'%' | b';' | b'|' => write_display(out, format_args!("%{byte:02X}")),
+            _ => out.push(byte),
+        }
+    }
+    let class = class.word().unwrap_or_default();
+    write_display(out, format_args!(";{class};{key};{epoch};{first}-{last};{tag}"));
 }
 
 fn write_bye(out: &mut Vec<u8>, code: ByeCode, text: &str) {

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntryId, Name, NetworkId, NodeId, PublicKey, Sealed, Signature};
+use crate::model::{EntryId, MAX_NUMBER, Name, NetworkId, NodeId, PublicKey, RunId, Sealed, Signature};
 
 /// One frame: read by [`parse`](super::parse), written by [`Frame::encode`]. Texts and entries are borrowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,13 @@ pub enum Frame<'a> {
     Ihave(Vec<EntryId>),
     /// `GRAFT`: the sender asks for these entries, at most [`MAX_GRAFT`](super::MAX_GRAFT).
     Graft(Vec<EntryId>),
+    /// `LACK`: the sender was asked for these entries by `GRAFT` and does not hold them, at most
+    /// [`MAX_GRAFT`](super::MAX_GRAFT).
+    Lack(Vec<EntryId>),
+    /// `RANGE`: the sender asks for entries of a run by their numbers.
+    Range(RangeQuery),
+    /// `HELD`: the end of the answer to a `RANGE`.
+    Held(RangeEnd),
     /// `TREE`: the sender's position in the tree of a period.
     Tree(TreeClaim),
     /// `SYNC`: one message of a set reconciliation, at most [`MAX_SYNC`](super::MAX_SYNC) bytes if this node sends it.
@@ -48,6 +55,9 @@ pub(crate) enum ChatFrame<'a> {
     Links(Vec<NodeId>),
     Ihave(Vec<EntryId>),
     Graft(Vec<EntryId>),
+    Lack(Vec<EntryId>),
+    Range(RangeQuery),
+    Held(RangeEnd),
     Tree(TreeClaim),
     Sync(Vec<u8>),
 }
@@ -110,6 +120,45 @@ pub struct TreeClaim {
     pub distance: u16,
     /// The sender's parent. None: the sender is the root, or has lost its parent.
     pub parent: Option<NodeId>,
+}
+
+/// The payload of `RANGE`: the numbers of a run whose entries are asked for (SPEC 9.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RangeQuery {
+    /// The run.
+    pub run: RunId,
+    /// The first number, at most `last`.
+    pub first: u64,
+    /// The last number, at most 2^53 - 1.
+    pub last: u64,
+    /// The number that the answer names, at most 2^53 - 1.
+    pub tag: u64,
+}
+
+impl RangeQuery {
+    /// Asks for these numbers of a run, both included. None: there is no number in between, or one is above 2^53 - 1.
+    pub fn new(run: RunId, first: u64, last: u64, tag: u64) -> Option<Self> {
+        let legal = first <= last && last.max(tag).max(run.epoch) <= MAX_NUMBER;
+        legal.then_some(Self { run, first, last, tag })
+    }
+}
+
+/// The payload of `HELD`: how far the answer to a `RANGE` goes (SPEC 9.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RangeEnd {
+    /// The `tag` of that `RANGE`.
+    pub tag: u64,
+    /// The sender has sent all that it holds of the range below this number. At most 2^53.
+    pub next: u64,
+}
+
+impl RangeEnd {
+    /// The end of the answer to the `RANGE` with this tag. None: a number is too large.
+    pub fn new(tag: u64, next: u64) -> Option<Self> {
+        (tag <= MAX_NUMBER && next <= MAX_NUMBER + 1).then_some(Self { tag, next })
+    }
 }
 
 /// One entry of `PEERS` (SPEC 12.2): a node that the sender knows.

@@ -38,7 +38,7 @@ pub use crate::model::MAX_LINE;
 pub use decode::{Parsed, parse};
 pub use line::{Chunk, Line, LineReader, LineTooLong};
 pub(crate) use message::ChatFrame;
-pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, Token, TreeClaim};
+pub use message::{ByeCode, Frame, Hello, Join, PeerRecord, RangeEnd, RangeQuery, Token, TreeClaim};
 
 /// The longest `listen_addr` or `remote_addr`, in bytes. A longer one counts as absent.
 const MAX_ADDRESS: usize = 261;
@@ -52,7 +52,7 @@ pub const MAX_LINKS: usize = 256;
 /// The most ids in `IHAVE`. More are malformed.
 pub const MAX_IHAVE: usize = 512;
 
-/// The most ids in `GRAFT`. More are malformed.
+/// The most ids in `GRAFT` and in `LACK`. More are malformed.
 pub const MAX_GRAFT: usize = 64;
 
 /// The most bytes that a sender puts into `SYNC`, so that their base64 fits a line.
@@ -94,4 +94,7 @@ pub enum FrameError {
     /// A field of `TREE` is missing or wrong.
     #[error("a field of its claim is wrong")]
     Tree,
+    /// A field of `RANGE` or `HELD` is missing or wrong.
+    #[error("a field of its range is wrong")]
+    Range,
 }

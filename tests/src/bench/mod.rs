@@ -1,11 +1,13 @@
-//! What the benches share: nodes in a row, peers that join, messages to count, and tables.
+//! What the benches share: nodes in a row, nodes that meet, peers that join, messages to count, and tables.
 //!
 //! A bench measures in full only when `cargo bench` runs it. Under `cargo test` or with `--test` among its arguments it is
 //! tiny and only shows that it works.
 
 pub mod authors;
+pub mod catch_up;
 pub mod chain;
 pub mod joiner;
+pub mod meeting;
 pub mod table;
 
 /// Whether to show that the bench works, and no more.

@@ -51,6 +51,7 @@ fn every_capacity_follows_the_limits_that_bound_it() {
         (Capacity::NewAuthors, "conns.slots"),
         (Capacity::Seen, "chat.seen"),
         (Capacity::Announcers, "chat.announcers"),
+        (Capacity::ServingBudgets, "conns.slots"),
         (Capacity::V1Lost, "conns.slots"),
     ];
     let mut all: Vec<_> = declared.chain(computed).collect();

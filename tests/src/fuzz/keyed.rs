@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto_core::wire::{Frame, Hello, Join, MAX_GRAFT, PeerRecord, Token};
+use proto_core::wire::{Frame, Hello, Join, MAX_GRAFT, PeerRecord, RangeEnd, RangeQuery, Token};
 use proto_core::{
     Action, Capacity, Entry, EntryId, Input, Instant, LinkState, MAX_NUMBER, NodeId, Sealed, Signature,
 };
@@ -67,6 +67,26 @@ impl World {
                 let (index, mut ids) = (script.digit(), self.ids(script.digit(), script.digit()));
                 ids.truncate(MAX_GRAFT);
                 self.say_frame(index, &Frame::Graft(ids));
+            }
+            // M<conn><first><count>: LACK
+            b'M' => {
+                let (index, mut ids) = (script.digit(), self.ids(script.digit(), script.digit()));
+                ids.truncate(MAX_GRAFT);
+                self.say_frame(index, &Frame::Lack(ids));
+            }
+            // Q<conn><entry><first><count><tag>: RANGE of that entry's run
+            b'Q' => {
+                let (index, entry, first) = (script.digit(), script.digit(), script.digit() as u64);
+                let (last, tag) = (first + script.digit() as u64, script.digit() as u64);
+                let run = self.entry(entry).map(|entry| entry.run().clone());
+                if let Some(query) = run.and_then(|run| RangeQuery::new(run, first, last, tag)) {
+                    self.say_frame(index, &Frame::Range(query));
+                }
+            }
+            // h<conn><tag><next>: HELD
+            b'h' => {
+                let (index, tag, next) = (script.digit(), script.digit() as u64, script.digit() as u64);
+                self.say_frame(index, &Frame::Held(RangeEnd::new(tag, next).expect("small numbers")));
             }
             // R<conn><root><period><sequence><distance><parent>: TREE
             b'R' => self.tree(script),

@@ -295,6 +295,7 @@ impl Conn {
             Frame::Tree(claim) => self.tree = Some(*claim),
             Frame::Sync(bytes) => self.sync = Some(bytes.clone()),
             Frame::Proof(_) | Frame::Chat(_) | Frame::Links(_) | Frame::Ihave(_) | Frame::Graft(_) => {}
+            Frame::Lack(_) | Frame::Range(_) | Frame::Held(_) => {}
             other => panic!("unknown frame: {other:?}"),
         }
         assert!(self.nonce.is_some(), "JOIN comes first");
@@ -357,6 +358,9 @@ fn word(frame: &Parsed<'_>) -> &'static str {
         Frame::Chat(_) => "CHAT",
         Frame::Ihave(_) => "IHAVE",
         Frame::Graft(_) => "GRAFT",
+        Frame::Lack(_) => "LACK",
+        Frame::Range(_) => "RANGE",
+        Frame::Held(_) => "HELD",
         Frame::Tree(_) => "TREE",
         Frame::Sync(bytes) => match bytes.first() {
             Some(0) => "SYNC to begin",

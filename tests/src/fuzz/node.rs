@@ -409,6 +409,12 @@ fn limits() -> Limits {
         limits.chat.announced_missing_per_link = 3;
         limits.chat.requested = 3;
         limits.chat.fetching = 5;
+        limits.chat.tips_bytes = 4 * 512;
+        limits.chat.tips_per_author = 3;
+        limits.chat.wanted = 4;
+        limits.chat.ranges = 2;
+        limits.chat.serving = 4;
+        (limits.chat.range_first, limits.chat.range_most) = (2, 6);
         limits.chat.seen = 16;
         limits.v1.lines = 6;
         limits.v1.waiting = 3;

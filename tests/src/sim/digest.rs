@@ -400,6 +400,7 @@ fn frame_code(error: FrameError) -> &'static str {
         FrameError::Key => "key",
         FrameError::Network => "network",
         FrameError::Base64 => "base64",
+        FrameError::Range => "range",
         FrameError::TooMany => "too-many",
         FrameError::Tree => "tree",
         other => panic!("unknown frame error: {other:?}"),

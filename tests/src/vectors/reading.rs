@@ -1,7 +1,7 @@
 //! What lines mean, as JSON.
 
-use proto_core::wire::{self, Chunk, Frame, Join, LineReader, Parsed, PeerRecord, TreeClaim};
-use proto_core::{Limits, NetworkId, Violation};
+use proto_core::wire::{self, Chunk, Frame, Join, LineReader, Parsed, PeerRecord, RangeQuery, TreeClaim};
+use proto_core::{Limits, NetworkId, RunId, Violation};
 use serde_json::{Map, Value, json};
 
 use super::pieces::brief;
@@ -49,6 +49,12 @@ fn of_frame(frame: &Frame<'_>) -> Value {
         }
         Frame::Ihave(ids) => json!({"IHAVE": ids}),
         Frame::Graft(ids) => json!({"GRAFT": ids}),
+        Frame::Lack(ids) => json!({"LACK": ids}),
+        Frame::Range(RangeQuery { run: RunId { room, class, key, epoch, .. }, first, last, tag, .. }) => {
+            let numbers = json!({"epoch": epoch, "first": first, "last": last, "tag": tag});
+            json!({"RANGE": {"room": room, "class": class.word(), "key": key.to_string(), "numbers": numbers}})
+        }
+        Frame::Held(end) => json!({"HELD": {"tag": end.tag, "next": end.next}}),
         Frame::Tree(claim) => json!({"TREE": of_claim(claim)}),
         Frame::Sync(bytes) => json!({"SYNC": to_hex(bytes)}),
         other => panic!("unknown frame: {other:?}"),

@@ -1,7 +1,7 @@
 //! Output queues, and all buffers together.
 
 use proto_core::wire::Frame;
-use proto_core::{Action, CommandError, LeaveReason, Limits};
+use proto_core::{Action, CommandError, Entry, LeaveReason, Limits};
 
 use tests::fuzz::peers::line;
 
@@ -146,23 +146,44 @@ fn a_link_that_takes_nothing_is_cut_after_a_while() {
 #[test]
 fn a_full_link_is_pushed_no_entry() {
     let limits = Limits::default().with(|limits| {
-        limits.wire.line = 4_096;
-        limits.conns.queue = 12_000;
+        limits.wire.line = 8_192;
+        limits.conns.queue = 40_000;
     });
-    let entry = entry_of(7, 1, 0, EPOCH_MS, &"x".repeat(2_000));
-    let size = line(&Frame::Chat(entry.sealed())).len();
-    let asked = |queue: usize| {
-        let mut solo = solo(limits.clone().with(|limits| limits.conns.queue = queue)).with_clock();
+    let mut solo = solo(limits.clone()).with_clock();
+    solo.link(0);
+    let queued = |solo: &Solo| solo.node.status().links[0].queued;
+    let before = queued(&solo);
+    solo.say(1_000).unwrap();
+    let size = queued(&solo) - before;
+    while solo.stats().entries_not_pushed == 0 {
+        if solo.say(1_000).is_err() {
+            // It does not drain, so nobody waits for it any more.
+            solo.now = solo.now + limits.conns.patience;
+        }
+    }
+    let queued = queued(&solo);
+    assert!(queued <= limits.conns.queue && queued + size > limits.conns.queue, "{queued} bytes are queued");
+}
+
+#[test]
+fn what_was_asked_for_waits_for_room_on_the_link() {
+    let entries: Vec<_> = (1..7).map(|seq| entry_of(7, 1, seq, EPOCH_MS, &"x".repeat(2_000))).collect();
+    let size = line(&Frame::Chat(entries[0].sealed())).len();
+    let asked = |served_queue: usize| {
+        let limits = Limits::default().with(|limits| limits.chat.served_queue = served_queue);
+        let mut solo = solo(limits).with_clock();
         solo.link(0);
-        solo.chat(0, &entry);
+        entries.iter().for_each(|entry| solo.chat(0, entry));
         let queued = solo.node.status().links[0].queued;
-        (0..6).for_each(|_| solo.frame(0, &Frame::Graft(vec![entry.id()])));
-        (queued, solo.stats().entries_sent, solo.stats().entries_not_pushed)
+        solo.frame(0, &Frame::Graft(entries.iter().map(Entry::id).collect()));
+        let sent = solo.stats().entries_sent;
+        solo.read(0);
+        assert_eq!(solo.stats().entries_sent, 6, "the rest follows when there is room");
+        (queued, sent)
     };
-    let (queued, ..) = asked(limits.conns.queue);
-    for queue in around(queued + 5 * size) {
-        let sent = if queue < queued + 5 * size { 4 } else { 5 };
-        assert_eq!(asked(queue), (queued, sent, 6 - sent));
+    let (queued, _) = asked(usize::MAX);
+    for served_queue in around(queued + 5 * size) {
+        assert_eq!(asked(served_queue).1, if served_queue < queued + 5 * size { 4 } else { 5 });
     }
 }
 

@@ -31,9 +31,13 @@ const NAMES: &str = "proto-core/src/chat/names.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
 const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
+const RANGES: &str = "proto-core/src/chat/ranges/tests.rs";
 const REPAIR: &str = "proto-core/src/chat/gossip/fetch_announced.rs";
+const SERVING: &str = "proto-core/src/chat/serving/tests.rs";
 const SYNC: &str = "proto-core/src/chat/gossip/sync_schedule.rs";
 const TELLING: &str = "proto-core/src/chat/gossip/advert.rs";
+const TIP_FETCH: &str = "proto-core/src/chat/gossip/fetch_tips.rs";
+const TIPS: &str = "proto-core/src/chat/log/tips/tests.rs";
 const LOG: &str = "proto-core/src/chat/log/tests.rs";
 const MAINTENANCE: &str = "proto-core/src/mesh/maintenance.rs";
 
@@ -172,7 +176,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.announce_after", By("gossip.rs", "the_lower_of_two_ids_announces_first"), NONE),
     ("chat.announce_tiebreak", By("gossip.rs", "the_lower_of_two_ids_announces_first"), NONE),
     ("chat.announced", By("gossip.rs", "announcements_that_wait"), "announcements_dropped"),
-    ("chat.ask_after", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
+    ("chat.ask_after", By(TIP_FETCH, "a_bounded_number_is_requested_at_a_time_in_order"), NONE),
     ("chat.ask_after_alone", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
     ("chat.ask_same", By(REPAIR, "a_new_announcer_is_asked_soon_though_the_others_were_asked"), NONE),
     ("chat.ask_again", By(REPAIR, "announcers_are_asked_in_turn_the_first_one_first"), NONE),
@@ -180,12 +184,22 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.announcers", By(REPAIR, "announcers_are_bounded_and_a_new_one_replaces_one_that_was_asked"), NONE),
     ("chat.announced_missing", By("gossip.rs", "entries_that_are_missing"), "requests_dropped"),
     ("chat.announced_missing_per_link", By("gossip.rs", "entries_that_are_missing_and_announced_by_one_neighbour"), NONE),
-    ("chat.requested", By("gossip.rs", "entries_that_are_asked_for_at_once"), NONE),
-    ("chat.fetching", By("gossip.rs", "entries_that_are_wanted"), "requests_dropped"),
     ("chat.spared", By("proto-core/src/chat/gossip/spared.rs", "who_says_most_makes_room"), NONE),
     ("chat.spared_for", By("proto-core/src/chat/gossip/spared.rs", "what_came_lately_from_one_author_is_taken_out_in_order"), NONE),
-    ("chat.bodiless", By("proto-core/src/chat/gossip/bodiless.rs", "so_many_entries_of_one_neighbour_are_remembered"), "bodies_gone"),
-    ("chat.asked_for", By("proto-core/src/chat/gossip/fetch_synced.rs", "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
+    ("chat.requested", By(TIP_FETCH, "a_bounded_number_is_requested_at_a_time_in_order"), NONE),
+    ("chat.fetching", By(TIP_FETCH, "the_longest_queue_makes_room"), "requests_dropped"),
+    ("chat.bodiless", By("proto-core/src/chat/gossip/ids_by_peer.rs", "so_many_entries_of_one_neighbour_are_remembered"), "bodies_gone"),
+    ("chat.tips_bytes", By(TIPS, "the_oldest_tip_of_which_nothing_is_held_is_forgotten_and_the_rest_is_compared"), "tips_forgotten"),
+    ("chat.tips_per_author", By(TIPS, "a_key_with_many_runs_displaces_its_own_tips_alone_and_moves_no_date"), "tips_forgotten"),
+    ("chat.wanted", By(RANGES, "the_neighbour_that_showed_most_runs_makes_room"), "requests_dropped"),
+    ("chat.ranges", By(RANGES, "the_newest_tip_comes_first_and_each_neighbour_has_so_many_ranges"), NONE),
+    ("chat.range_first", By(RANGES, "few_are_asked_for_first_and_more_while_answers_are_whole_and_fast"), NONE),
+    ("chat.range_most", By(RANGES, "few_are_asked_for_first_and_more_while_answers_are_whole_and_fast"), NONE),
+    ("chat.range_wait", By(RANGES, "a_neighbour_that_brings_nothing_loses_its_range_to_another"), NONE),
+    ("chat.serving", By(SERVING, "one_neighbours_requests_are_bounded"), "requests_dropped"),
+    ("chat.served_queue", By("queues.rs", "what_was_asked_for_waits_for_room_on_the_link"), NONE),
+    ("chat.budget_time", By(SERVING, "what_is_served_has_a_budget_for_each_key_and_each_host"), "served_over_budget"),
+    ("chat.asked_for", By(TIP_FETCH, "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
     ("chat.seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),
     ("chat.seen_for", By("proto-core/src/chat/gossip/seen.rs", "ids_are_kept_up_to_their_number_and_for_their_time"), NONE),
     ("chat.reconcile_every", By(SYNC, "every_neighbour_has_its_turn"), "syncs"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::fmt;
 
 use proptest::prelude::*;
-use proto_core::wire::{Frame, Hello, Join, Token};
+use proto_core::wire::{Frame, Hello, Join, RangeEnd, RangeQuery, Token};
 use proto_core::{Entry, EntryId, MAX_NUMBER, NodeId, Sealed};
 use tests::fuzz::peers::{self, PEERS, Recipe, keys, line};
 use tests::sim::hostile::{PERIOD_MS, SEQUENCE_MS};
@@ -163,6 +163,13 @@ fn with_key() -> impl Strategy<Value = Vec<u8>> {
         }),
         2 => ids(8).prop_map(|ids| line(&Frame::Ihave(ids))),
         1 => ids(8).prop_map(|ids| line(&Frame::Graft(ids))),
+        1 => ids(8).prop_map(|ids| line(&Frame::Lack(ids))),
+        2 => (entry(), 0..6_u64, 0..6_u64, 0..4_u64).prop_filter_map("no range", |(entry, first, last, tag)| {
+            RangeQuery::new(entry.run().clone(), first, last, tag).map(|query| line(&Frame::Range(query)))
+        }),
+        2 => (0..12_u64, 0..9_u64).prop_filter_map("no end", |(tag, next)| {
+            RangeEnd::new(tag, next).map(|end| line(&Frame::Held(end)))
+        }),
         2 => tree(),
         1 => circle().prop_map(|ids| line(&Frame::Links(ids))),
         2 => sync().prop_map(|bytes| line(&Frame::Sync(bytes))),

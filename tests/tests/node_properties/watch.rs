@@ -104,6 +104,12 @@ impl Watch {
             limits.chat.announced_missing_per_link = 4;
             limits.chat.requested = 4;
             limits.chat.fetching = 6;
+            limits.chat.tips_bytes = 12 * 512;
+            limits.chat.tips_per_author = 3;
+            limits.chat.wanted = 4;
+            limits.chat.ranges = 2;
+            limits.chat.serving = 4;
+            (limits.chat.range_first, limits.chat.range_most) = (2, 6);
             limits.chat.seen = 24;
         });
         let listen_addr: SocketAddr = "127.0.0.1:8080".parse().unwrap();

@@ -5,7 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::fetch_synced::MAX_WAIT_ANSWERING;
+use super::fetch_tips::MAX_WAIT_ANSWERING;
 use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 
 /// Entries that were announced and are missing here.

@@ -11,26 +11,28 @@
 //! - [`trees`]: which period's tree an entry takes. Each [`tree`] has an [`election`] of its root, a
 //!   [`position`] of this node, and an [`advert`] schedule; [`barred`] lists neighbours that may not be the
 //!   parent;
+//! - [`spread`]: to whom an entry is pushed, and to whom it is announced;
 //! - [`announce`]: when entries are announced by `IHAVE`;
-//! - [`fetch_announced`] and [`fetch_synced`]: when missing entries are requested by `GRAFT`, after an
-//!   announcement or after a reconciliation;
+//! - [`fetch_announced`] and [`fetch_tips`]: when missing entries are requested by `GRAFT`, after an
+//!   announcement, or as tips after a reconciliation;
 //! - [`sync_schedule`]: when to reconcile, and with whom. The exchange itself is in
 //!   [`log`](crate::chat::log);
 //! - [`spared`]: which announcements a full mesh spares, until a link is lost;
 //! - [`seen`]: which entries came recently;
-//! - [`bodiless`]: which neighbours have no body for an entry.
+//! - [`ids_by_peer`]: which entries a neighbour lacks, and of which it was told.
 
 mod advert;
 mod announce;
 mod barred;
-mod bodiless;
 mod election;
 mod fetch_announced;
-mod fetch_synced;
+mod fetch_tips;
+mod ids_by_peer;
 mod neighbours;
 mod position;
 mod seen;
 mod spared;
+mod spread;
 mod sync_schedule;
 #[cfg(test)]
 mod tests;
@@ -38,26 +40,26 @@ mod tree;
 mod trees;
 mod views;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use rand_core::Rng;
 
 use crate::chat::{FalseClaim, Timer};
-use crate::model::{ChatLimits, EntryId, Identity, Instant, Moment, NodeId, PublicKey};
+use crate::model::{EntryId, Identity, Instant, Moment, NodeId, PublicKey};
 use crate::wire::{Frame, MAX_GRAFT, TreeClaim};
 
 use announce::Announcements;
-use bodiless::Bodiless;
 use fetch_announced::AnnouncedFetch;
-use fetch_synced::SyncFetch;
+use fetch_tips::TipFetch;
+use ids_by_peer::IdsByPeer;
 use neighbours::Neighbours;
 use seen::Seen;
 use spared::Spared;
 use sync_schedule::SyncSchedule;
 use trees::Trees;
 
+pub(crate) use fetch_tips::{MAX_WAIT_ANSWERING, MAX_WAIT_BUSY};
 pub(crate) use views::{GossipLost, Role, Standing};
 
 /// Decides what is sent to which neighbour. It knows entries by their ids alone.
@@ -71,8 +73,11 @@ pub(crate) struct Gossip {
     seen: Seen,
     announcements: Announcements,
     announced_fetch: AnnouncedFetch,
-    sync_fetch: SyncFetch,
-    bodiless: Bodiless,
+    tip_fetch: TipFetch,
+    /// What each neighbour lacks, or has no body for. It is not asked for that again (SPEC 7.10.6, 8.9.12).
+    bodiless: IdsByPeer,
+    /// The tips that each neighbour was told of. It is not told of them again (SPEC 9.7.1).
+    told: IdsByPeer,
     spared: Spared,
     /// Entries that `announced_fetch` decided to request from each neighbour.
     grafts: BTreeMap<NodeId, VecDeque<EntryId>>,
@@ -123,8 +128,9 @@ impl Gossip {
             seen: Seen::default(),
             announcements: Announcements::default(),
             announced_fetch: AnnouncedFetch::default(),
-            sync_fetch: SyncFetch::default(),
-            bodiless: Bodiless::default(),
+            tip_fetch: TipFetch::default(),
+            bodiless: IdsByPeer::default(),
+            told: IdsByPeer::default(),
             spared: Spared::default(),
             grafts: BTreeMap::new(),
             syncs: SyncSchedule::default(),
@@ -152,11 +158,12 @@ impl Gossip {
         self.trees.unlinked(moment, peer);
         self.announcements.unlinked(peer);
         self.announced_fetch.unlinked(peer);
-        if self.sync_fetch.unlinked(peer) {
+        if self.tip_fetch.unlinked(peer) {
             self.syncs.request_any(moment.now, moment.limits);
         }
         self.grafts.remove(&peer);
         self.bodiless.unlinked(peer);
+        self.told.unlinked(peer);
         self.syncs.unlinked(peer);
         self.announce_spared(moment, peer);
     }
@@ -221,21 +228,20 @@ impl Gossip {
         for id in ids {
             if self.seen.contains(id) || is_held(id) {
                 self.announcements.cancel(from, id);
-            } else if self.bodiless.contains(from, id) || self.sync_fetch.is_queued(from, id) {
+            } else if self.bodiless.contains(from, id) || self.tip_fetch.is_queued(from, id) {
                 // It would not bring the body this time, either; or it is requested from this neighbour already, or will be.
-            } else if !self.announced_fetch.add(now, from, *id, after, limits) {
-                surplus = true;
+            } else {
+                surplus |= !self.announced_fetch.add(now, from, *id, after, limits);
             }
         }
         if surplus {
-            // So many do not come along the tree. A reconciliation shows them, if they exist.
+            // So many do not come along the tree. A reconciliation shows the tips of their runs, if they exist.
             self.syncs.request(now, from, limits);
         }
     }
 
-    /// A reconciliation showed that this neighbour holds these entries and this node does not. They are
-    /// requested in this order.
-    pub(crate) fn fetch_synced(
+    /// A reconciliation showed these tips, which this node lacks. They are requested in this order.
+    pub(crate) fn fetch_tips(
         &mut self,
         moment: Moment<'_>,
         from: NodeId,
@@ -244,7 +250,10 @@ impl Gossip {
         if self.neighbours.contains(from) {
             let expected = |id: &EntryId| self.announced_fetch.is_expected_from(from, id);
             let ids = ids.into_iter().filter(|id| !expected(id) && !self.bodiless.contains(from, id));
-            self.sync_fetch.add(moment.now, from, ids, moment.limits);
+            // Of a neighbour that lacked more than can be remembered, few are worth a try.
+            let is_full = self.bodiless.len(from) >= moment.limits.chat.bodiless;
+            let most = if is_full { MAX_GRAFT } else { usize::MAX };
+            self.tip_fetch.add(moment.now, from, ids.take(most), moment.limits);
         }
     }
 }
@@ -268,9 +277,23 @@ impl Gossip {
         }
     }
 
+    /// Of these tips, which a reconciliation showed that this neighbour lacks, those that it was not told of yet.
+    pub(crate) fn tips_to_tell(
+        &mut self,
+        moment: Moment<'_>,
+        peer: NodeId,
+        mut ids: Vec<EntryId>,
+    ) -> Vec<EntryId> {
+        ids.retain(|id| !self.told.contains(peer, id));
+        if self.neighbours.contains(peer) {
+            ids.iter().for_each(|id| self.told.insert(peer, *id, moment.limits));
+        }
+        ids
+    }
+
     /// Why the entry was requested from this neighbour.
     pub(crate) fn request_to(&self, peer: NodeId, id: &EntryId) -> Request {
-        if self.sync_fetch.is_requested(peer, id) {
+        if self.tip_fetch.is_requested(peer, id) {
             Request::Reconciled
         } else if self.announced_fetch.is_requested(peer, id) {
             Request::Announced
@@ -281,21 +304,21 @@ impl Gossip {
 
     /// A neighbour sent an entry, or its part of a reconciliation.
     pub(crate) fn heard(&mut self, now: Instant, from: NodeId) {
-        self.sync_fetch.heard(now, from);
+        self.tip_fetch.heard(now, from);
     }
 
-    /// An entry came that is known, or that there is no room for.
-    pub(crate) fn duplicate_received(&mut self, now: Instant, from: NodeId, id: &EntryId) {
+    /// An entry came that is known, or that there is no room for. Returns who else is known to hold it.
+    pub(crate) fn duplicate_received(&mut self, now: Instant, from: NodeId, id: &EntryId) -> Vec<NodeId> {
         self.announcements.cancel(from, id);
-        self.complete_fetch(now, Some(from), id);
+        self.complete_fetch(now, Some(from), id).holders
     }
 
-    /// This neighbour answered a request with an entry whose body is gone. The body is asked for elsewhere.
-    pub(crate) fn body_gone(&mut self, moment: Moment<'_>, from: NodeId, id: EntryId) {
+    /// This neighbour lacks an entry that it was asked for, or its body. That is asked for elsewhere.
+    pub(crate) fn lacks(&mut self, moment: Moment<'_>, from: NodeId, id: EntryId) {
         if self.neighbours.contains(from) {
             self.bodiless.insert(from, id, moment.limits);
             self.announced_fetch.body_gone(moment.now, from, &id);
-            self.sync_fetch.complete(moment.now, Some(from), &id);
+            self.tip_fetch.complete(moment.now, Some(from), &id);
         }
     }
 
@@ -307,116 +330,11 @@ impl Gossip {
 
     /// Stops requesting an entry.
     fn complete_fetch(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> Arrival {
-        let synced = self.sync_fetch.complete(now, from, id);
+        let (synced, others) = self.tip_fetch.complete(now, from, id);
         let completed = self.announced_fetch.complete(now, from, id);
-        Arrival { holders: completed.announcers, grafted: completed.requested, synced }
-    }
-
-    /// Spreads a new entry: queues its announcements, and returns the neighbours to push it to, by ascending
-    /// id.
-    pub(crate) fn spread(&mut self, moment: Moment<'_>, meta: EntryMeta, arrival: &Arrival) -> Vec<NodeId> {
-        self.blame_parent(moment, meta, arrival);
-        let eager = if arrival.synced { BTreeSet::new() } else { self.eager_peers(moment, meta) };
-        let has_it = |peer: &NodeId| {
-            *peer == meta.author || Some(*peer) == meta.from || arrival.holders.contains(peer)
-        };
-        let lazy: Vec<_> =
-            self.neighbours.ids().filter(|peer| !eager.contains(peer) && !has_it(peer)).collect();
-        if self.is_pushed_to_all(meta, arrival) {
-            if !lazy.is_empty() {
-                self.spared.insert(moment.now, meta.author, meta.id, moment.limits);
-            }
-            return Vec::new();
-        }
-        let attached = self.is_attached(moment, Some(meta.at));
-        for peer in lazy {
-            let after = if attached { self.announce_after(moment, peer) } else { Duration::ZERO };
-            self.announce(moment, peer, meta.id, after);
-        }
-        eager.into_iter().filter(|peer| !has_it(peer)).collect()
-    }
-
-    /// Whether its author, a neighbour, pushed this entry here, and so to all others: each has a link to the author.
-    fn is_pushed_to_all(&self, meta: EntryMeta, arrival: &Arrival) -> bool {
-        let pushed = meta.from == Some(meta.author) && !arrival.grafted && !arrival.synced;
-        // An entry that was dated ahead may be due when its author is gone.
-        pushed && self.neighbours.contains(meta.author) && self.neighbours.is_full_mesh()
-    }
-
-    /// Announces what this author pushed here lately, and what it was taken to have pushed to all others.
-    fn announce_spared(&mut self, moment: Moment<'_>, author: NodeId) {
-        for id in self.spared.take(moment.now, author, moment.limits) {
-            let others: Vec<_> = self.neighbours.ids().filter(|peer| *peer != author).collect();
-            for peer in others {
-                self.announce(moment, peer, id, self.announce_after(moment, peer));
-            }
-        }
-    }
-
-    /// The neighbours to send an entry to that is not held: those on eager links, or all where there are none. It is
-    /// announced to nobody.
-    pub(crate) fn relay_live(&self, moment: Moment<'_>, meta: EntryMeta) -> Vec<NodeId> {
-        let has_it = |peer: &NodeId| *peer == meta.author || Some(*peer) == meta.from;
-        if self.neighbours.is_full_mesh() && self.neighbours.contains(meta.author) {
-            return Vec::new();
-        }
-        let eager = self.eager_peers(moment, meta);
-        let peers = if eager.is_empty() { self.neighbours.ids().collect() } else { eager };
-        peers.into_iter().filter(|peer| !has_it(peer)).collect()
-    }
-
-    /// Whether entries dated `at`, or now, are pushed to this node unless something fails.
-    fn is_attached(&self, moment: Moment<'_>, at: Option<u64>) -> bool {
-        self.trees.tree_for(moment, at).is_some_and(tree::Tree::is_attached)
-    }
-
-    /// Counts a failure of the parent, if another neighbour had an entry first that the parent did not push.
-    fn blame_parent(&mut self, moment: Moment<'_>, meta: EntryMeta, arrival: &Arrival) {
-        let parent = self.trees.tree_for(moment, Some(meta.at)).and_then(tree::Tree::parent);
-        let has_it = |peer: NodeId| meta.from == Some(peer) || arrival.holders.contains(&peer);
-        if arrival.grafted && parent.is_some_and(|parent| !has_it(parent)) {
-            self.trees.parent_failed(moment, meta.at);
-        }
-    }
-
-    /// The neighbours on eager links for this entry, including those that have it.
-    fn eager_peers(&self, moment: Moment<'_>, meta: EntryMeta) -> BTreeSet<NodeId> {
-        let full_mesh = self.neighbours.is_full_mesh();
-        let tree = self.trees.tree_for(moment, Some(meta.at));
-        let along_tree = tree.into_iter().flat_map(|tree| tree.children().chain(tree.parent()));
-        if meta.from.is_some() {
-            // In a full mesh the author pushes to everybody.
-            let pushed_by_author = full_mesh && self.neighbours.contains(meta.author);
-            return along_tree.filter(|_| !pushed_by_author).collect();
-        }
-        let eager: BTreeSet<_> = along_tree.collect();
-        if full_mesh || eager.is_empty() { self.neighbours.ids().collect() } else { eager }
-    }
-
-    /// How long an announcement waits. Of two neighbours that hold an entry, the lower id announces it, and
-    /// the higher id waits for that.
-    fn announce_after(&self, moment: Moment<'_>, to: NodeId) -> Duration {
-        let ChatLimits { announce_after, announce_tiebreak, .. } = moment.limits.chat;
-        if self.neighbours.me() < to {
-            announce_after
-        } else {
-            announce_after.saturating_add(announce_tiebreak)
-        }
-    }
-
-    fn announce(&mut self, moment: Moment<'_>, to: NodeId, id: EntryId, after: Duration) {
-        let Moment { now, limits, .. } = moment;
-        if self.neighbours.contains(to) && !self.announcements.add(now, to, id, after, limits) {
-            self.announcements_dropped += 1;
-            self.syncs.request(now, to, limits);
-        }
-    }
-
-    /// A push to this neighbour failed, because its queue is full. The entry is announced instead, and a
-    /// reconciliation finds whatever else is lost.
-    pub(crate) fn push_failed(&mut self, moment: Moment<'_>, to: NodeId, id: EntryId) {
-        self.announce(moment, to, id, self.announce_after(moment, to));
-        self.sync_with(moment, to);
+        let mut holders = completed.announcers;
+        holders.extend(others);
+        Arrival { holders, grafted: completed.requested, synced }
     }
 }
 
@@ -427,7 +345,7 @@ impl Gossip {
         self.syncs.peer_began(now, peer);
     }
 
-    /// This neighbour asked for so many entries at once.
+    /// This neighbour asked for so many entries.
     pub(crate) fn graft_received(&mut self, now: Instant, peer: NodeId, entries: usize) {
         if entries >= MAX_GRAFT {
             self.syncs.served_many(now, peer);
@@ -449,10 +367,17 @@ impl Gossip {
         self.syncs.request_any(moment.now, moment.limits);
     }
 
-    /// The next neighbour with whom a reconciliation is due.
-    pub(crate) fn due_for_sync(&mut self, moment: Moment<'_>, random: &mut impl Rng) -> Option<NodeId> {
-        let Self { syncs, sync_fetch, announced_fetch, .. } = self;
-        let is_fetching = |peer| sync_fetch.len_from(peer) + announced_fetch.len_from(peer) >= MAX_GRAFT;
+    /// The next neighbour with whom a reconciliation is due. `awaits_ranges` tells from whom ranges are to come.
+    pub(crate) fn due_for_sync(
+        &mut self,
+        moment: Moment<'_>,
+        random: &mut impl Rng,
+        awaits_ranges: impl Fn(NodeId) -> bool,
+    ) -> Option<NodeId> {
+        let Self { syncs, tip_fetch, announced_fetch, .. } = self;
+        let is_fetching = |peer| {
+            awaits_ranges(peer) || tip_fetch.len_from(peer) + announced_fetch.len_from(peer) >= MAX_GRAFT
+        };
         syncs.next_due(moment.now, random, is_fetching, moment.limits)
     }
 }
@@ -470,7 +395,7 @@ impl Gossip {
             (self.trees.deadline(moment), Timer::Tree),
             (self.announcements.deadline(), Timer::Announce),
             (self.announced_fetch.deadline(), Timer::Graft),
-            (self.sync_fetch.deadline(limits), Timer::Graft),
+            (self.tip_fetch.deadline(limits), Timer::Graft),
             (self.syncs.deadline(), Timer::Reconcile),
         ];
         kinds.into_iter().filter_map(|(at, kind)| Some((at?, kind))).min()
@@ -486,7 +411,7 @@ impl Gossip {
         while let Some((peer, id)) = self.announced_fetch.next_request(now, limits) {
             self.grafts.entry(peer).or_default().push_back(id);
         }
-        if self.sync_fetch.expire(now, limits) {
+        if self.tip_fetch.expire(now, limits) {
             self.syncs.request_any(now, limits);
         }
         while let Some(peer) = self.announced_fetch.next_unresponsive() {
@@ -515,6 +440,6 @@ impl Gossip {
             }
             return Some((peer, Frame::Graft(batch)));
         }
-        self.sync_fetch.next_graft(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
+        self.tip_fetch.next_graft(now, limits).map(|(peer, ids)| (peer, Frame::Graft(ids)))
     }
 }

@@ -47,7 +47,7 @@ impl Gossip {
 
     /// The number of entries that neighbours hold and this node lacks.
     pub(crate) fn awaited(&self) -> usize {
-        self.announced_fetch.len() + self.sync_fetch.len()
+        self.announced_fetch.len() + self.tip_fetch.len()
     }
 
     /// How full each bounded collection is.
@@ -58,9 +58,9 @@ impl Gossip {
             (Capacity::AnnouncedMissingPerLink, self.announced_fetch.most_per_neighbour()),
             (Capacity::Announcers, self.announced_fetch.most_announcers()),
             (Capacity::Announced, self.announcements.most()),
-            (Capacity::Fetching, self.sync_fetch.len()),
-            (Capacity::Requested, self.sync_fetch.most_requested()),
-            (Capacity::Bodiless, self.bodiless.most()),
+            (Capacity::Fetching, self.tip_fetch.len()),
+            (Capacity::Requested, self.tip_fetch.most_requested()),
+            (Capacity::Bodiless, self.bodiless.most().max(self.told.most())),
             (Capacity::Spared, self.spared.len()),
         ]
     }
@@ -70,7 +70,7 @@ impl Gossip {
         GossipLost {
             ids: self.seen.evicted(),
             announcements: self.announcements_dropped,
-            asks: self.announced_fetch.dropped() + self.sync_fetch.dropped(),
+            asks: self.announced_fetch.dropped() + self.tip_fetch.dropped(),
             roots: self.trees.rate_limited(),
         }
     }
@@ -106,9 +106,10 @@ impl Gossip {
             && self.seen.is_consistent()
             && self.announcements.is_consistent()
             && self.announced_fetch.is_consistent()
-            && self.sync_fetch.is_consistent()
+            && self.tip_fetch.is_consistent()
             && self.bodiless.is_consistent(linked)
             && self.spared.is_consistent(linked)
+            && self.told.is_consistent(linked)
             && self.grafts.keys().all(linked)
     }
 }

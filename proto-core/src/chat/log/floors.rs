@@ -31,11 +31,6 @@ impl Floors {
         self.forgotten
     }
 
-    /// Whether any entry was evicted.
-    pub(super) fn is_any(&self) -> bool {
-        !self.floors.is_empty() || self.forgotten_until.is_some()
-    }
-
     pub(super) fn contains(&self, key: &PublicKey) -> bool {
         self.floors.contains_key(key)
     }

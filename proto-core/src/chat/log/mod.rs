@@ -4,6 +4,7 @@
 //! - [`shares`]: who holds how much of it, and whose entries are evicted;
 //! - [`floors`]: what was evicted of each author;
 //! - [`forks`]: what is held of a run that has two continuations;
+//! - [`tips`]: the newest entry of each run, which is what nodes compare;
 //! - [`parked`]: entries dated ahead;
 //! - [`authors`] and [`sequence`]: the order of each author sequence, holding back, and gaps;
 //! - [`reconcile`]: the exchange by which two neighbours find out what either lacks. When it takes place is
@@ -24,6 +25,7 @@ mod shares;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod tips;
 mod window;
 
 use alloc::collections::VecDeque;
@@ -82,8 +84,11 @@ pub(crate) enum LogEvent {
     Due { entry: Arc<Entry>, from: NodeId },
     /// Entries of this run are missing, and are no longer waited for.
     Gap { run: RunId, uname: Name, missing: u64 },
-    /// Entries of this author turned out to be missing, or had to make room and have it now. Reconcile with
-    /// the sender of the last entry, or with any neighbour.
+    /// An entry dated `at` shows that the entries of this run before it are missing: those with these numbers, both
+    /// included. Ask the sender of the last entry for them.
+    Missing { run: RunId, first: u64, last: u64, at: u64 },
+    /// Entries of this author had to make room and have it now. Reconcile with the sender of the last entry, or with any
+    /// neighbour.
     Reconcile { key: PublicKey },
     /// This run turned out to be forked, or to be forked at a lower number than was known.
     Forked { run: RunId },
@@ -128,6 +133,8 @@ pub(crate) struct LogLost {
     pub(crate) floors: u64,
     /// Frozen runs that are no longer known to be frozen.
     pub(crate) forks: u64,
+    /// Tips of runs that are no longer known.
+    pub(crate) tips: u64,
 }
 
 /// Entries.
@@ -152,6 +159,7 @@ impl Log {
             return Taken::Known;
         }
         if self.window.is_below_floor(&entry) {
+            self.window.dropped(&entry, limits);
             return Taken::Dropped;
         }
         if wall.is_some_and(|wall| entry.at() > wall.saturating_add(millis(limits.chat.ahead_most))) {
@@ -193,12 +201,37 @@ impl Log {
 
     /// Whether this node lacks the entry, and may want it.
     pub(crate) fn wants(&self, id: &EntryId) -> bool {
-        !self.contains(id) && !self.window.was_evicted(id)
+        !self.contains(id) && !self.window.was_evicted(id) && !self.window.tips().contains(id)
     }
 
     /// Whether this entry was evicted, or may have been.
-    pub(crate) fn was_held(&self, entry: &Entry) -> bool {
+    pub(crate) fn is_below_floor(&self, entry: &Entry) -> bool {
         self.window.is_below_floor(entry)
+    }
+
+    /// The numbers directly before an entry that are missing here and wanted, both included.
+    pub(crate) fn missing_before(&self, entry: &Entry, limits: &Limits) -> Option<(u64, u64)> {
+        self.window.missing_before(entry, limits)
+    }
+
+    /// The first numbers of these that are missing here and wanted, both included.
+    pub(crate) fn first_missing(
+        &self,
+        run: &RunId,
+        (first, last): (u64, u64),
+        limits: &Limits,
+    ) -> Option<(u64, u64)> {
+        self.window.first_missing(run, first, last, limits)
+    }
+
+    /// The runs with holes between entries that are held: the first and the last number that is missing there and wanted.
+    pub(crate) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
+        self.window.holes(limits)
+    }
+
+    /// The entries of a run in the window with these numbers, in order. Parked entries are not served.
+    pub(crate) fn of_run(&self, run: &RunId, first: u64, last: u64) -> impl Iterator<Item = &Arc<Entry>> {
+        self.window.of_run(run, first..=last)
     }
 
     /// Whether anything of this author was held lately.
@@ -252,11 +285,19 @@ impl Log {
     ) -> Taken {
         let (key, id) = (entry.key(), entry.id());
         let effect = self.window.effect_of(&entry).filter(|_| !self.window.is_below_floor(&entry));
-        let Some(effect) = effect else { return Taken::Dropped };
+        let Some(effect) = effect else {
+            self.window.dropped(&entry, limits);
+            return Taken::Dropped;
+        };
         if !self.window.make_room_for(&key, wall, limits) {
             return Taken::Full;
         }
         let hidden = Some(id).filter(|_| !show);
+        let missing = self.window.missing_before(&entry, limits).filter(|_| show);
+        if let Some((first, last)) = missing {
+            let (run, at) = (entry.run().clone(), entry.at());
+            self.events.push_back(LogEvent::Missing { run, first, last, at });
+        }
         let mut events = Vec::new();
         self.authors.take(now, (&entry, &effect), &self.window, limits, &mut events);
         self.authors.bound_bytes(limits, &mut events);
@@ -264,7 +305,11 @@ impl Log {
         if !show {
             self.authors.release(&entry, limits, &mut events);
         }
+        let frozen = effect.fork.is_some().then(|| entry.run().clone());
         self.window.insert(entry, limits);
+        if let Some(run) = frozen {
+            self.window.end_with_proof(&run, limits);
+        }
         let mut taken = Taken::New;
         for displaced in self.authors.bound_early(key, limits, &mut events) {
             // What proves a fork with it counts for nothing alone.
@@ -302,9 +347,7 @@ impl Log {
         while let Some(entry) = self.window.over_limit(limits).cloned() {
             self.authors.release(&entry, limits, &mut events);
             self.report(core::mem::take(&mut events), hidden, limits);
-            let (ids, forks) = self.window.evict(&entry, limits);
-            self.lost.ids += ids;
-            self.lost.forks += forks;
+            self.lost.forks += self.window.evict(&entry, limits);
             self.lost.evicted += 1;
         }
         self.report(events, hidden, limits);
@@ -352,7 +395,13 @@ impl Log {
 
     /// What was lost so far.
     pub(crate) fn lost(&self) -> LogLost {
-        LogLost { floors: self.window.floors_forgotten(), ..self.lost }
+        let tips = self.window.tips().forgotten();
+        LogLost {
+            floors: self.window.floors_forgotten(),
+            ids: self.window.ids_forgotten(),
+            tips,
+            ..self.lost
+        }
     }
 
     /// How much is stored.
@@ -368,7 +417,7 @@ impl Log {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 13] {
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 15] {
         let LogSizes { held, bytes, early, authors, .. } = self.sizes();
         [
             (Capacity::LogEntries, held),
@@ -376,6 +425,8 @@ impl Log {
             (Capacity::Evicted, self.window.evicted()),
             (Capacity::Floors, self.window.authors()),
             (Capacity::Forks, self.window.frozen()),
+            (Capacity::TipsBytes, self.window.tips().bytes()),
+            (Capacity::TipsPerAuthor, self.window.tips().most_unheld()),
             (Capacity::Early, early),
             (Capacity::EarlyPerAuthor, self.authors.most_early()),
             (Capacity::Parked, self.parked.bytes()),

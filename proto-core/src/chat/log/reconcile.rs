@@ -1,8 +1,7 @@
 //! The exchange by which two neighbours find out what either lacks: range-based set reconciliation (Meyer,
-//! SRDS 2023) by the negentropy protocol, version 1.
+//! SRDS 2023) by the negentropy protocol, version 1. They compare the tips of runs: what is before a tip follows from it.
 //!
-//! Each message names the date from which on entries are compared: that of the oldest entry of either window, if
-//! anything was evicted from it. The initiator keeps a snapshot of its ids. The responder keeps no state, so that it can serve
+//! Each message names the date from which on tips are compared: either side knows all of them from there on. The initiator keeps a snapshot of its ids. The responder keeps no state, so that it can serve
 //! everybody.
 
 mod message;
@@ -50,9 +49,9 @@ struct Session {
 pub(crate) struct Step {
     /// The message to send to the peer.
     pub(crate) reply: Option<Vec<u8>>,
-    /// Entries that the peer lacks, oldest first.
+    /// Tips that the peer lacks and this node holds.
     pub(crate) have: Vec<EntryId>,
-    /// Entries that this node lacks, oldest first as far as that is known.
+    /// Tips that this node lacks.
     pub(crate) need: Vec<EntryId>,
     /// The peer is the initiator.
     pub(crate) peer_initiated: bool,
@@ -77,7 +76,7 @@ impl Reconciler {
         if self.sessions.len() >= limits.chat.syncs && !self.make_room(now, limits) {
             return None;
         }
-        let snapshot = Snapshot::of(log, log.window.compared_since()).ok()?;
+        let snapshot = Snapshot::of(log, log.window.tips().compared_since()).ok()?;
         let message = snapshot.first_message(Tag::Begin).ok()?;
         self.sessions.insert(conn, Session { snapshot, rounds: 1, until: now + limits.chat.sync_timeout });
         self.ignored.began(now, conn, ping);
@@ -180,7 +179,7 @@ impl Reconciler {
 
     /// The responder's part.
     fn serve(&mut self, tag: Tag, since: u64, message: &[u8], log: &Log) -> Result<Vec<u8>, SyncError> {
-        let ours = log.window.compared_since();
+        let ours = log.window.tips().compared_since();
         if tag == Tag::Begin && since < ours {
             return Ok(encode(Tag::Later, ours, &[]));
         }

@@ -39,7 +39,7 @@ pub(super) enum SequenceEvent {
     Show { entry: Arc<Entry>, late: bool, forked: bool },
     /// The numbers from `from` to `to`, exclusive, are no longer waited for. `entry` has the number `to`.
     Gap { entry: Arc<Entry>, from: u64, to: u64 },
-    /// Entries of this author turned out to be missing, or had to make room and have it now.
+    /// Entries of this author had to make room and have it now.
     Reconcile(PublicKey),
     /// State had to make room.
     Evicted(EvictedState),
@@ -113,7 +113,7 @@ impl AuthorSequence {
                     events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
                 }
             }
-            _ => self.hold_back(now, entry, events),
+            _ => self.hold_back(now, entry),
         }
     }
 
@@ -171,15 +171,9 @@ impl AuthorSequence {
         }
     }
 
-    fn hold_back(&mut self, now: Instant, entry: Arc<Entry>, events: &mut Vec<SequenceEvent>) {
-        let seq = entry.seq();
-        let last = self.early.last_key_value().map(|(last, _)| *last);
-        // The first entry held back shows that others are missing, and so does one beyond a new hole.
-        let shows_missing = last.is_none_or(|last| self.next.is_some() && seq > last.saturating_add(1));
-        let early = self.early.entry(seq).or_insert_with(|| Early { since: now, versions: ArrayVec::new() });
-        if shows_missing {
-            events.push(SequenceEvent::Reconcile(entry.key()));
-        }
+    fn hold_back(&mut self, now: Instant, entry: Arc<Entry>) {
+        let new = || Early { since: now, versions: ArrayVec::new() };
+        let early = self.early.entry(entry.seq()).or_insert_with(new);
         // It fits, since the caller takes at most `VERSIONS` entries with one number.
         let _ = early.versions.try_push(entry);
     }

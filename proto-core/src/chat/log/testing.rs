@@ -152,6 +152,15 @@ impl TestLog {
         shown(self.events())
     }
 
+    /// The numbers that its events say are missing, both included.
+    pub(super) fn missing(&mut self) -> Vec<(u64, u64)> {
+        let numbers = |event: &LogEvent| match event {
+            LogEvent::Missing { first, last, .. } => Some((*first, *last)),
+            _ => None,
+        };
+        self.events().iter().filter_map(numbers).collect()
+    }
+
     /// How many of its events request a reconciliation.
     pub(super) fn reconciles(&mut self) -> usize {
         self.events().iter().filter(|event| matches!(event, LogEvent::Reconcile { .. })).count()
@@ -162,7 +171,16 @@ impl TestLog {
         self.events().iter().filter_map(deferred).collect()
     }
 
-    /// The same, without taking the events.
+    /// The entries that a fork took out of the window, without taking the events.
+    pub(super) fn peek_withdrawn(&self) -> Vec<EntryId> {
+        let withdrawn = |event: &LogEvent| match event {
+            LogEvent::Withdrawn { id } => Some(*id),
+            _ => None,
+        };
+        self.inner.events.iter().filter_map(withdrawn).collect()
+    }
+
+    /// The entries that had to make room, without taking the events.
     pub(super) fn peek_deferred(&self) -> Vec<EntryId> {
         self.inner.events.iter().filter_map(deferred).collect()
     }

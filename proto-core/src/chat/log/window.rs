@@ -2,9 +2,11 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::floors::Floors;
 use super::shares::Shares;
+use super::tips::{self, Tips};
 use crate::model::{Entry, EntryId, Fifo, Limits, Place, PublicKey, RunId};
 
 /// How many entries with the same number are kept: two, which prove a fork.
@@ -28,12 +30,13 @@ pub(super) struct Window {
     /// Who holds how much of `entries`.
     shares: Shares,
     floors: Floors,
+    tips: Tips,
     /// The ids of entries that were evicted last, so that they are not asked for. The floors decide what is taken.
     evicted: Fifo<EntryId, ()>,
     /// The frozen runs of which what proves the fork was evicted, each with the forked number.
     frozen: Fifo<RunId, u64>,
-    /// Rises with each change of `entries`.
-    generation: u64,
+    /// How many ids of entries that are not wanted were forgotten.
+    ids_forgotten: u64,
 }
 
 /// The order of author sequences.
@@ -78,10 +81,9 @@ impl Window {
         self.entries.values()
     }
 
-    /// The dates and ids of the entries dated `at` or later, oldest first.
-    pub(super) fn dated_since(&self, at: u64) -> impl Iterator<Item = (u64, EntryId)> {
-        let keys = self.entries.keys().skip_while(move |(place, _)| place.at < at);
-        keys.map(|(place, id)| (place.at, *id))
+    /// The newest entry of each run that is known, whether or not it is held.
+    pub(super) fn tips(&self) -> &Tips {
+        &self.tips
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,17 +108,6 @@ impl Window {
     /// What the entries of new authors are charged.
     pub(super) fn new_bytes(&self) -> usize {
         self.shares.new_bytes()
-    }
-
-    /// A number that changes whenever the entries change.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// From which date on the window is compared with others: that of its oldest entry, if any was evicted.
-    pub(super) fn compared_since(&self) -> u64 {
-        let oldest = self.entries.first_key_value().filter(|_| self.floors.is_any());
-        oldest.map_or(0, |((place, _), _)| place.at)
     }
 
     /// Whether this entry was evicted, or may have been.
@@ -162,6 +153,70 @@ impl Window {
     /// The highest sequence number of this run.
     pub(super) fn last_number(&self, run: &RunId) -> Option<u64> {
         self.of_sequence(run, 0..=u64::MAX).next_back().map(|number| number.seq)
+    }
+
+    /// The numbers directly before an entry that are missing here and wanted, both included. None: there are none.
+    pub(super) fn missing_before(&self, entry: &Entry, limits: &Limits) -> Option<(u64, u64)> {
+        let (run, last) = (entry.run(), entry.seq().checked_sub(1)?);
+        // What is behind a fork comes alone, or not at all.
+        if self.frozen_at(run).is_some_and(|frozen| last >= frozen) {
+            return None;
+        }
+        let held = self.of_sequence(run, 0..=last).next_back().map(|key| key.seq);
+        let first = held.map_or(0, |held| held.saturating_add(1)).max(self.first_wanted(run, last, limits));
+        (first <= last).then_some((first, last))
+    }
+
+    /// The first numbers of these that are missing here and wanted, both included. None: there are none.
+    pub(super) fn first_missing(
+        &self,
+        run: &RunId,
+        first: u64,
+        last: u64,
+        limits: &Limits,
+    ) -> Option<(u64, u64)> {
+        // Nothing behind a fork is taken.
+        let last = self.frozen_at(run).map_or(last, |frozen| last.min(frozen));
+        let mut first = first.max(self.first_wanted(run, last, limits));
+        if first > last {
+            return None;
+        }
+        for key in self.of_sequence(run, first..=last) {
+            if key.seq > first {
+                return Some((first, key.seq - 1));
+            }
+            first = key.seq + 1;
+        }
+        (first <= last).then_some((first, last))
+    }
+
+    /// The runs with holes between entries that are held, as many as may be wanted: the first and the last number that is
+    /// missing there and wanted.
+    pub(super) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
+        let mut holes: Vec<(RunId, u64, u64)> = Vec::new();
+        for (one, next) in self.by_sequence.iter().zip(self.by_sequence.iter().skip(1)) {
+            if one.run != next.run || next.seq <= one.seq + 1 {
+                continue;
+            }
+            let last = next.seq - 1;
+            let is_full = holes.len() >= limits.chat.wanted;
+            match holes.last_mut().filter(|(run, ..)| *run == next.run) {
+                Some(hole) => hole.2 = last,
+                None if is_full => break,
+                None => holes.extend(
+                    self.first_missing(&next.run, one.seq + 1, last, limits)
+                        .map(|(first, last)| (next.run.clone(), first, last)),
+                ),
+            }
+        }
+        holes
+    }
+
+    /// The lowest number of a run that is of use, if `last` is its last one: it is above what was evicted, and as many
+    /// entries as the window may hold are above it.
+    fn first_wanted(&self, run: &RunId, last: u64, limits: &Limits) -> u64 {
+        let most = u64::try_from(limits.chat.log_entries).unwrap_or(u64::MAX);
+        self.tips.base(run).max(last.saturating_add(1).saturating_sub(most))
     }
 
     /// Whether the entry is dated no later than the one before it in its author sequence.
@@ -214,16 +269,81 @@ impl Window {
         self.by_id.insert(key.1, key.0);
         self.by_sequence.insert(SequenceKey::of(entry.run(), &key));
         self.floors.entered(entry.key());
+        let author = entry.key();
         self.shares.insert(key, &entry, limits);
+        self.note_tip(&entry, true);
         self.entries.insert(key, entry);
-        self.generation += 1;
+        self.bound_tips(&author, limits);
+    }
+
+    /// The run is frozen: what proves that is its tip, whatever came of it before.
+    pub(super) fn end_with_proof(&mut self, run: &RunId, limits: &Limits) {
+        let Some(fork) = self.fork(run) else { return };
+        let proof = fork.proof.iter().filter_map(|id| self.get(id)).map(|entry| (entry.at(), entry.id()));
+        let newest = self.last_number(run).map(|seq| (seq, proof.collect()));
+        self.tips.end_at(run, newest);
+        self.bound_tips(&run.key, limits);
+    }
+
+    /// The number of the newest entries of this run that are held, and their dates and ids.
+    fn newest(&self, run: &RunId) -> Option<tips::Newest> {
+        let seq = self.last_number(run)?;
+        let versions = self.of_sequence(run, seq..=seq).map(|key| (key.at, key.id));
+        Some((seq, versions.take(tips::VERSIONS).collect()))
     }
 
     /// Removes an entry, so that it can be received again.
     pub(super) fn remove(&mut self, entry: &Entry, limits: &Limits) {
-        if self.take_out(entry, limits) && !self.has_share(&entry.key()) {
+        if !self.take_out(entry, limits) {
+            return;
+        }
+        let newest = self.newest(entry.run());
+        self.tips.left(entry, newest);
+        if !self.has_share(&entry.key()) {
             self.floors.left(entry.key());
         }
+        self.bound_tips(&entry.key(), limits);
+    }
+
+    /// A valid entry came and is not taken: it is below its author's floor, where it still shows how far its run goes, or
+    /// its run is frozen.
+    pub(super) fn dropped(&mut self, entry: &Entry, limits: &Limits) {
+        let held = self.last_number(entry.run()).is_some();
+        if self.frozen_at(entry.run()).is_none() {
+            self.note_tip(entry, held);
+            self.tips.passed(entry, held);
+            self.bound_tips(&entry.key(), limits);
+        }
+        self.remember_evicted(entry.id(), limits);
+    }
+
+    /// A valid entry came. It may be the tip of its run. Where that was forgotten, others that are held may be.
+    fn note_tip(&mut self, entry: &Entry, held: bool) {
+        self.tips.heard(entry, held);
+        let (run, last) = (entry.run(), self.last_number(entry.run()));
+        if let Some(last) = last.filter(|last| self.tips.last_number(run) < Some(*last)) {
+            let newest: Vec<_> = self.of_run(run, last..=last).cloned().collect();
+            newest.iter().for_each(|entry| self.tips.heard(entry, true));
+        }
+    }
+
+    fn bound_tips(&mut self, author: &PublicKey, limits: &Limits) {
+        for id in self.tips.bound(author, limits) {
+            self.remember_evicted(id, limits);
+        }
+    }
+
+    /// Remembers that an entry is not wanted.
+    fn remember_evicted(&mut self, id: EntryId, limits: &Limits) {
+        self.evicted.insert(id, ());
+        while self.evicted.len() > limits.chat.evicted && self.evicted.pop_first().is_some() {
+            self.ids_forgotten += 1;
+        }
+    }
+
+    /// How many ids of entries that are not wanted were forgotten.
+    pub(super) fn ids_forgotten(&self) -> u64 {
+        self.ids_forgotten
     }
 
     /// The entry to evict, if the window is over a limit.
@@ -232,21 +352,19 @@ impl Window {
         self.entries.get(&victim)
     }
 
-    /// Evicts an entry. Returns how many ids of entries evicted before, and how many frozen runs, are no longer
-    /// remembered.
-    pub(super) fn evict(&mut self, entry: &Entry, limits: &Limits) -> (u64, u64) {
+    /// Evicts an entry. Returns how many frozen runs are no longer remembered.
+    pub(super) fn evict(&mut self, entry: &Entry, limits: &Limits) -> u64 {
         let fork = self.fork(entry.run()).filter(|fork| fork.proof.contains(&entry.id()));
         if !self.take_out(entry, limits) {
-            return (0, 0);
+            return 0;
         }
         let thawed = fork.map_or(0, |fork| self.remember(entry.run(), fork.seq, limits));
         self.floors.evicted(order_key(entry), self.has_share(&entry.key()));
-        self.evicted.insert(entry.id(), ());
-        let mut forgotten = 0;
-        while self.evicted.len() > limits.chat.evicted && self.evicted.pop_first().is_some() {
-            forgotten += 1;
-        }
-        (forgotten, thawed)
+        let held = self.last_number(entry.run()).is_some();
+        self.tips.passed(entry, held);
+        self.remember_evicted(entry.id(), limits);
+        self.bound_tips(&entry.key(), limits);
+        thawed
     }
 
     /// What proves that this run is frozen is evicted. Returns how many frozen runs are no longer remembered.
@@ -268,7 +386,6 @@ impl Window {
         self.by_id.remove(&key.1);
         self.by_sequence.remove(&SequenceKey::of(entry.run(), &key));
         self.shares.remove(key, entry, limits);
-        self.generation += 1;
         true
     }
 
@@ -283,5 +400,10 @@ impl Window {
             && self.frozen.is_consistent()
             && self.shares.is_consistent(self.entries.values())
             && self.floors.is_consistent(|key| self.has_share(key))
+            && self.tips.is_consistent(|run| self.last_number(run).is_some())
+            && self.entries.values().all(|entry| {
+                // That of a run that is held may be forgotten, too.
+                self.tips.last_number(entry.run()).is_none_or(|last| last >= entry.seq())
+            })
     }
 }

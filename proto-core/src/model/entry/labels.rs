@@ -115,6 +115,11 @@ pub enum Class {
 }
 
 impl Class {
+    /// The class with this word on the wire. None: the word is not legal.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Self::from_text(word)
+    }
+
     /// Its word on the wire. None: it is the absent class.
     pub fn word(&self) -> Option<&str> {
         match self {

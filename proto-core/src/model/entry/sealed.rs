@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Content;
 use super::header::{BodyHash, Fields};
-use super::{Class, Entry, EntryId, Gone, Header, Live, RunPosition};
+use super::{Class, Entry, EntryId, Gone, Header, Live, RunId, RunPosition};
 use crate::model::{Equation, KeyPoint, NetworkId, NodeId, PublicKey, Purpose, Signature};
 
 /// The payload of `CHAT`: an entry that has not been read or verified yet.
@@ -127,9 +127,19 @@ impl Unverified<'_> {
         &self.fields.run.class
     }
 
+    /// The bytes of its `CHAT` line, the line's end included.
+    pub(crate) fn line_len(&self) -> usize {
+        self.sealed.line_len()
+    }
+
     /// Whether the body is gone.
     pub(crate) fn is_gone(&self) -> bool {
         self.position.is_some() && self.content.is_none()
+    }
+
+    /// Its run, and its number there. None: it is in no run.
+    pub(crate) fn place_in_run(&self) -> Option<(&RunId, u64)> {
+        self.position.map(|position| (&self.fields.run, position.seq()))
     }
 
     /// The date, if it is in no run.

@@ -115,7 +115,7 @@ fn a_ban_also_closes_the_second_connection_of_the_banned_peer() {
 }
 
 #[test]
-fn a_sync_starts_at_once_when_a_parked_entry_with_missing_predecessors_falls_due() {
+fn what_is_missing_before_a_parked_entry_is_asked_for_when_it_falls_due() {
     const NOW: u64 = 1_700_000_000_000;
     let mut solo = solo_with(|limits| {
         limits.chat.reconcile_every = Duration::from_secs(3600);
@@ -131,9 +131,9 @@ fn a_sync_starts_at_once_when_a_parked_entry_with_missing_predecessors_falls_due
     solo.receive(1, &chat(&identity, 0, NOW, None));
     solo.receive(1, &chat(&identity, 2, at, None));
     let actions = live(&mut solo, Duration::from_secs(50), |_| None);
-    assert!(!sent(&actions).contains("SYNC|"), "the entry is not due: {}", sent(&actions));
+    assert!(!sent(&actions).contains("RANGE|"), "the entry is not due: {}", sent(&actions));
     let actions = live(&mut solo, Duration::from_secs(10), |_| None);
-    assert!(sent(&actions).contains("SYNC|"), "{}", sent(&actions));
+    assert!(sent(&actions).contains(";1-1;"), "{}", sent(&actions));
 }
 
 #[test]

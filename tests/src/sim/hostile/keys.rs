@@ -109,6 +109,15 @@ impl Keys {
         self.sign_entry(&draft)
     }
 
+    /// So many entries of an epoch that is named after their date.
+    pub(super) fn run_of(&self, at: u64, text: &str, count: usize) -> Vec<Entry> {
+        let mut entries = Vec::<Entry>::new();
+        for _ in 0..count {
+            entries.push(self.entry(at, behind(entries.last()), at, text));
+        }
+        entries
+    }
+
     /// The line of whatever stands where an entry's header and body should.
     pub fn signed_line(&self, header: &str, body: &str) -> Vec<u8> {
         let id = hash_of(self.network, header);

@@ -6,6 +6,7 @@ mod crowd;
 mod forks;
 mod keys;
 mod lure;
+mod ranges;
 mod strip;
 mod tricks;
 
@@ -159,6 +160,7 @@ impl Hostile {
             self.stripped.heard(conn, kind, payload, todo);
         }
         self.lures.heard(conn, kind, payload, todo);
+        self.answer_falsely(conn, kind, payload, todo);
         let answers = [
             Trick::Strip,
             Trick::Novel,
@@ -167,6 +169,8 @@ impl Hostile {
             Trick::Fork,
             Trick::ForkLower,
             Trick::ForkBehind,
+            Trick::AskRanges,
+            Trick::DenyRanges,
         ];
         if answers.contains(&self.trick)
             && let ("SYNC", Some(rest)) = (kind, payload.strip_prefix("AA"))

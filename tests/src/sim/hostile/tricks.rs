@@ -86,11 +86,17 @@ pub enum Trick {
     LieSync,
     /// Asks for as much as it can, so that nobody looks whether it answers reconciliations.
     BusyAsking,
+    /// Asks for ranges, of all that there is, again and again.
+    AskRanges,
+    /// Has entries, and denies those before them or does not send them.
+    DenyRanges,
+    /// Says that it has runs which do not exist, and never shows them.
+    FalseTips,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -126,6 +132,9 @@ impl Trick {
         Self::FlapRoot,
         Self::LieSync,
         Self::BusyAsking,
+        Self::AskRanges,
+        Self::DenyRanges,
+        Self::FalseTips,
     ];
 
     /// Whether it has many connections to one node.
@@ -179,6 +188,10 @@ impl Hostile {
             Trick::Strip => self.stripped.play(&mut self.dice, out),
             Trick::Novel => (0..4).for_each(|_| self.say_what_is_unknown(now, out)),
             Trick::Ask => self.ask(out),
+            Trick::AskRanges => self.ask_for_ranges(out),
+            Trick::DenyRanges => self.lure(out),
+            // Its answers are the bad thing.
+            Trick::FalseTips => self.announce_nothing(out),
             Trick::Foreign => self.foreign(now, out),
             Trick::Sybils => self.lie_about_peers(out),
             Trick::DatesAhead => {
@@ -203,7 +216,8 @@ impl Hostile {
             Trick::AnnounceFirst => {
                 let at = self.unix_ms(now);
                 if self.lures.are_stale(at) {
-                    let entries: Vec<_> = (0..40).map(|_| self.next_entry(at, "was I asked?")).collect();
+                    // What is over the rate would leave a hole in its run: each has one of its own.
+                    let entries = self.keys.run_of(at, "was I asked?", 40);
                     self.lures.replace(at, &entries);
                 }
                 self.lures.announce(out);
@@ -220,14 +234,14 @@ impl Hostile {
         self.epoch_ms + now / 1_000_000
     }
 
-    fn some_line(&mut self) -> Vec<u8> {
+    pub(super) fn some_line(&mut self) -> Vec<u8> {
         self.dice.pick(&self.heard).cloned().unwrap_or_default()
     }
 
     fn garbage(&mut self, out: &mut Vec<u8>) {
         let words = [
-            "JOIN|", "PEERS|", "MSG|", "CHAT|", "IHAVE|", "GRAFT|", "TREE|", "SYNC|", "LINKS|", "BYE",
-            "PING|",
+            "JOIN|", "PEERS|", "MSG|", "CHAT|", "IHAVE|", "GRAFT|", "RANGE|", "HELD|", "TREE|", "SYNC|",
+            "LINKS|", "BYE", "PING|",
         ];
         let word = self.dice.pick(&words).copied().unwrap_or_default();
         out.extend_from_slice(word.as_bytes());

@@ -73,6 +73,10 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
         limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
     confine(&mut limits.chat.requested, 4, 64);
     confine(&mut limits.chat.fetching, 32, 256);
+    confine(&mut limits.chat.wanted, 16, 128);
+    confine(&mut limits.chat.ranges, 1, 4);
+    confine(&mut limits.chat.serving, 64, 512);
+    confine(&mut limits.chat.served_queue, 16 * 1024, 128 * 1024);
     confine(&mut limits.chat.seen, 100, 1_000);
     Some(limits)
 }
@@ -110,6 +114,14 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
         limits.chat.announced_missing_per_link.min(limits.chat.announced_missing / 2);
     confine(&mut limits.chat.requested, 1, 8);
     confine(&mut limits.chat.fetching, 4, 32);
+    confine(&mut limits.chat.tips_bytes, 8 * 512, 80 * 512);
+    confine(&mut limits.chat.tips_per_author, 1, 8);
+    confine(&mut limits.chat.wanted, 2, 16);
+    confine(&mut limits.chat.ranges, 1, 2);
+    confine(&mut limits.chat.serving, 2, 16);
+    confine(&mut limits.chat.served_queue, 1_024, 16 * 1024);
+    limits.chat.range_first = 1 + seed % 4;
+    limits.chat.range_most = limits.chat.range_first * (1 + seed % 3);
     confine(&mut limits.chat.syncs, 1, 2);
     confine(&mut limits.conns.malformed, 2, 8);
     confine(&mut limits.mesh.banned, 1, 3);

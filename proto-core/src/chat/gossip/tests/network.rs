@@ -238,7 +238,7 @@ impl Network {
             }
             sent.push((to, Message::Frame(frame)));
         }
-        while let Some(peer) = gossip.due_for_sync(moment, random) {
+        while let Some(peer) = gossip.due_for_sync(moment, random, |_| false) {
             if self.reconciles {
                 sent.push((peer, Message::Held(held.keys().copied().collect(), true)));
             }
@@ -362,7 +362,7 @@ impl Network {
             return self.send(to, from, Message::Held(ours, false));
         }
         let theirs_alone = theirs.difference(&ours).copied();
-        self.with(to, |member, moment| member.gossip.fetch_synced(moment, from, theirs_alone));
+        self.with(to, |member, moment| member.gossip.fetch_tips(moment, from, theirs_alone));
         let ours_alone: Vec<_> = ours.difference(theirs).copied().collect();
         for ids in ours_alone.chunks(MAX_IHAVE) {
             self.send(to, from, Message::Frame(Frame::Ihave(ids.to_vec())));

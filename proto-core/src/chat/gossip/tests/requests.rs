@@ -35,7 +35,7 @@ fn requests(learn: impl FnOnce(&mut Gossip, Moment<'_>)) -> Vec<(NodeId, Vec<Ent
 fn what_a_neighbour_announced_is_not_requested_after_a_reconciliation_too() {
     let grafts = requests(|gossip, moment| {
         gossip.ihave_received(moment, peer(1), &[1, 2].map(id), |_| false);
-        gossip.fetch_synced(moment, peer(1), [1, 2, 3].map(id));
+        gossip.fetch_tips(moment, peer(1), [1, 2, 3].map(id));
     });
     assert_eq!(grafts, [(peer(1), [1, 2].map(id).to_vec()), (peer(1), [id(3)].to_vec())]);
 }
@@ -43,7 +43,7 @@ fn what_a_neighbour_announced_is_not_requested_after_a_reconciliation_too() {
 #[test]
 fn what_a_reconciliation_showed_is_not_requested_after_an_announcement_too() {
     let grafts = requests(|gossip, moment| {
-        gossip.fetch_synced(moment, peer(1), [1, 2].map(id));
+        gossip.fetch_tips(moment, peer(1), [1, 2].map(id));
         gossip.ihave_received(moment, peer(1), &[1, 2].map(id), |_| false);
     });
     assert_eq!(grafts, [(peer(1), [1, 2].map(id).to_vec())]);
@@ -53,7 +53,7 @@ fn what_a_reconciliation_showed_is_not_requested_after_an_announcement_too() {
 fn what_one_neighbour_announced_is_requested_from_another_after_a_reconciliation() {
     let grafts = requests(|gossip, moment| {
         gossip.ihave_received(moment, peer(1), &[id(1)], |_| false);
-        gossip.fetch_synced(moment, peer(2), [id(1)]);
+        gossip.fetch_tips(moment, peer(2), [id(1)]);
     });
     assert_eq!(grafts, [(peer(1), [id(1)].to_vec()), (peer(2), [id(1)].to_vec())]);
 }
@@ -67,7 +67,7 @@ fn reconciles_again(learn: impl FnOnce(&mut Gossip, Moment<'_>)) -> bool {
     gossip.peer_began_sync(peer(1), at(0));
     learn(&mut gossip, moment);
     gossip.sync_with(moment, peer(1));
-    gossip.due_for_sync(Moment { now: at(10_000), ..moment }, &mut generator()).is_some()
+    gossip.due_for_sync(Moment { now: at(10_000), ..moment }, &mut generator(), |_| false).is_some()
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn no_reconciliation_begins_while_one_side_catches_up() {
     let few = MAX_GRAFT - 1;
     let ids = |count: usize| (0..count as u16).map(id).collect::<Vec<_>>();
     assert!(reconciles_again(|_, _| {}));
-    assert!(reconciles_again(|gossip, moment| gossip.fetch_synced(moment, peer(1), ids(few))));
-    assert!(!reconciles_again(|gossip, moment| gossip.fetch_synced(moment, peer(1), ids(MAX_GRAFT))));
+    assert!(reconciles_again(|gossip, moment| gossip.fetch_tips(moment, peer(1), ids(few))));
+    assert!(!reconciles_again(|gossip, moment| gossip.fetch_tips(moment, peer(1), ids(MAX_GRAFT))));
     assert!(!reconciles_again(|gossip, moment| {
         gossip.ihave_received(moment, peer(1), &ids(MAX_GRAFT), |_| false);
     }));

@@ -1,3 +1,4 @@
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec;
 use core::time::Duration;
@@ -21,23 +22,26 @@ fn log_with(entries: &[Arc<Entry>]) -> TestLog {
     log_of(entries, usize::MAX)
 }
 
-fn log_of(entries: &[Arc<Entry>], log_entries: usize) -> TestLog {
-    let mut log = TestLog::new(|limits| limits.chat.log_entries = log_entries);
+/// A log with room for so many of these entries, and for as many tips.
+fn log_of(entries: &[Arc<Entry>], most: usize) -> TestLog {
+    let mut log = TestLog::new(|limits| {
+        (limits.chat.log_entries, limits.chat.tips_bytes) = (most, most.saturating_mul(512));
+    });
     for entry in entries {
         log.inner.take_own(NOW, None, entry.clone(), &log.limits);
     }
     log
 }
 
-fn ids(entries: &[Arc<Entry>]) -> Vec<EntryId> {
+fn ids(entries: &[Arc<Entry>]) -> BTreeSet<EntryId> {
     entries.iter().map(|entry| entry.id()).collect()
 }
 
 /// Reconciles, with `one` as the initiator. Returns what the other lacks, what `one` lacks, and the number of
 /// rounds.
-fn reconcile(one: &TestLog, other: &TestLog) -> (Vec<EntryId>, Vec<EntryId>, usize) {
+fn reconcile(one: &TestLog, other: &TestLog) -> (BTreeSet<EntryId>, BTreeSet<EntryId>, usize) {
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
-    let (mut have, mut need, mut rounds) = (Vec::new(), Vec::new(), 0);
+    let (mut have, mut need, mut rounds) = (BTreeSet::new(), BTreeSet::new(), 0);
     let mut next = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits);
     while let Some(message) = next {
         rounds += 1;
@@ -54,13 +58,14 @@ fn reconcile(one: &TestLog, other: &TestLog) -> (Vec<EntryId>, Vec<EntryId>, usi
     (have, need, rounds)
 }
 
+/// So many entries, each the only one of its run, the oldest first.
 fn entries(count: u64) -> Vec<Arc<Entry>> {
     let anna = TestAuthor::new(1);
-    (0..count).map(|seq| anna.entry(seq)).collect()
+    (0..count).map(|n| anna.entry_at(EPOCH + n, 0, 1_000_000 + n * 1_000, "hello")).collect()
 }
 
 #[test]
-fn each_difference_is_found_oldest_first() {
+fn each_difference_is_found() {
     let all = entries(600);
     let one = log_with(&all[..400]);
     let other = log_with(&[&all[..100], &all[150..350], &all[380..]].concat());
@@ -68,31 +73,31 @@ fn each_difference_is_found_oldest_first() {
     assert_eq!(have, ids(&[&all[100..150], &all[350..380]].concat()));
     assert_eq!(need, ids(&all[400..]));
     assert!(rounds <= 3, "{rounds}");
-    assert_eq!(reconcile(&one, &one), (vec![], vec![], 1));
+    assert_eq!(reconcile(&one, &one), (BTreeSet::new(), BTreeSet::new(), 1));
 }
 
 #[test]
-fn disjoint_sets_of_thousands_are_found_in_the_order_of_time() {
+fn disjoint_sets_of_thousands_are_found() {
     let all = entries(4_000);
     let (odd, even): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|entry| entry.seq() % 2 == 1);
     let (have, need, _) = reconcile(&log_with(&odd), &log_with(&even));
     assert_eq!(have, ids(&odd));
     assert_eq!(need, ids(&even));
-    // An empty log learns of everything in order, in frames that fit.
+    // An empty log learns of everything, in frames that fit.
     let (have, need, rounds) = reconcile(&log_with(&[]), &log_with(&all));
-    assert_eq!((have, need), (vec![], ids(&all)));
+    assert_eq!((have, need), (BTreeSet::new(), ids(&all)));
     assert_eq!(rounds, 3);
 }
 
 #[test]
-fn only_what_both_windows_cover_is_compared() {
+fn only_what_both_have_not_forgotten_is_compared() {
     let all = entries(100);
     let (small, large) = (log_of(&all, 30), log_with(&all[..90]));
     let missing = ids(&all[90..]);
-    assert_eq!(reconcile(&small, &large), (missing.clone(), vec![], 1));
+    assert_eq!(reconcile(&small, &large), (missing.clone(), BTreeSet::new(), 1));
     // With the roles swapped it takes one more round.
     let (have, need, rounds) = reconcile(&large, &small);
-    assert_eq!((have, need, rounds), (vec![], missing, 2));
+    assert_eq!((have, need, rounds), (BTreeSet::new(), missing, 2));
 }
 
 #[test]
@@ -104,7 +109,7 @@ fn an_entry_that_came_meanwhile_is_not_needed() {
     let step = theirs.message(NOW, CONN, &message, &other.inner, &other.limits).unwrap();
     assert_eq!(one.take(&all[5]), Taken::New);
     let step = ours.message(NOW, CONN, &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
-    assert_eq!(step.need, ids(&all[6..]));
+    assert_eq!(BTreeSet::from_iter(step.need), ids(&all[6..]));
 }
 
 #[test]
@@ -219,12 +224,26 @@ fn an_answer_to_an_earlier_opening_is_ignored() {
 }
 
 #[test]
+fn a_run_has_one_item_and_what_is_before_its_tip_is_no_difference() {
+    let anna = TestAuthor::new(1);
+    let run: Vec<_> = (0..10).map(|seq| anna.entry(seq)).collect();
+    let nothing = (BTreeSet::new(), BTreeSet::new(), 1);
+    // A hole, another window, and both of them.
+    for other in [&run[5..], &run[9..], &[&run[..3], &run[9..]].concat()[..]] {
+        assert_eq!(reconcile(&log_with(&run), &log_with(other)), nothing);
+    }
+    assert_eq!(reconcile(&log_with(&run), &log_of(&run, 2)), nothing);
+    let (have, need, _) = reconcile(&log_with(&run), &log_with(&run[..5]));
+    assert_eq!((have, need), (ids(&run[9..]), BTreeSet::new()));
+}
+
+#[test]
 fn the_entries_of_a_fork_are_a_difference() {
     let anna = TestAuthor::new(1);
     let fork = |text| anna.entry_at(EPOCH, 0, 5, text);
     let (one, other) = (log_with(&[fork("a")]), log_with(&[fork("b")]));
     let (have, need, _) = reconcile(&one, &other);
-    assert_eq!((have, need), (vec![fork("a").id()], vec![fork("b").id()]));
+    assert_eq!((have, need), ([fork("a").id()].into(), [fork("b").id()].into()));
 }
 
 proptest! {

@@ -1,7 +1,6 @@
-//! Requests after a reconciliation: entries that a neighbour holds and this node lacks, a bounded number at a
-//! time.
+//! Requests after a reconciliation: tips of runs that a neighbour showed and this node lacks, a bounded number at a time.
 //!
-//! Each entry is requested from one neighbour. One that does not come is left to the next reconciliation.
+//! Each tip is requested from one neighbour. One that does not come is left to the next reconciliation.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -10,26 +9,33 @@ use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
 use crate::wire::MAX_GRAFT;
 
 /// While a neighbour sends what was requested, a request expires after this many times `limits.chat.asked_for` at the latest.
-pub(super) const MAX_WAIT_ANSWERING: u32 = 30;
+pub(crate) const MAX_WAIT_ANSWERING: u32 = 30;
 /// While it sends other entries, ahead of which the answer cannot come: the same. It is shorter, so that a neighbour that
 /// withholds an entry cannot keep it from being requested from another for long.
-const MAX_WAIT_BUSY: u32 = 12;
+pub(crate) const MAX_WAIT_BUSY: u32 = 6;
 
-/// The entries to request after reconciliations, in a queue for each neighbour.
+/// The tips to request after reconciliations, in a queue for each neighbour.
 #[derive(Debug, Default)]
-pub(super) struct SyncFetch {
+pub(super) struct TipFetch {
     queues: BTreeMap<NodeId, PeerQueue>,
     /// From whom each entry is requested. An index of `queues`.
-    source: BTreeMap<EntryId, NodeId>,
-    /// How many entries were left to the next reconciliation for want of room.
+    source: BTreeMap<EntryId, Source>,
+    /// How many tips were left to the next reconciliation for want of room.
     dropped: u64,
+}
+
+/// From whom an entry is requested, and who else showed it.
+#[derive(Debug)]
+struct Source {
+    peer: NodeId,
+    others: Vec<NodeId>,
 }
 
 #[derive(Debug, Default)]
 struct PeerQueue {
-    /// Entries to request, each with the earliest time for that.
+    /// Tips to request, each with the earliest time for that.
     queued: Fifo<EntryId, Instant>,
-    /// Entries requested, each with the time of that.
+    /// Tips requested, each with the time of that.
     requested: Fifo<EntryId, Instant>,
     /// A requested entry came since one last expired.
     progress: bool,
@@ -39,7 +45,7 @@ struct PeerQueue {
     heard: Option<Instant>,
 }
 
-impl SyncFetch {
+impl TipFetch {
     pub(super) fn len(&self) -> usize {
         self.source.len()
     }
@@ -68,7 +74,11 @@ impl SyncFetch {
     ) {
         let mut ids = ids.into_iter();
         while let Some(id) = ids.next() {
-            if self.source.contains_key(&id) {
+            if let Some(source) = self.source.get_mut(&id) {
+                let is_new = source.peer != peer && !source.others.contains(&peer);
+                if is_new && source.others.len() < limits.chat.announcers {
+                    source.others.push(peer);
+                }
                 continue;
             }
             if self.source.len() >= limits.chat.fetching {
@@ -78,7 +88,7 @@ impl SyncFetch {
                     break;
                 }
             }
-            self.source.insert(id, peer);
+            self.source.insert(id, Source { peer, others: Vec::new() });
             self.queues.entry(peer).or_default().queued.insert(id, now + limits.chat.ask_after);
         }
     }
@@ -94,7 +104,7 @@ impl SyncFetch {
         last.is_some_and(|(id, _)| self.source.remove(&id).is_some())
     }
 
-    /// How many entries were left to the next reconciliation for want of room.
+    /// How many tips were left to the next reconciliation for want of room.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -107,7 +117,7 @@ impl SyncFetch {
 
     /// Whether the entry is requested from this neighbour, or waits for that.
     pub(super) fn is_queued(&self, peer: NodeId, id: &EntryId) -> bool {
-        self.source.get(id) == Some(&peer)
+        self.source.get(id).is_some_and(|source| source.peer == peer)
     }
 
     /// Whether the entry was requested from this neighbour.
@@ -122,10 +132,15 @@ impl SyncFetch {
         }
     }
 
-    /// The entry came, or is no longer missing. Returns whether it had been requested.
-    pub(super) fn complete(&mut self, now: Instant, from: Option<NodeId>, id: &EntryId) -> bool {
-        let Some(peer) = self.source.remove(id) else { return false };
-        let Some(queue) = self.queues.get_mut(&peer) else { return false };
+    /// The entry came, or is no longer missing. Returns whether it had been requested, and who else showed it.
+    pub(super) fn complete(
+        &mut self,
+        now: Instant,
+        from: Option<NodeId>,
+        id: &EntryId,
+    ) -> (bool, Vec<NodeId>) {
+        let Some(Source { peer, others }) = self.source.remove(id) else { return Default::default() };
+        let Some(queue) = self.queues.get_mut(&peer) else { return (false, others) };
         queue.queued.remove(id);
         let requested = queue.requested.remove(id).is_some();
         queue.progress |= requested;
@@ -133,7 +148,7 @@ impl SyncFetch {
             queue.came = Some(now);
         }
         self.remove_if_empty(peer);
-        requested
+        (requested, others)
     }
 
     /// Drops a neighbour's queue. Returns whether it had one.
@@ -199,7 +214,7 @@ impl SyncFetch {
         let all = self.queues.iter().flat_map(|(peer, queue)| {
             queue.queued.keys().chain(queue.requested.keys()).map(|id| (*id, *peer))
         });
-        all.collect::<BTreeMap<_, _>>() == self.source
+        all.collect::<BTreeMap<_, _>>() == self.source.iter().map(|(id, it)| (*id, it.peer)).collect()
             && self
                 .queues
                 .values()
@@ -240,7 +255,7 @@ mod tests {
     #[test]
     fn a_bounded_number_is_requested_at_a_time_in_order() {
         let limits = Limits::default();
-        let mut fetch = SyncFetch::default();
+        let mut fetch = TipFetch::default();
         fetch.add(at(0), peer(1), (0..400).map(id), &limits);
         let mut frames = Vec::new();
         assert!(fetch.next_graft(at(149), &limits).is_none(), "it may come by itself");
@@ -252,19 +267,19 @@ mod tests {
         assert!(asked.iter().copied().eq((0..256).map(id)));
         for n in 0..64 {
             assert!(fetch.next_graft(at(151), &limits).is_none());
-            assert!(fetch.is_requested(peer(1), &id(n)) && fetch.complete(at(151), Some(peer(1)), &id(n)));
+            assert!(fetch.is_requested(peer(1), &id(n)) && fetch.complete(at(151), Some(peer(1)), &id(n)).0);
         }
         let (_, next) = fetch.next_graft(at(151), &limits).unwrap();
         assert!(next.iter().copied().eq((256..320).map(id)));
-        assert!(!fetch.complete(at(151), Some(peer(1)), &id(399)), "it came before it was requested");
-        assert!(!fetch.complete(at(151), Some(peer(1)), &id(0)), "it is no longer missing");
+        assert!(!fetch.complete(at(151), Some(peer(1)), &id(399)).0, "it came before it was requested");
+        assert!(!fetch.complete(at(151), Some(peer(1)), &id(0)).0, "it is no longer missing");
         assert!(fetch.is_consistent());
     }
 
     #[test]
     fn entries_that_do_not_come_are_left_to_another_reconciliation() {
         let limits = Limits::default().with(|limits| limits.chat.requested = 2);
-        let mut fetch = SyncFetch::default();
+        let mut fetch = TipFetch::default();
         fetch.add(at(0), peer(1), (0..6).map(id), &limits);
         fetch.add(at(0), peer(2), (3..8).map(id), &limits);
         let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
@@ -272,7 +287,7 @@ mod tests {
         assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(2), ids(6..8))));
         assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
         assert!(fetch.unlinked(peer(2)) && !fetch.unlinked(peer(2)));
-        assert!(fetch.complete(at(151), Some(peer(1)), &id(0)));
+        assert!(fetch.complete(at(151), Some(peer(1)), &id(0)).0);
         let over = at(151) + limits.chat.asked_for;
         assert_eq!(
             fetch.deadline(&limits),
@@ -291,7 +306,7 @@ mod tests {
     #[test]
     fn a_slow_neighbour_is_waited_for_while_entries_come_but_not_without_end() {
         let limits = Limits::default();
-        let mut fetch = SyncFetch::default();
+        let mut fetch = TipFetch::default();
         fetch.add(at(0), peer(1), (0..128).map(id), &limits);
         while fetch.next_graft(at(150), &limits).is_some() {}
         let pause = limits.chat.asked_for - Duration::from_millis(1);
@@ -303,7 +318,7 @@ mod tests {
                 break;
             }
             assert!(!fetch.expire(now, &limits), "entry {n}");
-            assert!(fetch.complete(now, Some(peer(1)), &id(n)));
+            assert!(fetch.complete(now, Some(peer(1)), &id(n)).0);
             assert_eq!(fetch.deadline(&limits), Some((now + limits.chat.asked_for).min(end)));
         }
         assert!(fetch.expire(end, &limits), "the neighbour withholds entry 0");
@@ -313,10 +328,10 @@ mod tests {
     #[test]
     fn what_others_send_does_not_extend_the_time() {
         let limits = Limits::default();
-        let mut fetch = SyncFetch::default();
+        let mut fetch = TipFetch::default();
         fetch.add(at(0), peer(1), (0..2).map(id), &limits);
         while fetch.next_graft(at(150), &limits).is_some() {}
-        assert!(fetch.complete(at(5000), Some(peer(2)), &id(0)));
+        assert!(fetch.complete(at(5000), Some(peer(2)), &id(0)).0);
         fetch.heard(at(6000), peer(2));
         assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
     }
@@ -324,7 +339,7 @@ mod tests {
     #[test]
     fn other_entries_ahead_of_the_answer_extend_the_time_a_little() {
         let limits = Limits::default();
-        let mut fetch = SyncFetch::default();
+        let mut fetch = TipFetch::default();
         fetch.add(at(0), peer(1), (0..2).map(id), &limits);
         while fetch.next_graft(at(150), &limits).is_some() {}
         fetch.heard(at(5000), peer(1));
@@ -334,9 +349,21 @@ mod tests {
     }
 
     #[test]
+    fn who_else_showed_a_tip_is_known_when_it_comes() {
+        let limits = Limits::default();
+        let mut fetch = TipFetch::default();
+        for n in [1, 2, 1, 3, 2] {
+            fetch.add(at(0), peer(n), [id(1)], &limits);
+        }
+        assert!(fetch.is_queued(peer(1), &id(1)) && !fetch.is_queued(peer(2), &id(1)));
+        assert_eq!(fetch.complete(at(1), Some(peer(1)), &id(1)), (false, [peer(2), peer(3)].into()));
+        assert_eq!(fetch.complete(at(1), Some(peer(1)), &id(1)), (false, vec![]));
+    }
+
+    #[test]
     fn the_longest_queue_makes_room() {
         let limits = Limits::default().with(|limits| limits.chat.fetching = 8);
-        let mut fetch = SyncFetch::default();
+        let mut fetch = TipFetch::default();
         fetch.add(at(0), peer(1), (0..20).map(id), &limits);
         assert_eq!((fetch.source.len(), fetch.dropped()), (8, 12));
         fetch.add(at(0), peer(2), (20..40).map(id), &limits);

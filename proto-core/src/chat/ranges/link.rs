@@ -1,0 +1,118 @@
+//! What one neighbour was asked for.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::chat::gossip::{MAX_WAIT_ANSWERING, MAX_WAIT_BUSY};
+use crate::model::{Instant, Limits, RunId};
+use crate::wire::{RangeEnd, RangeQuery};
+
+/// The ranges that one neighbour was asked for.
+#[derive(Debug, Default)]
+pub(super) struct LinkRanges {
+    pub(super) asked: Vec<Asked>,
+    /// How many entries it is asked for at once. None: few.
+    batch: Option<u64>,
+    /// It sends nothing for now, by its own word: until when it is not asked, and how long that is.
+    pause: Option<(Instant, Duration)>,
+}
+
+/// A range that a neighbour was asked for and has not answered to the end.
+#[derive(Debug)]
+pub(super) struct Asked {
+    tag: u64,
+    pub(super) run: RunId,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// When it was asked for.
+    at: Instant,
+    /// When it was asked for, or the last entry of it came.
+    pub(super) since: Instant,
+    /// When to look whether anything came.
+    pub(super) check: Instant,
+    /// Another neighbour is asked now. What still comes counts as asked for.
+    pub(super) lost: bool,
+    /// The lowest number of those for which there was no room.
+    pub(super) refused: Option<u64>,
+}
+
+impl Asked {
+    pub(super) fn new(now: Instant, query: RangeQuery, limits: &Limits) -> Self {
+        let RangeQuery { run, first, last, tag } = query;
+        let check = now + limits.chat.range_wait;
+        Self { tag, run, first, last, at: now, since: now, check, lost: false, refused: None }
+    }
+
+    fn contains(&self, run: &RunId, seq: u64) -> bool {
+        (self.first..=self.last).contains(&seq) && self.run == *run
+    }
+
+    /// When it is given up if nothing more comes. `another`: someone else may hold it. While bytes of something else come, it
+    /// is waited for, since the answer is behind them, but not without end.
+    pub(super) fn expires(&self, heard: Option<Instant>, another: bool, limits: &Limits) -> Instant {
+        let (wait, long) = (limits.chat.range_wait, limits.chat.asked_for);
+        let (least, rounds) = if another { (wait, MAX_WAIT_BUSY) } else { (long, MAX_WAIT_ANSWERING) };
+        let least = self.since + least;
+        heard.map_or(least, |heard| (heard + wait).max(least)).min(self.since + long * rounds)
+    }
+
+    /// Gives it to another neighbour. Until it ends, or for some time, it takes up the place of another range.
+    pub(super) fn lose(&mut self, now: Instant, limits: &Limits) {
+        self.lost = true;
+        self.check = now + limits.chat.asked_for * MAX_WAIT_ANSWERING;
+    }
+}
+
+impl LinkRanges {
+    pub(super) fn of(&self, run: &RunId, seq: u64) -> Option<&Asked> {
+        self.asked.iter().find(|asked| asked.contains(run, seq))
+    }
+
+    pub(super) fn of_mut(&mut self, run: &RunId, seq: u64) -> Option<&mut Asked> {
+        self.asked.iter_mut().find(|asked| asked.contains(run, seq))
+    }
+
+    pub(super) fn batch(&self, limits: &Limits) -> u64 {
+        self.batch.unwrap_or(limits.chat.range_first).max(1)
+    }
+
+    /// How much it is asked for, and how much of that it did not bring. An error: it cannot be asked for this run, at least
+    /// until that time.
+    pub(super) fn load(
+        &self,
+        now: Instant,
+        run: &RunId,
+        limits: &Limits,
+    ) -> Result<(usize, usize), Option<Instant>> {
+        if let Some((until, _)) = self.pause.filter(|(until, _)| *until > now) {
+            return Err(Some(until));
+        }
+        let lost = self.asked.iter().filter(|asked| asked.lost);
+        if self.asked.len() >= limits.chat.ranges || lost.clone().any(|asked| asked.run == *run) {
+            return Err(lost.map(|asked| asked.check).min());
+        }
+        Ok((lost.count(), self.asked.len()))
+    }
+
+    /// It ended an answer: returns what it was asked for.
+    pub(super) fn end(&mut self, now: Instant, end: RangeEnd, limits: &Limits) -> Option<Asked> {
+        let index = self.asked.iter().position(|asked| asked.tag == end.tag)?;
+        let asked = self.asked.remove(index);
+        if end.next <= asked.first {
+            let longest = limits.chat.range_wait * 4;
+            let pause = self.pause.map_or(limits.chat.range_wait / 4, |(_, pause)| pause * 2).min(longest);
+            self.pause = Some((now + pause, pause));
+        } else {
+            self.pause = None;
+            let is_fast = now.since(asked.at) <= limits.chat.range_wait;
+            let is_whole = end.next > asked.last;
+            let doubled = self.batch(limits).saturating_mul(2).min(limits.chat.range_most);
+            if !is_fast {
+                self.batch = None;
+            } else if is_whole {
+                self.batch = Some(doubled.max(limits.chat.range_first));
+            }
+        }
+        Some(asked)
+    }
+}

@@ -1,0 +1,276 @@
+use core::time::Duration;
+
+use super::*;
+use crate::chat::log::testing::TestAuthor;
+use crate::chat::testing::{at, entry_id as id, peer};
+
+/// Ranges, with what the log holds.
+struct Fixture {
+    ranges: Ranges,
+    limits: Limits,
+    held: BTreeSet<(RunId, u64)>,
+    /// When neighbours may be asked.
+    free_at: u64,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { ranges: Ranges::default(), limits: Limits::default(), held: BTreeSet::new(), free_at: 0 }
+    }
+
+    /// This neighbour showed that these numbers are missing.
+    fn want(&mut self, from: u8, run: &RunId, first: u64, last: u64, tip: u16) {
+        let missing = Missing { run: run.clone(), first, last, at: last, tip: Some(id(tip)) };
+        self.ranges.want((peer(from), true), missing, at(0), &self.limits);
+        self.check();
+    }
+
+    /// The queries that are sent now: to whom, the numbers, and the tag.
+    fn queries(&mut self, now: u64) -> Vec<(u8, u64, u64, u64)> {
+        let mut queries = Vec::new();
+        let held = &self.held;
+        let missing = |run: &RunId, (first, last): (u64, u64)| {
+            let first = (first..=last).find(|seq| !held.contains(&(run.clone(), *seq)))?;
+            let next = (first..=last).find(|seq| held.contains(&(run.clone(), *seq)));
+            Some((first, next.map_or(last, |next| next - 1)))
+        };
+        while let Some((to, query)) =
+            self.ranges.next_query(at(now), &self.limits, missing, |_| at(self.free_at))
+        {
+            queries.push((to.as_bytes()[0], query.first, query.last, query.tag));
+        }
+        self.check();
+        queries
+    }
+
+    fn comes(&mut self, now: u64, from: u8, run: &RunId, seqs: core::ops::RangeInclusive<u64>) {
+        for seq in seqs {
+            assert!(self.ranges.is_asked(peer(from), run, seq), "{seq}");
+            self.ranges.came(at(now), peer(from), run, seq);
+            self.ranges.taken(peer(from), run, id(seq as u16));
+            self.held.insert((run.clone(), seq));
+            let held = &self.held;
+            self.ranges.arrived(run, seq, |first, last| {
+                (first..=last).find(|seq| !held.contains(&(run.clone(), *seq))).map(|first| (first, last))
+            });
+            self.check();
+        }
+    }
+
+    fn ends(&mut self, now: u64, from: u8, tag: u64, next: u64) {
+        self.ranges.ended(at(now), peer(from), RangeEnd::new(tag, next).unwrap(), &self.limits);
+        self.check();
+    }
+
+    fn check(&self) {
+        assert!(self.ranges.is_consistent(|_| true));
+    }
+}
+
+fn run(n: u8) -> RunId {
+    TestAuthor::new(n).entry(0).run().clone()
+}
+
+#[test]
+fn few_are_asked_for_first_and_more_while_answers_are_whole_and_fast() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9_999, 1);
+    let mut next = 0;
+    let mut sizes = Vec::new();
+    while let [(1, first, last, tag)] = fixture.queries(0)[..] {
+        assert_eq!(first, next, "ascending, without a pause");
+        sizes.push(last + 1 - first);
+        fixture.comes(0, 1, &run, first..=last);
+        next = last + 1;
+        // The third answer is slow.
+        fixture.ends(if sizes.len() == 3 { 2_001 } else { 0 }, 1, tag, next);
+    }
+    assert_eq!(sizes, [256, 512, 1_024, 256, 512, 1_024, 2_048, 4_096, 272]);
+    assert_eq!((fixture.ranges.len(), fixture.ranges.pending()), (0, 0));
+    assert_eq!(fixture.ranges.next_finished(), Some((id(9_999), peer(1))), "the newest is announced");
+    assert!(fixture.ranges.tips.is_empty() && fixture.ranges.shown_by.is_empty());
+}
+
+#[test]
+fn the_newest_tip_comes_first_and_each_neighbour_has_so_many_ranges() {
+    let mut fixture = Fixture::new();
+    for n in 1..=6 {
+        fixture.want(1, &run(n), 0, u64::from(n) * 10, u16::from(n));
+    }
+    let asked: Vec<_> = fixture.queries(0).iter().map(|(_, _, last, _)| *last).collect();
+    assert_eq!(asked, [60, 50, 40, 30]);
+    assert_eq!((fixture.ranges.most_asked(), fixture.ranges.pending()), (4, 6));
+}
+
+#[test]
+fn what_a_neighbour_does_not_hold_it_is_not_asked_for_again_but_another_is() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    let [(1, 0, 9, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.comes(0, 1, &run, 5..=9);
+    fixture.ends(0, 1, tag, 10);
+    assert_eq!(fixture.queries(0), []);
+    assert_eq!((fixture.ranges.len(), fixture.ranges.pending()), (1, 0), "it is wanted, and not awaited");
+    // It announces an entry of the run, and then shows another one: it may hold them now. It does not.
+    for now in [1_000, 2_000, 29_999] {
+        fixture.ranges.announced(at(now), peer(1), &run, &fixture.limits);
+        let queries = fixture.queries(now);
+        assert_eq!(queries.len(), usize::from(now == 1_000), "once in a while");
+        queries.iter().for_each(|(_, _, last, tag)| fixture.ends(now, 1, *tag, last + 1));
+    }
+    fixture.want(1, &run, 0, 9, 1);
+    let [(1, 0, 4, tag)] = fixture.queries(60_000)[..] else { panic!() };
+    fixture.ends(60_000, 1, tag, 5);
+    assert_eq!(fixture.queries(60_000), []);
+    // Another one is compared with.
+    fixture.ranges.compared(peer(2), &fixture.limits);
+    let [(2, 0, 4, tag)] = fixture.queries(60_000)[..] else { panic!() };
+    fixture.ends(60_000, 2, tag, 10);
+    fixture.ranges.compared(peer(2), &fixture.limits);
+    assert_eq!(fixture.queries(90_000), []);
+    assert_eq!(fixture.ranges.deadline(), None);
+}
+
+#[test]
+fn a_neighbour_that_brings_nothing_loses_its_range_to_another() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    assert_eq!(fixture.queries(0).len(), 1);
+    assert!(fixture.ranges.show_tip(peer(2), &id(1), &fixture.limits));
+    fixture.comes(1_000, 1, &run, 0..=0);
+    let expire = |fixture: &mut Fixture, now, heard| {
+        let alone = fixture.ranges.expire(at(now), &fixture.limits, |_| Some(at(heard)));
+        (alone, fixture.queries(now))
+    };
+    assert_eq!(expire(&mut fixture, 2_999, 0), (false, vec![]));
+    // Bytes of its link come: the answer may be behind them.
+    assert_eq!(expire(&mut fixture, 3_000, 2_500), (false, vec![]));
+    assert_eq!(fixture.ranges.deadline(), Some(at(4_500)));
+    let [(2, first, 9, _)] = expire(&mut fixture, 4_500, 2_500).1[..] else { panic!() };
+    assert_eq!(first, 1);
+    // What still comes from the first one counts as asked for.
+    fixture.comes(5_000, 1, &run, 1..=3);
+    assert_eq!(fixture.ranges.most_asked(), 1);
+}
+
+#[test]
+fn whoever_is_alone_is_waited_for_longer_and_then_nobody_is() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    assert_eq!(fixture.queries(0).len(), 1);
+    let mut heard = 0;
+    let mut now = 2_000;
+    // Something else comes all the time.
+    let end = loop {
+        if fixture.ranges.expire(at(now), &fixture.limits, |_| Some(at(heard))) {
+            break now;
+        }
+        (heard, now) = (now, now + 1_000);
+    };
+    assert_eq!(end, 300_000, "the longest time");
+    assert_eq!((fixture.ranges.pending(), fixture.queries(end)), (0, vec![]));
+    // It answers after all.
+    fixture.comes(end, 1, &run, 0..=3);
+    fixture.ends(end, 1, 2, 4);
+    assert_eq!(fixture.queries(end).len(), 1);
+    // Now and then something comes.
+    let alone = |fixture: &mut Fixture, now| {
+        fixture.ranges.expire(at(end + now), &fixture.limits, |_| Some(at(end + now / 5_000 * 5_000)))
+    };
+    assert_eq!([2_000, 9_999, 10_000, 11_999].map(|now| alone(&mut fixture, now)), [false; 4]);
+    assert!(alone(&mut fixture, 12_000), "which is not the answer, nor ahead of it");
+}
+
+#[test]
+fn a_neighbour_that_says_later_is_asked_later() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    let mut now = 0;
+    for pause in [500, 1_000, 2_000, 4_000, 8_000, 8_000] {
+        let [(1, 0, 9, tag)] = fixture.queries(now)[..] else { panic!("{pause}") };
+        fixture.ends(now, 1, tag, 0);
+        assert_eq!(fixture.queries(now), []);
+        assert_eq!(fixture.ranges.deadline(), Some(at(now + pause)));
+        now += pause;
+    }
+}
+
+#[test]
+fn an_entry_without_room_is_asked_for_again_after_a_while() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    let [(1, 0, 9, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.comes(0, 1, &run, 0..=3);
+    for seq in [6, 5] {
+        fixture.ranges.refused(peer(1), &run, seq);
+    }
+    fixture.ends(0, 1, tag, 10);
+    let hold_back = fixture.limits.chat.hold_back.as_millis() as u64;
+    assert_eq!(fixture.queries(hold_back - 1), []);
+    let [(1, 5, 9, _)] = fixture.queries(hold_back)[..] else { panic!() };
+}
+
+#[test]
+fn whoever_shows_one_hole_is_asked_for_those_below_it_too() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    let [(1, 0, 9, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.ends(0, 1, tag, 10);
+    fixture.want(2, &run, 15, 20, 2);
+    let [(1, 10, 20, tag)] = fixture.queries(0)[..] else { panic!("it may hold what it was not asked for") };
+    fixture.ends(0, 1, tag, 21);
+    let [(2, 0, 20, _)] = fixture.queries(0)[..] else { panic!() };
+}
+
+#[test]
+fn nobody_is_asked_whose_entries_would_count_against_rates() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.free_at = 700;
+    fixture.want(1, &run, 0, 9, 1);
+    assert_eq!((fixture.queries(699), fixture.ranges.deadline()), (vec![], Some(at(700))));
+    assert_eq!(fixture.queries(700).len(), 1);
+}
+
+#[test]
+fn a_link_that_ends_or_moves_loses_its_ranges() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    let [(1, 0, 9, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.ranges.interrupted(peer(1), false);
+    fixture.check();
+    fixture.ends(0, 1, tag, 10);
+    assert_eq!(fixture.queries(0).len(), 1, "asked for again on the other connection");
+    fixture.ranges.interrupted(peer(1), true);
+    fixture.check();
+    assert_eq!((fixture.queries(0), fixture.ranges.pending()), (vec![], 0));
+    assert!(fixture.ranges.show_tip(peer(2), &id(1), &fixture.limits));
+    assert_eq!(fixture.queries(0).len(), 1);
+}
+
+#[test]
+fn the_neighbour_that_showed_most_runs_makes_room() {
+    let mut fixture = Fixture::new();
+    fixture.limits.chat.wanted = 4;
+    fixture.want(2, &run(9), 0, 9, 9);
+    for n in 1..=6 {
+        fixture.want(1, &run(n), 0, 9, u16::from(n));
+    }
+    assert_eq!((fixture.ranges.len(), fixture.ranges.dropped()), (4, 3));
+    assert!(fixture.ranges.contains(&run(9)) && fixture.ranges.contains(&run(6)));
+    assert!(!fixture.ranges.contains(&run(3)));
+}
+
+#[test]
+fn a_lost_range_takes_up_a_place_for_some_time() {
+    let mut fixture = Fixture::new();
+    for n in 1..=5 {
+        fixture.want(1, &run(n), 0, u64::from(n), u16::from(n));
+    }
+    assert_eq!(fixture.queries(0).len(), 4);
+    assert!(fixture.ranges.expire(at(10_000), &fixture.limits, |_| None), "nobody else holds them");
+    assert_eq!(fixture.queries(10_000), [], "it answers nothing, so it is asked for nothing");
+    let free = Duration::from_secs(310).as_millis() as u64;
+    assert!(!fixture.ranges.expire(at(free), &fixture.limits, |_| None));
+    fixture.ranges.idle_until = Some(at(0));
+    assert_eq!(fixture.queries(free).len(), 1);
+}

@@ -1,0 +1,216 @@
+//! What neighbours asked for, and how much of it each is served (SPEC 9.18).
+//!
+//! Requests wait until there is room on the link. Each key and each host have a budget of bytes. Both are looked at before
+//! an entry is encoded.
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use super::log::Log;
+use crate::model::{Entry, EntryId, Instant, Limits, NodeId, TokenBucket, TokenBuckets, host_of};
+use crate::wire::{RangeEnd, RangeQuery};
+
+/// The requests of all neighbours.
+#[derive(Debug, Default)]
+pub(super) struct Serving {
+    queues: BTreeMap<NodeId, Queue>,
+    /// Who was served last: the others come first.
+    last: Option<NodeId>,
+    keys: TokenBuckets<NodeId>,
+    hosts: TokenBuckets<IpAddr>,
+    over_budget: u64,
+    dropped: u64,
+}
+
+/// The requests of one neighbour.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Where it is, if it has a budget.
+    host: Option<IpAddr>,
+    ids: VecDeque<EntryId>,
+    /// The same ids.
+    known: BTreeSet<EntryId>,
+    ranges: VecDeque<RangeQuery>,
+    /// The versions of the first number of the first range that were sent.
+    versions: usize,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.ids.len() + self.ranges.len()
+    }
+
+    fn next_range(&mut self) -> Option<RangeQuery> {
+        self.versions = 0;
+        self.ranges.pop_front()
+    }
+}
+
+/// What to send next.
+#[derive(Debug)]
+pub(super) enum Served {
+    Entry(Arc<Entry>),
+    /// The end of an answer.
+    End(RangeEnd),
+}
+
+impl Serving {
+    /// The most requests of one neighbour that wait.
+    pub(super) fn most(&self) -> usize {
+        self.queues.values().map(Queue::len).max().unwrap_or(0)
+    }
+
+    /// The number of budgets: of keys or of hosts, whichever are more.
+    pub(super) fn budgets(&self) -> usize {
+        self.keys.len().max(self.hosts.len())
+    }
+
+    /// How many entries and ranges were not served because a budget was used up.
+    pub(super) fn over_budget(&self) -> u64 {
+        self.over_budget
+    }
+
+    /// How many requests had to make room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// This neighbour asks for these entries. `ip`: it is on another machine, so that budgets apply.
+    pub(super) fn ask(&mut self, peer: NodeId, ip: Option<IpAddr>, ids: &[EntryId], limits: &Limits) {
+        let queue = self.queues.entry(peer).or_default();
+        queue.host = ip.map(host_of);
+        for id in ids {
+            if queue.known.contains(id) {
+            } else if queue.len() < limits.chat.serving {
+                queue.known.insert(*id);
+                queue.ids.push_back(*id);
+            } else {
+                self.dropped += 1;
+            }
+        }
+    }
+
+    /// This neighbour asks for a range. Returns the answer, if it has asked for too much already.
+    pub(super) fn ask_range(
+        &mut self,
+        peer: NodeId,
+        ip: Option<IpAddr>,
+        query: RangeQuery,
+        limits: &Limits,
+    ) -> Option<RangeEnd> {
+        let queue = self.queues.entry(peer).or_default();
+        queue.host = ip.map(host_of);
+        if queue.len() < limits.chat.serving && queue.ranges.len() < limits.chat.ranges {
+            queue.ranges.push_back(query);
+            return None;
+        }
+        self.dropped += 1;
+        RangeEnd::new(query.tag, query.first)
+    }
+
+    /// The neighbour's link ended.
+    pub(super) fn unlinked(&mut self, peer: NodeId) {
+        self.queues.remove(&peer);
+    }
+
+    /// The next entry or end to send, and to whom. `room` tells how many more bytes may be queued for a neighbour, if any.
+    pub(super) fn next(
+        &mut self,
+        now: Instant,
+        log: &Log,
+        room: impl Fn(NodeId) -> Option<usize>,
+        limits: &Limits,
+    ) -> Option<(NodeId, Served)> {
+        self.queues.retain(|_, queue| queue.len() > 0);
+        let after = |last: NodeId| self.queues.keys().filter(move |peer| **peer > last);
+        let first = self.last.and_then(|last| after(last).next().copied());
+        let start = first.or_else(|| self.queues.keys().next().copied())?;
+        let turn: Vec<_> =
+            self.queues.range(start..).chain(self.queues.range(..start)).map(|(peer, _)| *peer).collect();
+        for peer in turn {
+            if let Some(room) = room(peer)
+                && let Some(served) = self.serve(now, peer, log, room, limits)
+            {
+                self.last = Some(peer);
+                return Some((peer, served));
+            }
+        }
+        None
+    }
+
+    /// The next entry or end for this neighbour. None: there is no room, or nothing is left.
+    fn serve(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        log: &Log,
+        room: usize,
+        limits: &Limits,
+    ) -> Option<Served> {
+        loop {
+            let queue = self.queues.get_mut(&peer)?;
+            if let Some(id) = queue.ids.front() {
+                let entry = log.get(id);
+                let len = entry.map(|entry| entry.sealed().line_len());
+                if len.is_some_and(|len| len > room) {
+                    return None;
+                }
+                queue.ids.pop_front().inspect(|id| _ = queue.known.remove(id));
+                let (Some(entry), Some(len)) = (entry, len) else { continue };
+                if self.spend(now, peer, len, limits) {
+                    return Some(Served::Entry(entry.clone()));
+                }
+                continue;
+            }
+            let RangeQuery { run, first, last, tag } = queue.ranges.front()?;
+            let (first, last, tag, versions) = (*first, *last, *tag, queue.versions);
+            let entry = log.of_run(run, first, last).nth(versions).cloned();
+            let Some(entry) = entry else {
+                queue.next_range();
+                return RangeEnd::new(tag, last.saturating_add(1)).map(Served::End);
+            };
+            let len = entry.sealed().line_len();
+            if len > room {
+                return None;
+            }
+            if !self.spend(now, peer, len, limits) {
+                // The first number was sent already, if another one is next.
+                let next = if versions > 0 && entry.seq() > first { entry.seq() } else { first };
+                self.queues.get_mut(&peer)?.next_range();
+                return RangeEnd::new(tag, next).map(Served::End);
+            }
+            let queue = self.queues.get_mut(&peer)?;
+            let query = queue.ranges.front_mut()?;
+            queue.versions = if entry.seq() == query.first { versions + 1 } else { 1 };
+            query.first = entry.seq();
+            return Some(Served::Entry(entry));
+        }
+    }
+
+    /// Takes so many bytes from the budgets of a neighbour. False: one of them has not as many.
+    fn spend(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) -> bool {
+        let Some(host) = self.queues.get(&peer).and_then(|queue| queue.host) else { return true };
+        let most = limits.conns.slots.max(1);
+        let fresh = budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits);
+        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let spent = self.keys.take_many(now, peer, count, fresh, most)
+            && self.hosts.take_many(now, host, count, fresh, most);
+        self.over_budget += u64::from(!spent);
+        spent
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        self.queues.values().all(|queue| queue.known == queue.ids.iter().copied().collect())
+    }
+}
+
+/// A budget of so many bytes, which is full again after `limits.chat.budget_time`.
+pub(super) fn budget(bytes: usize, limits: &Limits) -> TokenBucket {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).max(1);
+    TokenBucket::new(limits.chat.budget_time / bytes, bytes)
+}

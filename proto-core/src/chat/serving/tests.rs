@@ -1,0 +1,130 @@
+use super::*;
+use crate::chat::log::testing::TestAuthor;
+use crate::chat::testing::{at, peer};
+
+const HERE: Option<IpAddr> = Some(IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1)));
+const THERE: Option<IpAddr> = Some(IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 9)));
+
+/// A log that holds these numbers, and limits with a budget of so many entries.
+fn fixture(seqs: &[u64], entries: usize) -> (Log, Limits, usize) {
+    let anna = TestAuthor::new(1);
+    let len = anna.entry(1).sealed().line_len();
+    let mut log = Log::default();
+    for seq in seqs {
+        log.take_own(at(0), None, anna.entry(*seq), &Limits::default());
+    }
+    let limits = Limits::default().with(|limits| limits.chat.log_bytes = entries * len * 4 / 5 + 4);
+    (log, limits, len)
+}
+
+fn query(first: u64, last: u64, tag: u64) -> RangeQuery {
+    RangeQuery::new(TestAuthor::new(1).entry(0).run().clone(), first, last, tag).unwrap()
+}
+
+/// What is served now: the numbers, and the ends of answers as tag and next.
+fn served(serving: &mut Serving, now: u64, log: &Log, limits: &Limits) -> (Vec<u64>, Vec<(u64, u64)>) {
+    let (mut seqs, mut ends) = (Vec::new(), Vec::new());
+    while let Some((_, served)) = serving.next(at(now), log, |_| Some(usize::MAX), limits) {
+        match served {
+            Served::Entry(entry) => seqs.push(entry.seq()),
+            Served::End(end) => ends.push((end.tag, end.next)),
+        }
+        assert!(serving.is_consistent());
+    }
+    (seqs, ends)
+}
+
+#[test]
+fn a_range_is_answered_in_order_with_what_is_held_and_ends() {
+    let (log, limits, _) = fixture(&[1, 2, 5, 9], 1_000);
+    let mut serving = Serving::default();
+    assert_eq!(serving.ask_range(peer(1), HERE, query(0, 8, 7), &limits), None);
+    assert_eq!(serving.ask_range(peer(1), HERE, query(20, 30, 8), &limits), None);
+    assert_eq!(served(&mut serving, 0, &log, &limits), (vec![1, 2, 5], vec![(7, 9), (8, 31)]));
+}
+
+#[test]
+fn both_versions_of_a_fork_are_served() {
+    let anna = TestAuthor::new(1);
+    let (mut log, limits, _) = fixture(&[0, 2], 1_000);
+    for text in ["a", "b"] {
+        log.take_own(at(0), None, anna.entry_at(77, 1, 1_001_000, text), &limits);
+    }
+    let mut serving = Serving::default();
+    serving.ask_range(peer(1), HERE, query(0, 2, 7), &limits);
+    assert_eq!(served(&mut serving, 0, &log, &limits), (vec![0, 1, 1], vec![(7, 3)]));
+}
+
+#[test]
+fn an_id_is_served_once_however_often_it_is_named() {
+    let (log, limits, _) = fixture(&[0, 1], 1_000);
+    let id = TestAuthor::new(1).entry(1).id();
+    let mut serving = Serving::default();
+    serving.ask(peer(1), HERE, &[id; 64], &limits);
+    assert_eq!(served(&mut serving, 0, &log, &limits).0, [1]);
+}
+
+#[test]
+fn what_is_served_has_a_budget_for_each_key_and_each_host() {
+    let (log, limits, _) = fixture(&[0, 1, 2, 3], 10);
+    let mut serving = Serving::default();
+    let ask = |serving: &mut Serving, now, from, host, tag| {
+        serving.ask_range(peer(from), host, query(0, 3, tag), &limits);
+        served(serving, now, &log, &limits)
+    };
+    assert_eq!(ask(&mut serving, 0, 1, HERE, 1), (vec![0, 1, 2, 3], vec![(1, 4)]));
+    assert_eq!(ask(&mut serving, 0, 1, HERE, 2), (vec![0, 1, 2, 3], vec![(2, 4)]));
+    assert_eq!(ask(&mut serving, 0, 1, HERE, 3), (vec![0, 1], vec![(3, 2)]), "the rest later");
+    assert_eq!(ask(&mut serving, 0, 1, HERE, 4), (vec![], vec![(4, 0)]));
+    assert_eq!(ask(&mut serving, 0, 2, HERE, 5), (vec![], vec![(5, 0)]), "another key at the same address");
+    assert_eq!(serving.over_budget(), 3);
+    assert_eq!(ask(&mut serving, 0, 3, THERE, 6).0, [0, 1, 2, 3], "another address");
+    assert_eq!(ask(&mut serving, 0, 1, None, 7).0, [0, 1, 2, 3], "on this machine");
+    // A tenth of the time brings a tenth of the budget.
+    assert_eq!(ask(&mut serving, 61_000, 1, HERE, 8), (vec![0], vec![(8, 1)]));
+    let id = TestAuthor::new(1).entry(1).id();
+    serving.ask(peer(1), HERE, &[id], &limits);
+    assert_eq!(served(&mut serving, 61_000, &log, &limits), (vec![], vec![]));
+}
+
+#[test]
+fn room_is_looked_for_before_anything_is_served() {
+    let (log, limits, len) = fixture(&[0, 1], 3);
+    let mut serving = Serving::default();
+    serving.ask_range(peer(1), HERE, query(0, 1, 1), &limits);
+    serving.ask_range(peer(2), THERE, query(0, 1, 2), &limits);
+    let room = |n: usize| move |to| Some(if to == peer(1) { n } else { 0 });
+    assert!(serving.next(at(0), &log, room(len / 2), &limits).is_none());
+    assert_eq!(serving.over_budget(), 0);
+    for _ in 0..2 {
+        assert!(matches!(serving.next(at(0), &log, room(len * 2), &limits), Some((_, Served::Entry(_)))));
+    }
+    assert_eq!(served(&mut serving, 0, &log, &limits), (vec![0, 1], vec![(1, 2), (2, 2)]));
+}
+
+#[test]
+fn neighbours_are_served_in_turn() {
+    let (log, limits, _) = fixture(&[0, 1, 2], 1_000);
+    let mut serving = Serving::default();
+    for n in [1, 2] {
+        serving.ask_range(peer(n), HERE, query(0, 2, u64::from(n)), &limits);
+    }
+    let next = || serving.next(at(0), &log, |_| Some(usize::MAX), &limits).map(|(to, _)| to.as_bytes()[0]);
+    assert_eq!(core::iter::from_fn(next).collect::<Vec<_>>(), [1, 2, 1, 2, 1, 2, 1, 2]);
+}
+
+#[test]
+fn one_neighbours_requests_are_bounded() {
+    let (log, limits, _) = fixture(&[0, 1, 2], 1_000);
+    let limits = limits.with(|limits| (limits.chat.serving, limits.chat.ranges) = (3, 2));
+    let mut serving = Serving::default();
+    for tag in 0..2 {
+        assert_eq!(serving.ask_range(peer(1), HERE, query(1, 2, tag), &limits), None);
+    }
+    assert_eq!(serving.ask_range(peer(1), HERE, query(1, 2, 9), &limits), RangeEnd::new(9, 1), "later");
+    let ids = [0, 1, 2].map(|seq| TestAuthor::new(1).entry(seq).id());
+    serving.ask(peer(1), HERE, &ids, &limits);
+    assert_eq!((serving.most(), serving.dropped()), (3, 3));
+    assert_eq!(served(&mut serving, 0, &log, &limits).0, [0, 1, 2, 1, 2]);
+    assert_eq!(serving.most(), 0);
+}

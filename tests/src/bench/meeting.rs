@@ -1,0 +1,321 @@
+//! Nodes that were each given entries of their own, and then meet: on connections without latency, in virtual time.
+//!
+//! What goes over these connections is counted by the type of its line.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto_core::wire::{Chunk, Frame, Line, LineReader, MAX_LINE};
+use proto_core::{
+    Action, ChatText, Command, Config, ConnId, DialError, DialId, Draft, Entry, EntryId, Identity, Input,
+    Instant, Limits, Name, Node, RunPosition, Seal,
+};
+
+use crate::sim::hostile::Keys;
+
+/// A node's end of a connection.
+type End = (usize, ConnId);
+
+/// The wall-clock time when the nodes begin, in milliseconds since the Unix epoch.
+pub const EPOCH_MS: u64 = 1_700_000_000_000;
+
+/// The bytes of one input.
+const CHUNK: usize = 16 * 1024;
+
+/// Nodes that meet.
+pub struct Meeting {
+    nodes: Vec<Node>,
+    host: [u8; 3],
+    /// The time.
+    pub now: Instant,
+    /// The other end of each.
+    ends: BTreeMap<End, End>,
+    readers: BTreeMap<End, LineReader>,
+    next_conn: u64,
+    waiting: VecDeque<(usize, Event)>,
+    /// Lines and bytes that were sent between nodes, by the type of the line.
+    sent: BTreeMap<String, (u64, u64)>,
+    /// What each node was sent of entries, in bytes.
+    served: BTreeMap<usize, u64>,
+}
+
+enum Event {
+    Accepted(ConnId, SocketAddr),
+    Connected(DialId, ConnId),
+    Refused(DialId),
+    Received(ConnId, Vec<u8>),
+    Flushed(ConnId),
+    Closed(ConnId),
+}
+
+impl Meeting {
+    /// Nodes with these limits, on this machine. They are not linked.
+    pub fn new(limits: &[Limits]) -> Self {
+        Self::at([127, 0, 0], limits)
+    }
+
+    /// The same, each at another address of this network.
+    ///
+    /// # Panics
+    /// When the limits do not go together.
+    pub fn at(host: [u8; 3], limits: &[Limits]) -> Self {
+        let node = |(index, limits): (usize, &Limits)| {
+            let seed = [index as u8 + 1; 32];
+            let config = Config::builder("bench".parse().expect("a name"));
+            let config = config.listen_addr(addr(host, index)).trust_loopback(true);
+            let config = config.limits(|own| own.clone_from(limits)).build();
+            Node::new(config.expect("limits that work"), Identity::from_secret(&seed), seed, Instant::ORIGIN)
+        };
+        let mut meeting = Self {
+            nodes: limits.iter().enumerate().map(node).collect(),
+            host,
+            now: Instant::ORIGIN,
+            ends: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            next_conn: 0,
+            waiting: VecDeque::new(),
+            sent: BTreeMap::new(),
+            served: BTreeMap::new(),
+        };
+        (0..limits.len()).for_each(|index| meeting.input(index, Input::wall_clock(EPOCH_MS)));
+        meeting
+    }
+
+    /// A node.
+    pub fn node(&self, index: usize) -> &Node {
+        &self.nodes[index]
+    }
+
+    /// A node is given these entries by a peer on its machine, which leaves then.
+    ///
+    /// # Panics
+    /// When the node does not link to it.
+    pub fn give<'a>(&mut self, index: usize, entries: impl IntoIterator<Item = &'a Entry>) {
+        let conn = self.conn();
+        let keys = Keys::new([0xfe; 32]);
+        let node = &mut self.nodes[index];
+        let join = format!(
+            r#"JOIN|{{"node_id":"{}","v":2,"nonce":"giver","links":9,"key":"{}"}}{}"#,
+            keys.node_id(),
+            keys.key(),
+            "\n"
+        );
+        node.handle_input(self.now, Input::accepted(conn, SocketAddr::from(([127, 0, 0, 1], 50_000))));
+        let greeting = exchange(node, self.now, conn, join.as_bytes());
+        let nonce = greeting.split_once("\"nonce\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let (nonce, _) = nonce.expect("it greets");
+        let proof = format!("PROOF|{}\n", keys.proof("giver", nonce, &node.key().to_string()));
+        exchange(node, self.now, conn, proof.as_bytes());
+        let mut lines = Vec::new();
+        for entry in entries {
+            Frame::Chat(entry.sealed()).encode(&mut lines);
+            if lines.len() >= CHUNK {
+                exchange(node, self.now, conn, &std::mem::take(&mut lines));
+            }
+        }
+        exchange(node, self.now, conn, &lines);
+        node.handle_input(self.now, Input::closed(conn));
+        while node.poll_action().is_some() {}
+    }
+
+    /// The first dials the second.
+    ///
+    /// # Panics
+    /// When it may not.
+    pub fn link(&mut self, from: usize, to: usize) {
+        let target = Command::Connect(addr(self.host, to).into());
+        self.nodes[from].command(self.now, target).expect("there is room");
+    }
+
+    /// What was sent between nodes since the last call: lines and bytes, by the type of the line.
+    pub fn take_sent(&mut self) -> BTreeMap<String, (u64, u64)> {
+        std::mem::take(&mut self.sent)
+    }
+
+    /// How many bytes of entries a node was sent.
+    pub fn served(&self, index: usize) -> u64 {
+        self.served.get(&index).copied().unwrap_or(0)
+    }
+
+    /// How many entries a node holds.
+    pub fn held(&self, index: usize) -> usize {
+        self.nodes[index].status().entries.held
+    }
+
+    /// The ids of the entries that a node holds.
+    pub fn ids(&self, index: usize) -> Vec<EntryId> {
+        self.nodes[index].entries().map(|entry| entry.id()).collect()
+    }
+
+    /// A frame comes to a node from another one that it is linked to, which knows nothing of it.
+    ///
+    /// # Panics
+    /// When they are not linked.
+    pub fn inject(&mut self, from: usize, to: usize, frame: &Frame<'_>) {
+        let end = self.ends.iter().find(|(end, other)| end.0 == to && other.0 == from);
+        let (_, conn) = *end.expect("they are linked").0;
+        let mut line = Vec::new();
+        frame.encode(&mut line);
+        self.waiting.push_back((to, Event::Received(conn, line)));
+    }
+
+    /// Lets time pass.
+    pub fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.run_until(end, |_| false);
+        self.now = end;
+    }
+
+    /// Lets time pass until this is so: whether it is, within that time.
+    pub fn run_until(&mut self, end: Instant, is_done: impl Fn(&Self) -> bool) -> bool {
+        loop {
+            (0..self.nodes.len()).for_each(|index| self.carry_out(index));
+            while let Some((index, event)) = self.waiting.pop_front() {
+                self.happen(index, event);
+                self.carry_out(index);
+            }
+            if is_done(self) {
+                return true;
+            }
+            let deadlines = self.nodes.iter().filter_map(Node::poll_timeout).map(|(at, _)| at);
+            let Some(next) = deadlines.min().filter(|next| *next <= end) else { return false };
+            self.now = self.now.max(next);
+            (0..self.nodes.len()).for_each(|index| self.input(index, Input::Timeout));
+        }
+    }
+
+    fn conn(&mut self) -> ConnId {
+        self.next_conn += 1;
+        ConnId(self.next_conn)
+    }
+
+    fn input(&mut self, index: usize, input: Input<'_>) {
+        self.nodes[index].handle_input(self.now, input);
+    }
+
+    fn happen(&mut self, index: usize, event: Event) {
+        match event {
+            Event::Accepted(conn, remote) => self.input(index, Input::accepted(conn, remote)),
+            Event::Connected(dial, conn) => self.input(index, Input::connected(dial, conn)),
+            Event::Refused(dial) => self.input(index, Input::dial_failed(dial, DialError::Refused)),
+            Event::Received(conn, bytes) if self.ends.contains_key(&(index, conn)) => {
+                self.input(index, Input::received(conn, &bytes));
+            }
+            Event::Flushed(conn) if self.ends.contains_key(&(index, conn)) => {
+                self.input(index, Input::flushed(conn));
+            }
+            Event::Received(..) | Event::Flushed(_) => {}
+            Event::Closed(conn) => self.input(index, Input::closed(conn)),
+        }
+    }
+
+    fn carry_out(&mut self, index: usize) {
+        while let Some(action) = self.nodes[index].poll_action() {
+            match action {
+                Action::Dial { dial, addr, seal: Seal::Clear } => self.dial(index, dial, addr),
+                Action::SendFrame { conn, bytes } => self.send((index, conn), bytes),
+                Action::Close { conn } | Action::Abort { conn } => {
+                    if let Some(end) = self.ends.remove(&(index, conn)) {
+                        self.ends.remove(&end);
+                        self.waiting.push_back((end.0, Event::Closed(end.1)));
+                        self.waiting.push_back((index, Event::Closed(conn)));
+                    }
+                }
+                Action::Report { violation, .. } => panic!("{violation:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn send(&mut self, from: End, bytes: Vec<u8>) {
+        if let Some((other, conn)) = self.ends.get(&from) {
+            let mut chunk = Chunk::new(&bytes);
+            let reader = self.readers.entry(from).or_default();
+            while let Some(line) = reader.next_line(&mut chunk, MAX_LINE) {
+                let Ok(Line::Text(line)) = line else { panic!("{line:?}") };
+                let (word, _) = line.split_once('|').unwrap_or((line, ""));
+                let (lines, bytes) = self.sent.entry(word.to_owned()).or_default();
+                *lines += 1;
+                *bytes += line.len() as u64 + 1;
+                if word == "CHAT" {
+                    *self.served.entry(*other).or_default() += line.len() as u64 + 1;
+                }
+            }
+            self.waiting.push_back((*other, Event::Received(*conn, bytes)));
+        }
+        self.waiting.push_back((from.0, Event::Flushed(from.1)));
+    }
+
+    fn dial(&mut self, index: usize, dial: DialId, to: SocketAddr) {
+        let other = (0..self.nodes.len()).find(|other| addr(self.host, *other) == to);
+        let Some(other) = other else { return self.waiting.push_back((index, Event::Refused(dial))) };
+        let [here, there] = [self.conn(), self.conn()];
+        self.ends.insert((index, here), (other, there));
+        self.ends.insert((other, there), (index, here));
+        let mut remote = addr(self.host, index);
+        remote.set_port(40_000 + self.next_conn as u16 % 10_000);
+        self.waiting.push_back((index, Event::Connected(dial, here)));
+        self.waiting.push_back((other, Event::Accepted(there, remote)));
+    }
+}
+
+fn addr([a, b, c]: [u8; 3], index: usize) -> SocketAddr {
+    if a == 127 {
+        return SocketAddr::from(([a, b, c, 1], 8080 + index as u16));
+    }
+    SocketAddr::from(([a, b, c, index as u8 + 1], 8080))
+}
+
+/// A peer says this, and takes all that the node says to it.
+fn exchange(node: &mut Node, now: Instant, conn: ConnId, bytes: &[u8]) -> String {
+    node.handle_input(now, Input::received(conn, bytes));
+    let mut said = Vec::new();
+    while let Some(action) = node.poll_action() {
+        if let Action::SendFrame { conn, bytes } = action {
+            said.extend_from_slice(&bytes);
+            node.handle_input(now, Input::flushed(conn));
+        }
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Who speaks somewhere, in one run.
+pub struct Author {
+    identity: Identity,
+    epoch: u64,
+    next: RunPosition,
+    uname: Name,
+}
+
+impl Author {
+    /// One of many, in this epoch.
+    ///
+    /// # Panics
+    /// Never: the name is one.
+    pub fn new(number: u8, epoch: u64) -> Self {
+        let uname = "author".parse().expect("a name");
+        Self { identity: Identity::from_secret(&[number; 32]), epoch, next: RunPosition::FIRST, uname }
+    }
+
+    /// Its next entry, said at this time before the nodes begin, in seconds.
+    ///
+    /// # Panics
+    /// At the end of its run.
+    pub fn says(&mut self, text: &str, ago: u64) -> Entry {
+        let entry = self.version(text, ago);
+        self.next = RunPosition::after(&entry).expect("not the last number");
+        entry
+    }
+
+    /// The same, and the next entry will have the same number.
+    ///
+    /// # Panics
+    /// When the text is none.
+    pub fn version(&self, text: &str, ago: u64) -> Entry {
+        let texts = [ChatText::new(text).expect("a text")];
+        let at = EPOCH_MS - ago * 1_000;
+        let draft = Draft::new(self.epoch, self.next, at, &self.uname, &texts, [7; 16]);
+        Entry::sign(&self.identity, &draft)
+    }
+}
