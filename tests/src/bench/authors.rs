@@ -28,7 +28,9 @@ impl Authors {
         for _ in 0..count {
             let author = self.said % self.authors.len();
             let (identity, position) = &mut self.authors[author];
-            let draft = Draft::new(1, *position, unix_ms + position.seq(), &uname, &texts, [7; 16]);
+            // Ten of an author a millisecond: what is dated more than 10 s ahead would wait.
+            let at = unix_ms + position.seq() / 10;
+            let draft = Draft::new(1, *position, at, &uname, &texts, [7; 16]);
             let entry = Entry::sign(identity, &draft);
             Frame::Chat(entry.sealed()).encode(&mut lines);
             *position = behind(Some(&entry));
