@@ -423,7 +423,7 @@ declare! {
         /// tips from one neighbour is not counted against rates (SPEC 9.18).
         budget_time: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];
         /// The most entries that are remembered of one neighbour because it lacks them, or has no body for them: it is not
-        /// asked for them again (SPEC 7.10.6, 8.9.11). As many tips are remembered of which it was told: it is not told of
+        /// asked for them again (SPEC 7.10.6, 8.9.12). As many tips are remembered of which it was told: it is not told of
         /// them again. With one more, the oldest is forgotten.
         bodiless: usize = 2_048, "entries", Guess: "eight times as many as it is asked for at once", [] => Bodiless;
         /// The most ids of neighbours' entries that are announced to nobody because the mesh is full. With one more, the author
