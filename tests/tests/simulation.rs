@@ -66,7 +66,7 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
     let idle: Vec<_> = tally.iter().filter(|(what, acts)| what.ends_with(", acts") && **acts == 0).collect();
     assert!(idle.is_empty(), "hostile peers that did nothing: {idle:?}");
     // What is looked at in the end was there to be looked at.
-    assert!(tally["version 1 heard"] > 10 && tally["little room"] > 10, "{tally:?}");
+    assert!(tally["version 1 heard"] > 10 && tally["little room"] > 10 && tally["fell silent"] > 10, "{tally:?}");
     assert!(tally.keys().filter(|what| what.starts_with("hostile")).count() > 12, "{tally:?}");
 }
 
@@ -78,6 +78,13 @@ fn nodes_with_next_to_no_room_keep_every_bound_and_all_rules_that_ask_for_no_mem
     let empty: Vec<_> = Capacity::ALL.iter().filter(|capacity| !fills.contains_key(capacity)).collect();
     let full = fills.values().filter(|fill| **fill == 100).count();
     assert!(empty.is_empty() && full >= 25, "{empty:?} {fills:?}");
+}
+
+#[test]
+fn authors_keep_their_share_of_a_log_that_others_fill() {
+    let options = Options { crowded: true, ..small() };
+    let Together { fills, .. } = Together::run(0..40, options, "--nodes 3..9 --chaos 20..40 --crowded");
+    assert_eq!(fills[&Capacity::LogBytes], 100, "nothing had to give way: {fills:?}");
 }
 
 #[test]

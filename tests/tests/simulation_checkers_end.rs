@@ -50,6 +50,18 @@ fn talk(limits: &Limits, tamper: impl Tamper + 'static, change: impl Fn(&mut Wor
     check.end(&world)
 }
 
+#[test]
+fn a_network_in_which_something_is_said_is_not_silent() {
+    let mut world = World::checked(1);
+    for host in 0..3 {
+        world.add_node(Limits::default(), 0..host);
+    }
+    world.run_for(Duration::from_secs(120));
+    assert_eq!(run::is_silent(&mut world), Ok(()));
+    assert!(matches!(world.say(0, "one"), Ok(Outcome::Said(_))));
+    run::is_silent(&mut world).unwrap_err().assert_is(Rule::Silent, "CHAT");
+}
+
 /// In the middle of what the first says it starts again, without its key.
 fn reborn(tamper: impl Tamper + 'static) -> Result<(), Breach> {
     let mut world = World::checked(1);

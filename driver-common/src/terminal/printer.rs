@@ -23,8 +23,9 @@ pub struct EventPrinter {
     notices: Option<Output>,
     /// Lines not queued yet.
     lines: String,
-    /// The last messages that the first catch-up brought. They are printed when it is over.
-    earlier: VecDeque<Message>,
+    /// The last messages that the first catch-up brought, and whether they are of this node's user. They are printed when
+    /// it is over.
+    earlier: VecDeque<(Message, bool)>,
 }
 
 impl Printer for EventPrinter {
@@ -68,17 +69,13 @@ impl EventPrinter {
     fn print_event(&mut self, event: Event) {
         match event {
             Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
-            Event::Message(message) if is_catch_up(&message) => self.keep_earlier(message),
-            Event::Message(message) => {
-                self.print_earlier();
-                self.print_message(&message);
-            }
-            Event::Recalled(message) if self.notices.is_none() => {
-                self.print_own(message.node_id(), message.uname(), message.texts());
-            }
+            Event::Message(message) => self.print_or_keep(message, false),
+            Event::Recalled(message) if self.notices.is_none() => self.print_or_keep(message, true),
             Event::Said { entries, origin } if self.notices.is_none() && origin != Origin::TERMINAL => {
                 for entry in entries {
-                    self.print_own(entry.author(), entry.uname(), entry.texts());
+                    let name = render::shown(entry.uname());
+                    let author = Author { node_id: entry.author(), name, own: true, caveat: None };
+                    self.push_texts(&author, entry.texts());
                 }
             }
             // Standard output shows only messages of others. A user at the terminal has seen what was typed.
@@ -117,16 +114,21 @@ impl EventPrinter {
         }
     }
 
-    fn keep_earlier(&mut self, message: Message) {
+    /// Prints a message. What the first catch-up brings is kept until that is over.
+    fn print_or_keep(&mut self, message: Message, own: bool) {
+        if !is_catch_up(&message) {
+            self.print_earlier();
+            return self.print_message(&message, own);
+        }
         if self.earlier.len() >= EARLIER {
             self.earlier.pop_front();
         }
-        self.earlier.push_back(message);
+        self.earlier.push_back((message, own));
     }
 
     fn print_earlier(&mut self) {
-        while let Some(message) = self.earlier.pop_front() {
-            self.print_message(&message);
+        while let Some((message, own)) = self.earlier.pop_front() {
+            self.print_message(&message, own);
         }
     }
 
@@ -144,16 +146,15 @@ impl EventPrinter {
         self.print_earlier();
     }
 
-    fn print_message(&mut self, message: &Message) {
-        let node_id = message.node_id();
-        let name = self.roster.note_author(node_id, message.uname());
-        let author = Author { node_id, name, own: false, caveat: render::caveat(message) };
-        message.texts().for_each(|text| self.style.push_said(&mut self.lines, &author, text));
+    fn print_message(&mut self, message: &Message, own: bool) {
+        let (node_id, uname) = (message.node_id(), message.uname());
+        let name = if own { render::shown(uname) } else { self.roster.note_author(node_id, uname) };
+        let author = Author { node_id, name, own, caveat: render::caveat(message) };
+        self.push_texts(&author, message.texts());
     }
 
-    fn print_own<'a>(&mut self, node_id: NodeId, uname: &Name, texts: impl Iterator<Item = &'a str>) {
-        let author = Author { node_id, name: render::shown(uname), own: true, caveat: None };
-        texts.for_each(|text| self.style.push_said(&mut self.lines, &author, text));
+    fn push_texts<'a>(&mut self, author: &Author, texts: impl Iterator<Item = &'a str>) {
+        texts.for_each(|text| self.style.push_said(&mut self.lines, author, text));
     }
 
     fn notice(&mut self, text: &str) {
@@ -290,6 +291,26 @@ mod tests {
     }
 
     #[test]
+    fn own_messages_of_a_first_catch_up_wait_with_the_others() {
+        let (screen, shown) = output();
+        let shared_name = SharedName::new(Name::cut("Me").unwrap());
+        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        let mut marks = Marks::default();
+        (marks.catch_up, marks.history) = (true, true);
+        let earlier = |uname: &str, text: &str| Message::Entry { entry: entry(uname, &[text]), marks };
+        let own = Event::Recalled(earlier("Me", "mine"));
+        block_on(printer.print(vec![Event::Message(earlier("Zoe", "hers")), own]));
+        assert_eq!(shown(), "", "they wait");
+        block_on(printer.print(vec![Event::Notice(Notice::CaughtUp { entries: 2 })]));
+        let lines = shown();
+        let lines: Vec<_> = lines.lines().collect();
+        assert_eq!(lines[0], "* 2 messages were sent before you were connected");
+        assert!(lines[1].ends_with("hers") && !lines[1].contains("you"), "{lines:?}");
+        assert!(lines[2].ends_with("mine") && lines[2].contains("you, "), "its date: {lines:?}");
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
     fn a_terminal_has_everything_in_its_order() {
         let (screen, shown) = output();
         let shared_name = SharedName::new(Name::cut("Me").unwrap());
@@ -302,7 +323,7 @@ mod tests {
                 "* Alice joined\n* B␛ob joined\nAlice (0101010101010101, unsigned): hi␍\nMe ({id}, you): posted\n\
                  * Alice (0303030303030303) joined\nAlice (0303030303030303, unsigned): me too\n* B␛ob is now Rob\n\
                  Rob (0202020202020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
-                 Zoe ({id}, you): said before\n* Alice (0101010101010101) left (the connection ended)\n\
+                 Zoe ({id}, you, late): said before\n* Alice (0101010101010101) left (the connection ended)\n\
                  Alice (0303030303030303, unsigned): alone\n"
             )
         );

@@ -1,8 +1,10 @@
 //! What has to hold at every step and at the end of a run.
 
 mod dials;
+mod fairness;
 mod forks;
 mod links;
+mod parts;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -19,6 +21,7 @@ use crate::bounds;
 
 use dials::Dials;
 use links::Links;
+pub use parts::parts;
 pub use rule::{Breach, Rule};
 
 /// Timeouts of one node at one point in time, and within a second, that mean that it does not sleep.
@@ -372,10 +375,24 @@ impl Checker {
         if parts.len() > 1 {
             return breach(Rule::OneNetwork, format!("the parts {parts:?} do not know each other"));
         }
+        self.fair(world, &live).or_else(|what| breach(Rule::Fair, what))?;
         if self.forgiving {
             return Ok(());
         }
         self.same_view(world, &live).or_else(|what| breach(Rule::SameView, what))
+    }
+
+    /// Whether no node has dropped what an honest author said for the sake of one that holds far more.
+    fn fair(&self, world: &World, live: &[HostId]) -> Result<(), String> {
+        for host in live {
+            let (Some(node), Some(view)) = (world.host(*host).node(), self.views.get(host)) else { continue };
+            let honest = view.conversation.iter().map(|(place, id)| (&place.key, id));
+            if let Some((loser, most)) = fairness::robbed(node, honest) {
+                let (loser, most) = (loser.node_id().short(), most.node_id().short());
+                return Err(format!("host {host} dropped entries of {loser}, while {most} holds far more"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether all whose clock is right show the same, and what live ones said is in it.
@@ -466,34 +483,4 @@ impl Timeouts {
         (self.at, self.second) = (now, second);
         self.here <= TIMEOUTS.0 && self.within <= TIMEOUTS.1
     }
-}
-
-/// The networks into which the live nodes fall: two are linked where each says that the other is here.
-pub fn parts(world: &World, live: &[HostId]) -> Vec<Vec<HostId>> {
-    let ids: HashMap<NodeId, HostId> =
-        live.iter().filter_map(|host| Some((world.host(*host).node()?.id(), *host))).collect();
-    let linked: BTreeMap<HostId, BTreeSet<HostId>> = live
-        .iter()
-        .filter_map(|host| {
-            let peers = world.host(*host).node()?.peers();
-            Some((*host, peers.filter_map(|peer| ids.get(&peer.node_id).copied()).collect()))
-        })
-        .collect();
-    let mut left: BTreeSet<HostId> = live.iter().copied().collect();
-    let mut parts = Vec::new();
-    while let Some(start) = left.pop_first() {
-        let mut part = vec![start];
-        let mut next = 0;
-        while let Some(host) = part.get(next).copied() {
-            next += 1;
-            for peer in linked.get(&host).into_iter().flatten() {
-                if linked.get(peer).is_some_and(|back| back.contains(&host)) && left.remove(peer) {
-                    part.push(*peer);
-                }
-            }
-        }
-        part.sort_unstable();
-        parts.push(part);
-    }
-    parts
 }

@@ -2,6 +2,7 @@
 
 mod final_delivery;
 mod population;
+mod silence;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use super::version1::Version1;
 use super::world::Tamper;
 use super::{Dice, Host, HostId, Nanos, World, nanos};
 use population::{Odd, introduce, invite, net_config};
+pub use silence::is_silent;
 
 /// What a run is to be like.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct Options {
     pub always_version1: bool,
     /// Whether nodes have next to no room for what they hold and know: they forget, and that is not held against them.
     pub cramped: bool,
+    /// Whether the logs of nodes are so small that authors who say much fill them: others keep their share.
+    pub crowded: bool,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -56,9 +60,17 @@ impl Default for Options {
             version1: true,
             always_version1: false,
             cramped: false,
+            crowded: false,
             digest: false,
             limits: Limits::default(),
         }
+    }
+}
+
+impl Options {
+    /// Whether nodes may have forgotten some of what was said.
+    fn forgets(&self) -> bool {
+        self.cramped || self.crowded
     }
 }
 
@@ -118,7 +130,10 @@ pub fn run(seed: u64, options: &Options, attached: Attached) -> Outcome {
         population::limits(seed, &options.limits)
     };
     let little_room = u64::from(confined.is_some());
-    let limits = confined.unwrap_or_else(|| options.limits.clone());
+    let mut limits = confined.unwrap_or_else(|| options.limits.clone());
+    if options.crowded {
+        limits.chat.log_bytes = limits.chat.log_bytes.min(population::CROWDED);
+    }
     let options = &Options { limits, ..options.clone() };
     let mut state = None;
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -172,6 +187,8 @@ struct Run {
     odd: BTreeMap<HostId, Odd>,
     /// Version 1 nodes that were seen to hear, and to be heard, in the end.
     heard_version1: u64,
+    /// How often the network was seen to fall silent.
+    silent: u64,
     breach: Option<Breach>,
 }
 
@@ -180,7 +197,7 @@ impl Run {
         let mut dice = Dice::new(seed);
         let net = net_config(&mut dice);
         let mut world = World::new(net, dice.fork());
-        world.probes.check = Some(if options.cramped { Checker::forgiving() } else { Checker::default() });
+        world.probes.check = Some(if options.forgets() { Checker::forgiving() } else { Checker::default() });
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;
         world.probes.tamper = attached.tamper;
@@ -195,7 +212,7 @@ impl Run {
         let mut chaos = Chaos::new(dice.fork(), most_hosts, options.limits.clone());
         chaos.version1 =
             odd.iter().filter(|(_, odd)| **odd == Odd::Version1).map(|(host, _)| *host).collect();
-        Self { world, dice, chaos, odd, heard_version1: 0, breach: None }
+        Self { world, dice, chaos, odd, heard_version1: 0, silent: 0, breach: None }
     }
 
     /// From the beginning to the end; the time from the calm to one network with one view.
@@ -308,7 +325,7 @@ impl Run {
         let settled = self.world.now() - start;
         // Where next to nothing is held, what is dated ahead leaves no room for what is not.
         let heard = if options.cramped { self.all_is_found_out() } else { self.final_delivery() };
-        heard.then_some(settled)
+        (heard && (options.forgets() || self.falls_silent())).then_some(settled)
     }
 
     /// Who else was there, and what befell the bytes.
@@ -316,6 +333,7 @@ impl Run {
         let mut tally = BTreeMap::from([
             ("split".to_owned(), self.world.net().splits),
             ("version 1 heard".to_owned(), self.heard_version1),
+            ("fell silent".to_owned(), self.silent),
         ]);
         for (host, odd) in &self.odd {
             *tally.entry(odd.to_string()).or_default() += 1;

@@ -33,6 +33,9 @@ pub struct Networks {
     /// Nodes have next to no room.
     #[arg(long)]
     pub cramped: bool,
+    /// Logs are so small that authors who say much fill them.
+    #[arg(long)]
+    pub crowded: bool,
 }
 
 impl Networks {
@@ -47,6 +50,7 @@ impl Networks {
             version1: !self.no_version1,
             always_version1: self.always_version1,
             cramped: self.cramped,
+            crowded: self.crowded,
             limits: limits.clone(),
             ..Options::default()
         }
@@ -65,6 +69,7 @@ impl fmt::Display for Networks {
             (self.no_version1, " --no-version1"),
             (self.always_version1, " --always-version1"),
             (self.cramped, " --cramped"),
+            (self.crowded, " --crowded"),
         ];
         flags.into_iter().filter(|(set, _)| *set).try_for_each(|(_, flag)| f.write_str(flag))
     }

@@ -59,6 +59,10 @@ pub enum Rule {
     OneNetwork,
     /// In the end all live nodes show the same, and all that live ones said.
     SameView,
+    /// Nobody's entries give way to those of an author that holds far more.
+    Fair,
+    /// In the end nodes that agree send no entries and ask for none.
+    Silent,
     /// In the end version 1 nodes hear the others, and are heard.
     Version1,
 }
@@ -76,6 +80,8 @@ impl fmt::Display for Rule {
             Self::Sleeps => "does not sleep",
             Self::OneNetwork => "not one network",
             Self::SameView => "not the same view",
+            Self::Fair => "unfair",
+            Self::Silent => "not silent in agreement",
             Self::Version1 => "a version 1 node is left out",
         })
     }

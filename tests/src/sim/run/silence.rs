@@ -1,0 +1,53 @@
+//! Nodes that agree exchange nothing but reconciliations.
+
+use std::time::Duration;
+
+use super::Run;
+use super::population::Odd;
+use crate::sim::World;
+use crate::sim::check::{Breach, Rule};
+use crate::sim::measure::Meter;
+
+/// Until all that was said last has come to everybody, and holes that nobody can fill were asked for in vain.
+const SETTLED: Duration = Duration::from_secs(120);
+/// In this time each pair of neighbours reconciles once at least.
+const SILENT: Duration = Duration::from_secs(100);
+
+/// Frames about entries.
+const WORDS: [&str; 6] = ["CHAT", "IHAVE", "GRAFT", "LACK", "RANGE", "HELD"];
+
+impl Run {
+    /// Whether the network falls silent now that nobody says anything. It need not while an attacker is there, or where
+    /// clocks were wrong: what is dated ahead comes later.
+    pub(super) fn falls_silent(&mut self) -> bool {
+        let mut hostile = self.odd.iter().filter(|(_, odd)| **odd != Odd::Version1);
+        let attacked = hostile.any(|(host, _)| self.world.host(*host).is_up());
+        let right = self.world.probes.check.as_ref().is_some_and(|check| check.clocks_were_right());
+        if attacked || !right {
+            return true;
+        }
+        let settled = self.world.run_for(SETTLED);
+        let silent = settled.then(|| is_silent(&mut self.world));
+        self.silent += u64::from(silent == Some(Ok(())));
+        if let Some(Err(breach)) = silent {
+            self.breach = Some(breach);
+            return false;
+        }
+        settled
+    }
+}
+
+/// Whether nothing is said about entries for some time.
+pub fn is_silent(world: &mut World) -> Result<(), Breach> {
+    world.probes.meter = Some(Meter::default());
+    world.run_for(SILENT);
+    let meter = world.probes.meter.take();
+    let kinds = meter.map(|mut meter| meter.take_frames().kinds).unwrap_or_default();
+    match kinds.iter().find(|(word, _)| WORDS.contains(&&***word)) {
+        None => Ok(()),
+        Some((word, (count, _))) => {
+            let what = format!("{count} {word} in {} s without a word", SILENT.as_secs());
+            Err(Breach { at: world.now(), rule: Rule::Silent, what })
+        }
+    }
+}
