@@ -317,6 +317,7 @@ impl Chat {
         self.ranges.came(cx.now, from, run, seq);
         match taken {
             Taken::New => self.ranges.taken(from, run, entry.id()),
+                self.log.brought(cx.now, entry, cx.limits());
             Taken::Full => self.ranges.refused(from, run, seq),
             Taken::Dropped | Taken::Known | Taken::Parked => {}
         }
