@@ -126,7 +126,7 @@ impl Chat {
                 self.pay(cx, dues);
                 self.live_opened(cx, peer, &live);
             }
-            Ok(Opened::Gone(_)) => self.gossip.lacks(cx.moment(), peer, id),
+            Ok(Opened::Gone(_)) => self.gossip.lacks_body(cx.moment(), peer, id),
             Err(error) => self.report_fault(conn, Fault::Entry(error)),
         }
     }
@@ -378,6 +378,7 @@ impl Chat {
         let Sender { conn, peer, .. } = from;
         let numbers = usize::try_from(query.last - query.first).unwrap_or(usize::MAX);
         self.gossip.graft_received(cx.now, peer, numbers);
+            self.gossip.lacks_here(peer, &lacking);
         if let Some(end) = self.serving.ask_range(peer, self.budgeted(from), query, cx.limits()) {
             self.events.push_back(Event::Reply { conn, frame: Frame::Held(end) });
         }
