@@ -48,8 +48,8 @@ struct Want {
     last: u64,
     /// The date of the entry that showed it.
     at: u64,
-    /// The tip that showed it. It is not in the log yet.
-    tip: Option<EntryId>,
+    /// The tip that showed it, which is not in the log yet, and its number. The range is to bring it.
+    tip: Option<(EntryId, u64)>,
     /// Who may hold something of it, and from which number on: what it holds below, it has sent.
     holders: BTreeMap<NodeId, u64>,
     /// Who is asked for it now.
@@ -149,7 +149,7 @@ impl Ranges {
             }
             want.last = want.last.max(last);
             want.at = want.at.max(at);
-            want.tip = tip.or(want.tip);
+            want.tip = tip.map(|tip| (tip, last)).or(want.tip);
             let room = want.holders.len() < limits.chat.announcers.max(1);
             if may_ask && (room || want.holders.contains_key(&from)) {
                 // A new one may hold all that is missing, and another one may have got these since it was asked.
@@ -188,19 +188,36 @@ impl Ranges {
         }
     }
 
-    /// A reconciliation showed that this neighbour holds the entry. Whether it is a tip that is not in the log yet: its
-    /// run is asked for.
-    pub(super) fn show_tip(&mut self, peer: NodeId, id: &EntryId, limits: &Limits) -> bool {
+    /// The last number of this run that is wanted.
+    pub(super) fn last(&self, run: &RunId) -> Option<u64> {
+        self.wants.get(run).map(|want| want.last)
+    }
+
+    /// A reconciliation showed that this neighbour holds the entry. Whether it is a tip that a range of its run is to bring.
+    /// One that none brings has to be asked for by its id: another version of its number is held, or its number is too far
+    /// below what the run was shown to have. `missing` tells the first missing numbers of a run between two.
+    pub(super) fn show_tip(
+        &mut self,
+        peer: NodeId,
+        id: &EntryId,
+        limits: &Limits,
+        missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
+    ) -> bool {
         let Some(run) = self.tips.get(id).cloned() else { return false };
         self.change(&run, |want| {
+            let is_missing =
+                |number| missing(&run, (number, want.last)).map(|(first, _)| first) == Some(number);
+            want.tip = want.tip.filter(|(_, number)| is_missing(*number));
+            let Some((_, number)) = want.tip else { return false };
             let room = want.holders.len() < limits.chat.announcers.max(1);
             if want.holders.contains_key(&peer) || room {
                 // It has the tip, whatever it said.
                 let next = want.holders.entry(peer).or_insert(want.first);
-                *next = want.last.min(*next);
+                *next = number.min(*next);
             }
-        });
-        true
+            true
+        })
+        .unwrap_or(false)
     }
 
     /// This neighbour was compared with: it may hold what is missing of runs of which nothing is expected.
@@ -247,13 +264,13 @@ impl Ranges {
         if want.is_waiting() {
             self.waiting.remove(&(Reverse(want.at), run.clone()));
         }
-        if let Some(tip) = want.tip {
+        if let Some((tip, _)) = want.tip {
             self.tips.remove(&tip);
         }
         self.asked -= usize::from(want.asked.is_some());
         let result = change(want);
         self.asked += usize::from(want.asked.is_some());
-        if let Some(tip) = want.tip {
+        if let Some((tip, _)) = want.tip {
             self.tips.insert(tip, run.clone());
         }
         if want.is_waiting() {
@@ -465,7 +482,7 @@ impl Ranges {
             link.is_some_and(|link| link.asked.iter().any(|asked| asked.run == *run && !asked.lost))
         };
         self.waiting == waiting.map(|(run, want)| (Reverse(want.at), run.clone())).collect()
-            && self.tips == wants().filter_map(|(run, want)| Some((want.tip?, run.clone()))).collect()
+            && self.tips == wants().filter_map(|(run, want)| Some((want.tip?.0, run.clone()))).collect()
             && shown_by.collect::<BTreeSet<_>>() == shown.collect()
             && self.asked == wants().filter(|(_, want)| want.asked.is_some()).count()
             && wants().all(|(run, want)| {

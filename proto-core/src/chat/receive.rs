@@ -11,7 +11,8 @@ use super::log::Taken;
 use super::lookahead::Candidate;
 use super::{Chat, Event, FalseClaim, Fault, Lookahead, Missing, serving};
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, Sealed, Sender, TokenBucket, Unverified,
+    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, RunId, Sealed, Sender, TokenBucket,
+    Unverified,
 };
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, RangeQuery, Token, TreeClaim};
 
@@ -126,7 +127,7 @@ impl Chat {
                 self.pay(cx, dues);
                 self.live_opened(cx, peer, &live);
             }
-            Ok(Opened::Gone(_)) => self.gossip.lacks(cx.moment(), peer, id),
+            Ok(Opened::Gone(_)) => self.gossip.lacks_body(cx.moment(), peer, id),
             Err(error) => self.report_fault(conn, Fault::Entry(error)),
         }
     }
@@ -248,16 +249,33 @@ impl Chat {
     /// asked for, so that the run is shown in order.
     fn is_tip_only(&mut self, cx: &Cx, peer: NodeId, entry: &Entry) -> bool {
         let numbers = self.log.missing_before(entry, cx.limits());
-        let Some((first, _)) = numbers.filter(|_| !self.log.is_below_floor(entry)) else { return false };
+        let comes_again = !self.log.is_below_floor(entry) && self.is_brought_by_range(cx, entry);
+        let Some((first, _)) = numbers.filter(|_| comes_again) else { return false };
         let (run, last, at) = (entry.run().clone(), entry.seq(), entry.at());
         let missing = Missing { run, first, last, at, tip: Some(entry.id()) };
         self.want(cx, Some(peer), missing, Duration::ZERO);
         for other in self.gossip.duplicate_received(cx.now, peer, &entry.id()) {
             if self.addrs.contains_key(&other) {
-                self.ranges.show_tip(other, &entry.id(), cx.limits());
+                self.shows_tip(cx, other, &entry.id());
             }
         }
         true
+    }
+
+    /// Whether an entry that is not held comes with the range that ends with it. It does not where another version of its
+    /// number is held, or where its run was shown to go much further.
+    fn is_brought_by_range(&self, cx: &Cx, entry: &Entry) -> bool {
+        let (run, seq) = (entry.run(), entry.seq());
+        let last = self.ranges.last(run).map_or(seq, |last| last.max(seq));
+        let missing = self.log.first_missing(run, (seq, last), cx.limits());
+        missing.is_some_and(|(first, _)| first == seq)
+    }
+
+    /// This neighbour holds an entry. Whether that is a tip that is to come by a range.
+    fn shows_tip(&mut self, cx: &Cx, peer: NodeId, id: &EntryId) -> bool {
+        let Self { ranges, log, .. } = self;
+        let missing = |run: &RunId, numbers| log.first_missing(run, numbers, cx.limits());
+        ranges.show_tip(peer, id, cx.limits(), missing)
     }
 
     /// An entry of no run came, with a valid signature. It is relayed once, and not held.
@@ -299,6 +317,7 @@ impl Chat {
             Taken::New if ranged => {
                 // The newest one of those that come is announced, when all have come.
                 self.counts.entries += 1;
+                self.log.brought(cx.now, entry, cx.limits());
                 self.gossip.arrived(cx.moment(), Some(from), entry.id());
             }
             Taken::New => self.relay(cx, from, entry),
@@ -341,7 +360,7 @@ impl Chat {
     /// `IHAVE`: the peer holds these entries.
     fn ihave_received(&mut self, cx: &Cx, peer: NodeId, ids: &[EntryId]) {
         let limits = cx.limits();
-        let ids: Vec<_> = ids.iter().copied().filter(|id| !self.ranges.show_tip(peer, id, limits)).collect();
+        let ids: Vec<_> = ids.iter().copied().filter(|id| !self.shows_tip(cx, peer, id)).collect();
         for entry in ids.iter().filter_map(|id| self.log.get(id)) {
             self.ranges.announced(cx.now, peer, entry.run(), limits);
         }
@@ -359,6 +378,7 @@ impl Chat {
         let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.get(id).is_some());
         self.serving.ask(peer, self.budgeted(from), &held, cx.limits());
         if !lacking.is_empty() {
+            self.gossip.lacks_here(peer, &lacking);
             self.events.push_back(Event::Reply { conn, frame: Frame::Lack(lacking) });
         }
     }
@@ -414,9 +434,8 @@ impl Chat {
         for ids in self.gossip.tips_to_tell(cx.moment(), peer, step.have).chunks(MAX_IHAVE) {
             self.events.push_back(Event::Reply { conn, frame: Frame::Ihave(ids.to_vec()) });
         }
-        let limits = cx.limits();
         let mut need = step.need;
-        need.retain(|id| !self.gossip.has_seen(id) && !self.ranges.show_tip(peer, id, limits));
+        need.retain(|id| !self.gossip.has_seen(id) && !self.shows_tip(cx, peer, id));
         if !need.is_empty() {
             self.catch_up.found();
         }

@@ -76,6 +76,33 @@ fn an_early_one_waits_so_long() {
 }
 
 #[test]
+fn an_early_one_waits_longer_while_its_range_comes() {
+    let brought = |count: u32| {
+        let mut solo = linked(Limits::default());
+        solo.chat(0, &entry(7, 0, EPOCH_MS));
+        solo.chat(0, &entry(7, 50, EPOCH_MS));
+        for n in 1..=count {
+            solo.at(SECOND * n * 2);
+            solo.chat(0, &entry(7, n as usize, EPOCH_MS));
+        }
+        solo
+    };
+    let Limits { chat, .. } = Limits::default();
+    // Nothing more comes, or some of it all the time.
+    for (count, end) in [(4, SECOND * 8 + chat.hold_back), (29, chat.hold_back_most)] {
+        let mut solo = brought(count);
+        for (at, over) in up_to(end) {
+            solo.at(at);
+            let shown = u64::from(count) + 1;
+            assert_eq!(
+                (solo.stats().gaps, solo.stats().delivered),
+                if over { (1, shown + 1) } else { (0, shown) }
+            );
+        }
+    }
+}
+
+#[test]
 fn authors() {
     let limits = Limits::default().with(|limits| limits.chat.authors = 5);
     for count in around(limits.chat.authors) {

@@ -129,6 +129,7 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.floors", By("entries.rs", "floors_and_how_long_they_are_kept"), "floors_forgotten"),
     ("chat.floors_for", By("entries.rs", "floors_and_how_long_they_are_kept"), "floors_forgotten"),
     ("chat.hold_back", By("entries.rs", "an_early_one_waits_so_long"), "gaps"),
+    ("chat.hold_back_most", By("entries.rs", "an_early_one_waits_longer_while_its_range_comes"), "gaps"),
     ("chat.catch_up", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
     ("chat.catch_up_bytes", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
     ("chat.history", By("proto-core/src/node/tests/conversation.rs", "what_is_old_when_it_comes_is_history"), NONE),

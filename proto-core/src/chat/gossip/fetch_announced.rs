@@ -166,9 +166,9 @@ impl AnnouncedFetch {
         Completed { announcers, requested: responder.is_some() }
     }
 
-    /// This neighbour answered that the entry's body is gone. The next announcer is asked at once. Without one, the entry is
+    /// This neighbour answered that it lacks the entry, or its body. The next announcer is asked at once. Without one, the entry is
     /// given up until it is announced again.
-    pub(super) fn body_gone(&mut self, now: Instant, peer: NodeId, id: &EntryId) {
+    pub(super) fn asked_in_vain(&mut self, now: Instant, peer: NodeId, id: &EntryId) {
         let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.was_asked(peer)) else { return };
         self.unanswered.remove(&peer);
         entry.announcers.retain(|announcer| announcer.peer != peer);
@@ -367,13 +367,13 @@ mod tests {
             assert!(fetch.add(at(0), peer(n), id(1), after(), &limits));
         }
         assert_eq!(fetch.next_request(at(150), &limits), Some((peer(1), id(1))));
-        fetch.body_gone(at(160), peer(2), &id(1));
+        fetch.asked_in_vain(at(160), peer(2), &id(1));
         assert_eq!(fetch.next_request(at(160), &limits), None, "it was not asked");
-        fetch.body_gone(at(170), peer(1), &id(1));
+        fetch.asked_in_vain(at(170), peer(1), &id(1));
         assert_eq!(fetch.next_request(at(170), &limits), Some((peer(2), id(1))));
-        fetch.body_gone(at(180), peer(2), &id(1));
+        fetch.asked_in_vain(at(180), peer(2), &id(1));
         assert_eq!(fetch.next_request(at(180), &limits), Some((peer(3), id(1))));
-        fetch.body_gone(at(190), peer(3), &id(1));
+        fetch.asked_in_vain(at(190), peer(3), &id(1));
         assert_eq!((fetch.entries.len(), fetch.next_unresponsive()), (0, None), "they answered");
         assert!(fetch.is_consistent());
     }

@@ -4,8 +4,8 @@ use alloc::collections::BTreeMap;
 
 use crate::model::{EntryId, Fifo, Limits, NodeId};
 
-/// So many entries for each neighbour: those that it lacks, or whose body is gone there, as its answers showed; or those
-/// that it was told of.
+/// So many entries for each neighbour: those that it lacks, those whose body is gone there, as its answers showed, or
+/// those that it was told of.
 #[derive(Debug, Default)]
 pub(super) struct IdsByPeer {
     by_peer: BTreeMap<NodeId, Fifo<EntryId, ()>>,
@@ -27,6 +27,13 @@ impl IdsByPeer {
         let ids = self.by_peer.entry(peer).or_default();
         ids.insert(id, ());
         while ids.len() > limits.chat.bodiless && ids.pop_first().is_some() {}
+    }
+
+    /// Forgets an entry of this neighbour.
+    pub(super) fn remove(&mut self, peer: NodeId, id: &EntryId) {
+        if let Some(ids) = self.by_peer.get_mut(&peer) {
+            ids.remove(id);
+        }
     }
 
     /// Whether the entry is remembered for this neighbour.
@@ -59,6 +66,9 @@ mod tests {
         assert_eq!([1, 2, 3].map(|n| ids.contains(peer(1), &id(n))), [false, true, true]);
         assert!(ids.contains(peer(2), &id(1)) && !ids.contains(peer(3), &id(1)));
         assert_eq!(ids.most(), 2);
+        ids.remove(peer(1), &id(2));
+        ids.remove(peer(3), &id(2));
+        assert!(!ids.contains(peer(1), &id(2)) && ids.len(peer(1)) == 1);
         ids.unlinked(peer(1));
         assert!(!ids.contains(peer(1), &id(3)) && ids.is_consistent(|it| *it == peer(2)));
     }

@@ -74,8 +74,10 @@ pub(crate) struct Gossip {
     announcements: Announcements,
     announced_fetch: AnnouncedFetch,
     tip_fetch: TipFetch,
-    /// What each neighbour lacks, or has no body for. It is not asked for that again (SPEC 7.10.6, 8.9.12).
+    /// What each neighbour has no body for. It is not asked for that again (SPEC 7.10.6).
     bodiless: IdsByPeer,
+    /// What each neighbour lacks. It is not asked for that again before it announces it (SPEC 8.9.12).
+    lacked: IdsByPeer,
     /// The tips that each neighbour was told of. It is not told of them again (SPEC 9.7.1).
     told: IdsByPeer,
     spared: Spared,
@@ -130,6 +132,7 @@ impl Gossip {
             announced_fetch: AnnouncedFetch::default(),
             tip_fetch: TipFetch::default(),
             bodiless: IdsByPeer::default(),
+            lacked: IdsByPeer::default(),
             told: IdsByPeer::default(),
             spared: Spared::default(),
             grafts: BTreeMap::new(),
@@ -163,6 +166,7 @@ impl Gossip {
         }
         self.grafts.remove(&peer);
         self.bodiless.unlinked(peer);
+        self.lacked.unlinked(peer);
         self.told.unlinked(peer);
         self.syncs.unlinked(peer);
         self.announce_spared(moment, peer);
@@ -226,6 +230,8 @@ impl Gossip {
             if self.is_attached(moment, None) { limits.chat.ask_after } else { limits.chat.ask_after_alone };
         let mut surplus = false;
         for id in ids {
+            // It holds it now, whatever it said.
+            self.lacked.remove(from, id);
             if self.seen.contains(id) || is_held(id) {
                 self.announcements.cancel(from, id);
             } else if self.bodiless.contains(from, id) || self.tip_fetch.is_queued(from, id) {
@@ -249,9 +255,11 @@ impl Gossip {
     ) {
         if self.neighbours.contains(from) {
             let expected = |id: &EntryId| self.announced_fetch.is_expected_from(from, id);
-            let ids = ids.into_iter().filter(|id| !expected(id) && !self.bodiless.contains(from, id));
+            let in_vain = |id: &EntryId| self.bodiless.contains(from, id) || self.lacked.contains(from, id);
+            let ids = ids.into_iter().filter(|id| !expected(id) && !in_vain(id));
             // Of a neighbour that lacked more than can be remembered, few are worth a try.
-            let is_full = self.bodiless.len(from) >= moment.limits.chat.bodiless;
+            let most_in_vain = self.bodiless.len(from).max(self.lacked.len(from));
+            let is_full = most_in_vain >= moment.limits.chat.bodiless;
             let most = if is_full { MAX_GRAFT } else { usize::MAX };
             self.tip_fetch.add(moment.now, from, ids.take(most), moment.limits);
         }
@@ -313,13 +321,30 @@ impl Gossip {
         self.complete_fetch(now, Some(from), id).holders
     }
 
-    /// This neighbour lacks an entry that it was asked for, or its body. That is asked for elsewhere.
+    /// This neighbour lacks an entry that it was asked for. It is asked for elsewhere.
     pub(crate) fn lacks(&mut self, moment: Moment<'_>, from: NodeId, id: EntryId) {
         if self.neighbours.contains(from) {
-            self.bodiless.insert(from, id, moment.limits);
-            self.announced_fetch.body_gone(moment.now, from, &id);
-            self.tip_fetch.complete(moment.now, Some(from), &id);
+            self.lacked.insert(from, id, moment.limits);
+            self.asked_in_vain(moment.now, from, &id);
         }
+    }
+
+    /// The body of an entry is gone at this neighbour, which was asked for it. It is asked for elsewhere.
+    pub(crate) fn lacks_body(&mut self, moment: Moment<'_>, from: NodeId, id: EntryId) {
+        if self.neighbours.contains(from) {
+            self.bodiless.insert(from, id, moment.limits);
+            self.asked_in_vain(moment.now, from, &id);
+        }
+    }
+
+    fn asked_in_vain(&mut self, now: Instant, from: NodeId, id: &EntryId) {
+        self.announced_fetch.asked_in_vain(now, from, id);
+        self.tip_fetch.complete(now, Some(from), id);
+    }
+
+    /// This neighbour asked for entries that are not held: it has to be told of them when they are.
+    pub(crate) fn lacks_here(&mut self, peer: NodeId, ids: &[EntryId]) {
+        ids.iter().for_each(|id| self.told.remove(peer, id));
     }
 
     /// A new entry came with a valid signature, or this node signed it.

@@ -60,7 +60,7 @@ impl Gossip {
             (Capacity::Announced, self.announcements.most()),
             (Capacity::Fetching, self.tip_fetch.len()),
             (Capacity::Requested, self.tip_fetch.most_requested()),
-            (Capacity::Bodiless, self.bodiless.most().max(self.told.most())),
+            (Capacity::Bodiless, self.bodiless.most().max(self.lacked.most()).max(self.told.most())),
             (Capacity::Spared, self.spared.len()),
         ]
     }
@@ -108,6 +108,7 @@ impl Gossip {
             && self.announced_fetch.is_consistent()
             && self.tip_fetch.is_consistent()
             && self.bodiless.is_consistent(linked)
+            && self.lacked.is_consistent(linked)
             && self.spared.is_consistent(linked)
             && self.told.is_consistent(linked)
             && self.grafts.keys().all(linked)

@@ -107,7 +107,12 @@ impl Authors {
         self.epochs.values().map(|epoch| epoch.gaps).max().unwrap_or(0)
     }
 
-    /// Since when the oldest entry is held back.
+    /// An entry of this run came because it was asked for by its number.
+    pub(super) fn brought(&mut self, now: Instant, run: &RunId, seq: u64, limits: &Limits) {
+        self.update(run, |sequence| sequence.brought(now, seq, limits));
+    }
+
+    /// The earliest of the times since which entries held back wait in vain.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.waiting.first().map(|(since, _)| *since)
     }

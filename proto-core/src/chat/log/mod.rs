@@ -189,6 +189,11 @@ impl Log {
         self.admit(now, wall, entry, false, limits)
     }
 
+    /// An entry was taken that was asked for by its number. Others that are missing may follow it.
+    pub(crate) fn brought(&mut self, now: Instant, entry: &Entry, limits: &Limits) {
+        self.authors.brought(now, entry.run(), entry.seq(), limits);
+    }
+
     /// The next event, in order.
     pub(crate) fn next_event(&mut self) -> Option<LogEvent> {
         self.events.pop_front()

@@ -1,8 +1,12 @@
 //! The order of one author sequence: the entries of one author in one epoch, by sequence number.
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use arrayvec::ArrayVec;
 
@@ -24,6 +28,17 @@ pub(super) struct AuthorSequence {
     dropped: bool,
     /// The lowest number of which two versions were shown. No further one of it or above it is.
     twice: Option<u64>,
+    /// The last entry that came because its number was asked for.
+    brought: Option<Brought>,
+}
+
+/// An entry that came because its number was asked for. Others that are missing may follow it.
+#[derive(Debug)]
+struct Brought {
+    seq: u64,
+    at: Instant,
+    /// How much longer than others an entry with a higher number may be held back.
+    most: Duration,
 }
 
 #[derive(Debug)]
@@ -79,9 +94,22 @@ impl AuthorSequence {
         self.gaps.len()
     }
 
-    /// Since when the oldest entry is held back.
+    /// Since when nothing that has to come before the entries held back has come, or as long as that counts. The earliest
+    /// such time of all of them.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.early.values().map(|early| early.since).min()
+        self.early.iter().map(|(seq, early)| self.waits_since(*seq, early)).min()
+    }
+
+    /// The same for the entries held back with this number.
+    fn waits_since(&self, seq: u64, early: &Early) -> Instant {
+        let brought = self.brought.as_ref().filter(|brought| brought.seq < seq);
+        brought.map_or(early.since, |it| early.since.max(it.at.min(early.since + it.most)))
+    }
+
+    /// An entry with this number came because it was asked for by its number. What is missing behind it may follow.
+    pub(super) fn brought(&mut self, at: Instant, seq: u64, limits: &Limits) {
+        let most = limits.chat.hold_back_most.saturating_sub(limits.chat.hold_back);
+        self.brought = Some(Brought { seq, at, most });
     }
 
     /// Whether this entry is held back.
@@ -205,8 +233,8 @@ impl AuthorSequence {
 
     /// Shows what was held back too long.
     pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
-        let is_overdue = |early: &Early| early.since + limits.chat.hold_back <= now;
-        let overdue = self.early.iter().rev().find(|(_, early)| is_overdue(early));
+        let is_overdue = |seq, early| self.waits_since(seq, early) + limits.chat.hold_back <= now;
+        let overdue = self.early.iter().rev().find(|(seq, early)| is_overdue(**seq, early));
         if let Some((&seq, _)) = overdue {
             self.release_up_to(seq, limits, events);
         }

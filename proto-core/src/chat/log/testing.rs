@@ -127,6 +127,13 @@ impl TestLog {
         taken
     }
 
+    /// Takes an entry that was asked for by its number.
+    pub(super) fn bring(&mut self, entry: &Arc<Entry>) {
+        self.take(entry);
+        self.inner.brought(self.now, entry, &self.limits);
+        assert!(self.inner.is_consistent());
+    }
+
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
         let millis = u64::try_from(time.as_millis()).unwrap();

@@ -29,11 +29,7 @@ impl Fixture {
     fn queries(&mut self, now: u64) -> Vec<(u8, u64, u64, u64)> {
         let mut queries = Vec::new();
         let held = &self.held;
-        let missing = |run: &RunId, (first, last): (u64, u64)| {
-            let first = (first..=last).find(|seq| !held.contains(&(run.clone(), *seq)))?;
-            let next = (first..=last).find(|seq| held.contains(&(run.clone(), *seq)));
-            Some((first, next.map_or(last, |next| next - 1)))
-        };
+        let missing = |run: &RunId, numbers| missing(held, run, numbers);
         while let Some((to, query)) =
             self.ranges.next_query(at(now), &self.limits, missing, |_| at(self.free_at))
         {
@@ -62,9 +58,25 @@ impl Fixture {
         self.check();
     }
 
+    /// This neighbour holds an entry. Whether that is a tip that is to come by a range.
+    fn show_tip(&mut self, from: u8, tip: u16) -> bool {
+        let held = &self.held;
+        let missing = |run: &RunId, numbers| missing(held, run, numbers);
+        let shows = self.ranges.show_tip(peer(from), &id(tip), &self.limits, missing);
+        self.check();
+        shows
+    }
+
     fn check(&self) {
         assert!(self.ranges.is_consistent(|_| true));
     }
+}
+
+/// The first of these numbers of a run that are not held.
+fn missing(held: &BTreeSet<(RunId, u64)>, run: &RunId, (first, last): (u64, u64)) -> Option<(u64, u64)> {
+    let is_held = |seq: &u64| held.contains(&(run.clone(), *seq));
+    let first = (first..=last).find(|seq| !is_held(seq))?;
+    Some((first, (first..=last).find(is_held).map_or(last, |next| next - 1)))
 }
 
 fn run(n: u8) -> RunId {
@@ -136,7 +148,7 @@ fn a_neighbour_that_brings_nothing_loses_its_range_to_another() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.want(1, &run, 0, 9, 1);
     assert_eq!(fixture.queries(0).len(), 1);
-    assert!(fixture.ranges.show_tip(peer(2), &id(1), &fixture.limits));
+    assert!(fixture.show_tip(2, 1));
     fixture.comes(1_000, 1, &run, 0..=0);
     let expire = |fixture: &mut Fixture, now, heard| {
         let alone = fixture.ranges.expire(at(now), &fixture.limits, |_| Some(at(heard)));
@@ -243,7 +255,7 @@ fn a_link_that_ends_or_moves_loses_its_ranges() {
     fixture.ranges.interrupted(peer(1), true);
     fixture.check();
     assert_eq!((fixture.queries(0), fixture.ranges.pending()), (vec![], 0));
-    assert!(fixture.ranges.show_tip(peer(2), &id(1), &fixture.limits));
+    assert!(fixture.show_tip(2, 1));
     assert_eq!(fixture.queries(0).len(), 1);
 }
 
@@ -273,4 +285,17 @@ fn a_lost_range_takes_up_a_place_for_some_time() {
     assert!(!fixture.ranges.expire(at(free), &fixture.limits, |_| None));
     fixture.ranges.idle_until = Some(at(0));
     assert_eq!(fixture.queries(free).len(), 1);
+}
+
+#[test]
+fn a_tip_whose_number_came_in_another_version_is_asked_for_by_its_id() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 3, 4, 1);
+    let [(1, 3, 4, tag)] = fixture.queries(0)[..] else { panic!("nobody is asked") };
+    assert!(fixture.show_tip(2, 1));
+    // The neighbour holds nothing with number 3.
+    fixture.comes(0, 1, &run, 4..=4);
+    fixture.ends(0, 1, tag, 5);
+    assert!(!fixture.show_tip(2, 1));
+    assert!(fixture.ranges.contains(&run), "number 3 is still wanted");
 }

@@ -2,6 +2,8 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::*;
+use crate::model::{Draft, Entry, RunPosition};
+use crate::wire::Frame;
 
 /// Lets time pass. The peer reads all that it is sent, and answers each line by `answer`.
 fn live(solo: &mut Solo, time: Duration, answer: impl Fn(&str) -> Option<String>) -> Vec<Action> {
@@ -159,4 +161,25 @@ fn a_line_from_a_peer_with_a_key_is_not_shown() {
     keyed(&mut solo);
     assert_eq!(solo.receive(1, "MSG|hello\n"), []);
     assert_eq!(solo.node.peers().count(), 1);
+}
+
+#[test]
+fn what_no_range_brings_is_taken_although_numbers_before_it_are_missing() {
+    // Another version of a number that is held, and a number far below one that is held.
+    for (held, number) in [(2, 2), (1_000, 5)] {
+        let mut solo = solo_with(|limits| limits.chat.log_entries = 10);
+        let identity = keyed(&mut solo);
+        solo.receive(1, &chat(&identity, 0, 1, None));
+        solo.receive(1, &chat(&identity, held, 2, None));
+        // The peer announces it, and sends it when it is asked. It holds nothing of the numbers before it.
+        let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("hello").unwrap()]);
+        let draft = Draft::new(1, RunPosition::unlinked(number), 3, &uname, &texts, [9; 16]);
+        let mut ihave = Vec::new();
+        Frame::Ihave([Entry::sign(&identity, &draft).id()].into()).encode(&mut ihave);
+        solo.receive(1, &String::from_utf8(ihave).unwrap());
+        let answer = |line: &str| line.starts_with("GRAFT|").then(|| chat(&identity, number, 3, None));
+        live(&mut solo, Duration::from_secs(1), answer);
+        let entries: Vec<_> = solo.node.entries().map(|entry| (entry.seq(), entry.at())).collect();
+        assert_eq!(entries, [(0, 1), (held, 2), (number, 3)]);
+    }
 }

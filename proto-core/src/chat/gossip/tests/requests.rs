@@ -83,3 +83,26 @@ fn no_reconciliation_begins_while_one_side_catches_up() {
     assert!(reconciles_again(|gossip, moment| gossip.graft_received(moment.now, peer(1), few)));
     assert!(!reconciles_again(|gossip, moment| gossip.graft_received(moment.now, peer(1), MAX_GRAFT)));
 }
+
+#[test]
+fn what_a_neighbour_lacked_is_requested_again_when_it_announces_it() {
+    let grafts = requests(|gossip, moment| {
+        gossip.lacks(moment, peer(1), id(1));
+        gossip.lacks_body(moment, peer(1), id(2));
+        gossip.fetch_tips(moment, peer(1), [1, 2].map(id));
+        gossip.ihave_received(moment, peer(1), &[1, 2].map(id), |_| false);
+    });
+    assert_eq!(grafts, [(peer(1), [id(1)].to_vec())], "the body of the other one stays away");
+}
+
+#[test]
+fn a_neighbour_that_asked_in_vain_is_told_again() {
+    let limits = Limits::default();
+    let mut gossip = Gossip::new(Identity::from_secret(&[1; 32]).key());
+    let moment = moment(0, &limits);
+    gossip.linked(moment, peer(1));
+    let told = |gossip: &mut Gossip| gossip.tips_to_tell(moment, peer(1), [id(1)].into()).len();
+    assert_eq!((told(&mut gossip), told(&mut gossip)), (1, 0));
+    gossip.lacks_here(peer(1), &[id(1)]);
+    assert_eq!((told(&mut gossip), told(&mut gossip)), (1, 0));
+}
