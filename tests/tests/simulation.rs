@@ -66,7 +66,10 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
     let idle: Vec<_> = tally.iter().filter(|(what, acts)| what.ends_with(", acts") && **acts == 0).collect();
     assert!(idle.is_empty(), "hostile peers that did nothing: {idle:?}");
     // What is looked at in the end was there to be looked at.
-    assert!(tally["version 1 heard"] > 10 && tally["little room"] > 10 && tally["fell silent"] > 10, "{tally:?}");
+    assert!(
+        tally["version 1 heard"] > 10 && tally["little room"] > 10 && tally["fell silent"] > 10,
+        "{tally:?}"
+    );
     assert!(tally.keys().filter(|what| what.starts_with("hostile")).count() > 12, "{tally:?}");
 }
 

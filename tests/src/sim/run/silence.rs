@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::Run;
 use super::population::Odd;
-use crate::sim::World;
 use crate::sim::check::{Breach, Rule};
 use crate::sim::measure::Meter;
+use crate::sim::{World, nanos};
 
-/// Until all that was said last has come to everybody, and holes that nobody can fill were asked for in vain.
-const SETTLED: Duration = Duration::from_secs(120);
+/// Until all that was said last has come to everybody, and each neighbour was asked in vain for holes that nobody can fill:
+/// a node reconciles with one of its neighbours each 45 s at least.
+const SETTLED: Duration = Duration::from_secs(600);
 /// In this time each pair of neighbours reconciles once at least.
 const SILENT: Duration = Duration::from_secs(100);
 
@@ -26,14 +27,19 @@ impl Run {
         if attacked || !right {
             return true;
         }
-        let settled = self.world.run_for(SETTLED);
-        let silent = settled.then(|| is_silent(&mut self.world));
-        self.silent += u64::from(silent == Some(Ok(())));
-        if let Some(Err(breach)) = silent {
-            self.breach = Some(breach);
-            return false;
+        let end = self.world.now() + nanos(SETTLED);
+        loop {
+            match is_silent(&mut self.world) {
+                Ok(()) => break,
+                Err(breach) if self.world.now() >= end => {
+                    self.breach = Some(breach);
+                    return false;
+                }
+                Err(_) => {}
+            }
         }
-        settled
+        self.silent += 1;
+        self.world.probes.check.as_ref().is_none_or(|check| !check.has_breach())
     }
 }
 
