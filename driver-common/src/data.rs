@@ -2,6 +2,8 @@
 
 mod key;
 mod secret;
+#[cfg(feature = "app")]
+mod token;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -13,6 +15,8 @@ use proto_core::Identity;
 
 pub use self::key::new_identity;
 pub use self::secret::UnsafeFile;
+#[cfg(feature = "app")]
+pub use self::token::{ApiToken, TokenError};
 
 /// The data folder of the node at one port. It is locked while this value exists.
 #[derive(Debug)]

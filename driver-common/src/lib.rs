@@ -25,6 +25,8 @@ pub mod terminal;
 mod testing;
 
 pub use clock::Clock;
+#[cfg(feature = "app")]
+pub use data::{ApiToken, TokenError};
 pub use data::{DataDir, DataError, UnsafeFile, new_identity};
 pub use event::Event;
 pub use handle::{Handle, Me, Origin, RequestError, SayError};

@@ -3,5 +3,6 @@
 mod bounds;
 mod guard;
 mod node;
+mod others;
 mod routes;
 mod sockets;

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 use tests::journal::SOON;
 use tests::ports;
@@ -122,7 +121,7 @@ fn what_is_in_the_place_of_the_key_is_named_and_no_key_is_made() {
         assert!(ended.err.contains(&format!("{} is a folder, not a file", text(&file))), "{ended:?}");
         fs::remove_dir(&file).unwrap();
         // Nobody ever writes to it.
-        mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
         let ended = refused(driver, port, data.path());
         assert!(ended.err.contains(&format!("{} is a FIFO, not a file", text(&file))), "{ended:?}");
     });
@@ -140,6 +139,22 @@ fn a_folder_that_others_can_write_is_refused() {
         let says = format!("{} can be written by other users (mode 770)", text(&folder));
         assert!(ended.err.contains(&says), "{ended:?}");
         assert!(!folder.join("key.pem").exists());
+    });
+}
+
+#[test]
+fn a_token_is_made_for_the_user_and_refused_where_others_can_read_it() {
+    Driver::each(|driver| {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("token");
+        let alice = Launch::new(driver, "Alice").args(["--api-token-file", text(&file)]).start();
+        alice.expect_err(&[&format!("token in {}", text(&file))], SOON);
+        assert_eq!(mode(&file), 0o600);
+        drop(alice);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let ended = run(driver, &["--port", "0", "--api-token-file", text(&file)]);
+        assert!(ended.code == Some(1) && ended.err.contains("--api-token-file: "), "{ended:?}");
+        assert!(ended.err.contains("can be read or written by other users (mode 644)"), "{ended:?}");
     });
 }
 
