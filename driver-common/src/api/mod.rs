@@ -81,6 +81,7 @@ pub use self::limits::ApiLimits;
 pub use self::route::routes;
 use self::slots::{ConnectionSlots, WebSocketPermits};
 use self::timer::SharedTimer;
+pub use self::websocket::Protocol as WebSocketProtocol;
 use crate::Handle;
 use crate::broadcast::Feed;
 use crate::runtime::{AppRuntime, Listener};

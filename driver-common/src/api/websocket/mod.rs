@@ -1,6 +1,7 @@
 //! WebSockets (RFC 6455): the opening handshake, and running the connection.
 
 mod pipe;
+mod protocol;
 mod session;
 mod socket;
 
@@ -16,6 +17,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
+pub use self::protocol::Protocol;
 use self::socket::Socket;
 use super::Api;
 use super::access::{PROTOCOL, protocols};
