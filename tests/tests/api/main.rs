@@ -2,6 +2,7 @@
 
 mod bounds;
 mod guard;
+mod malformed;
 mod node;
 mod others;
 mod routes;
