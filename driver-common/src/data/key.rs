@@ -9,10 +9,7 @@ use proto_core::Identity;
 use zeroize::Zeroizing;
 
 use super::DataError;
-use super::secret::{self, SecretError};
-
-/// A secret key. It is wiped when it is dropped, as the one in an [`Identity`] is.
-type Secret = Zeroizing<[u8; 32]>;
+use super::secret::{self, Secret, SecretError};
 
 /// Creates a new key pair.
 pub fn new_identity() -> io::Result<Identity> {
@@ -69,7 +66,7 @@ const DER: usize = DER_PREFIX.len() + 32;
 fn encode(secret: &Secret) -> Zeroizing<String> {
     let mut der = Zeroizing::new([0; DER]);
     der[..DER_PREFIX.len()].copy_from_slice(&DER_PREFIX);
-    der[DER_PREFIX.len()..].copy_from_slice(&**secret);
+    der[DER_PREFIX.len()..].copy_from_slice(&***secret);
     // Large enough, so that it never grows and leaves no copy behind.
     let mut text = Zeroizing::new(String::with_capacity(2 * (BEGIN.len() + DER + END.len())));
     text.push_str(BEGIN);
@@ -174,7 +171,7 @@ mod tests {
     fn what_is_no_key_is_refused_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key.pem");
-        let good = encode(&Zeroizing::new([7; 32]));
+        let good = encode(&Box::new(Zeroizing::new([7; 32])));
         let short = STANDARD.encode([&DER_PREFIX[..], &[7; 31]].concat());
         let long = STANDARD.encode([&DER_PREFIX[..], &[7; 33]].concat());
         for content in [

@@ -156,10 +156,13 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Random bytes that are wiped when they are no longer needed.
-pub(super) fn random() -> io::Result<Zeroizing<[u8; 32]>> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *bytes).map_err(|error| io::Error::other(error.to_string()))?;
+/// 32 bytes that are wiped when they are dropped. They have a place of their own, so that moves leave no copies behind.
+pub(super) type Secret = Box<Zeroizing<[u8; 32]>>;
+
+/// Random bytes.
+pub(super) fn random() -> io::Result<Secret> {
+    let mut bytes = Secret::default();
+    getrandom::fill(&mut **bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(bytes)
 }
 

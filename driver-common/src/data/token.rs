@@ -87,7 +87,7 @@ impl fmt::Debug for ApiToken {
 /// false if something is there that has no content, as a link to nowhere.
 fn create(file: &Path) -> io::Result<bool> {
     let mut text = Zeroizing::new(String::with_capacity(2 * 32 + 1));
-    for byte in *secret::random()? {
+    for byte in secret::random()?.iter() {
         text.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
     }
     text.push('\n');
