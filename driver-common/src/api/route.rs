@@ -214,7 +214,7 @@ fn needs_token(why: Why, has_token: bool) -> Response<Reply> {
         Why::AdmittedHost => "under this name the API needs the token",
     };
     let remedy = if has_token {
-        "send the token of its --api-token-file: 'Authorization: Bearer TOKEN', or open the page at /#token=TOKEN"
+        "send the token of the node's --api-token-file: 'Authorization: Bearer TOKEN', or open the page at /#token=TOKEN"
     } else {
         "the node gives access to others if it is started with --api-token-file"
     };
