@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,19 +18,19 @@ use futures_lite::future::or;
 use proto_core::{Config, Identity, Name, PeerAddr};
 
 use self::exit::Deadline;
-use crate::api::{self, ApiLimits};
+use crate::api::{self, Access, ApiLimits};
 use crate::broadcast::{self, Feed};
 use crate::options::Options;
 use crate::runtime::AppRuntime;
 use crate::terminal::{Quit, Terminal};
-use crate::{DataDir, Handle, net, new_identity, node};
+use crate::{ApiToken, DataDir, Handle, net, new_identity, node};
 
 /// A node that has its ports and is ready to run.
 #[derive(Debug)]
 pub struct App {
     options: Options,
     listener: TcpListener,
-    api: Option<TcpListener>,
+    api: Option<(TcpListener, Access)>,
     terminal: Terminal,
     identity: Identity,
     /// Locked while the node runs. `None` if its key is not stored.
@@ -74,7 +75,10 @@ impl App {
         let terminal = Terminal::open().map_err(AppError::new)?;
         terminal.show_logs(&options.log);
         let listener = listen(options.bind, "--port")?;
-        let api = options.api_port.map(|port| listen((Ipv4Addr::LOCALHOST, port).into(), "--api-port"));
+        let api = options.api_port.map(|port| {
+            let listener = listen((Ipv4Addr::LOCALHOST, port).into(), "--api-port")?;
+            access(&options).map(|access| (listener, access))
+        });
         let api = api.transpose()?;
         let (identity, data) = identify(&options, &terminal)?;
         Ok(Self { options, listener, api, terminal, identity, data })
@@ -117,7 +121,13 @@ impl App {
             .build()
             .map_err(AppError::new)?;
         let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
-        terminal.notice(&greeting(&options.uname, node.local_addr, api.as_ref())?);
+        let api_listener = api.as_ref().map(|(listener, _)| listener);
+        terminal.notice(&greeting(
+            &options.uname,
+            node.local_addr,
+            api_listener,
+            options.api_token_file.as_deref(),
+        )?);
         let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
         if let Some(name @ PeerAddr::Host { .. }) = options.advertise {
             advertise_later(runtime, name, node.handle.clone(), terminal.notifier());
@@ -125,10 +135,11 @@ impl App {
         let (broadcast, feed) = broadcast::channel();
         runtime.spawn(broadcast.run(node.events, printer));
         let (serving, api_ended) = async_channel::bounded(1);
-        if let Some(listener) = api {
+        if let Some((listener, access)) = api {
             let listener = runtime.listener(listener).map_err(AppError::new)?;
             let limits = ApiLimits::default();
-            let serve = api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), limits);
+            let serve =
+                api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), access, limits);
             runtime.spawn(async move {
                 serve.await;
                 drop(serving);
@@ -194,6 +205,14 @@ fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<
     new_identity().map(|identity| (identity, None)).map_err(AppError::new)
 }
 
+/// Who may use the API, as the options say.
+fn access(options: &Options) -> Result<Access, AppError> {
+    let Some(file) = &options.api_token_file else { return Ok(Access::user_alone()) };
+    let token = ApiToken::load_or_create(file);
+    let token = token.map_err(|error| AppError(format!("--api-token-file: {error}")))?;
+    Ok(Access::with_token(token, options.api_hosts.clone()))
+}
+
 fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
     net::listen(addr).map_err(|error| {
         let port = addr.port();
@@ -209,8 +228,14 @@ fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener, AppError> {
 }
 
 /// The line that tells the user where the node listens.
-fn greeting(uname: &Name, addr: SocketAddr, api: Option<&TcpListener>) -> Result<String, AppError> {
+fn greeting(
+    uname: &Name,
+    addr: SocketAddr,
+    api: Option<&TcpListener>,
+    token: Option<&Path>,
+) -> Result<String, AppError> {
     let api = api.map(TcpListener::local_addr).transpose().map_err(AppError::new)?;
-    let page = api.map(|api| format!("; page and API on http://{api}")).unwrap_or_default();
+    let token = token.map(|file| format!(", token in {}", file.display())).unwrap_or_default();
+    let page = api.map(|api| format!("; page and API on http://{api}{token}")).unwrap_or_default();
     Ok(format!("{uname} listens on {addr}{page}"))
 }

@@ -1,6 +1,9 @@
 //! A node's data folder: what it stores between runs.
 
 mod key;
+mod secret;
+#[cfg(feature = "app")]
+mod token;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -11,6 +14,9 @@ use etcetera::BaseStrategy;
 use proto_core::Identity;
 
 pub use self::key::new_identity;
+pub use self::secret::UnsafeFile;
+#[cfg(feature = "app")]
+pub use self::token::{ApiToken, TokenError};
 
 /// The data folder of the node at one port. It is locked while this value exists.
 #[derive(Debug)]
@@ -29,17 +35,9 @@ pub enum DataError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Other users can read the key, so they could write in this node's name.
-    #[error(
-        "{} can be read by other users (mode {mode:o}): run chmod 600 on it, or delete it to get a new key",
-        file.display()
-    )]
-    Exposed {
-        /// The key file.
-        file: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
+    /// Other users can change or read what is stored, so they could write in this node's name.
+    #[error(transparent)]
+    Unsafe(#[from] UnsafeFile),
     /// The file does not hold a key. It is never overwritten.
     #[error("{} is not an Ed25519 key file: move it away to get a new key", file.display())]
     InvalidKey {
@@ -89,6 +87,8 @@ impl DataDir {
         let folder = base.join(port.to_string());
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(DataError::io(&folder))?;
+        secret::check_shared_folder(&base).map_err(DataError::io(&base))??;
+        secret::check_own_folder(&folder).map_err(DataError::io(&folder))??;
         let lock = folder.join("lock");
         let unusable = |error| {
             let path = lock.clone();
@@ -98,7 +98,13 @@ impl DataDir {
                 DataError::Io { path, error }
             }
         };
-        let opened = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&lock);
+        let opened = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(secret::NONBLOCK)
+            .open(&lock);
         let opened = opened.map_err(unusable)?;
         match opened.try_lock() {
             Ok(()) => Ok(Self { folder, _lock: opened }),
@@ -167,5 +173,34 @@ mod tests {
         fs::write(folder.join("key.pem"), "").unwrap();
         let error = open();
         assert!(!error.is_storage_unavailable() && error.to_string().contains("/1/lock: "), "{error}");
+    }
+
+    #[test]
+    fn a_fifo_in_the_place_of_the_lock_is_not_waited_for() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("1");
+        fs::create_dir(&folder).unwrap();
+        secret::tests::fifo(&folder.join("lock"));
+        assert!(DataDir::open(Some(base.path()), 1).unwrap_err().is_storage_unavailable());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("1");
+        drop(DataDir::open(Some(base.path()), 1).unwrap());
+        let refused = |path: &Path, bad| {
+            fs::set_permissions(path, fs::Permissions::from_mode(bad)).unwrap();
+            let error = DataDir::open(Some(base.path()), 1).unwrap_err();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+            assert!(!error.is_storage_unavailable(), "{error}");
+            let says = format!("{} can be written by other users (mode {bad:o})", path.display());
+            assert!(error.to_string().contains(&says), "{error}");
+        };
+        refused(&folder, 0o770);
+        refused(&folder, 0o1777);
+        refused(base.path(), 0o777);
+        fs::set_permissions(base.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        assert!(DataDir::open(Some(base.path()), 1).is_ok(), "as /tmp is");
     }
 }

@@ -25,7 +25,9 @@ pub mod terminal;
 mod testing;
 
 pub use clock::Clock;
-pub use data::{DataDir, DataError, new_identity};
+#[cfg(feature = "app")]
+pub use data::{ApiToken, TokenError};
+pub use data::{DataDir, DataError, UnsafeFile, new_identity};
 pub use event::Event;
 pub use handle::{Handle, Me, Origin, RequestError, SayError};
 pub use node::{StartError, Started, start};

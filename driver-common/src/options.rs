@@ -10,6 +10,8 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use proto_core::{Limits, Name, NetworkId, PeerAddr};
 use tracing_subscriber::EnvFilter;
 
+use crate::api::{ApiHost, CLIENTS_ARE_KNOWN};
+
 /// The default of `--port`.
 pub const DEFAULT_PORT: u16 = 8080;
 
@@ -28,6 +30,10 @@ pub struct Options {
     pub uname: Name,
     /// The API's port on 127.0.0.1; 0 means any free port. `None` turns the API off.
     pub api_port: Option<u16>,
+    /// The file with the token for whoever is not the user who runs the node. It is made if it does not exist.
+    pub api_token_file: Option<PathBuf>,
+    /// The names under which the API is served to those who have the token, besides those of this machine.
+    pub api_hosts: Vec<ApiHost>,
     /// The address that peers are told to dial, if it differs from the one listened on. A host name is resolved first.
     pub advertise: Option<PeerAddr>,
     /// Whether peers at loopback addresses are taken for peers on this machine, however the node can be reached.
@@ -80,6 +86,11 @@ impl Options {
         if given > most {
             return Err(format!("--peer: {given} addresses are given, {most} are the most"));
         }
+        if !flags.api_hosts.is_empty() && flags.api_token_file.is_none() {
+            return Err(
+                "--api-host: under such a name the API needs a token: give --api-token-file, too".to_owned()
+            );
+        }
         if let Some(filter) = &rust_log {
             EnvFilter::try_new(filter).map_err(|error| format!("RUST_LOG: {filter:?}: {error}"))?;
         }
@@ -88,6 +99,8 @@ impl Options {
             peers: flags.peers,
             uname: flags.uname.unwrap_or_else(login_name),
             api_port,
+            api_token_file: flags.api_token_file,
+            api_hosts: flags.api_hosts,
             advertise: flags.advertise,
             trust_loopback: flags.trust_loopback,
             data_dir: flags.data_dir,
@@ -129,7 +142,11 @@ impl Options {
                 "--bind {ip}: connections are not encrypted yet: anyone who can reach this port can read and join the chat"
             )
         });
-        open.into_iter()
+        let unserved = (self.api_port.is_some() && self.api_token_file.is_none() && !CLIENTS_ARE_KNOWN).then(|| {
+            "this system does not tell whose a connection is, so page and API serve nobody without --api-token-file"
+                .to_owned()
+        });
+        open.into_iter().chain(unserved)
     }
 }
 
@@ -227,6 +244,22 @@ struct Flags {
     #[arg(long, value_name = "PORT", env = "CHAT_API_PORT", value_parser = port)]
     api_port: Option<u16>,
 
+    /// File with the API's token, for whoever is not the user who runs this node: other users, other machines by a port
+    /// forward, and every user where the system is not Linux. It is made if it does not exist
+    #[arg(long, value_name = "FILE", env = "CHAT_API_TOKEN_FILE", value_parser = file)]
+    api_token_file: Option<PathBuf>,
+
+    /// Name under which the API may be reached by a port forward or a proxy, always with the token; repeat the flag or
+    /// separate several by commas. Without a port, any is admitted
+    #[arg(
+        long = "api-host",
+        value_name = "NAME[:PORT]",
+        env = "CHAT_API_HOST",
+        value_delimiter = ',',
+        value_parser = api_host
+    )]
+    api_hosts: Vec<ApiHost>,
+
     /// Turn off the API and the web page
     #[arg(long, env = "CHAT_NO_API", action = ArgAction::SetTrue, value_parser = switch)]
     no_api: bool,
@@ -323,6 +356,18 @@ fn advertise(text: &str) -> Result<PeerAddr, String> {
 
 fn folder(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() { Err("the folder name is empty".to_owned()) } else { Ok(text.into()) }
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    match PathBuf::from(text) {
+        path if path.file_name().is_some() => Ok(path),
+        _ => Err(format!("{text:?} does not name a file")),
+    }
+}
+
+fn api_host(text: &str) -> Result<ApiHost, String> {
+    let text = text.trim();
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
 }
 
 /// The largest accepted degree.

@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod http;
 pub mod imports;
 pub mod journal;
+pub mod other_user;
 pub mod ports;
 pub mod process;
 pub mod pty;

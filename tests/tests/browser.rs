@@ -1,6 +1,9 @@
-//! The page in a headless Chromium: two pages on two nodes say, see, lose the node and get it back; a page tells what is odd.
+//! The page in a headless Chromium: two pages on two nodes say, see, lose the node and get it back; a page tells what is
+//! odd; a page behind a port forward needs the token.
 
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -219,5 +222,64 @@ fn the_page_tells_what_is_odd() {
     let in_order = "return JSON.stringify([...document.querySelectorAll('#log .message .text')] \
                     .map(text => text.textContent)) === JSON.stringify(['zero', 'one', 'two', 'another two'])";
     browser.expect("each in its place", SOON, in_order);
+    assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+/// Passes on every connection to this address, as `ssh -L` does.
+fn forward(listener: TcpListener, to: SocketAddr) {
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(to) else { continue };
+            let ways = [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))];
+            for (from, to) in ways {
+                let (mut from, mut to) = (from.unwrap(), to.unwrap());
+                thread::spawn(move || {
+                    // Either side may break off.
+                    let _ = std::io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn a_page_behind_a_port_forward_takes_the_token_once() {
+    let Some((browser, _turn)) = browser() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let name = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let launch = Launch::new(Driver::Smol, "Alice");
+    let alice = launch.args(["--api-token-file", file.to_str().unwrap(), "--api-host", &name]).start();
+    forward(listener, alice.api());
+
+    let page = format!("http://{name}/");
+    browser.open(&page);
+    let refused = "return document.getElementById('status-text').textContent === 'No access' \
+                   && document.getElementById('disconnected-text').textContent.includes('#token=TOKEN')";
+    browser.expect("that the token is missing", SOON, refused);
+    browser.open(&format!("{page}#token={}", "0".repeat(64)));
+    browser.expect(
+        "a token that is not right to be forgotten",
+        SOON,
+        "return !sessionStorage.getItem('token')",
+    );
+    browser.expect("that the token is missing", SOON, refused);
+
+    let token = std::fs::read_to_string(&file).unwrap();
+    browser.open(&format!("{page}#token={}", token.trim()));
+    expect_connected(&browser, &["Alice"], SOON);
+    assert_eq!(browser.run("return location.href"), page);
+    say(&browser, "through the forward");
+    expect_message(&browser, "Alice", "through the forward");
+    browser.open(&page);
+    expect_connected(&browser, &["Alice"], SOON);
+    expect_message(&browser, "Alice", "through the forward");
+
+    // The user needs none. The refusals of before are in the console.
+    assert!(browser.errors().iter().all(|error| error.contains("401") || error.contains("/ws' failed")));
+    browser.open(&format!("http://{}/", alice.api()));
+    expect_connected(&browser, &["Alice"], SOON);
     assert_eq!(browser.errors(), Vec::<String>::new());
 }

@@ -57,6 +57,8 @@ fn each_variable_is_checked_and_named() {
             ("CHAT_UNAME", " ", "\" \": a name must not be empty"),
             ("CHAT_BIND", "localhost", "\"localhost\" is not an IP address"),
             ("CHAT_API_PORT", "-1", "\"-1\" is not a port"),
+            ("CHAT_API_TOKEN_FILE", "/", "\"/\" does not name a file"),
+            ("CHAT_API_HOST", "a,http://x", "\"http://x\": a name or an IP address is expected"),
             ("CHAT_NO_API", "maybe", "\"maybe\" is neither 1 nor 0"),
             ("CHAT_ADVERTISE", "0.0.0.0:1", "no peer can connect to that address"),
             ("CHAT_TRUST_LOOPBACK", "maybe", "\"maybe\" is neither 1 nor 0"),
@@ -79,6 +81,7 @@ fn every_variable_is_heard() {
     for driver in Driver::ALL {
         let alice = Launch::new(driver, "Alice").start();
         let data = tempfile::tempdir().unwrap();
+        let token = data.path().join("token");
         let env = [
             ("CHAT_DATA_DIR", data.path().to_str().unwrap()),
             ("CHAT_PORT", "0"),
@@ -86,6 +89,8 @@ fn every_variable_is_heard() {
             ("CHAT_UNAME", "Zed"),
             ("CHAT_BIND", "127.0.0.2"),
             ("CHAT_API_PORT", "0"),
+            ("CHAT_API_TOKEN_FILE", token.to_str().unwrap()),
+            ("CHAT_API_HOST", "chat.example.org, localhost:9000"),
             ("CHAT_ADVERTISE", "127.0.0.9:9"),
             ("CHAT_QUIET", ""),
         ];
@@ -95,7 +100,7 @@ fn every_variable_is_heard() {
         assert!(said.contains("http://127.0.0.1:"), "{said}");
         alice.expect_peers(&["Zed"], tests::journal::SOON);
         assert_eq!(alice.peers()[0]["listen_addr"], "127.0.0.9:9");
-        assert!(data.path().join("0/key.pem").is_file());
+        assert!(data.path().join("0/key.pem").is_file() && token.is_file());
     }
 }
 

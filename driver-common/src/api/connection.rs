@@ -1,7 +1,6 @@
 //! One HTTP connection, until it ends or becomes a WebSocket.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_lite::future::or;
@@ -10,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::Api;
+use super::guard::Caller;
 use super::route::Route;
 use super::slots::ConnectionSlot;
 use super::websocket;
@@ -17,13 +17,13 @@ use super::websocket;
 /// Room for a header and for as much data after it. hyper requires at least 8 KiB.
 const MIN_BUFFER: usize = 16 * 1024;
 
-pub(super) async fn run<I>(api: Arc<Api>, io: I, local: SocketAddr, slot: ConnectionSlot)
+pub(super) async fn run<I>(api: Arc<Api>, io: I, caller: Caller, slot: ConnectionSlot)
 where
     I: Read + Write + Unpin + Send + 'static,
 {
     let _open = api.open.clone();
     let (upgrades, upgraded) = async_channel::bounded(1);
-    let route = Route { api: api.clone(), local, marker: slot.marker(), upgrades };
+    let route = Route { api: api.clone(), caller, marker: slot.marker(), upgrades };
     let service = service_fn(move |request| {
         let route = route.clone();
         async move { Ok::<_, Infallible>(route.answer(request).await) }

@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiLimits {
-    /// Connections that are not WebSockets. A further connection replaces the oldest one without a complete request.
+    /// Connections of the user that are not WebSockets. A further connection replaces the oldest one without a complete
+    /// request. Everybody else may have as many together; the one who holds most makes room.
     pub connections: usize,
     /// WebSockets. A further one is answered with 503.
     pub sockets: usize,

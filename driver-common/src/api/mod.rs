@@ -11,6 +11,15 @@
 //! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1}` |
 //! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers |
 //!
+//! The API serves the user who runs the node, and root: on Linux the kernel tells whose the other end of each connection
+//! is. Whoever else sends the token of `--api-token-file` is served, too: `Authorization: Bearer TOKEN`. A page cannot set
+//! headers of a WebSocket, so it offers the subprotocols `p2p-chat` and `p2p-chat.token.TOKEN`; the answer names the first.
+//! The page's files hold nothing private and need no token where there is one. Another user without the token is answered
+//! 403; a wrong token, or none from a client whose user is not known, 401.
+//!
+//! A request with `Origin` or `Sec-Fetch-*` is a browser's: it has to come from the node's own page, and its `POST /send`
+//! has to be `application/json` (415).
+//!
 //! An error is `{"error": TEXT}`. An event has one of these forms. Further keys may be added:
 //!
 //! ```json
@@ -39,7 +48,9 @@
 //! numbers of their own. A line without `entry` came from such a peer directly. Messages that this node sent before a restart come
 //! back as `MessageSent`.
 
+mod access;
 mod body;
+mod client;
 mod connection;
 mod guard;
 mod limits;
@@ -62,9 +73,15 @@ use futures_lite::future::or;
 use hyper::rt::Timer;
 use socket2::SockRef;
 
+pub use self::access::{Access, ApiHost, ApiHostError};
+pub use self::client::CLIENTS_ARE_KNOWN;
+use self::client::Client;
+use self::guard::Caller;
 pub use self::limits::ApiLimits;
+pub use self::route::routes;
 use self::slots::{ConnectionSlots, WebSocketPermits};
 use self::timer::SharedTimer;
+pub use self::websocket::Protocol as WebSocketProtocol;
 use crate::Handle;
 use crate::broadcast::Feed;
 use crate::runtime::{AppRuntime, Listener};
@@ -78,6 +95,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 struct Api {
     handle: Handle,
     feed: Feed,
+    access: Access,
     limits: ApiLimits,
     timer: SharedTimer,
     permits: WebSocketPermits,
@@ -94,12 +112,14 @@ pub async fn serve<R: AppRuntime>(
     listener: R::Listener,
     handle: Handle,
     feed: Feed,
+    access: Access,
     limits: ApiLimits,
 ) {
     let timer = SharedTimer::new(runtime.http_timer());
     let (open, all_closed) = async_channel::bounded(1);
     let permits = WebSocketPermits::new(limits.sockets);
-    let api = Arc::new(Api { handle, feed: feed.clone(), limits, timer: timer.clone(), permits, open });
+    let api =
+        Arc::new(Api { handle, feed: feed.clone(), access, limits, timer: timer.clone(), permits, open });
     or(accept(&runtime, listener, api), feed.ended()).await;
     let closed = async {
         // The channel carries no messages.
@@ -109,7 +129,9 @@ pub async fn serve<R: AppRuntime>(
 }
 
 async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>) {
-    let mut slots = ConnectionSlots::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
+    let slots = || ConnectionSlots::new(api.limits.connections, api.limits.answer_time, api.timer.clone());
+    // Apart, so that nobody else takes the user's slots.
+    let (mut users, mut others) = (slots(), slots());
     loop {
         let (stream, remote) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -120,10 +142,19 @@ async fn accept<R: AppRuntime>(runtime: &R, listener: R::Listener, api: Arc<Api>
             }
         };
         let Some(local) = local_address(&stream) else { continue };
-        let slot = slots.acquire().await;
-        tracing::trace!(%remote, "an API connection");
+        let client = Client::of_connection(remote, local);
+        let slot = match client {
+            Client::User => Some(users.acquire().await),
+            // The user's connections do not wait for others.
+            Client::Other { .. } | Client::Unknown => others.try_acquire(client),
+        };
+        let Some(slot) = slot else {
+            tracing::debug!(?client, "an API connection was closed: too many are open");
+            continue;
+        };
+        tracing::trace!(%remote, ?client, "an API connection");
         let io = runtime.http_io(stream);
-        runtime.spawn(connection::run(api.clone(), io, local, slot));
+        runtime.spawn(connection::run(api.clone(), io, Caller { client, local }, slot));
     }
 }
 

@@ -1,32 +1,34 @@
 //! The files of the page. It needs only these files and the API.
 
 /// A file of the page.
+#[derive(Clone, Copy)]
 pub(super) struct File {
+    pub(super) path: &'static str,
     pub(super) content_type: &'static str,
     pub(super) content: &'static [u8],
 }
 
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
-const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// The file at this path.
-pub(super) fn file(path: &str) -> Option<File> {
-    let (content_type, content): (_, &[u8]) = match path {
-        "/" => (HTML, include_bytes!("page/index.html")),
-        "/page/style.css" => (CSS, include_bytes!("page/style.css")),
-        "/page/icon.svg" => (SVG, include_bytes!("page/icon.svg")),
-        "/page/composer.js" => (JAVASCRIPT, include_bytes!("page/composer.js")),
-        "/page/log.js" => (JAVASCRIPT, include_bytes!("page/log.js")),
-        "/page/main.js" => (JAVASCRIPT, include_bytes!("page/main.js")),
-        "/page/marks.js" => (JAVASCRIPT, include_bytes!("page/marks.js")),
-        "/page/node.js" => (JAVASCRIPT, include_bytes!("page/node.js")),
-        "/page/people.js" => (JAVASCRIPT, include_bytes!("page/people.js")),
-        "/page/text.js" => (JAVASCRIPT, include_bytes!("page/text.js")),
-        _ => return None,
-    };
-    Some(File { content_type, content })
+/// The files, the page itself first.
+pub(super) const FILES: [File; 11] = [
+    File { path: "/", content_type: HTML, content: include_bytes!("page/index.html") },
+    File { path: "/page/style.css", content_type: CSS, content: include_bytes!("page/style.css") },
+    File { path: "/page/icon.svg", content_type: SVG, content: include_bytes!("page/icon.svg") },
+    script("/page/access.js", include_bytes!("page/access.js")),
+    script("/page/composer.js", include_bytes!("page/composer.js")),
+    script("/page/log.js", include_bytes!("page/log.js")),
+    script("/page/main.js", include_bytes!("page/main.js")),
+    script("/page/marks.js", include_bytes!("page/marks.js")),
+    script("/page/node.js", include_bytes!("page/node.js")),
+    script("/page/people.js", include_bytes!("page/people.js")),
+    script("/page/text.js", include_bytes!("page/text.js")),
+];
+
+const fn script(path: &'static str, content: &'static [u8]) -> File {
+    File { path, content_type: "text/javascript; charset=utf-8", content }
 }
 
 #[cfg(test)]
@@ -34,6 +36,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    fn file(path: &str) -> Option<File> {
+        FILES.into_iter().find(|file| file.path == path)
+    }
 
     #[test]
     fn every_file_of_the_page_is_served_as_it_is() {

@@ -5,26 +5,81 @@ use std::sync::Arc;
 
 use async_channel::Sender;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HeaderMap};
+use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use proto_core::{ChatText, ChatTextError, Entry, EntryId, Name, NodeId, PublicKey, Status};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
-use super::guard::{self, Refusal};
-use super::reply::{Reply, error, json, method_not_allowed, reply};
+use super::guard::{self, Caller, Content, Refusal, Why};
+use super::page::{FILES, File};
+use super::reply::{Reply, error, json, method_not_allowed, reply, unauthorized};
 use super::slots::RequestMarker;
 use super::websocket::{self, Upgrade};
-use super::{Api, metrics, page, status};
+use super::{Api, metrics, status};
 use crate::broadcast::json::{peers, to_json};
 use crate::{Me, Origin, RequestError, SayError};
+
+/// The routes: every path, and each method that it supports.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let files = FILES.iter().map(|file| (file.path, Target::Page(*file)));
+    ROUTES
+        .iter()
+        .copied()
+        .chain(files)
+        .flat_map(|(path, target)| target.methods().split(", ").map(move |method| (method, path)))
+}
+
+/// The paths besides the page's files.
+const ROUTES: [(&str, Target); 7] = [
+    ("/peers", Target::View(View::Peers)),
+    ("/me", Target::View(View::Me)),
+    ("/messages", Target::View(View::Messages)),
+    ("/status", Target::View(View::Status)),
+    ("/metrics", Target::View(View::Metrics)),
+    ("/send", Target::Send),
+    ("/ws", Target::Socket),
+];
+
+/// What is at a path.
+#[derive(Clone, Copy)]
+enum Target {
+    Page(File),
+    View(View),
+    Send,
+    Socket,
+}
+
+#[derive(Clone, Copy)]
+enum View {
+    Peers,
+    Me,
+    Messages,
+    Status,
+    Metrics,
+}
+
+impl Target {
+    fn at(path: &str) -> Option<Self> {
+        let file = || FILES.iter().find(|file| file.path == path).copied().map(Self::Page);
+        ROUTES.iter().find(|(own, _)| *own == path).map(|(_, target)| *target).or_else(file)
+    }
+
+    /// The methods that it supports, as in the header `Allow`.
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Page(_) | Self::View(_) => "GET, HEAD",
+            Self::Send => "POST",
+            Self::Socket => "GET",
+        }
+    }
+}
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
 pub(super) struct Route {
     pub(super) api: Arc<Api>,
-    /// The local address of the connection.
-    pub(super) local: SocketAddr,
+    pub(super) caller: Caller,
     pub(super) marker: RequestMarker,
     /// Receives an accepted WebSocket, at most one per connection.
     pub(super) upgrades: Sender<Upgrade>,
@@ -32,43 +87,55 @@ pub(super) struct Route {
 
 impl Route {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
-        if let Err(refusal) = guard::check(&request, self.local) {
-            tracing::debug!(?refusal, "a request was refused");
-            return refused(refusal);
+        // What follows the header may be meant for a tunnel (RFC 9110, 9.3.6). It is not read as a request.
+        let tunnel = request.method() == Method::CONNECT;
+        let mut response = self.route(request).await;
+        if tunnel {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let read = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
-            "/send" if request.method() == Method::POST => self.send(request).await,
-            "/send" => method_not_allowed("POST"),
-            "/ws" if request.method() == Method::GET => {
-                websocket::upgrade(&self.api, request, &self.upgrades)
+        response
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Reply> {
+        let target = Target::at(request.uri().path());
+        let content = if matches!(target, Some(Target::Page(_))) { Content::Page } else { Content::Private };
+        let browser = match guard::check(&request, content, self.caller, &self.api.access) {
+            Ok(browser) => browser,
+            Err(refusal) => {
+                tracing::debug!(?refusal, client = ?self.caller.client, "a request was refused");
+                return refused(refusal, self.api.access.has_token());
             }
-            "/ws" => method_not_allowed("GET"),
-            path @ ("/peers" | "/me" | "/messages" | "/metrics" | "/status") if read => self.view(path).await,
-            "/peers" | "/me" | "/messages" | "/metrics" | "/status" => method_not_allowed("GET, HEAD"),
-            path => match page::file(path) {
-                Some(file) if read => {
-                    let mut response = reply(StatusCode::OK, file.content_type, file.content);
-                    response.body_mut().hold(self.marker.complete());
-                    response
-                }
-                Some(_) => method_not_allowed("GET, HEAD"),
-                None => error(StatusCode::NOT_FOUND, "there is no such path"),
-            },
+        };
+        let Some(target) = target else {
+            return error(StatusCode::NOT_FOUND, "there is no such path");
+        };
+        if !target.methods().split(", ").any(|method| method == request.method().as_str()) {
+            return method_not_allowed(target.methods());
+        }
+        match target {
+            Target::Page(file) => {
+                let mut response = reply(StatusCode::OK, file.content_type, file.content);
+                response.body_mut().hold(self.marker.complete());
+                response
+            }
+            Target::View(view) => self.view(view).await,
+            Target::Send if browser && !guard::is_json(request.headers()) => {
+                error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a page has to send application/json")
+            }
+            Target::Send => self.send(request).await,
+            Target::Socket => websocket::upgrade(&self.api, request, &self.upgrades),
         }
     }
 
-    async fn view(&self, path: &str) -> Response<Reply> {
+    async fn view(&self, view: View) -> Response<Reply> {
         let pending = self.marker.complete();
-        let mut response = match path {
-            "/messages" => json(self.api.feed.messages()),
-            "/metrics" => self.api.handle.status().await.map_or_else(failed, scraped),
-            "/status" => {
-                let status = self.api.handle.status().await;
-                status.map_or_else(failed, |status| json(status::render(&status)))
-            }
-            "/me" => self.api.handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
-            _ => self.api.handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
+        let handle = &self.api.handle;
+        let mut response = match view {
+            View::Peers => handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
+            View::Me => handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
+            View::Messages => json(self.api.feed.messages()),
+            View::Status => handle.status().await.map_or_else(failed, |status| json(status::render(&status))),
+            View::Metrics => handle.status().await.map_or_else(failed, scraped),
         };
         response.body_mut().hold(pending);
         response
@@ -119,11 +186,42 @@ impl Route {
     }
 }
 
-fn refused(refusal: Refusal) -> Response<Reply> {
+fn refused(refusal: Refusal, has_token: bool) -> Response<Reply> {
     match refusal {
         Refusal::NoHost => error(StatusCode::BAD_REQUEST, "a request needs exactly one Host header"),
-        Refusal::ForeignHost => error(StatusCode::FORBIDDEN, "the Host header names another host"),
-        Refusal::ForeignOrigin => error(StatusCode::FORBIDDEN, "pages of other sites may not use this API"),
+        Refusal::ForeignHost => error(
+            StatusCode::FORBIDDEN,
+            "the Host header names another host; --api-host admits a name, with the token of --api-token-file",
+        ),
+        Refusal::ForeignOrigin | Refusal::CrossSite => {
+            error(StatusCode::FORBIDDEN, "pages of other sites may not use this API")
+        }
+        Refusal::WrongToken if has_token => {
+            unauthorized("the token is not the one of this node's --api-token-file")
+        }
+        Refusal::WrongToken => unauthorized("this node has no token; --api-token-file gives it one"),
+        Refusal::NoToken(why) => needs_token(why, has_token),
+    }
+}
+
+/// Says what to do about a missing token.
+fn needs_token(why: Why, has_token: bool) -> Response<Reply> {
+    let reason = match why {
+        Why::OtherUser => "this API serves the user who runs the node, and you are another user",
+        Why::UnknownUser => {
+            "this API serves the user who runs the node, and the system does not tell whose this connection is"
+        }
+        Why::AdmittedHost => "under this name the API needs the token",
+    };
+    let remedy = if has_token {
+        "send the token of the node's --api-token-file: 'Authorization: Bearer TOKEN', or open the page at /#token=TOKEN"
+    } else {
+        "the node gives access to others if it is started with --api-token-file"
+    };
+    let text = format!("{reason}: {remedy}");
+    match why {
+        Why::UnknownUser | Why::AdmittedHost if has_token => unauthorized(&text),
+        _ => error(StatusCode::FORBIDDEN, &text),
     }
 }
 
@@ -182,8 +280,6 @@ fn is_refusal(parameter: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hyper::header::HeaderValue;
-
     use super::*;
 
     #[test]

@@ -9,6 +9,7 @@ use async_channel::{Receiver, Sender};
 use futures_lite::future::or;
 use hyper::rt::Timer;
 
+use super::client::Client;
 use super::timer::SharedTimer;
 
 /// The open connections, as the accepting task sees them.
@@ -16,9 +17,16 @@ pub(super) struct ConnectionSlots {
     limit: usize,
     answer_time: Duration,
     timer: SharedTimer,
-    held: Vec<(Arc<SlotState>, Sender<Infallible>)>,
+    held: Vec<Held>,
     /// Wakes the accepting task when a slot changes.
     changes: (Sender<()>, Receiver<()>),
+}
+
+/// A slot that is taken.
+struct Held {
+    state: Arc<SlotState>,
+    client: Client,
+    evict: Sender<Infallible>,
 }
 
 /// A connection's slot. Dropping it releases it.
@@ -49,33 +57,49 @@ impl ConnectionSlots {
         Self { limit, answer_time, timer, held: Vec::new(), changes: async_channel::bounded(1) }
     }
 
-    /// Acquires a slot. If none is free, closes the connection that has waited longest without a complete request. If
-    /// all have one, waits.
+    /// Acquires a slot for a connection of the user. If none is free, closes the connection that has waited longest
+    /// without a complete request. If all have one, waits.
     pub(super) async fn acquire(&mut self) -> ConnectionSlot {
         loop {
-            self.held.retain(|(state, _)| state.phase() != CLOSED);
-            if self.held.len() < self.limit {
-                return self.slot();
+            if let Some(slot) = self.try_acquire(Client::User) {
+                return slot;
             }
-            let oldest = |phase| {
-                let slots = self.held.iter().enumerate().filter(|(_, (state, _))| state.phase() == phase);
-                slots.min_by_key(|(_, (state, _))| state.since()).map(|(index, _)| index)
-            };
-            if let Some(index) = oldest(WAITING) {
-                self.evict(index);
-                continue;
-            }
-            let deadline =
-                oldest(ANSWERING).map(|index| (index, self.held[index].0.since() + self.answer_time));
-            match deadline {
-                Some((index, deadline)) if deadline <= self.timer.now() => self.evict(index),
-                Some((_, deadline)) => self.changed(deadline).await,
-                None => {}
+            let oldest = self.held.iter().map(|held| held.state.since()).min();
+            if let Some(since) = oldest {
+                self.changed(since + self.answer_time).await;
             }
         }
     }
 
-    fn slot(&mut self) -> ConnectionSlot {
+    /// Acquires a slot for a connection of this client, at once or not at all. If none is free, the client that holds
+    /// most makes room, the new connection counted. Of its connections the one is closed that has waited longest without
+    /// a complete request, or else whose answer has taken too long.
+    pub(super) fn try_acquire(&mut self, client: Client) -> Option<ConnectionSlot> {
+        self.held.retain(|held| held.state.phase() != CLOSED);
+        if self.held.len() >= self.limit {
+            let victim = self.victim(client, WAITING).or_else(|| {
+                let overdue =
+                    |index: &usize| self.held[*index].state.since() + self.answer_time <= self.timer.now();
+                self.victim(client, ANSWERING).filter(overdue)
+            })?;
+            self.evict(victim);
+        }
+        Some(self.slot(client))
+    }
+
+    /// The slot in this phase that makes room for one more connection of `newcomer`.
+    fn victim(&self, newcomer: Client, phase: u8) -> Option<usize> {
+        let holds = |client| {
+            let held = self.held.iter().filter(|held| held.client == client).count();
+            held + usize::from(client == newcomer)
+        };
+        let most = self.held.iter().map(|held| holds(held.client)).max()?;
+        let slots = self.held.iter().enumerate();
+        let of_most = slots.filter(|(_, held)| held.state.phase() == phase && holds(held.client) == most);
+        of_most.min_by_key(|(_, held)| held.state.since()).map(|(index, _)| index)
+    }
+
+    fn slot(&mut self, client: Client) -> ConnectionSlot {
         let (evict, evicted) = async_channel::bounded(1);
         let state = Arc::new(SlotState {
             epoch: self.timer.now(),
@@ -84,14 +108,15 @@ impl ConnectionSlots {
             since: AtomicU64::new(0),
             changes: self.changes.0.clone(),
         });
-        self.held.push((state.clone(), evict));
+        self.held.push(Held { state: state.clone(), client, evict });
         ConnectionSlot { state, evicted }
     }
 
     /// The connection sees that its channel is closed.
     fn evict(&mut self, index: usize) {
-        let (state, _) = self.held.remove(index);
-        tracing::debug!(phase = state.phase(), "an HTTP connection made room");
+        let Held { state, client, evict } = self.held.remove(index);
+        tracing::debug!(phase = state.phase(), ?client, "an HTTP connection made room");
+        drop(evict);
     }
 
     async fn changed(&self, deadline: Instant) {

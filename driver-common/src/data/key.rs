@@ -1,19 +1,19 @@
 //! The file of a node's key: PKCS#8 in PEM (RFC 8410, section 7), as `openssl genpkey -algorithm ed25519` writes it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::{fs, io};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proto_core::Identity;
+use zeroize::Zeroizing;
 
 use super::DataError;
+use super::secret::{self, Secret, SecretError};
 
 /// Creates a new key pair.
 pub fn new_identity() -> io::Result<Identity> {
-    random_secret().map(|secret| Identity::from_secret(&secret))
+    secret::random().map(|secret| Identity::from_secret(&secret))
 }
 
 /// Loads the key pair from this locked folder, or creates one if there is none.
@@ -22,7 +22,7 @@ pub(super) fn load_or_create(folder: &Path) -> Result<Identity, DataError> {
     let secret = if may_exist_in(folder) {
         read(&file)?
     } else {
-        let secret = random_secret().map_err(DataError::io(&file))?;
+        let secret = secret::random().map_err(DataError::io(&file))?;
         write(folder, &file, &secret).map_err(DataError::io(&file))?;
         secret
     };
@@ -35,44 +35,23 @@ pub(super) fn may_exist_in(folder: &Path) -> bool {
     found.map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
 }
 
-fn random_secret() -> io::Result<[u8; 32]> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(secret)
-}
-
-fn read(file: &Path) -> Result<[u8; 32], DataError> {
-    let inaccessible = |error| DataError::Inaccessible { path: file.to_owned(), error };
-    let opened = File::open(file).map_err(inaccessible)?;
-    let mode = opened.metadata().map_err(inaccessible)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(DataError::Exposed { file: file.to_owned(), mode });
-    }
-    let mut bytes = Vec::new();
-    opened.take(MAX_FILE).read_to_end(&mut bytes).map_err(inaccessible)?;
+fn read(file: &Path) -> Result<Secret, DataError> {
+    let bytes = secret::read(file).map_err(|error| match error {
+        SecretError::Unsafe(refused) => DataError::Unsafe(refused),
+        SecretError::Io(error) => DataError::Inaccessible { path: file.to_owned(), error },
+    })?;
     decode(&bytes).ok_or_else(|| DataError::InvalidKey { file: file.to_owned() })
 }
 
 /// Writes the file atomically: after a crash it is either complete or missing.
-fn write(folder: &Path, file: &Path, secret: &[u8; 32]) -> io::Result<()> {
+fn write(folder: &Path, file: &Path, secret: &Secret) -> io::Result<()> {
     let draft = folder.join("key.pem.new");
-    // A crash may have left one.
-    if let Err(error) = fs::remove_file(&draft)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    written.write_all(encode(secret).as_bytes())?;
-    written.sync_all()?;
+    secret::write_draft(&draft, encode(secret).as_bytes())?;
     fs::rename(&draft, file)?;
-    File::open(folder)?.sync_all()
+    secret::sync_folder(folder)
 }
 
 const NAME: &str = "key.pem";
-
-/// Far above the size of a key file.
-const MAX_FILE: u64 = 4096;
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
@@ -81,23 +60,41 @@ const END: &str = "-----END PRIVATE KEY-----";
 /// string headers.
 const DER_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-fn encode(secret: &[u8; 32]) -> String {
-    let base64 = STANDARD.encode([&DER_PREFIX[..], secret].concat());
-    format!("{BEGIN}\n{base64}\n{END}\n")
+/// The length of the DER encoding, in bytes.
+const DER: usize = DER_PREFIX.len() + 32;
+
+fn encode(secret: &Secret) -> Zeroizing<String> {
+    let mut der = Zeroizing::new([0; DER]);
+    der[..DER_PREFIX.len()].copy_from_slice(&DER_PREFIX);
+    der[DER_PREFIX.len()..].copy_from_slice(&***secret);
+    // Large enough, so that it never grows and leaves no copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * (BEGIN.len() + DER + END.len())));
+    text.push_str(BEGIN);
+    text.push('\n');
+    STANDARD.encode_string(*der, &mut text);
+    text.push('\n');
+    text.push_str(END);
+    text.push('\n');
+    text
 }
 
-fn decode(bytes: &[u8]) -> Option<[u8; 32]> {
+fn decode(bytes: &[u8]) -> Option<Secret> {
     let text = str::from_utf8(bytes).ok()?.trim();
     let base64 = text.strip_prefix(BEGIN)?.strip_suffix(END)?.trim();
-    let der = STANDARD.decode(base64).ok()?;
-    der.strip_prefix(&DER_PREFIX[..])?.try_into().ok()
+    // The decoder asks for room in steps of three bytes.
+    let mut der = Zeroizing::new([0; DER + 3]);
+    let length = STANDARD.decode_slice(base64, &mut *der).ok()?;
+    let mut secret = Secret::default();
+    secret.copy_from_slice(der[..length].strip_prefix(&DER_PREFIX[..]).filter(|rest| rest.len() == 32)?);
+    Some(secret)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::DirBuilder;
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
 
+    use super::super::secret::UnsafeFile;
     use super::*;
 
     #[test]
@@ -116,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_refused() {
+    fn a_key_that_others_can_read_or_write_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         load_or_create(folder.path()).unwrap();
         let file = folder.path().join("key.pem");
@@ -124,7 +121,9 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             match load_or_create(folder.path()) {
                 Ok(_) => assert!(good, "{mode:o}"),
-                Err(DataError::Exposed { mode: told, .. }) => assert!(!good && told == mode, "{mode:o}"),
+                Err(DataError::Unsafe(UnsafeFile::Exposed { mode: told, .. })) => {
+                    assert!(!good && told == mode, "{mode:o}");
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -143,10 +142,18 @@ mod tests {
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
             assert!(!file.is_file());
         };
-        refused(|file| DirBuilder::new().mode(0o700).create(file).unwrap());
         // As on a disk that is not mounted.
         refused(|file| symlink("/nowhere/key.pem", file).unwrap());
         refused(|file| symlink(file, file).unwrap());
+    }
+
+    #[test]
+    fn what_is_in_the_place_of_the_key_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        DirBuilder::new().mode(0o700).create(folder.path().join(NAME)).unwrap();
+        let error = load_or_create(folder.path()).unwrap_err();
+        assert!(!error.is_storage_unavailable(), "{error}");
+        assert!(error.to_string().contains("key.pem is a folder, not a file"), "{error}");
     }
 
     #[test]
@@ -157,14 +164,14 @@ mod tests {
                     -----END PRIVATE KEY-----\n";
         let secret = decode(text.as_bytes()).unwrap();
         assert_eq!((secret[0], secret[31]), (0xd4, 0x42));
-        assert_eq!(encode(&secret), text);
+        assert_eq!(*encode(&secret), text);
     }
 
     #[test]
     fn what_is_no_key_is_refused_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("key.pem");
-        let good = encode(&[7; 32]);
+        let good = encode(&Box::new(Zeroizing::new([7; 32])));
         let short = STANDARD.encode([&DER_PREFIX[..], &[7; 31]].concat());
         let long = STANDARD.encode([&DER_PREFIX[..], &[7; 33]].concat());
         for content in [
@@ -186,7 +193,7 @@ mod tests {
             );
             assert_eq!(fs::read_to_string(&file).unwrap(), content);
         }
-        fs::write(&file, format!("\n{good}\n\n")).unwrap();
+        fs::write(&file, format!("\n{}\n\n", *good)).unwrap();
         assert!(load_or_create(folder.path()).is_ok());
     }
 }

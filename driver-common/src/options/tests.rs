@@ -28,7 +28,19 @@ fn defaults() {
     assert_eq!((options.peers.len(), options.advertise.is_none()), (0, true));
     assert_eq!((options.network, options.allow_v1), (NetworkId::OPEN, false));
     assert!(!options.uname.as_str().is_empty());
-    assert_eq!(options.warnings().count(), 0);
+    assert_eq!(options.warnings().count(), usize::from(!CLIENTS_ARE_KNOWN));
+    assert_eq!((options.api_token_file.is_none(), options.api_hosts.len()), (true, 0));
+}
+
+#[test]
+fn a_name_for_the_api_needs_a_token() {
+    let line = error(&["--api-host", "chat.example.org"]);
+    assert!(line.contains("--api-host") && line.contains("--api-token-file"), "{line}");
+    assert!(error(&["--api-host", "http://x", "--api-token-file", "t"]).contains("a name or an IP address"));
+    for none in ["", "/", ".."] {
+        let line = error(&["--api-token-file", none]);
+        assert!(line.contains("--api-token-file: ") && line.contains("does not name a file"), "{line}");
+    }
 }
 
 #[test]
@@ -45,6 +57,10 @@ fn every_flag() {
         "::1",
         "--api-port",
         "7",
+        "--api-token-file",
+        "some/token",
+        "--api-host",
+        "Chat.example.org,localhost:9000",
         "--advertise",
         "d.example:4",
         "--trust-loopback",
@@ -62,6 +78,9 @@ fn every_flag() {
     assert_eq!(peers, ["[::1]:1", "b.example:2", "c.example:3"]);
     assert_eq!(options.uname.as_str(), "Zoë");
     assert_eq!(options.api_port, Some(7));
+    assert_eq!(options.api_token_file, Some("some/token".into()));
+    let hosts: Vec<_> = options.api_hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(hosts, ["chat.example.org", "localhost:9000"]);
     assert_eq!(options.advertise.unwrap().to_string(), "d.example:4");
     assert!(options.trust_loopback);
     assert_eq!(options.data_dir, Some("some/folder".into()));

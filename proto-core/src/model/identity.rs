@@ -1,5 +1,6 @@
 //! Key pairs, public keys, signatures, and the node ids that follow from keys.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
@@ -134,7 +135,8 @@ impl FromStr for NodeId {
 /// ```
 #[derive(Clone)]
 pub struct Identity {
-    secret: SigningKey,
+    /// In a place of its own: each move of the value would leave a copy behind that nobody wipes.
+    secret: Box<SigningKey>,
     key: PublicKey,
     node_id: NodeId,
 }
@@ -143,7 +145,7 @@ impl Identity {
     /// The key pair of a secret of 32 bytes (RFC 8032 section 5.1.5). The bytes have to come from a secure random
     /// source.
     pub fn from_secret(secret: &[u8; 32]) -> Self {
-        let secret = SigningKey::from_bytes(secret);
+        let secret = Box::new(SigningKey::from_bytes(secret));
         let key = PublicKey(secret.verifying_key().to_bytes());
         Self { secret, node_id: key.node_id(), key }
     }

@@ -1,48 +1,67 @@
-//! Pages of other sites and names of other machines have no access.
+//! Pages of other sites, names of other machines, other users and wrong tokens have no access, whatever they ask for.
 
+use driver_common::api::{self, ApiLimits};
+use tests::http::Response;
+use tests::other_user::{OTHERS, run_as};
 use tests::process::Driver;
 
-use crate::node::{Node, expect_error};
+use crate::node::{Node, expect_error, header, token};
 
-const ROUTES: [(&str, &str); 9] = [
-    ("GET", "/"),
-    ("GET", "/page/main.js"),
-    ("GET", "/peers"),
-    ("GET", "/me"),
-    ("GET", "/messages"),
-    ("POST", "/send"),
-    ("GET", "/ws"),
-    ("GET", "/nowhere"),
-    ("OPTIONS", "/send"),
-];
+/// What may be asked for: each method of each path, and what is not there.
+fn routes() -> Vec<(&'static str, &'static str)> {
+    let routes: Vec<_> =
+        api::routes().chain([("GET", "/nowhere"), ("OPTIONS", "/send"), ("POST", "/")]).collect();
+    assert!(routes.len() > 30, "{routes:?}");
+    routes
+}
 
-const UPGRADE: [(&str, &str); 4] = [
+pub(crate) const UPGRADE: [(&str, &str); 4] = [
     ("Upgrade", "websocket"),
     ("Connection", "Upgrade"),
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
 
-fn ask(node: &Node, (method, path): (&str, &str), extra: &[(&str, &str)]) -> tests::http::Response {
+/// Asks for it. What opens a WebSocket is a request to open one.
+fn ask(node: &Node, (method, path): (&str, &str), extra: &[(&str, &str)]) -> Response {
+    let host = node.api.to_string();
     let mut headers = extra.to_vec();
-    if path == "/ws" {
+    if !extra.iter().any(|(name, _)| *name == "Host") {
+        headers.push(("Host", &host));
+    }
+    if path == "/ws" && method == "GET" && !extra.iter().any(|(name, _)| *name == "Upgrade") {
         headers.extend(UPGRADE);
     }
     let body = if method == "POST" { r#"{"msg":"hello"}"# } else { "" };
-    if path == "/ws" {
-        // An answer that opens a WebSocket has no end to read to.
-        let mut connection = node.open();
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let host = if extra.iter().any(|(name, _)| *name == "Host") {
-            String::new()
-        } else {
-            format!("Host: {}\r\n", node.api)
-        };
-        connection.write(format!("GET /ws HTTP/1.1\r\n{host}{lines}\r\n"));
-        let head = connection.head();
-        return if head.status == 101 { head } else { node.request(method, path, &headers, body) };
+    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let mut connection = node.open();
+    connection
+        .write(format!("{method} {path} HTTP/1.1\r\n{lines}Content-Length: {}\r\n\r\n{body}", body.len()));
+    // The answer that opens a WebSocket, or to HEAD, has no body to read.
+    let head = method == "HEAD" || path == "/ws";
+    if head { connection.head() } else { connection.answer() }
+}
+
+/// An error with this status. An answer without a body says no more.
+#[track_caller]
+fn expect_status(route: (&str, &str), extra: &[(&str, &str)], response: &Response, status: u16) {
+    assert_eq!(response.status, status, "{route:?} {extra:?} {response:?}");
+    if !response.body.is_empty() {
+        expect_error(response, status);
     }
-    node.request(method, path, &headers, body)
+}
+
+/// Asks for every route and expects this error of each.
+#[track_caller]
+fn expect_refused(node: &Node, extra: &[(&str, &str)], status: u16) {
+    for route in routes() {
+        expect_status(route, extra, &ask(node, route, extra), status);
+    }
+}
+
+#[track_caller]
+fn expect_silence(node: &Node) {
+    assert_eq!(node.get("/messages").body, "[]", "nothing of it was said");
 }
 
 #[test]
@@ -50,7 +69,7 @@ fn a_foreign_host_or_origin_is_refused_on_every_route() {
     for driver in Driver::ALL {
         let node = Node::start(driver, "Alice");
         let port = node.api.port();
-        let foreign = [
+        for (name, value) in [
             ("Host", "example.org".to_owned()),
             ("Host", format!("example.org:{port}")),
             ("Host", "localhost:1".to_owned()),
@@ -59,31 +78,190 @@ fn a_foreign_host_or_origin_is_refused_on_every_route() {
             ("Origin", format!("http://example.org:{port}")),
             ("Origin", format!("https://localhost:{port}")),
             ("Origin", "http://localhost:1".to_owned()),
-        ];
-        for route in ROUTES {
-            for (name, value) in &foreign {
-                expect_error(&ask(&node, route, &[(name, value)]), 403);
-            }
+        ] {
+            expect_refused(&node, &[(name, &value)], 403);
         }
-        assert_eq!(node.get("/messages").body, "[]", "nothing of it was said");
+        expect_silence(&node);
     }
 }
 
 #[test]
-fn the_nodes_own_page_and_programs_without_an_origin_have_access() {
-    let node = Node::start(Driver::Smol, "Alice");
-    let port = node.api.port();
-    let own = [
-        vec![],
-        vec![("Host", "localhost".to_owned())],
-        vec![("Host", format!("[::1]:{port}"))],
-        vec![("Origin", format!("http://127.0.0.1:{port}"))],
-        vec![("Host", format!("localhost:{port}")), ("Origin", format!("http://localhost:{port}"))],
-    ];
-    for headers in &own {
-        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &value[..])).collect();
-        let statuses = ROUTES.map(|route| ask(&node, route, &headers).status);
-        assert_eq!(statuses, [200, 200, 200, 200, 200, 200, 101, 404, 405], "{headers:?}");
+fn what_a_browser_says_of_another_sites_page_is_refused_on_every_route() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        for site in ["cross-site", "same-site", "nonsense"] {
+            expect_refused(&node, &[("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "no-cors")], 403);
+        }
+        expect_refused(&node, &[("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")], 403);
+        // The one says so, the other does not.
+        let own = format!("http://{}", node.api);
+        expect_refused(&node, &[("Origin", &own), ("Sec-Fetch-Site", "cross-site")], 403);
+        expect_refused(&node, &[("Origin", "null"), ("Sec-Fetch-Site", "same-origin")], 403);
+        expect_silence(&node);
+    }
+}
+
+#[test]
+fn a_form_or_plain_text_from_a_page_is_refused_on_every_route() {
+    const KINDS: [&str; 3] =
+        ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"];
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let own = format!("http://{}", node.api);
+        for kind in KINDS {
+            expect_refused(&node, &[("Content-Type", kind), ("Origin", "http://example.org")], 403);
+            expect_refused(&node, &[("Content-Type", kind), ("Sec-Fetch-Site", "cross-site")], 403);
+            // The node's own page has no form.
+            for from in [("Origin", &own[..]), ("Sec-Fetch-Site", "same-origin")] {
+                let extra = [("Content-Type", kind), from];
+                expect_status(("POST", "/send"), &extra, &ask(&node, ("POST", "/send"), &extra), 415);
+                expect_status(("POST", "/send"), &[from], &ask(&node, ("POST", "/send"), &[from]), 415);
+                for (_, path) in routes() {
+                    if path != "/send" {
+                        let status = if path == "/nowhere" { 404 } else { 405 };
+                        expect_status(("POST", path), &extra, &ask(&node, ("POST", path), &extra), status);
+                    }
+                }
+            }
+        }
+        expect_silence(&node);
+        // A program names whatever type it likes.
+        assert_eq!(ask(&node, ("POST", "/send"), &[("Content-Type", KINDS[0])]).body, "sent");
+    }
+}
+
+#[test]
+fn a_web_socket_from_elsewhere_is_refused_on_every_route() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        for from in [("Origin", "http://example.org"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")] {
+            expect_refused(&node, &[&UPGRADE[..], &[from]].concat(), 403);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_token_is_refused_on_every_route() {
+    for driver in Driver::ALL {
+        let (right, access) = token(&["chat.example.org"]);
+        let nodes = [Node::serving(driver, access, ApiLimits::default()), Node::start(driver, "Bob")];
+        let near = format!("{}{}", &right[..63], if right.ends_with('0') { '1' } else { '0' });
+        for node in &nodes {
+            for wrong in ["Bearer", "Bearer x", &format!("Bearer {near}"), &format!("Basic {right}")] {
+                expect_refused(node, &[("Authorization", wrong)], 401);
+            }
+            expect_refused(
+                node,
+                &[("Sec-WebSocket-Protocol", &format!("p2p-chat, p2p-chat.token.{near}"))],
+                401,
+            );
+            expect_silence(node);
+        }
+        // Where there is none, none is right.
+        expect_refused(&nodes[1], &[("Authorization", &format!("Bearer {right}"))], 401);
+    }
+}
+
+/// What each route answers to those who have access.
+fn expect_served(node: &Node, extra: &[(&str, &str)]) {
+    for (method, path) in routes() {
+        let expected = match (method, path) {
+            ("GET", "/nowhere") => 404,
+            ("OPTIONS", _) | ("POST", "/") => 405,
+            ("GET", "/ws") => 101,
+            _ => 200,
+        };
+        let response = ask(node, (method, path), extra);
+        assert_eq!(response.status, expected, "{method} {path} {extra:?} {response:?}");
+    }
+}
+
+#[test]
+fn the_nodes_own_page_and_programs_of_the_user_have_access() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let port = node.api.port();
+        let json = ("Content-Type", "application/json");
+        expect_served(&node, &[]);
+        expect_served(&node, &[("Host", "localhost")]);
+        expect_served(&node, &[("Host", &format!("[::1]:{port}"))]);
+        expect_served(&node, &[("Origin", &format!("http://127.0.0.1:{port}")), json]);
+        let localhost = format!("localhost:{port}");
+        let origin = format!("http://{localhost}");
+        expect_served(
+            &node,
+            &[("Host", &localhost), ("Origin", &origin), ("Sec-Fetch-Site", "same-origin"), json],
+        );
+        let typed = [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Mode", "navigate")];
+        assert_eq!(ask(&node, ("GET", "/"), &typed).status, 200);
+    }
+}
+
+#[test]
+fn another_user_is_refused_on_every_route() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let asked = run_as(OTHERS[0], || {
+            expect_refused(&node, &[], 403);
+            let text = node.get("/peers").json()["error"].as_str().unwrap().to_owned();
+            assert!(text.contains("another user") && text.contains("--api-token-file"), "{text}");
+        });
+        if asked.is_some() {
+            expect_silence(&node);
+        }
+    }
+}
+
+#[test]
+fn another_user_with_the_token_has_access_and_without_it_to_the_page_alone() {
+    for driver in Driver::ALL {
+        let (right, access) = token(&[]);
+        let node = Node::serving(driver, access, ApiLimits::default());
+        let _ = run_as(OTHERS[0], || {
+            for route @ (_, path) in routes() {
+                let page = path == "/" || path.starts_with("/page/");
+                let response = ask(&node, route, &[]);
+                match route {
+                    ("POST", "/") => expect_status(route, &[], &response, 405),
+                    _ if page => assert_eq!(response.status, 200, "{route:?}"),
+                    _ => expect_status(route, &[], &response, 403),
+                }
+            }
+            expect_served(&node, &[("Authorization", &format!("Bearer {right}"))]);
+            let offered = [("Sec-WebSocket-Protocol", &format!("p2p-chat, p2p-chat.token.{right}")[..])];
+            expect_served(&node, &offered);
+            let opened = ask(&node, ("GET", "/ws"), &offered);
+            assert_eq!(header(&opened, "sec-websocket-protocol"), Some("p2p-chat"));
+        });
+        // The user goes on without.
+        expect_served(&node, &[]);
+    }
+}
+
+#[test]
+fn a_name_is_admitted_with_the_token_alone() {
+    for driver in Driver::ALL {
+        let (right, access) = token(&["chat.example.org", "localhost:9000"]);
+        let node = Node::serving(driver, access, ApiLimits::default());
+        let bearer = ("Authorization", &format!("Bearer {right}")[..]);
+        for host in ["chat.example.org", "Chat.Example.org:443", "localhost:9000"] {
+            let host = ("Host", host);
+            assert_eq!(ask(&node, ("GET", "/"), &[host]).status, 200, "the page brings the token along");
+            let refused = ask(&node, ("GET", "/peers"), &[host]);
+            expect_error(&refused, 401);
+            assert_eq!(header(&refused, "www-authenticate"), Some("Bearer"));
+            expect_served(&node, &[host, bearer]);
+        }
+        let https = [("Host", "chat.example.org"), ("Origin", "https://chat.example.org"), bearer];
+        assert_eq!(ask(&node, ("GET", "/me"), &https).status, 200, "a proxy may speak TLS");
+        for (host, origin) in [
+            ("chat.example.org", "https://example.org"),
+            ("chat.example.org", "http://localhost:9000"),
+            ("localhost:9000", "http://localhost:9001"),
+        ] {
+            expect_refused(&node, &[("Host", host), ("Origin", origin), bearer], 403);
+        }
+        expect_refused(&node, &[("Host", "localhost:9001"), bearer], 403);
     }
 }
 

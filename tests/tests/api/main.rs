@@ -2,6 +2,8 @@
 
 mod bounds;
 mod guard;
+mod malformed;
 mod node;
+mod others;
 mod routes;
 mod sockets;

@@ -1,14 +1,14 @@
 //! A node with an API, and clients for it.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use driver_common::api::{self, ApiLimits};
+use driver_common::api::{self, Access, ApiLimits};
 use driver_common::broadcast::{self, Feed};
 use driver_common::runtime::{AppRuntime, Runtime};
-use driver_common::{Handle, Origin, net, new_identity};
+use driver_common::{ApiToken, Handle, Origin, net, new_identity};
 use driver_smol::Smol;
 use driver_tokio::Tokio;
 use proto_core::{ChatText, Config, PeerAddr};
@@ -53,16 +53,31 @@ impl Node {
 
     pub(crate) fn with(driver: Driver, uname: &str, peers: &[&Self], limits: ApiLimits) -> Self {
         let peers = peers.iter().map(|peer| PeerAddr::Ip(peer.addr)).collect();
+        Self::run(driver, uname, peers, Access::user_alone(), limits)
+    }
+
+    /// A node whose API serves these.
+    pub(crate) fn serving(driver: Driver, access: Access, limits: ApiLimits) -> Self {
+        Self::run(driver, "Alice", vec![], access, limits)
+    }
+
+    fn run(driver: Driver, uname: &str, peers: Vec<PeerAddr>, access: Access, limits: ApiLimits) -> Self {
         match driver {
             Driver::Tokio => {
                 let _entered = tokio().enter();
-                Self::on(&Tokio::current().unwrap(), uname, peers, limits)
+                Self::on(&Tokio::current().unwrap(), uname, peers, access, limits)
             }
-            Driver::Smol => Self::on(&Smol::global(), uname, peers, limits),
+            Driver::Smol => Self::on(&Smol::global(), uname, peers, access, limits),
         }
     }
 
-    fn on<R: AppRuntime>(runtime: &R, uname: &str, peers: Vec<PeerAddr>, limits: ApiLimits) -> Self {
+    fn on<R: AppRuntime>(
+        runtime: &R,
+        uname: &str,
+        peers: Vec<PeerAddr>,
+        access: Access,
+        limits: ApiLimits,
+    ) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = Config::new(uname.parse().unwrap());
         let (listener, identity) = (net::listen(any).unwrap(), new_identity().unwrap());
@@ -72,7 +87,14 @@ impl Node {
         let listener = net::listen(any).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
-        runtime.spawn(api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), limits));
+        runtime.spawn(api::serve(
+            runtime.clone(),
+            listener,
+            node.handle.clone(),
+            feed.clone(),
+            access,
+            limits,
+        ));
         Self { handle: node.handle, addr: node.local_addr, api, feed }
     }
 
@@ -80,14 +102,21 @@ impl Node {
     pub(crate) fn start_stopped() -> (Self, broadcast::Broadcast) {
         let _entered = tokio().enter();
         let runtime = Tokio::current().unwrap();
-        let node = Self::on(&runtime, "Alice", vec![], ApiLimits::default());
+        let node = Self::on(&runtime, "Alice", vec![], Access::user_alone(), ApiLimits::default());
         block_on(node.handle.shutdown());
         let (broadcast, feed) = broadcast::channel();
         let listener = net::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
-        let limits = ApiLimits::default();
-        runtime.spawn(api::serve(runtime.clone(), listener, node.handle.clone(), feed.clone(), limits));
+        let (access, limits) = (Access::user_alone(), ApiLimits::default());
+        runtime.spawn(api::serve(
+            runtime.clone(),
+            listener,
+            node.handle.clone(),
+            feed.clone(),
+            access,
+            limits,
+        ));
         (Self { handle: node.handle.clone(), addr: node.addr, api, feed }, broadcast)
     }
 
@@ -156,6 +185,15 @@ impl Drop for Node {
     }
 }
 
+/// A token, and the access that it gives under these names.
+pub(crate) fn token(hosts: &[&str]) -> (String, Access) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let token = ApiToken::load_or_create(&file).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    (text, Access::with_token(token, hosts.iter().map(|host| host.parse().unwrap()).collect()))
+}
+
 /// Two nodes that know each other.
 pub(crate) fn pair(driver: Driver) -> [Node; 2] {
     let alice = Node::start(driver, "Alice");
@@ -208,6 +246,12 @@ impl Connection {
         let mut lines = text.trim_end().lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap().parse().unwrap();
         checked(Response { status, header: lines.map(str::to_owned).collect(), body: String::new() })
+    }
+
+    /// Sends no more, and reads all answers.
+    pub(crate) fn answers(&mut self) -> Vec<Response> {
+        let _ = self.stream.get_ref().shutdown(Shutdown::Write);
+        std::iter::from_fn(|| read_response(&mut self.stream).ok()).collect()
     }
 
     /// Whether the other side ends it in time. What comes before is dropped.

@@ -95,10 +95,10 @@ fn a_key_that_others_can_read_or_that_is_none_is_refused_and_left_alone() {
         let port = ports::reserve();
         let folder = data.path().join(port.to_string());
         let file = folder.join("key.pem");
-        fs::create_dir(&folder).unwrap();
+        private_folder(&folder);
         for (content, permissions, says) in [
             ("nonsense", 0o600, "not an Ed25519 key file"),
-            ("nonsense", 0o644, "read by other users (mode 644)"),
+            ("nonsense", 0o644, "written by other users (mode 644)"),
         ] {
             fs::write(&file, content).unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(permissions)).unwrap();
@@ -110,18 +110,58 @@ fn a_key_that_others_can_read_or_that_is_none_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_key_that_cannot_be_read_is_refused_and_no_other_is_made() {
+fn what_is_in_the_place_of_the_key_is_named_and_no_key_is_made() {
     Driver::each(|driver| {
         let data = TempDir::new().unwrap();
         let port = ports::reserve();
         let file = data.path().join(port.to_string()).join("key.pem");
-        // Whoever runs the test, this cannot be read as a file.
-        fs::create_dir_all(&file).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
+        private_folder(file.parent().unwrap());
+        fs::create_dir(&file).unwrap();
         let ended = refused(driver, port, data.path());
-        assert!(ended.err.contains(text(&file)) && ended.err.contains("cannot be read"), "{ended:?}");
-        assert_eq!(fs::read_dir(&file).unwrap().count(), 0);
+        assert!(ended.err.contains(&format!("{} is a folder, not a file", text(&file))), "{ended:?}");
+        fs::remove_dir(&file).unwrap();
+        // Nobody ever writes to it.
+        assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+        let ended = refused(driver, port, data.path());
+        assert!(ended.err.contains(&format!("{} is a FIFO, not a file", text(&file))), "{ended:?}");
     });
+}
+
+#[test]
+fn a_folder_that_others_can_write_is_refused() {
+    Driver::each(|driver| {
+        let data = TempDir::new().unwrap();
+        let port = ports::reserve();
+        let folder = data.path().join(port.to_string());
+        private_folder(&folder);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o770)).unwrap();
+        let ended = refused(driver, port, data.path());
+        let says = format!("{} can be written by other users (mode 770)", text(&folder));
+        assert!(ended.err.contains(&says), "{ended:?}");
+        assert!(!folder.join("key.pem").exists());
+    });
+}
+
+#[test]
+fn a_token_is_made_for_the_user_and_refused_where_others_can_read_it() {
+    Driver::each(|driver| {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("token");
+        let alice = Launch::new(driver, "Alice").args(["--api-token-file", text(&file)]).start();
+        alice.expect_err(&[&format!("token in {}", text(&file))], SOON);
+        assert_eq!(mode(&file), 0o600);
+        drop(alice);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let ended = run(driver, &["--port", "0", "--api-token-file", text(&file)]);
+        assert!(ended.code == Some(1) && ended.err.contains("--api-token-file: "), "{ended:?}");
+        assert!(ended.err.contains("can be read or written by other users (mode 644)"), "{ended:?}");
+    });
+}
+
+/// Makes a folder that only its owner can use, whatever the umask is.
+fn private_folder(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
@@ -155,6 +195,52 @@ fn without_a_place_for_its_key_a_node_warns_once_and_runs() {
                 .look(|lines| lines.iter().filter(|line| line.contains("key cannot be stored")).count());
             assert_eq!(warned, 1, "{:?}", node.err());
             node.expect_err(&["key cannot be stored", place], SOON);
+        }
+    });
+}
+
+/// How often this is found in the memory that a process can write.
+#[cfg(target_os = "linux")]
+fn copies(process: u32, needle: &[u8]) -> usize {
+    use std::os::unix::fs::FileExt;
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let memory = fs::File::open(format!("/proc/{process}/mem")).unwrap();
+    let regions = maps.lines().filter_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).unwrap();
+        rest.starts_with("rw").then(|| (number(start), number(end)))
+    });
+    let mut copies = 0;
+    for (start, end) in regions {
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        // A region may have gone since.
+        if memory.read_exact_at(&mut bytes, start).is_ok() {
+            copies += memchr::memmem::find_iter(&bytes, needle).count();
+        }
+    }
+    copies
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_key_is_in_memory_once_and_of_its_file_nothing_is() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    Driver::each(|driver| {
+        let data = TempDir::new().unwrap();
+        let launch = Launch::new(driver, "Alice").args(["--data-dir", text(data.path())]);
+        let file = data.path().join(launch.addr().port().to_string()).join("key.pem");
+        // At the first start the key is made and written, at the second it is read.
+        for _ in 0..2 {
+            let alice = launch.start();
+            let pem = fs::read_to_string(&file).unwrap();
+            let base64 = pem.lines().nth(1).unwrap();
+            let der = STANDARD.decode(base64).unwrap();
+            assert_eq!(copies(alice.id(), base64.as_bytes()), 0, "as it is in the file");
+            assert_eq!(copies(alice.id(), &der), 0, "decoded");
+            alice.send("signed");
+            assert_eq!(copies(alice.id(), &der[der.len() - 32..]), 1, "the node signs with it");
         }
     });
 }

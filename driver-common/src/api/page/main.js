@@ -1,5 +1,6 @@
 // Connects the parts: events of the node update the page.
 
+import { takeToken } from "./access.js";
 import { Composer } from "./composer.js";
 import { Log } from "./log.js";
 import { ChatNode } from "./node.js";
@@ -39,11 +40,16 @@ node.addEventListener("connected", ({ detail }) => {
   show("connected", "Connected");
 });
 
-node.addEventListener("disconnected", ({ detail: { wait, full } }) => {
-  disconnectedTitle.textContent = full ? "The node has too many pages open." : "Disconnected from the node.";
-  disconnectedText.textContent =
-    wait < 1_500 ? "Reconnecting…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text is kept.`;
-  show("disconnected", full ? "Too many pages" : "Disconnected");
+node.addEventListener("disconnected", ({ detail: { wait, full, refused } }) => {
+  const [title, short] = refused
+    ? ["The node does not serve this page.", "No access"]
+    : full
+      ? ["The node has too many pages open.", "Too many pages"]
+      : ["Disconnected from the node.", "Disconnected"];
+  disconnectedTitle.textContent = title;
+  const next = wait < 1_500 ? "Reconnecting…" : `Next attempt in ${Math.round(wait / 1_000)} s. Your text is kept.`;
+  disconnectedText.textContent = refused ? `${sentence(refused)}.` : next;
+  show("disconnected", short);
 });
 
 /** One handler for each kind of event. Other kinds are ignored. */
@@ -135,5 +141,9 @@ document.addEventListener("visibilitychange", () => {
 
 document.getElementById("retry").addEventListener("click", () => node.connect());
 addEventListener("online", () => node.connect());
+addEventListener("hashchange", () => {
+  if (takeToken()) node.connect();
+});
 
+takeToken();
 node.connect();

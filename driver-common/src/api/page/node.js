@@ -1,5 +1,7 @@
 // The connection to the node: a WebSocket for events, and HTTP requests for everything else.
 
+import { dropToken, headers, protocols } from "./access.js";
+
 const RETRY_MIN = 500;
 const RETRY_MAX = 5_000;
 const LOAD_TIME = 10_000;
@@ -8,7 +10,8 @@ const LOAD_TIME = 10_000;
  * Stays connected to the node. Dispatches:
  * - "connected", with the current state: `me`, `peers`, `messages`, `notices`
  * - "event", for each later event
- * - "disconnected", with `wait`, the milliseconds until the next attempt, and `full`, whether the node has no WebSocket left
+ * - "disconnected", with `wait`, the milliseconds until the next attempt, `full`, whether the node has no WebSocket left,
+ *   and `refused`, why the node does not serve this page, if it says so
  */
 export class ChatNode extends EventTarget {
   #socket = null;
@@ -19,7 +22,8 @@ export class ChatNode extends EventTarget {
   connect() {
     clearTimeout(this.#timer);
     if (this.#socket) return;
-    const socket = new WebSocket(`ws://${location.host}/ws`);
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/ws`, protocols());
     this.#socket = socket;
     // Events that arrive before the lists are loaded.
     let waiting = [];
@@ -44,13 +48,15 @@ export class ChatNode extends EventTarget {
       else this.#dispatch("event", event);
     };
     socket.onclose = async () => {
-      const full = !opened && (await load("/me").then(() => true, () => false));
+      const failure = opened ? null : await load("/me").then(() => "full", (error) => error);
+      const full = failure === "full";
+      const refused = failure instanceof Refusal ? failure.message : null;
       this.#socket = null;
       // A random factor, so that many pages do not reconnect at the same moment.
       const wait = Math.min(RETRY_MAX, RETRY_MIN * 2 ** this.#failures) * (0.5 + Math.random() / 2);
       this.#failures += 1;
       this.#timer = setTimeout(() => this.connect(), wait);
-      this.#dispatch("disconnected", { wait, full });
+      this.#dispatch("disconnected", { wait, full, refused });
     };
   }
 
@@ -58,7 +64,11 @@ export class ChatNode extends EventTarget {
   async say(msg) {
     let response;
     try {
-      response = await fetch("/send", { method: "POST", body: JSON.stringify({ msg }) });
+      response = await fetch("/send", {
+        method: "POST",
+        headers: { "Content-Type": "application/json", ...headers() },
+        body: JSON.stringify({ msg }),
+      });
     } catch {
       throw new SendError("The node cannot be reached. Your message is kept.", true);
     }
@@ -80,8 +90,14 @@ export class SendError extends Error {
   }
 }
 
+/** The node does not serve this page. */
+class Refusal extends Error {}
+
 async function load(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(LOAD_TIME) });
-  if (!response.ok) throw new Error(response.statusText);
-  return response.json();
+  const response = await fetch(path, { headers: headers(), signal: AbortSignal.timeout(LOAD_TIME) });
+  if (response.ok) return response.json();
+  // A token that was right may be another one after a restart, and the user who runs the node needs none.
+  if (response.status === 401) dropToken();
+  const { error } = await response.json().catch(() => ({ error: response.statusText }));
+  throw response.status === 401 || response.status === 403 ? new Refusal(error) : new Error(error);
 }

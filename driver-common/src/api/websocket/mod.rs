@@ -1,23 +1,26 @@
 //! WebSockets (RFC 6455): the opening handshake, and running the connection.
 
 mod pipe;
+mod protocol;
 mod session;
 mod socket;
 
 use std::sync::Arc;
 
 use async_channel::Sender;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode, Version};
 use tungstenite::handshake::derive_accept_key;
 
+pub use self::protocol::Protocol;
 use self::socket::Socket;
 use super::Api;
+use super::access::{PROTOCOL, protocols};
 use super::guard::only;
 use super::reply::{Reply, error};
 use super::slots::WebSocketPermit;
@@ -43,6 +46,11 @@ pub(super) fn upgrade(
         Ok(accept) => accept,
         Err(response) => return *response,
     };
+    // Whatever follows the header has to be the first frame, for everybody who reads it.
+    if !request.body().is_end_stream() {
+        return error(StatusCode::BAD_REQUEST, "a request for a WebSocket has no body");
+    }
+    let protocol = protocols(request.headers()).any(|protocol| protocol == PROTOCOL);
     let Some(permit) = api.permits.acquire() else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets are open");
     };
@@ -61,6 +69,9 @@ pub(super) fn upgrade(
         (UPGRADE, HeaderValue::from_static("websocket")),
         (SEC_WEBSOCKET_ACCEPT, accept),
     ]);
+    if protocol {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
     response
 }
 

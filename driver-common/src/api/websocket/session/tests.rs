@@ -1,5 +1,12 @@
 //! Tests a session with an in-memory client of the same library.
 
+use std::time::Duration;
+
+use tungstenite::Bytes;
+use tungstenite::protocol::{Role, WebSocketContext};
+
+use super::super::pipe::Pipe;
+use super::super::protocol::HIGH_WATER;
 use super::*;
 
 struct Client {
