@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use proto_core::{Message, Name, NodeId, Notice};
+use proto_core::{Message, Notice};
 
 use super::output::Output;
 use super::render::{self, Author, Roster, Style};
@@ -181,7 +181,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use futures_lite::future::block_on;
-    use proto_core::{Entry, Identity, LeaveReason, Marks, PeerInfo};
+    use proto_core::{Entry, Identity, LeaveReason, Marks, Name, PeerInfo};
 
     use super::super::output::Bounds;
     use super::*;

@@ -14,6 +14,9 @@ const SETTLED: Duration = Duration::from_secs(600);
 /// In this time each pair of neighbours reconciles once at least.
 const SILENT: Duration = Duration::from_secs(100);
 
+/// Of the runs in which it is looked at, since it takes as long as all else.
+const SHARE: f64 = 0.25;
+
 /// Frames about entries.
 const WORDS: [&str; 6] = ["CHAT", "IHAVE", "GRAFT", "LACK", "RANGE", "HELD"];
 
@@ -24,7 +27,7 @@ impl Run {
         let mut hostile = self.odd.iter().filter(|(_, odd)| **odd != Odd::Version1);
         let attacked = hostile.any(|(host, _)| self.world.host(*host).is_up());
         let right = self.world.probes.check.as_ref().is_some_and(|check| check.clocks_were_right());
-        if attacked || !right {
+        if attacked || !right || !self.dice.chance(SHARE) {
             return true;
         }
         let end = self.world.now() + nanos(SETTLED);
