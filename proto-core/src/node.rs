@@ -69,6 +69,8 @@ impl Node {
                 self.chat_timeout();
             }
             Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
+            Input::Sealing { conn } => self.conns.sealing(&mut self.cx, conn),
+            Input::Sealed { conn, key } => self.conns.sealed(&mut self.cx, conn, key),
             Input::Resolved { dial, addrs } => self.mesh.resolved(&mut self.cx, dial, &addrs, &self.conns),
             Input::Connected { dial, conn, key } => {
                 let dialed = self.mesh.connected(&self.cx, dial);
@@ -93,7 +95,7 @@ impl Node {
         let mut outcome = Outcome::Done;
         match command {
             Command::Say(texts) => outcome = Outcome::Said(self.say(&texts)?),
-            Command::Connect(addr) => self.mesh.add_target(&self.cx, addr)?,
+            Command::Connect(target) => self.mesh.add_target(&self.cx, target)?,
             Command::Rename(name) => self.conns.rename(&mut self.cx, name),
             Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
             Command::Shutdown => self.shut_down(),
@@ -253,7 +255,7 @@ impl Node {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.conns.greet_on_first_byte(&self.cx, conn, bytes);
+        self.conns.bytes_came(&mut self.cx, conn, bytes);
         let (mut chunk, mut ahead) = (Chunk::new(bytes), Lookahead::new());
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
             let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
@@ -328,7 +330,7 @@ impl Node {
         use conns::Event;
         match event {
             Event::Decide { conn, stage } => self.decide(conn, stage),
-            Event::Room { conn, remote } => self.conns.open_accepted(&mut self.cx, conn, remote),
+            Event::Room { conn, remote, key } => self.conns.open_accepted(&mut self.cx, conn, remote, key),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
             Event::Registered(conns::Registration { peer, named, dialed, clock }) => {
                 self.chat.linked(&self.cx, &peer, dialed, clock);

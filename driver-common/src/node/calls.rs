@@ -65,7 +65,7 @@ impl<R: Runtime> NodeTask<R> {
         match request {
             Request::TrySay(say) => self.try_say(say),
             Request::Connect { addr, reply } => {
-                let result = self.node.command(self.now, Command::Connect(addr));
+                let result = self.node.command(self.now, Command::Connect(addr.into()));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
             Request::Advertise { addr, reply } => {

@@ -82,7 +82,7 @@ pub fn start<R: Runtime>(
     let (wall, unix_ms) = WallClockMonitor::start(clock.now());
     node.handle_input(clock.now(), Input::wall_clock(unix_ms));
     for peer in peers {
-        node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
+        node.command(clock.now(), Command::Connect(peer.into())).map_err(io::Error::other)?;
     }
     let list = Arc::new(ReadyList::default());
     let (handle, inbox) = handle::channel();

@@ -62,18 +62,23 @@ impl Conns {
         let Some(peer) = &mut link.peer else { return };
         let theirs = join.hello.as_ref().and_then(|hello| hello.now);
         peer.clock = cx.wall().zip(theirs).map(|(wall, theirs)| ClockReading::new(cx.now, wall, theirs));
-        let (node_id, key) = (peer.node_id, peer.key);
+        let (node_id, key, proven) = (peer.node_id, peer.key, peer.proven);
+        if link.channel.key().is_some() && link.channel.key() != key {
+            return self.refuse(cx, conn, Breach::NotTheConnectionsKey);
+        }
         if !is_admitted(cx, join) {
             return self.refuse_foreign(cx, conn);
         }
         if node_id == cx.identity.node_id() {
             return match key {
                 // It may be another node that has the key. Its `PROOF` tells.
+                Some(key) if key == cx.identity.key() && proven => self.own_key_proven(cx, conn),
                 Some(key) if key == cx.identity.key() => self.prove(cx, conn),
                 _ => self.refuse(cx, conn, Breach::ClaimsOurId),
             };
         }
         match key {
+            Some(key) if key.node_id() == node_id && proven => self.decide(conn, Stage::Introduced),
             Some(key) if key.node_id() == node_id => self.decide(conn, Stage::ClaimsKey),
             None if !node_id.is_of_key() => self.decide(conn, Stage::Introduced),
             _ => self.refuse(cx, conn, Breach::NotItsKeysId),
@@ -105,10 +110,15 @@ impl Conns {
         }
         peer.proven = true;
         if key == cx.identity.key() {
-            self.events.push_back(Event::OwnKeyProven);
-            return self.refuse_taken(cx, conn, Breach::ClaimsOurId);
+            return self.own_key_proven(cx, conn);
         }
         self.decide(conn, Stage::Introduced);
+    }
+
+    /// The node at the other end has this node's key.
+    fn own_key_proven(&mut self, cx: &mut Cx, conn: ConnId) {
+        self.events.push_back(Event::OwnKeyProven);
+        self.refuse_taken(cx, conn, Breach::ClaimsOurId);
     }
 
     /// Links the newcomer on this connection. It is sent a sample of peers, among them some that were `found`

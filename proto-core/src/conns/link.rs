@@ -9,6 +9,7 @@
 //!                 any phase ───────────────── refused, turned away, disconnected, shutdown ┘
 //! ```
 
+mod channel;
 mod queue;
 mod receive;
 mod timers;
@@ -27,6 +28,7 @@ use crate::model::{
 };
 use crate::wire::{ByeCode, FrameError, Join, LineReader, Token};
 
+pub(super) use channel::Channel;
 pub(super) use queue::OutputQueue;
 pub(crate) use receive::{ConnFrame, LinkEvent};
 pub(crate) use timers::Timer;
@@ -40,6 +42,8 @@ pub(super) struct Link {
     /// This node's dial. None: the peer dialed.
     pub(super) dialed: Option<Dialed>,
     pub(super) phase: Phase,
+    /// How it is secured.
+    pub(super) channel: Channel,
     /// The peer's handshake. None: its `JOIN` has not come.
     pub(super) peer: Option<Box<PeerHandshake>>,
     /// The nonce of this node's `JOIN` on this connection.
@@ -208,6 +212,7 @@ impl Link {
     pub(super) fn new(
         now: Instant,
         (remote, reach): (SocketAddr, Reach),
+        channel: Channel,
         dialed: Option<Dialed>,
         nonce: Token,
         limits: &Limits,
@@ -221,6 +226,7 @@ impl Link {
             reach,
             dialed,
             phase: Phase::Greeting,
+            channel,
             peer: None,
             nonce,
             join_sent: false,
@@ -263,6 +269,11 @@ impl Link {
     /// Whether nothing came in for `limits.conns.pending_silent`. A silent pending connection makes room first.
     pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
         now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
+    }
+
+    /// Bytes came.
+    pub(super) fn note_bytes(&mut self, now: Instant) {
+        self.received = Some(now);
     }
 
     /// When the last byte came.
@@ -319,7 +330,7 @@ impl Link {
             listen_addr: join.listen_addr.filter(|addr| addr.port() != 0).map(seen),
             nonce: join.hello.as_ref().map(|hello| hello.nonce),
             key,
-            proven: key.is_none(),
+            proven: key.is_none() || key == self.channel.key(),
             clock: None,
         }));
     }
@@ -447,6 +458,7 @@ impl Link {
             remote_addr: self.remote,
             version: self.version()?,
             key: peer.key,
+            sealed: self.channel.key().is_some(),
         })
     }
 }

@@ -28,6 +28,7 @@ mod foreign;
 mod handshake;
 mod link;
 mod roster;
+mod sealing;
 mod table;
 mod views;
 
@@ -38,8 +39,9 @@ use core::net::SocketAddr;
 
 use closing::Ending;
 use foreign::Foreign;
-use link::{Link, LinkEvent, Timer};
+use link::{Channel, Link, LinkEvent, Timer};
 use roster::Roster;
+use sealing::channel_of;
 use table::Table;
 
 use crate::model::{
@@ -105,16 +107,22 @@ impl Conns {
     /// The listener accepted a connection. `key`: the connection is sealed, and the peer has proven this key.
     pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, key: Option<PublicKey>) {
         self.counts.accepted += 1;
-        if cx.stopping || key.is_some() {
+        if cx.stopping {
             return self.events.push_back(Event::Abort(conn));
         }
         self.make_room_for_pending(cx, remote.ip());
-        self.events.push_back(Event::Room { conn, remote });
+        self.events.push_back(Event::Room { conn, remote, key });
     }
 
     /// Opens an accepted connection for which there is room ([`Event::Room`]).
-    pub(crate) fn open_accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
-        self.open(cx, conn, remote, None);
+    pub(crate) fn open_accepted(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        remote: SocketAddr,
+        key: Option<PublicKey>,
+    ) {
+        self.open(cx, conn, remote, channel_of(cx, remote, key, true), None);
     }
 
     /// A dial is connected. `dialed`: its target; none if the node does not wait for it. `key`: the connection is
@@ -129,26 +137,24 @@ impl Conns {
         let Some(dialed) = dialed.filter(|_| !self.table.contains(conn)) else {
             return self.events.push_back(Event::Abort(conn));
         };
-        if key.is_some() {
-            self.events.push_back(Event::Abort(conn));
-            let outcome = DialOutcome::Failed;
-            return self.events.push_back(Event::NotLinked { dialed, outcome, again: cx.now });
-        }
-        self.open(cx, conn, dialed.addr, Some(dialed));
+        self.open(cx, conn, dialed.addr, channel_of(cx, dialed.addr, key, false), Some(dialed));
     }
 
-    fn open(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, dialed: Option<Dialed>) {
+    fn open(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        remote: SocketAddr,
+        channel: Channel,
+        dialed: Option<Dialed>,
+    ) {
         if self.table.contains(conn) {
             return;
         }
         let nonce = Token::from_bits(cx.random_bits());
         let reach = cx.reach_of(remote.ip());
-        self.table.insert(conn, Link::new(cx.now, (remote, reach), dialed, nonce, cx.limits()));
-    }
-
-    /// Sends `JOIN` when the first bytes have come (SPEC 2.1).
-    pub(crate) fn greet_on_first_byte(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
-        if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.join_sent) {
+        self.table.insert(conn, Link::new(cx.now, (remote, reach), channel, dialed, nonce, cx.limits()));
+        if channel.key().is_some() {
             self.greet(cx, conn);
         }
     }

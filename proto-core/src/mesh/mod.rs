@@ -33,7 +33,7 @@ use targets::Targets;
 #[cfg(test)]
 use crate::model::DialId;
 use crate::model::{
-    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerAddr, PeerInfo, PeersSource, Reach,
+    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerInfo, PeerTarget, PeersSource, Reach,
     TokenBucket, uniform,
 };
 use crate::wire::PeerRecord;
@@ -60,9 +60,14 @@ pub(crate) struct Mesh {
     counts: Counts,
 }
 
-/// `mesh.targets` other addresses that the user gave are there already.
+/// Why an address that the user gives is refused.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TooManyTargets;
+pub(crate) enum TargetRefusal {
+    /// `mesh.targets` others are there already.
+    TooMany,
+    /// A node is expected there, and the driver cannot seal.
+    CannotSeal,
+}
 
 /// What the mesh waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,8 +102,12 @@ impl Mesh {
     }
 
     /// Adds an address that the user gave, if there is room.
-    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> Result<(), TooManyTargets> {
-        if self.targets.add(addr, cx.now, cx.limits()) { Ok(()) } else { Err(TooManyTargets) }
+    pub(crate) fn add_target(&mut self, cx: &Cx, target: PeerTarget) -> Result<(), TargetRefusal> {
+        if target.expected.is_some() && cx.config.plaintext().is_none() {
+            return Err(TargetRefusal::CannotSeal);
+        }
+        let added = self.targets.add(target.addr, cx.now, cx.limits());
+        if added { Ok(()) } else { Err(TargetRefusal::TooMany) }
     }
 
     /// `PEERS` came. Takes the addresses of nodes that are not linked into the address book.

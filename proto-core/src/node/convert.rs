@@ -23,6 +23,7 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
     use conns::Event;
     Some(match event {
         Event::Abort(conn) => Action::Abort { conn },
+        Event::AcceptSeal(conn) => Action::AcceptSeal { conn },
         Event::PauseReading(conn) => Action::PauseReading { conn },
         Event::ResumeReading(conn) => Action::ResumeReading { conn },
         Event::Ready => Action::Ready,
@@ -80,9 +81,12 @@ impl From<conns::Output> for Action {
     }
 }
 
-impl From<mesh::TooManyTargets> for CommandError {
-    fn from(_: mesh::TooManyTargets) -> Self {
-        Self::TooManyTargets
+impl From<mesh::TargetRefusal> for CommandError {
+    fn from(refusal: mesh::TargetRefusal) -> Self {
+        match refusal {
+            mesh::TargetRefusal::TooMany => Self::TooManyTargets,
+            mesh::TargetRefusal::CannotSeal => Self::CannotSeal,
+        }
     }
 }
 
@@ -137,6 +141,8 @@ impl From<conns::Breach> for Violation {
             Breach::FalseProof => Self::FalseProof,
             Breach::BeforeProof => Self::BeforeProof,
             Breach::SecondId => Self::SecondId,
+            Breach::InClear => Self::InClear,
+            Breach::NotTheConnectionsKey => Self::NotTheConnectionsKey,
         }
     }
 }

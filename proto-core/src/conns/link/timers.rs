@@ -83,7 +83,7 @@ impl Link {
                     add(self.opened + first_byte, Timer::FirstByte);
                 }
                 add(self.opened + greeting, Timer::Greeting);
-                if !self.join_sent {
+                if !self.join_sent && self.channel.may_speak() {
                     let conns = &limits.conns;
                     let wait = if self.is_outbound() { conns.greet_dialed } else { conns.greet_after };
                     add(self.opened + wait, Timer::Greet);
