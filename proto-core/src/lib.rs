@@ -74,6 +74,8 @@ mod contract;
 mod mesh;
 mod model;
 mod node;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod v1;
 pub mod wire;
 
