@@ -40,6 +40,8 @@ pub struct Options {
     pub always_version1: bool,
     /// Whether nodes have next to no room for what they hold and know: they forget, and that is not held against them.
     pub cramped: bool,
+    /// Whether the nodes seal their connections with each other. None: in half of all networks.
+    pub sealed: Option<bool>,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -56,6 +58,7 @@ impl Default for Options {
             version1: true,
             always_version1: false,
             cramped: false,
+            sealed: None,
             digest: false,
             limits: Limits::default(),
         }
@@ -164,6 +167,9 @@ fn keep_panics_quiet() {
     QUIET.with_borrow_mut(|quiet| *quiet = true);
 }
 
+/// What the draw whether a network is sealed starts from.
+const SEALED: u64 = 0x5ea1;
+
 struct Run {
     world: World,
     dice: Dice,
@@ -180,6 +186,10 @@ impl Run {
         let mut dice = Dice::new(seed);
         let net = net_config(&mut dice);
         let mut world = World::new(net, dice.fork());
+        // By a draw of its own: the others stay what they were.
+        if options.sealed.unwrap_or_else(|| Dice::new(seed ^ SEALED).chance(0.5)) {
+            world.seal();
+        }
         world.probes.check = Some(if options.cramped { Checker::forgiving() } else { Checker::default() });
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;
@@ -315,6 +325,7 @@ impl Run {
     fn tally(&self) -> BTreeMap<String, u64> {
         let mut tally = BTreeMap::from([
             ("split".to_owned(), self.world.net().splits),
+            ("sealed dials".to_owned(), self.world.sealed_dials()),
             ("version 1 heard".to_owned(), self.heard_version1),
         ]);
         for (host, odd) in &self.odd {

@@ -33,6 +33,12 @@ pub struct Networks {
     /// Nodes have next to no room.
     #[arg(long)]
     pub cramped: bool,
+    /// Nodes seal their connections with each other in every network, not in half of them.
+    #[arg(long)]
+    pub sealed: bool,
+    /// No connection is sealed.
+    #[arg(long, conflicts_with = "sealed")]
+    pub clear: bool,
 }
 
 impl Networks {
@@ -47,6 +53,7 @@ impl Networks {
             version1: !self.no_version1,
             always_version1: self.always_version1,
             cramped: self.cramped,
+            sealed: (self.sealed || self.clear).then_some(self.sealed),
             limits: limits.clone(),
             ..Options::default()
         }
@@ -65,6 +72,8 @@ impl fmt::Display for Networks {
             (self.no_version1, " --no-version1"),
             (self.always_version1, " --always-version1"),
             (self.cramped, " --cramped"),
+            (self.sealed, " --sealed"),
+            (self.clear, " --clear"),
         ];
         flags.into_iter().filter(|(set, _)| *set).try_for_each(|(_, flag)| f.write_str(flag))
     }
