@@ -69,11 +69,14 @@ impl Node {
                 self.chat_timeout();
             }
             Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
-            Input::Sealing { conn } => self.conns.sealing(&mut self.cx, conn),
+            Input::Sealing { conn } => {
+                let expected = self.conns.remote_ip(conn).is_some_and(|ip| self.mesh.expects(ip));
+                self.conns.sealing(&mut self.cx, conn, expected);
+            }
             Input::Sealed { conn, key } => self.conns.sealed(&mut self.cx, conn, key),
             Input::Resolved { dial, addrs } => self.mesh.resolved(&mut self.cx, dial, &addrs, &self.conns),
             Input::Connected { dial, conn, key } => {
-                let dialed = self.mesh.connected(&self.cx, dial);
+                let dialed = self.mesh.connected(&mut self.cx, dial, key, &self.conns);
                 self.conns.connected(&mut self.cx, conn, dialed, key);
             }
             Input::DialFailed { dial, reason } => self.mesh.failed(&mut self.cx, dial, reason, &self.conns),
@@ -375,6 +378,7 @@ impl Node {
         match self.mesh.decide(&mut self.cx, (conn, stage), &self.conns, full_mesh) {
             Verdict::Banned => self.conns.refuse_banned(&mut self.cx, conn),
             Verdict::Prove => self.conns.prove(&self.cx, conn),
+            Verdict::AwaitProof => {}
             Verdict::Claim => self.conns.claim(&mut self.cx, conn),
             Verdict::Welcome(found, other) => self.conns.admit(&mut self.cx, conn, found, other),
             Verdict::TurnAway(found) => self.conns.turn_away(&mut self.cx, conn, found),

@@ -188,4 +188,7 @@ pub(crate) struct Counts {
     pub(crate) banned: u64,
     pub(crate) foreign: u64,
     pub(crate) withheld: u64,
+    pub(crate) handshakes: u64,
+    pub(crate) handshakes_delayed: u64,
+    pub(crate) refused_clear: u64,
 }

@@ -50,6 +50,8 @@ pub(super) struct Link {
     pub(super) nonce: Token,
     /// This node has sent its `JOIN`.
     pub(super) join_sent: bool,
+    /// This node has sent its `PROOF`, or needs none, since the connection is sealed.
+    pub(super) proof_sent: bool,
     pub(super) queue: OutputQueue,
     /// Another connection to the same node, as a `PING` with the nonce of one of them on the other one has proven.
     pub(super) duplicate: Option<ConnId>,
@@ -230,6 +232,7 @@ impl Link {
             peer: None,
             nonce,
             join_sent: false,
+            proof_sent: channel.is_sealed(),
             queue: OutputQueue::default(),
             duplicate: None,
             held_back: None,
@@ -259,6 +262,11 @@ impl Link {
     /// Whether it counts against the limit for pending connections.
     pub(super) fn is_pending(&self) -> bool {
         self.phase != Phase::Linked
+    }
+
+    /// Whether nothing is read or sent any more.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
     }
 
     /// Whether it may become a link.
@@ -407,9 +415,12 @@ impl Link {
         }
     }
 
-    /// Bytes in its buffers.
+    /// Bytes in its buffers, and what a handshake under way is charged.
     pub(super) fn buffered(&self) -> usize {
-        self.queue.bytes() + self.reader.buffered() + self.held_back.as_ref().map_or(0, |hold| hold.bytes)
+        self.channel.charge()
+            + self.queue.bytes()
+            + self.reader.buffered()
+            + self.held_back.as_ref().map_or(0, |hold| hold.bytes)
     }
 
     /// Bytes of a line that has no end yet.
@@ -458,7 +469,7 @@ impl Link {
             remote_addr: self.remote,
             version: self.version()?,
             key: peer.key,
-            sealed: self.channel.key().is_some(),
+            sealed: self.channel.is_sealed(),
         })
     }
 }

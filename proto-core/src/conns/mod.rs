@@ -41,7 +41,7 @@ use closing::Ending;
 use foreign::Foreign;
 use link::{Channel, Link, LinkEvent, Timer};
 use roster::Roster;
-use sealing::channel_of;
+use sealing::{Handshakes, channel_of};
 use table::Table;
 
 use crate::model::{
@@ -65,6 +65,7 @@ pub(crate) struct Conns {
     /// The user was notified that no peer is linked.
     alone_notified: bool,
     foreign: Foreign,
+    handshakes: Handshakes,
     /// The links to drop because their queues are above their bounds.
     overfull: VecDeque<ConnId>,
     events: VecDeque<Event>,
@@ -137,6 +138,9 @@ impl Conns {
         let Some(dialed) = dialed.filter(|_| !self.table.contains(conn)) else {
             return self.events.push_back(Event::Abort(conn));
         };
+        if key.is_some() {
+            self.note_own_handshake(cx);
+        }
         self.open(cx, conn, dialed.addr, channel_of(cx, dialed.addr, key, false), Some(dialed));
     }
 
@@ -154,7 +158,7 @@ impl Conns {
         let nonce = Token::from_bits(cx.random_bits());
         let reach = cx.reach_of(remote.ip());
         self.table.insert(conn, Link::new(cx.now, (remote, reach), channel, dialed, nonce, cx.limits()));
-        if channel.key().is_some() {
+        if channel.is_sealed() && dialed.is_some() {
             self.greet(cx, conn);
         }
     }
@@ -233,9 +237,10 @@ impl Conns {
     fn peers_source(&mut self, cx: &mut Cx, conn: ConnId) -> Option<PeersSource> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
+        let known = link.node_id().is_some() || link.channel.is_sealed();
         let node_id = match (link.phase, link.node_id()) {
             (link::Phase::Linked, Some(node_id)) => node_id,
-            (link::Phase::Greeting, Some(_)) if link.is_outbound() => NodeId::random(&mut cx.random),
+            (link::Phase::Greeting, _) if known && link.is_outbound() => NodeId::random(&mut cx.random),
             _ => return None,
         };
         let ip = link.remote.ip();
@@ -332,11 +337,13 @@ impl Conns {
     /// When [`timeout`](Self::timeout) is due, and for which timer. None: [`notify_ready`](Self::notify_ready) is due.
     pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Option<LinkTimer>)> {
         let link = self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, Some(timer)));
-        link.into_iter().chain(self.pace_deadline(cx).map(|at| (at, None))).min()
+        let seal = self.handshakes.deadline(cx.now).map(|at| (at, Some(Timer::Seal)));
+        link.into_iter().chain(seal).chain(self.pace_deadline(cx).map(|at| (at, None))).min()
     }
 
     /// Fires the timer that is due first. Whether there was one: call it until there is none.
     pub(crate) fn timeout(&mut self, cx: &mut Cx) -> bool {
+        self.accept_seals(cx);
         self.refresh(cx);
         let due = self.table.first_deadline(cx.limits()).filter(|(at, ..)| *at <= cx.now);
         let Some((_, conn, timer)) = due else { return false };
@@ -372,8 +379,8 @@ impl Conns {
             Timer::Farewell => self.end(cx, conn, Ending::Bye(ByeCode::Shutdown), LeaveReason::Bye),
             Timer::Linger => self.end(cx, conn, Ending::Abort, LeaveReason::Closed),
             Timer::Stalled => self.disconnect_slow(cx, conn, LeaveReason::Slow),
-            // The caller resumes reading.
-            Timer::Resume => {}
+            // The caller resumes reading, and has let the handshakes begin.
+            Timer::Resume | Timer::Seal => {}
         }
     }
 

@@ -13,6 +13,8 @@ mod dialing;
 mod dials;
 mod event;
 mod maintenance;
+mod pins;
+mod sealing;
 mod targets;
 #[cfg(test)]
 mod testing;
@@ -28,6 +30,7 @@ use book::{AddressBook, Advertisement};
 use budgets::{Account, Budgets};
 use dials::Dials;
 use maintenance::Maintenance;
+use pins::Pins;
 use targets::Targets;
 
 #[cfg(test)]
@@ -54,6 +57,7 @@ pub(crate) struct Mesh {
     budgets: Budgets,
     maintenance: Maintenance,
     bans: Bans,
+    pins: Pins,
     /// How many new addresses each connection may still bring.
     learning: BTreeMap<ConnId, TokenBucket>,
     events: VecDeque<Event>,
@@ -90,6 +94,7 @@ impl Mesh {
             budgets: Budgets::new(),
             maintenance: Maintenance::new(cx.now, &mut cx.random, limits),
             bans: Bans::default(),
+            pins: Pins::default(),
             learning: BTreeMap::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
@@ -106,7 +111,7 @@ impl Mesh {
         if target.expected.is_some() && cx.config.plaintext().is_none() {
             return Err(TargetRefusal::CannotSeal);
         }
-        let added = self.targets.add(target.addr, cx.now, cx.limits());
+        let added = self.targets.add(target, cx.now, cx.limits());
         if added { Ok(()) } else { Err(TargetRefusal::TooMany) }
     }
 
@@ -243,7 +248,7 @@ impl Mesh {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 6] {
+    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 7] {
         [
             (Capacity::DegreeHigh, self.count_expendable(census)),
             (Capacity::Dials, self.dials.learned()),
@@ -251,6 +256,7 @@ impl Mesh {
             (Capacity::BookPerSource, self.book.most_per_source()),
             (Capacity::Banned, self.bans.len()),
             (Capacity::DialBudgets, self.budgets.len()),
+            (Capacity::Pins, self.pins.len()),
         ]
     }
 

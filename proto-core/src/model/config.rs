@@ -44,7 +44,7 @@ pub struct ConfigBuilder {
     limits: Limits,
 }
 
-/// Which connections may be in clear, on a node whose driver can seal them (SPEC section 19).
+/// Which connections may be in clear, on a node whose driver can seal them (SPEC 3.14).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Plaintext {
     /// None.

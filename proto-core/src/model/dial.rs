@@ -16,6 +16,8 @@ pub(crate) struct Dialed {
     pub(crate) target: Option<TargetId>,
     /// How long connecting took: a round trip at least.
     pub(crate) took: Duration,
+    /// The connection is sealed.
+    pub(crate) sealed: bool,
 }
 
 /// How a connection is to be secured.

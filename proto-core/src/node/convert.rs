@@ -3,7 +3,7 @@
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
 use core::net::SocketAddr;
 
-use crate::model::{ConnId, Instant, NodeId, Outlet, Seal};
+use crate::model::{ConnId, Instant, NodeId, Outlet};
 use crate::{chat, conns, mesh};
 
 /// A deadline of a machine, with its timer as the contract names it.
@@ -39,7 +39,10 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
     use mesh::Event;
     Some(match event {
         Event::Resolve { dial, host, port } => Action::Resolve { dial, host, port },
-        Event::Dial { dial, addr } => Action::Dial { dial, addr, seal: Seal::Clear },
+        Event::Dial { dial, addr, seal } => Action::Dial { dial, addr, seal },
+        Event::WrongKey { target, expected, found, given } => {
+            Action::Notice(Notice::WrongKey { target, expected, found, given })
+        }
         Event::Cancel(dial) => Action::CancelDial { dial },
         Event::Target { target, notice } => Action::Notice(match notice {
             mesh::TargetNotice::IsSelf => Notice::IsSelf { target },
@@ -196,6 +199,7 @@ impl From<Option<conns::LinkTimer>> for TimerKind {
             LinkTimer::Linger => Self::Linger,
             LinkTimer::Stalled => Self::Stalled,
             LinkTimer::Resume => Self::Resume,
+            LinkTimer::Seal => Self::Seal,
         }
     }
 }
