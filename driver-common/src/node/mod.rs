@@ -27,7 +27,7 @@ use std::task::{Context, Poll};
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
 use proto_core::seal::Sealer;
-use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerAddr};
+use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerTarget};
 
 use self::acceptor::Acceptor;
 use self::conn::Conn;
@@ -72,7 +72,7 @@ pub fn start<R: Runtime>(
     listener: TcpListener,
     identity: Identity,
     config: Config,
-    peers: Vec<PeerAddr>,
+    peers: Vec<impl Into<PeerTarget>>,
 ) -> Result<Started, StartError> {
     let local_addr = listener.local_addr()?;
     let listen_addr = config.listen_addr().unwrap_or(local_addr);

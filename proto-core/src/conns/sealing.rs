@@ -57,7 +57,10 @@ impl Conns {
     pub(super) fn accept_seals(&mut self, cx: &Cx) -> bool {
         let mut any = false;
         while !self.handshakes.waiting.is_empty() && self.handshakes.rate(cx.limits()).take(cx.now) {
-            let Some(conn) = self.next_seal() else { break };
+            let Some(conn) = self.next_seal() else {
+                self.handshakes.waiting.clear();
+                break;
+            };
             self.handshakes.forget(conn);
             if let Some(link) = self.table.get_mut(conn) {
                 link.channel = Channel::Sealing { since: cx.now };

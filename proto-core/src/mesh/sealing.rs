@@ -86,6 +86,7 @@ impl Mesh {
 
     /// Whether a peer from this address is expected: a node was found there, or the user gave the address.
     pub(crate) fn expects(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
         self.pins.knows(ip) || self.targets.knows(ip)
     }
 }

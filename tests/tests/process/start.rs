@@ -61,6 +61,7 @@ fn help_and_version_are_shown_with_code_0() {
             "--no-api",
             "--advertise",
             "--trust-loopback",
+            "--plaintext",
             "-v",
             "-q",
         ] {
