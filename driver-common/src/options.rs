@@ -128,9 +128,11 @@ impl Options {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let ip = self.bind.ip();
         let open = (!ip.is_loopback()).then(|| {
-            format!(
-                "--bind {ip}: connections are not encrypted yet: anyone who can reach this port can read and join the chat"
-            )
+            let unencrypted = match self.plaintext {
+                Plaintext::Allow => "; --plaintext allow: connections may be unencrypted",
+                _ => "",
+            };
+            format!("--bind {ip}: anyone who can reach this port can join the chat and read it{unencrypted}")
         });
         open.into_iter()
     }

@@ -145,7 +145,10 @@ impl Mesh {
         self.counts.dials_failed += 1;
         if let DialStep::Connect(addr) = step {
             self.note_wrong_key(addr, target, seal, reason);
-            if self.may_be_in_clear(cx, addr, target, seal, reason) {
+            // It is a dial more, which who told the address pays for, too.
+            if self.may_be_in_clear(cx, addr, target, seal, reason)
+                && (target.is_some() || self.pay_for(cx, addr))
+            {
                 return self.dial_in_clear(cx, addr, target);
             }
         }
