@@ -10,6 +10,7 @@ pub mod imports;
 pub mod journal;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod pty;
 pub mod raw;
 pub mod signer;
