@@ -1,4 +1,4 @@
-//! Sealed connections (SPEC, "Sealed connections"): TLS 1.3 between socket bytes and a [`Node`](crate::Node), without I/O.
+//! Sealed connections (SPEC 22): TLS 1.3 between socket bytes and a [`Node`](crate::Node), without I/O.
 //!
 //! A [`Sealer`] holds a node's key. It makes a [`Session`] for each connection. The driver gives a session what comes in
 //! from the socket, and gives its plain bytes to the node. It gives the frames of the node to the session, and writes
