@@ -4,16 +4,16 @@
 //! [`Conns`] owns every connection, what waits to be sent on it, and the set of linked peers. A connection becomes a
 //! *link* when its peer is admitted.
 //!
-//! **Ways in.** The driver's inputs are [`Conns::accepted`], [`Conns::connected`], [`Conns::flushed`],
-//! [`Conns::closed`], and for bytes [`Conns::read`], which returns one line at a time. Lines that concern connections
+//! **Ways in.** The driver's inputs are [`Conns::accepted`], [`Conns::connected`], [`Conns::sealing`],
+//! [`Conns::sealed`], [`Conns::flushed`], [`Conns::closed`], and for bytes [`Conns::read`], which returns one line at a time. Lines that concern connections
 //! go back in by [`Conns::handle`]. The decisions of the mesh come in by [`Conns::admit`], [`Conns::turn_away`],
 //! [`Conns::claim`] and the like. Frames go out by [`Conns::send`] and [`Conns::push_entry`].
 //!
 //! **Ways out.** What follows from each call is in [`Conns::next_event`], in order. Chunks to write are in
 //! [`Conns::next_output`].
 //!
-//! **Deadline.** [`Conns::deadline`] is the earliest of all connections, for [`Conns::timeout`], and of the full queues
-//! that block the user, for [`Conns::notify_ready`].
+//! **Deadline.** [`Conns::deadline`] is the earliest of all connections and of the handshakes that wait for their turn, for
+//! [`Conns::timeout`], and of the full queues that block the user, for [`Conns::notify_ready`].
 //!
 //! **Capacities**: connections, pending ones, connection slots, peers with a key, bytes in buffers and queues, the
 //! longest unfinished line, malformed frames, queued `PING`s ([`Conns::capacities`]; the limits are `limits.conns` and

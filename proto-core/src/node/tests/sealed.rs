@@ -409,3 +409,138 @@ fn a_peer_that_proves_no_key_is_told_of_nobody() {
     );
     assert!(!said.contains("50000"), "nor from where others connect: {said}");
 }
+
+/// Two nodes, and what is on its way between them.
+struct Pair {
+    nodes: [Node; 2],
+    now: Instant,
+    conns: u64,
+    /// To whom, on which connection, and what: the end, where it is nothing.
+    on_the_way: VecDeque<(usize, ConnId, Vec<u8>)>,
+    seen: [Vec<Action>; 2],
+}
+
+impl Pair {
+    fn new(keys: [u8; 2]) -> Self {
+        let node = |n: usize| {
+            let config = Config::builder("Me".parse().unwrap())
+                .listen_addr(Self::addr(n))
+                .plaintext(Plaintext::Off)
+                .build()
+                .unwrap();
+            Node::new(config, Identity::from_secret(&[keys[n]; 32]), [n as u8; 32], Instant::ORIGIN)
+        };
+        let nodes = [node(0), node(1)];
+        Self {
+            nodes,
+            now: Instant::ORIGIN,
+            conns: 0,
+            on_the_way: Default::default(),
+            seen: Default::default(),
+        }
+    }
+
+    fn addr(n: usize) -> SocketAddr {
+        SocketAddr::from(([9, 9, 9, 1 + n as u8], 8080))
+    }
+
+    fn connect(&mut self, from: usize) {
+        let target = Command::Connect(Self::addr(1 - from).into());
+        self.nodes[from].command(self.now, target).unwrap();
+    }
+
+    /// What the drivers do. Frames arrive when there is nothing else to do.
+    fn run(&mut self) {
+        loop {
+            let action = [0, 1].into_iter().find_map(|n| Some((n, self.nodes[n].poll_action()?)));
+            if let Some((from, action)) = action {
+                self.carry_out(from, action);
+            } else if let Some((to, conn, bytes)) = self.on_the_way.pop_front() {
+                let input =
+                    if bytes.is_empty() { Input::closed(conn) } else { Input::received(conn, &bytes) };
+                self.nodes[to].handle_input(self.now, input);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, from: usize, action: Action) {
+        let (now, to) = (self.now, 1 - from);
+        let keys = [self.nodes[0].key(), self.nodes[1].key()];
+        match action {
+            Action::Dial { dial, seal, .. } => {
+                assert_eq!(seal, Seal::Sealed { expected: None });
+                self.conns += 1;
+                let (conn, remote) = (ConnId(self.conns), SocketAddr::new(Self::addr(from).ip(), 50_000));
+                let accepted =
+                    [Input::accepted(conn, remote), Input::sealing(conn), Input::sealed(conn, keys[from])];
+                accepted.into_iter().for_each(|input| self.nodes[to].handle_input(now, input));
+                self.nodes[from].handle_input(now, Input::connected(dial, conn).sealed_by(keys[to]));
+            }
+            Action::SendFrame { conn, bytes } => {
+                self.nodes[from].handle_input(now, Input::flushed(conn));
+                self.on_the_way.push_back((to, conn, bytes));
+            }
+            Action::Close { conn } | Action::Abort { conn } => {
+                self.nodes[from].handle_input(now, Input::closed(conn));
+                self.on_the_way.push_back((to, conn, Vec::new()));
+            }
+            other => self.seen[from].push(other),
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some((at, n)) = [0, 1]
+            .into_iter()
+            .filter_map(|n| Some((self.nodes[n].poll_timeout()?.0, n)))
+            .min()
+            .filter(|due| due.0 <= end)
+        {
+            self.now = at.max(self.now);
+            self.nodes[n].handle_input(self.now, Input::Timeout);
+            self.run();
+        }
+        self.now = end;
+    }
+
+    /// How often a node said that the other one came, and that it went.
+    fn came_and_went(&self, n: usize) -> (usize, usize) {
+        let count = |is: fn(&Action) -> bool| self.seen[n].iter().filter(|action| is(action)).count();
+        let came = count(|action| matches!(action, Action::RegisterPeer(_)));
+        (came, count(|action| matches!(action, Action::UnregisterPeer { .. })))
+    }
+}
+
+#[test]
+fn two_nodes_that_dial_each_other_sealed_at_once_keep_one_link() {
+    for keys in [[1, 2], [2, 1]] {
+        let mut pair = Pair::new(keys);
+        [0, 1].into_iter().for_each(|n| pair.connect(n));
+        pair.run();
+        pair.pass(Duration::from_secs(20));
+        for n in [0, 1] {
+            assert_eq!(pair.came_and_went(n), (1, 0), "{n}: {:?}", pair.seen[n]);
+            assert_eq!(pair.nodes[n].connections(), 1);
+            assert_eq!(violation(&pair.seen[n]), None);
+        }
+        assert_eq!(pair.conns, 2);
+    }
+}
+
+#[test]
+fn two_nodes_with_one_key_that_meet_sealed_tell_each_other() {
+    let mut pair = Pair::new([1, 1]);
+    pair.connect(0);
+    pair.run();
+    pair.pass(Duration::from_secs(5));
+    for n in [0, 1] {
+        assert_eq!(pair.came_and_went(n), (0, 0));
+    }
+    let taken = |action: &Action| {
+        matches!(action, Action::Notice(Notice::TurnedAway { code: crate::wire::ByeCode::Taken, .. }))
+    };
+    assert!(pair.seen[0].iter().any(taken), "{:?}", pair.seen[0]);
+    assert_eq!(violation(&pair.seen[1]), Some(Violation::ClaimsOurId));
+}

@@ -341,5 +341,5 @@ fn the_encoding_is_the_one_of_the_kept_digests() {
         ];
         answers.iter().for_each(|answer| digest.answered(2_000, 4, answer));
     });
-    assert_eq!(got, "9aba0bc910660ee50491d87d332da942497d40f4e76f7d26b02d2d8c45c5db68");
+    assert_eq!(got, "d4c163d5bf53aa670569df6b76257842a35935e1341b64a8775d8f4af6de1c7c");
 }
