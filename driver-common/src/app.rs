@@ -117,6 +117,7 @@ impl App {
             .network(options.network)
             .allow_v1(options.allow_v1)
             .trust_loopback(options.trusts_loopback())
+            .plaintext(options.plaintext)
             .limits(|limits| *limits = options.limits())
             .build()
             .map_err(AppError::new)?;

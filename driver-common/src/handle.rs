@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_channel::{Receiver, Sender};
-use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PublicKey, Status};
+use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerInfo, PeerTarget, PublicKey, Status};
 
 /// A handle of a running node. Clones belong to the same node. When the last one is dropped, the node shuts down.
 ///
@@ -69,6 +69,9 @@ pub enum RequestError {
     /// The user already asked for the maximum number of addresses to dial.
     #[error("too many peers to dial")]
     TooManyTargets,
+    /// A node is named, and connections cannot be sealed, so nobody can check which node is there.
+    #[error("connections cannot be sealed here, so nobody can check which node is there")]
+    CannotSeal,
     /// The node is shutting down or has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -94,9 +97,10 @@ impl Handle {
         answer.recv().await.unwrap_or(Err(SayError::Stopped))
     }
 
-    /// Dials an address until it is linked, and again whenever the link is lost.
-    pub async fn connect(&self, addr: PeerAddr) -> Result<(), RequestError> {
-        self.ask(|reply| Request::Connect { addr, reply }).await?
+    /// Dials an address until it is linked, and again whenever the link is lost. If it comes with a node, no other one is
+    /// accepted there.
+    pub async fn connect(&self, target: PeerTarget) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Connect { target, reply }).await?
     }
 
     /// Changes the name and tells the peers.
@@ -167,7 +171,7 @@ pub(crate) struct Say {
 /// Any other request. Each reply channel has room for its one answer.
 pub(crate) enum Request {
     TrySay(Say),
-    Connect { addr: PeerAddr, reply: Sender<Result<(), RequestError>> },
+    Connect { target: PeerTarget, reply: Sender<Result<(), RequestError>> },
     Advertise { addr: SocketAddr, reply: Sender<Result<(), RequestError>> },
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
     Me { reply: Sender<Me> },
@@ -189,6 +193,7 @@ impl From<CommandError> for RequestError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::TooManyTargets => Self::TooManyTargets,
+            CommandError::CannotSeal => Self::CannotSeal,
             _ => Self::Stopped,
         }
     }

@@ -33,6 +33,17 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::Unreachable { target, reason } => {
             format!("cannot reach {target} ({reason}); retrying")
         }
+        Notice::WrongKey { target, expected, found, given: true } => {
+            let (expected, found) = (expected.short(), found.short());
+            format!("{target} is another node ({found}) than the one you named ({expected}); retrying")
+        }
+        Notice::WrongKey { target, expected, found, given: false } => {
+            let (expected, found) = (expected.short(), found.short());
+            format!(
+                "{target} is another node ({found}) than before ({expected}), and is left alone: \
+                 /connect {target} accepts it"
+            )
+        }
         Notice::NotAChatNode { target } => format!("{target} is not a chat node; retrying"),
         Notice::IsSelf { target } => format!("{target} is this node itself; it is not dialed again"),
         Notice::OtherNetwork { remote } => {
@@ -145,6 +156,17 @@ mod tests {
         assert_eq!(
             notice(&Notice::TurnedAway { target, code: ByeCode::Taken }),
             format!("{why}; retrying every ten minutes")
+        );
+        let [expected, found] = [1, 2].map(|n| proto_core::NodeId::from_bytes([n; 16]));
+        let wrong =
+            |given| Notice::WrongKey { target: "a.example:1".parse().unwrap(), expected, found, given };
+        assert_eq!(
+            [true, false].map(|given| notice(&wrong(given))),
+            [
+                "a.example:1 is another node (0202020202020202) than the one you named (0101010101010101); retrying",
+                "a.example:1 is another node (0202020202020202) than before (0101010101010101), and is left alone: \
+                 /connect a.example:1 accepts it",
+            ]
         );
         assert!(notice(&Notice::KeyShared).ends_with("start one of the two with another --data-dir"));
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
-use proto_core::{Limits, Name, NetworkId, PeerAddr};
+use proto_core::{Limits, Name, NetworkId, PeerAddr, PeerTarget, Plaintext};
 use tracing_subscriber::EnvFilter;
 
 use crate::api::{ApiHost, CLIENTS_ARE_KNOWN};
@@ -24,8 +24,8 @@ pub const API_PORT_OFFSET: u16 = 100;
 pub struct Options {
     /// The address to listen on for peers. Port 0 means any free port.
     pub bind: SocketAddr,
-    /// Peers to dial until they are linked.
-    pub peers: Vec<PeerAddr>,
+    /// Peers to dial until they are linked, each with the node that has to be there, if the user named one.
+    pub peers: Vec<PeerTarget>,
     /// The user's name.
     pub uname: Name,
     /// The API's port on 127.0.0.1; 0 means any free port. `None` turns the API off.
@@ -38,6 +38,8 @@ pub struct Options {
     pub advertise: Option<PeerAddr>,
     /// Whether peers at loopback addresses are taken for peers on this machine, however the node can be reached.
     pub trust_loopback: bool,
+    /// Which connections may be in clear.
+    pub plaintext: Plaintext,
     /// The parent of the data folder, which is named after the port. `None` means the platform's data folder.
     pub data_dir: Option<PathBuf>,
     /// The network that the node belongs to.
@@ -103,6 +105,7 @@ impl Options {
             api_hosts: flags.api_hosts,
             advertise: flags.advertise,
             trust_loopback: flags.trust_loopback,
+            plaintext: flags.plaintext,
             data_dir: flags.data_dir,
             network: flags.network,
             allow_v1: flags.allow_v1,
@@ -138,9 +141,11 @@ impl Options {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let ip = self.bind.ip();
         let open = (!ip.is_loopback()).then(|| {
-            format!(
-                "--bind {ip}: connections are not encrypted yet: anyone who can reach this port can read and join the chat"
-            )
+            let unencrypted = match self.plaintext {
+                Plaintext::Allow => "; --plaintext allow: connections may be unencrypted",
+                _ => "",
+            };
+            format!("--bind {ip}: anyone who can reach this port can join the chat and read it{unencrypted}")
         });
         let unserved = (self.api_port.is_some() && self.api_token_file.is_none() && !CLIENTS_ARE_KNOWN).then(|| {
             "this system does not tell whose a connection is, so page and API serve nobody without --api-token-file"
@@ -216,15 +221,16 @@ struct Flags {
     #[arg(long, env = "CHAT_PORT", default_value_t = DEFAULT_PORT, value_parser = port)]
     port: u16,
 
-    /// Peer to connect to and stay connected to; repeat the flag or separate several by commas, 1024 at most
+    /// Peer to connect to and stay connected to; repeat the flag or separate several by commas, 1024 at most. With the whole
+    /// id or key of a node before it, no other node is accepted there
     #[arg(
         long = "peer",
-        value_name = "HOST:PORT",
+        value_name = "[ID@]HOST:PORT",
         env = "CHAT_PEER",
         value_delimiter = ',',
-        value_parser = peer_addr
+        value_parser = peer_target
     )]
-    peers: Vec<PeerAddr>,
+    peers: Vec<PeerTarget>,
 
     /// Your name in the chat, at most 64 bytes [default: your login name]
     #[arg(long, value_name = "NAME", env = "CHAT_UNAME", value_parser = uname)]
@@ -273,6 +279,17 @@ struct Flags {
     /// node can be reached from this machine alone]
     #[arg(long, env = "CHAT_TRUST_LOOPBACK", action = ArgAction::SetTrue, value_parser = switch)]
     trust_loopback: bool,
+
+    /// Which connections may be unencrypted: none (off), those with this machine (loopback), or all that others open so,
+    /// and those to addresses that cannot be reached encrypted (allow)
+    #[arg(
+        long,
+        value_name = "off|loopback|allow",
+        env = "CHAT_PLAINTEXT",
+        default_value = "loopback",
+        value_parser = plaintext
+    )]
+    plaintext: Plaintext,
 
     /// Folder for this node's key, in a subfolder named after the port. With port 0 the key is stored only if this
     /// flag is given, in the subfolder 0 [default: the platform's data folder]
@@ -343,6 +360,20 @@ fn ip_addr(text: &str) -> Result<IpAddr, String> {
 fn peer_addr(text: &str) -> Result<PeerAddr, String> {
     let text = text.trim();
     text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn peer_target(text: &str) -> Result<PeerTarget, String> {
+    let text = text.trim();
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn plaintext(text: &str) -> Result<Plaintext, String> {
+    match text {
+        "off" => Ok(Plaintext::Off),
+        "loopback" => Ok(Plaintext::Loopback),
+        "allow" => Ok(Plaintext::Allow),
+        _ => Err(format!("{text:?} is none of off, loopback and allow")),
+    }
 }
 
 fn advertise(text: &str) -> Result<PeerAddr, String> {

@@ -74,6 +74,8 @@ mod contract;
 mod mesh;
 mod model;
 mod node;
+#[cfg(feature = "seal")]
+pub mod seal;
 mod v1;
 pub mod wire;
 
@@ -84,10 +86,11 @@ pub use contract::{
 };
 pub use model::{
     ChatLimits, ChatText, ChatTextError, Class, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits,
-    DialError, DialId, Draft, Entry, EntryError, EntryId, Gone, Header, Identity, Instant, Kind, LeaveReason,
-    Limit, Limits, Live, MAX_CHUNK, MAX_HEADER, MAX_NUMBER, MAX_RESOLVED, MAX_TEXTS, MAX_TO, Marks,
-    MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId, NodeIdError, Opened, Origin, PeerAddr,
-    PeerAddrError, PeerInfo, Place, PublicKey, PublicKeyError, Room, RoomError, RunId, RunPosition, Seal,
-    Sealed, Signature, Texts, V1Limits, Value, Version, Via, WireLimits, Word,
+    DialError, DialId, Draft, Entry, EntryError, EntryId, Expected, ExpectedError, Gone, Header, Identity,
+    Instant, Kind, LeaveReason, Limit, Limits, Live, MAX_CHUNK, MAX_HEADER, MAX_NUMBER, MAX_RESOLVED,
+    MAX_TEXTS, MAX_TO, Marks, MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId, NodeIdError,
+    Opened, Origin, PeerAddr, PeerAddrError, PeerInfo, PeerTarget, PeerTargetError, Place, Plaintext,
+    PublicKey, PublicKeyError, Room, RoomError, RunId, RunPosition, Seal, Sealed, Signature, Texts, V1Limits,
+    Value, Version, Via, WireLimits, Word,
 };
 pub use node::Node;

@@ -69,9 +69,14 @@ impl Node {
                 self.chat_timeout();
             }
             Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
+            Input::Sealing { conn } => {
+                let expected = self.conns.remote_ip(conn).is_some_and(|ip| self.mesh.expects(ip));
+                self.conns.sealing(&mut self.cx, conn, expected);
+            }
+            Input::Sealed { conn, key } => self.conns.sealed(&mut self.cx, conn, key),
             Input::Resolved { dial, addrs } => self.mesh.resolved(&mut self.cx, dial, &addrs, &self.conns),
             Input::Connected { dial, conn, key } => {
-                let dialed = self.mesh.connected(&self.cx, dial);
+                let dialed = self.mesh.connected(&mut self.cx, dial, key, &self.conns);
                 self.conns.connected(&mut self.cx, conn, dialed, key);
             }
             Input::DialFailed { dial, reason } => self.mesh.failed(&mut self.cx, dial, reason, &self.conns),
@@ -93,7 +98,7 @@ impl Node {
         let mut outcome = Outcome::Done;
         match command {
             Command::Say(texts) => outcome = Outcome::Said(self.say(&texts)?),
-            Command::Connect(addr) => self.mesh.add_target(&self.cx, addr)?,
+            Command::Connect(target) => self.mesh.add_target(&self.cx, target)?,
             Command::Rename(name) => self.conns.rename(&mut self.cx, name),
             Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
             Command::Shutdown => self.shut_down(),
@@ -253,7 +258,7 @@ impl Node {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.conns.greet_on_first_byte(&self.cx, conn, bytes);
+        self.conns.bytes_came(&mut self.cx, conn, bytes);
         let (mut chunk, mut ahead) = (Chunk::new(bytes), Lookahead::new());
         while let Some(incoming) = self.conns.read(&self.cx, conn, &mut chunk) {
             let local = matches!(&incoming, Incoming::Conn(frame) if frame.is_local());
@@ -328,7 +333,7 @@ impl Node {
         use conns::Event;
         match event {
             Event::Decide { conn, stage } => self.decide(conn, stage),
-            Event::Room { conn, remote } => self.conns.open_accepted(&mut self.cx, conn, remote),
+            Event::Room { conn, remote, key } => self.conns.open_accepted(&mut self.cx, conn, remote, key),
             Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
             Event::Registered(conns::Registration { peer, named, dialed, clock }) => {
                 self.chat.linked(&self.cx, &peer, dialed, clock);
@@ -373,6 +378,7 @@ impl Node {
         match self.mesh.decide(&mut self.cx, (conn, stage), &self.conns, full_mesh) {
             Verdict::Banned => self.conns.refuse_banned(&mut self.cx, conn),
             Verdict::Prove => self.conns.prove(&self.cx, conn),
+            Verdict::AwaitProof => {}
             Verdict::Claim => self.conns.claim(&mut self.cx, conn),
             Verdict::Welcome(found, other) => self.conns.admit(&mut self.cx, conn, found, other),
             Verdict::TurnAway(found) => self.conns.turn_away(&mut self.cx, conn, found),

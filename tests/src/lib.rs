@@ -11,6 +11,7 @@ pub mod journal;
 pub mod other_user;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod pty;
 pub mod raw;
 pub mod signer;

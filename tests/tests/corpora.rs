@@ -13,6 +13,18 @@ fn messages() {
     replay("messages", tests::fuzz::messages);
 }
 
+#[test]
+fn first_byte() {
+    replay("first_byte", tests::fuzz::first_bytes);
+}
+
+#[test]
+fn sealed() {
+    let mut opened = 0;
+    replay("sealed", |data| opened += tests::fuzz::sealed(data));
+    assert!(opened >= 25, "{opened} records were opened");
+}
+
 /// The scripts together lead a node everywhere: one that does not get past the greeting checks nothing of what follows.
 #[test]
 fn node() {

@@ -160,10 +160,10 @@ fn names_are_resolved_and_all_their_addresses_tried() {
         let bob = Node::start(bob, "Bob", &[]);
         // The name may stand for ::1 too, where nobody listens.
         let name = PeerAddr::Host { host: "localhost".to_owned(), port: alice.addr.port() };
-        block_on(bob.handle.connect(name)).unwrap();
+        block_on(bob.handle.connect(name.into())).unwrap();
         bob.knows("Alice");
         let nowhere = PeerAddr::Host { host: "nowhere.invalid".to_owned(), port: 1 };
-        block_on(bob.handle.connect(nowhere.clone())).unwrap();
+        block_on(bob.handle.connect(nowhere.clone().into())).unwrap();
         bob.events.expect_one("a notice", SOON, |event| match event {
             Event::Notice(proto_core::Notice::Unreachable { target, .. }) => *target == nowhere,
             _ => false,

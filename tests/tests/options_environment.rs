@@ -62,6 +62,8 @@ fn each_variable_is_checked_and_named() {
             ("CHAT_NO_API", "maybe", "\"maybe\" is neither 1 nor 0"),
             ("CHAT_ADVERTISE", "0.0.0.0:1", "no peer can connect to that address"),
             ("CHAT_TRUST_LOOPBACK", "maybe", "\"maybe\" is neither 1 nor 0"),
+            ("CHAT_PEER", "bob@127.0.0.1:1", "a node is named by its whole id"),
+            ("CHAT_PLAINTEXT", "on", "\"on\" is none of off, loopback and allow"),
             ("CHAT_DEGREE", "none", "\"none\" is not a number of links"),
             ("CHAT_VERBOSE", "very", "\"very\" is not a number"),
             ("CHAT_QUIET", "-1", "\"-1\" is not a number"),

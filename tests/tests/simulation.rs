@@ -91,9 +91,23 @@ fn authors_keep_their_share_of_a_log_that_others_fill() {
 }
 
 #[test]
+fn half_of_all_networks_are_sealed_and_each_does_as_it_is_told() {
+    let dials = |seed, sealed| {
+        let chaos = (Duration::from_secs(1), Duration::from_secs(2));
+        let options = Options { nodes: 3..=3, chaos, faults: false, hostile: false, sealed, ..small() };
+        let outcome = run(seed, &options, Attached::default());
+        assert!(outcome.breach.is_none(), "{outcome:?}");
+        outcome.tally["sealed dials"]
+    };
+    let sealed = (0..20).filter(|seed| dials(*seed, None) > 0).count();
+    assert!((4..=16).contains(&sealed), "{sealed} of 20 networks are sealed");
+    assert!((0..4).all(|seed| dials(seed, Some(true)) > 0 && dials(seed, Some(false)) == 0));
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in 0..6 {
-        let options = Options { digest: true, ..small() };
+        let options = Options { digest: true, sealed: Some(seed % 2 == 0), ..small() };
         let [first, second] = [(); 2].map(|()| run(seed, &options, Attached::default()));
         assert!(first.digest.is_some());
         assert_eq!(first.digest, second.digest);

@@ -177,6 +177,10 @@ const HELP: &[(&str, &str)] = &[
     ("dials_postponed", "Times that a dial was postponed for want of budget"),
     ("peers_withheld", "Times that a peer was not told of another, which it cannot reach"),
     ("pauses", "Times that reading from a link was paused"),
+    ("handshakes", "Handshakes of sealed connections that peers opened"),
+    ("handshakes_delayed", "Handshakes that had to wait for their turn"),
+    ("refused_clear", "Connections dropped because they were not sealed"),
+    ("wrong_keys", "Dials that found another node than the expected one"),
 ];
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! | route | answer |
 //! | --- | --- |
 //! | `GET /` and its files | the page |
-//! | `GET /peers` | the linked peers: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `state` |
+//! | `GET /peers` | the linked peers: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `sealed`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
 //! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
 //! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, and `notices`: current problems as text |
@@ -25,8 +25,8 @@
 //! ```json
 //! {"MessageReceived": {"from": "Bob", "content": "hi"}, "at": 1767225600000, "id": 1767225600000000, "node_id": "...", "signed": true, "entry": {...}}
 //! {"MessageSent": {"from": "Alice", "content": "hi"}, "at": 1767225600000, "id": 1767225600000001, "signed": true, "entry": {...}}
-//! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
-//! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert", "key": "...", "version": 2, "state": "linked"}, "at": 1767225600000}
+//! {"PeerJoined": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Bob", "key": "...", "version": 2, "sealed": true, "state": "linked"}, "at": 1767225600000}
+//! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert", "key": "...", "version": 2, "sealed": true, "state": "linked"}, "at": 1767225600000}
 //! {"PeerDisconnected": "NODE-ID", "at": 1767225600000, "uname": "Robert", "reason": "Bye"}
 //! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages from Bob are missing"}
 //! {"Error": "why this socket's text was not sent"}

@@ -86,6 +86,8 @@ pub(crate) struct Peer<'a> {
     uname: &'a Name,
     key: Option<PublicKey>,
     version: u8,
+    /// The link is sealed.
+    sealed: bool,
     state: LinkState,
 }
 
@@ -156,7 +158,7 @@ impl<'a> Source<'a> {
 
 impl<'a> From<&'a PeerInfo> for Peer<'a> {
     fn from(peer: &'a PeerInfo) -> Self {
-        let PeerInfo { remote_addr, listen_addr, node_id, uname, version, key, .. } = peer;
+        let PeerInfo { remote_addr, listen_addr, node_id, uname, version, key, sealed, .. } = peer;
         Self {
             remote_addr: *remote_addr,
             listen_addr: *listen_addr,
@@ -164,6 +166,7 @@ impl<'a> From<&'a PeerInfo> for Peer<'a> {
             uname,
             key: *key,
             version: number(*version),
+            sealed: *sealed,
             // An event describes a peer that has just linked or changed its name.
             state: LinkState::Linked,
         }
@@ -248,10 +251,10 @@ mod tests {
         let known = format!(
             r#""remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob","key":null,"version":1"#
         );
-        let peer = format!(r#"{{{known},"state":"linked"}}"#);
+        let peer = format!(r#"{{{known},"sealed":false,"state":"linked"}}"#);
         assert_eq!(joined(&bob(), 5), format!(r#"{{"PeerJoined":{peer},"at":5}}"#));
         assert_eq!(updated(&bob(), 5), format!(r#"{{"PeerUpdated":{peer},"at":5}}"#));
-        assert_eq!(peers(&[linked(bob())]), format!(r#"[{{{known},"state":"slow"}}]"#));
+        assert_eq!(peers(&[linked(bob())]), format!(r#"[{{{known},"sealed":false,"state":"slow"}}]"#));
         assert_eq!(error("no"), r#"{"Error":"no"}"#);
         let gap = Notice::Gap { node_id: bob().node_id, uname: bob().uname.clone(), missing: 3 };
         assert_eq!(

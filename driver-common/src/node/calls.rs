@@ -64,8 +64,8 @@ impl<R: Runtime> NodeTask<R> {
     fn answer(&mut self, request: Request) {
         match request {
             Request::TrySay(say) => self.try_say(say),
-            Request::Connect { addr, reply } => {
-                let result = self.node.command(self.now, Command::Connect(addr));
+            Request::Connect { target, reply } => {
+                let result = self.node.command(self.now, Command::Connect(target));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
             Request::Advertise { addr, reply } => {

@@ -4,7 +4,9 @@ use std::io;
 use std::task::Poll;
 
 use proto_core::Instant;
+use proto_core::seal::{SealError, Sealer};
 
+use super::channel::{Channel, Opened};
 use super::ready::ReadyHandle;
 use super::send_window::SendWindow;
 use crate::net;
@@ -12,6 +14,7 @@ use crate::runtime::Stream;
 
 pub(super) struct Conn<S> {
     stream: S,
+    channel: Channel,
     ready: ReadyHandle,
     /// The current frame, of which `sent` bytes were written. Empty if all were.
     frame: Vec<u8>,
@@ -50,8 +53,12 @@ pub(super) enum Sent {
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// This many bytes. There may be more, so the connection is served again.
+    /// This many bytes, in clear. There may be more, so the connection is served again.
     Bytes(usize),
+    /// This many bytes of a seal. What came out of them is in the buffer for that.
+    Opened(usize, Opened),
+    /// The first byte, which opens a handshake. Nothing is read until the node wants to go on.
+    Handshake,
     /// This many bytes, which are discarded.
     Discarded(usize),
     /// Nothing for now.
@@ -61,13 +68,14 @@ pub(super) enum Read {
 }
 
 impl<S: Stream> Conn<S> {
-    pub(super) fn new(stream: S, ready: ReadyHandle) -> Self {
+    pub(super) fn new(stream: S, channel: Channel, ready: ReadyHandle) -> Self {
         let window = SendWindow::new();
         net::tune(&stream);
         net::limit_held(&stream, window.bytes());
         ready.mark_ready();
         Self {
             stream,
+            channel,
             ready,
             frame: Vec::new(),
             sent: 0,
@@ -101,21 +109,29 @@ impl<S: Stream> Conn<S> {
     pub(super) fn write(&mut self, now: Instant) -> Sent {
         let sent = self.write_frame(now);
         if self.phase == Phase::Flushing && self.frame.is_empty() {
-            net::end_sending(&self.stream);
-            self.phase = Phase::Draining;
+            self.channel.close();
+            self.write_out(now);
+            if self.broken || !self.channel.has_output() {
+                net::end_sending(&self.stream);
+                self.phase = Phase::Draining;
+            }
         }
         sent
     }
 
     fn write_frame(&mut self, now: Instant) -> Sent {
+        let before = self.sent;
+        let is_out = self.write_out(now);
         if self.frame.is_empty() {
             return Sent::Nothing;
         }
-        let before = self.sent;
-        while !self.broken && self.sent < self.frame.len() {
-            let rest = &self.frame[self.sent..];
-            match self.stream.try_write(&rest[..rest.len().min(self.window.piece())]) {
-                Ok(0) => self.broken = true,
+        if is_out { self.finish_frame() } else { Sent::Part(self.sent - before) }
+    }
+
+    /// Writes what waits in the channel and the rest of the frame. Returns false if the socket takes no more for now.
+    fn write_out(&mut self, now: Instant) -> bool {
+        while !self.broken && (self.sent < self.frame.len() || self.channel.has_output()) {
+            match self.channel.write(&self.stream, &self.frame[self.sent..], self.window.piece()) {
                 Ok(count) => {
                     self.sent += count;
                     if self.window.note_taken(now) {
@@ -128,7 +144,7 @@ impl<S: Stream> Conn<S> {
                     match self.stream.poll_writable(&mut self.ready.context()) {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(_)) => self.broken = true,
-                        Poll::Pending => return Sent::Part(self.sent - before),
+                        Poll::Pending => return false,
                     }
                 }
                 Err(error) => {
@@ -137,11 +153,11 @@ impl<S: Stream> Conn<S> {
                 }
             }
         }
-        self.finish_frame()
+        true
     }
 
     fn finish_frame(&mut self) -> Sent {
-        self.frame = Vec::new();
+        (self.frame, self.sent) = (Vec::new(), 0);
         if self.broken {
             // The end of the stream may be all that is left to read. It is noticed at once.
             self.mark_ready();
@@ -155,16 +171,20 @@ impl<S: Stream> Conn<S> {
         self.phase == Phase::Open
     }
 
-    /// Reads once, unless reading is paused.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Read {
-        if self.paused && self.is_open() {
+    /// Reads once, unless reading is paused. The plain bytes of a sealed connection go to `plain`.
+    pub(super) fn read(&mut self, buffer: &mut [u8], plain: &mut Vec<u8>) -> Read {
+        if self.is_open() && (self.paused || self.channel.is_waiting()) {
             return Read::Nothing;
         }
-        match self.stream.try_read(buffer) {
-            Ok(0) => Read::End,
+        let limit = self.channel.read_limit().min(buffer.len());
+        match self.stream.try_read(&mut buffer[..limit]) {
+            Ok(0) => {
+                self.channel.end();
+                Read::End
+            }
             Ok(count) => {
                 self.mark_ready();
-                if self.is_open() { Read::Bytes(count) } else { Read::Discarded(count) }
+                self.take(&buffer[..count], plain)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match self.stream.poll_readable(&mut self.ready.context()) {
@@ -183,6 +203,29 @@ impl<S: Stream> Conn<S> {
                 Read::End
             }
         }
+    }
+
+    fn take(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Read {
+        if !self.is_open() {
+            return Read::Discarded(bytes.len());
+        }
+        match &mut self.channel {
+            Channel::Sealed(sealed) => Read::Opened(bytes.len(), sealed.open(&self.stream, bytes, plain)),
+            Channel::Clear => Read::Bytes(bytes.len()),
+            undecided => {
+                if undecided.decide(bytes[0]) {
+                    Read::Handshake
+                } else {
+                    Read::Bytes(bytes.len())
+                }
+            }
+        }
+    }
+
+    /// Goes on with the handshake that the first byte opened.
+    pub(super) fn begin_handshake(&mut self, sealer: &Sealer) -> Result<(), SealError> {
+        self.mark_ready();
+        self.channel.begin(sealer)
     }
 
     /// Writes the rest of the current frame, then shuts down the sending side. Received data is discarded from now on.

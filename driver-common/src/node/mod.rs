@@ -6,6 +6,7 @@
 
 mod acceptor;
 mod calls;
+mod channel;
 mod conn;
 mod dials;
 mod event_queue;
@@ -25,7 +26,8 @@ use std::task::{Context, Poll};
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
-use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerAddr};
+use proto_core::seal::Sealer;
+use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerTarget};
 
 use self::acceptor::Acceptor;
 use self::conn::Conn;
@@ -70,11 +72,12 @@ pub fn start<R: Runtime>(
     listener: TcpListener,
     identity: Identity,
     config: Config,
-    peers: Vec<PeerAddr>,
+    peers: Vec<impl Into<PeerTarget>>,
 ) -> Result<Started, StartError> {
     let local_addr = listener.local_addr()?;
     let listen_addr = config.listen_addr().unwrap_or(local_addr);
     let config = config.with_listen_addr(listen_addr);
+    let sealer = config.plaintext().map(|_| Sealer::new(&identity));
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
@@ -82,7 +85,7 @@ pub fn start<R: Runtime>(
     let (wall, unix_ms) = WallClockMonitor::start(clock.now());
     node.handle_input(clock.now(), Input::wall_clock(unix_ms));
     for peer in peers {
-        node.command(clock.now(), Command::Connect(peer)).map_err(io::Error::other)?;
+        node.command(clock.now(), Command::Connect(peer.into())).map_err(io::Error::other)?;
     }
     let list = Arc::new(ReadyList::default());
     let (handle, inbox) = handle::channel();
@@ -96,6 +99,8 @@ pub fn start<R: Runtime>(
         held_back: Vec::new(),
         ready_list: list,
         buffer: traffic::buffer(),
+        plain: Vec::new(),
+        sealer,
         says: Box::pin(inbox.says),
         requests: Box::pin(inbox.requests),
         request: None,
@@ -140,6 +145,10 @@ struct NodeTask<R: Runtime> {
     /// Connections that are not read because the user is behind.
     held_back: Vec<ConnId>,
     buffer: Box<[u8]>,
+    /// What came out of a seal.
+    plain: Vec<u8>,
+    /// None: the config does not ask for sealed connections.
+    sealer: Option<Sealer>,
 
     says: Pin<Box<Receiver<Say>>>,
     requests: Pin<Box<Receiver<Request>>>,

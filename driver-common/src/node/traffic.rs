@@ -1,14 +1,15 @@
 //! Carries data and actions between the sockets and the node.
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason, Violation};
+use proto_core::{Action, ConnId, DialError, DialId, Input, LeaveReason, Seal, Violation};
 
 use super::NodeTask;
 use super::acceptor::{Accepted, Acceptor};
+use super::channel::{Channel, Opened};
 use super::conn::{Conn, Read, Sent};
-use super::dials::Outcome;
+use super::dials::{Connected, Outcome, SealedDial, Sealing};
 use super::ready::{ReadyHandle, Source};
+use crate::Event;
 use crate::runtime::Runtime;
-use crate::{Event, net};
 
 /// The maximum number of bytes read from a connection at once. The entries in them are verified together.
 const READ: usize = 256 * 1024;
@@ -65,7 +66,8 @@ impl<R: Runtime> NodeTask<R> {
             let Some(acceptor) = &mut self.acceptor else { return };
             match acceptor.accept(self.now) {
                 Accepted::Connection(stream, remote) => {
-                    let conn = self.add(stream);
+                    let channel = if self.sealer.is_some() { Channel::Undecided } else { Channel::Clear };
+                    let conn = self.add(stream, channel);
                     tracing::debug!(conn = conn.0, %remote, "accepted");
                     self.node.handle_input(self.now, Input::accepted(conn, remote));
                     self.perform_actions();
@@ -83,29 +85,40 @@ impl<R: Runtime> NodeTask<R> {
             Some(Outcome::Resolved(Ok(addrs))) => {
                 return self.node.handle_input(self.now, Input::resolved(dial, addrs));
             }
-            Some(Outcome::Resolved(Err(error))) => Err((DialError::NotResolved, error)),
-            Some(Outcome::Connected(Ok(stream))) => Ok(stream),
-            Some(Outcome::Connected(Err(error))) => Err((net::dial_error(&error), error)),
+            Some(Outcome::Resolved(Err(error))) => Err((DialError::NotResolved, error.to_string())),
+            Some(Outcome::Connected(Ok(connected))) => Ok(connected),
+            Some(Outcome::Connected(Err(failure))) => Err(failure),
         };
         match result {
-            Ok(stream) => {
-                let conn = self.add(stream);
-                tracing::debug!(conn = conn.0, ?dial, "connected");
-                self.conns.entry(conn).and_modify(|conn| conn.dialed = true);
-                self.node.handle_input(self.now, Input::connected(dial, conn));
-            }
+            Ok(connected) => self.connected(dial, connected),
             Err((reason, error)) => {
-                tracing::debug!(?dial, %error, "a dial failed");
+                tracing::debug!(?dial, error, "a dial failed");
                 self.node.handle_input(self.now, Input::dial_failed(dial, reason));
             }
         }
     }
 
-    fn add(&mut self, stream: R::Stream) -> ConnId {
+    fn connected(&mut self, dial: DialId, Connected { stream, sealed }: Connected<R::Stream>) {
+        let key = sealed.as_ref().and_then(|sealed| sealed.session.peer());
+        let (channel, early) = match sealed {
+            None => (Channel::Clear, Vec::new()),
+            Some(SealedDial { session, early }) => (Channel::of_session(session), early),
+        };
+        let conn = self.add(stream, channel);
+        tracing::debug!(conn = conn.0, ?dial, sealed = key.is_some(), "connected");
+        self.conns.entry(conn).and_modify(|conn| conn.dialed = true);
+        let input = Input::connected(dial, conn);
+        self.node.handle_input(self.now, key.map_or(input.clone(), |key| input.sealed_by(key)));
+        if !early.is_empty() {
+            self.node.handle_input(self.now, Input::received(conn, &early));
+        }
+    }
+
+    fn add(&mut self, stream: R::Stream, channel: Channel) -> ConnId {
         let id = ConnId(self.next_conn);
         self.next_conn += 1;
         let ready = ReadyHandle::new(Source::Conn(id), &self.ready_list);
-        self.conns.insert(id, Conn::new(stream, ready));
+        self.conns.insert(id, Conn::new(stream, channel, ready));
         id
     }
 
@@ -123,11 +136,19 @@ impl<R: Runtime> NodeTask<R> {
             }
             return 0;
         }
-        match conn.read(&mut self.buffer) {
+        match conn.read(&mut self.buffer, &mut self.plain) {
             Read::Bytes(count) => {
                 let bytes = &self.buffer[..count];
                 self.node.handle_input(self.now, Input::received(id, bytes));
                 count
+            }
+            Read::Opened(count, opened) => {
+                self.take_opened(id, opened);
+                count
+            }
+            Read::Handshake => {
+                self.node.handle_input(self.now, Input::sealing(id));
+                1
             }
             Read::Discarded(count) => count,
             Read::Nothing => 0,
@@ -135,6 +156,35 @@ impl<R: Runtime> NodeTask<R> {
                 self.remove(id);
                 0
             }
+        }
+    }
+
+    /// Reports what came out of a seal.
+    fn take_opened(&mut self, id: ConnId, opened: Opened) {
+        if let Some(key) = opened.proven {
+            self.node.handle_input(self.now, Input::sealed(id, key));
+        }
+        if !self.plain.is_empty() {
+            self.node.handle_input(self.now, Input::received(id, &self.plain));
+        }
+        if opened.over {
+            self.remove(id);
+        }
+    }
+
+    fn sealing_of(&self, seal: Seal) -> Option<Sealing> {
+        match (seal, &self.sealer) {
+            (Seal::Sealed { expected }, Some(sealer)) => Some(Sealing { sealer: sealer.clone(), expected }),
+            // Without a sealer, the node asks for dials in clear alone.
+            _ => None,
+        }
+    }
+
+    fn accept_seal(&mut self, id: ConnId) {
+        let (Some(conn), Some(sealer)) = (self.conns.get_mut(&id), &self.sealer) else { return };
+        if let Err(error) = conn.begin_handshake(sealer) {
+            tracing::debug!(conn = id.0, %error, "a handshake cannot begin");
+            self.remove(id);
         }
     }
 
@@ -163,10 +213,11 @@ impl<R: Runtime> NodeTask<R> {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Resolve { dial, host, port } => self.dials.resolve(dial, host, port, &self.ready_list),
-            Action::Dial { dial, addr, .. } => {
-                tracing::debug!(?dial, %addr, "dialing");
-                self.dials.dial(dial, addr, &self.ready_list);
+            Action::Dial { dial, addr, seal } => {
+                tracing::debug!(?dial, %addr, ?seal, "dialing");
+                self.dials.dial(dial, addr, self.sealing_of(seal), &self.ready_list);
             }
+            Action::AcceptSeal { conn } => self.accept_seal(conn),
             Action::CancelDial { dial } => self.dials.cancel(dial),
             Action::SendFrame { conn: id, bytes } => {
                 if let Some(conn) = self.conns.get_mut(&id) {
@@ -215,7 +266,7 @@ impl<R: Runtime> NodeTask<R> {
                 self.events.push(Event::Report { remote, violation });
             }
             Action::Notice(notice) => self.events.push(Event::Notice(notice)),
-            // The node asks only for what its `Config` allows, and this driver sets nothing that brings a new action.
+            // The node asks only for what its `Config` allows, and this driver knows all of that.
             action => tracing::error!(?action, "the driver does not know this action"),
         }
     }

@@ -28,6 +28,7 @@ fn defaults() {
     assert_eq!((options.peers.len(), options.advertise.is_none()), (0, true));
     assert_eq!((options.network, options.allow_v1), (NetworkId::OPEN, false));
     assert!(!options.uname.as_str().is_empty());
+    assert_eq!(options.plaintext, Plaintext::Loopback);
     assert_eq!(options.warnings().count(), usize::from(!CLIENTS_ARE_KNOWN));
     assert_eq!((options.api_token_file.is_none(), options.api_hosts.len()), (true, 0));
 }
@@ -51,6 +52,9 @@ fn every_flag() {
         "[::1]:1",
         "--peer",
         "b.example:2,c.example:3",
+        "--peer",
+        " 78b2cd5d-5b5e-8b7d-8e2a-0a1b2c3d4e5f@d.example:4",
+        "--plaintext=off",
         "--uname",
         " Zoë ",
         "--bind",
@@ -75,7 +79,9 @@ fn every_flag() {
     ]);
     assert_eq!(options.bind, "[::1]:9000".parse().unwrap());
     let peers: Vec<_> = options.peers.iter().map(ToString::to_string).collect();
-    assert_eq!(peers, ["[::1]:1", "b.example:2", "c.example:3"]);
+    let named = "78b2cd5d-5b5e-8b7d-8e2a-0a1b2c3d4e5f@d.example:4";
+    assert_eq!(peers, ["[::1]:1", "b.example:2", "c.example:3", named]);
+    assert_eq!(options.plaintext, Plaintext::Off);
     assert_eq!(options.uname.as_str(), "Zoë");
     assert_eq!(options.api_port, Some(7));
     assert_eq!(options.api_token_file, Some("some/token".into()));

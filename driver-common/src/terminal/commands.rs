@@ -41,7 +41,9 @@ impl Speaker {
         };
         match result {
             Ok(()) | Err(RequestError::Stopped) => {}
-            Err(error @ RequestError::TooManyTargets) => self.notify(&error.to_string()),
+            Err(error @ (RequestError::TooManyTargets | RequestError::CannotSeal)) => {
+                self.notify(&error.to_string())
+            }
         }
     }
 
@@ -58,8 +60,9 @@ impl Speaker {
                 (_, None) => "  (unsigned)",
                 (_, Some(_)) => "",
             };
+            let sealed = if peer.sealed { "  (sealed)" } else { "" };
             let (id, name) = (peer.node_id.short(), visible(peer.uname.as_str()));
-            self.notify(&format!("  {id}  {addr}  {name}{version}{}", render::state(*state)));
+            self.notify(&format!("  {id}  {addr}  {name}{version}{sealed}{}", render::state(*state)));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Parses what the user enters at the prompt: a command or a text.
 
-use proto_core::{ChatText, Name, PeerAddr};
+use proto_core::{ChatText, Name, PeerTarget};
 
 /// What the user entered.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) enum UserInput {
     Say(Vec<ChatText>),
     Peers,
     Status,
-    Connect(PeerAddr),
+    Connect(PeerTarget),
     Nick(Name),
     Help,
     Quit,
@@ -22,7 +22,7 @@ pub(crate) const HELP: &[&str] = &[
     "Type a message and press Enter to send it to everybody. Each line of a pasted text is a message.",
     "/peers              list the connected peers",
     "/status             show the state of this node",
-    "/connect HOST:PORT  connect to a peer and stay connected",
+    "/connect HOST:PORT  connect to a peer and stay connected; with ID@ before it, to that node alone",
     "/nick NAME          change your name",
     "/quit               leave (or press Ctrl-D or Ctrl-C)",
     "//TEXT              send a text that starts with a slash",
@@ -122,6 +122,10 @@ mod tests {
         assert_eq!(UserInput::parse("/help "), UserInput::Help);
         assert_eq!(UserInput::parse("/quit"), UserInput::Quit);
         assert_eq!(UserInput::parse("/connect  [::1]:80 "), UserInput::Connect("[::1]:80".parse().unwrap()));
+        let named = "/connect 78b2cd5d-5b5e-8b7d-8e2a-0a1b2c3d4e5f@[::1]:80";
+        let target = named.strip_prefix("/connect ").unwrap();
+        assert_eq!(UserInput::parse(named), UserInput::Connect(target.parse().unwrap()));
+        assert!(wrong("/connect bob@[::1]:80").contains("a node is named by its whole id"));
         assert_eq!(UserInput::parse("/nick Zoë Z"), UserInput::Nick("Zoë Z".parse().unwrap()));
     }
 

@@ -24,6 +24,8 @@ impl Conns {
     /// Ends a connection, and reports what follows for its peer.
     pub(super) fn end(&mut self, cx: &mut Cx, conn: ConnId, ending: Ending, reason: LeaveReason) {
         let Some(link) = self.table.get_mut(conn) else { return };
+        // Without a seal that was asked for, nothing can be written.
+        let ending = if ending == Ending::Gone || link.channel.is_open() { ending } else { Ending::Abort };
         let phase = link.phase;
         let closing = matches!(phase, Phase::Closing { .. });
         if let Ending::Bye(code) = ending {
@@ -41,6 +43,7 @@ impl Conns {
         if ending == Ending::Abort {
             self.events.push_back(Event::Abort(conn));
         }
+        self.handshakes.forget(conn);
         self.events.push_back(Event::Ended(conn));
         let gone = if matches!(ending, Ending::Bye(_)) { None } else { self.table.remove(conn) };
         if closing {
@@ -134,7 +137,8 @@ impl Conns {
 /// Sends `BYE` on a link and begins to close it.
 fn send_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
     let limits = cx.limits();
-    if link.version() == Some(Version::V2) && link.join_sent {
+    let introduced = link.version() == Some(Version::V2) && link.join_sent;
+    if introduced || link.channel.is_sealed() {
         link.push(cx.now, &encode(&Frame::Bye(code, "")), limits);
     }
     link.queue.open_gate();
@@ -150,6 +154,8 @@ fn not_linked(link: &Link, cx: &Cx, ending: Ending, bye: Option<ByeCode>) -> [Op
     let claimed = link.node_id().filter(|_| link.version() == Some(Version::V1));
     let outcome = match (link.node_id(), link.said_other, ending) {
         (Some(_), ..) => DialOutcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
+        // On a sealed connection, a node that turns this one away sends no `JOIN`.
+        (None, ..) if link.bye.is_some() => DialOutcome::TurnedAway(bye.unwrap_or(ByeCode::Other)),
         (None, true, _) => DialOutcome::NotAChatNode,
         (None, false, Ending::Bye(_)) => DialOutcome::Silent,
         (None, false, _) => DialOutcome::Failed,

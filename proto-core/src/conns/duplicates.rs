@@ -21,6 +21,7 @@ impl Conns {
     /// The `JOIN` on this connection claims the id of a linked peer.
     pub(crate) fn claim(&mut self, cx: &mut Cx, conn: ConnId) {
         let Some(node_id) = self.table.get(conn).and_then(Link::node_id) else { return };
+        self.introduce(cx, conn);
         let Some(peer) = self.roster.get(node_id) else { return };
         let holder = peer.active;
         let version = peer.info.version;

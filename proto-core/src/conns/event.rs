@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::model::{
-    ClockReading, ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, PeersSource, Stage,
+    ClockReading, ConnId, Dialed, Instant, LeaveReason, NodeId, PeerInfo, PeersSource, PublicKey, Stage,
 };
 use crate::wire::{ByeCode, FrameError, PeerRecord, Token};
 
@@ -21,7 +21,9 @@ pub(crate) enum Event {
     /// The driver is to read from the connection again.
     ResumeReading(ConnId),
     /// There is room now for this accepted connection.
-    Room { conn: ConnId, remote: SocketAddr },
+    Room { conn: ConnId, remote: SocketAddr, key: Option<PublicKey> },
+    /// The driver is to go on with the handshake of this accepted connection.
+    AcceptSeal(ConnId),
     /// What was refused as busy can be sent now.
     Ready,
     /// A peer broke a rule on this connection.
@@ -149,6 +151,8 @@ pub(crate) enum Breach {
     FalseProof,
     BeforeProof,
     SecondId,
+    InClear,
+    NotTheConnectionsKey,
 }
 
 /// The state of a link, for the status.
@@ -184,4 +188,7 @@ pub(crate) struct Counts {
     pub(crate) banned: u64,
     pub(crate) foreign: u64,
     pub(crate) withheld: u64,
+    pub(crate) handshakes: u64,
+    pub(crate) handshakes_delayed: u64,
+    pub(crate) refused_clear: u64,
 }

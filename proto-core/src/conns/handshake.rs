@@ -62,18 +62,23 @@ impl Conns {
         let Some(peer) = &mut link.peer else { return };
         let theirs = join.hello.as_ref().and_then(|hello| hello.now);
         peer.clock = cx.wall().zip(theirs).map(|(wall, theirs)| ClockReading::new(cx.now, wall, theirs));
-        let (node_id, key) = (peer.node_id, peer.key);
+        let (node_id, key, proven) = (peer.node_id, peer.key, peer.proven);
+        if link.channel.is_sealed() && link.channel.key() != key {
+            return self.refuse(cx, conn, Breach::NotTheConnectionsKey);
+        }
         if !is_admitted(cx, join) {
             return self.refuse_foreign(cx, conn);
         }
         if node_id == cx.identity.node_id() {
             return match key {
                 // It may be another node that has the key. Its `PROOF` tells.
+                Some(key) if key == cx.identity.key() && proven => self.own_key_proven(cx, conn),
                 Some(key) if key == cx.identity.key() => self.prove(cx, conn),
                 _ => self.refuse(cx, conn, Breach::ClaimsOurId),
             };
         }
         match key {
+            Some(key) if key.node_id() == node_id && proven => self.decide(conn, Stage::Introduced),
             Some(key) if key.node_id() == node_id => self.decide(conn, Stage::ClaimsKey),
             None if !node_id.is_of_key() => self.decide(conn, Stage::Introduced),
             _ => self.refuse(cx, conn, Breach::NotItsKeysId),
@@ -82,12 +87,21 @@ impl Conns {
 
     /// Sends `PROOF` of this node's key.
     pub(crate) fn prove(&mut self, cx: &Cx, conn: ConnId) {
-        let Some(link) = self.table.get(conn) else { return };
+        let Some(link) = self.table.get_mut(conn).filter(|link| !link.proof_sent) else { return };
         let Some((theirs, nonce)) = link.peer.as_ref().and_then(|peer| Some((peer.key?, peer.nonce?))) else {
             return;
         };
+        link.proof_sent = true;
         let signature = sign_proof(&cx.identity, cx.config.network(), &link.nonce, &nonce, theirs);
         self.send(cx, conn, &Frame::Proof(signature));
+    }
+
+    /// Sends what tells a newcomer that it is taken in, or may yet be, where that was put off: `JOIN`, and `PROOF`.
+    pub(super) fn introduce(&mut self, cx: &Cx, conn: ConnId) {
+        if self.table.get(conn).is_some_and(|link| link.channel.is_open()) {
+            self.greet(cx, conn);
+            self.prove(cx, conn);
+        }
     }
 
     pub(super) fn proven(&mut self, cx: &mut Cx, conn: ConnId, signature: &Signature) {
@@ -105,10 +119,15 @@ impl Conns {
         }
         peer.proven = true;
         if key == cx.identity.key() {
-            self.events.push_back(Event::OwnKeyProven);
-            return self.refuse_taken(cx, conn, Breach::ClaimsOurId);
+            return self.own_key_proven(cx, conn);
         }
         self.decide(conn, Stage::Introduced);
+    }
+
+    /// The node at the other end has this node's key.
+    fn own_key_proven(&mut self, cx: &mut Cx, conn: ConnId) {
+        self.events.push_back(Event::OwnKeyProven);
+        self.refuse_taken(cx, conn, Breach::ClaimsOurId);
     }
 
     /// Links the newcomer on this connection. It is sent a sample of peers, among them some that were `found`
@@ -125,6 +144,7 @@ impl Conns {
         let (named, clock) = link.peer.as_ref().map_or((false, None), |peer| (peer.named, peer.clock));
         let dialed = link.dialed.is_some();
         let peer = Arc::new(info);
+        self.introduce(cx, conn);
         self.send_peer_sample(cx, conn, found);
         self.roster.insert(peer.clone(), conn);
         self.linked(cx, conn, &peer);
@@ -184,7 +204,7 @@ impl Conns {
         let Some(reach) = self.table.get(conn).map(|link| link.reach) else { return };
         let Some(info) = self.roster.get(holder).map(|peer| peer.info.clone()) else { return };
         if info.listen_addr.is_some() && is_told(&cx.config, &info, reach) {
-            self.send(cx, conn, &Frame::Peers([record(&info, reach)].into()));
+            self.send(cx, conn, &Frame::Peers([record(&info)].into()));
         }
     }
 
@@ -318,7 +338,7 @@ impl Conns {
             listen_addr: Some(addr),
             ..PeerRecord::default()
         });
-        linked.into_iter().map(|peer| record(&peer.info, reach)).chain(found).collect()
+        linked.into_iter().map(|peer| record(&peer.info)).chain(found).collect()
     }
 
     /// Sends `PEERS` with a newcomer to a sample of the linked peers that can reach it.
@@ -334,10 +354,8 @@ impl Conns {
         self.counts.withheld += self.roster.iter().filter(|peer| others(peer) && !tells(peer)).count() as u64;
         let count = config.limits().conns.peers_sent;
         let sample = self.roster.sample(count, |peer| others(peer) && tells(peer), random);
-        let sample: Vec<_> =
-            sample.iter().filter_map(|peer| Some((peer.active, reach_of(peer.active)?))).collect();
-        for (conn, reach) in sample {
-            self.send(cx, conn, &Frame::Peers([record(newcomer, reach)].into()));
+        for conn in sample.iter().map(|peer| peer.active).collect::<Vec<_>>() {
+            self.send(cx, conn, &Frame::Peers([record(newcomer)].into()));
         }
     }
 }
@@ -357,13 +375,14 @@ fn is_told(config: &Config, info: &PeerInfo, reach: Reach) -> bool {
     info.listen_addr.is_none_or(|addr| own.includes(addr) && reach.includes(addr))
 }
 
-/// What a peer with this reach is told of a linked one.
-fn record(info: &PeerInfo, reach: Reach) -> PeerRecord {
+/// What a peer is told of a linked one.
+fn record(info: &PeerInfo) -> PeerRecord {
     PeerRecord {
         node_id: Some(info.node_id),
         uname: Some(info.uname.clone()),
         listen_addr: info.listen_addr,
-        remote_addr: Some(info.remote_addr).filter(|addr| reach.includes_ip(addr.ip())),
+        // From where a peer connects is nobody else's business.
+        remote_addr: None,
     }
 }
 

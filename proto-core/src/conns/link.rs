@@ -9,6 +9,7 @@
 //!                 any phase ───────────────── refused, turned away, disconnected, shutdown ┘
 //! ```
 
+mod channel;
 mod queue;
 mod receive;
 mod timers;
@@ -27,6 +28,7 @@ use crate::model::{
 };
 use crate::wire::{ByeCode, FrameError, Join, LineReader, Token};
 
+pub(super) use channel::Channel;
 pub(super) use queue::OutputQueue;
 pub(crate) use receive::{ConnFrame, LinkEvent};
 pub(crate) use timers::Timer;
@@ -40,12 +42,16 @@ pub(super) struct Link {
     /// This node's dial. None: the peer dialed.
     pub(super) dialed: Option<Dialed>,
     pub(super) phase: Phase,
+    /// How it is secured.
+    pub(super) channel: Channel,
     /// The peer's handshake. None: its `JOIN` has not come.
     pub(super) peer: Option<Box<PeerHandshake>>,
     /// The nonce of this node's `JOIN` on this connection.
     pub(super) nonce: Token,
     /// This node has sent its `JOIN`.
     pub(super) join_sent: bool,
+    /// This node has sent its `PROOF`, or needs none, since the connection is sealed.
+    pub(super) proof_sent: bool,
     pub(super) queue: OutputQueue,
     /// Another connection to the same node, as a `PING` with the nonce of one of them on the other one has proven.
     pub(super) duplicate: Option<ConnId>,
@@ -208,6 +214,7 @@ impl Link {
     pub(super) fn new(
         now: Instant,
         (remote, reach): (SocketAddr, Reach),
+        channel: Channel,
         dialed: Option<Dialed>,
         nonce: Token,
         limits: &Limits,
@@ -221,9 +228,11 @@ impl Link {
             reach,
             dialed,
             phase: Phase::Greeting,
+            channel,
             peer: None,
             nonce,
             join_sent: false,
+            proof_sent: channel.is_sealed(),
             queue: OutputQueue::default(),
             duplicate: None,
             held_back: None,
@@ -255,6 +264,11 @@ impl Link {
         self.phase != Phase::Linked
     }
 
+    /// Whether nothing is read or sent any more.
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
+    }
+
     /// Whether it may become a link.
     pub(super) fn is_greeting(&self) -> bool {
         matches!(self.phase, Phase::Greeting | Phase::Claiming { .. })
@@ -263,6 +277,11 @@ impl Link {
     /// Whether nothing came in for `limits.conns.pending_silent`. A silent pending connection makes room first.
     pub(super) fn is_silent(&self, now: Instant, limits: &Limits) -> bool {
         now.since(self.received.unwrap_or(self.opened)) >= limits.conns.pending_silent
+    }
+
+    /// Bytes came.
+    pub(super) fn note_bytes(&mut self, now: Instant) {
+        self.received = Some(now);
     }
 
     /// When the last byte came.
@@ -319,7 +338,7 @@ impl Link {
             listen_addr: join.listen_addr.filter(|addr| addr.port() != 0).map(seen),
             nonce: join.hello.as_ref().map(|hello| hello.nonce),
             key,
-            proven: key.is_none(),
+            proven: key.is_none() || key == self.channel.key(),
             clock: None,
         }));
     }
@@ -396,9 +415,12 @@ impl Link {
         }
     }
 
-    /// Bytes in its buffers.
+    /// Bytes in its buffers, and what a handshake under way is charged.
     pub(super) fn buffered(&self) -> usize {
-        self.queue.bytes() + self.reader.buffered() + self.held_back.as_ref().map_or(0, |hold| hold.bytes)
+        self.channel.charge()
+            + self.queue.bytes()
+            + self.reader.buffered()
+            + self.held_back.as_ref().map_or(0, |hold| hold.bytes)
     }
 
     /// Bytes of a line that has no end yet.
@@ -447,6 +469,7 @@ impl Link {
             remote_addr: self.remote,
             version: self.version()?,
             key: peer.key,
+            sealed: self.channel.is_sealed(),
         })
     }
 }

@@ -4,16 +4,16 @@
 //! [`Conns`] owns every connection, what waits to be sent on it, and the set of linked peers. A connection becomes a
 //! *link* when its peer is admitted.
 //!
-//! **Ways in.** The driver's inputs are [`Conns::accepted`], [`Conns::connected`], [`Conns::flushed`],
-//! [`Conns::closed`], and for bytes [`Conns::read`], which returns one line at a time. Lines that concern connections
+//! **Ways in.** The driver's inputs are [`Conns::accepted`], [`Conns::connected`], [`Conns::sealing`],
+//! [`Conns::sealed`], [`Conns::flushed`], [`Conns::closed`], and for bytes [`Conns::read`], which returns one line at a time. Lines that concern connections
 //! go back in by [`Conns::handle`]. The decisions of the mesh come in by [`Conns::admit`], [`Conns::turn_away`],
 //! [`Conns::claim`] and the like. Frames go out by [`Conns::send`] and [`Conns::push_entry`].
 //!
 //! **Ways out.** What follows from each call is in [`Conns::next_event`], in order. Chunks to write are in
 //! [`Conns::next_output`].
 //!
-//! **Deadline.** [`Conns::deadline`] is the earliest of all connections, for [`Conns::timeout`], and of the full queues
-//! that block the user, for [`Conns::notify_ready`].
+//! **Deadline.** [`Conns::deadline`] is the earliest of all connections and of the handshakes that wait for their turn, for
+//! [`Conns::timeout`], and of the full queues that block the user, for [`Conns::notify_ready`].
 //!
 //! **Capacities**: connections, pending ones, connection slots, peers with a key, bytes in buffers and queues, the
 //! longest unfinished line, malformed frames, queued `PING`s ([`Conns::capacities`]; the limits are `limits.conns` and
@@ -28,6 +28,7 @@ mod foreign;
 mod handshake;
 mod link;
 mod roster;
+mod sealing;
 mod table;
 mod views;
 
@@ -38,8 +39,9 @@ use core::net::SocketAddr;
 
 use closing::Ending;
 use foreign::Foreign;
-use link::{Link, LinkEvent, Timer};
+use link::{Channel, Link, LinkEvent, Timer};
 use roster::Roster;
+use sealing::{Handshakes, channel_of};
 use table::Table;
 
 use crate::model::{
@@ -63,6 +65,7 @@ pub(crate) struct Conns {
     /// The user was notified that no peer is linked.
     alone_notified: bool,
     foreign: Foreign,
+    handshakes: Handshakes,
     /// The links to drop because their queues are above their bounds.
     overfull: VecDeque<ConnId>,
     events: VecDeque<Event>,
@@ -105,16 +108,22 @@ impl Conns {
     /// The listener accepted a connection. `key`: the connection is sealed, and the peer has proven this key.
     pub(crate) fn accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, key: Option<PublicKey>) {
         self.counts.accepted += 1;
-        if cx.stopping || key.is_some() {
+        if cx.stopping {
             return self.events.push_back(Event::Abort(conn));
         }
         self.make_room_for_pending(cx, remote.ip());
-        self.events.push_back(Event::Room { conn, remote });
+        self.events.push_back(Event::Room { conn, remote, key });
     }
 
     /// Opens an accepted connection for which there is room ([`Event::Room`]).
-    pub(crate) fn open_accepted(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr) {
-        self.open(cx, conn, remote, None);
+    pub(crate) fn open_accepted(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        remote: SocketAddr,
+        key: Option<PublicKey>,
+    ) {
+        self.open(cx, conn, remote, channel_of(cx, remote, key, true), None);
     }
 
     /// A dial is connected. `dialed`: its target; none if the node does not wait for it. `key`: the connection is
@@ -130,25 +139,26 @@ impl Conns {
             return self.events.push_back(Event::Abort(conn));
         };
         if key.is_some() {
-            self.events.push_back(Event::Abort(conn));
-            let outcome = DialOutcome::Failed;
-            return self.events.push_back(Event::NotLinked { dialed, outcome, again: cx.now });
+            self.note_own_handshake(cx);
         }
-        self.open(cx, conn, dialed.addr, Some(dialed));
+        self.open(cx, conn, dialed.addr, channel_of(cx, dialed.addr, key, false), Some(dialed));
     }
 
-    fn open(&mut self, cx: &mut Cx, conn: ConnId, remote: SocketAddr, dialed: Option<Dialed>) {
+    fn open(
+        &mut self,
+        cx: &mut Cx,
+        conn: ConnId,
+        remote: SocketAddr,
+        channel: Channel,
+        dialed: Option<Dialed>,
+    ) {
         if self.table.contains(conn) {
             return;
         }
         let nonce = Token::from_bits(cx.random_bits());
         let reach = cx.reach_of(remote.ip());
-        self.table.insert(conn, Link::new(cx.now, (remote, reach), dialed, nonce, cx.limits()));
-    }
-
-    /// Sends `JOIN` when the first bytes have come (SPEC 2.1).
-    pub(crate) fn greet_on_first_byte(&mut self, cx: &Cx, conn: ConnId, bytes: &[u8]) {
-        if !bytes.is_empty() && self.table.get(conn).is_some_and(|link| !link.join_sent) {
+        self.table.insert(conn, Link::new(cx.now, (remote, reach), channel, dialed, nonce, cx.limits()));
+        if channel.is_sealed() && dialed.is_some() {
             self.greet(cx, conn);
         }
     }
@@ -227,9 +237,10 @@ impl Conns {
     fn peers_source(&mut self, cx: &mut Cx, conn: ConnId) -> Option<PeersSource> {
         let link = self.table.get_mut(conn)?;
         let first = !core::mem::replace(&mut link.peers_heard, true);
+        let known = link.node_id().is_some() || link.channel.is_sealed();
         let node_id = match (link.phase, link.node_id()) {
             (link::Phase::Linked, Some(node_id)) => node_id,
-            (link::Phase::Greeting, Some(_)) if link.is_outbound() => NodeId::random(&mut cx.random),
+            (link::Phase::Greeting, _) if known && link.is_outbound() => NodeId::random(&mut cx.random),
             _ => return None,
         };
         let ip = link.remote.ip();
@@ -326,11 +337,13 @@ impl Conns {
     /// When [`timeout`](Self::timeout) is due, and for which timer. None: [`notify_ready`](Self::notify_ready) is due.
     pub(crate) fn deadline(&self, cx: &Cx) -> Option<(Instant, Option<LinkTimer>)> {
         let link = self.table.first_deadline(cx.limits()).map(|(at, _, timer)| (at, Some(timer)));
-        link.into_iter().chain(self.pace_deadline(cx).map(|at| (at, None))).min()
+        let seal = self.handshakes.deadline(cx.now).map(|at| (at, Some(Timer::Seal)));
+        link.into_iter().chain(seal).chain(self.pace_deadline(cx).map(|at| (at, None))).min()
     }
 
     /// Fires the timer that is due first. Whether there was one: call it until there is none.
     pub(crate) fn timeout(&mut self, cx: &mut Cx) -> bool {
+        self.accept_seals(cx);
         self.refresh(cx);
         let due = self.table.first_deadline(cx.limits()).filter(|(at, ..)| *at <= cx.now);
         let Some((_, conn, timer)) = due else { return false };
@@ -366,8 +379,8 @@ impl Conns {
             Timer::Farewell => self.end(cx, conn, Ending::Bye(ByeCode::Shutdown), LeaveReason::Bye),
             Timer::Linger => self.end(cx, conn, Ending::Abort, LeaveReason::Closed),
             Timer::Stalled => self.disconnect_slow(cx, conn, LeaveReason::Slow),
-            // The caller resumes reading.
-            Timer::Resume => {}
+            // The caller resumes reading, and has let the handshakes begin.
+            Timer::Resume | Timer::Seal => {}
         }
     }
 

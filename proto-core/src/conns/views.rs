@@ -92,7 +92,8 @@ impl Conns {
     #[cfg(test)]
     pub(crate) fn take_for_own_dial(&mut self, conn: ConnId, addr: core::net::SocketAddr) {
         if let Some(link) = self.table.get_mut(conn) {
-            link.dialed = Some(crate::model::Dialed { addr, target: None, took: Duration::ZERO });
+            link.dialed =
+                Some(crate::model::Dialed { addr, target: None, took: Duration::ZERO, sealed: false });
         }
     }
 

@@ -34,6 +34,13 @@ pub enum Action {
         /// How the connection is to be secured.
         seal: Seal,
     },
+    /// Go on with the handshake that [`Input::Sealing`](crate::Input::Sealing) reported, with the bytes that came first. Answer
+    /// with [`Input::Sealed`](crate::Input::Sealed) or [`Input::Closed`](crate::Input::Closed). The node may delay this,
+    /// and limits the time of the handshake.
+    AcceptSeal {
+        /// The connection.
+        conn: ConnId,
+    },
     /// Give up a resolution or a dial. The node ignores an answer that comes nevertheless.
     CancelDial {
         /// The number of the resolution or dial.

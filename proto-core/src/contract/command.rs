@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ChatText, Entry, Name, PeerAddr};
+use crate::model::{ChatText, Entry, Name, PeerTarget};
 
 /// A command of the application, for [`Node::command`](crate::Node::command).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,10 @@ pub enum Command {
     /// Say these lines, in order, to all nodes of the network.
     Say(Vec<ChatText>),
     /// Dial this address until its node is linked, and again whenever that link ends.
-    Connect(PeerAddr),
+    ///
+    /// An address that was given before is not given twice. Who is expected there is replaced by whom the latest command
+    /// names, and stays where that names nobody.
+    Connect(PeerTarget),
     /// Change the user's name, and tell the peers.
     Rename(Name),
     /// Tell peers that they can dial the node at this address. It replaces the address of the [`Config`](crate::Config).
@@ -47,6 +50,9 @@ pub enum CommandError {
     /// The user has given [`targets`](crate::MeshLimits::targets) other addresses already.
     #[error("too many peers to dial")]
     TooManyTargets,
+    /// A node is expected at the address, and the driver cannot seal connections, so nobody can check who is there.
+    #[error("connections cannot be sealed here, so nobody can check which node is there")]
+    CannotSeal,
     /// The node is shutting down.
     #[error("the node is shutting down")]
     ShuttingDown,

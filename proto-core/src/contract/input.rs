@@ -38,9 +38,25 @@ pub enum Input<'a> {
         conn: ConnId,
         /// The other end of the connection.
         remote: SocketAddr,
-        /// The key that the peer proved when the connection was sealed. None: the connection is in clear. The node does not
-        /// support sealed connections yet, and drops one with a key.
+        /// The key that the peer has proven, if something beneath this node sealed the connection already. None: the
+        /// connection is in clear, or [`Sealing`](Self::Sealing) follows.
         key: Option<PublicKey>,
+    },
+    /// The first byte of an accepted connection opens a TLS handshake (`0x16`). The driver reads nothing more until
+    /// [`Action::AcceptSeal`](crate::Action::AcceptSeal) comes for it.
+    #[non_exhaustive]
+    Sealing {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The handshake that [`Action::AcceptSeal`](crate::Action::AcceptSeal) began is complete. Bytes that are reported from
+    /// now on came out of the seal. The driver reports a handshake that failed by [`Closed`](Self::Closed).
+    #[non_exhaustive]
+    Sealed {
+        /// The connection.
+        conn: ConnId,
+        /// The key that the peer has proven.
+        key: PublicKey,
     },
     /// [`Action::Resolve`](crate::Action::Resolve) succeeded.
     #[non_exhaustive]
@@ -50,14 +66,14 @@ pub enum Input<'a> {
         /// The addresses, the best one first. The node uses the first [`MAX_RESOLVED`](crate::MAX_RESOLVED).
         addrs: Vec<SocketAddr>,
     },
-    /// [`Action::Dial`](crate::Action::Dial) succeeded.
+    /// [`Action::Dial`](crate::Action::Dial) succeeded, and with it the handshake, if the connection was to be sealed.
     #[non_exhaustive]
     Connected {
         /// The number from the action.
         dial: DialId,
         /// The number of the new connection.
         conn: ConnId,
-        /// The key that the peer proved when the connection was sealed, as in [`Accepted`](Self::Accepted).
+        /// The key that the peer proved when the connection was sealed. None: the connection is in clear.
         key: Option<PublicKey>,
     },
     /// [`Action::Dial`](crate::Action::Dial) or [`Action::Resolve`](crate::Action::Resolve) failed.
@@ -115,6 +131,16 @@ impl<'a> Input<'a> {
         Self::Accepted { conn, remote, key: None }
     }
 
+    /// [`Sealing`](Self::Sealing).
+    pub const fn sealing(conn: ConnId) -> Self {
+        Self::Sealing { conn }
+    }
+
+    /// [`Sealed`](Self::Sealed): the peer has proven this key.
+    pub const fn sealed(conn: ConnId, key: PublicKey) -> Self {
+        Self::Sealed { conn, key }
+    }
+
     /// [`Resolved`](Self::Resolved): the best address first.
     pub const fn resolved(dial: DialId, addrs: Vec<SocketAddr>) -> Self {
         Self::Resolved { dial, addrs }
@@ -165,6 +191,8 @@ impl<'a> Input<'a> {
             Self::Received { conn, bytes } => Input::Received { conn, bytes: Cow::Owned(bytes.into_owned()) },
             Self::WallClock { unix_ms } => Input::WallClock { unix_ms },
             Self::Accepted { conn, remote, key } => Input::Accepted { conn, remote, key },
+            Self::Sealing { conn } => Input::Sealing { conn },
+            Self::Sealed { conn, key } => Input::Sealed { conn, key },
             Self::Resolved { dial, addrs } => Input::Resolved { dial, addrs },
             Self::Connected { dial, conn, key } => Input::Connected { dial, conn, key },
             Self::DialFailed { dial, reason } => Input::DialFailed { dial, reason },

@@ -55,6 +55,18 @@ pub enum Notice {
         /// Why the last attempt failed.
         reason: DialError,
     },
+    /// Another node than the expected one is at an address. Nothing was sent to it but the handshake. It is told once, until
+    /// a node with the expected key is reached there.
+    WrongKey {
+        /// The address: as the user gave it, or as a peer told it.
+        target: PeerAddr,
+        /// The id of the node that was expected there.
+        expected: NodeId,
+        /// The id of the node that is there.
+        found: NodeId,
+        /// The user named the expected node. If not, it proved its key at the address before.
+        given: bool,
+    },
     /// What answers at an address that the user gave does not speak the protocol. The node goes on dialing it.
     NotAChatNode {
         /// The address, as the user gave it.

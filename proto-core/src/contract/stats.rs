@@ -134,4 +134,16 @@ pub struct Stats {
     pub peers_withheld: u64,
     /// How often reading from a link was paused.
     pub pauses: u64,
+    /// Handshakes of sealed connections that peers opened and that began.
+    #[serde(default)]
+    pub handshakes: u64,
+    /// Handshakes that peers opened and that had to wait for their turn.
+    #[serde(default)]
+    pub handshakes_delayed: u64,
+    /// Connections dropped because they were in clear where that is not admitted.
+    #[serde(default)]
+    pub refused_clear: u64,
+    /// Dials that found another node than the expected one.
+    #[serde(default)]
+    pub wrong_keys: u64,
 }

@@ -32,6 +32,8 @@ pub enum TimerKind {
     Stalled,
     /// The node reads again from a peer that exceeded a rate.
     Resume,
+    /// A handshake of a sealed connection has its turn.
+    Seal,
     /// The user's messages no longer wait for a full queue.
     Pace,
     /// Entries that were held back are shown.

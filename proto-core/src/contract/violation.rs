@@ -63,6 +63,12 @@ pub enum Violation {
     /// Another `JOIN` has another id. The peer is cut (SPEC 3.5).
     #[error("a second JOIN claims another id")]
     SecondId,
+    /// A connection is in clear, and may not be. It is dropped without an answer (SPEC 3.14.4).
+    #[error("it is not sealed, and --plaintext does not admit that")]
+    InClear,
+    /// On a sealed connection, a `JOIN` has another key than the connection, or none. The peer is refused (SPEC 3.14.16).
+    #[error("a JOIN has another key than its connection")]
+    NotTheConnectionsKey,
 }
 
 impl Violation {
@@ -85,7 +91,9 @@ impl Violation {
             | Self::NotItsKeysId
             | Self::FalseProof
             | Self::SyncsIgnored
-            | Self::SecondId => true,
+            | Self::SecondId
+            | Self::InClear
+            | Self::NotTheConnectionsKey => true,
         }
     }
 }

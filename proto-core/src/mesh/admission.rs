@@ -12,8 +12,10 @@ use crate::model::{Census, ConnId, Crowd, Cx, Dialed, Limits, LinkView, NodeId, 
 pub(crate) enum Verdict {
     /// It is refused: it broke a rule a while ago.
     Banned,
-    /// It claims a key, and may prove it.
+    /// It claims a key, and may prove it. So does this node.
     Prove,
+    /// It claims a key, and may prove it. Then it is most likely turned away, so this node proves nothing yet.
+    AwaitProof,
     /// A peer with its id is linked: the newcomer claims that id.
     Claim,
     /// It is admitted, and sent these addresses, too. This link, if any, is closed to make room.
@@ -67,7 +69,8 @@ impl Mesh {
         }
     }
 
-    /// Decides whether a newcomer that claims a key may prove it, or is turned away first (SPEC 3.7.3).
+    /// Decides whether this node proves its key to a newcomer that claims one, too, or waits with that because it has no room
+    /// (SPEC 3.7.3). Who is told of peers has proven its key.
     fn screen(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
         if self.is_banned(cx, conn, census) {
             return Verdict::Banned;
@@ -75,7 +78,7 @@ impl Mesh {
         let inbound = census.link(conn).filter(|link| link.dialed.is_none());
         let is_new = inbound.and_then(|link| link.node_id).is_some_and(|id| !census.is_linked(id));
         if is_new && self.admission(cx, conn, census, full_mesh) == Admission::Full {
-            return self.turn_away(cx, conn, census);
+            return Verdict::AwaitProof;
         }
         Verdict::Prove
     }

@@ -7,7 +7,7 @@ use super::book::Eligible;
 use super::dials::{Dial, DialStep};
 use super::event::{Event, LinkFailure};
 use crate::model::{
-    Census, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr, TargetId,
+    Census, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr, PublicKey, Seal, TargetId,
 };
 use crate::wire::ByeCode;
 
@@ -18,14 +18,18 @@ impl Mesh {
             let eligible = self.eligible_now(cx, census);
             let Some((step, target)) = self.pick(cx, eligible) else { return };
             let limits = cx.limits();
+            let seal = match step {
+                DialStep::Connect(addr) => self.seal_of(cx, addr, target),
+                DialStep::Resolve(_) => Seal::Clear,
+            };
             let dial = match target {
                 None => match step {
-                    DialStep::Connect(addr) => self.dials.begin_learned(addr, cx.now, limits),
+                    DialStep::Connect(addr) => self.dials.begin_learned(addr, seal, cx.now, limits),
                     DialStep::Resolve(_) => return,
                 },
                 Some(target) => {
                     self.targets.begin_attempts(target, 1, cx.now);
-                    let dial = self.dials.begin_target(step.clone(), target, cx.now, limits);
+                    let dial = self.dials.begin_target(step.clone(), seal, target, cx.now, limits);
                     if let DialStep::Connect(addr) = step
                         && let Some(node_id) = peer_reached_at(addr, census)
                     {
@@ -36,7 +40,7 @@ impl Mesh {
                     dial
                 }
             };
-            self.request(dial, step);
+            self.request(dial, step, seal);
         }
     }
 
@@ -82,10 +86,12 @@ impl Mesh {
     }
 
     /// Asks the driver for a resolution or a dial.
-    pub(super) fn request(&mut self, dial: DialId, step: DialStep) {
+    pub(super) fn request(&mut self, dial: DialId, step: DialStep, seal: Seal) {
         self.counts.dials += u64::from(matches!(step, DialStep::Connect(_)));
         self.events.push_back(match step {
-            DialStep::Connect(addr) | DialStep::Resolve(PeerAddr::Ip(addr)) => Event::Dial { dial, addr },
+            DialStep::Connect(addr) | DialStep::Resolve(PeerAddr::Ip(addr)) => {
+                Event::Dial { dial, addr, seal }
+            }
             DialStep::Resolve(PeerAddr::Host { host, port }) => Event::Resolve { dial, host, port },
         });
     }
@@ -97,19 +103,37 @@ impl Mesh {
         let addrs = &addrs[..addrs.len().min(MAX_RESOLVED)];
         self.targets.begin_attempts(target, addrs.len(), cx.now);
         for addr in addrs {
-            let step = DialStep::Connect(*addr);
-            let dial = self.dials.begin_target(step.clone(), target, cx.now, cx.limits());
-            self.request(dial, step);
+            let (step, seal) = (DialStep::Connect(*addr), self.seal_of(cx, *addr, Some(target)));
+            let dial = self.dials.begin_target(step.clone(), seal, target, cx.now, cx.limits());
+            self.request(dial, step, seal);
         }
         // The resolution was an attempt of its own, which is over.
         self.target_failed(cx, target, DialError::NotResolved.into(), cx.now, census);
     }
 
-    /// A dial is connected. Returns where it leads. None: the dial was given up.
-    pub(crate) fn connected(&mut self, cx: &Cx, dial: DialId) -> Option<Dialed> {
+    /// A dial is connected. `key`: what its peer proved in the handshake. Returns where it leads. None: the dial was given
+    /// up, or this is not the connection that was asked for, and the dial has failed.
+    pub(crate) fn connected(
+        &mut self,
+        cx: &mut Cx,
+        dial: DialId,
+        key: Option<PublicKey>,
+        census: &impl Census,
+    ) -> Option<Dialed> {
+        let failure = match (self.dials.seal(dial)?, key) {
+            (Seal::Clear, _) | (Seal::Sealed { expected: None }, Some(_)) => None,
+            (Seal::Sealed { .. }, None) => Some(DialError::NotSealed),
+            (Seal::Sealed { expected: Some(expected) }, Some(key)) => {
+                Some(DialError::WrongKey { found: key.node_id() }).filter(|_| !expected.matches(&key))
+            }
+        };
+        if let Some(reason) = failure {
+            self.failed(cx, dial, reason, census);
+            return None;
+        }
         match self.dials.finish(dial)? {
             Dial { step: DialStep::Connect(addr), target, began, .. } => {
-                Some(Dialed { addr, target, took: cx.now.since(began) })
+                Some(Dialed { addr, target, took: cx.now.since(began), sealed: key.is_some() })
             }
             Dial { step: DialStep::Resolve(_), .. } => None,
         }
@@ -117,14 +141,23 @@ impl Mesh {
 
     /// A resolution or a dial failed.
     pub(crate) fn failed(&mut self, cx: &mut Cx, dial: DialId, reason: DialError, census: &impl Census) {
-        let Some(Dial { step, target, began, .. }) = self.dials.finish(dial) else { return };
+        let Some(Dial { step, target, seal, began, .. }) = self.dials.finish(dial) else { return };
         self.counts.dials_failed += 1;
+        if let DialStep::Connect(addr) = step {
+            self.note_wrong_key(addr, target, seal, reason);
+            // It is a dial more, which who told the address pays for, too.
+            if self.may_be_in_clear(cx, addr, target, seal, reason)
+                && (target.is_some() || self.pay_for(cx, addr))
+            {
+                return self.dial_in_clear(cx, addr, target);
+            }
+        }
         match (step, target) {
             (_, Some(target)) => self.target_failed(cx, target, reason.into(), cx.now, census),
             (DialStep::Connect(addr), None) => {
                 self.not_linked(
                     cx,
-                    Dialed { addr, target: None, took: cx.now.since(began) },
+                    Dialed { addr, target: None, took: cx.now.since(began), sealed: false },
                     reason.into(),
                     cx.now,
                     census,
@@ -180,6 +213,7 @@ impl Mesh {
 
     /// A dial reached this node, which is linked.
     pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
+        self.pin(cx, dialed, node_id);
         match dialed.target {
             Some(target) => self.targets.linked(target, node_id),
             None => {

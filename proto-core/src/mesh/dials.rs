@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use crate::model::{DialId, Instant, Limits, PeerAddr, TargetId, TokenBucket};
+use crate::model::{DialId, Instant, Limits, PeerAddr, Seal, TargetId, TokenBucket};
 
 /// The resolutions and dials under way, and the rate at which learned addresses may be dialed.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Dial {
     pub(super) step: DialStep,
     /// The user's address that it serves. None: it dials a learned address.
     pub(super) target: Option<TargetId>,
+    /// How the connection is to be secured.
+    pub(super) seal: Seal,
     pub(super) began: Instant,
     times_out: Instant,
 }
@@ -58,27 +60,47 @@ impl Dials {
         self.learned < limits.mesh.dials
     }
 
-    pub(super) fn begin_learned(&mut self, addr: SocketAddr, now: Instant, limits: &Limits) -> DialId {
+    pub(super) fn begin_learned(
+        &mut self,
+        addr: SocketAddr,
+        seal: Seal,
+        now: Instant,
+        limits: &Limits,
+    ) -> DialId {
         self.rate.charge(now, 1);
         self.learned += 1;
-        self.begin(DialStep::Connect(addr), None, now, limits)
+        self.begin(DialStep::Connect(addr), seal, None, now, limits)
     }
 
     pub(super) fn begin_target(
         &mut self,
         step: DialStep,
+        seal: Seal,
         target: TargetId,
         now: Instant,
         limits: &Limits,
     ) -> DialId {
-        self.begin(step, Some(target), now, limits)
+        self.begin(step, seal, Some(target), now, limits)
     }
 
-    fn begin(&mut self, step: DialStep, target: Option<TargetId>, now: Instant, limits: &Limits) -> DialId {
+    fn begin(
+        &mut self,
+        step: DialStep,
+        seal: Seal,
+        target: Option<TargetId>,
+        now: Instant,
+        limits: &Limits,
+    ) -> DialId {
         let id = DialId(self.next_id);
         self.next_id += 1;
-        self.under_way.insert(id, Dial { step, target, began: now, times_out: now + limits.mesh.connect });
+        self.under_way
+            .insert(id, Dial { step, target, seal, began: now, times_out: now + limits.mesh.connect });
         id
+    }
+
+    /// How the connection of a dial is to be secured.
+    pub(super) fn seal(&self, id: DialId) -> Option<Seal> {
+        self.under_way.get(&id).map(|dial| dial.seal)
     }
 
     /// Removes a dial that is over.

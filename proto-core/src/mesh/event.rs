@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use crate::model::{ConnId, DialError, DialId, Instant, NodeId, PeerAddr};
+use crate::model::{ConnId, DialError, DialId, Instant, NodeId, PeerAddr, Seal};
 use crate::wire::ByeCode;
 
 /// What the mesh asks for. The order of events matters.
@@ -14,11 +14,13 @@ pub(crate) enum Event {
     /// The driver resolves a host name.
     Resolve { dial: DialId, host: String, port: u16 },
     /// The driver dials an address.
-    Dial { dial: DialId, addr: SocketAddr },
+    Dial { dial: DialId, addr: SocketAddr, seal: Seal },
     /// The driver gives up a resolution or a dial.
     Cancel(DialId),
     /// The user is notified about an address that they gave.
     Target { target: PeerAddr, notice: TargetNotice },
+    /// Another node than the expected one is at an address. `given`: the user named the expected one.
+    WrongKey { target: PeerAddr, expected: NodeId, found: NodeId, given: bool },
     /// This link is closed, because the node has too many.
     Trim(ConnId),
     /// A peer is sent `PEERS` with at most this many entries. The addresses are candidates from the address book.
@@ -76,6 +78,7 @@ pub(crate) struct Counts {
     pub(crate) learned: u64,
     pub(crate) addresses_ignored: u64,
     pub(crate) dials_postponed: u64,
+    pub(crate) wrong_keys: u64,
 }
 
 impl From<DialError> for LinkFailure {

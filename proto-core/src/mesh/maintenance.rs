@@ -160,9 +160,10 @@ impl Mesh {
             self.budgets.charge(*now, &account, limits);
         }
         self.book.dialing(addr);
-        let dial = self.dials.begin_learned(addr, *now, limits);
+        let seal = self.seal_of(cx, addr, None);
+        let dial = self.dials.begin_learned(addr, seal, cx.now, cx.limits());
         self.counts.explored += 1;
-        self.request(dial, DialStep::Connect(addr));
+        self.request(dial, DialStep::Connect(addr), seal);
     }
 
     /// Advertises some addresses to a random neighbour, so that its address book stays fresh (SPEC 5.8.3).

@@ -13,6 +13,8 @@ mod dialing;
 mod dials;
 mod event;
 mod maintenance;
+mod pins;
+mod sealing;
 mod targets;
 #[cfg(test)]
 mod testing;
@@ -28,12 +30,13 @@ use book::{AddressBook, Advertisement};
 use budgets::{Account, Budgets};
 use dials::Dials;
 use maintenance::Maintenance;
+use pins::Pins;
 use targets::Targets;
 
 #[cfg(test)]
 use crate::model::DialId;
 use crate::model::{
-    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerAddr, PeerInfo, PeersSource, Reach,
+    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerInfo, PeerTarget, PeersSource, Reach,
     TokenBucket, uniform,
 };
 use crate::wire::PeerRecord;
@@ -54,15 +57,21 @@ pub(crate) struct Mesh {
     budgets: Budgets,
     maintenance: Maintenance,
     bans: Bans,
+    pins: Pins,
     /// How many new addresses each connection may still bring.
     learning: BTreeMap<ConnId, TokenBucket>,
     events: VecDeque<Event>,
     counts: Counts,
 }
 
-/// `mesh.targets` other addresses that the user gave are there already.
+/// Why an address that the user gives is refused.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TooManyTargets;
+pub(crate) enum TargetRefusal {
+    /// `mesh.targets` others are there already.
+    TooMany,
+    /// A node is expected there, and the driver cannot seal.
+    CannotSeal,
+}
 
 /// What the mesh waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +94,7 @@ impl Mesh {
             budgets: Budgets::new(),
             maintenance: Maintenance::new(cx.now, &mut cx.random, limits),
             bans: Bans::default(),
+            pins: Pins::default(),
             learning: BTreeMap::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
@@ -97,8 +107,12 @@ impl Mesh {
     }
 
     /// Adds an address that the user gave, if there is room.
-    pub(crate) fn add_target(&mut self, cx: &Cx, addr: PeerAddr) -> Result<(), TooManyTargets> {
-        if self.targets.add(addr, cx.now, cx.limits()) { Ok(()) } else { Err(TooManyTargets) }
+    pub(crate) fn add_target(&mut self, cx: &Cx, target: PeerTarget) -> Result<(), TargetRefusal> {
+        if target.expected.is_some() && cx.config.plaintext().is_none() {
+            return Err(TargetRefusal::CannotSeal);
+        }
+        let added = self.targets.add(target, cx.now, cx.limits());
+        if added { Ok(()) } else { Err(TargetRefusal::TooMany) }
     }
 
     /// `PEERS` came. Takes the addresses of nodes that are not linked into the address book.
@@ -234,7 +248,7 @@ impl Mesh {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 6] {
+    pub(crate) fn capacities(&self, census: &impl Census) -> [(Capacity, usize); 7] {
         [
             (Capacity::DegreeHigh, self.count_expendable(census)),
             (Capacity::Dials, self.dials.learned()),
@@ -242,6 +256,7 @@ impl Mesh {
             (Capacity::BookPerSource, self.book.most_per_source()),
             (Capacity::Banned, self.bans.len()),
             (Capacity::DialBudgets, self.budgets.len()),
+            (Capacity::Pins, self.pins.len()),
         ]
     }
 

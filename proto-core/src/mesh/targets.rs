@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use rand_core::Rng;
@@ -10,7 +10,7 @@ use rand_core::Rng;
 use super::backoff::Backoff;
 use super::degree::Connectivity;
 use super::event::{Disconnect, Event, LinkFailure, TargetNotice};
-use crate::model::{Instant, Limits, NodeId, PeerAddr, TargetId, uniform};
+use crate::model::{DialError, Expected, Instant, Limits, NodeId, PeerAddr, PeerTarget, TargetId, uniform};
 use crate::wire::ByeCode;
 
 /// The targets: the addresses that the user gave, in the order in which they were given.
@@ -24,6 +24,12 @@ pub(super) struct Targets {
 #[derive(Debug)]
 struct Target {
     addr: PeerAddr,
+    /// Who has to be there, as the user says.
+    expected: Option<Expected>,
+    /// The user gave the address and named nobody: whoever is there is taken, until a node is linked.
+    takes_anybody: bool,
+    /// The user was told that another node is there than the one that they named.
+    wrong_told: bool,
     state: State,
     backoff: Backoff,
     /// It is not dialed before this.
@@ -58,10 +64,15 @@ enum FailureKind {
 }
 
 impl Targets {
-    /// Adds an address, which is due at once. An address that is there already and waits becomes due at once. False:
-    /// there are `mesh.targets` others.
-    pub(super) fn add(&mut self, addr: PeerAddr, now: Instant, limits: &Limits) -> bool {
+    /// Adds an address, which is due at once. An address that is there already and waits becomes due at once; then the user
+    /// takes whoever is there, unless somebody is named. False: there are `mesh.targets` others.
+    pub(super) fn add(&mut self, given: PeerTarget, now: Instant, limits: &Limits) -> bool {
+        let PeerTarget { addr, expected } = given;
         if let Some(index) = self.list.iter().position(|target| target.addr == addr) {
+            let target = &mut self.list[index];
+            target.takes_anybody = expected.is_none() && !matches!(target.state, State::Linked(_));
+            target.expected = expected.or(target.expected);
+            target.wrong_told = false;
             if matches!(self.list[index].state, State::Waiting { .. }) {
                 self.list[index].notified = None;
                 self.list[index].earliest = None;
@@ -74,6 +85,9 @@ impl Targets {
             let state = State::Waiting { dial_at: now };
             self.list.push(Target {
                 addr,
+                expected,
+                takes_anybody: expected.is_none(),
+                wrong_told: false,
                 state,
                 backoff: Backoff::default(),
                 earliest: None,
@@ -98,6 +112,26 @@ impl Targets {
     /// The target that is due first, and when.
     pub(super) fn first_due(&self) -> Option<(Instant, TargetId)> {
         self.due.first().copied()
+    }
+
+    /// Who has to be there, as the user says.
+    pub(super) fn expected(&self, id: TargetId) -> Option<Expected> {
+        self.list[id.0].expected
+    }
+
+    /// Whether the user takes whoever is there, even if another node was there before.
+    pub(super) fn takes_anybody(&self, id: TargetId) -> bool {
+        self.list[id.0].takes_anybody
+    }
+
+    /// Another node is there than the one that the user named. Whether the user is to be told.
+    pub(super) fn note_wrong(&mut self, id: TargetId) -> bool {
+        !core::mem::replace(&mut self.list[id.0].wrong_told, true)
+    }
+
+    /// Whether the user gave an address with this IP address.
+    pub(super) fn knows(&self, ip: IpAddr) -> bool {
+        self.list.iter().any(|target| matches!(&target.addr, PeerAddr::Ip(addr) if addr.ip() == ip))
     }
 
     pub(super) fn addr(&self, id: TargetId) -> PeerAddr {
@@ -137,8 +171,11 @@ impl Targets {
         // The delay counts from the start of the round, so that a round begins every `backoff_user` at the latest,
         // however long a dial takes.
         self.set_state(id, State::Waiting { dial_at: (since + delay).max(earliest) });
-        // The other end has a link with this node already, or will have.
-        let is_news = !matches!(failure, LinkFailure::TurnedAway(ByeCode::Duplicate));
+        // The other end has a link with this node already, or will have. Of another key the user has been told.
+        let is_news = !matches!(
+            failure,
+            LinkFailure::TurnedAway(ByeCode::Duplicate) | LinkFailure::Dial(DialError::WrongKey { .. })
+        );
         is_news.then(|| self.notify_once(id, failure)).flatten()
     }
 
@@ -159,7 +196,8 @@ impl Targets {
     /// A dial of the target reached this node, which is linked.
     pub(super) fn linked(&mut self, id: TargetId, node_id: NodeId) {
         if self.list[id.0].state != State::Own {
-            let Target { notified, .. } = &mut self.list[id.0];
+            let Target { notified, takes_anybody, wrong_told, .. } = &mut self.list[id.0];
+            (*takes_anybody, *wrong_told) = (false, false);
             *notified = notified.filter(|kind| *kind == FailureKind::Taken);
             self.set_state(id, State::Linked(node_id));
         }

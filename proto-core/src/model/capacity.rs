@@ -45,6 +45,8 @@ pub enum Capacity {
     Banned,
     /// Budgets of dials at hosts, in networks, or of addresses from one teller. The kind with most of them counts.
     DialBudgets,
+    /// Addresses where a node has proven its key.
+    Pins,
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
@@ -132,7 +134,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 56] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -148,6 +150,7 @@ impl Capacity {
         Self::BookPerSource,
         Self::Banned,
         Self::DialBudgets,
+        Self::Pins,
         Self::Rates,
         Self::NewAuthors,
         Self::KnownKeys,

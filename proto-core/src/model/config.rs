@@ -1,6 +1,6 @@
 //! A node's settings.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,34 @@ pub struct ConfigBuilder {
     /// None: as `listen_addr` says.
     #[serde(default)]
     trust_loopback: Option<bool>,
+    /// None: the driver cannot seal connections.
+    #[serde(default)]
+    plaintext: Option<Plaintext>,
     limits: Limits,
+}
+
+/// Which connections may be in clear, on a node whose driver can seal them (SPEC 3.14).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Plaintext {
+    /// None.
+    Off,
+    /// Those with this machine, if no key is expected there.
+    #[default]
+    Loopback,
+    /// Those, and whatever peers open in clear. An address that was never reached sealed is dialed in clear when it cannot
+    /// be reached sealed.
+    Allow,
+}
+
+impl Plaintext {
+    /// Whether a peer at this address may open a connection in clear.
+    pub(crate) fn admits(self, ip: IpAddr) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Loopback => is_loopback(ip),
+            Self::Allow => true,
+        }
+    }
 }
 
 impl Config {
@@ -51,6 +78,7 @@ impl Config {
             network: NetworkId::OPEN,
             allow_v1: false,
             trust_loopback: None,
+            plaintext: None,
             limits: Limits::default(),
         })
     }
@@ -90,6 +118,11 @@ impl Config {
     /// addresses of any class (SPEC 5.9).
     pub fn trusts_loopback(&self) -> bool {
         self.0.trust_loopback.unwrap_or_else(|| self.0.listen_addr.is_some_and(|addr| is_loopback(addr.ip())))
+    }
+
+    /// Which connections may be in clear. None: the driver cannot seal, so all are.
+    pub fn plaintext(&self) -> Option<Plaintext> {
+        self.0.plaintext
     }
 
     /// The limits.
@@ -134,6 +167,13 @@ impl ConfigBuilder {
     /// loopback address.
     pub fn trust_loopback(mut self, trust: bool) -> Self {
         self.trust_loopback = Some(trust);
+        self
+    }
+
+    /// The driver can seal connections, and these may be in clear. Without this, all connections are in clear, and the node
+    /// asks for no seal.
+    pub fn plaintext(mut self, plaintext: Plaintext) -> Self {
+        self.plaintext = Some(plaintext);
         self
     }
 

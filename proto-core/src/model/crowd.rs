@@ -53,6 +53,12 @@ impl Crowd {
         Largest::HostsOfNets(net, in_largest.map(|(_, held)| *held).max().unwrap_or(0))
     }
 
+    /// How many the host and the net of this address hold.
+    pub(crate) fn held(&self, ip: IpAddr) -> (usize, usize) {
+        let held = |map: &BTreeMap<IpAddr, usize>, ip| map.get(&ip).copied().unwrap_or(0);
+        (held(&self.hosts, host_of(ip)), held(&self.nets, net_of(ip)))
+    }
+
     /// Whether this address is one of them.
     pub(crate) fn is_among(&self, ip: IpAddr, largest: Largest) -> bool {
         match largest {

@@ -1,4 +1,4 @@
-//! Dials: where one leads, and why one fails.
+//! Dials: where one leads, how it is secured, and why one fails.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PublicKey, TargetId};
+use super::{Expected, NodeId, TargetId};
 
 /// What this node dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +16,21 @@ pub(crate) struct Dialed {
     pub(crate) target: Option<TargetId>,
     /// How long connecting took: a round trip at least.
     pub(crate) took: Duration,
+    /// The connection is sealed.
+    pub(crate) sealed: bool,
 }
 
 /// How a connection is to be secured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Seal {
-    /// Not at all: it is in clear. The node asks for nothing else yet.
+    /// Not at all: it is in clear.
     Clear,
-    /// Sealed with the node's own key; the peer has to prove `expected`, or any key where that is none.
+    /// Sealed with the node's own key: the peer has to prove the key that is `expected`, or any key where that is none. A
+    /// node asks for it only where its [`Config`](crate::Config) says that the driver can seal.
     Sealed {
-        /// The key that the peer must have.
-        expected: Option<PublicKey>,
+        /// Whose key the peer must have.
+        expected: Option<Expected>,
     },
 }
 
@@ -49,6 +52,14 @@ pub enum DialError {
     TimedOut,
     /// This machine had no file descriptor, port or memory left.
     NoResources,
+    /// A dial that was to be sealed: the node at the other end has another key than the expected one.
+    WrongKey {
+        /// The id that follows from the key that the other end presented.
+        found: NodeId,
+    },
+    /// A dial that was to be sealed: something is there, but it does not complete the handshake. It sent other bytes or an
+    /// alert, speaks another version or application protocol, or closed the connection.
+    NotSealed,
     /// Any other reason.
     Other,
 }
@@ -61,6 +72,8 @@ impl fmt::Display for DialError {
             Self::Unreachable => "unreachable",
             Self::TimedOut => "no answer in time",
             Self::NoResources => "no resources free here",
+            Self::WrongKey { found } => return write!(f, "another node is there: {}", found.short()),
+            Self::NotSealed => "what is there does not speak this protocol sealed",
             Self::Other => "the connection failed",
         })
     }

@@ -164,6 +164,13 @@ impl Identity {
     pub(crate) fn sign(&self, purpose: Purpose, network: NetworkId, message: &[u8]) -> Signature {
         Signature(self.secret.sign(&purpose.signed_bytes(&network, message).concat()).to_bytes())
     }
+
+    /// Signs what TLS 1.3 has an end sign (RFC 8446 section 4.4.3). It begins with 64 spaces, as nothing does that is signed
+    /// for a [`Purpose`].
+    #[cfg(feature = "seal")]
+    pub(crate) fn sign_handshake(&self, message: &[u8]) -> [u8; 64] {
+        self.secret.sign(message).to_bytes()
+    }
 }
 
 /// Shows the id, not the secret.
@@ -255,6 +262,13 @@ impl PublicKey {
     ) -> bool {
         let equation =
             self.point().and_then(|point| self.equation(point, purpose, network, message, signature));
+        equation.is_some_and(|equation| equation.holds())
+    }
+
+    /// Whether the signature over what TLS 1.3 has an end sign (RFC 8446 section 4.4.3) holds for this key.
+    #[cfg(feature = "seal")]
+    pub(crate) fn verify_handshake(&self, message: &[u8], signature: &Signature) -> bool {
+        let equation = self.point().and_then(|point| Equation::new(*self, point, &[message], signature));
         equation.is_some_and(|equation| equation.holds())
     }
 

@@ -59,6 +59,11 @@ declare! {
         /// From the opening of a connection to the peer's `JOIN`, and its `PROOF` if it has a key. A connection that
         /// takes longer is closed.
         greeting: Duration = Duration::from_secs(30), "seconds", Spec, [];
+        /// Handshakes of sealed connections that may begin in a second, those that peers opened and those of own dials.
+        /// Further ones that peers opened wait for their turn (SPEC 3.14.19).
+        handshakes_per_second: u32 = 1250, "handshakes a second", Measured: "one takes 0.2 ms of CPU time: all take a quarter of a core", [nonzero];
+        /// Handshakes that may begin at once, before [`handshakes_per_second`](Self::handshakes_per_second) applies.
+        handshakes_burst: u32 = 32, "handshakes", Guess: "6 ms of CPU time", [nonzero];
         /// How long a listener waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.3).
         greet_after: Duration = Duration::from_millis(250), "seconds", Spec, [];
         /// How long a dialer waits for the first byte. Then it sends its `JOIN` (SPEC 2.1.2). It is shorter than
@@ -215,8 +220,13 @@ declare! {
         /// An address where no dial has found a node for this long is no longer known to be alive, and may be explored
         /// (SPEC 5.7.1).
         book_fresh: Duration = Duration::from_secs(60 * 60), "seconds", Guess, [];
+        /// The most addresses off loopback of which it is known who has proven its key there, and that they were reached
+        /// sealed. With one more, the network that has most of them loses the oldest (SPEC 3.14.15).
+        pins: usize = 1024, "addresses", Guess: "as many as the address book holds", [nonzero] => Pins;
+        /// An address off loopback that was reached sealed is not dialed in clear for this long (SPEC 3.14.10).
+        sealed_for: Duration = Duration::from_secs(30 * 24 * 60 * 60), "seconds", Spec, [];
         /// A found address stays in the address book until no dial has found a node there for this long. Then it may be
-        /// forgotten (SPEC 5.12).
+        /// forgotten (SPEC 5.12). For the same time, the node that was found there is expected there (SPEC 3.14.11).
         book_forget_after: Duration = Duration::from_secs(24 * 60 * 60), "seconds", Guess, [];
     }
     /// Limits of the conversation.

@@ -10,6 +10,7 @@ mod crowd;
 mod cx;
 mod dial;
 mod entry;
+mod expected;
 mod fifo;
 mod identity;
 mod ids;
@@ -29,7 +30,7 @@ pub(crate) use address_class::{Reach, host_of, is_loopback, net_of};
 pub use capacity::Capacity;
 pub(crate) use census::{Census, LinkView, Outlet, PeersSource, Sender, Stage};
 pub(crate) use clock::ClockReading;
-pub use config::{Config, ConfigBuilder};
+pub use config::{Config, ConfigBuilder, Plaintext};
 pub(crate) use crowd::Crowd;
 pub(crate) use cx::{Cx, Moment};
 pub(crate) use dial::Dialed;
@@ -39,6 +40,7 @@ pub use entry::{
     Class, Draft, Entry, EntryError, EntryId, Gone, Header, Kind, Live, MAX_HEADER, MAX_NUMBER, MAX_TEXTS,
     MAX_TO, Opened, Place, Room, RoomError, RunId, RunPosition, Sealed, Texts, Via, Word,
 };
+pub use expected::{Expected, ExpectedError, PeerTarget, PeerTargetError};
 pub(crate) use fifo::Fifo;
 pub(crate) use identity::Purpose;
 pub use identity::{Identity, NodeId, NodeIdError, PublicKey, PublicKeyError, Signature};

@@ -23,12 +23,23 @@ pub struct PeerInfo {
     pub version: Version,
     /// The key that the peer has proven. None: it takes no part in the exchange of entries, and is sent `MSG` lines.
     pub key: Option<PublicKey>,
+    /// The peer's connection is sealed.
+    #[serde(default)]
+    pub sealed: bool,
 }
 
 impl PeerInfo {
     /// A version 1 peer that cannot be dialed. Set the fields for any other.
     pub fn new(node_id: NodeId, uname: Name, remote_addr: SocketAddr) -> Self {
-        Self { node_id, uname, listen_addr: None, remote_addr, version: Version::V1, key: None }
+        Self {
+            node_id,
+            uname,
+            listen_addr: None,
+            remote_addr,
+            version: Version::V1,
+            key: None,
+            sealed: false,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::contract::{Action, CommandError, LinkRole, LinkState, Notice, TimerKind, Violation};
 use core::net::SocketAddr;
 
-use crate::model::{ConnId, Instant, NodeId, Outlet, Seal};
+use crate::model::{ConnId, Instant, NodeId, Outlet};
 use crate::{chat, conns, mesh};
 
 /// A deadline of a machine, with its timer as the contract names it.
@@ -23,6 +23,7 @@ pub(super) fn output(event: conns::Event) -> Option<Action> {
     use conns::Event;
     Some(match event {
         Event::Abort(conn) => Action::Abort { conn },
+        Event::AcceptSeal(conn) => Action::AcceptSeal { conn },
         Event::PauseReading(conn) => Action::PauseReading { conn },
         Event::ResumeReading(conn) => Action::ResumeReading { conn },
         Event::Ready => Action::Ready,
@@ -38,7 +39,10 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
     use mesh::Event;
     Some(match event {
         Event::Resolve { dial, host, port } => Action::Resolve { dial, host, port },
-        Event::Dial { dial, addr } => Action::Dial { dial, addr, seal: Seal::Clear },
+        Event::Dial { dial, addr, seal } => Action::Dial { dial, addr, seal },
+        Event::WrongKey { target, expected, found, given } => {
+            Action::Notice(Notice::WrongKey { target, expected, found, given })
+        }
         Event::Cancel(dial) => Action::CancelDial { dial },
         Event::Target { target, notice } => Action::Notice(match notice {
             mesh::TargetNotice::IsSelf => Notice::IsSelf { target },
@@ -80,9 +84,12 @@ impl From<conns::Output> for Action {
     }
 }
 
-impl From<mesh::TooManyTargets> for CommandError {
-    fn from(_: mesh::TooManyTargets) -> Self {
-        Self::TooManyTargets
+impl From<mesh::TargetRefusal> for CommandError {
+    fn from(refusal: mesh::TargetRefusal) -> Self {
+        match refusal {
+            mesh::TargetRefusal::TooMany => Self::TooManyTargets,
+            mesh::TargetRefusal::CannotSeal => Self::CannotSeal,
+        }
     }
 }
 
@@ -137,6 +144,8 @@ impl From<conns::Breach> for Violation {
             Breach::FalseProof => Self::FalseProof,
             Breach::BeforeProof => Self::BeforeProof,
             Breach::SecondId => Self::SecondId,
+            Breach::InClear => Self::InClear,
+            Breach::NotTheConnectionsKey => Self::NotTheConnectionsKey,
         }
     }
 }
@@ -190,6 +199,7 @@ impl From<Option<conns::LinkTimer>> for TimerKind {
             LinkTimer::Linger => Self::Linger,
             LinkTimer::Stalled => Self::Stalled,
             LinkTimer::Resume => Self::Resume,
+            LinkTimer::Seal => Self::Seal,
         }
     }
 }

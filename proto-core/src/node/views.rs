@@ -75,6 +75,10 @@ pub(super) fn stats(node: &Node) -> Stats {
         dials_postponed: mesh.dials_postponed,
         peers_withheld: conns.withheld,
         pauses: conns.pauses,
+        handshakes: conns.handshakes,
+        handshakes_delayed: conns.handshakes_delayed,
+        refused_clear: conns.refused_clear,
+        wrong_keys: mesh.wrong_keys,
     }
 }
 

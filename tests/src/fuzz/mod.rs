@@ -11,8 +11,10 @@ mod messages;
 mod node;
 pub mod peers;
 mod script;
+mod sealed;
 
 pub use frames::{check_lines, frames};
 pub use ledger::Counts;
 pub use messages::messages;
 pub use node::node;
+pub use sealed::{first_bytes, sealed};

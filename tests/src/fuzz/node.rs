@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto_core::wire::{ByeCode, Frame, Hello, Join, PeerRecord, Token};
 use proto_core::{
     ChatText, Command, CommandError, Config, ConnId, DialError, DialId, Identity, Input, Instant, Limits,
-    Node, NodeId, Outcome, PeerAddr,
+    Node, NodeId, Outcome,
 };
 
 use super::keyed::Said;
@@ -94,7 +94,7 @@ impl World {
             // s<thousands><texts><text>\n: the user says something, made longer and several times
             b's' => self.say(script.digit(), script.digit(), script.line()),
             // d<address>, D<name>\n: the user gives an address
-            b'd' => self.command(Command::Connect(PeerAddr::Ip(address(script.digit())))),
+            b'd' => self.command(Command::Connect(address(script.digit()).into())),
             b'D' => self.connect(script.line()),
             // n<name>: the user takes another name
             b'n' => self.command(Command::Rename(name(script.digit()))),
@@ -273,8 +273,8 @@ impl World {
     }
 
     fn connect(&mut self, addr: &[u8]) {
-        if let Ok(addr) = String::from_utf8_lossy(addr).parse() {
-            self.command(Command::Connect(addr));
+        if let Ok(target) = String::from_utf8_lossy(addr).parse() {
+            self.command(Command::Connect(target));
         }
     }
 

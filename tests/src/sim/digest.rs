@@ -10,8 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use proto_core::wire::{ByeCode, FrameError};
 use proto_core::{
-    Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, LeaveReason, Marks, Message, NodeId,
-    Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation,
+    Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, Expected, LeaveReason, Marks,
+    Message, NodeId, Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation,
 };
 use sha2::Sha256;
 
@@ -147,6 +147,7 @@ impl Record {
                     CommandError::Busy => "busy",
                     CommandError::TooMuch => "too-much",
                     CommandError::TooManyTargets => "too-many-targets",
+                    CommandError::CannotSeal => "cannot-seal",
                     CommandError::ShuttingDown => "shutting-down",
                     other => panic!("unknown command error: {other:?}"),
                 });
@@ -163,11 +164,12 @@ impl Record {
                 self.number(u64::from(*port));
             }
             Action::Dial { dial, addr, seal } => {
-                assert_eq!(*seal, Seal::Clear, "a sealed dial has no code");
                 self.text("dial");
                 self.number(number_of(*dial));
                 self.addr(*addr);
+                self.seal(seal);
             }
+            Action::AcceptSeal { conn } => self.about("accept-seal", *conn),
             Action::CancelDial { dial } => {
                 self.text("cancel");
                 self.number(number_of(*dial));
@@ -214,13 +216,29 @@ impl Record {
         }
     }
 
+    /// What is in clear adds nothing.
+    fn seal(&mut self, seal: &Seal) {
+        match seal {
+            Seal::Clear => {}
+            Seal::Sealed { expected } => {
+                self.text("sealed");
+                match expected {
+                    None => self.text("anybody"),
+                    Some(Expected::Key(key)) => self.bytes(key.as_bytes()),
+                    Some(Expected::Id(node_id)) => self.node_id(*node_id),
+                }
+            }
+            other => panic!("unknown seal: {other:?}"),
+        }
+    }
+
     fn about(&mut self, code: &str, conn: ConnId) {
         self.text(code);
         self.conn(conn);
     }
 
     fn peer(&mut self, peer: &PeerInfo) {
-        let PeerInfo { node_id, uname, listen_addr, remote_addr, version, key, .. } = peer;
+        let PeerInfo { node_id, uname, listen_addr, remote_addr, version, key, sealed, .. } = peer;
         self.node_id(*node_id);
         self.text(uname.as_str());
         self.flag(listen_addr.is_some());
@@ -233,6 +251,9 @@ impl Record {
         });
         self.flag(key.is_some());
         key.iter().for_each(|key| self.bytes(key.as_bytes()));
+        if *sealed {
+            self.text("sealed");
+        }
     }
 
     fn message(&mut self, message: &Message) {
@@ -302,6 +323,13 @@ impl Record {
                 self.target(target);
                 self.text(dial_code(*reason));
             }
+            Notice::WrongKey { target, expected, found, given } => {
+                self.text("wrong-key");
+                self.target(target);
+                self.node_id(*expected);
+                self.node_id(*found);
+                self.flag(*given);
+            }
             Notice::NotAChatNode { target } => {
                 self.text("not-a-chat-node");
                 self.target(target);
@@ -344,6 +372,8 @@ fn dial_code(error: DialError) -> &'static str {
         DialError::Unreachable => "unreachable",
         DialError::TimedOut => "timed-out",
         DialError::NoResources => "no-resources",
+        DialError::WrongKey { .. } => "wrong-key",
+        DialError::NotSealed => "not-sealed",
         DialError::Other => "other",
         other => panic!("unknown dial error: {other:?}"),
     }
@@ -386,6 +416,8 @@ fn violation_codes(violation: Violation) -> (&'static str, &'static str) {
         Violation::Sync => ("sync", ""),
         Violation::SyncsIgnored => ("sync-passed-over", ""),
         Violation::SecondId => ("second-id", ""),
+        Violation::InClear => ("in-clear", ""),
+        Violation::NotTheConnectionsKey => ("not-the-connections-key", ""),
         other => panic!("unknown violation: {other:?}"),
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use proto_core::{Config, ConnId, Identity, Input, Instant, Limits, Name, Node, NodeId, PublicKey};
+use proto_core::{
+    Config, ConnId, Identity, Input, Instant, Limits, Name, Node, NodeId, Plaintext, PublicKey,
+};
 
 use super::actor::{Actor, Filter, Lines};
 use super::random::Dice;
@@ -21,6 +23,8 @@ pub struct Host {
     pub uname: Name,
     /// Of each node that is started on it.
     pub limits: Limits,
+    /// Which of their connections may be in clear. None: they seal none.
+    pub plaintext: Option<Plaintext>,
     /// Whether all that it does is its node's doing: what it says is what its user said.
     pub honest: bool,
     /// Addresses that its user gives.
@@ -91,6 +95,7 @@ impl Host {
             machine: Machine::Off,
             uname,
             limits,
+            plaintext: None,
             honest: true,
             targets: Vec::new(),
             unplugged: false,
@@ -192,11 +197,13 @@ impl Host {
         if !memory && self.runs > 0 {
             self.secret = self.dice.secret();
         }
-        let config = Config::builder(self.uname.clone())
+        let mut config = Config::builder(self.uname.clone())
             .listen_addr(self.addr)
-            .limits(|limits| limits.clone_from(&self.limits))
-            .build()
-            .expect("legal limits");
+            .limits(|limits| limits.clone_from(&self.limits));
+        if let Some(plaintext) = self.plaintext {
+            config = config.plaintext(plaintext);
+        }
+        let config = config.build().expect("legal limits");
         let seed = self.dice.secret();
         self.origin = now;
         self.stands_since = None;

@@ -293,6 +293,18 @@ impl Net {
         Sent::Waiting
     }
 
+    /// Sends bytes that are no part of a frame: nobody is told when they are taken.
+    pub fn send_quietly(&mut self, queue: &mut Queue<Event>, now: Nanos, conn: ConnId, bytes: Vec<u8>) {
+        let Some(end) = self.end_mut(conn).filter(|end| !end.finished && !bytes.is_empty()) else { return };
+        let (host, peer, other) = (end.host, end.peer, end.other);
+        end.unread += bytes.len();
+        let delay = self.delay(host, peer);
+        self.deliver_bytes(queue, now, other, delay, bytes);
+        if self.is_lost(conn) {
+            self.give_up_later(queue, now, conn);
+        }
+    }
+
     /// Puts bytes on their way to an end, on a slow wire in packets that arrive one after the other; false where there is no
     /// end.
     fn deliver_bytes(

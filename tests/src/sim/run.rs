@@ -44,6 +44,8 @@ pub struct Options {
     pub cramped: bool,
     /// Whether the logs of nodes are so small that authors who say much fill them: others keep their share.
     pub crowded: bool,
+    /// Whether the nodes seal their connections with each other. None: in half of all networks.
+    pub sealed: Option<bool>,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -61,6 +63,7 @@ impl Default for Options {
             always_version1: false,
             cramped: false,
             crowded: false,
+            sealed: None,
             digest: false,
             limits: Limits::default(),
         }
@@ -179,6 +182,9 @@ fn keep_panics_quiet() {
     QUIET.with_borrow_mut(|quiet| *quiet = true);
 }
 
+/// What the draw whether a network is sealed starts from.
+const SEALED: u64 = 0x5ea1;
+
 struct Run {
     world: World,
     dice: Dice,
@@ -197,7 +203,17 @@ impl Run {
         let mut dice = Dice::new(seed);
         let net = net_config(&mut dice);
         let mut world = World::new(net, dice.fork());
-        world.probes.check = Some(if options.forgets() { Checker::forgiving() } else { Checker::default() });
+        world.probes.check = Some(if options.cramped {
+            Checker::forgiving()
+        } else if options.crowded {
+            Checker::of_shares()
+        } else {
+            Checker::default()
+        });
+        // By a draw of its own: the others stay what they were.
+        if options.sealed.unwrap_or_else(|| Dice::new(seed ^ SEALED).chance(0.5)) {
+            world.seal();
+        }
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;
         world.probes.tamper = attached.tamper;
@@ -332,6 +348,7 @@ impl Run {
     fn tally(&self) -> BTreeMap<String, u64> {
         let mut tally = BTreeMap::from([
             ("split".to_owned(), self.world.net().splits),
+            ("sealed dials".to_owned(), self.world.sealed_dials()),
             ("version 1 heard".to_owned(), self.heard_version1),
             ("fell silent".to_owned(), self.silent),
         ]);

@@ -1,15 +1,18 @@
 //! Hosts and the network between them, in virtual time.
 
 mod events;
+mod seals;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Action, ChatText, Command, CommandError, ConnId, DialError, DialId, Input, Limits, Outcome,
+    Action, ChatText, Command, CommandError, ConnId, DialError, DialId, Input, Limits, Outcome, Plaintext,
+    Seal,
 };
 
+use self::seals::Seals;
 use super::actor::{Actor, Filter, Happening};
 use super::check::Checker;
 use super::digest::Digest;
@@ -36,6 +39,8 @@ pub struct World {
     /// What the node that is being settled is told once it wants nothing more.
     prompt: VecDeque<Prompt>,
     dice: Dice,
+    /// None: all connections are in clear.
+    seals: Option<Seals>,
     epoch_ms: u64,
     /// Events that have happened.
     pub events: u64,
@@ -94,6 +99,7 @@ struct Dialing {
     run: u32,
     dial: Option<DialId>,
     to: SocketAddr,
+    seal: Seal,
     result: Result<ConnId, DialError>,
 }
 
@@ -112,6 +118,7 @@ impl World {
             free_dials: Vec::new(),
             prompt: VecDeque::new(),
             dice,
+            seals: None,
             events: 0,
             probes: Probes::default(),
         }
@@ -172,7 +179,10 @@ impl World {
     /// Adds a host on which nothing runs yet.
     pub fn add_host(&mut self, limits: Limits) -> HostId {
         let index = self.hosts.len() as HostId;
-        self.hosts.push(Host::new(index, limits, self.epoch_ms, self.dice.fork()));
+        let mut host = Host::new(index, limits, self.epoch_ms, self.dice.fork());
+        // Version 1 nodes and raw peers speak in clear.
+        host.plaintext = self.seals.is_some().then_some(Plaintext::Allow);
+        self.hosts.push(host);
         index
     }
 
@@ -233,6 +243,7 @@ impl World {
         host.wake_at = None;
         host.filter = None;
         for conn in std::mem::take(&mut host.conns) {
+            self.seals.iter_mut().for_each(|seals| _ = seals.forget(conn));
             self.net.forget(&mut self.queue, self.now, conn, word);
         }
     }

@@ -12,7 +12,8 @@ use tests::version1::random_uuid;
 
 use crate::node::{Node, block_on, expect_error, header, pair};
 
-const PEER_KEYS: [&str; 7] = ["key", "listen_addr", "node_id", "remote_addr", "state", "uname", "version"];
+const PEER_KEYS: [&str; 8] =
+    ["key", "listen_addr", "node_id", "remote_addr", "sealed", "state", "uname", "version"];
 
 #[test]
 fn the_peers_are_an_array_of_objects_with_these_keys() {

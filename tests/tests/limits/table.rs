@@ -33,6 +33,8 @@ const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
 const RANGES: &str = "proto-core/src/chat/ranges/tests.rs";
 const REPAIR: &str = "proto-core/src/chat/gossip/fetch_announced.rs";
+const PINS: &str = "proto-core/src/mesh/pins.rs";
+const SEALED: &str = "proto-core/src/node/tests/sealed.rs";
 const SERVING: &str = "proto-core/src/chat/serving/tests.rs";
 const SYNC: &str = "proto-core/src/chat/gossip/sync_schedule.rs";
 const TELLING: &str = "proto-core/src/chat/gossip/advert.rs";
@@ -65,6 +67,8 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("mesh.refresh_peers", By("mesh.rs", "peers_that_a_neighbour_is_told_of_now_and_again"), NONE),
     ("conns.first_byte", By("links.rs", "first_byte_and_greeting"), "violations"),
     ("conns.greeting", By("links.rs", "first_byte_and_greeting"), "violations"),
+    ("conns.handshakes_per_second", By(SEALED, "handshakes_have_a_rate_and_whoever_is_expected_or_alone_goes_first"), "handshakes_delayed"),
+    ("conns.handshakes_burst", By(SEALED, "handshakes_have_a_rate_and_whoever_is_expected_or_alone_goes_first"), "handshakes_delayed"),
     ("conns.greet_after", By("times.rs", "the_first_byte_before_the_greeting"), NONE),
     ("conns.greet_dialed", By("times.rs", "the_first_byte_before_a_dialer_greets"), NONE),
     ("conns.settle_v1", By("times.rs", "a_version_1_peer_hears_nothing_so_long"), NONE),
@@ -101,6 +105,8 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("mesh.book_per_source", By("dials.rs", "addresses_of_one_source"), "addresses_ignored"),
     ("mesh.book_failures", By(BOOK, "an_address_is_forgotten_after_failures_unless_it_was_found_or_there_is_no_link"), NONE),
     ("mesh.book_fresh", Not("which address is dialed to explore is chance"), "explored"),
+    ("mesh.pins", By(PINS, "whoever_has_many_addresses_in_one_network_pushes_out_its_own"), NONE),
+    ("mesh.sealed_for", By(PINS, "a_key_is_expected_for_a_day_and_the_seal_for_thirty"), NONE),
     ("mesh.book_forget_after", By(BOOK, "a_found_address_stays_until_dials_have_failed_for_a_day"), NONE),
     ("chat.entries_per_second", By("rates.rs", "entries_of_an_author_over_all_links"), "entries_over_rate"),
     ("chat.entries_burst", By("rates.rs", "entries_of_an_author_over_all_links"), "entries_over_rate"),

@@ -250,7 +250,7 @@ impl Watch {
                     0 => format!("example.org:{}", port.max(&1)).parse().unwrap(),
                     _ => SocketAddr::from(([127, 0, 0, 1], *port.max(&1))).into(),
                 };
-                let _ = self.node.command(self.now, Command::Connect(addr));
+                let _ = self.node.command(self.now, Command::Connect(addr.into()));
             }
             Step::Rename(name) => {
                 if let Ok(name) = name.parse() {

@@ -10,5 +10,6 @@ mod links;
 mod network;
 mod output;
 mod resources;
+mod sealed;
 mod start;
 mod version1;

@@ -64,7 +64,9 @@ impl Link {
             self.received = Some(now);
         }
         let joined = self.peer.is_some();
-        let limit = if joined { limits.wire.line } else { limits.wire.line_before_join };
+        // A node that turns this one away on a sealed connection sends no `JOIN`.
+        let may_turn_away = self.channel.is_sealed() && self.is_outbound();
+        let limit = if joined || may_turn_away { limits.wire.line } else { limits.wire.line_before_join };
         let Ok(line) = self.reader.next_line(chunk, limit)? else {
             self.said_other |= !joined;
             return Some(LinkEvent::Conn(ConnFrame::Disconnect(Breach::LineTooLong)));
@@ -77,6 +79,15 @@ impl Link {
         }
         let parsed = wire::parse(line, limits.wire.peers_read);
         self.said_other |= !joined && !matches!(parsed, Ok(Parsed::Blank | Parsed::Frame(Frame::Join(_))));
+        let parsed = match parsed {
+            Ok(Parsed::Frame(Frame::Peers(records))) if may_turn_away && !joined => {
+                return Some(LinkEvent::Conn(ConnFrame::Peers(records)));
+            }
+            Ok(Parsed::Frame(Frame::Bye(code, _))) if may_turn_away && !joined => {
+                return Some(LinkEvent::Conn(ConnFrame::Bye(code)));
+            }
+            other => other,
+        };
         let frame = match parsed {
             Ok(Parsed::Frame(frame)) => frame,
             Ok(Parsed::Blank) => return Some(LinkEvent::Conn(ConnFrame::Skipped { unknown: false })),

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Link, Phase};
+use super::{Channel, Link, Phase};
 use crate::conns::Health;
 use crate::model::{Dialed, Instant, Limits, Version};
 
@@ -35,6 +35,8 @@ pub(crate) enum Timer {
     Stalled,
     /// Reading goes on from a peer that sent too fast.
     Resume,
+    /// A handshake that waits has its turn.
+    Seal,
 }
 
 impl Link {
@@ -83,7 +85,10 @@ impl Link {
                     add(self.opened + first_byte, Timer::FirstByte);
                 }
                 add(self.opened + greeting, Timer::Greeting);
-                if !self.join_sent {
+                if let Channel::Sealing { since } = self.channel {
+                    add(since + first_byte, Timer::FirstByte);
+                }
+                if !self.join_sent && self.channel.may_be_greeted() {
                     let conns = &limits.conns;
                     let wait = if self.is_outbound() { conns.greet_dialed } else { conns.greet_after };
                     add(self.opened + wait, Timer::Greet);

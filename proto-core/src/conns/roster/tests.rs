@@ -16,6 +16,7 @@ fn a_sample_has_the_requested_size_and_is_fair() {
             remote_addr: ([127, 0, 0, 1], 1).into(),
             version: Version::V2,
             key: None,
+            sealed: false,
         };
         roster.insert(Arc::new(info), ConnId(n.into()));
     }

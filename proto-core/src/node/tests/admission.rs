@@ -122,7 +122,7 @@ pub(super) fn turned_away(got: &str) -> bool {
 }
 
 #[test]
-fn newcomers_are_admitted_up_to_degree_high_and_then_turned_away_before_any_proof() {
+fn newcomers_are_admitted_up_to_degree_high_and_then_turned_away_without_a_proof_of_this_node() {
     let high = Limits::default().mesh.degree_high as u64;
     let mut solo = solo();
     for n in 1..=high {
@@ -229,8 +229,8 @@ fn own_dials_and_links_to_given_addresses_are_never_displaced() {
     solo.node.command(solo.now, Command::Connect(addr(21).into())).unwrap();
     let actions = solo.drain();
     let dial = solo.dial_to(&actions, 21).unwrap();
-    let Node { mesh, cx, .. } = &mut solo.node;
-    let dialed = mesh.connected(cx, dial).unwrap();
+    let Node { mesh, cx, conns, .. } = &mut solo.node;
+    let dialed = mesh.connected(cx, dial, None, conns).unwrap();
     mesh.reached(cx, dialed, identity(21).node_id());
     solo.now = solo.now + SECOND;
     let actions = solo.receive(21, &peers([90].into_iter()));

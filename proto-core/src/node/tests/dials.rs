@@ -168,7 +168,6 @@ fn a_newcomer_is_told_to_those_alone_that_can_reach_it() {
     for (ip, listens, to_whom) in [
         ("9.9.9.9", "9.9.9.9:9000", &[1, 2, 3, 4][..]),
         ("10.0.0.9", "10.0.0.9:9000", &[2]),
-        // From where it dialed in is told to those alone that could reach that.
         ("10.0.0.9", "9.9.9.9:9000", &[1, 2, 3, 4]),
         ("127.0.0.1", "127.0.0.1:9000", &[]),
         ("9.9.9.9", "9.9.9.9:22", &[]),
@@ -185,13 +184,8 @@ fn a_newcomer_is_told_to_those_alone_that_can_reach_it() {
             .collect();
         assert_eq!(told_to, to_whom, "{ip} {listens}");
         for (conn, _) in everybody {
-            let from_there = told(&actions, conn).contains(&format!("\"remote_addr\":\"{ip}"));
-            let private = ip.starts_with("10.");
-            assert_eq!(
-                from_there,
-                to_whom.contains(&conn) && (!private || conn == 2),
-                "{ip} {listens} {conn}"
-            );
+            let told = told(&actions, conn);
+            assert!(!told.contains("\"remote_addr\":\""), "nobody is told from where it dialed in: {told}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod dials;
 mod entries;
 mod keyed;
 mod networks;
+mod sealed;
 mod shared_key;
 mod slots;
 mod v1;
@@ -307,7 +308,7 @@ fn a_given_address_is_dialed_at_least_every_eight_seconds_for_ever() {
 fn the_user_is_notified_once_that_a_peer_is_unreachable() {
     let mut solo = solo();
     let target: PeerAddr = "127.0.0.1:9".parse().unwrap();
-    solo.node.command(solo.now, Command::Connect(target.clone())).unwrap();
+    solo.node.command(solo.now, Command::Connect(target.clone().into())).unwrap();
     let mut notices = Vec::new();
     for _ in 0..5 {
         let dial = solo.drain().into_iter().find_map(|action| match action {

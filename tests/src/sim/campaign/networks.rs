@@ -36,6 +36,12 @@ pub struct Networks {
     /// Logs are so small that authors who say much fill them.
     #[arg(long)]
     pub crowded: bool,
+    /// Nodes seal their connections with each other in every network, not in half of them.
+    #[arg(long)]
+    pub sealed: bool,
+    /// No connection is sealed.
+    #[arg(long, conflicts_with = "sealed")]
+    pub clear: bool,
 }
 
 impl Networks {
@@ -51,6 +57,7 @@ impl Networks {
             always_version1: self.always_version1,
             cramped: self.cramped,
             crowded: self.crowded,
+            sealed: (self.sealed || self.clear).then_some(self.sealed),
             limits: limits.clone(),
             ..Options::default()
         }
@@ -70,6 +77,8 @@ impl fmt::Display for Networks {
             (self.always_version1, " --always-version1"),
             (self.cramped, " --cramped"),
             (self.crowded, " --crowded"),
+            (self.sealed, " --sealed"),
+            (self.clear, " --clear"),
         ];
         flags.into_iter().filter(|(set, _)| *set).try_for_each(|(_, flag)| f.write_str(flag))
     }

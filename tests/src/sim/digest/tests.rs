@@ -43,6 +43,7 @@ fn peers() -> Vec<Arc<PeerInfo>> {
         with(&first, |peer| peer.version = Version::V1),
         with(&first, |peer| peer.key = Some(Identity::from_secret(&[2; 32]).key())),
         with(&first, |peer| peer.key = None),
+        with(&first, |peer| peer.sealed = true),
     ];
     peers.map(Arc::new).into()
 }
@@ -119,6 +120,8 @@ fn notices() -> Vec<Action> {
             DialError::Unreachable,
             DialError::TimedOut,
             DialError::NoResources,
+            DialError::WrongKey { found: NodeId::from_bytes([1; 16]) },
+            DialError::NotSealed,
             DialError::Other,
         ];
         notices.extend(reasons.map(|reason| Notice::Unreachable { target: target.clone(), reason }));
@@ -133,6 +136,13 @@ fn notices() -> Vec<Action> {
             ByeCode::Other,
         ];
         notices.extend(codes.map(|code| Notice::TurnedAway { target: target.clone(), code }));
+        let wrong = |expected, found, given| Notice::WrongKey {
+            target: target.clone(),
+            expected: NodeId::from_bytes([expected; 16]),
+            found: NodeId::from_bytes([found; 16]),
+            given,
+        };
+        notices.extend([wrong(1, 2, true), wrong(3, 2, true), wrong(1, 3, true), wrong(1, 2, false)]);
         notices.extend([Notice::NotAChatNode { target: target.clone() }, Notice::IsSelf { target }]);
     }
     notices.into_iter().map(Action::Notice).collect()
@@ -170,6 +180,8 @@ fn reports() -> Vec<Action> {
         Violation::Sync,
         Violation::SyncsIgnored,
         Violation::SecondId,
+        Violation::InClear,
+        Violation::NotTheConnectionsKey,
     ];
     let report = |conn, remote: &str, violation| Action::Report {
         conn: ConnId(conn),
@@ -189,6 +201,7 @@ fn connections() -> Vec<Action> {
         actions.extend([
             Action::SendFrame { conn, bytes: b"JOIN|{}\n".to_vec() },
             Action::SendFrame { conn, bytes: b"MSG|a\n".to_vec() },
+            Action::AcceptSeal { conn },
             Action::PauseReading { conn },
             Action::ResumeReading { conn },
             Action::Close { conn },
@@ -245,6 +258,13 @@ fn whatever_differs_in_an_action_differs_in_the_digest() {
         dial,
         addr: addr(to),
         seal: Seal::Clear,
+    }));
+    let expected = [1, 2].map(|n| Identity::from_secret(&[n; 32]).key());
+    let expected = expected.into_iter().flat_map(|key| [Expected::Key(key), Expected::Id(key.node_id())]);
+    all.extend(expected.map(Some).chain([None]).map(|expected| Action::Dial {
+        dial,
+        addr: addr("10.0.0.1:1"),
+        seal: Seal::Sealed { expected },
     }));
     all.push(Action::CancelDial { dial });
     let mut digests: BTreeSet<_> =
@@ -321,5 +341,5 @@ fn the_encoding_is_the_one_of_the_kept_digests() {
         ];
         answers.iter().for_each(|answer| digest.answered(2_000, 4, answer));
     });
-    assert_eq!(got, "9aba0bc910660ee50491d87d332da942497d40f4e76f7d26b02d2d8c45c5db68");
+    assert_eq!(got, "d4c163d5bf53aa670569df6b76257842a35935e1341b64a8775d8f4af6de1c7c");
 }

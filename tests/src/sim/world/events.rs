@@ -1,6 +1,7 @@
 //! What happens in a world, and what its nodes do about it.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use proto_core::{Action, ConnId, DialError, DialId, Input, Node, Seal};
 
@@ -29,7 +30,10 @@ impl World {
             }
             Event::Written { conn, bytes } => {
                 if let Some(index) = self.net.host(conn) {
-                    self.input(index, Input::written(conn, bytes));
+                    match self.seals.as_mut().map_or(bytes, |seals| seals.taken(conn, bytes)) {
+                        0 => {}
+                        plain => self.input(index, Input::written(conn, plain)),
+                    }
                 }
             }
             Event::GiveUp { conn } => self.closed(conn, false),
@@ -93,30 +97,46 @@ impl World {
                 // A connection that is being closed is read to its end, for nobody.
                 Arrival::Bytes(..) if self.net.is_finished(conn) => {}
                 Arrival::Bytes(bytes, range) => {
-                    if let (Some(meter), Some(peer)) = (&mut self.probes.meter, self.net.peer(conn)) {
-                        meter.received(peer, index, conn, &bytes[range.clone()]);
-                    }
-                    match self.hosts[index as usize].machine {
-                        Machine::Actor(_) => self.tell(index, Happening::Received(conn, &bytes[range])),
-                        _ => {
-                            if let (Some(check), Some(from)) =
-                                (&mut self.probes.check, self.net.peer(conn).zip(sent))
-                                && bytes.ends_with(b"\n")
-                            {
-                                check.node_reads(index, self.now, conn, from, &bytes);
-                            }
-                            self.input(index, Input::received(conn, &bytes[range]));
-                        }
+                    let sent = self.net.peer(conn).zip(sent);
+                    if !self.unseal(index, conn, &bytes[range.clone()], sent) {
+                        self.read_plain(index, conn, &bytes, range, sent);
                     }
                 }
             }
         }
     }
 
+    /// What runs on a host reads a part of what was sent to it.
+    pub(super) fn read_plain(
+        &mut self,
+        index: HostId,
+        conn: ConnId,
+        bytes: &[u8],
+        range: Range<usize>,
+        sent: Option<(HostId, Nanos)>,
+    ) {
+        if let (Some(meter), Some(peer)) = (&mut self.probes.meter, self.net.peer(conn)) {
+            meter.received(peer, index, conn, &bytes[range.clone()]);
+        }
+        if let Machine::Actor(_) = self.hosts[index as usize].machine {
+            return self.tell(index, Happening::Received(conn, &bytes[range]));
+        }
+        if let (Some(check), Some(from)) = (&mut self.probes.check, sent)
+            && bytes.ends_with(b"\n")
+        {
+            check.node_reads(index, self.now, conn, from, bytes);
+        }
+        self.input(index, Input::received(conn, &bytes[range]));
+    }
+
     /// The connection is over for the host at this end.
     pub(super) fn closed(&mut self, conn: ConnId, word: bool) {
         let Some(index) = self.net.host(conn) else { return };
+        let unanswered = self.seals.as_mut().and_then(|seals| seals.forget(conn));
         self.forget(index, conn, word);
+        if let Some(dial) = unanswered {
+            return self.input(index, Input::dial_failed(dial, DialError::NotSealed));
+        }
         match self.hosts[index as usize].machine {
             Machine::Actor(_) => self.tell(index, Happening::Closed(conn)),
             _ => self.input(index, Input::closed(conn)),
@@ -124,7 +144,8 @@ impl World {
     }
 
     /// Takes an end of a connection away; false where there is none.
-    fn forget(&mut self, index: HostId, conn: ConnId, word: bool) -> bool {
+    pub(super) fn forget(&mut self, index: HostId, conn: ConnId, word: bool) -> bool {
+        self.seals.iter_mut().for_each(|seals| _ = seals.forget(conn));
         let host = &mut self.hosts[index as usize];
         let Some(position) = host.conns.iter().position(|other| *other == conn) else { return false };
         host.conns.swap_remove(position);
@@ -138,14 +159,14 @@ impl World {
         true
     }
 
-    fn dial(&mut self, index: HostId, dial: Option<DialId>, to: SocketAddr) {
+    fn dial(&mut self, index: HostId, dial: Option<DialId>, to: SocketAddr, seal: Seal) {
         let run = self.hosts[index as usize].runs;
         let slot = self.free_dials.pop().unwrap_or_else(|| {
             self.dials.push(None);
             self.dials.len() as u32 - 1
         });
         let result = Err(DialError::TimedOut);
-        self.dials[slot as usize] = Some(Dialing { host: index, run, dial, to, result });
+        self.dials[slot as usize] = Some(Dialing { host: index, run, dial, to, seal, result });
         let target = host_at(to, &self.hosts);
         let reaches = target.filter(|target| {
             !self.hosts[*target as usize].dark
@@ -163,14 +184,17 @@ impl World {
 
     fn knock(&mut self, slot: u32) {
         let Some(Some(dialing)) = self.dials.get(slot as usize) else { return };
-        let (from, to) = (dialing.host, dialing.to);
+        let (from, to, seal) = (dialing.host, dialing.to, dialing.seal);
         let Some(target) = host_at(to, &self.hosts) else { return };
         let at = self.now + self.net.delay(target, from);
         let host = &self.hosts[target as usize];
         let is_open = host.is_up() && !host.unplugged;
-        let ends = is_open.then(|| self.net.open(from, target, self.now, at));
+        // Actors cannot seal: they are told nothing of such a dial, and end it.
+        let speaks_clear = is_open && seal != Seal::Clear && matches!(host.machine, Machine::Actor(_));
+        let ends = (is_open && !speaks_clear).then(|| self.net.open(from, target, self.now, at));
+        let error = if speaks_clear { DialError::NotSealed } else { DialError::Refused };
         if let Some(Some(dialing)) = self.dials.get_mut(slot as usize) {
-            dialing.result = ends.map_or(Err(DialError::Refused), |[near, _]| Ok(near));
+            dialing.result = ends.map_or(Err(error), |[near, _]| Ok(near));
         }
         // Before the listener says anything, which arrives at the same moment at the earliest.
         self.queue.push(at, Event::Answered { dial: slot });
@@ -187,12 +211,16 @@ impl World {
         let remote = SocketAddr::new(self.hosts[from as usize].addr.ip(), 40_000 + dial as u16 % 20_000);
         match self.hosts[target as usize].machine {
             Machine::Actor(_) => self.tell(target, Happening::Accepted(far)),
-            _ => self.input(target, Input::accepted(far, remote)),
+            Machine::Node(_) => {
+                self.seals.iter_mut().for_each(|seals| seals.accepted(far));
+                self.input(target, Input::accepted(far, remote));
+            }
+            Machine::Off => self.input(target, Input::accepted(far, remote)),
         }
     }
 
     fn answered(&mut self, slot: u32) {
-        let Some(Dialing { host: index, run, dial, to, result }) =
+        let Some(Dialing { host: index, run, dial, to, seal, result }) =
             self.dials.get_mut(slot as usize).and_then(Option::take)
         else {
             return;
@@ -205,6 +233,9 @@ impl World {
             return;
         }
         match (result, dial) {
+            (Ok(conn), Some(dial)) if let Seal::Sealed { expected } = seal => {
+                self.shake_hands(index, conn, dial, expected);
+            }
             (Ok(conn), Some(dial)) => self.input(index, Input::connected(dial, conn)),
             (Err(reason), Some(dial)) => self.input(index, Input::dial_failed(dial, reason)),
             (Ok(conn), None) => self.tell(index, Happening::Connected(conn, to)),
@@ -300,18 +331,29 @@ impl World {
     fn carry_out(&mut self, index: HostId, action: Action) {
         match action {
             Action::SendFrame { conn, bytes } => self.send(index, conn, bytes),
-            Action::Dial { dial, addr, seal: Seal::Clear } => self.dial(index, Some(dial), addr),
+            Action::Dial { dial, addr, seal } => self.dial(index, Some(dial), addr, seal),
+            Action::AcceptSeal { conn } => {
+                if !self.accept_seal(index, conn) && self.forget(index, conn, true) {
+                    self.prompt.push_back(Prompt::Closed(conn));
+                }
+            }
+            Action::CancelDial { dial } => self.cancel_dial(index, dial),
             Action::Resolve { dial, .. } => self.prompt.push_back(Prompt::Unresolved(dial)),
             Action::PauseReading { conn } => self.net.pause(&mut self.queue, self.now, conn, true),
             Action::ResumeReading { conn } => self.net.pause(&mut self.queue, self.now, conn, false),
-            Action::Close { conn } => self.net.finish(&mut self.queue, self.now, conn),
+            Action::Close { conn } => {
+                if let Some(seals) = &mut self.seals {
+                    let end = seals.close(conn);
+                    self.net.send_quietly(&mut self.queue, self.now, conn, end);
+                }
+                self.net.finish(&mut self.queue, self.now, conn);
+            }
             Action::Abort { conn } => {
                 if self.forget(index, conn, true) {
                     self.prompt.push_back(Prompt::Closed(conn));
                 }
             }
-            Action::CancelDial { .. }
-            | Action::RegisterPeer(_)
+            Action::RegisterPeer(_)
             | Action::UpdatePeer(_)
             | Action::UnregisterPeer { .. }
             | Action::Deliver(_)
@@ -342,13 +384,27 @@ impl World {
             }
         }
         let answers = peer.is_some_and(|peer| self.hosts[peer as usize].is_up());
-        let sent = self.net.send(&mut self.queue, self.now, conn, bytes, answers);
+        let wire = match &mut self.seals {
+            Some(seals) => seals.seal(conn, bytes),
+            None => bytes,
+        };
+        let sent = self.net.send(&mut self.queue, self.now, conn, wire, answers);
+        let sent = self.sent_plain(conn, sent);
         if matches!(self.hosts[index as usize].machine, Machine::Node(_)) {
             match sent {
                 Sent::Taken => self.prompt.push_back(Prompt::Flushed(conn)),
                 Sent::Part(bytes) => self.prompt.push_back(Prompt::Written(conn, bytes)),
                 Sent::Waiting | Sent::Nowhere => {}
             }
+        }
+    }
+
+    /// Ends a handshake that takes too long.
+    fn cancel_dial(&mut self, index: HostId, dial: DialId) {
+        let Some(seals) = &self.seals else { return };
+        let conns = &self.hosts[index as usize].conns;
+        if let Some(conn) = conns.iter().copied().find(|conn| seals.is_of(*conn, dial)) {
+            self.forget(index, conn, true);
         }
     }
 
@@ -393,7 +449,7 @@ impl World {
     /// Does what an actor wants.
     pub fn act(&mut self, index: HostId, todo: Todo) {
         match todo {
-            Todo::Dial(to) => self.dial(index, None, to),
+            Todo::Dial(to) => self.dial(index, None, to, Seal::Clear),
             Todo::Send(conn, bytes) => self.send(index, conn, bytes),
             Todo::Pause(conn, paused) => self.net.pause(&mut self.queue, self.now, conn, paused),
             Todo::Close(conn) => self.net.finish(&mut self.queue, self.now, conn),
