@@ -161,10 +161,25 @@ impl Chaos {
         }
     }
 
+    /// The user of a node that lost its key knows two others: nobody dials the node where another key is expected (SPEC
+    /// 3.14).
+    fn introduce(&mut self, world: &mut World, host: HostId) {
+        let others = world.live();
+        for _ in 0..2 {
+            if let Some(other) = self.dice.pick(&others) {
+                let addr = world.host(*other).addr;
+                world.host_mut(host).targets.push(addr);
+            }
+        }
+    }
+
     fn make_good(&mut self, world: &mut World, repair: Repair) {
         match repair {
             Repair::Start { host, memory } if !world.host(host).is_up() => {
                 world.host_mut(host).dark = false;
+                if !memory && world.is_sealed() {
+                    self.introduce(world, host);
+                }
                 world.start(host, memory);
                 *self.counts.entry(if memory { Fault::Restart } else { Fault::Rebirth }).or_default() += 1;
             }

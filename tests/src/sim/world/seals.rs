@@ -146,6 +146,11 @@ impl World {
         self.seals = Some(Seals::default());
     }
 
+    /// Whether nodes seal their connections with each other.
+    pub fn is_sealed(&self) -> bool {
+        self.seals.is_some()
+    }
+
     /// How many dials were sealed.
     pub fn sealed_dials(&self) -> u64 {
         self.seals.as_ref().map_or(0, |seals| seals.dialed)
