@@ -42,7 +42,7 @@ impl Speaker {
         match result {
             Ok(()) | Err(RequestError::Stopped) => {}
             Err(error @ (RequestError::TooManyTargets | RequestError::CannotSeal)) => {
-                self.notify(&error.to_string())
+                self.notify(&error.to_string());
             }
         }
     }
