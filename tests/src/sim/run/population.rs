@@ -82,7 +82,7 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
 }
 
 /// The bytes of a log that one author can fill within a run, at the rate that a key is held to.
-pub(super) const CROWDED: usize = 4 << 20;
+pub(super) const CROWDED: usize = 512 << 10;
 
 fn confine(dice: &mut Dice, limit: &mut usize, range: Range<usize>) {
     *limit = (range.start + dice.index(range.len())).min(*limit);
