@@ -243,6 +243,15 @@ impl Shown {
     }
 }
 
+impl Shown {
+    /// The lowest number of which two versions were shown.
+    fn twice(&self, run: &RunId) -> Option<u64> {
+        let shown = self.by_sequence.get(run)?;
+        let is_twice = |seq: &u64| shown.iter().filter(|other| *other == seq).count() > 1;
+        shown.iter().copied().filter(is_twice).min()
+    }
+}
+
 fn tight(limits: &mut Limits) {
     limits.chat.log_entries = 12;
     limits.chat.evicted = 6;
@@ -268,13 +277,17 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
         let mut shown = Shown::default();
         let mut accepted = BTreeSet::new();
         let (mut parked, mut deferred, mut withdrawn) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        // What is above a fork, or has a higher id than two other versions, is not shown, also when the fork was evicted.
+        let mut forks = BTreeMap::<RunId, u64>::new();
+        let runs: BTreeSet<_> = pool.0.values().map(|entry| entry.run().clone()).collect();
         for op in ops {
             match op {
                 Op::Take { author, epoch, seq, version } => {
                     let entry = pool.get(author, epoch, seq, version);
                     match log.take(entry) {
                         Taken::New => {
-                            let again = deferred.remove(&entry.id());
+                            // What was withdrawn may come again when the fork is forgotten.
+                            let again = deferred.remove(&entry.id()) || withdrawn.contains(&entry.id());
                             prop_assert!(accepted.insert(entry.id()) || again);
                             parked.remove(&entry.id());
                         }
@@ -293,6 +306,11 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
             deferred.extend(log.peek_deferred());
             withdrawn.extend(log.peek_withdrawn());
             shown.check(&mut log)?;
+            for run in &runs {
+                if let Some(seq) = log.inner.window.frozen_at(run) {
+                    forks.entry(run.clone()).and_modify(|lowest| *lowest = seq.min(*lowest)).or_insert(seq);
+                }
+            }
         }
         // No accepted entry waits forever.
         log.set_wall(Some(u64::MAX));
@@ -301,12 +319,12 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
         deferred.extend(log.peek_deferred());
         withdrawn.extend(log.peek_withdrawn());
         shown.check(&mut log)?;
-        // What is above a fork, or has a higher id than two other versions, is not shown.
-        let frozen = |id: &EntryId| {
+        let is_above_a_fork = |id: &EntryId| {
             let entry = pool.0.values().find(|entry| entry.id() == *id).unwrap();
-            log.inner.window.frozen_at(entry.run()).is_some_and(|seq| seq <= entry.seq())
+            let twice = shown.twice(entry.run());
+            forks.get(entry.run()).copied().into_iter().chain(twice).any(|seq| seq <= entry.seq())
         };
-        let is_gone = |id: &EntryId| deferred.contains(id) || withdrawn.contains(id) || frozen(id);
+        let is_gone = |id: &EntryId| deferred.contains(id) || withdrawn.contains(id) || is_above_a_fork(id);
         let silent: Vec<_> = accepted.difference(&shown.ids).filter(|id| !is_gone(id)).collect();
         prop_assert_eq!(silent, vec![] as Vec<&EntryId>);
         prop_assert_eq!((log.inner.sizes().early, log.inner.sizes().parked), (0, 0));
