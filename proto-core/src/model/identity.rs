@@ -1,7 +1,7 @@
 //! Key pairs, public keys, signatures, and the node ids that follow from keys.
 
-use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
 
@@ -122,7 +122,7 @@ impl FromStr for NodeId {
 /// A node's Ed25519 key pair (RFC 8032) and the id that follows from it (SPEC 3.6).
 ///
 /// Whoever has the secret is the node: keep it private, and keep it for as long as the node should have this id. The
-/// secret is wiped from memory when the value is dropped, and `Debug` does not show it.
+/// secret is wiped from memory when the last clone is dropped, and `Debug` does not show it.
 ///
 /// ```
 /// use proto_core::Identity;
@@ -135,8 +135,8 @@ impl FromStr for NodeId {
 /// ```
 #[derive(Clone)]
 pub struct Identity {
-    /// In a place of its own: each move of the value would leave a copy behind that nobody wipes.
-    secret: Box<SigningKey>,
+    /// In a place that all clones share. Each copy, and each move of the value, would leave the secret somewhere else.
+    secret: Arc<SigningKey>,
     key: PublicKey,
     node_id: NodeId,
 }
@@ -145,7 +145,7 @@ impl Identity {
     /// The key pair of a secret of 32 bytes (RFC 8032 section 5.1.5). The bytes have to come from a secure random
     /// source.
     pub fn from_secret(secret: &[u8; 32]) -> Self {
-        let secret = Box::new(SigningKey::from_bytes(secret));
+        let secret = Arc::new(SigningKey::from_bytes(secret));
         let key = PublicKey(secret.verifying_key().to_bytes());
         Self { secret, node_id: key.node_id(), key }
     }

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn who_lost_entries_while_another_holds_far_more_is_found() {
-        let (mut honest, mut flood) = (Author::new(1, 1), Author::new(2, 1));
+        let (mut honest, mut flood) = (Author::new(5, 1), Author::new(6, 1));
         let lost = honest.says("lost", 50);
         let big = "x".repeat(10_000);
         let floods: Vec<_> = (0..5).map(|n| flood.says(&format!("{n} {big}"), 40 - n)).collect();
