@@ -1,5 +1,6 @@
 //! Key pairs, public keys, signatures, and the node ids that follow from keys.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::fmt;
@@ -136,7 +137,11 @@ impl FromStr for NodeId {
 #[derive(Clone)]
 pub struct Identity {
     /// In a place that all clones share. Each copy, and each move of the value, would leave the secret somewhere else.
-    secret: Arc<SigningKey>,
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "an `Arc` is built on the stack, and moved with what is in it"
+    )]
+    secret: Arc<Box<SigningKey>>,
     key: PublicKey,
     node_id: NodeId,
 }
@@ -145,7 +150,7 @@ impl Identity {
     /// The key pair of a secret of 32 bytes (RFC 8032 section 5.1.5). The bytes have to come from a secure random
     /// source.
     pub fn from_secret(secret: &[u8; 32]) -> Self {
-        let secret = Arc::new(SigningKey::from_bytes(secret));
+        let secret = Arc::new(Box::new(SigningKey::from_bytes(secret)));
         let key = PublicKey(secret.verifying_key().to_bytes());
         Self { secret, node_id: key.node_id(), key }
     }

@@ -25,7 +25,7 @@ pub const MAX_PIECE: usize = 16 * 1024;
 /// The bytes that sealing adds to a record: the header, the content type and the tag.
 pub const OVERHEAD: usize = 22;
 
-/// The most bytes that may come in after the handshake beyond [`WORTH`] for each plain byte in them. One record of the
+/// The most bytes that may come in after the handshake beyond 32 bytes for each plain byte in them. One record of the
 /// largest size is about half of it.
 pub const MAX_IDLE_INPUT: usize = 32 * 1024;
 
