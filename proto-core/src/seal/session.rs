@@ -102,7 +102,7 @@ impl Session {
     /// Takes bytes from the socket, cut anywhere, and appends the plain bytes in them to `plain`.
     ///
     /// # Errors
-    /// A [`SealError`], if the session has failed. What was appended holds nevertheless. The driver should write what
+    /// A [`SealError`], if the session has failed. What was appended came from a peer of this protocol. The driver should write what
     /// output there is, and drop the connection.
     pub fn receive(&mut self, bytes: &[u8], plain: &mut Vec<u8>) -> Result<(), SealError> {
         if let Some(error) = self.failed {
@@ -123,15 +123,18 @@ impl Session {
             let count = self.tls.read_tls(&mut piece).map_err(|_| SealError::Broken)?;
             bytes = &bytes[count..];
             let processed = self.tls.process_new_packets();
+            if self.peer.is_none() {
+                self.over = processed.map_err(|error| self.reason(error))?.peer_has_closed();
+                self.handshake += count;
+                // What came with the end of the handshake counts only if that is one of ours.
+                self.check_complete()?;
+                self.drain(plain);
+                continue;
+            }
             let before = plain.len();
             self.drain(plain);
             self.over = processed.map_err(|error| self.reason(error))?.peer_has_closed();
-            if self.peer.is_some() {
-                self.note_input(count, plain.len() - before)?;
-            } else {
-                self.handshake += count;
-                self.check_complete()?;
-            }
+            self.note_input(count, plain.len() - before)?;
         }
         Ok(())
     }

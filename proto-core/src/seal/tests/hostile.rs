@@ -79,6 +79,31 @@ fn both_check_the_application_protocol() {
 }
 
 #[test]
+fn what_comes_with_the_end_of_a_handshake_counts_if_that_is_one_of_ours() {
+    for (names, ours) in [(Vec::new(), false), (Vec::from([ALPN.to_vec()]), true)] {
+        let mut config = config::client(&identity(1), &config::provider(), None);
+        config.alpn_protocols = names;
+        let name = "somebody.invalid".try_into().unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut accepted = sealer(2).accept().unwrap();
+        let mut plain = Vec::new();
+        for _ in 0..2 {
+            let mut wire = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut wire).unwrap();
+            }
+            let result = accepted.receive(&wire, &mut plain);
+            tls.read_tls(&mut &output(&mut accepted)[..]).unwrap();
+            tls.process_new_packets().unwrap();
+            if !tls.is_handshaking() && plain.is_empty() && accepted.peer().is_none() && result.is_ok() {
+                std::io::Write::write_all(&mut tls.writer(), b"JOIN|{}\n").unwrap();
+            }
+        }
+        assert_eq!((accepted.peer().is_some(), plain.is_empty()), (ours, !ours));
+    }
+}
+
+#[test]
 fn a_dialer_shows_its_key_to_nobody_without_our_application_protocol() {
     let mut dialed = sealer(1).dial(None).unwrap();
     let mut accepted = accepted(|config| config.alpn_protocols.clear());
