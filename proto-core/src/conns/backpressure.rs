@@ -181,7 +181,7 @@ impl Conns {
 
     /// The pending connection that makes room: the youngest of the address, or of the network, that holds more than the
     /// newcomer's with it. Where there is none, of the address that holds most in the network that does: the oldest silent
-    /// one, or else the oldest.
+    /// one, or else the oldest. Of these, one that is expected and sealing goes last.
     fn surplus_pending(&self, cx: &Cx, newcomer: IpAddr) -> Option<ConnId> {
         let limits = cx.limits();
         let pending = self.table.iter().filter(|(_, link)| link.is_pending() && !link.is_outbound());
@@ -193,9 +193,10 @@ impl Conns {
         let largest = larger.unwrap_or_else(|| crowd.largest());
         let those = pending.filter(|(_, link)| crowd.is_among(link.remote.ip(), largest));
         let found = if larger.is_some() {
-            those.max_by_key(|(conn, link)| (link.opened(), *conn))
+            those.max_by_key(|(conn, link)| (!link.channel.is_expected(), link.opened(), *conn))
         } else {
-            those.min_by_key(|(conn, link)| (!link.is_silent(cx.now, limits), link.opened(), *conn))
+            let spared = |link: &Link| (link.channel.is_expected(), !link.is_silent(cx.now, limits));
+            those.min_by_key(|(conn, link)| (spared(link), link.opened(), *conn))
         };
         found.map(|(conn, _)| conn)
     }

@@ -63,7 +63,8 @@ impl Conns {
             };
             self.handshakes.forget(conn);
             if let Some(link) = self.table.get_mut(conn) {
-                link.channel = Channel::Sealing { since: cx.now };
+                let expected = link.channel.is_expected();
+                link.channel = Channel::Sealing { since: cx.now, expected };
                 self.counts.handshakes += 1;
                 self.events.push_back(Event::AcceptSeal(conn));
                 any = true;

@@ -23,8 +23,10 @@ pub(crate) enum AddressClass {
 pub(crate) enum Reach {
     /// The peer is on this machine: it reaches all that this node reaches.
     ThisMachine,
-    /// Global addresses, and those of this class.
-    Near(AddressClass),
+    /// Global addresses, and those that are link-local.
+    LinkLocal,
+    /// Global addresses, and those of the block of private addresses that begins with this one.
+    Private(IpAddr),
     /// Global addresses alone.
     Global,
 }
@@ -111,7 +113,8 @@ impl Reach {
     pub(crate) fn of(ip: IpAddr, trusts_loopback: bool) -> Self {
         match AddressClass::of(ip) {
             AddressClass::Loopback if trusts_loopback => Self::ThisMachine,
-            class @ (AddressClass::LinkLocal | AddressClass::Private) => Self::Near(class),
+            AddressClass::LinkLocal => Self::LinkLocal,
+            AddressClass::Private => Self::Private(private_block(ip)),
             AddressClass::Loopback | AddressClass::Global | AddressClass::Special => Self::Global,
         }
     }
@@ -126,8 +129,24 @@ impl Reach {
         match AddressClass::of(ip) {
             AddressClass::Special => false,
             AddressClass::Global => true,
-            class => self == Self::ThisMachine || self == Self::Near(class),
+            AddressClass::Loopback => self == Self::ThisMachine,
+            AddressClass::LinkLocal => matches!(self, Self::ThisMachine | Self::LinkLocal),
+            AddressClass::Private => self == Self::ThisMachine || self == Self::Private(private_block(ip)),
         }
+    }
+}
+
+/// The first address of the block that a private address is in: one of RFC 1918 or RFC 6598, or a site's /48 of RFC 4193.
+/// Networks that use different blocks are mostly different ones.
+fn private_block(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => match v4.octets() {
+            [10, ..] => prefix(ip, 8, 48),
+            [172, ..] => prefix(ip, 12, 48),
+            [192, ..] => prefix(ip, 16, 48),
+            _ => prefix(ip, 10, 48),
+        },
+        IpAddr::V6(_) => prefix(ip, 8, 48),
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::fmt;
+use core::hint;
 use core::str::FromStr;
 
 use base64::Engine;
@@ -150,7 +151,7 @@ impl Identity {
     /// The key pair of a secret of 32 bytes (RFC 8032 section 5.1.5). The bytes have to come from a secure random
     /// source.
     pub fn from_secret(secret: &[u8; 32]) -> Self {
-        let secret = Arc::new(Box::new(SigningKey::from_bytes(secret)));
+        let secret = wiping_the_stack(|| Arc::new(Box::new(SigningKey::from_bytes(secret))));
         let key = PublicKey(secret.verifying_key().to_bytes());
         Self { secret, node_id: key.node_id(), key }
     }
@@ -167,15 +168,37 @@ impl Identity {
 
     /// Signs a message for one purpose in one network. [`PublicKey::verify`] checks it.
     pub(crate) fn sign(&self, purpose: Purpose, network: NetworkId, message: &[u8]) -> Signature {
-        Signature(self.secret.sign(&purpose.signed_bytes(&network, message).concat()).to_bytes())
+        Signature(self.sign_bytes(&purpose.signed_bytes(&network, message).concat()))
     }
 
     /// Signs what TLS 1.3 has an end sign (RFC 8446 section 4.4.3). It begins with 64 spaces, as nothing does that is signed
     /// for a [`Purpose`].
     #[cfg(feature = "seal")]
     pub(crate) fn sign_handshake(&self, message: &[u8]) -> [u8; 64] {
-        self.secret.sign(message).to_bytes()
+        self.sign_bytes(message)
     }
+
+    fn sign_bytes(&self, message: &[u8]) -> [u8; 64] {
+        wiping_the_stack(|| self.secret.sign(message).to_bytes())
+    }
+}
+
+/// Calls `f`, and then overwrites the part of the stack that it used: what it moved there is not wiped when it is dropped.
+#[inline(never)]
+fn wiping_the_stack<R>(f: impl FnOnce() -> R) -> R {
+    /// More than the arithmetic of a signature uses, in a build without optimization, too.
+    const USED: usize = 16 * 1024;
+    #[inline(never)]
+    fn call<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
+    #[inline(never)]
+    fn wipe() {
+        hint::black_box(&mut [0_u8; USED]);
+    }
+    let result = call(f);
+    wipe();
+    result
 }
 
 /// Shows the id, not the secret.

@@ -15,7 +15,7 @@ pub(in crate::conns) enum Channel {
     /// Its handshake waits for its turn. `expected`: a node was found at its address, or the user gave it.
     Waiting { since: Instant, expected: bool },
     /// Its handshake is under way.
-    Sealing { since: Instant },
+    Sealing { since: Instant, expected: bool },
     /// It is sealed, and the peer has proven this key.
     Sealed(PublicKey),
 }
@@ -42,6 +42,11 @@ impl Channel {
     /// Whether frames can be written: it is in clear, or sealed already.
     pub(in crate::conns) fn is_open(self) -> bool {
         matches!(self, Self::Clear | Self::Undecided { clear: true } | Self::Sealed(_))
+    }
+
+    /// Whether its handshake is not over, and it comes from where somebody is expected.
+    pub(in crate::conns) fn is_expected(self) -> bool {
+        matches!(self, Self::Waiting { expected: true, .. } | Self::Sealing { expected: true, .. })
     }
 
     /// What it is charged, in addition to what it buffers.

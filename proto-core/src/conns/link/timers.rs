@@ -85,7 +85,7 @@ impl Link {
                     add(self.opened + first_byte, Timer::FirstByte);
                 }
                 add(self.opened + greeting, Timer::Greeting);
-                if let Channel::Sealing { since } = self.channel {
+                if let Channel::Sealing { since, .. } = self.channel {
                     add(since + first_byte, Timer::FirstByte);
                 }
                 if !self.join_sent && self.channel.may_be_greeted() {

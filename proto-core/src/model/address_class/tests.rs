@@ -126,8 +126,8 @@ fn no_address_of_ipv4_passes_in_that_of_a_translator_or_a_tunnel() {
 }
 
 #[test]
-fn a_peer_reaches_global_addresses_those_of_its_class_and_on_this_machine_all() {
-    // On this machine, link-local, private, global, special; the first once more, where loopback is not trusted.
+fn a_peer_reaches_global_addresses_those_near_it_and_on_this_machine_all() {
+    // On this machine, link-local, private, global, special; the first once more, where loopback is not trusted; private.
     let peers = [
         ("127.0.0.1", true),
         ("169.254.1.1", true),
@@ -137,24 +137,34 @@ fn a_peer_reaches_global_addresses_those_of_its_class_and_on_this_machine_all() 
         ("127.0.0.1", false),
         ("::ffff:127.0.0.1", false),
         ("10.0.0.1", false),
+        ("172.31.0.1", false),
+        ("100.127.0.1", false),
+        ("fd00:0:0:7::1", false),
     ];
     let table = [
-        ("127.0.0.1:8080", [true, false, false, false, false, false, false, false]),
-        ("[::1]:8080", [true, false, false, false, false, false, false, false]),
-        ("[::ffff:127.0.0.1]:8080", [true, false, false, false, false, false, false, false]),
-        ("169.254.9.9:8080", [true, true, false, false, false, false, false, false]),
-        ("[fe80::1]:8080", [true, true, false, false, false, false, false, false]),
-        ("10.0.0.1:8080", [true, false, true, false, false, false, false, true]),
-        ("[fd00::1]:8080", [true, false, true, false, false, false, false, true]),
-        ("100.64.0.1:8080", [true, false, true, false, false, false, false, true]),
-        ("9.9.9.9:8080", [true; 8]),
-        ("9.9.9.9:1024", [true; 8]),
-        ("9.9.9.9:1023", [false; 8]),
-        ("0.0.0.0:8080", [false; 8]),
-        ("198.18.0.1:8080", [false; 8]),
-        ("[64:ff9b::7f00:1]:8080", [false; 8]),
-        ("[2002:7f00:1::1]:8080", [false; 8]),
-        ("[fec0::1]:8080", [false; 8]),
+        ("127.0.0.1:8080", [true, false, false, false, false, false, false, false, false, false, false]),
+        ("[::1]:8080", [true, false, false, false, false, false, false, false, false, false, false]),
+        (
+            "[::ffff:127.0.0.1]:8080",
+            [true, false, false, false, false, false, false, false, false, false, false],
+        ),
+        ("169.254.9.9:8080", [true, true, false, false, false, false, false, false, false, false, false]),
+        ("[fe80::1]:8080", [true, true, false, false, false, false, false, false, false, false, false]),
+        ("10.0.0.1:8080", [true, false, false, false, false, false, false, true, false, false, false]),
+        ("[fd00::1]:8080", [true, false, false, false, false, false, false, false, false, false, true]),
+        ("100.64.0.1:8080", [true, false, false, false, false, false, false, false, false, true, false]),
+        ("10.255.255.255:8080", [true, false, false, false, false, false, false, true, false, false, false]),
+        ("192.168.7.23:8080", [true, false, true, false, false, false, false, false, false, false, false]),
+        ("172.16.0.1:8080", [true, false, false, false, false, false, false, false, true, false, false]),
+        ("[fd00:0:1::1]:8080", [true, false, false, false, false, false, false, false, false, false, false]),
+        ("9.9.9.9:8080", [true; 11]),
+        ("9.9.9.9:1024", [true; 11]),
+        ("9.9.9.9:1023", [false; 11]),
+        ("0.0.0.0:8080", [false; 11]),
+        ("198.18.0.1:8080", [false; 11]),
+        ("[64:ff9b::7f00:1]:8080", [false; 11]),
+        ("[2002:7f00:1::1]:8080", [false; 11]),
+        ("[fec0::1]:8080", [false; 11]),
     ];
     for (addr, expected) in table {
         let reached =

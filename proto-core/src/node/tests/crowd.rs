@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::admission::{SECOND, identity};
+use super::sealed::sealing;
 use super::{Solo, join, join_keyed, sent, solo, solo_of_degrees};
 use crate::contract::{Action, Command, Input};
-use crate::model::{Census, ChatText, ConnId, ConnLimits, Limits, MeshLimits, V1Limits};
+use crate::model::{Census, ChatText, ConnId, ConnLimits, Limits, MeshLimits, Plaintext, V1Limits};
 
 const CROWD: [u8; 4] = [9, 9, 9, 9];
 const ELSEWHERE: [u8; 4] = [8, 8, 8, 8];
@@ -192,4 +193,23 @@ fn while_a_crowd_without_a_key_floods_a_neighbour_gets_few_of_its_lines_and_the_
     assert_eq!(own, 10);
     assert!((20..=entries_burst + 10 * entries_per_second).contains(&(lines as u32)), "{lines}");
     assert!(solo.node.stats().lines_signed > 0);
+}
+
+#[test]
+fn one_that_is_expected_and_seals_makes_room_last() {
+    let most = Limits::default().conns.pending as u64;
+    // From the address that the user gave come handshakes; the youngest has to go, and so has the oldest.
+    for (sealing_conns, newcomer, gone) in [([most - 1, most], ELSEWHERE, most - 2), ([1, 2], CROWD, 3)] {
+        let mut solo = sealing(Plaintext::Loopback);
+        solo.node.command(solo.now, Command::Connect("9.9.9.9:9000".parse().unwrap())).unwrap();
+        solo.drain();
+        for conn in 1..=most {
+            solo.accept_from(conn, CROWD);
+            if sealing_conns.contains(&conn) {
+                solo.input(Input::sealing(ConnId(conn)));
+            }
+        }
+        let actions = solo.accept_from(most + 1, newcomer);
+        assert_eq!(actions, [Action::Abort { conn: ConnId(gone) }]);
+    }
 }

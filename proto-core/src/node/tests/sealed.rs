@@ -6,7 +6,7 @@ use crate::model::{DialId, Expected, Plaintext, Seal};
 const FAR: &str = "9.9.9.9:50000";
 
 /// A node whose driver can seal.
-fn sealing(plaintext: Plaintext) -> Solo {
+pub(super) fn sealing(plaintext: Plaintext) -> Solo {
     let config = Config::builder("Me".parse().unwrap())
         .listen_addr(SocketAddr::from(([9, 9, 9, 1], 8080)))
         .plaintext(plaintext)
