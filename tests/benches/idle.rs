@@ -1,36 +1,51 @@
-//! What an idle link costs a node in memory: everything that its process holds more after a thousand peers came.
+//! What an idle link costs a node in memory: everything that its process holds more after a thousand peers came, in clear
+//! or sealed. The latter have a key, as there are no others, so they are neighbours, too.
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Write, stdin};
+use std::io::{BufRead, BufReader, Read, Write, stdin};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use driver_common::{Event, Started, new_identity};
-use driver_smol::{Config, Smol};
+use driver_smol::{Config, Identity, Smol};
+use proto_core::Plaintext;
+use proto_core::seal::{Sealer, Session};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::process::Driver;
 
 fn main() {
     let args: Vec<_> = env::args().skip(1).collect();
-    if let [role, driver, peers] = &args[..]
+    if let [role, driver, links, peers] = &args[..]
         && role == "node"
     {
-        return node(driver, peers.parse().unwrap());
+        return node(driver, links == SEALED, peers.parse().unwrap());
     }
     let peers = if args.iter().any(|arg| arg == "--bench") { 1000 } else { 50 };
     allow_descriptors(peers);
     println!("                 bytes an idle link, of {peers}");
-    for driver in Driver::ALL {
-        println!("{driver:<16?} {:>8}", measure(driver, peers));
+    for (links, link) in [(CLEAR, link as Dial), (SEALED, sealed_link)] {
+        for driver in Driver::ALL {
+            let name = format!("{driver:?}, {links}");
+            println!("{name:<16} {:>8}", measure(driver, peers, links, link));
+        }
     }
 }
 
-fn measure(driver: Driver, peers: usize) -> usize {
+const CLEAR: &str = "clear";
+const SEALED: &str = "sealed";
+
+/// How a peer with this number links.
+type Dial = fn(SocketAddr, usize) -> Peer;
+
+/// What keeps a link.
+type Peer = (TcpStream, Option<Session>);
+
+fn measure(driver: Driver, peers: usize, links: &str, link: Dial) -> usize {
     let mut node = Node(
         Command::new(env::current_exe().unwrap())
-            .args(["node", driver.name(), &peers.to_string()])
+            .args(["node", driver.name(), links, &peers.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -39,31 +54,74 @@ fn measure(driver: Driver, peers: usize) -> usize {
     let mut said = BufReader::new(node.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let addr: SocketAddr = said.next().unwrap().parse().unwrap();
     // What the first peer brings about is not another link's cost.
-    let mut links = vec![link(addr, 0)];
+    let mut kept = vec![link(addr, 0)];
     assert_eq!(said.next().unwrap(), "one");
     let before = memory(node.0.id());
     // Not all at once: the memory that a rush takes for a moment is not a link's.
     let numbers: Vec<_> = (1..=peers).collect();
     for numbers in numbers.chunks(25) {
-        let newcomers: Vec<_> = numbers.iter().map(|number| link(addr, *number)).collect();
-        newcomers.iter().for_each(greeted);
-        links.extend(newcomers);
+        let mut newcomers: Vec<_> = numbers.iter().map(|number| link(addr, *number)).collect();
+        newcomers.iter_mut().for_each(greeted);
+        kept.extend(newcomers);
     }
     assert_eq!(said.next().unwrap(), "all");
     (memory(node.0.id()) - before) / peers
 }
 
 /// A version 1 peer. What it is sent later waits in the kernel, which has room for it.
-fn link(addr: SocketAddr, number: usize) -> TcpStream {
+fn link(addr: SocketAddr, number: usize) -> Peer {
     let mut stream = TcpStream::connect(addr).unwrap();
     writeln!(stream, "JOIN|{{\"uname\":\"Peer {number}\"}}").unwrap();
-    stream
+    (stream, None)
+}
+
+/// A peer that seals.
+fn sealed_link(addr: SocketAddr, number: usize) -> Peer {
+    let mut secret = [7; 32];
+    secret[..8].copy_from_slice(&number.to_be_bytes());
+    let identity = Identity::from_secret(&secret);
+    let mut stream = TcpStream::connect(addr).unwrap();
+    let mut session = Sealer::new(&identity).dial(None).unwrap();
+    while session.peer().is_none() {
+        write(&mut stream, &mut session);
+        receive(&mut stream, &mut session);
+    }
+    write(&mut stream, &mut session);
+    let join = format!(
+        "JOIN|{{\"node_id\":\"{}\",\"uname\":\"Peer {number}\",\"v\":2,\"nonce\":\"{number:032x}\",\"links\":9,\"key\":\"{}\"}}\n",
+        identity.node_id(),
+        identity.key(),
+    );
+    assert_eq!(session.seal(join.as_bytes()), join.len());
+    write(&mut stream, &mut session);
+    (stream, Some(session))
+}
+
+fn write(stream: &mut TcpStream, session: &mut Session) {
+    while session.has_output() {
+        session.write_to(stream).unwrap();
+    }
+}
+
+/// What comes, and is there to be read.
+fn receive(stream: &mut TcpStream, session: &mut Session) -> Vec<u8> {
+    let (mut bytes, mut plain) = ([0; 16 * 1024], Vec::new());
+    let count = stream.read(&mut bytes).unwrap();
+    assert!(count > 0, "the node ends the connection");
+    session.receive(&bytes[..count], &mut plain).unwrap();
+    plain
 }
 
 /// Waits until the node has said everything that it says to a newcomer.
-fn greeted(stream: &TcpStream) {
-    let mut lines = BufReader::new(stream).lines();
-    assert!(lines.any(|line| line.unwrap().starts_with("PEERS|")));
+fn greeted((stream, session): &mut Peer) {
+    let Some(session) = session else {
+        let mut lines = BufReader::new(&*stream).lines();
+        return assert!(lines.any(|line| line.unwrap().starts_with("PEERS|")));
+    };
+    let mut heard = Vec::new();
+    while memchr::memmem::find(&heard, b"PEERS|").is_none() {
+        heard.extend(receive(stream, session));
+    }
 }
 
 /// The memory that a process has of its own.
@@ -83,10 +141,14 @@ impl Drop for Node {
     }
 }
 
-fn node(driver: &str, peers: usize) {
+fn node(driver: &str, sealed: bool, peers: usize) {
     allow_descriptors(peers);
     let config = Config::builder("Node".parse().unwrap())
-        .limits(|limits| (limits.conns.slots, limits.conns.pending) = (2 * peers, 2 * peers))
+        .plaintext(if sealed { Plaintext::Off } else { Plaintext::Loopback })
+        .limits(|limits| {
+            (limits.conns.slots, limits.conns.pending) = (3 * peers, 2 * peers);
+            limits.mesh.degree_high = 2 * peers;
+        })
         .build()
         .unwrap();
     let (bind, identity) = ("127.0.0.1:0".parse().unwrap(), new_identity().unwrap());

@@ -4,6 +4,7 @@ pub mod api_listing;
 pub mod bench;
 pub mod binary;
 pub mod bounds;
+pub mod cable;
 pub mod fuzz;
 pub mod http;
 pub mod imports;

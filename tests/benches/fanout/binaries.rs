@@ -4,16 +4,18 @@ use std::io::{BufRead, BufReader, Read};
 use std::thread;
 
 use tests::journal::SOON;
-use tests::process::{Driver, Launch, Output, Process};
+use tests::process::{Launch, Output, Process};
 
-use crate::{RECEIVERS, Run, Tally, text, timed};
+use crate::{Kind, RECEIVERS, Run, Tally, text, timed};
 
 const BLOCK: usize = 64 * 1024;
 
-pub(crate) fn measure(driver: Driver, messages: usize) -> Run {
+pub(crate) fn measure(kind: Kind, messages: usize) -> Run {
     let mut nodes: Vec<_> = Vec::new();
     for _ in 0..=RECEIVERS {
-        let mut launch = Launch::new(driver, "Node").output(Output::Unread);
+        let plaintext = if kind.sealed { "off" } else { "loopback" };
+        let launch = Launch::new(kind.driver, "Node").output(Output::Unread);
+        let mut launch = launch.args(["--plaintext", plaintext]);
         if let Some(first) = nodes.first() {
             launch = launch.peer(Process::addr(first));
         }

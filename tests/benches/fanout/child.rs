@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::{bare, latency, library};
+use crate::{Kind, bare, latency, library};
 
 /// A process in a role. It says lines and is told lines; it ends when it is dropped.
 pub(crate) struct Role {
@@ -21,16 +21,16 @@ pub(crate) fn run(args: &[String]) -> bool {
     match args[..] {
         ["role", "bare-receiver", messages] => bare::receive(messages.parse().unwrap()),
         ["role", "bare-speaker", messages, ref addrs @ ..] => bare::speak(messages.parse().unwrap(), addrs),
-        ["role", "receiver", driver, messages, ref addrs @ ..] => {
-            library::receive(driver, messages.parse().unwrap(), addrs);
+        ["role", "receiver", kind, messages, ref addrs @ ..] => {
+            library::receive(Kind::named(kind), messages.parse().unwrap(), addrs);
         }
-        ["role", "speaker", driver, messages, ref addrs @ ..] => {
-            library::speak(driver, messages.parse().unwrap(), addrs);
+        ["role", "speaker", kind, messages, ref addrs @ ..] => {
+            library::speak(Kind::named(kind), messages.parse().unwrap(), addrs);
         }
         ["role", "bare-hearer"] => latency::hear_bare(),
         ["role", "bare-caller", gap, ref addrs @ ..] => latency::call_bare(gap, addrs),
-        ["role", "hearer", driver, ref addrs @ ..] => latency::hear(driver, addrs),
-        ["role", "caller", gap, driver, ref addrs @ ..] => latency::call(gap, driver, addrs),
+        ["role", "hearer", kind, ref addrs @ ..] => latency::hear(Kind::named(kind), addrs),
+        ["role", "caller", gap, kind, ref addrs @ ..] => latency::call(gap, Kind::named(kind), addrs),
         _ => return false,
     }
     true

@@ -7,11 +7,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driver_common::{Event, Origin};
 use driver_smol::ChatText;
-use tests::process::Driver;
 
 use crate::child::{self, Role};
 use crate::library::{linked, on, wait_for_bench};
-use crate::{LINE, RECEIVERS, text};
+use crate::{Kind, LINE, RECEIVERS, text};
 
 /// Messages, the first of which only warm up.
 const ROUNDS: usize = 500;
@@ -22,16 +21,16 @@ const WARM_UP: usize = 50;
 const GAPS: [&str; 2] = ["20", "1"];
 
 pub(crate) fn print() {
-    println!("                              median us   99th us   median to bare");
+    println!("                                     median us   99th us   median to bare");
     for gap in GAPS {
         let bare = measure_bare(gap);
         let row = |name: &str, [median, late]: [f64; 2]| {
             let name = format!("{name}, each {gap} ms");
-            println!("{name:<29} {median:>9.0} {late:>9.0} {:>16.2}", median / bare[0]);
+            println!("{name:<36} {median:>9.0} {late:>9.0} {:>16.2}", median / bare[0]);
         };
         row("bare sockets", bare);
-        for driver in Driver::ALL {
-            row(&format!("{driver:?}, library"), measure(driver, gap));
+        for kind in Kind::all() {
+            row(&format!("{kind}, library"), measure(kind, gap));
         }
     }
 }
@@ -49,8 +48,8 @@ fn measure_bare(gap: &str) -> [f64; 2] {
     compare(&mut caller, &mut hearers)
 }
 
-fn measure(driver: Driver, gap: &str) -> [f64; 2] {
-    let (mut hearers, mut addrs) = (Vec::new(), vec![driver.name().to_owned()]);
+fn measure(kind: Kind, gap: &str) -> [f64; 2] {
+    let (mut hearers, mut addrs) = (Vec::new(), vec![kind.to_string()]);
     for _ in 0..RECEIVERS {
         let mut hearer = Role::start("hearer", addrs.iter().cloned());
         addrs.push(hearer.hear());
@@ -107,8 +106,8 @@ pub(crate) fn call_bare(millis: &str, addrs: &[&str]) {
     child::wait();
 }
 
-pub(crate) fn hear(driver: &str, addrs: &[&str]) {
-    on(driver, "Receiver", addrs, async move |node| {
+pub(crate) fn hear(kind: Kind, addrs: &[&str]) {
+    on(kind, "Receiver", addrs, async move |node| {
         linked(&node).await;
         let mut times = Vec::new();
         while times.len() < ROUNDS {
@@ -123,8 +122,8 @@ pub(crate) fn hear(driver: &str, addrs: &[&str]) {
     });
 }
 
-pub(crate) fn call(millis: &str, driver: &str, addrs: &[&str]) {
-    on(driver, "Speaker", addrs, async move |node| {
+pub(crate) fn call(millis: &str, kind: Kind, addrs: &[&str]) {
+    on(kind, "Speaker", addrs, async move |node| {
         linked(&node).await;
         wait_for_bench().await;
         let mut times = Vec::new();

@@ -7,14 +7,14 @@ use driver_smol::{ChatText, Config, PeerAddr, Smol};
 use tests::process::Driver;
 
 use crate::child::{self, Role};
-use crate::{RECEIVERS, Run, Tally, text, timed};
+use crate::{Kind, RECEIVERS, Run, Tally, text, timed};
 
 /// Texts that are said in one call.
 const BATCH: usize = 512;
 
-pub(crate) fn measure(driver: Driver, messages: usize) -> Run {
+pub(crate) fn measure(kind: Kind, messages: usize) -> Run {
     let args = |addrs: &[String]| {
-        let first = [driver.name().to_owned(), messages.to_string()];
+        let first = [kind.to_string(), messages.to_string()];
         first.into_iter().chain(addrs.iter().cloned()).collect::<Vec<_>>()
     };
     let (mut receivers, mut addrs) = (Vec::new(), Vec::new());
@@ -39,8 +39,8 @@ pub(crate) fn measure(driver: Driver, messages: usize) -> Run {
     Run { deliveries, wall, cpu, lost: messages * RECEIVERS - deliveries, reordered }
 }
 
-pub(crate) fn receive(driver: &str, messages: usize, addrs: &[&str]) {
-    on(driver, "Receiver", addrs, async move |node| {
+pub(crate) fn receive(kind: Kind, messages: usize, addrs: &[&str]) {
+    on(kind, "Receiver", addrs, async move |node| {
         linked(&node).await;
         let mut tally = Tally::default();
         while !tally.is_over(messages) {
@@ -57,8 +57,8 @@ pub(crate) fn receive(driver: &str, messages: usize, addrs: &[&str]) {
     });
 }
 
-pub(crate) fn speak(driver: &str, messages: usize, addrs: &[&str]) {
-    on(driver, "Speaker", addrs, async move |node| {
+pub(crate) fn speak(kind: Kind, messages: usize, addrs: &[&str]) {
+    on(kind, "Speaker", addrs, async move |node| {
         linked(&node).await;
         wait_for_bench().await;
         let events = node.events.clone();
@@ -87,8 +87,8 @@ pub(crate) async fn wait_for_bench() {
     smol::unblock(child::wait).await;
 }
 
-pub(crate) fn on(driver: &str, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(Started)) {
-    let config = Config::new(uname.parse().unwrap());
+pub(crate) fn on(kind: Kind, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(Started)) {
+    let config = Config::builder(uname.parse().unwrap()).plaintext(kind.plaintext()).build().unwrap();
     let (bind, identity) = ("127.0.0.1:0".parse().unwrap(), new_identity().unwrap());
     let peers: Vec<PeerAddr> = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
     let announce = |node: &Started| {
@@ -96,7 +96,7 @@ pub(crate) fn on(driver: &str, uname: &str, addrs: &[&str], run: impl AsyncFnOnc
             child::say(&node.local_addr.to_string());
         }
     };
-    if driver == Driver::Tokio.name() {
+    if kind.driver == Driver::Tokio {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let node = driver_tokio::start(bind, identity, config, peers).unwrap();

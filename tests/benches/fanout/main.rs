@@ -1,4 +1,5 @@
-//! Eight nodes in processes on loopback, one of which speaks flat out: what a delivery costs, beside bare sockets.
+//! Eight nodes in processes on loopback, one of which speaks flat out: what a delivery costs, in clear and sealed, beside
+//! bare sockets.
 //!
 //! A message is a line of 128 bytes. The library's rows count messages where a driver hands them to its user, the
 //! binaries' rows from standard input to standard output. CPU is that of all eight processes. Then, one message at a time:
@@ -11,9 +12,10 @@ mod latency;
 mod library;
 
 use std::env;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
 
+use proto_core::Plaintext;
 use tests::process::Driver;
 
 /// Who hears what one says.
@@ -32,7 +34,7 @@ fn main() {
     // It is soon over: more of it, for a figure that holds.
     let bare = bare::measure(4 * messages);
     println!("{messages} messages of {LINE} bytes to {RECEIVERS} receivers");
-    println!("                       deliveries/s   CPU us/delivery   to bare   lost   reordered");
+    println!("                              deliveries/s   CPU us/delivery   to bare   lost   reordered");
     print("bare sockets", &bare, &bare);
     // As elsewhere, a word says which rows are wanted.
     let wanted = args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str);
@@ -41,10 +43,10 @@ fn main() {
         Row { name: "stdin to stdout", measure: binaries::measure },
     ];
     for row in rows {
-        for driver in Driver::ALL {
-            let name = format!("{driver:?}, {}", row.name);
+        for kind in Kind::all() {
+            let name = format!("{kind}, {}", row.name);
             if name.contains(wanted) {
-                print(&name, &(row.measure)(driver, messages), &bare);
+                print(&name, &(row.measure)(kind, messages), &bare);
             }
         }
     }
@@ -55,7 +57,37 @@ fn main() {
 
 struct Row {
     name: &'static str,
-    measure: fn(Driver, usize) -> Run,
+    measure: fn(Kind, usize) -> Run,
+}
+
+/// A driver, and whether its links are sealed.
+#[derive(Clone, Copy)]
+struct Kind {
+    driver: Driver,
+    sealed: bool,
+}
+
+impl Kind {
+    /// All of them, those in clear before those that are sealed.
+    fn all() -> impl Iterator<Item = Self> {
+        [false, true].into_iter().flat_map(|sealed| Driver::ALL.map(|driver| Self { driver, sealed }))
+    }
+
+    /// The one that is shown so.
+    fn named(text: &str) -> Self {
+        Self::all().find(|kind| kind.to_string() == text).expect("the bench names it")
+    }
+
+    fn plaintext(self) -> Plaintext {
+        if self.sealed { Plaintext::Off } else { Plaintext::Loopback }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sealed = if self.sealed { " sealed" } else { "" };
+        write!(f, "{:?}{sealed}", self.driver)
+    }
 }
 
 /// What one run took.
@@ -75,7 +107,7 @@ impl Run {
 
 fn print(name: &str, run: &Run, bare: &Run) {
     println!(
-        "{name:<22} {:>12.0} {:>17.3} {:>9.2} {:>6} {:>11}",
+        "{name:<29} {:>12.0} {:>17.3} {:>9.2} {:>6} {:>11}",
         run.deliveries as f64 / run.wall.as_secs_f64(),
         run.cpu_each(),
         run.cpu_each() / bare.cpu_each(),

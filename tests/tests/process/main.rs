@@ -2,6 +2,7 @@
 //! is promised.
 
 mod bad_input;
+mod capture;
 mod conversation;
 mod floods;
 mod identity;
