@@ -146,7 +146,7 @@ fn node(driver: &str, sealed: bool, peers: usize) {
     let config = Config::builder("Node".parse().unwrap())
         .plaintext(if sealed { Plaintext::Off } else { Plaintext::Loopback })
         .limits(|limits| {
-            (limits.conns.slots, limits.conns.pending) = (3 * peers, 2 * peers);
+            (limits.conns.slots, limits.conns.pending) = (4 * peers, 2 * peers);
             limits.mesh.degree_high = 2 * peers;
         })
         .build()
