@@ -1,12 +1,11 @@
-//! Two network namespaces joined by a cable, and a packet capture on it. Only root can make them.
+//! Two network namespaces joined by a cable, and a packet capture on it. Only root can make them, on Linux.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -23,7 +22,7 @@ pub struct Cable {
 }
 
 impl Cable {
-    /// The namespaces and the cable. `None` if this process cannot make or watch them, unless `CHAT_REQUIRE_CAPTURE` is set.
+    /// The namespaces and the cable. `None` if this process cannot make or watch them, unless `CHAT_REQUIRE_NETNS` is set.
     ///
     /// # Panics
     /// When they are required.
@@ -32,10 +31,10 @@ impl Cable {
         match Self::try_lay() {
             Ok(cable) => Some(cable),
             Err(why) => {
-                let required = env::var_os("CHAT_REQUIRE_CAPTURE").is_some_and(|value| !value.is_empty());
-                assert!(!required, "CHAT_REQUIRE_CAPTURE is set, and nothing can be captured: {why}");
+                let required = env::var_os("CHAT_REQUIRE_NETNS").is_some_and(|value| !value.is_empty());
+                assert!(!required, "CHAT_REQUIRE_NETNS is set, and there are no network namespaces: {why}");
                 // Past the test harness, which keeps what a passed test prints to itself.
-                let note = format!("a test with a packet capture did not run: {why}\n");
+                let note = format!("a test with network namespaces did not run: {why}\n");
                 let _ = io::stderr().write_all(note.as_bytes());
                 None
             }
@@ -44,6 +43,9 @@ impl Cable {
 
     fn try_lay() -> Result<Self, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        if cfg!(not(target_os = "linux")) {
+            return Err("it needs Linux".to_owned());
+        }
         for tool in ["ip", "dumpcap", "tshark", "openssl"] {
             find(tool).ok_or_else(|| format!("it needs {tool}"))?;
         }
@@ -63,9 +65,32 @@ impl Cable {
         Ok(cable)
     }
 
-    /// The namespaces by their names.
-    pub fn names(&self) -> [&str; 2] {
-        self.names.each_ref().map(String::as_str)
+    /// Does this in the namespace at one end, where the threads and processes stay that it starts.
+    ///
+    /// # Panics
+    /// When `work` panics.
+    #[track_caller]
+    pub fn at<T: Send>(&self, end: usize, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = fs::File::open(Path::new("/run/netns").join(&self.names[end])).expect("a namespace");
+        let work = || {
+            enter(&namespace);
+            work()
+        };
+        let done = thread::scope(|scope| scope.spawn(work).join());
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Gives the second end so many further addresses, and returns them.
+    ///
+    /// # Panics
+    /// When the system does not let it.
+    pub fn add_addresses(&self, count: u8) -> Vec<Ipv4Addr> {
+        let addrs: Vec<_> = (0..count).map(|n| Ipv4Addr::new(10, 77, 0, 100 + n)).collect();
+        for addr in &addrs {
+            ip(&["-n", &self.names[1], "addr", "add", &format!("{addr}/24"), "dev", "cable"])
+                .expect("an address");
+        }
+        addrs
     }
 
     /// Begins to capture what passes.
@@ -73,9 +98,9 @@ impl Cable {
     pub fn capture(&self) -> Capture {
         let folder = TempDir::new().expect("a folder");
         let file = folder.path().join("packets.pcapng");
-        let mut command = within(&self.names[0], &find("dumpcap").expect("it was found before"));
+        let mut command = Command::new("dumpcap");
         command.args(["-i", "cable", "-w"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut dumpcap = command.spawn().expect("dumpcap starts");
+        let mut dumpcap = self.at(0, || command.spawn()).expect("dumpcap starts");
         let said = read_lines(dumpcap.stderr.take().expect("a pipe"));
         let capture = Capture { dumpcap, said, file, _folder: folder };
         capture.said.expect_one("the start of the capture", SOON, |line| line.starts_with("File: "));
@@ -133,11 +158,17 @@ pub fn dissect(file: &Path, port: u16, filter: &str, field: &str) -> Vec<String>
     String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
 }
 
-/// A command that runs a program in a namespace.
-pub fn within(namespace: &str, program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(find("ip").unwrap_or_else(|| "ip".into()));
-    command.args(["netns", "exec", namespace]).arg(program);
-    command
+/// Moves this thread into a namespace.
+#[cfg(target_os = "linux")]
+fn enter(namespace: &fs::File) {
+    use rustix::fd::AsFd;
+    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("a namespace");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn enter(_: &fs::File) {
+    unreachable!("there are no namespaces");
 }
 
 /// Where a program is, if it is installed.

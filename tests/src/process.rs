@@ -15,7 +15,6 @@ use tempfile::TempDir;
 
 use self::limit::Limit;
 use crate::binary;
-use crate::cable;
 use crate::http;
 use crate::journal::{Journal, SOON, eventually};
 use crate::ports;
@@ -83,7 +82,6 @@ pub struct Launch {
     env: Vec<(String, String)>,
     output: Output,
     limit: Option<Limit>,
-    namespace: Option<String>,
 }
 
 impl Launch {
@@ -98,7 +96,6 @@ impl Launch {
             env: Vec::new(),
             output: Output::Read,
             limit: None,
-            namespace: None,
         }
     }
 
@@ -136,12 +133,6 @@ impl Launch {
         self
     }
 
-    /// In this network namespace. Its API cannot be reached from outside.
-    pub fn within(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned());
-        self
-    }
-
     /// Starts it and waits until it serves its API.
     #[track_caller]
     pub fn start(&self) -> Process {
@@ -153,11 +144,7 @@ impl Launch {
     /// Starts it and does not wait.
     pub fn spawn(&self) -> Process {
         let home = TempDir::new().expect("a home folder");
-        let mut command = match &self.namespace {
-            Some(namespace) => cable::within(namespace, binary::path(self.driver.name())),
-            None => program(self.driver, &home, self.limit),
-        };
-        isolate(&mut command, &home);
+        let mut command = command(self.driver, &home, self.limit);
         command.args(["--port", &self.port.to_string(), "--uname", &self.uname]).args(&self.args);
         command.envs(self.env.iter().cloned());
         let mut child = command.spawn().expect("the binary starts");
@@ -448,16 +435,14 @@ pub struct Ended {
 #[track_caller]
 pub fn run(driver: Driver, args: &[&str]) -> Ended {
     let home = TempDir::new().expect("a home folder");
-    let mut command = program(driver, &home, None);
-    ended(isolate(&mut command, &home).args(args))
+    ended(command(driver, &home, None).args(args))
 }
 
 /// Like [`run`], under a limit.
 #[track_caller]
 pub fn run_under(limit: Limit, driver: Driver, args: &[&str]) -> Ended {
     let home = TempDir::new().expect("a home folder");
-    let mut command = program(driver, &home, Some(limit));
-    ended(isolate(&mut command, &home).args(args))
+    ended(command(driver, &home, Some(limit)).args(args))
 }
 
 #[track_caller]
@@ -474,18 +459,15 @@ fn ended(command: &mut Command) -> Ended {
     Ended { code: status.code(), out: text(&out), err: text(&err) }
 }
 
-/// A command that runs a driver's binary.
-fn program(driver: Driver, home: &TempDir, limit: Option<Limit>) -> Command {
-    match limit {
+/// A command with pipes and nothing of this process's environment that a node looks at.
+fn command(driver: Driver, home: &TempDir, limit: Option<Limit>) -> Command {
+    let mut command = match limit {
         None => Command::new(binary::path(driver.name())),
         Some(limit) => limit.command(driver, home.path()),
-    }
-}
-
-/// Gives a command pipes, and nothing of this process's environment that a node looks at.
-fn isolate<'a>(command: &'a mut Command, home: &TempDir) -> &'a mut Command {
+    };
     command.env_clear().env("HOME", home.path()).env("RUST_BACKTRACE", "1");
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// Reads lines in a thread, to the end.

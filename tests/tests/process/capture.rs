@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proto_core::Identity;
 use tempfile::TempDir;
-use tests::cable::{Cable, ENDS, dissect, within};
+use tests::cable::{Cable, ENDS, dissect};
 use tests::journal::SOON;
 use tests::process::{Driver, Launch};
 
@@ -31,26 +31,20 @@ fn identity(data: &Path, port: u16) -> Identity {
 fn a_packet_capture_of_sealed_nodes_has_no_text_name_or_id() {
     for [one, other] in [[Driver::Tokio, Driver::Smol], [Driver::Smol, Driver::Tokio]] {
         let Some(cable) = Cable::lay() else { return };
-        let [here, there] = cable.names();
         let data = TempDir::new().expect("a folder");
         let folder = data.path().to_str().expect("text");
-        let launch = |driver, uname: &str, namespace, addr: &str| {
-            Launch::new(driver, uname).within(namespace).args([
-                "--bind",
-                addr,
-                "--plaintext",
-                "off",
-                "--data-dir",
-                folder,
-            ])
+        let launch = |driver, uname: &str, end: usize| {
+            let bind = ENDS[end].to_string();
+            Launch::new(driver, uname).args(["--bind", &bind, "--plaintext", "off", "--data-dir", folder])
         };
         let mut capture = cable.capture();
-        let alice = launch(one, "Alice-in-Wonderland", here, &ENDS[0].to_string());
+        let alice = launch(one, "Alice-in-Wonderland", 0);
         let port = alice.addr().port();
-        let mut alice = alice.start();
-        let bob = launch(other, "Bob-the-Builder", there, &ENDS[1].to_string());
+        let mut alice = cable.at(0, || alice.start());
+        let bob = launch(other, "Bob-the-Builder", 1);
         let identities = [port, bob.addr().port()];
-        let mut bob = bob.peer(format!("{}:{port}", ENDS[0])).start();
+        let bob = bob.peer(format!("{}:{port}", ENDS[0]));
+        let mut bob = cable.at(1, || bob.start());
         bob.expect_err(&["Alice-in-Wonderland", "joined"], SOON);
         alice.say("the rabbit is late");
         bob.expect_out("Alice-in-Wonderland: the rabbit is late", SOON);
@@ -58,10 +52,10 @@ fn a_packet_capture_of_sealed_nodes_has_no_text_name_or_id() {
         alice.expect_out("Bob-the-Builder: then let us build a clock", SOON);
 
         // Who has no key that the node takes is sent an alert, and nothing that says who is there.
-        let mut client = within(there, "openssl");
+        let mut client = Command::new("openssl");
         client.args(["s_client", "-connect", &format!("{}:{port}", ENDS[0]), "-alpn", "p2p-chat/2"]);
         client.args(["-servername", LAST]);
-        let client = client.stdin(Stdio::null()).output().expect("openssl starts");
+        let client = cable.at(1, || client.stdin(Stdio::null()).output()).expect("openssl starts");
         let told = [client.stdout, client.stderr].concat();
         let told = String::from_utf8_lossy(&told);
         assert!(told.contains("alert") && !client.status.success(), "{told}");
