@@ -103,6 +103,7 @@ impl Chat {
             (Capacity::NewAuthors, self.budgets.newcomers()),
             (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
+            (Capacity::UncommittedOwn, self.keeper.own_bytes()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
         let names =
@@ -122,6 +123,7 @@ impl Chat {
         let Self { log, gossip, names, known_keys, .. } = self;
         let linked = |peer: &NodeId| self.addrs.contains_key(peer);
         self.ranges.is_consistent(linked)
+            && self.keeper.is_consistent()
             && self.serving.is_consistent()
             && log.is_consistent()
             && gossip.is_consistent()

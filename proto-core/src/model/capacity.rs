@@ -56,6 +56,8 @@ pub enum Capacity {
     KnownKeys,
     /// Reconciliations that this node began and that are not over.
     Syncs,
+    /// What entries of this node are charged that the store has not committed, in bytes. The last one may go beyond the bound.
+    UncommittedOwn,
     /// Bytes of the entries that the first catch-up holds back. The last one may go beyond the bound.
     CatchUpBytes,
     /// Entries in the window.
@@ -134,7 +136,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 57] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -155,6 +157,7 @@ impl Capacity {
         Self::NewAuthors,
         Self::KnownKeys,
         Self::Syncs,
+        Self::UncommittedOwn,
         Self::CatchUpBytes,
         Self::LogEntries,
         Self::LogBytes,
@@ -204,7 +207,7 @@ impl Capacity {
         match self {
             // Already bytes.
             Self::Buffers | Self::LogBytes | Self::Parked | Self::AuthorsBytes | Self::V1WaitingBytes => 1,
-            Self::TipsBytes => 1,
+            Self::TipsBytes | Self::UncommittedOwn => 1,
             Self::Wanted => 2 * 1024,
             // With the ids of its last `LINKS` or `PEERS`.
             Self::Slots => 16 * 1024,

@@ -271,6 +271,9 @@ declare! {
         floors: usize = 16_384, "authors", Guess: "more than the window holds entries", [nonzero] => Floors;
         /// How long ago a floor has to be before it is forgotten (SPEC 9.16).
         floors_for: Duration = Duration::from_secs(600), "seconds", Spec, [];
+        /// The most bytes that entries of this node are charged that the store has not committed. Above it, the user's words are
+        /// refused as busy, and lines of peers without a key wait.
+        uncommitted_own: usize = MIB, "bytes", Guess: "as many as an output queue holds", [nonzero] => UncommittedOwn;
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// The same at most, while those that are missing come by a range (SPEC 9.1).

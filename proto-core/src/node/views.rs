@@ -5,7 +5,7 @@ use crate::chat::Standing;
 use crate::contract::{
     BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Stats, Status, TreeStatus,
 };
-use crate::model::Capacity;
+use crate::model::{Capacity, Memory};
 
 pub(super) fn stats(node: &Node) -> Stats {
     let (conns, mesh, chat, v1) =
@@ -80,6 +80,16 @@ pub(super) fn stats(node: &Node) -> Stats {
         refused_clear: conns.refused_clear,
         wrong_keys: mesh.wrong_keys,
     }
+}
+
+/// Whom the node knows.
+pub(super) fn memory(_node: &Node) -> Memory {
+    Memory::default()
+}
+
+/// How often that has changed.
+pub(super) fn memory_changes(_node: &Node) -> u64 {
+    0
 }
 
 pub(super) fn capacities(node: &Node) -> impl Iterator<Item = (Capacity, usize)> {
