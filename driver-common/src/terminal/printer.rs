@@ -100,6 +100,7 @@ impl EventPrinter {
             }
             Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(&render::notice(&notice)),
+            Event::Store(notice) => self.notice(&super::visible(&notice.to_string())),
             // The node logs it.
             Event::Report { .. } => {}
         }
