@@ -22,8 +22,8 @@ use crate::api::{self, Access, ApiLimits};
 use crate::broadcast::{self, Feed};
 use crate::options::{History, Options};
 use crate::runtime::AppRuntime;
-use crate::store::{Store, StoreOptions, Threads};
-use crate::terminal::{Quit, Terminal};
+use crate::store::{Shown, Store, StoreOptions, Threads};
+use crate::terminal::{EventPrinter, Quit, Terminal};
 use crate::{ApiToken, DataDir, Handle, net, new_identity, node};
 
 /// A node that has its ports and is ready to run.
@@ -138,7 +138,11 @@ impl App {
             api_listener,
             options.api_token_file.as_deref(),
         )?);
-        let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        let (mut printer, quit) =
+            terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        if let Some(before) = last_messages(&node.handle).await {
+            printer.print_before(&before, key.node_id()).await;
+        }
         if let Some(name @ PeerAddr::Host { .. }) = options.advertise {
             advertise_later(runtime, name, node.handle.clone(), terminal.notifier());
         }
@@ -233,6 +237,11 @@ fn open_store(
     let mut wanted = StoreOptions::new(identity.key(), options.network);
     wanted.retention = retention;
     Store::open(data, &wanted).map(Some).map_err(AppError::new)
+}
+
+/// The end of the conversation before the node started, the newest message first.
+async fn last_messages(handle: &Handle) -> Option<Vec<Shown>> {
+    handle.store()?.page(None, EventPrinter::EARLIER).await
 }
 
 /// Who may use the API, as the options say.

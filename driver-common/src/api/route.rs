@@ -19,6 +19,7 @@ use super::websocket::{self, Upgrade};
 use super::{Api, metrics, status};
 use crate::broadcast::PageQuery;
 use crate::broadcast::json::{peers, to_json};
+use crate::store::{StoreStatus, StoreView};
 use crate::{Me, Origin, RequestError, Said, SayError};
 
 /// The routes: every path, and each method that it supports.
@@ -135,11 +136,20 @@ impl Route {
             View::Peers => handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
             View::Me => handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             View::Messages => self.messages(query).await,
-            View::Status => handle.status().await.map_or_else(failed, |status| json(status::render(&status))),
-            View::Metrics => handle.status().await.map_or_else(failed, scraped),
+            View::Status => handle
+                .status()
+                .await
+                .map_or_else(failed, |status| json(status::render(&status, self.store()))),
+            View::Metrics => {
+                handle.status().await.map_or_else(failed, |status| scraped(status, self.store()))
+            }
         };
         response.body_mut().hold(pending);
         response
+    }
+
+    fn store(&self) -> Option<StoreStatus> {
+        self.api.handle.store().map(StoreView::status)
     }
 
     async fn messages(&self, query: Option<&str>) -> Response<Reply> {
@@ -278,8 +288,8 @@ fn said_json(said: &Said) -> String {
     to_json(&Sent { ids, texts: entries.iter().map(|entry| entry.texts().len()).sum(), stored: *stored })
 }
 
-fn scraped(status: Status) -> Response<Reply> {
-    match metrics::render(status) {
+fn scraped(status: Status, store: Option<StoreStatus>) -> Response<Reply> {
+    match metrics::render(status, store) {
         Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded"),
     }

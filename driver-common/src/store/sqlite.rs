@@ -70,7 +70,7 @@ impl Store {
         let mut notices = Vec::new();
         let opened = match Opened::of(&files, options) {
             Err(OpenError::Sqlite(error)) if problem(&error) == StoreProblem::Damaged => {
-                tracing::warn!(%error, file = %files.database().display(), "the database is damaged");
+                tracing::info!(%error, file = %files.database().display(), "the database is damaged");
                 set_aside(&files, &mut notices).and_then(|()| Opened::of(&files, options))
             }
             other => other,
@@ -99,7 +99,8 @@ impl Opened {
         let mut damaged = Vec::new();
         let mut kept = kept::read(&conn, options.network, options.window, &mut damaged)?;
         let behind = origin::may_be_behind(&conn, files, options.key)?;
-        if behind {
+        if behind && !kept.own.is_empty() {
+            tracing::info!("the store may not be the latest of this node, which begins another epoch");
             kept.own.clear();
         }
         let mutes = kept::mutes(&conn)?;
@@ -107,7 +108,7 @@ impl Opened {
             Ok(()) => None,
             Err(error) if problem(&error) == StoreProblem::Damaged => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, "the store cannot write");
+                tracing::info!(%error, "the store cannot write");
                 kept.own.clear();
                 Some(problem(&error))
             }
@@ -146,11 +147,11 @@ fn stop_or_go_on(error: OpenError, files: &Files) -> Result<StoreProblem, StoreE
             Err(StoreError::Locked { file })
         }
         OpenError::Sqlite(error) => {
-            tracing::warn!(%error, file = %file.display(), "the store cannot be opened");
+            tracing::info!(%error, file = %file.display(), "the store cannot be opened");
             Ok(problem(&error))
         }
         OpenError::Io(error) => {
-            tracing::warn!(%error, file = %file.display(), "the store cannot be opened");
+            tracing::info!(%error, file = %file.display(), "the store cannot be opened");
             Ok(io_problem(&error))
         }
     }

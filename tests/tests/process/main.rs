@@ -4,6 +4,7 @@
 mod bad_input;
 mod conversation;
 mod floods;
+mod history;
 mod identity;
 mod life;
 mod links;

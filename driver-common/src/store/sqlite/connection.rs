@@ -95,11 +95,11 @@ pub(super) fn check(shared: &Shared, files: &Files) {
     match checked {
         Ok(found) if found == "ok" => tracing::debug!("the database is sound"),
         Ok(found) => {
-            tracing::warn!(found, file = %files.database().display(), "the database is damaged");
+            tracing::info!(found, file = %files.database().display(), "the database is damaged");
             shared.rebuild();
         }
         Err(OpenError::Sqlite(error)) if problem(&error) == StoreProblem::Damaged => {
-            tracing::warn!(%error, file = %files.database().display(), "the database is damaged");
+            tracing::info!(%error, file = %files.database().display(), "the database is damaged");
             shared.rebuild();
         }
         Err(error) => tracing::debug!(?error, "the database cannot be checked"),

@@ -106,7 +106,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the store cannot write");
+                tracing::info!(%error, "the store cannot write");
                 let void = batch.records.iter().filter_map(|record| match record {
                     Record::Own(entry) => Some(entry.id()),
                     _ => None,
