@@ -38,6 +38,8 @@ pub struct Node {
     chat: Chat,
     v1: V1,
     actions: VecDeque<Action>,
+    /// What was kept from an earlier start, until the wall clock tells how old it is.
+    memory: Option<Memory>,
 }
 
 impl Node {
@@ -57,6 +59,7 @@ impl Node {
             v1: V1::new(cx.identity.node_id()),
             cx,
             actions: VecDeque::new(),
+            memory: Some(kept.memory).filter(|memory| *memory != Memory::default()),
         }
     }
 
@@ -70,6 +73,10 @@ impl Node {
         match input {
             Input::WallClock { unix_ms } => {
                 self.cx.set_wall(unix_ms);
+                if let Some(memory) = self.memory.take() {
+                    self.mesh.recall(&self.cx, unix_ms, &memory);
+                    self.chat.recall(&self.cx, &memory.names);
+                }
                 self.chat_timeout();
             }
             Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),

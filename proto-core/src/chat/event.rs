@@ -78,6 +78,8 @@ pub(crate) struct Counts {
     pub(crate) verified_alone: u64,
     /// Entries received that were known.
     pub(crate) entries_known: u64,
+    /// Entries received that only the store keeps.
+    pub(crate) entries_archived: u64,
     /// Entries received that were not kept.
     pub(crate) entries_dropped: u64,
     /// Entries kept that had to make room, and can be received again.

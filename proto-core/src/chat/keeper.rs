@@ -5,7 +5,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::{Chat, Event};
-use crate::model::{ChatText, Cx, Entry, Limits, NodeId, OwnPosition, Record, SayId, StoreId, Via};
+use crate::model::{
+    ChatText, Cx, Entry, EntryId, Fifo, Limits, NodeId, OwnPosition, Record, RunId, SayId, StoreId, Via,
+    most_charged,
+};
 
 /// The store, as far as the conversation knows it.
 #[derive(Debug, Default)]
@@ -24,6 +27,14 @@ pub(super) struct Keeper {
     last_say: SayId,
     /// Something was refused since too much of this node waits.
     busy: bool,
+    /// Other entries that the store was asked to keep and has not committed. Their numbers rise.
+    others: VecDeque<(StoreId, Arc<Entry>)>,
+    /// What they are charged, in bytes.
+    others_bytes: usize,
+    /// Entries in the window that the store is to be asked for, when it has committed what it was asked for before.
+    waiting: Fifo<EntryId, RunId>,
+    /// Entries that left the window before the store was asked to keep them.
+    passed_over: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,14 +176,45 @@ impl Keeper {
 
     /// The same for what peers without a key said, which waits elsewhere.
     pub(super) fn is_open(&self, bytes: usize, limits: &Limits) -> bool {
-        self.own.is_empty() || self.own_bytes.saturating_add(bytes) <= limits.chat.uncommitted_own
+        let charged = most_charged(bytes);
+        self.own.is_empty() || self.own_bytes.saturating_add(charged) <= limits.chat.uncommitted_own
     }
 
     /// Whether what was refused can be said now.
     fn is_ready(&mut self, limits: &Limits) -> bool {
-        let ready = self.busy && self.is_open(limits.chat.uncommitted_own / 2, limits);
+        let ready = self.busy && (self.own.is_empty() || self.own_bytes <= limits.chat.uncommitted_own / 2);
         self.busy &= !ready;
         ready
+    }
+
+    /// Whether the store can be asked to keep one more entry of others now.
+    pub(super) fn has_store_room(&self, limits: &Limits) -> bool {
+        self.state == State::Works && self.others_bytes < limits.chat.uncommitted
+    }
+
+    /// Asks the store to keep an entry of others. There was [room](Self::has_store_room).
+    fn ask_to_keep(&mut self, entry: Arc<Entry>) -> (StoreId, Record) {
+        let record = self.number(Record::Entry(entry.clone()));
+        self.others_bytes += entry.charge();
+        self.others.push_back((record.0, entry));
+        record
+    }
+
+    /// The next entry of others that is committed.
+    fn pop_committed_other(&mut self) -> Option<Arc<Entry>> {
+        let (_, entry) = self.others.pop_front_if(|(id, _)| *id <= self.through)?;
+        self.others_bytes -= entry.charge();
+        Some(entry)
+    }
+
+    /// What entries of others are charged that are not committed, in bytes.
+    pub(super) fn others_bytes(&self) -> usize {
+        self.others_bytes
+    }
+
+    /// How many entries left the window before the store was asked to keep them.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// What this node's entries are charged that are not committed, in bytes.
@@ -184,7 +226,11 @@ impl Keeper {
         let bytes: usize = self.own.iter().map(|unsaid| unsaid.entry.charge()).sum();
         let rises = self.own.iter().zip(self.own.iter().skip(1)).all(|(one, other)| one.id < other.id);
         let waits = |saying: &Saying| self.own.iter().filter(|unsaid| unsaid.say == Some(saying.id)).count();
+        let others: usize = self.others.iter().map(|(_, entry)| entry.charge()).sum();
         bytes == self.own_bytes
+            && others == self.others_bytes
+            && self.waiting.is_consistent()
+            && (self.state == State::Works || self.others.is_empty() && self.waiting.is_empty())
             && rises
             && self.sayings.iter().all(|saying| waits(saying) == saying.waiting && saying.waiting > 0)
             && (self.state == State::Works || self.own.is_empty())
@@ -208,8 +254,13 @@ impl Chat {
         self.keeper.through = self.keeper.through.max(through);
         while let Some(unsaid) = self.keeper.pop_committed() {
             let entry = unsaid.entry.clone();
+            self.log.shelve(&entry, cx.limits());
             self.utter_late(cx, unsaid, entry, true);
         }
+        while let Some(entry) = self.keeper.pop_committed_other() {
+            self.log.settled(entry.run());
+        }
+        self.keep_waiting(cx);
         self.process_log_events(cx, None);
         if self.keeper.is_ready(cx.limits()) {
             self.events.push_back(Event::Ready);
@@ -223,6 +274,14 @@ impl Chat {
             return;
         }
         self.keeper.state = State::Failed;
+        self.keeper.others_bytes = 0;
+        for (_, entry) in core::mem::take(&mut self.keeper.others) {
+            self.log.unshelve(&entry);
+            self.log.settled(entry.run());
+        }
+        while let Some((_, run)) = self.keeper.waiting.pop_first() {
+            self.log.settled(&run);
+        }
         self.own_runs.begin(cx);
         for unsaid in self.keeper.take_uncommitted() {
             let entry = self.sign_next(cx, &unsaid.speech());
@@ -239,6 +298,67 @@ impl Chat {
         if self.keeper.state == State::Failed {
             self.keeper.state = State::Works;
             self.own_runs.begin(cx);
+            let unshelved: Vec<_> = self.log.unshelved().cloned().collect();
+            for entry in unshelved {
+                self.keep(cx, &entry);
+            }
+        }
+    }
+
+    /// Asks the store to keep an entry that is in the window: now, or when it has committed what it was asked for before.
+    pub(super) fn keep(&mut self, cx: &Cx, entry: &Arc<Entry>) {
+        if self.keeper.state != State::Works {
+            return;
+        }
+        self.log.awaits_commit(entry.run());
+        if self.keeper.waiting.is_empty() && self.keeper.has_store_room(cx.limits()) {
+            return self.ask_to_keep(cx, entry);
+        }
+        if self.keeper.waiting.contains(&entry.id()) {
+            return self.log.settled(entry.run());
+        }
+        self.keeper.waiting.insert(entry.id(), entry.run().clone());
+        // What has left the window is looked for in vain: no more of them than it may hold are of use.
+        while self.keeper.waiting.len() > cx.limits().chat.log_entries
+            && let Some((_, run)) = self.keeper.waiting.pop_first()
+        {
+            self.keeper.passed_over += 1;
+            self.log.settled(&run);
+        }
+    }
+
+    /// Asks the store to keep an entry that the window does not hold.
+    pub(super) fn archive(&mut self, cx: &Cx, entry: &Arc<Entry>) {
+        self.log.awaits_commit(entry.run());
+        self.ask_to_keep(cx, entry);
+    }
+
+    fn ask_to_keep(&mut self, cx: &Cx, entry: &Arc<Entry>) {
+        self.log.shelve(entry, cx.limits());
+        let record = self.keeper.ask_to_keep(entry.clone());
+        self.events.push_back(record.into());
+    }
+
+    /// Asks the store to keep what waits for that, as far as there is room.
+    fn keep_waiting(&mut self, cx: &Cx) {
+        while self.keeper.has_store_room(cx.limits())
+            && let Some((id, run)) = self.keeper.waiting.pop_first()
+        {
+            match self.log.get(&id).cloned() {
+                Some(entry) => self.ask_to_keep(cx, &entry),
+                None => {
+                    self.keeper.passed_over += 1;
+                    self.log.settled(&run);
+                }
+            }
+        }
+    }
+
+    /// An entry was withdrawn, since its run is forked: the store need not have it.
+    pub(super) fn withdraw_kept(&mut self, id: EntryId, run: RunId) {
+        if self.keeper.state == State::Works {
+            let record = self.keeper.number(Record::Withdrawn(id, run));
+            self.events.push_back(record.into());
         }
     }
 

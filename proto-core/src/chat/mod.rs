@@ -63,8 +63,8 @@ use serving::{Served, Serving};
 use skew::Skew;
 
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, Marks, NodeId, Outlet, PeerInfo, RunId,
-    TokenBuckets,
+    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, Marks, NodeId, Outlet,
+    PeerInfo, RunId, TokenBuckets,
 };
 use crate::wire::{Frame, RangeQuery, Token};
 
@@ -148,7 +148,7 @@ impl Chat {
             keeper: Keeper::new(cx.config.stores()),
             key_use: KeyUse::default(),
             gossip: Gossip::new(cx.identity.key()),
-            log: Log::new(cx.identity.key()),
+            log: Log::restore(cx.identity.key(), cx.config.stores(), kept, cx.limits()),
             names: Names::default(),
             reconciler: Reconciler::default(),
             ranges: Ranges::default(),
@@ -167,6 +167,11 @@ impl Chat {
     /// The next event, in order.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The names of authors that were kept from an earlier start.
+    pub(crate) fn recall(&mut self, cx: &Cx, names: &[KnownName]) {
+        self.names.recall(cx.now, names, cx.limits());
     }
 
     /// Whether this node may sign something of so many bytes now. If not, [`Event::Ready`] follows.
@@ -383,6 +388,7 @@ impl Chat {
                     shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
                 LogEvent::Due { entry, from } => {
+                    self.keep(cx, &entry);
                     self.relay(cx, from, &entry);
                     self.number_arrived(cx, &entry);
                 }
@@ -401,9 +407,10 @@ impl Chat {
                     None => self.gossip.sync_with_any(cx.moment()),
                 },
                 LogEvent::Forked { .. } => self.counts.forks += 1,
-                LogEvent::Withdrawn { id } => {
+                LogEvent::Withdrawn { id, run } => {
                     self.counts.entries_withdrawn += 1;
                     self.gossip.withdraw(&id);
+                    self.withdraw_kept(id, run);
                 }
                 LogEvent::Deferred { id } => {
                     self.counts.entries_displaced += 1;

@@ -83,13 +83,19 @@ pub(super) fn stats(node: &Node) -> Stats {
 }
 
 /// Whom the node knows.
-pub(super) fn memory(_node: &Node) -> Memory {
-    Memory::default()
+pub(super) fn memory(node: &Node) -> Memory {
+    // What is not taken yet is kept as it was.
+    let Some(memory) = &node.memory else {
+        let mut memory = Memory { names: node.chat.remember(), ..Memory::default() };
+        node.mesh.remember(&node.cx, &mut memory);
+        return memory;
+    };
+    memory.clone()
 }
 
 /// How often that has changed.
-pub(super) fn memory_changes(_node: &Node) -> u64 {
-    0
+pub(super) fn memory_changes(node: &Node) -> u64 {
+    node.mesh.changes() + node.chat.changes()
 }
 
 pub(super) fn capacities(node: &Node) -> impl Iterator<Item = (Capacity, usize)> {
