@@ -20,9 +20,10 @@ use proto_core::{Config, Identity, Name, PeerAddr};
 use self::exit::Deadline;
 use crate::api::{self, Access, ApiLimits};
 use crate::broadcast::{self, Feed};
-use crate::options::Options;
+use crate::options::{History, Options};
 use crate::runtime::AppRuntime;
-use crate::terminal::{Quit, Terminal};
+use crate::store::{Shown, Store, StoreOptions, Threads};
+use crate::terminal::{EventPrinter, Quit, Terminal};
 use crate::{ApiToken, DataDir, Handle, net, new_identity, node};
 
 /// A node that has its ports and is ready to run.
@@ -35,6 +36,8 @@ pub struct App {
     identity: Identity,
     /// Locked while the node runs. `None` if its key is not stored.
     data: Option<DataDir>,
+    /// `None` if nothing else is stored.
+    store: Option<Store>,
 }
 
 /// Why the program ends with an error, in one line.
@@ -81,7 +84,8 @@ impl App {
         });
         let api = api.transpose()?;
         let (identity, data) = identify(&options, &terminal)?;
-        Ok(Self { options, listener, api, terminal, identity, data })
+        let store = open_store(&options, &identity, data.as_ref())?;
+        Ok(Self { options, listener, api, terminal, identity, data, store })
     }
 
     /// Runs the node until a signal or the user stops it.
@@ -110,7 +114,7 @@ impl App {
     }
 
     async fn start<R: AppRuntime>(self, runtime: &R) -> Result<Running, AppError> {
-        let Self { options, listener, api, mut terminal, identity, data } = self;
+        let Self { options, listener, api, mut terminal, identity, data, mut store } = self;
         options.warnings().for_each(|warning| terminal.notice(&warning));
         let config = Config::builder(options.uname.clone())
             .listen_addr(options.advertise.as_ref().and_then(advertise::address))
@@ -118,10 +122,15 @@ impl App {
             .allow_v1(options.allow_v1)
             .trust_loopback(options.trusts_loopback())
             .plaintext(options.plaintext)
+            .store(store.is_some())
             .limits(|limits| *limits = options.limits())
             .build()
             .map_err(AppError::new)?;
-        let node = node::start(runtime, listener, identity, config, options.peers).map_err(AppError::new)?;
+        store.iter().flat_map(Store::notices).for_each(|notice| terminal.notice(&notice.to_string()));
+        let threads = store.as_mut().map(Store::take_threads);
+        let key = identity.key();
+        let node = node::start_with_store(runtime, listener, identity, config, options.peers, store)
+            .map_err(AppError::new)?;
         let api_listener = api.as_ref().map(|(listener, _)| listener);
         terminal.notice(&greeting(
             &options.uname,
@@ -129,11 +138,18 @@ impl App {
             api_listener,
             options.api_token_file.as_deref(),
         )?);
-        let (printer, quit) = terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        let (mut printer, quit) =
+            terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+        if let Some(before) = last_messages(&node.handle).await {
+            printer.print_before(&before, key.node_id()).await;
+        }
         if let Some(name @ PeerAddr::Host { .. }) = options.advertise {
             advertise_later(runtime, name, node.handle.clone(), terminal.notifier());
         }
-        let (broadcast, feed) = broadcast::channel();
+        let (broadcast, mut feed) = broadcast::channel();
+        if let Some(store) = node.handle.store() {
+            feed = feed.with_store(store.clone(), key);
+        }
         runtime.spawn(broadcast.run(node.events, printer));
         let (serving, api_ended) = async_channel::bounded(1);
         if let Some((listener, access)) = api {
@@ -146,7 +162,7 @@ impl App {
                 drop(serving);
             });
         }
-        Ok(Running { handle: node.handle, feed, api_ended, quit, _terminal: terminal, _data: data })
+        Ok(Running { handle: node.handle, feed, api_ended, quit, threads, _terminal: terminal, _data: data })
     }
 }
 
@@ -176,6 +192,8 @@ struct Running {
     /// Closed when the API has ended. It carries no messages.
     api_ended: Receiver<Infallible>,
     quit: Quit,
+    /// Those of the store.
+    threads: Option<Threads>,
     /// Dropped last, which restores the terminal after everything is printed.
     _terminal: Terminal,
     _data: Option<DataDir>,
@@ -186,6 +204,9 @@ impl Running {
         self.handle.shutdown().await;
         self.feed.ended().await;
         let _ = self.api_ended.recv().await;
+        if let Some(threads) = self.threads {
+            threads.wait();
+        }
     }
 }
 
@@ -204,6 +225,23 @@ fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<
         }
     }
     new_identity().map(|identity| (identity, None)).map_err(AppError::new)
+}
+
+/// The store in the data folder, if there is one and the user wants it.
+fn open_store(
+    options: &Options,
+    identity: &Identity,
+    data: Option<&DataDir>,
+) -> Result<Option<Store>, AppError> {
+    let (Some(data), History::On(retention)) = (data, options.history) else { return Ok(None) };
+    let mut wanted = StoreOptions::new(identity.key(), options.network);
+    wanted.retention = retention;
+    Store::open(data, &wanted).map(Some).map_err(AppError::new)
+}
+
+/// The end of the conversation before the node started, the newest message first.
+async fn last_messages(handle: &Handle) -> Option<Vec<Shown>> {
+    handle.store()?.page(None, EventPrinter::EARLIER).await
 }
 
 /// Who may use the API, as the options say.

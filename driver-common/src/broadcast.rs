@@ -3,16 +3,21 @@
 mod history;
 pub(crate) mod json;
 mod line;
+mod pages;
 mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_channel::{Receiver, Sender};
+use proto_core::PublicKey;
 use tungstenite::Utf8Bytes;
 
 use self::history::History;
+pub(crate) use self::pages::PageQuery;
+use self::pages::Pages;
 pub(crate) use self::queue::{Next, SubscriberQueue};
 use crate::clock::unix_time;
+use crate::store::StoreView;
 use crate::{Event, Origin};
 
 /// Receives each batch last. The broadcast waits for it.
@@ -42,6 +47,8 @@ pub struct Broadcast {
 pub struct Feed {
     shared: Arc<Shared>,
     ended: Receiver<()>,
+    /// None: messages are in memory alone.
+    stored: Option<Pages>,
 }
 
 #[derive(Debug)]
@@ -74,7 +81,7 @@ pub fn channel() -> (Broadcast, Feed) {
     let state = State { history: History::new(unix_micros()), subscribers: Vec::new(), ended: false };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
     let (running, ended) = async_channel::bounded(1);
-    (Broadcast { shared: shared.clone(), _running: running }, Feed { shared, ended })
+    (Broadcast { shared: shared.clone(), _running: running }, Feed { shared, ended, stored: None })
 }
 
 impl Broadcast {
@@ -107,6 +114,9 @@ impl Broadcast {
                     }
                 }
                 Event::Notice(notice) => send_to_all(&subscribers, None, || json::notice(notice, at)).await,
+                Event::Store(notice) => {
+                    send_to_all(&subscribers, None, || json::store_notice(notice, at)).await;
+                }
                 Event::Report { .. } => {}
             }
         }
@@ -154,10 +164,23 @@ impl Feed {
         Some(Subscription { queue })
     }
 
-    /// The recent messages, in the order of the conversation, as a JSON array.
-    pub(crate) fn messages(&self) -> String {
-        let recent = self.shared.state().history.recent();
-        json::messages(&recent)
+    /// With the messages in the store of the node with this key.
+    pub fn with_store(self, store: StoreView, key: PublicKey) -> Self {
+        Self { stored: Some(Pages::new(store, key)), ..self }
+    }
+
+    /// Messages in the order of the conversation, as a JSON array: the newest before a place. None: there is no such place.
+    pub(crate) async fn messages(&self, query: PageQuery) -> Option<String> {
+        let stored = match &self.stored {
+            Some(pages) => pages.read(query).await,
+            None => None,
+        };
+        let (recent, first_ids) = {
+            let state = self.shared.state();
+            (state.history.recent(), stored.is_some().then(|| state.history.first_ids()))
+        };
+        let page = pages::merge(query, recent, stored, first_ids.as_ref())?;
+        Some(json::messages(&page))
     }
 
     /// Waits until the broadcast ends, which means that the node has stopped.

@@ -1,7 +1,7 @@
 //! A node's data folder: what it stores between runs.
 
 mod key;
-mod secret;
+pub(crate) mod secret;
 #[cfg(feature = "app")]
 mod token;
 
@@ -111,6 +111,11 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(DataError::InUse { folder }),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The stored key. The first call creates one.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proto_core::{Entry, LeaveReason, Message, Notice, PeerInfo, Violation};
 
 use crate::Origin;
+use crate::store::StoreNotice;
 
 /// Something that happened in the network or was sent by this node. Events come in batches, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Event {
     },
     /// Something that the user should know.
     Notice(Notice),
+    /// Something about the store that the user should know.
+    Store(StoreNotice),
     /// A peer violated the protocol and the node handled it. This is for logs.
     #[non_exhaustive]
     Report {

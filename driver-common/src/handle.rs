@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::store::StoreView;
 use async_channel::{Receiver, Sender};
 use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerInfo, PeerTarget, PublicKey, Status};
 
@@ -14,6 +15,17 @@ use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerInfo, PeerTarg
 pub struct Handle {
     says: Sender<Say>,
     requests: Sender<Request>,
+    store: Option<StoreView>,
+}
+
+/// Messages that are on their way to everybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Said {
+    /// The entries that contain them, in order.
+    pub entries: Vec<Arc<Entry>>,
+    /// They are on the disk. If not, the node keeps nothing, or its disk fails.
+    pub stored: bool,
 }
 
 /// Who sent a message at this node, so that it is not echoed to its sender.
@@ -79,10 +91,11 @@ pub enum RequestError {
 
 impl Handle {
     /// Sends these lines, in order, to everybody in the network. Waits while a peer receives more slowly than messages
-    /// are sent. Returns the entries that contain the lines, in order.
+    /// are sent. Returns the entries that contain the lines, in order. A node with a store answers when it has them on its
+    /// disk.
     ///
     /// One call with many lines costs far less than one call a line. The lines of a call may fill half an output queue.
-    pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Vec<Arc<Entry>>, SayError> {
+    pub async fn say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Said, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let say = Say { texts, origin, reply };
         self.says.send(say).await.map_err(|_| SayError::Stopped)?;
@@ -90,7 +103,7 @@ impl Handle {
     }
 
     /// Like [`say`](Self::say), but returns [`SayError::Busy`] instead of waiting.
-    pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Vec<Arc<Entry>>, SayError> {
+    pub async fn try_say(&self, texts: Vec<ChatText>, origin: Origin) -> Result<Said, SayError> {
         let (reply, answer) = async_channel::bounded(1);
         let request = Request::TrySay(Say { texts, origin, reply });
         self.requests.send(request).await.map_err(|_| SayError::Stopped)?;
@@ -111,6 +124,11 @@ impl Handle {
     /// Tells the peers to dial this address from now on.
     pub async fn advertise(&self, addr: SocketAddr) -> Result<(), RequestError> {
         self.ask(|reply| Request::Advertise { addr, reply }).await?
+    }
+
+    /// What can be read of the store. None: the node keeps nothing.
+    pub fn store(&self) -> Option<&StoreView> {
+        self.store.as_ref()
     }
 
     /// The linked peers.
@@ -155,17 +173,17 @@ pub(crate) struct Inbox {
 const CAPACITY: usize = 64;
 
 /// Creates a handle and its receiving end.
-pub(crate) fn channel() -> (Handle, Inbox) {
+pub(crate) fn channel(store: Option<StoreView>) -> (Handle, Inbox) {
     let (says, says_out) = async_channel::bounded(CAPACITY);
     let (requests, requests_out) = async_channel::bounded(CAPACITY);
-    (Handle { says, requests }, Inbox { says: says_out, requests: requests_out })
+    (Handle { says, requests, store }, Inbox { says: says_out, requests: requests_out })
 }
 
 /// A request to send messages.
 pub(crate) struct Say {
     pub(crate) texts: Vec<ChatText>,
     pub(crate) origin: Origin,
-    pub(crate) reply: Sender<Result<Vec<Arc<Entry>>, SayError>>,
+    pub(crate) reply: Sender<Result<Said, SayError>>,
 }
 
 /// Any other request. Each reply channel has room for its one answer.

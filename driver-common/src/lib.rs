@@ -19,6 +19,7 @@ mod node;
 pub mod options;
 mod resolve;
 pub mod runtime;
+pub mod store;
 #[cfg(feature = "app")]
 pub mod terminal;
 #[cfg(all(test, feature = "app"))]
@@ -29,5 +30,5 @@ pub use clock::Clock;
 pub use data::{ApiToken, TokenError};
 pub use data::{DataDir, DataError, UnsafeFile, new_identity};
 pub use event::Event;
-pub use handle::{Handle, Me, Origin, RequestError, SayError};
-pub use node::{StartError, Started, start};
+pub use handle::{Handle, Me, Origin, RequestError, Said, SayError};
+pub use node::{StartError, Started, start, start_with_store};

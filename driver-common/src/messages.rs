@@ -3,6 +3,8 @@
 use proto_core::wire::ByeCode;
 use proto_core::{Name, Notice, Status};
 
+use crate::store::StoreProblem;
+
 /// The text of a notice. It contains names as peers sent them, so the caller has to escape control characters.
 pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
@@ -71,6 +73,11 @@ pub(crate) fn problems(status: &Status) -> Vec<String> {
     let clock = status.clock_ahead_ms.map(|ahead_ms| Notice::ClockOff { ahead_ms, clocks: status.clocks });
     let gaps = status.gaps.iter().map(|gap| missing(gap.to.saturating_sub(gap.from), &gap.uname));
     alone.iter().chain(&clock).map(notice).chain(gaps).collect()
+}
+
+/// The problem of a node whose store cannot write.
+pub(crate) fn not_kept(problem: StoreProblem) -> String {
+    format!("messages are not being kept: {problem}")
 }
 
 fn missing(count: u64, uname: &Name) -> String {

@@ -1,5 +1,7 @@
 //! The command line, shared by the drivers' binaries.
 
+mod history;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,6 +12,8 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use proto_core::{Limits, Name, NetworkId, PeerAddr, PeerTarget, Plaintext};
 use tracing_subscriber::EnvFilter;
 
+pub use self::history::History;
+use self::history::HistoryFlags;
 use crate::api::{ApiHost, CLIENTS_ARE_KNOWN};
 
 /// The default of `--port`.
@@ -42,6 +46,8 @@ pub struct Options {
     pub plaintext: Plaintext,
     /// The parent of the data folder, which is named after the port. `None` means the platform's data folder.
     pub data_dir: Option<PathBuf>,
+    /// Whether messages are kept in the data folder, and what of them.
+    pub history: History,
     /// The network that the node belongs to.
     pub network: NetworkId,
     /// Whether peers without a key are admitted to a network that is not the open one.
@@ -107,6 +113,7 @@ impl Options {
             trust_loopback: flags.trust_loopback,
             plaintext: flags.plaintext,
             data_dir: flags.data_dir,
+            history: History::of(&flags.history),
             network: flags.network,
             allow_v1: flags.allow_v1,
             degree: flags.degree,
@@ -291,10 +298,13 @@ struct Flags {
     )]
     plaintext: Plaintext,
 
-    /// Folder for this node's key, in a subfolder named after the port. With port 0 the key is stored only if this
+    /// Folder for this node's key and history, in a subfolder named after the port. With port 0 they are stored only if this
     /// flag is given, in the subfolder 0 [default: the platform's data folder]
     #[arg(long, value_name = "DIR", env = "CHAT_DATA_DIR", value_parser = folder)]
     data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    history: HistoryFlags,
 
     /// Network to belong to: nodes of different networks refuse each other [default: the open network]
     #[arg(

@@ -33,7 +33,8 @@ use std::io;
 use std::net::SocketAddr;
 
 pub use driver_common::{
-    DataDir, DataError, Event, Handle, Me, Origin, RequestError, SayError, StartError, Started, new_identity,
+    DataDir, DataError, Event, Handle, Me, Origin, RequestError, Said, SayError, StartError, Started,
+    new_identity,
 };
 pub use proto_core::{ChatText, Config, Entry, Identity, Message, Name, PeerAddr};
 pub use runtime::{Tokio, TokioListener, TokioStream};

@@ -4,22 +4,20 @@
 //! connections with a node stays, `chat::log` what is shown when, `v1` what peers without a key are sent.
 
 mod convert;
+mod speech;
 #[cfg(test)]
 mod tests;
 mod views;
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use crate::chat::{self, Chat, Lookahead};
 use crate::conns::{self, Conns, Incoming};
-use crate::contract::{
-    Action, Command, CommandError, Input, Message, Notice, Outcome, Stats, Status, TimerKind,
-};
+use crate::contract::{Action, Command, CommandError, Input, Message, Outcome, Stats, Status, TimerKind};
 use crate::mesh::{self, Mesh, Verdict};
 use crate::model::{
-    Capacity, ChatText, Config, ConnId, Cx, Draft, Entry, Identity, Instant, Marks, Name, NodeId, PeerInfo,
+    Capacity, Config, ConnId, Cx, Entry, Identity, Instant, Kept, Marks, Memory, Name, NodeId, PeerInfo,
     PublicKey, Stage,
 };
 use crate::v1::{self, V1};
@@ -40,19 +38,28 @@ pub struct Node {
     chat: Chat,
     v1: V1,
     actions: VecDeque<Action>,
+    /// What was kept from an earlier start, until the wall clock tells how old it is.
+    memory: Option<Memory>,
 }
 
 impl Node {
-    /// A node without connections. The seed is for the random number generator (ChaCha8), and never becomes a key.
+    /// A node without connections, which knows nothing. The seed is for the random number generator (ChaCha8), and never
+    /// becomes a key.
     pub fn new(config: Config, identity: Identity, seed: [u8; 32], now: Instant) -> Self {
+        Self::restore(config, identity, seed, now, Kept::default())
+    }
+
+    /// A node without connections, which goes on from what its store has.
+    pub fn restore(config: Config, identity: Identity, seed: [u8; 32], now: Instant, kept: Kept) -> Self {
         let mut cx = Cx::new(config, identity, seed, now);
         Self {
             conns: Conns::default(),
-            chat: Chat::new(&mut cx),
+            chat: Chat::restore(&mut cx, &kept),
             mesh: Mesh::new(&mut cx),
             v1: V1::new(cx.identity.node_id()),
             cx,
             actions: VecDeque::new(),
+            memory: Some(kept.memory).filter(|memory| *memory != Memory::default()),
         }
     }
 
@@ -66,6 +73,10 @@ impl Node {
         match input {
             Input::WallClock { unix_ms } => {
                 self.cx.set_wall(unix_ms);
+                if let Some(memory) = self.memory.take() {
+                    self.mesh.recall(&self.cx, unix_ms, &memory);
+                    self.chat.recall(&self.cx, &memory.names);
+                }
                 self.chat_timeout();
             }
             Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
@@ -84,6 +95,10 @@ impl Node {
             Input::Written { conn, bytes } => self.conns.written(&self.cx, conn, bytes),
             Input::Flushed { conn } => self.conns.flushed(&self.cx, conn),
             Input::Closed { conn } => self.conns.closed(&mut self.cx, conn),
+            Input::Stored { through } => self.chat.stored(&mut self.cx, through),
+            Input::StoreFailed => self.chat.store_failed(&mut self.cx),
+            Input::StoreWorks => self.chat.store_works(&mut self.cx),
+            Input::Loaded { .. } => {}
             Input::Timeout => self.timeout(),
         }
         self.settle();
@@ -97,7 +112,7 @@ impl Node {
         }
         let mut outcome = Outcome::Done;
         match command {
-            Command::Say(texts) => outcome = Outcome::Said(self.say(&texts)?),
+            Command::Say(texts) => outcome = speech::say(self, &texts)?,
             Command::Connect(target) => self.mesh.add_target(&self.cx, target)?,
             Command::Rename(name) => self.conns.rename(&mut self.cx, name),
             Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
@@ -117,7 +132,8 @@ impl Node {
         let conns = self.conns.deadline(&self.cx).map(convert::due);
         let mesh = self.mesh.deadline(&self.cx, &self.conns).map(convert::due);
         let chat = self.chat.deadline(&self.cx).map(convert::due);
-        let v1 = self.v1.deadline(&self.cx).map(|at| (at, TimerKind::Lines));
+        let v1 = self.v1.deadline(&self.cx).filter(|_| self.chat.may_sign(&self.cx));
+        let v1 = v1.map(|at| (at, TimerKind::Lines));
         [conns, mesh, chat, v1].into_iter().flatten().min()
     }
 
@@ -159,6 +175,17 @@ impl Node {
     /// The entries in the window, in the order of the conversation.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         self.chat.entries()
+    }
+
+    /// Whom the node knows, to be kept for [`restore`](Self::restore).
+    pub fn memory(&self) -> Memory {
+        views::memory(self)
+    }
+
+    /// A number that grows when [`memory`](Self::memory) has changed. What it tells was written within seconds of a change
+    /// is there after a crash.
+    pub fn memory_changes(&self) -> u64 {
+        views::memory_changes(self)
     }
 
     /// The counters.
@@ -222,30 +249,11 @@ impl Node {
     fn chat_timeout(&mut self) {
         self.chat.timeout(&self.cx);
         self.route();
-        while let Some((via, texts)) = self.v1.next_due(&self.cx) {
-            let entries = self.chat.say(&mut self.cx, &texts, &[], Some(&via));
-            self.route();
-            for entry in entries {
-                let lines = self.v1.relay(&entry);
-                self.send_lines(lines);
-            }
-        }
+        speech::bring_in_lines(self);
         for peer in self.v1.due_greetings(&mut self.cx) {
             self.conns.greet_again(&mut self.cx, peer);
         }
         self.chat.spread_timeout(&mut self.cx);
-    }
-
-    fn say(&mut self, texts: &[ChatText]) -> Result<Vec<Arc<Entry>>, CommandError> {
-        let lines = || texts.iter().map(ChatText::as_str);
-        let audience = self.conns.check_room(&self.cx, v1::frames_len(lines()), Draft::most_bytes(texts))?;
-        self.actions.extend(audience.newly_alone.then_some(Action::Notice(Notice::Alone)));
-        let entries = self.chat.say(&mut self.cx, texts, &audience.keyless, None);
-        self.route();
-        if !audience.conns.is_empty() {
-            self.conns.send_to_all(&self.cx, &audience.conns, &v1::frames(lines()));
-        }
-        Ok(entries)
     }
 
     fn shut_down(&mut self) {
@@ -304,6 +312,7 @@ impl Node {
                 let (sent, full) = self.conns.push_entry(&self.cx, peers, &line);
                 self.chat.pushed(&self.cx, id, sent, full);
             }
+            chat::Event::Uttered { entry, recipients } => speech::uttered(self, &entry, &recipients),
             chat::Event::Reply { conn, frame } => self.conns.send(&self.cx, conn, &frame),
             chat::Event::Asked { conn, bytes } => self.conns.refund(&self.cx, conn, bytes),
             chat::Event::Faulty { conn, fault } => {
@@ -311,22 +320,17 @@ impl Node {
                 self.actions.extend(remote.map(|remote| convert::report(conn, remote, fault)));
                 self.conns.penalize(&mut self.cx, conn, fault.is_severe());
             }
-            other => self.actions.extend(convert::notice(other)),
+            // What concerns the store, and notices.
+            other => self.actions.extend(convert::said(other)),
         }
     }
 
     /// Delivers an entry, unless it brings a line that a peer without a key said here. Relays it to such peers.
     fn deliver_unless_known(&mut self, entry: Arc<Entry>, marks: Marks) {
         let v1::Reception { lines, shown } = self.v1.note_entry(&self.cx, &entry);
-        self.send_lines(lines);
+        speech::send_lines(self, lines);
         let message = shown.then_some(Message::Entry { entry, marks });
         self.actions.extend(message.map(Action::Deliver));
-    }
-
-    fn send_lines(&mut self, lines: Option<(Vec<NodeId>, Vec<u8>)>) {
-        if let Some((peers, frames)) = lines {
-            self.conns.send_to_peers(&self.cx, &peers, &frames);
-        }
     }
 
     fn on_conns(&mut self, event: conns::Event) {

@@ -18,6 +18,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// The value of a field of the header.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let fields = self.header.iter().filter_map(|line| line.split_once(':'));
+        fields.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+
     /// The body as JSON.
     ///
     /// # Panics
@@ -40,11 +46,22 @@ pub fn post(addr: SocketAddr, path: &str, body: &Value) -> io::Result<Response> 
 
 /// One request on its own connection.
 pub fn request(addr: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<Response> {
+    request_with(addr, method, path, "", body)
+}
+
+/// The same with more lines of the header, each with its end.
+pub fn request_with(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    header: &str,
+    body: &str,
+) -> io::Result<Response> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Content-Type: application/json\r\nContent-Length: {}\r\n{header}\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes())?;

@@ -9,6 +9,8 @@ pub mod fuzz;
 pub mod http;
 pub mod imports;
 pub mod journal;
+pub mod kept;
+pub mod kills;
 pub mod other_user;
 pub mod ports;
 pub mod process;

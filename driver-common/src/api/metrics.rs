@@ -10,25 +10,30 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use proto_core::{CapacityStatus, Status};
 
+use crate::store::StoreStatus;
+
 /// The content type of [`render`]'s text (OpenMetrics 1.0, "Protocol Negotiation").
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Renders the metrics of a status.
-pub(super) fn render(status: Status) -> Result<String, fmt::Error> {
+pub(super) fn render(status: Status, store: Option<StoreStatus>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("chat");
-    registry.register_collector(Box::new(Scrape(status)));
+    registry.register_collector(Box::new(Scrape(status, store)));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
 }
 
 #[derive(Debug)]
-struct Scrape(Status);
+struct Scrape(Status, Option<StoreStatus>);
 
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Status { links, pending, book, tree, entries, gaps, stats, capacities, clock_ahead_ms, .. } =
             &self.0;
+        if let Some(store) = &self.1 {
+            kept(&mut encoder, store)?;
+        }
         let queued = links.iter().map(|link| link.queued).sum();
         let keyed = links.iter().filter(|link| link.peer.key.is_some()).count();
         let missing: u64 = gaps.iter().map(|gap| gap.to.saturating_sub(gap.from)).sum();
@@ -76,6 +81,24 @@ impl Collector for Scrape {
         }
         Ok(())
     }
+}
+
+/// The state of the store.
+fn kept(encoder: &mut DescriptorEncoder<'_>, store: &StoreStatus) -> fmt::Result {
+    let works = i64::from(store.problem.is_none());
+    gauge(encoder, "store_works", "Whether the store can write", works)?;
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    gauge(encoder, "store_bytes", "Size of the store's database", number(store.bytes))?;
+    gauge(encoder, "store_waiting", "Records that wait to be committed", number(store.waiting as u64))?;
+    counter(encoder, "store_entries", "Records committed", store.stored)?;
+    counter(encoder, "store_commits", "Commits", store.commits)?;
+    counter(encoder, "store_failures", "Times that the store could not write any more", store.failures)?;
+    counter(
+        encoder,
+        "store_expired",
+        "Entries whose bodies were dropped for age, number or size",
+        store.expired,
+    )
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> fmt::Result {
@@ -201,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_text_is_openmetrics() {
-        let text = render(status()).unwrap();
+        let text = render(status(), Some(StoreStatus::default())).unwrap();
         for line in [
             "# HELP chat_peers Connected peers",
             "# TYPE chat_peers gauge",
@@ -211,6 +234,8 @@ mod tests {
             "chat_capacity_used{capacity=\"connections\"} 0",
             "chat_capacity_used{capacity=\"v1_lost\"} 0",
             "chat_capacity_bound{capacity=\"seen\"} 131072",
+            "chat_store_works 1",
+            "chat_store_failures_total 0",
             "# TYPE chat_said counter",
             "chat_said_total 7",
             "chat_delivered_total 18446744073709551615",

@@ -7,7 +7,7 @@ use async_channel::Sender;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use proto_core::{ChatText, ChatTextError, Entry, EntryId, Name, NodeId, PublicKey, Status};
+use proto_core::{ChatText, ChatTextError, EntryId, Name, NodeId, PublicKey, Status};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
@@ -17,8 +17,10 @@ use super::reply::{Reply, error, json, method_not_allowed, reply, unauthorized};
 use super::slots::RequestMarker;
 use super::websocket::{self, Upgrade};
 use super::{Api, metrics, status};
+use crate::broadcast::PageQuery;
 use crate::broadcast::json::{peers, to_json};
-use crate::{Me, Origin, RequestError, SayError};
+use crate::store::{StoreStatus, StoreView};
+use crate::{Me, Origin, RequestError, Said, SayError};
 
 /// The routes: every path, and each method that it supports.
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -118,7 +120,7 @@ impl Route {
                 response.body_mut().hold(self.marker.complete());
                 response
             }
-            Target::View(view) => self.view(view).await,
+            Target::View(view) => self.view(view, request.uri().query()).await,
             Target::Send if browser && !guard::is_json(request.headers()) => {
                 error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a page has to send application/json")
             }
@@ -127,18 +129,38 @@ impl Route {
         }
     }
 
-    async fn view(&self, view: View) -> Response<Reply> {
+    async fn view(&self, view: View, query: Option<&str>) -> Response<Reply> {
         let pending = self.marker.complete();
         let handle = &self.api.handle;
         let mut response = match view {
             View::Peers => handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
             View::Me => handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
-            View::Messages => json(self.api.feed.messages()),
-            View::Status => handle.status().await.map_or_else(failed, |status| json(status::render(&status))),
-            View::Metrics => handle.status().await.map_or_else(failed, scraped),
+            View::Messages => self.messages(query).await,
+            View::Status => handle
+                .status()
+                .await
+                .map_or_else(failed, |status| json(status::render(&status, self.store()))),
+            View::Metrics => {
+                handle.status().await.map_or_else(failed, |status| scraped(status, self.store()))
+            }
         };
         response.body_mut().hold(pending);
         response
+    }
+
+    fn store(&self) -> Option<StoreStatus> {
+        self.api.handle.store().map(StoreView::status)
+    }
+
+    async fn messages(&self, query: Option<&str>) -> Response<Reply> {
+        let query = match PageQuery::read(query.unwrap_or_default()) {
+            Ok(query) => query,
+            Err(refused) => return error(StatusCode::BAD_REQUEST, refused),
+        };
+        match self.api.feed.messages(query).await {
+            Some(messages) => json(messages),
+            None => error(StatusCode::NOT_FOUND, "there is no such message"),
+        }
     }
 
     async fn send(&self, request: Request<Incoming>) -> Response<Reply> {
@@ -176,8 +198,17 @@ impl Route {
             }
         };
         match self.api.handle.try_say(texts, Origin::fresh()).await {
-            Ok(entries) if wants_json => json(said_json(&entries)),
-            Ok(_) => reply(StatusCode::OK, "text/plain; charset=utf-8", "sent"),
+            Ok(said) => {
+                let mut response = if wants_json {
+                    json(said_json(&said))
+                } else {
+                    reply(StatusCode::OK, "text/plain; charset=utf-8", "sent")
+                };
+                if !said.stored {
+                    response.headers_mut().insert("chat-stored", HeaderValue::from_static("no"));
+                }
+                response
+            }
             Err(unsaid @ SayError::TooMuch) => error(StatusCode::PAYLOAD_TOO_LARGE, &unsaid.to_string()),
             Err(unsaid @ (SayError::Busy | SayError::Stopped)) => {
                 error(StatusCode::SERVICE_UNAVAILABLE, &unsaid.to_string())
@@ -242,20 +273,23 @@ fn me_json(me: &Me) -> String {
     to_json(&Myself { listen_addr: *listen_addr, node_id: *node_id, uname, key: *key, started: *started })
 }
 
-fn said_json(entries: &[Arc<Entry>]) -> String {
+fn said_json(said: &Said) -> String {
     #[derive(Serialize)]
     struct Sent {
         /// The ids of the entries that contain the lines, in order.
         ids: Vec<EntryId>,
         /// The number of lines.
         texts: usize,
+        /// Whether they are on the node's disk.
+        stored: bool,
     }
+    let Said { entries, stored, .. } = said;
     let ids = entries.iter().map(|entry| entry.id()).collect();
-    to_json(&Sent { ids, texts: entries.iter().map(|entry| entry.texts().len()).sum() })
+    to_json(&Sent { ids, texts: entries.iter().map(|entry| entry.texts().len()).sum(), stored: *stored })
 }
 
-fn scraped(status: Status) -> Response<Reply> {
-    match metrics::render(status) {
+fn scraped(status: Status, store: Option<StoreStatus>) -> Response<Reply> {
+    match metrics::render(status, store) {
         Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded"),
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::broadcast::json::{Peer, to_json};
 use crate::messages;
+use crate::store::{StoreProblem, StoreStatus};
 
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -27,6 +28,8 @@ struct Shown<'a> {
     gaps: &'a [GapStatus],
     capacities: &'a [CapacityStatus],
     stats: &'a Stats,
+    /// What is kept on the disk. `None`: the node keeps nothing.
+    store: Option<Kept>,
     /// The current problems, as text.
     notices: Vec<String>,
 }
@@ -43,7 +46,29 @@ struct Link<'a> {
     role: LinkRole,
 }
 
-pub(super) fn render(status: &Status) -> String {
+/// The state of the store.
+#[derive(Serialize)]
+struct Kept {
+    /// Why it cannot write, in one word. `None`: it works.
+    problem: Option<&'static str>,
+    waiting: usize,
+    bytes: u64,
+    stored: u64,
+    commits: u64,
+    failures: u64,
+    expired: u64,
+}
+
+impl From<StoreStatus> for Kept {
+    fn from(status: StoreStatus) -> Self {
+        let StoreStatus { problem, waiting, bytes, stored, commits, failures, expired } = status;
+        Self { problem: problem.map(StoreProblem::word), waiting, bytes, stored, commits, failures, expired }
+    }
+}
+
+pub(super) fn render(status: &Status, store: Option<StoreStatus>) -> String {
+    let mut notices = messages::problems(status);
+    notices.extend(store.and_then(|store| store.problem).map(messages::not_kept));
     to_json(&Shown {
         node_id: status.node_id,
         key: status.key,
@@ -58,7 +83,8 @@ pub(super) fn render(status: &Status) -> String {
         gaps: &status.gaps,
         capacities: &status.capacities,
         stats: &status.stats,
-        notices: messages::problems(status),
+        store: store.map(Kept::from),
+        notices,
     })
 }
 

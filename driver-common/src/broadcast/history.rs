@@ -1,17 +1,19 @@
 //! The recent messages, for a page that is opened or reloaded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use proto_core::{Name, NodeId};
+use proto_core::{EntryId, Name, NodeId};
 
 use super::line::{self, EntryInfo, Line, Order};
 use crate::Event;
 
 /// The maximum number of stored lines.
-const LINES: usize = 200;
+pub(super) const LINES: usize = 200;
 /// The maximum number of stored bytes of text.
-const BYTES: usize = 256 * 1024;
+pub(super) const BYTES: usize = 256 * 1024;
+/// Of so many entries the numbers of their lines are remembered.
+const NUMBERED: usize = 4_096;
 
 /// A line of a message.
 #[derive(Clone, Debug)]
@@ -26,7 +28,30 @@ pub(super) struct HistoryLine {
     pub(super) entry_info: Option<Arc<EntryInfo>>,
     /// The index of the line in its entry.
     pub(super) part: usize,
-    order: Order,
+    pub(super) order: Order,
+}
+
+/// The first numbers of the lines of entries.
+pub(super) type FirstIds = BTreeMap<EntryId, u64>;
+
+impl HistoryLine {
+    pub(super) fn new(id: u64, at: u64, line: Line<'_>) -> Self {
+        Self {
+            id,
+            at,
+            node_id: line.node_id,
+            from: line.from.clone(),
+            content: line.content.into(),
+            order: line.order(at),
+            entry_info: line.entry_info,
+            part: line.part,
+        }
+    }
+
+    /// The order of lines in the conversation.
+    pub(super) fn place(&self) -> (Order, usize, u64) {
+        (self.order, self.part, self.id)
+    }
 }
 
 #[derive(Debug)]
@@ -34,12 +59,21 @@ pub(super) struct History {
     lines: VecDeque<Arc<HistoryLine>>,
     bytes: usize,
     next_id: u64,
+    /// The first numbers of the last entries, and their ids in the order in which they came.
+    first_ids: Arc<FirstIds>,
+    numbered: VecDeque<EntryId>,
 }
 
 impl History {
     /// Lines are numbered from `first_id`. If that is the current time, numbers also increase across restarts.
     pub(super) fn new(first_id: u64) -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, next_id: first_id }
+        Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+            next_id: first_id,
+            first_ids: Arc::default(),
+            numbered: VecDeque::new(),
+        }
     }
 
     /// Numbers the batch's lines, stores the latest ones and returns the first number.
@@ -78,8 +112,24 @@ impl History {
     /// The lines in the order of the conversation.
     pub(super) fn recent(&self) -> Vec<Arc<HistoryLine>> {
         let mut recent: Vec<_> = self.lines.iter().cloned().collect();
-        recent.sort_by_key(|line| (line.order, line.part, line.id));
+        recent.sort_by_key(|line| line.place());
         recent
+    }
+
+    /// The first numbers of the lines of the last entries.
+    pub(super) fn first_ids(&self) -> Arc<FirstIds> {
+        self.first_ids.clone()
+    }
+
+    fn number(&mut self, id: u64, line: &Line<'_>) {
+        let Some(entry) = line.entry_info.as_ref().map(|entry_info| entry_info.id()) else { return };
+        let first_ids = Arc::make_mut(&mut self.first_ids);
+        if first_ids.insert(entry, id - line.part as u64).is_none() {
+            self.numbered.push_back(entry);
+        }
+        while self.numbered.len() > NUMBERED {
+            self.numbered.pop_front().map(|oldest| first_ids.remove(&oldest));
+        }
     }
 
     fn push(&mut self, id: u64, at: u64, line: Line<'_>) {
@@ -87,16 +137,8 @@ impl History {
         if let Some(entry_info) = &line.entry_info {
             self.mark_forks(entry_info);
         }
-        self.lines.push_back(Arc::new(HistoryLine {
-            id,
-            at,
-            node_id: line.node_id,
-            from: line.from.clone(),
-            content: line.content.into(),
-            order: line.order(at),
-            entry_info: line.entry_info,
-            part: line.part,
-        }));
+        self.number(id, &line);
+        self.lines.push_back(Arc::new(HistoryLine::new(id, at, line)));
         while self.lines.len() > LINES || self.bytes > BYTES {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.content.len();

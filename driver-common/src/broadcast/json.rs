@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::history::HistoryLine;
 use super::line::{EntryInfo, Line};
 use crate::messages;
+use crate::store::StoreNotice;
 
 /// An event: one key that names its kind, with further keys beside it.
 #[derive(Serialize)]
@@ -128,6 +129,19 @@ pub(super) fn left(peer: &PeerInfo, reason: LeaveReason, at: u64) -> String {
 pub(super) fn notice(notice: &Notice, at: u64) -> String {
     let extra = Extra::Notice { text: messages::notice(notice) };
     to_json(&Event { kind: Kind::Notice(notice), at, extra })
+}
+
+/// Something about the store, in the form of other notices.
+pub(super) fn store_notice(notice: &StoreNotice, at: u64) -> String {
+    let fact = match notice {
+        StoreNotice::Failed(problem) => serde_json::json!({ "StoreFailed": { "problem": problem.word() } }),
+        StoreNotice::Works => serde_json::json!({ "StoreWorks": {} }),
+        StoreNotice::SetAside { file } => {
+            serde_json::json!({ "StoreSetAside": { "file": file.display().to_string() } })
+        }
+        StoreNotice::Damaged { entries } => serde_json::json!({ "StoreDamaged": { "entries": entries } }),
+    };
+    to_json(&serde_json::json!({ "Notice": fact, "at": at, "text": notice.to_string() }))
 }
 
 /// The error of a request on a WebSocket.

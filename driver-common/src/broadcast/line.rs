@@ -84,6 +84,11 @@ impl EntryInfo {
         }
     }
 
+    /// The entry's id.
+    pub(super) fn id(&self) -> EntryId {
+        self.id
+    }
+
     /// The updated information if the other entry is a fork of this one: both have the same author and number.
     pub(super) fn forked_by(&self, other: &Self) -> Option<Self> {
         let number = |entry_info: &Self| (entry_info.run.clone(), entry_info.seq);

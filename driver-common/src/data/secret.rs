@@ -54,7 +54,7 @@ pub enum UnsafeFile {
 
 /// Why a secret cannot be read.
 #[derive(Debug)]
-pub(super) enum SecretError {
+pub(crate) enum SecretError {
     Unsafe(UnsafeFile),
     Io(io::Error),
 }
@@ -77,6 +77,13 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE + 1));
     file.take(MAX_FILE as u64).read_to_end(&mut bytes).map_err(SecretError::Io)?;
     Ok(bytes)
+}
+
+/// Checks that this is a file that nobody but its owner can read or write.
+#[cfg(feature = "store")]
+pub(crate) fn check(path: &Path) -> Result<(), SecretError> {
+    let found = path.symlink_metadata().map_err(SecretError::Io)?;
+    check_file(path, &found)
 }
 
 /// `O_NONBLOCK`: opening a FIFO does not wait for its other end. It means nothing for files.
@@ -140,7 +147,7 @@ fn check_mode(folder: &Path, found: &Metadata, harmless: u32) -> Result<(), Unsa
 
 /// Writes a new file at `draft`, for the user alone, and makes sure that the disk has it. What a crash left there is
 /// replaced.
-pub(super) fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
     if let Err(error) = fs::remove_file(draft)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -152,15 +159,15 @@ pub(super) fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Makes sure that the disk has the names in a folder.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// 32 bytes that are wiped when they are dropped. They have a place of their own, so that moves leave no copies behind.
-pub(super) type Secret = Box<Zeroizing<[u8; 32]>>;
+pub(crate) type Secret = Box<Zeroizing<[u8; 32]>>;
 
 /// Random bytes.
-pub(super) fn random() -> io::Result<Secret> {
+pub(crate) fn random() -> io::Result<Secret> {
     let mut bytes = Secret::default();
     getrandom::fill(&mut **bytes).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(bytes)

@@ -6,9 +6,10 @@ use futures_lite::Stream as _;
 use proto_core::{Command, CommandError, Input, Outcome};
 
 use super::NodeTask;
+use super::store::StoreLink;
 use crate::handle::{Request, Say};
 use crate::runtime::Runtime;
-use crate::{Event, Me, SayError};
+use crate::{Event, Me, Said, SayError};
 
 /// The maximum number of calls handled in a turn.
 const CALLS: usize = 64;
@@ -57,7 +58,7 @@ impl<R: Runtime> NodeTask<R> {
     }
 
     fn can_say(&self) -> bool {
-        !self.busy && self.events.accepts_own()
+        !self.busy && self.events.accepts_own() && self.store.as_ref().is_none_or(StoreLink::can_say)
     }
 
     // Replies fail if the caller has gone, which is ignored.
@@ -127,10 +128,16 @@ impl<R: Runtime> NodeTask<R> {
     fn say_now(&mut self, say: Say) -> Result<(), (Say, CommandError)> {
         let entries = match self.node.command(self.now, Command::Say(say.texts.clone())) {
             Ok(Outcome::Said(entries)) => entries,
+            Ok(Outcome::Saying(id)) => {
+                if let Some(store) = &mut self.store {
+                    store.saying(id, say);
+                }
+                return Ok(());
+            }
             Ok(_) => Vec::new(),
             Err(error) => return Err((say, error)),
         };
-        let _ = say.reply.try_send(Ok(entries.clone()));
+        let _ = say.reply.try_send(Ok(Said { entries: entries.clone(), stored: false }));
         self.events.push(Event::Said { entries, origin: say.origin });
         Ok(())
     }

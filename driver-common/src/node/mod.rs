@@ -13,6 +13,7 @@ mod event_queue;
 mod ready;
 mod refusals;
 mod send_window;
+mod store;
 mod traffic;
 mod wake_timer;
 
@@ -35,10 +36,12 @@ use self::dials::Dials;
 use self::event_queue::EventQueue;
 use self::ready::{ReadyList, Source};
 use self::refusals::Refusals;
+use self::store::StoreLink;
 use self::wake_timer::WakeTimer;
 use crate::clock::WallClockMonitor;
 use crate::handle::{self, Request, Say};
 use crate::runtime::Runtime;
+use crate::store::{Store, StoreClient};
 use crate::{Clock, Event, Handle};
 
 /// A running node.
@@ -67,6 +70,8 @@ pub enum StartError {
 
 /// Starts a node on a listener of [`net::listen`](crate::net::listen), and dials `peers` until each is linked. If the
 /// config names no address, peers are told the listener's own. No two running nodes may share an identity.
+///
+/// The node keeps nothing from one start to the next: see [`start_with_store`].
 pub fn start<R: Runtime>(
     runtime: &R,
     listener: TcpListener,
@@ -74,6 +79,22 @@ pub fn start<R: Runtime>(
     config: Config,
     peers: Vec<impl Into<PeerTarget>>,
 ) -> Result<Started, StartError> {
+    start_with_store(runtime, listener, identity, config, peers, None)
+}
+
+/// Like [`start`], and the node goes on from what is in the store. The config has to say whether there is a store
+/// ([`ConfigBuilder::store`](proto_core::ConfigBuilder::store)).
+pub fn start_with_store<R: Runtime>(
+    runtime: &R,
+    listener: TcpListener,
+    identity: Identity,
+    config: Config,
+    peers: Vec<impl Into<PeerTarget>>,
+    store: Option<Store>,
+) -> Result<Started, StartError> {
+    if config.stores() != store.is_some() {
+        return Err(io::Error::other("the config and the store do not go together").into());
+    }
     let local_addr = listener.local_addr()?;
     let listen_addr = config.listen_addr().unwrap_or(local_addr);
     let config = config.with_listen_addr(listen_addr);
@@ -81,14 +102,16 @@ pub fn start<R: Runtime>(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
-    let mut node = Node::new(config, identity, seed, clock.now());
+    let (client, kept) = store.map_or_else(Default::default, |store| (Some(store.client), store.kept));
+    let mut node = Node::restore(config, identity, seed, clock.now(), kept);
     let (wall, unix_ms) = WallClockMonitor::start(clock.now());
     node.handle_input(clock.now(), Input::wall_clock(unix_ms));
     for peer in peers {
         node.command(clock.now(), Command::Connect(peer.into())).map_err(io::Error::other)?;
     }
     let list = Arc::new(ReadyList::default());
-    let (handle, inbox) = handle::channel();
+    let (handle, inbox) = handle::channel(client.as_ref().map(StoreClient::view));
+    let store = client.map(|client| StoreLink::new(client, &list, node.memory_changes()));
     let (event_queue, events) = EventQueue::new();
     let task = NodeTask {
         acceptor: Some(Acceptor::new(runtime.listener(listener)?, &list)),
@@ -101,6 +124,7 @@ pub fn start<R: Runtime>(
         buffer: traffic::buffer(),
         plain: Vec::new(),
         sealer,
+        store,
         says: Box::pin(inbox.says),
         requests: Box::pin(inbox.requests),
         request: None,
@@ -149,6 +173,8 @@ struct NodeTask<R: Runtime> {
     plain: Vec<u8>,
     /// None: the config does not ask for sealed connections.
     sealer: Option<Sealer>,
+    /// None: the node keeps nothing.
+    store: Option<StoreLink>,
 
     says: Pin<Box<Receiver<Say>>>,
     requests: Pin<Box<Receiver<Request>>>,
@@ -176,6 +202,7 @@ impl<R: Runtime> NodeTask<R> {
             self.check_deadlines();
             self.perform_actions();
             self.serve();
+            self.keep_memory();
             self.events.flush();
             if self.stopping.is_some() && self.conns.is_empty() {
                 break;
@@ -205,7 +232,8 @@ impl<R: Runtime> NodeTask<R> {
     fn deadline(&self) -> Option<Instant> {
         let node = self.node.poll_timeout().map(|(at, _)| at);
         let acceptor = self.acceptor.as_ref().and_then(Acceptor::paused_until);
-        node.into_iter().chain(acceptor).min()
+        let store = self.store.as_ref().and_then(StoreLink::save_at);
+        [node, acceptor, store].into_iter().flatten().min()
     }
 
     /// Runs first in each turn, so that nothing is dated by an outdated clock.

@@ -13,6 +13,7 @@ pub(super) enum Source {
     Acceptor,
     Dial(DialId),
     Conn(ConnId),
+    Store,
 }
 
 /// The ready sources, each listed once. The lock is held only for a push or a drain.

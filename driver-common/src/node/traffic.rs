@@ -34,6 +34,7 @@ impl<R: Runtime> NodeTask<R> {
         for _ in 0..SERVED {
             let Some(source) = self.queue.pop_front() else { break };
             match source {
+                Source::Store => self.serve_store(),
                 Source::Acceptor => self.accept(),
                 Source::Dial(dial) => self.poll_dial(dial),
                 Source::Conn(conn) => read += self.serve_conn(conn),
@@ -45,7 +46,7 @@ impl<R: Runtime> NodeTask<R> {
         }
     }
 
-    /// Resumes reading, as the user is no longer behind.
+    /// Resumes reading, as user and store are no longer behind.
     pub(super) fn resume_reading(&mut self) {
         for id in self.held_back.drain(..) {
             if let Some(conn) = self.conns.get_mut(&id) {
@@ -59,7 +60,7 @@ impl<R: Runtime> NodeTask<R> {
     fn accept(&mut self) {
         let Some(acceptor) = &self.acceptor else { return };
         acceptor.clear_ready();
-        if self.events.is_blocked() {
+        if self.is_behind() {
             return;
         }
         for _ in 0..ACCEPTED {
@@ -128,8 +129,9 @@ impl<R: Runtime> NodeTask<R> {
         conn.clear_ready();
         let sent = conn.write(self.now);
         self.report_sent(id, sent);
+        let behind = self.is_behind();
         let Some(conn) = self.conns.get_mut(&id) else { return 0 };
-        if conn.is_open() && self.events.is_blocked() {
+        if conn.is_open() && behind {
             if !conn.held_back {
                 conn.held_back = true;
                 self.held_back.push(id);
@@ -257,6 +259,17 @@ impl<R: Runtime> NodeTask<R> {
             }
             Action::Deliver(message) => self.events.push(Event::Message(message)),
             Action::Ready => self.busy = false,
+            Action::Store { id, record } => {
+                if let Some(store) = &self.store {
+                    store.client.store(id, record);
+                }
+            }
+            Action::Load { id, wanted, most_bytes } => {
+                if let Some(store) = &self.store {
+                    store.client.load(id, wanted, most_bytes);
+                }
+            }
+            Action::Said { id, entries, stored } => self.said(id, entries, stored),
             Action::Report { conn, remote, violation } => {
                 tracing::debug!(conn = conn.0, %remote, %violation, "a peer broke a rule");
                 let dialed = self.conns.get(&conn).is_some_and(|conn| conn.dialed);

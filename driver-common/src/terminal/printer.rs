@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use proto_core::{Message, Notice};
+use proto_core::{Marks, Message, NodeId, Notice};
 
 use super::output::Output;
 use super::render::{self, Author, Roster, Style};
 use super::speaker::SharedName;
 use super::visible::push_visible;
 use crate::broadcast::Printer;
+use crate::store::Shown;
 use crate::{Event, Origin};
 
 /// Prints events as fast as the output takes them.
@@ -42,13 +43,13 @@ impl Printer for EventPrinter {
     }
 }
 
-/// How many messages of the first catch-up a terminal shows.
-const EARLIER: usize = 20;
-
 /// Lines are queued in parts of about this many bytes.
 const PART: usize = 64 * 1024;
 
 impl EventPrinter {
+    /// How many messages of the first catch-up, and of before the start, a terminal shows.
+    pub(crate) const EARLIER: usize = 20;
+
     pub(crate) fn new(
         shared_name: Arc<SharedName>,
         messages: Output,
@@ -57,6 +58,34 @@ impl EventPrinter {
     ) -> Self {
         let roster = Roster::new(&shared_name.uname());
         Self { shared_name, roster, style, messages, notices, lines: String::new(), earlier: VecDeque::new() }
+    }
+
+    /// Shows the end of the conversation that the node had before it started, on a terminal alone. The newest message comes
+    /// first; `own` is the node itself.
+    pub(crate) async fn print_before(&mut self, shown: &[Shown], own: NodeId) {
+        if self.style == Style::Bare {
+            return;
+        }
+        let mut left = Self::EARLIER;
+        let fits = |shown: &&Shown| {
+            let lines = shown.entry.texts().len();
+            let fits = lines <= left || left == Self::EARLIER;
+            left = left.saturating_sub(lines);
+            fits
+        };
+        let last: Vec<_> = shown.iter().take_while(fits).collect();
+        if last.is_empty() {
+            return;
+        }
+        self.notice("the last messages from before:");
+        for Shown { entry, forked, .. } in last.into_iter().rev() {
+            let mut marks = Marks::default();
+            (marks.history, marks.forked) = (true, *forked);
+            let message = Message::Entry { entry: entry.clone(), marks };
+            let own = message.is_signed() && message.node_id() == own;
+            self.print_message(&message, own);
+        }
+        self.hand_over().await;
     }
 
     async fn hand_over(&mut self) {
@@ -100,6 +129,7 @@ impl EventPrinter {
             }
             Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(&render::notice(&notice)),
+            Event::Store(notice) => self.notice(&super::visible(&notice.to_string())),
             // The node logs it.
             Event::Report { .. } => {}
         }
@@ -120,7 +150,7 @@ impl EventPrinter {
             self.print_earlier();
             return self.print_message(&message, own);
         }
-        if self.earlier.len() >= EARLIER {
+        if self.earlier.len() >= Self::EARLIER {
             self.earlier.pop_front();
         }
         self.earlier.push_back((message, own));
@@ -181,7 +211,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use futures_lite::future::block_on;
-    use proto_core::{Entry, Identity, LeaveReason, Marks, Name, PeerInfo};
+    use proto_core::{Entry, Identity, LeaveReason, Name, PeerInfo};
 
     use super::super::output::Bounds;
     use super::*;
@@ -221,6 +251,33 @@ mod tests {
 
     fn entry(uname: &str, texts: &[&str]) -> Arc<Entry> {
         testing::entry(1, [2, 3], uname, texts, None)
+    }
+
+    #[test]
+    fn a_terminal_shows_the_end_of_what_was_before_and_a_pipe_does_not() {
+        let shown = |number: u64| Shown {
+            number,
+            heard: 0,
+            entry: entry("Zoe", &[&format!("{number} first"), "second"]),
+            forked: false,
+        };
+        // The newest comes first.
+        let before: Vec<_> = (0..30).rev().map(shown).collect();
+        for (style, shows) in [(Style::Plain, true), (Style::Bare, false)] {
+            let (output, text) = output();
+            let name = SharedName::new(Name::cut("Me").unwrap());
+            let mut printer = EventPrinter::new(name, output, None, style);
+            block_on(printer.print_before(&before, NodeId::from_bytes([9; 16])));
+            block_on(printer.print_before(&[], NodeId::from_bytes([9; 16])));
+            let text = text();
+            let lines: Vec<_> = text.lines().collect();
+            if shows {
+                assert_eq!((lines.len(), lines[0]), (21, "* the last messages from before:"), "{text}");
+                assert!(lines[1].ends_with("20 first") && lines[19].ends_with("29 first"), "{text}");
+            } else {
+                assert_eq!(text, "");
+            }
+        }
     }
 
     fn said(text: &str, origin: Origin) -> Event {

@@ -17,6 +17,11 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// A clock whose dates are later than this one.
+    pub(super) fn after(last: u64) -> Self {
+        Self { last: last.min(MAX_NUMBER) }
+    }
+
     /// The date of this node's next entry.
     pub(super) fn next(&mut self, cx: &Cx) -> u64 {
         self.last = cx.time().max(self.last + 1).min(MAX_NUMBER);

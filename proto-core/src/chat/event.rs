@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::skew::Skewed;
-use crate::model::{ConnId, Entry, EntryError, EntryId, Marks, Name, NodeId};
+use crate::model::{ConnId, Entry, EntryError, EntryId, Marks, Name, NodeId, Record, SayId, StoreId};
 use crate::wire::Frame;
 
 /// Something that others have to act on, in order.
@@ -24,6 +24,15 @@ pub(crate) enum Event {
     ClockOff(Skewed),
     /// Send the line of an entry to these peers, and report for each whether its queue took it. `id`: it is held.
     Push { peers: Vec<NodeId>, id: Option<EntryId>, line: Vec<u8> },
+    /// The store is to keep this.
+    Store { id: StoreId, record: Record },
+    /// What was said is on its way.
+    Said { id: SayId, entries: Vec<Arc<Entry>>, stored: bool },
+    /// An entry of this node is on its way, later than it was said. These peers without a key are to hear it from this
+    /// node.
+    Uttered { entry: Arc<Entry>, recipients: Vec<NodeId> },
+    /// What was refused for want of room before the store can be said now.
+    Ready,
     /// Send a frame on this connection.
     Reply { conn: ConnId, frame: Frame<'static> },
     /// A reconciliation showed what just came on this connection. These bytes do not count against rates.
@@ -69,6 +78,8 @@ pub(crate) struct Counts {
     pub(crate) verified_alone: u64,
     /// Entries received that were known.
     pub(crate) entries_known: u64,
+    /// Entries received that only the store keeps.
+    pub(crate) entries_archived: u64,
     /// Entries received that were not kept.
     pub(crate) entries_dropped: u64,
     /// Entries kept that had to make room, and can be received again.

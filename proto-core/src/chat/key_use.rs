@@ -62,7 +62,11 @@ impl Chat {
     pub(super) fn own_key_heard(&mut self, cx: &Cx, epoch: u64, at: u64) {
         if self.own_runs.is_current(epoch) {
             self.own_runs.set_forked();
-            self.tell_of_shared_key();
+            // The store may be an older copy, which lacks what an earlier start said.
+            let recalled = self.own_runs.was_restored(epoch) && cx.began().is_some_and(|began| at < began);
+            if !recalled {
+                self.tell_of_shared_key();
+            }
         } else if !self.own_runs.was_current(epoch) && self.key_use.heard(cx, epoch, at) {
             self.tell_of_shared_key();
         }

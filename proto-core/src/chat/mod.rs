@@ -24,6 +24,7 @@ mod catch_up;
 mod clock;
 mod event;
 mod gossip;
+mod keeper;
 mod key_use;
 mod known_keys;
 mod log;
@@ -51,6 +52,7 @@ use rand_core::{Rng, SeedableRng};
 use catch_up::CatchUp;
 use clock::Clock;
 use gossip::Gossip;
+use keeper::Keeper;
 use key_use::KeyUse;
 use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
@@ -61,11 +63,12 @@ use serving::{Served, Serving};
 use skew::Skew;
 
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kind, Marks, NodeId, Outlet, PeerInfo, RunId,
-    TokenBuckets,
+    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, Marks, NodeId, Outlet,
+    PeerInfo, RunId, TokenBuckets,
 };
 use crate::wire::{Frame, RangeQuery, Token};
 
+pub(crate) use author::Spoken;
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
 pub(crate) use lookahead::Lookahead;
@@ -77,6 +80,7 @@ pub(crate) struct Chat {
     clock: Clock,
     skew: Skew,
     own_runs: OwnRuns,
+    keeper: Keeper,
     key_use: KeyUse,
     gossip: Gossip,
     log: Log,
@@ -135,14 +139,16 @@ impl Output {
 }
 
 impl Chat {
-    pub(crate) fn new(cx: &mut Cx) -> Self {
+    /// The conversation, as far as the store has kept it.
+    pub(crate) fn restore(cx: &mut Cx, kept: &Kept) -> Self {
         Self {
-            clock: Clock::default(),
+            clock: Clock::after(keeper::last_date(&kept.own)),
             skew: Skew::default(),
-            own_runs: OwnRuns::new(cx),
+            own_runs: OwnRuns::restore(cx, &kept.own),
+            keeper: Keeper::new(cx.config.stores()),
             key_use: KeyUse::default(),
             gossip: Gossip::new(cx.identity.key()),
-            log: Log::new(cx.identity.key()),
+            log: Log::restore(cx.identity.key(), cx.config.stores(), kept, cx.limits()),
             names: Names::default(),
             reconciler: Reconciler::default(),
             ranges: Ranges::default(),
@@ -161,6 +167,21 @@ impl Chat {
     /// The next event, in order.
     pub(crate) fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    /// The names of authors that were kept from an earlier start.
+    pub(crate) fn recall(&mut self, cx: &Cx, names: &[KnownName]) {
+        self.names.recall(cx.now, names, cx.limits());
+    }
+
+    /// Whether this node may sign something of so many bytes now. If not, [`Event::Ready`] follows.
+    pub(crate) fn has_room(&mut self, cx: &Cx, bytes: usize) -> bool {
+        self.keeper.has_room(bytes, cx.limits())
+    }
+
+    /// The same for what peers without a key said, which waits elsewhere.
+    pub(crate) fn may_sign(&self, cx: &Cx) -> bool {
+        self.keeper.is_open(0, cx.limits())
     }
 
     /// A peer was linked. One with a key is a neighbour. `dialed`: this node dialed it. `clock` is the time that its `JOIN`
@@ -367,6 +388,7 @@ impl Chat {
                     shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
                 LogEvent::Due { entry, from } => {
+                    self.keep(cx, &entry);
                     self.relay(cx, from, &entry);
                     self.number_arrived(cx, &entry);
                 }
@@ -385,9 +407,10 @@ impl Chat {
                     None => self.gossip.sync_with_any(cx.moment()),
                 },
                 LogEvent::Forked { .. } => self.counts.forks += 1,
-                LogEvent::Withdrawn { id } => {
+                LogEvent::Withdrawn { id, run } => {
                     self.counts.entries_withdrawn += 1;
                     self.gossip.withdraw(&id);
+                    self.withdraw_kept(id, run);
                 }
                 LogEvent::Deferred { id } => {
                     self.counts.entries_displaced += 1;

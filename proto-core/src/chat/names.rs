@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::model::{Instant, Limits, Name, PublicKey};
+use crate::model::{Instant, KnownName, Limits, Name, PublicKey};
 
 /// The names that authors have used, and by which keys.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Names {
     /// A number for each hearing.
     next: u64,
     forgotten: u64,
+    /// How often a use came, settled, or was forgotten.
+    changes: u64,
 }
 
 /// A name without what the eye passes over: case, and white space.
@@ -33,6 +35,8 @@ type UseId = (Folded, PublicKey);
 /// A key goes by a name.
 #[derive(Debug)]
 struct Use {
+    /// As the author writes it.
+    name: Name,
     /// The number of its last hearing.
     last: u64,
     since: Instant,
@@ -65,17 +69,51 @@ impl Names {
         key: PublicKey,
         limits: &Limits,
     ) -> Option<Taken> {
-        let name = fold(name);
-        let id = (name.clone(), key);
-        self.touch(now, &id, limits);
+        let folded = fold(name);
+        self.touch(now, &(folded.clone(), key), name, limits);
         self.bound(&key, limits);
-        let users = self.users.get_mut(&name)?;
+        let users = self.users.get_mut(&folded)?;
         let holder = users.keys.first().copied().filter(|holder| *holder != key)?;
         let news = users.told.is_none_or(|told| now.since(told) >= limits.chat.name_told_every);
         if news {
             users.told = Some(now);
         }
         Some(Taken { holder, news })
+    }
+
+    /// A number that grows when a use comes, settles or is forgotten.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What is to be kept: of one name, whoever has it first; and the least recently heard ones first.
+    pub(super) fn remember(&self) -> Vec<KnownName> {
+        let mut order: Vec<_> = self.uses.iter().collect();
+        let position = |(name, key): &UseId| {
+            let keys = self.users.get(name).map(|users| users.keys.iter());
+            keys.and_then(|mut keys| keys.position(|other| other == key))
+        };
+        order.sort_by_key(|(id, used)| (position(id), used.last));
+        let known = |((_, key), used): (&UseId, &Use)| KnownName {
+            uname: used.name.clone(),
+            key: *key,
+            settled: used.settled,
+        };
+        order.into_iter().map(known).collect()
+    }
+
+    /// What was kept from an earlier start.
+    pub(super) fn recall(&mut self, now: Instant, names: &[KnownName], limits: &Limits) {
+        for known in names.iter().take(limits.chat.names) {
+            let id = (fold(&known.uname), known.key);
+            self.touch(now, &id, &known.uname, limits);
+            if let Some(used) = self.uses.get_mut(&id).filter(|used| known.settled && !used.settled) {
+                used.settled = true;
+                self.by_age[0].remove(&used.last);
+                self.by_age[1].insert(used.last, id);
+            }
+            self.bound(&known.key, limits);
+        }
     }
 
     /// How many uses are remembered.
@@ -94,17 +132,20 @@ impl Names {
     }
 
     /// Remembers that this use was heard just now.
-    fn touch(&mut self, now: Instant, id: &UseId, limits: &Limits) {
+    fn touch(&mut self, now: Instant, id: &UseId, written: &Name, limits: &Limits) {
         let tick = self.next;
         self.next += 1;
         let (name, key) = id;
         let used = self.uses.entry(id.clone()).or_insert_with(|| {
             self.users.entry(name.clone()).or_default().keys.push(*key);
-            Use { last: tick, since: now, settled: false }
+            self.changes += 1;
+            Use { name: written.clone(), last: tick, since: now, settled: false }
         });
+        let was_settled = used.settled;
         self.by_age[usize::from(used.settled)].remove(&used.last);
         used.last = tick;
         used.settled |= now.since(used.since) >= limits.chat.name_settled;
+        self.changes += u64::from(used.settled != was_settled);
         self.by_age[usize::from(used.settled)].insert(tick, id.clone());
         let names = self.of_key.entry(*key).or_default();
         names.retain(|other| other != name);
@@ -138,6 +179,7 @@ impl Names {
         let Some(used) = self.uses.remove(id) else { return };
         let (name, key) = id;
         self.forgotten += 1;
+        self.changes += 1;
         self.by_age[usize::from(used.settled)].remove(&used.last);
         if let Some(names) = self.of_key.get_mut(key) {
             names.retain(|other| other != name);

@@ -1,6 +1,8 @@
 //! The runs of this node as an author: what its user says, and what it brings in for peers without a key.
 
-use crate::model::{Cx, Entry, Fifo, MAX_NUMBER, RunPosition};
+use alloc::vec::Vec;
+
+use crate::model::{Class, Cx, Entry, Fifo, MAX_NUMBER, OwnPosition, RunPosition};
 
 /// The runs in which this node signs.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(super) struct OwnRuns {
     forked: bool,
     /// The last epochs in which this node signed before, the oldest first.
     before: Fifo<u64, ()>,
+    /// The epochs that an earlier start of this node began.
+    restored: Vec<u64>,
 }
 
 /// The most epochs of before that are remembered.
@@ -27,9 +31,14 @@ pub(super) struct OwnRun {
 }
 
 impl OwnRuns {
-    /// Runs without entries. What earlier starts of the node signed is not stored, so each start begins an epoch.
-    pub(super) fn new(cx: &mut Cx) -> Self {
-        Self { words: OwnRun::new(cx), lines: None, forked: false, before: Fifo::default() }
+    /// The runs in which an earlier start of the node signed, as far as the store is sure where they end, and others without
+    /// entries.
+    pub(super) fn restore(cx: &mut Cx, kept: &[OwnPosition]) -> Self {
+        let find = |class| kept.iter().rev().find(|own| own.class == class).map(OwnRun::restored);
+        let (words, lines) = (find(Class::Kept), find(Class::Line));
+        let restored = words.iter().chain(&lines).map(|run| run.epoch).collect();
+        let words = words.unwrap_or_else(|| OwnRun::new(cx));
+        Self { words, lines, forked: false, before: Fifo::default(), restored }
     }
 
     /// Begins other runs.
@@ -47,6 +56,11 @@ impl OwnRuns {
     /// Whether this node signs in this epoch.
     pub(super) fn is_current(&self, epoch: u64) -> bool {
         self.words.epoch == epoch || self.lines.as_ref().is_some_and(|run| run.epoch == epoch)
+    }
+
+    /// Whether an earlier start of this node began this epoch.
+    pub(super) fn was_restored(&self, epoch: u64) -> bool {
+        self.restored.contains(&epoch)
     }
 
     /// Whether this node signed in this epoch before.
@@ -77,6 +91,10 @@ impl OwnRuns {
 impl OwnRun {
     fn new(cx: &mut Cx) -> Self {
         Self { epoch: cx.random_epoch(), next: RunPosition::FIRST }
+    }
+
+    fn restored(own: &OwnPosition) -> Self {
+        Self { epoch: own.epoch.min(MAX_NUMBER), next: own.next }
     }
 
     pub(super) fn epoch(&self) -> u64 {

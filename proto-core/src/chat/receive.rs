@@ -221,7 +221,8 @@ impl Chat {
 
     /// An entry of a run came, whole and with a valid signature.
     fn entry_opened(&mut self, cx: &Cx, from: Sender, entry: &Arc<Entry>, reason: Reason) {
-        if entry.key() == cx.identity.key() && !self.log.is_below_floor(entry) {
+        let is_own = entry.key() == cx.identity.key() && !self.log.is_shelved(entry);
+        if is_own && !self.log.is_below_floor(entry) {
             self.own_key_heard(cx, entry.epoch(), entry.at());
         }
         let (peer, Reason { request, ranged, excused }) = (from.peer, reason);
@@ -308,7 +309,7 @@ impl Chat {
 
     /// Takes a new entry whose signature is valid. `ranged`: this neighbour was asked for it by its number.
     fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, ranged: bool) {
-        let taken = self.log.take(cx.now, cx.wall(), from, entry.clone(), cx.limits());
+        let taken = self.take_into_log(cx, from, entry, ranged);
         self.counts.entries_dropped += u64::from(matches!(taken, Taken::Full | Taken::Dropped));
         if ranged {
             self.range_came(cx, from, entry, taken);
@@ -321,6 +322,7 @@ impl Chat {
                 self.gossip.arrived(cx.moment(), Some(from), entry.id());
             }
             Taken::New => self.relay(cx, from, entry),
+            Taken::Archived => self.counts.entries_archived += 1,
             Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
             Taken::Full | Taken::Parked | Taken::Known => {
                 self.gossip.duplicate_received(cx.now, from, &entry.id());
@@ -330,6 +332,25 @@ impl Chat {
         self.number_arrived(cx, entry);
     }
 
+    /// Takes a new entry into the window, or has the store alone keep it.
+    fn take_into_log(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, ranged: bool) -> Taken {
+        if let Some(taken) = self.log.archives(entry).filter(|_| ranged) {
+            if taken != Taken::Archived {
+                return taken;
+            }
+            if !self.keeper.has_store_room(cx.limits()) {
+                return Taken::Full;
+            }
+            self.archive(cx, entry);
+            return taken;
+        }
+        let taken = self.log.take(cx.now, cx.wall(), from, entry.clone(), cx.limits());
+        if taken == Taken::New {
+            self.keep(cx, entry);
+        }
+        taken
+    }
+
     /// An entry came that was asked for by its number.
     fn range_came(&mut self, cx: &Cx, from: NodeId, entry: &Entry, taken: Taken) {
         let (run, seq) = (entry.run(), entry.seq());
@@ -337,7 +358,7 @@ impl Chat {
         match taken {
             Taken::New => self.ranges.taken(from, run, entry.id()),
             Taken::Full => self.ranges.refused(from, run, seq),
-            Taken::Dropped | Taken::Known | Taken::Parked => {}
+            Taken::Archived | Taken::Dropped | Taken::Known | Taken::Parked => {}
         }
     }
 

@@ -1,11 +1,12 @@
 //! Views of the conversation.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::gossip::{GossipLost, Role, Standing};
 use super::log::{Gap, LogLost};
 use super::{Chat, Counts, Skewed};
-use crate::model::{Capacity, Cx, Entry, NodeId};
+use crate::model::{Capacity, Cx, Entry, KnownName, NodeId};
 
 /// How much is stored.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +75,16 @@ impl Chat {
         self.skew.skewed(cx.now, cx.wall()?, cx.limits().chat.clock_tolerance)
     }
 
+    /// A number that grows when the names of authors change.
+    pub(crate) fn changes(&self) -> u64 {
+        self.names.changes()
+    }
+
+    /// The names of authors, to be kept.
+    pub(crate) fn remember(&self) -> Vec<KnownName> {
+        self.names.remember()
+    }
+
     /// The gaps that were reported and are still open, where the user is.
     pub(crate) fn gaps(&self) -> impl Iterator<Item = Gap> {
         self.log.gaps().filter(|gap| super::is_of_the_lobby(&gap.run))
@@ -103,6 +114,8 @@ impl Chat {
             (Capacity::NewAuthors, self.budgets.newcomers()),
             (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
+            (Capacity::UncommittedOwn, self.keeper.own_bytes()),
+            (Capacity::Uncommitted, self.keeper.others_bytes()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
         let names =
@@ -122,6 +135,7 @@ impl Chat {
         let Self { log, gossip, names, known_keys, .. } = self;
         let linked = |peer: &NodeId| self.addrs.contains_key(peer);
         self.ranges.is_consistent(linked)
+            && self.keeper.is_consistent()
             && self.serving.is_consistent()
             && log.is_consistent()
             && gossip.is_consistent()

@@ -8,7 +8,10 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{Notice, Violation};
-use crate::model::{ConnId, DialId, Entry, LeaveReason, Marks, Name, NodeId, PeerInfo, Seal};
+use crate::model::{
+    ConnId, DialId, Entry, LeaveReason, LoadId, Marks, Name, NodeId, PeerInfo, Record, SayId, Seal, StoreId,
+    Wanted,
+};
 
 /// An action for the driver, from [`Node::poll_action`](crate::Node::poll_action). Actions have to be carried out in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +92,36 @@ pub enum Action {
     },
     /// Show a message.
     Deliver(Message),
+    /// Keep this, in the order of the numbers. Answer with [`Input::Stored`](crate::Input::Stored) when it is committed.
+    ///
+    /// The node asks for this, and for [`Load`](Self::Load), only if its [`Config`](crate::Config) says that there is a
+    /// store.
+    Store {
+        /// The number.
+        id: StoreId,
+        /// What to keep.
+        record: Record,
+    },
+    /// Read entries from the store. Answer with [`Input::Loaded`](crate::Input::Loaded) in any case.
+    Load {
+        /// The number to repeat in the answer.
+        id: LoadId,
+        /// Which entries.
+        wanted: Wanted,
+        /// The most bytes of all entries of the answer, as their headers and bodies count. One entry may go beyond it, if it
+        /// is the only one.
+        most_bytes: usize,
+    },
+    /// What a [`Command::Say`](crate::Command::Say) said is on its way.
+    Said {
+        /// The number from [`Outcome::Saying`](crate::Outcome::Saying).
+        id: SayId,
+        /// The entries that contain it, in order.
+        entries: Vec<Arc<Entry>>,
+        /// The store has committed all of them. If not, the store fails, and they are lost if no peer has them when this
+        /// node ends.
+        stored: bool,
+    },
     /// What was refused with [`CommandError::Busy`](crate::CommandError::Busy) can be said now.
     Ready,
     /// A peer broke a rule. The node has already reacted; this is for logs.

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ChatText, Entry, Name, PeerTarget};
+use crate::model::{ChatText, Entry, Name, PeerTarget, SayId};
 
 /// A command of the application, for [`Node::command`](crate::Node::command).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,14 +35,17 @@ pub enum Outcome {
     Done,
     /// These entries contain what was said, in order.
     Said(Vec<Arc<Entry>>),
+    /// The store is asked to keep what was said, and nothing of it was sent yet. [`Action::Said`](crate::Action::Said) with
+    /// this number follows. Only a node with a store answers so.
+    Saying(SayId),
 }
 
 /// Why a command was refused. The state of the node has not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// The queue of a peer is full. [`Action::Ready`](crate::Action::Ready) follows when there is room.
-    #[error("the peers receive too slowly: try again later")]
+    /// The queue of a peer is full, or the store has too much to commit. [`Action::Ready`](crate::Action::Ready) follows when there is room.
+    #[error("too much waits to be sent: try again later")]
     Busy,
     /// The lines take more than half of an output queue.
     #[error("that is too much to say at once")]

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ConnId, DialError, DialId, PublicKey};
+use crate::model::{ConnId, DialError, DialId, LoadId, Loaded, PublicKey, StoreId};
 
 /// Something that happened, for [`Node::handle_input`](crate::Node::handle_input).
 ///
@@ -115,6 +115,25 @@ pub enum Input<'a> {
         /// The connection.
         conn: ConnId,
     },
+    /// The store has committed everything up to this number. One that is no news does no harm.
+    #[non_exhaustive]
+    Stored {
+        /// The number of the last record.
+        through: StoreId,
+    },
+    /// The store cannot write. What was not reported as [`Stored`](Self::Stored) is not kept, and nothing will be until
+    /// [`StoreWorks`](Self::StoreWorks). The driver reports nothing as stored in between.
+    StoreFailed,
+    /// The store can write again. It works when the node begins.
+    StoreWorks,
+    /// The answer to [`Action::Load`](crate::Action::Load).
+    #[non_exhaustive]
+    Loaded {
+        /// The number from the action.
+        id: LoadId,
+        /// What was read. Nothing: the store has nothing of it, or cannot read it.
+        entries: Vec<Loaded>,
+    },
     /// Time passed. It is due when `now` reaches the deadline of
     /// [`Node::poll_timeout`](crate::Node::poll_timeout), and does no harm at any other time.
     Timeout,
@@ -176,6 +195,16 @@ impl<'a> Input<'a> {
         Self::Closed { conn }
     }
 
+    /// [`Stored`](Self::Stored): everything up to this number.
+    pub const fn stored(through: StoreId) -> Self {
+        Self::Stored { through }
+    }
+
+    /// [`Loaded`](Self::Loaded).
+    pub const fn loaded(id: LoadId, entries: Vec<Loaded>) -> Self {
+        Self::Loaded { id, entries }
+    }
+
     /// Changes [`Accepted`](Self::Accepted) and [`Connected`](Self::Connected) to a sealed connection whose peer proved this
     /// key. Other inputs do not change.
     pub fn sealed_by(mut self, proven: PublicKey) -> Self {
@@ -199,6 +228,10 @@ impl<'a> Input<'a> {
             Self::Written { conn, bytes } => Input::Written { conn, bytes },
             Self::Flushed { conn } => Input::Flushed { conn },
             Self::Closed { conn } => Input::Closed { conn },
+            Self::Stored { through } => Input::Stored { through },
+            Self::StoreFailed => Input::StoreFailed,
+            Self::StoreWorks => Input::StoreWorks,
+            Self::Loaded { id, entries } => Input::Loaded { id, entries },
             Self::Timeout => Input::Timeout,
         }
     }

@@ -15,7 +15,7 @@ use rand_core::Rng;
 
 use super::budgets::Account;
 use super::event::Disconnect;
-use crate::model::{Instant, Limits, NodeId, uniform};
+use crate::model::{Instant, Limits, NodeId, Past, uniform};
 pub(super) use entry::Advertisement;
 use entry::{BookEntry, Kind, State};
 
@@ -27,6 +27,8 @@ pub(super) struct AddressBook {
     due: BTreeSet<(Kind, Instant, SocketAddr)>,
     /// The number of fresh entries. An index of `entries`.
     fresh: usize,
+    /// How often an address came, went, or turned out to lead to a node.
+    changes: u64,
 }
 
 /// Which addresses may be dialed.
@@ -172,7 +174,7 @@ impl AddressBook {
         self.change(addr, |entry| {
             entry.failures = failures;
             entry.unanswered = !answered;
-            entry.found_at = entry.found_at.filter(|at| now.since(*at) < limits.mesh.book_forget_after);
+            entry.found_at = entry.found_at.filter(|past| past.age(now) < limits.mesh.book_forget_after);
             let ceiling = entry.kind().backoff_ceiling(degree, limits);
             let delay = entry.backoff.next(random, limits.mesh.backoff_min, ceiling);
             entry.earliest = Some(now);
@@ -185,12 +187,31 @@ impl AddressBook {
         }
     }
 
+    /// An address that was kept from an earlier start, and when the node there was found last.
+    pub(super) fn recall(
+        &mut self,
+        addr: SocketAddr,
+        node_id: Option<NodeId>,
+        found_at: Option<Past>,
+        now: Instant,
+    ) {
+        if !self.entries.contains_key(&addr) {
+            self.insert(addr, BookEntry::recalled(node_id, found_at, now));
+        }
+    }
+
+    /// A number that grows when an address comes or goes, or turns out to lead to a node.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// A dial reached this node, which is linked.
     pub(super) fn reached(&mut self, addr: SocketAddr, node_id: NodeId, now: Instant) {
+        self.changes += 1;
         self.change(addr, |entry| {
             entry.source = None;
             entry.node_id = Some(node_id);
-            entry.found_at = Some(now);
+            entry.found_at = Some(Past::at(now));
             entry.failures = 0;
             entry.unanswered = false;
             entry.state = State::Linked(node_id);
@@ -220,7 +241,7 @@ impl AddressBook {
                 }
                 entry.failures = u32::from(!gone.full);
                 entry.unanswered = false;
-                entry.found_at = entry.found_at.filter(|_| !gone.violation).map(|_| now);
+                entry.found_at = entry.found_at.filter(|_| !gone.violation).map(|_| Past::at(now));
                 let ceiling = entry.kind().backoff_ceiling(degree, limits);
                 let delay = entry.backoff.next(random, limits.mesh.backoff_min, ceiling);
                 if gone.taken {
@@ -270,11 +291,13 @@ impl AddressBook {
     }
 
     fn insert(&mut self, addr: SocketAddr, entry: BookEntry) {
+        self.changes += 1;
         self.entries.insert(addr, entry);
         self.index(addr);
     }
 
     fn remove(&mut self, addr: SocketAddr) {
+        self.changes += 1;
         self.unindex(addr);
         self.entries.remove(&addr);
     }

@@ -215,7 +215,10 @@ impl Mesh {
     pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
         self.pin(cx, dialed, node_id);
         match dialed.target {
-            Some(target) => self.targets.linked(target, node_id),
+            Some(target) => {
+                self.target_reached(cx, dialed, node_id);
+                self.targets.linked(target, node_id);
+            }
             None => {
                 self.refund(dialed.addr);
                 self.book.reached(dialed.addr, node_id, cx.now);

@@ -13,6 +13,7 @@ mod dialing;
 mod dials;
 mod event;
 mod maintenance;
+mod memory;
 mod pins;
 mod sealing;
 mod targets;
@@ -30,6 +31,7 @@ use book::{AddressBook, Advertisement};
 use budgets::{Account, Budgets};
 use dials::Dials;
 use maintenance::Maintenance;
+use memory::FoundTargets;
 use pins::Pins;
 use targets::Targets;
 
@@ -58,6 +60,9 @@ pub(crate) struct Mesh {
     maintenance: Maintenance,
     bans: Bans,
     pins: Pins,
+    found_targets: FoundTargets,
+    /// How often `found_targets` changed.
+    changes: u64,
     /// How many new addresses each connection may still bring.
     learning: BTreeMap<ConnId, TokenBucket>,
     events: VecDeque<Event>,
@@ -95,6 +100,8 @@ impl Mesh {
             maintenance: Maintenance::new(cx.now, &mut cx.random, limits),
             bans: Bans::default(),
             pins: Pins::default(),
+            found_targets: FoundTargets::default(),
+            changes: 0,
             learning: BTreeMap::new(),
             events: VecDeque::new(),
             counts: Counts::default(),

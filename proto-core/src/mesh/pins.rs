@@ -5,21 +5,23 @@
 use alloc::collections::BTreeMap;
 use core::net::{IpAddr, SocketAddr};
 
-use crate::model::{Crowd, Instant, Limits, NodeId, is_loopback};
+use crate::model::{Crowd, Instant, KnownPin, Limits, NodeId, Past, is_loopback};
 
 /// The addresses off loopback where a key was proven.
 #[derive(Debug, Default)]
 pub(super) struct Pins {
     pins: BTreeMap<SocketAddr, Pin>,
+    /// How often one came, or came to be of another node.
+    changes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Pin {
     node_id: NodeId,
     /// When the node last proved its key there.
-    proven: Instant,
+    proven: Past,
     /// When the address was last reached sealed.
-    sealed: Option<Instant>,
+    sealed: Option<Past>,
     /// The user was told that another node is there.
     told: bool,
 }
@@ -37,8 +39,11 @@ impl Pins {
         if is_loopback(addr.ip()) {
             return;
         }
-        let before = self.pins.get(&addr).and_then(|pin| pin.sealed);
-        let sealed = if sealed { Some(now) } else { before };
+        let before = self.pins.get(&addr).copied();
+        let now = Past::at(now);
+        let sealed = if sealed { Some(now) } else { before.and_then(|pin| pin.sealed) };
+        let known = (node_id, sealed.is_some());
+        self.changes += u64::from(before.map(|pin| (pin.node_id, pin.sealed.is_some())) != Some(known));
         if !self.pins.contains_key(&addr) && self.pins.len() >= limits.mesh.pins.max(1) {
             self.forget_one();
         }
@@ -59,18 +64,41 @@ impl Pins {
     /// The node that is expected at an address.
     pub(super) fn expected(&self, addr: SocketAddr, now: Instant, limits: &Limits) -> Option<NodeId> {
         let pin = self.pins.get(&addr)?;
-        (now.since(pin.proven) < limits.mesh.book_forget_after).then_some(pin.node_id)
+        (pin.proven.age(now) < limits.mesh.book_forget_after).then_some(pin.node_id)
     }
 
     /// Whether an address is never to be dialed in clear.
     pub(super) fn is_sealed(&self, addr: SocketAddr, now: Instant, limits: &Limits) -> bool {
         let sealed = self.pins.get(&addr).and_then(|pin| pin.sealed);
-        sealed.is_some_and(|at| now.since(at) < limits.mesh.sealed_for)
+        sealed.is_some_and(|past| past.age(now) < limits.mesh.sealed_for)
     }
 
     /// Another node than the expected one is there. Whether the user is to be told.
     pub(super) fn note_wrong(&mut self, addr: SocketAddr) -> bool {
         self.pins.get_mut(&addr).is_some_and(|pin| !core::mem::replace(&mut pin.told, true))
+    }
+
+    /// A number that grows when a pin comes, or comes to be of another node.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// What is to be kept, at this wall-clock time.
+    pub(super) fn remember(&self, now: Instant, wall: u64) -> impl Iterator<Item = KnownPin> {
+        self.pins.iter().map(move |(addr, pin)| KnownPin {
+            addr: *addr,
+            node_id: pin.node_id,
+            proven_ms: pin.proven.unix_ms(now, wall),
+            sealed_ms: pin.sealed.map(|past| past.unix_ms(now, wall)),
+        })
+    }
+
+    /// What was kept from an earlier start.
+    pub(super) fn recall(&mut self, known: &KnownPin, now: Instant, wall: u64) {
+        let past = |unix_ms| Past::of_unix(now, wall, unix_ms);
+        let (proven, sealed) = (past(known.proven_ms), known.sealed_ms.map(past));
+        let pin = Pin { node_id: known.node_id, proven, sealed, told: false };
+        self.pins.entry(known.addr).or_insert(pin);
     }
 
     /// Whether a node has proven its key at this IP address.

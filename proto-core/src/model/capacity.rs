@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Limits, MAX_RESOLVED};
+use crate::model::{Limits, MAX_LINE, MAX_RESOLVED};
 
 /// A collection in a node that grows with what others send.
 ///
@@ -56,6 +56,10 @@ pub enum Capacity {
     KnownKeys,
     /// Reconciliations that this node began and that are not over.
     Syncs,
+    /// What entries of this node are charged that the store has not committed, in bytes.
+    UncommittedOwn,
+    /// What other entries are charged that the store was asked to keep and has not committed, in bytes.
+    Uncommitted,
     /// Bytes of the entries that the first catch-up holds back. The last one may go beyond the bound.
     CatchUpBytes,
     /// Entries in the window.
@@ -72,6 +76,8 @@ pub enum Capacity {
     TipsBytes,
     /// Tips of one author's runs of which nothing is held.
     TipsPerAuthor,
+    /// Spans of numbers that are known to be in the store.
+    Spans,
     /// Entries that wait for earlier ones of their author.
     Early,
     /// Entries of one author that wait for earlier ones.
@@ -134,7 +140,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 59] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -155,6 +161,8 @@ impl Capacity {
         Self::NewAuthors,
         Self::KnownKeys,
         Self::Syncs,
+        Self::UncommittedOwn,
+        Self::Uncommitted,
         Self::CatchUpBytes,
         Self::LogEntries,
         Self::LogBytes,
@@ -163,6 +171,7 @@ impl Capacity {
         Self::Forks,
         Self::TipsBytes,
         Self::TipsPerAuthor,
+        Self::Spans,
         Self::Early,
         Self::EarlyPerAuthor,
         Self::Parked,
@@ -204,7 +213,7 @@ impl Capacity {
         match self {
             // Already bytes.
             Self::Buffers | Self::LogBytes | Self::Parked | Self::AuthorsBytes | Self::V1WaitingBytes => 1,
-            Self::TipsBytes => 1,
+            Self::TipsBytes | Self::UncommittedOwn | Self::Uncommitted => 1,
             Self::Wanted => 2 * 1024,
             // With the ids of its last `LINKS` or `PEERS`.
             Self::Slots => 16 * 1024,
@@ -219,7 +228,7 @@ impl Capacity {
             Self::Floors => 512,
             // It holds the ids of all tips.
             Self::Syncs => limits.chat.tips_bytes / 8,
-            Self::Evicted | Self::Fetching | Self::Forks => 256,
+            Self::Spans | Self::Evicted | Self::Fetching | Self::Forks => 256,
             Self::Seen | Self::Announced => 128,
             Self::AnnouncedMissing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
             Self::V1Lines => 1024,
@@ -238,12 +247,25 @@ impl Capacity {
             Self::Rates => limits.chat.authors,
             Self::NewAuthors | Self::ServingBudgets => limits.conns.slots.max(1),
             Self::Seen => limits.chat.seen.max(1),
+            // What the user says at once, if nothing waits, and an entry of a peer without a key.
+            Self::UncommittedOwn => (limits.chat.uncommitted_own)
+                .max(most_charged(limits.conns.queue / 2))
+                .saturating_add(LARGEST_ENTRY),
+            Self::Uncommitted => limits.chat.uncommitted.saturating_add(LARGEST_ENTRY),
             Self::Announcers => limits.chat.announcers.max(1),
             Self::V1Lost => limits.conns.slots,
             // One limit bounds each of the others.
             _ => usize::MAX,
         }
     }
+}
+
+/// More than any entry is charged: its line, its texts once more, and fixed amounts.
+const LARGEST_ENTRY: usize = 2 * MAX_LINE + 8 * 1024;
+
+/// The most that entries are charged which are this long by [`Draft::most_bytes`](crate::Draft): of texts of one byte.
+pub(crate) fn most_charged(bytes: usize) -> usize {
+    bytes.saturating_mul(9) / 4
 }
 
 /// The most addresses that the user's targets resolve to.

@@ -41,6 +41,8 @@ pub struct ConfigBuilder {
     /// None: the driver cannot seal connections.
     #[serde(default)]
     plaintext: Option<Plaintext>,
+    #[serde(default)]
+    store: bool,
     limits: Limits,
 }
 
@@ -79,6 +81,7 @@ impl Config {
             allow_v1: false,
             trust_loopback: None,
             plaintext: None,
+            store: false,
             limits: Limits::default(),
         })
     }
@@ -123,6 +126,11 @@ impl Config {
     /// Which connections may be in clear. None: the driver cannot seal, so all are.
     pub fn plaintext(&self) -> Option<Plaintext> {
         self.0.plaintext
+    }
+
+    /// Whether the driver has a store.
+    pub fn stores(&self) -> bool {
+        self.0.store
     }
 
     /// The limits.
@@ -174,6 +182,13 @@ impl ConfigBuilder {
     /// asks for no seal.
     pub fn plaintext(mut self, plaintext: Plaintext) -> Self {
         self.plaintext = Some(plaintext);
+        self
+    }
+
+    /// Whether the driver has a store: it carries out [`Action::Store`](crate::Action::Store) and
+    /// [`Action::Load`](crate::Action::Load). The default is no: the node keeps nothing from one start to the next.
+    pub fn store(mut self, store: bool) -> Self {
+        self.store = store;
         self
     }
 

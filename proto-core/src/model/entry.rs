@@ -21,6 +21,7 @@ mod texts;
 use alloc::boxed::Box;
 use core::fmt;
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Identity, Name, NetworkId, NodeId, PublicKey, Purpose};
@@ -249,16 +250,34 @@ impl Serialize for Entry {
     }
 }
 
+/// Writes the text `NETWORK|SIGNATURE|HEADER|`.
+impl Serialize for Gone {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{}|{}", self.header.network, self.sealed()))
+    }
+}
+
 /// Reads the text `NETWORK|SIGNATURE|HEADER|BODY`, and fails if it is not a whole entry.
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
-        let (network, sealed) = text.split_once('|').ok_or_else(|| D::Error::custom("no network"))?;
-        let network = network.parse().map_err(D::Error::custom)?;
-        let sealed =
-            Sealed::split(sealed).ok_or_else(|| D::Error::custom("no signature, header and body"))?;
-        let opened = sealed.open(network).map_err(D::Error::custom)?;
-        opened.entry().ok_or_else(|| D::Error::custom("not a whole entry of a run"))
+        opened(deserializer)?.entry().ok_or_else(|| D::Error::custom("not a whole entry of a run"))
     }
+}
+
+/// Reads the text `NETWORK|SIGNATURE|HEADER|`, and fails if it is not an entry of a run whose body is gone.
+impl<'de> Deserialize<'de> for Gone {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match opened(deserializer)? {
+            Opened::Gone(gone) => Ok(gone),
+            _ => Err(D::Error::custom("not an entry without its body")),
+        }
+    }
+}
+
+fn opened<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Opened, D::Error> {
+    let text = alloc::borrow::Cow::<str>::deserialize(deserializer)?;
+    let (network, sealed) = text.split_once('|').ok_or_else(|| D::Error::custom("no network"))?;
+    let network = network.parse().map_err(D::Error::custom)?;
+    let sealed = Sealed::split(sealed).ok_or_else(|| D::Error::custom("no signature, header and body"))?;
+    sealed.open(network).map_err(D::Error::custom)
 }

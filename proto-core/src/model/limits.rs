@@ -258,6 +258,9 @@ declare! {
         tips_bytes: usize = 32 * MIB, "bytes", Guess: "65,536 runs", [nonzero] => TipsBytes;
         /// The most tips of one author's runs of which nothing is held. With one more, the oldest of these is forgotten.
         tips_per_author: usize = 64, "tips", Guess: "sixteen times as many as epochs in one room", [nonzero] => TipsPerAuthor;
+        /// The most spans of numbers that are known to be in the store, of all runs together. With one more, the run with most of
+        /// them gives up its lowest missing numbers: they are not asked for any more.
+        spans: usize = 131_072, "spans", Guess: "twice as many as tips", [nonzero] => Spans;
         /// The time between the dates of an author's oldest and newest entry in the window from which on the author is no
         /// longer new (SPEC 9.15).
         author_new: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];
@@ -271,6 +274,12 @@ declare! {
         floors: usize = 16_384, "authors", Guess: "more than the window holds entries", [nonzero] => Floors;
         /// How long ago a floor has to be before it is forgotten (SPEC 9.16).
         floors_for: Duration = Duration::from_secs(600), "seconds", Spec, [];
+        /// The most bytes that entries of this node are charged that the store has not committed. Above it, the user's words are
+        /// refused as busy, and lines of peers without a key wait.
+        uncommitted_own: usize = 2 * MIB, "bytes", Guess: "twice as many as an output queue holds", [nonzero];
+        /// The most bytes that other entries are charged that the store was asked to keep and has not committed. Above it, those in
+        /// the window wait, and those below it are asked for again later.
+        uncommitted: usize = 4 * MIB, "bytes", Guess: "a few batches of 4,096 entries", [nonzero];
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// The same at most, while those that are missing come by a range (SPEC 9.1).

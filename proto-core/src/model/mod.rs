@@ -16,11 +16,13 @@ mod identity;
 mod ids;
 mod json;
 mod limits;
+mod memory;
 mod name;
 mod network;
 mod peer;
 mod random;
 mod rate;
+mod store;
 mod text;
 mod time;
 mod verify;
@@ -28,6 +30,7 @@ mod verify;
 pub use addr::{PeerAddr, PeerAddrError};
 pub(crate) use address_class::{Reach, host_of, is_loopback, net_of};
 pub use capacity::Capacity;
+pub(crate) use capacity::most_charged;
 pub(crate) use census::{Census, LinkView, Outlet, PeersSource, Sender, Stage};
 pub(crate) use clock::ClockReading;
 pub use config::{Config, ConfigBuilder, Plaintext};
@@ -51,11 +54,14 @@ pub use limits::{
     ChatLimits, ConfigError, ConnLimits, Limit, Limits, MAX_CHUNK, MAX_LINE, MeshLimits, Origin, V1Limits,
     Value, WireLimits,
 };
+pub use memory::{KnownAddress, KnownName, KnownPin, Memory};
 pub use name::{Name, NameError};
 pub use network::{NetworkId, NetworkIdError};
 pub use peer::{LeaveReason, Marks, PeerInfo, Version};
 pub(crate) use random::{below, uniform};
 pub(crate) use rate::{TokenBucket, TokenBuckets};
+pub use store::{Kept, KeptRun, LoadId, Loaded, OwnPosition, Record, SayId, StoreId, Wanted};
 pub use text::{ChatText, ChatTextError};
 pub use time::Instant;
+pub(crate) use time::Past;
 pub(crate) use verify::{Equation, KeyPoint};

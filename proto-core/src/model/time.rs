@@ -1,5 +1,6 @@
 //! Monotonic time.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::ops::Add;
 use core::time::Duration;
@@ -49,6 +50,50 @@ impl Instant {
     }
 }
 
+/// An instant that may be before the origin: some time before another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Past {
+    at: Instant,
+    before: Duration,
+}
+
+impl Past {
+    /// This instant.
+    pub(crate) const fn at(at: Instant) -> Self {
+        Self { at, before: Duration::ZERO }
+    }
+
+    /// That of a wall-clock time, if `wall` is the wall-clock time now, both in milliseconds since the Unix epoch. What is
+    /// later counts as now.
+    pub(crate) const fn of_unix(now: Instant, wall: u64, unix_ms: u64) -> Self {
+        Self { at: now, before: Duration::from_millis(wall.saturating_sub(unix_ms)) }
+    }
+
+    /// How long ago it is.
+    pub(crate) const fn age(self, now: Instant) -> Duration {
+        now.since(self.at).saturating_add(self.before)
+    }
+
+    /// Its wall-clock time, if `wall` is that of now.
+    pub(crate) fn unix_ms(self, now: Instant, wall: u64) -> u64 {
+        wall.saturating_sub(u64::try_from(self.age(now).as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl PartialOrd for Past {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The earlier one is less.
+impl Ord for Past {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let latest = self.at.max(other.at);
+        other.age(latest).cmp(&self.age(latest))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 
@@ -67,6 +112,18 @@ impl fmt::Display for Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_past_may_be_before_the_origin() {
+        let (now, wall) = (Instant::from_origin(Duration::from_secs(5)), 1_000_000);
+        let old = Past::of_unix(now, wall, wall - 60_000);
+        assert_eq!(old.age(now), Duration::from_secs(60));
+        assert_eq!(old.age(now + Duration::from_secs(1)), Duration::from_secs(61));
+        assert_eq!(old.unix_ms(now + Duration::from_secs(1), wall + 1_000), wall - 60_000);
+        let (first, later) = (Past::at(Instant::ORIGIN), Past::of_unix(now, wall, wall + 60_000));
+        assert!(old < first && first < later && later == Past::at(now));
+        assert!(Past::of_unix(now, wall, wall - 5_000) <= first);
+    }
 
     #[test]
     fn arithmetic_saturates_at_both_ends() {

@@ -58,8 +58,18 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
     })
 }
 
+/// An event of the conversation as an action. None: the node routes it to another machine.
+pub(super) fn said(event: chat::Event) -> Option<Action> {
+    Some(match event {
+        chat::Event::Store { id, record } => Action::Store { id, record },
+        chat::Event::Said { id, entries, stored } => Action::Said { id, entries, stored },
+        chat::Event::Ready => Action::Ready,
+        other => return notice(other),
+    })
+}
+
 /// An event of the conversation as a notice. None: it is not one.
-pub(super) fn notice(event: chat::Event) -> Option<Action> {
+fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::CaughtUp { entries } => Notice::CaughtUp { entries },
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },

@@ -5,7 +5,7 @@ use crate::chat::Standing;
 use crate::contract::{
     BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Stats, Status, TreeStatus,
 };
-use crate::model::Capacity;
+use crate::model::{Capacity, Memory};
 
 pub(super) fn stats(node: &Node) -> Stats {
     let (conns, mesh, chat, v1) =
@@ -80,6 +80,22 @@ pub(super) fn stats(node: &Node) -> Stats {
         refused_clear: conns.refused_clear,
         wrong_keys: mesh.wrong_keys,
     }
+}
+
+/// Whom the node knows.
+pub(super) fn memory(node: &Node) -> Memory {
+    // What is not taken yet is kept as it was.
+    let Some(memory) = &node.memory else {
+        let mut memory = Memory { names: node.chat.remember(), ..Memory::default() };
+        node.mesh.remember(&node.cx, &mut memory);
+        return memory;
+    };
+    memory.clone()
+}
+
+/// How often that has changed.
+pub(super) fn memory_changes(node: &Node) -> u64 {
+    node.mesh.changes() + node.chat.changes()
 }
 
 pub(super) fn capacities(node: &Node) -> impl Iterator<Item = (Capacity, usize)> {

@@ -5,6 +5,7 @@ mod bad_input;
 mod capture;
 mod conversation;
 mod floods;
+mod history;
 mod hostile_frames;
 mod identity;
 mod life;

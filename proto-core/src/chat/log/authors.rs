@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::forks::Effect;
 use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
+use super::shelf::Shelf;
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
 
@@ -163,14 +164,14 @@ impl Authors {
         &mut self,
         now: Instant,
         (entry, effect): (&Arc<Entry>, &Effect),
-        window: &Window,
+        (window, shelf): (&Window, &Shelf),
         limits: &Limits,
         events: &mut Vec<SequenceEvent>,
     ) {
         let run = entry.run();
         let shown = effect.fork.is_none_or(|seq| entry.seq() <= seq);
         if shown {
-            self.touch(entry, window, limits, events);
+            self.touch(entry, (window, shelf), limits, events);
         }
         if let Some(seq) = effect.fork {
             self.update(run, |sequence| sequence.freeze(seq, &effect.withdrawn));
@@ -193,7 +194,13 @@ impl Authors {
 
     /// Marks the author and the epoch of an entry as heard. Creates them, and makes room for that, where they
     /// are new.
-    fn touch(&mut self, entry: &Entry, window: &Window, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+    fn touch(
+        &mut self,
+        entry: &Entry,
+        (window, shelf): (&Window, &Shelf),
+        limits: &Limits,
+        events: &mut Vec<SequenceEvent>,
+    ) {
         let (key, run) = (entry.key(), entry.run());
         while !self.authors.contains_key(&key) && self.authors.len() >= limits.chat.authors.max(1) {
             let Some((_, oldest)) = self.by_heard.first().copied() else { break };
@@ -215,9 +222,10 @@ impl Authors {
         self.by_heard.insert((heard, key));
         author.heard = heard;
         author.uname = entry.uname().clone();
-        // Entries in the window whose epoch is unknown have been shown, or prove a fork.
+        // Entries in the window and on the shelf whose epoch is unknown have been shown, or prove a fork.
         let start = || {
-            let next = window.last_number(run).map(|last| last.saturating_add(1));
+            let last = window.last_number(run).max(shelf.last_number(run));
+            let next = last.map(|last| last.saturating_add(1));
             AuthorSequence::starting_at(next, window.held_twice(run))
         };
         let epoch = self.epochs.entry(run.clone());

@@ -5,6 +5,7 @@
 //! - [`floors`]: what was evicted of each author;
 //! - [`forks`]: what is held of a run that has two continuations;
 //! - [`tips`]: the newest entry of each run, which is what nodes compare;
+//! - [`shelf`]: what the store has of each run, and [`stored`] what follows from that;
 //! - [`parked`]: entries dated ahead;
 //! - [`authors`] and [`sequence`]: the order of each author sequence, holding back, and gaps;
 //! - [`reconcile`]: the exchange by which two neighbours find out what either lacks. When it takes place is
@@ -21,6 +22,8 @@ mod properties;
 mod reconcile;
 mod sequence;
 mod shares;
+mod shelf;
+mod stored;
 #[cfg(test)]
 pub(super) mod testing;
 #[cfg(test)]
@@ -39,6 +42,7 @@ use forks::Effect;
 use parked::Parked;
 pub(crate) use reconcile::Reconciler;
 use sequence::{EvictedState, SequenceEvent};
+use shelf::Shelf;
 use window::Window;
 
 use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, RunId};
@@ -51,6 +55,10 @@ use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeI
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     window: Window,
+    /// Empty without a store.
+    shelf: Shelf,
+    /// There is a store.
+    stores: bool,
     authors: Authors,
     parked: Parked,
     events: VecDeque<LogEvent>,
@@ -68,6 +76,8 @@ pub(crate) enum Taken {
     Parked,
     /// It is known.
     Known,
+    /// It is of use to the store alone. Ask the store to keep it.
+    Archived,
     /// It is of no use, now or later. Record it as seen, and do not relay it.
     Dropped,
     /// There is no room for it now, or it is dated too far ahead. Do not record it, so that it can be received again
@@ -94,7 +104,7 @@ pub(crate) enum LogEvent {
     Forked { run: RunId },
     /// This entry left the window, since its run is frozen below it, or since two other versions of its number have lower
     /// ids. It is not received again.
-    Withdrawn { id: EntryId },
+    Withdrawn { id: EntryId, run: RunId },
     /// An entry that waited had to make room. It can be received again, so it is no longer recorded as seen.
     Deferred { id: EntryId },
 }
@@ -135,17 +145,12 @@ pub(crate) struct LogLost {
     pub(crate) forks: u64,
     /// Tips of runs that are no longer known.
     pub(crate) tips: u64,
+    /// Missing numbers of runs below the window that were given up, in spans.
+    pub(crate) spans: u64,
 }
 
 /// Entries.
 impl Log {
-    /// The log of the node with this key.
-    pub(crate) fn new(own: PublicKey) -> Self {
-        let mut log = Self::default();
-        log.window.set_own(own);
-        log
-    }
-
     /// Takes an entry from a neighbour. Without wall-clock time, no date is ahead.
     pub(crate) fn take(
         &mut self,
@@ -158,7 +163,10 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
-        if self.window.is_below_floor(&entry) {
+        if self.is_shelved(&entry) {
+            return Taken::Known;
+        }
+        if self.window.is_below_floor(&entry) || self.is_archival(&entry) {
             self.window.dropped(&entry, limits);
             return Taken::Dropped;
         }
@@ -226,6 +234,9 @@ impl Log {
         (first, last): (u64, u64),
         limits: &Limits,
     ) -> Option<(u64, u64)> {
+        if self.stores && last < self.window.tips().base(run) {
+            return self.shelf.first_gap(run, first, last);
+        }
         self.window.first_missing(run, first, last, limits)
     }
 
@@ -304,7 +315,7 @@ impl Log {
             self.events.push_back(LogEvent::Missing { run, first, last, at });
         }
         let mut events = Vec::new();
-        self.authors.take(now, (&entry, &effect), &self.window, limits, &mut events);
+        self.authors.take(now, (&entry, &effect), (&self.window, &self.shelf), limits, &mut events);
         self.authors.bound_bytes(limits, &mut events);
         self.freeze(entry.run(), &effect, limits, &mut events);
         if !show {
@@ -343,7 +354,7 @@ impl Log {
         }
         for entry in &effect.withdrawn {
             self.window.remove(entry, limits);
-            self.events.push_back(LogEvent::Withdrawn { id: entry.id() });
+            self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: entry.run().clone() });
         }
     }
 
@@ -405,6 +416,7 @@ impl Log {
             floors: self.window.floors_forgotten(),
             ids: self.window.ids_forgotten(),
             tips,
+            spans: self.shelf.joined(),
             ..self.lost
         }
     }
@@ -422,7 +434,7 @@ impl Log {
     }
 
     /// How full each bounded collection is.
-    pub(crate) fn capacities(&self) -> [(Capacity, usize); 15] {
+    pub(crate) fn capacities(&self) -> [(Capacity, usize); 16] {
         let LogSizes { held, bytes, early, authors, .. } = self.sizes();
         [
             (Capacity::LogEntries, held),
@@ -432,6 +444,7 @@ impl Log {
             (Capacity::Forks, self.window.frozen()),
             (Capacity::TipsBytes, self.window.tips().bytes()),
             (Capacity::TipsPerAuthor, self.window.tips().most_unheld()),
+            (Capacity::Spans, self.shelf.spans()),
             (Capacity::Early, early),
             (Capacity::EarlyPerAuthor, self.authors.most_early()),
             (Capacity::Parked, self.parked.bytes()),
@@ -452,6 +465,7 @@ impl Log {
     pub(crate) fn is_consistent(&self) -> bool {
         self.window.is_consistent()
             && self.parked.is_consistent()
+            && self.shelf.is_consistent()
             && self.authors.is_consistent(&self.window)
             && self.window.iter().all(|entry| !self.parked.contains(&entry.id()))
     }

@@ -181,7 +181,7 @@ impl TestLog {
     /// The entries that a fork took out of the window, without taking the events.
     pub(super) fn peek_withdrawn(&self) -> Vec<EntryId> {
         let withdrawn = |event: &LogEvent| match event {
-            LogEvent::Withdrawn { id } => Some(*id),
+            LogEvent::Withdrawn { id, .. } => Some(*id),
             _ => None,
         };
         self.inner.events.iter().filter_map(withdrawn).collect()

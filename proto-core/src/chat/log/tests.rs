@@ -4,7 +4,7 @@ use alloc::vec;
 
 use super::testing::{EPOCH, TestAuthor, TestLog, shown};
 use super::*;
-use crate::model::{NodeId, Room, Via};
+use crate::model::{Kept, NodeId, Room, Via};
 
 const ALMOST: Duration = Duration::from_millis(2_999);
 const A_MOMENT: Duration = Duration::from_millis(1);
@@ -281,7 +281,7 @@ fn own_entries_go_last_within_their_share() {
     let [me, anna] = [1, 2].map(TestAuthor::new);
     let author_new = Duration::from_secs(1);
     let mut log = TestLog::new(|limits| (limits.chat.log_entries, limits.chat.author_new) = (8, author_new));
-    log.inner = Log::new(me.key());
+    log.inner = Log::restore(me.key(), false, &Kept::default(), &log.limits);
     let of_me = |log: &TestLog| log.inner.iter().filter(|entry| entry.key() == me.key()).count();
     for seq in 0..6 {
         log.inner.take_own(Instant::ORIGIN, None, me.entry(seq), &log.limits);

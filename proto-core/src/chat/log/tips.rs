@@ -32,8 +32,8 @@ pub(super) struct Tips {
     runs: BTreeMap<RunId, Tip>,
     /// The compared set. An index of `runs`.
     items: BTreeMap<Item, RunId>,
-    /// An index of `runs`, for `contains`.
-    ids: BTreeSet<EntryId>,
+    /// The date of each of these. An index of `runs`.
+    ids: BTreeMap<EntryId, u64>,
     /// The runs of which nothing is held, the oldest first. An index of `runs`.
     unheld: BTreeSet<(u64, RunId)>,
     /// The same for each author. An index of `runs`.
@@ -103,13 +103,19 @@ impl Tips {
         self.forgotten_until.map_or(0, |until| until.saturating_add(1))
     }
 
-    /// The dates and ids of the tips dated `at` or later, oldest first.
-    pub(super) fn dated_since(&self, at: u64) -> impl Iterator<Item = Item> {
-        self.items.range((at, super::window::FIRST_ID)..).map(|(item, _)| *item)
+    /// The dates and ids of the tips dated `at` or later, each with its run, oldest first.
+    pub(super) fn dated_since(&self, at: u64) -> impl Iterator<Item = (Item, &RunId)> {
+        self.items.range((at, super::window::FIRST_ID)..).map(|(item, run)| (*item, run))
     }
 
     pub(super) fn contains(&self, id: &EntryId) -> bool {
-        self.ids.contains(id)
+        self.ids.contains_key(id)
+    }
+
+    /// The run of a tip, and its number.
+    pub(super) fn of(&self, id: &EntryId) -> Option<(&RunId, u64)> {
+        let run = self.items.get(&(*self.ids.get(id)?, *id))?;
+        Some((run, self.last_number(run)?))
     }
 
     /// The number of a run's tip.
@@ -120,6 +126,31 @@ impl Tips {
     /// Below this number, no entry of the run is wanted.
     pub(super) fn base(&self, run: &RunId) -> u64 {
         self.runs.get(run).map_or(0, |tip| tip.base)
+    }
+
+    /// The store has this of a run, up to the number `seq` with these versions. What is below `base` is not wanted in the
+    /// window.
+    pub(super) fn restore(&mut self, run: &RunId, (seq, versions): Newest, base: u64) {
+        self.change(run, |tip| {
+            let Some(tip) = tip else { return Some(Tip { seq, versions, held: false, base }) };
+            if seq > tip.seq {
+                (tip.seq, tip.versions) = (seq, versions);
+            }
+            tip.base = tip.base.max(base);
+            None
+        });
+    }
+
+    /// Below this number, no entry of the run is wanted in the window any more.
+    pub(super) fn raise_base(&mut self, run: &RunId, base: u64) {
+        if let Some(tip) = self.runs.get_mut(run) {
+            tip.base = tip.base.max(base);
+        }
+    }
+
+    /// All runs, each with the number of its tip and its date.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (&RunId, u64, u64)> {
+        self.runs.iter().map(|(run, tip)| (run, tip.seq, tip.at()))
     }
 
     /// An entry came whose signature is valid. `held`: it is in the window now.
@@ -227,7 +258,7 @@ impl Tips {
         for item in &tip.versions {
             if add {
                 self.items.insert(*item, run.clone());
-                self.ids.insert(item.1);
+                self.ids.insert(item.1, item.0);
             } else {
                 self.items.remove(item);
                 self.ids.remove(&item.1);

@@ -212,6 +212,11 @@ impl Window {
         holes
     }
 
+    /// The lowest number of a run that is of use in the window, if `last` is that of its tip.
+    pub(super) fn first_of_use(&self, run: &RunId, last: u64, limits: &Limits) -> u64 {
+        self.first_wanted(run, self.frozen_at(run).map_or(last, |frozen| last.min(frozen)), limits)
+    }
+
     /// The lowest number of a run that is of use, if `last` is its last one: it is above what was evicted, and as many
     /// entries as the window may hold are above it.
     fn first_wanted(&self, run: &RunId, last: u64, limits: &Limits) -> u64 {
@@ -317,6 +322,16 @@ impl Window {
         self.remember_evicted(entry.id(), limits);
     }
 
+    /// The store has this of a run.
+    pub(super) fn restore_run(&mut self, run: &RunId, newest: tips::Newest, base: u64) {
+        self.tips.restore(run, newest, base);
+    }
+
+    /// Below this number, no entry of the run is wanted in the window any more.
+    pub(super) fn raise_base(&mut self, run: &RunId, base: u64) {
+        self.tips.raise_base(run, base);
+    }
+
     /// A valid entry came. It may be the tip of its run. Where that was forgotten, others that are held may be.
     fn note_tip(&mut self, entry: &Entry, held: bool) {
         self.tips.heard(entry, held);
@@ -327,7 +342,7 @@ impl Window {
         }
     }
 
-    fn bound_tips(&mut self, author: &PublicKey, limits: &Limits) {
+    pub(super) fn bound_tips(&mut self, author: &PublicKey, limits: &Limits) {
         for id in self.tips.bound(author, limits) {
             self.remember_evicted(id, limits);
         }

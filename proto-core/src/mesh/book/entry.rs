@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::super::backoff::Backoff;
 use super::super::budgets::Account;
-use crate::model::{Instant, Limits, NodeId};
+use crate::model::{Instant, Limits, NodeId, Past};
 
 /// What a peer says of an address.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(super) struct BookEntry {
     /// A peer that this node dialed has advertised the address.
     pub(super) source_dialed: bool,
     /// When a dial last reached a node there, or when the link with that node ended.
-    pub(super) found_at: Option<Instant>,
+    pub(super) found_at: Option<Past>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +88,23 @@ impl BookEntry {
         }
     }
 
+    /// An address that was kept from an earlier start. It is due at once.
+    pub(super) fn recalled(node_id: Option<NodeId>, found_at: Option<Past>, now: Instant) -> Self {
+        Self {
+            state: State::Waiting { dial_at: now },
+            backoff: Backoff::default(),
+            earliest: None,
+            failures: 0,
+            unanswered: false,
+            node_id,
+            source: None,
+            teller: None,
+            put_off: false,
+            source_dialed: false,
+            found_at,
+        }
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match (self.node_id, self.found_at) {
             (Some(node_id), _) if !node_id.is_of_key() => Kind::Keyless,
@@ -127,7 +144,7 @@ impl BookEntry {
     /// Whether it is unknown if a node is there: the last dial failed, or none has reached a node for `mesh.book_fresh`
     /// (SPEC 5.7.1).
     pub(super) fn is_uncertain(&self, now: Instant, limits: &Limits) -> bool {
-        self.failures > 0 || self.found_at.is_none_or(|at| now.since(at) >= limits.mesh.book_fresh)
+        self.failures > 0 || self.found_at.is_none_or(|past| past.age(now) >= limits.mesh.book_fresh)
     }
 
     /// Whether that node can be the one there. A known id without a key proves nothing, because anybody can use it.

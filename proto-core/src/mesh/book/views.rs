@@ -4,6 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::AddressBook;
 use super::entry::State;
+use crate::model::{Instant, KnownAddress};
 
 impl AddressBook {
     /// The number of addresses.
@@ -23,6 +24,17 @@ impl AddressBook {
     /// The number of addresses whose node is linked.
     pub(in crate::mesh) fn linked(&self) -> usize {
         self.entries.values().filter(|entry| matches!(entry.state, State::Linked(_))).count()
+    }
+
+    /// What is to be kept of it, at this wall-clock time.
+    pub(in crate::mesh) fn remember(&self, now: Instant, wall: u64) -> impl Iterator<Item = KnownAddress> {
+        let kept = self.entries.iter().filter(|(_, entry)| entry.state != State::Own);
+        kept.map(move |(addr, entry)| KnownAddress {
+            addr: *addr,
+            node_id: entry.node_id,
+            linked: matches!(entry.state, State::Linked(_)),
+            found_ms: entry.found_at.map(|past| past.unix_ms(now, wall)),
+        })
     }
 
     /// Whether the indexes agree with what they index.

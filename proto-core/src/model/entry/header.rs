@@ -50,6 +50,11 @@ impl Header {
         self.author
     }
 
+    /// The run that it is of, if it has a number.
+    pub fn run(&self) -> &RunId {
+        &self.fields.run
+    }
+
     /// The room. None: the lobby.
     pub fn room(&self) -> Option<&Room> {
         self.fields.run.room.as_ref()

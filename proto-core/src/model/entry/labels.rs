@@ -100,7 +100,10 @@ impl FromText for Word {
 }
 
 /// How nodes treat an entry (SPEC 7.8).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Serde uses the word on the wire, and an empty text for the absent class.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Class {
     /// It is kept: held, served and reconciled. On the wire it is the absent class.
@@ -128,6 +131,20 @@ impl Class {
             Self::Live => Some("live"),
             Self::Other(word) => Some(word.as_str()),
         }
+    }
+}
+
+impl From<Class> for String {
+    fn from(class: Class) -> Self {
+        class.word().unwrap_or_default().into()
+    }
+}
+
+impl TryFrom<String> for Class {
+    type Error = &'static str;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        if word.is_empty() { Ok(Self::Kept) } else { Self::from_text(&word).ok_or("no class") }
     }
 }
 

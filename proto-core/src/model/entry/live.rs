@@ -22,6 +22,11 @@ impl Gone {
     pub fn position(&self) -> RunPosition {
         self.position
     }
+
+    /// What stands in the `CHAT` frame.
+    pub fn sealed(&self) -> Sealed<'_> {
+        self.header.sealed("")
+    }
 }
 
 /// An entry that is in no run: it is relayed once, and never held (SPEC 7.8.7).

@@ -1,15 +1,18 @@
 //! Runs of entries, and where an entry stands.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Class, Entry, EntryId, MAX_NUMBER, Room};
 use crate::model::PublicKey;
 
 /// A run: the entries of one author in one room, one class and one epoch, numbered without gaps from 0 (SPEC 7.1.5).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunId {
     /// The author's key.
     pub key: PublicKey,
     /// The room. None: the lobby.
+    #[serde(default)]
     pub room: Option<Room>,
     /// The class.
     pub class: Class,
@@ -18,6 +21,11 @@ pub struct RunId {
 }
 
 impl RunId {
+    /// The run of this author in a room, a class and an epoch.
+    pub fn new(key: PublicKey, room: Option<Room>, class: Class, epoch: u64) -> Self {
+        Self { key, room, class, epoch }
+    }
+
     /// The first run of an author, in the order of runs.
     pub(crate) fn first_of(key: PublicKey) -> Self {
         Self { key, room: None, class: Class::Kept, epoch: 0 }
@@ -41,7 +49,10 @@ impl RunId {
 /// assert_eq!((second.seq(), second.prev()), (1, Some(id)));
 /// assert_eq!(RunPosition::new(0, id), None, "nothing is before the first");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Serde uses the number and that id, and refuses what does not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(u64, Option<EntryId>)", into = "(u64, Option<EntryId>)")]
 pub struct RunPosition {
     seq: u64,
     /// None exactly if `seq` is 0.
@@ -86,6 +97,20 @@ impl RunPosition {
     #[cfg(test)]
     pub(crate) fn unlinked(seq: u64) -> Self {
         Self::new(seq, EntryId::from_bytes([1; 32])).unwrap_or(Self::FIRST)
+    }
+}
+
+impl From<RunPosition> for (u64, Option<EntryId>) {
+    fn from(position: RunPosition) -> Self {
+        (position.seq, position.prev)
+    }
+}
+
+impl TryFrom<(u64, Option<EntryId>)> for RunPosition {
+    type Error = &'static str;
+
+    fn try_from((seq, prev): (u64, Option<EntryId>)) -> Result<Self, Self::Error> {
+        Self::read(Some(seq), prev).flatten().ok_or("no position in a run")
     }
 }
 

@@ -12,6 +12,7 @@ mod networks;
 mod sealed;
 mod shared_key;
 mod slots;
+mod store;
 mod v1;
 
 use alloc::string::String;

@@ -32,7 +32,7 @@ fn of_a_forked_number_the_two_lowest_ids_are_held_and_two_versions_are_shown() {
     assert_eq!(log.shown(), ["0", "1", "1!"]);
     for lower in [2, 1, 0] {
         assert_eq!(log.take(&versions[lower]), Taken::New);
-        let withdrawn = LogEvent::Withdrawn { id: versions[lower + 2].id() };
+        let withdrawn = LogEvent::Withdrawn { id: versions[lower + 2].id(), run: versions[0].run().clone() };
         assert_eq!(log.events(), [withdrawn], "it is relayed, and no third one is shown");
     }
     for higher in [2, 3, 4] {
@@ -63,7 +63,10 @@ fn above_a_fork_nothing_is_held_or_shown_and_what_was_shown_stays() {
     let other = anna.entry_at(EPOCH, 1, 1_001_001, "other");
     assert_eq!(log.take(&other), Taken::New);
     let events = log.events();
-    let gone: Vec<_> = [2, 3, 5].map(|seq| LogEvent::Withdrawn { id: anna.entry(seq).id() }).into();
+    let gone: Vec<_> = [2, 3, 5]
+        .map(|seq| anna.entry(seq))
+        .map(|gone| LogEvent::Withdrawn { id: gone.id(), run: gone.run().clone() })
+        .into();
     assert!(gone.iter().all(|event| events.contains(event)), "{events:?}");
     assert!(events.contains(&LogEvent::Forked { run: other.run().clone() }));
     assert_eq!(shown(events), ["1~!"]);

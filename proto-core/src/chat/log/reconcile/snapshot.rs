@@ -13,24 +13,27 @@ use crate::model::EntryId;
 #[derive(Debug)]
 pub(super) struct Snapshot {
     since: u64,
-    /// The generation of the tips at the time.
-    generation: u64,
+    /// That of the log at the time.
+    generation: (u64, u64),
     ids: NegentropyStorageVector,
 }
 
 impl Snapshot {
     pub(super) fn of(log: &Log, since: u64) -> Result<Self, negentropy::Error> {
         let mut ids = NegentropyStorageVector::new();
-        for (at, id) in log.window.tips().dated_since(since) {
-            ids.insert(at, Id::from_byte_array(*id.as_bytes()))?;
+        for ((at, id), run) in log.window.tips().dated_since(since) {
+            // What the store has not committed is not offered yet.
+            if log.shelf.is_settled(run) {
+                ids.insert(at, Id::from_byte_array(*id.as_bytes()))?;
+            }
         }
         ids.seal()?;
-        Ok(Self { since, generation: log.window.tips().generation(), ids })
+        Ok(Self { since, generation: generation(log), ids })
     }
 
     /// Whether it still is a snapshot of this log, from this date on.
     pub(super) fn is_current(&self, log: &Log, since: u64) -> bool {
-        self.since == since && self.generation == log.window.tips().generation()
+        self.since == since && self.generation == generation(log)
     }
 
     /// Whether a responder's message with this date belongs to this snapshot, and not to an earlier opening.
@@ -58,10 +61,15 @@ impl Snapshot {
         let next = side.reconcile_with_ids(message, &mut have, &mut need)?;
         step.reply = next.map(|next| encode(Tag::Continue, self.since, &next));
         let id = |id: Id| EntryId::from_bytes(id.to_bytes());
-        step.have = have.into_iter().map(id).filter(|id| log.window.contains(id)).collect();
+        step.have = have.into_iter().map(id).filter(|id| log.serves_tip(id)).collect();
         step.need = need.into_iter().map(id).filter(|id| log.wants(id)).collect();
         // The crate collects them in no certain order.
         step.need.sort_unstable();
         Ok(())
     }
+}
+
+/// Changes whenever the compared set changes.
+fn generation(log: &Log) -> (u64, u64) {
+    (log.window.tips().generation(), log.shelf.generation())
 }

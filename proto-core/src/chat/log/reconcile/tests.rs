@@ -279,3 +279,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_run_is_offered_when_all_of_it_is_committed() {
+    let (anna, ben) = (TestAuthor::new(1), TestAuthor::new(2));
+    let entries = [anna.entry(0), ben.entry(0)];
+    let (mut log, other) = (log_with(&entries), log_with(&[]));
+    assert_eq!(reconcile(&log, &other).0, ids(&entries));
+    log.inner.awaits_commit(entries[0].run());
+    assert_eq!(reconcile(&log, &other).0, ids(&entries[1..]));
+    assert_eq!(reconcile(&other, &log).1, ids(&entries[1..]));
+    // What is held and not committed is not asked for.
+    assert_eq!(reconcile(&log, &log_with(&entries)).1, [].into());
+    log.inner.settled(entries[0].run());
+    assert_eq!(reconcile(&log, &other).0, ids(&entries));
+}
+
+#[test]
+fn a_snapshot_of_an_answer_is_taken_anew_when_more_is_committed() {
+    let entry = TestAuthor::new(1).entry(0);
+    let (mut log, other) = (log_with(core::slice::from_ref(&entry)), log_with(&[]));
+    let mut theirs = Reconciler::default();
+    let mut ours = Reconciler::default();
+    log.inner.awaits_commit(entry.run());
+    for found in [0, 1] {
+        let opening = ours.begin(NOW, CONN, ping(), &other.inner, &other.limits).unwrap();
+        let reply = theirs.message(NOW, CONN, &opening, &log.inner, &log.limits).unwrap().reply.unwrap();
+        let step = ours.message(NOW, CONN, &reply, &other.inner, &other.limits).unwrap();
+        assert_eq!(step.need.len(), found);
+        ours.ended(CONN);
+        if found == 0 {
+            log.inner.settled(entry.run());
+        }
+    }
+}

@@ -6,7 +6,7 @@ use crate::chat::log::{Log, Taken};
 use crate::model::{Capacity, Instant};
 
 fn tips(log: &TestLog) -> Vec<EntryId> {
-    log.inner.window.tips().dated_since(0).map(|(_, id)| id).collect()
+    log.inner.window.tips().dated_since(0).map(|((_, id), _)| id).collect()
 }
 
 #[test]

@@ -1,0 +1,435 @@
+//! What the node's task and the threads of a store share.
+#![cfg_attr(not(feature = "store"), allow(dead_code))]
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+use proto_core::{Entry, EntryId, LoadId, Loaded, Memory, NodeId, Record, StoreId, Wanted};
+
+use super::{StoreProblem, StoreStatus};
+
+/// The most records that wait, in bytes as entries are charged. With more, the node stops reading from its peers.
+const WAITING: usize = 16 * 1024 * 1024;
+
+/// What a record without an entry is charged.
+const WITHDRAWN: usize = 256;
+
+/// The most records of others that are committed at once, and the most of this node.
+const BATCH: usize = 4_096;
+const OWN_BATCH: usize = 64;
+
+/// The most pages that wait to be read.
+const PAGES: usize = 64;
+
+/// The most damaged rows that are remembered. Others are found again.
+const DAMAGED: usize = 4_096;
+
+/// The node's end. The store closes when it is dropped.
+#[derive(Debug)]
+pub struct StoreClient {
+    shared: Arc<Shared>,
+}
+
+/// What can be read of a store while its node runs. Clones belong to the same store.
+#[derive(Clone, Debug)]
+pub struct StoreView {
+    shared: Arc<Shared>,
+}
+
+/// An answer to the node's task.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Stored(StoreId),
+    Failed(StoreProblem),
+    Works,
+    Loaded(LoadId, Vec<Loaded>),
+    SetAside(PathBuf),
+    Damaged(usize),
+}
+
+/// A row that is not what was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DamagedRow {
+    pub(crate) entry: i64,
+    pub(crate) run: i64,
+    pub(crate) seq: i64,
+}
+
+/// Where a page ends: before this line of this entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The entry.
+    pub id: EntryId,
+    /// The index of the line in it.
+    pub part: usize,
+}
+
+/// An entry to be shown.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its number in the store. Entries that were stored later have higher ones.
+    pub number: u64,
+    /// When this node first had it: Unix time in milliseconds.
+    pub heard: u64,
+    /// The entry.
+    pub entry: Arc<Entry>,
+    /// This node has another version of it.
+    pub forked: bool,
+}
+
+/// What the writer does next.
+#[derive(Debug)]
+pub(super) enum Work {
+    Batch(Batch),
+    /// The database is damaged.
+    Rebuild,
+    /// The time has come.
+    Idle,
+    Close,
+}
+
+/// What is committed together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) through: StoreId,
+    pub(super) records: Vec<Record>,
+    pub(super) memory: Option<Box<Memory>>,
+    pub(super) mutes: Vec<(NodeId, bool)>,
+    pub(super) damaged: Vec<DamagedRow>,
+}
+
+/// What the reader does next.
+#[derive(Debug)]
+pub(super) enum Reading {
+    Load { id: LoadId, wanted: Wanted, most_bytes: usize },
+    Page { before: Option<Cursor>, entries: usize, reply: Sender<Option<Vec<Shown>>> },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    writes: Mutex<Writes>,
+    to_write: Condvar,
+    reads: Mutex<Reads>,
+    to_read: Condvar,
+    answers: Mutex<Answers>,
+    status: Mutex<StoreStatus>,
+}
+
+#[derive(Debug, Default)]
+struct Writes {
+    records: VecDeque<(StoreId, Record)>,
+    /// What the records are charged.
+    bytes: usize,
+    memory: Option<Box<Memory>>,
+    mutes: Vec<(NodeId, bool)>,
+    damaged: Vec<DamagedRow>,
+    rebuild: bool,
+    failed: Option<Failed>,
+    closed: bool,
+}
+
+/// The store cannot write. Records are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failed {
+    /// The node may still ask to keep what it asked before it heard of it.
+    Unheard,
+    /// The node knows.
+    Heard,
+}
+
+#[derive(Debug, Default)]
+struct Reads {
+    waiting: VecDeque<Reading>,
+    pages: usize,
+    /// Each database has a number.
+    database: u64,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    waiting: VecDeque<Answer>,
+    task: Option<Waker>,
+}
+
+impl StoreClient {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    pub(crate) fn view(&self) -> StoreView {
+        StoreView { shared: self.shared.clone() }
+    }
+
+    /// From now on, this wakes the task when there is an answer.
+    pub(crate) fn attach(&self, task: Waker) {
+        let mut answers = lock(&self.shared.answers);
+        if !answers.waiting.is_empty() {
+            task.wake_by_ref();
+        }
+        answers.task = Some(task);
+    }
+
+    pub(crate) fn store(&self, id: StoreId, record: Record) {
+        let mut writes = lock(&self.shared.writes);
+        if writes.failed.is_some() {
+            return;
+        }
+        writes.bytes += charge(&record);
+        writes.records.push_back((id, record));
+        self.shared.to_write.notify_one();
+    }
+
+    /// Whether so much waits that the node is to take no more from its peers.
+    pub(crate) fn is_behind(&self) -> bool {
+        lock(&self.shared.writes).bytes > WAITING
+    }
+
+    /// Keeps what the node knows of others. What was to be kept before is replaced.
+    pub(crate) fn save(&self, memory: Memory) {
+        lock(&self.shared.writes).memory = Some(Box::new(memory));
+        self.shared.to_write.notify_one();
+    }
+
+    pub(crate) fn load(&self, id: LoadId, wanted: Wanted, most_bytes: usize) {
+        let mut reads = lock(&self.shared.reads);
+        reads.waiting.push_back(Reading::Load { id, wanted, most_bytes });
+        self.shared.to_read.notify_one();
+    }
+
+    /// The node knows of the failure, and asks for nothing more until it is told that the store works.
+    pub(crate) fn heard_failure(&self) {
+        let mut writes = lock(&self.shared.writes);
+        writes.failed = writes.failed.map(|_| Failed::Heard);
+        self.shared.to_write.notify_one();
+    }
+
+    pub(crate) fn next_answer(&self) -> Option<Answer> {
+        lock(&self.shared.answers).waiting.pop_front()
+    }
+}
+
+impl Drop for StoreClient {
+    fn drop(&mut self) {
+        lock(&self.shared.writes).closed = true;
+        lock(&self.shared.reads).closed = true;
+        self.shared.to_write.notify_all();
+        self.shared.to_read.notify_all();
+    }
+}
+
+impl StoreView {
+    /// Its state.
+    pub fn status(&self) -> StoreStatus {
+        let waiting = lock(&self.shared.writes).records.len();
+        StoreStatus { waiting, ..*lock(&self.shared.status) }
+    }
+
+    /// The last entries before a place in the conversation, the newest of them first: as many, or fewer if there are no
+    /// more. None: they cannot be read, or the cursor names no entry.
+    pub async fn page(&self, before: Option<Cursor>, entries: usize) -> Option<Vec<Shown>> {
+        let (reply, answer) = async_channel::bounded(1);
+        self.ask_page(before, entries, reply)?;
+        answer.recv().await.ok().flatten()
+    }
+
+    /// The same, for whoever is no task.
+    pub fn page_blocking(&self, before: Option<Cursor>, entries: usize) -> Option<Vec<Shown>> {
+        let (reply, answer): (_, Receiver<_>) = async_channel::bounded(1);
+        self.ask_page(before, entries, reply)?;
+        answer.recv_blocking().ok().flatten()
+    }
+
+    fn ask_page(
+        &self,
+        before: Option<Cursor>,
+        entries: usize,
+        reply: Sender<Option<Vec<Shown>>>,
+    ) -> Option<()> {
+        let mut reads = lock(&self.shared.reads);
+        if reads.closed || reads.pages >= PAGES {
+            return None;
+        }
+        reads.pages += 1;
+        reads.waiting.push_back(Reading::Page { before, entries, reply });
+        self.shared.to_read.notify_one();
+        Some(())
+    }
+
+    /// Keeps whether the user wants to see nothing of a node.
+    pub fn set_muted(&self, node: NodeId, muted: bool) {
+        let mut writes = lock(&self.shared.writes);
+        writes.mutes.retain(|(other, _)| *other != node);
+        writes.mutes.push((node, muted));
+        self.shared.to_write.notify_one();
+    }
+}
+
+/// The side of the threads.
+impl Shared {
+    /// Waits for work, until `idle`.
+    pub(super) fn next_work(&self, idle: Option<Instant>) -> Work {
+        let mut writes = lock(&self.writes);
+        loop {
+            if writes.rebuild {
+                writes.rebuild = false;
+                return Work::Rebuild;
+            }
+            if writes.failed.is_none() && writes.has_work() {
+                return Work::Batch(writes.take());
+            }
+            if writes.closed {
+                return Work::Close;
+            }
+            writes = match idle.map(|at| at.saturating_duration_since(Instant::now())) {
+                None => self.to_write.wait(writes).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return Work::Idle,
+                Some(time) => {
+                    self.to_write.wait_timeout(writes, time).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    pub(super) fn answer(&self, answer: Answer) {
+        let mut answers = lock(&self.answers);
+        match (&answer, answers.waiting.back_mut()) {
+            (Answer::Stored(through), Some(Answer::Stored(last))) => *last = *through,
+            _ => answers.waiting.push_back(answer),
+        }
+        let task = answers.task.clone();
+        drop(answers);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Drops what waits, and what comes until [`works`](Self::works).
+    pub(super) fn fail(&self, problem: StoreProblem) {
+        let mut writes = lock(&self.writes);
+        let first = writes.failed.is_none();
+        writes.failed = Some(writes.failed.unwrap_or(Failed::Unheard));
+        writes.records.clear();
+        writes.bytes = 0;
+        drop(writes);
+        self.with_status(|status| {
+            status.problem = Some(problem);
+            status.failures += u64::from(first);
+        });
+        if first {
+            self.answer(Answer::Failed(problem));
+        }
+    }
+
+    /// Whether the node knows of the failure.
+    pub(super) fn failure_is_heard(&self) -> bool {
+        lock(&self.writes).failed == Some(Failed::Heard)
+    }
+
+    pub(super) fn works(&self) {
+        lock(&self.writes).failed = None;
+        self.with_status(|status| status.problem = None);
+        self.answer(Answer::Works);
+    }
+
+    /// What could not be written of this is written again.
+    pub(super) fn put_back(&self, batch: Batch) {
+        let mut writes = lock(&self.writes);
+        let newer = writes.memory.take();
+        writes.memory = newer.or(batch.memory);
+        let newer = std::mem::replace(&mut writes.mutes, batch.mutes);
+        for (node, muted) in newer {
+            writes.mutes.retain(|(other, _)| *other != node);
+            writes.mutes.push((node, muted));
+        }
+    }
+
+    pub(super) fn with_status(&self, change: impl FnOnce(&mut StoreStatus)) {
+        change(&mut lock(&self.status));
+    }
+
+    /// The database is damaged as a whole.
+    pub(super) fn rebuild(&self) {
+        lock(&self.writes).rebuild = true;
+        self.to_write.notify_one();
+    }
+
+    /// These rows are damaged.
+    pub(super) fn report_damaged(&self, rows: &[DamagedRow]) {
+        let mut writes = lock(&self.writes);
+        for row in rows {
+            if writes.damaged.len() < DAMAGED && !writes.damaged.contains(row) {
+                writes.damaged.push(*row);
+            }
+        }
+        self.to_write.notify_one();
+    }
+
+    /// The reader has to open the database again.
+    pub(super) fn replaced(&self) {
+        lock(&self.reads).database += 1;
+    }
+
+    /// Waits for something to read, and says in which database. None: the store closes.
+    pub(super) fn next_reading(&self) -> Option<(Reading, u64)> {
+        let mut reads = lock(&self.reads);
+        loop {
+            if reads.closed {
+                reads.waiting.clear();
+                return None;
+            }
+            if let Some(reading) = reads.waiting.pop_front() {
+                if matches!(reading, Reading::Page { .. }) {
+                    reads.pages -= 1;
+                }
+                return Some((reading, reads.database));
+            }
+            reads = self.to_read.wait(reads).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Writes {
+    fn has_work(&self) -> bool {
+        !self.records.is_empty()
+            || self.memory.is_some()
+            || !self.mutes.is_empty()
+            || !self.damaged.is_empty()
+    }
+
+    /// The next batch: what waits, in order. It ends after so many entries of this node, so one that was just said is in
+    /// the next commit together with all that came before it.
+    fn take(&mut self) -> Batch {
+        let mut batch = Batch {
+            memory: self.memory.take(),
+            mutes: std::mem::take(&mut self.mutes),
+            damaged: std::mem::take(&mut self.damaged),
+            ..Batch::default()
+        };
+        let mut own = 0;
+        while batch.records.len() < BATCH && own < OWN_BATCH {
+            let Some((id, record)) = self.records.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(charge(&record));
+            own += usize::from(matches!(record, Record::Own(_)));
+            batch.through = id;
+            batch.records.push(record);
+        }
+        batch
+    }
+}
+
+fn charge(record: &Record) -> usize {
+    match record {
+        Record::Entry(entry) | Record::Own(entry) => entry.charge(),
+        _ => WITHDRAWN,
+    }
+}
+
+/// No code panics while it holds one of these.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,90 @@
+//! Reads the conversation backwards, a page at a time.
+
+use proto_core::{Loaded, NetworkId};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::rows::{self, COLUMNS, Damaged, Read};
+use super::unix_ms;
+use crate::store::{Cursor, Shown};
+
+/// How far ahead of this clock an entry may be dated to be shown. The node parks others.
+const AHEAD_MS: u64 = 5_000;
+
+/// The most entries of a page.
+const ENTRIES: usize = 1_024;
+
+/// The last entries before a place in the conversation, the newest of them first. With a cursor within an entry, that entry
+/// is the first. None: the cursor names no entry.
+pub(super) fn read(
+    conn: &Connection,
+    network: NetworkId,
+    before: Option<Cursor>,
+    entries: usize,
+    damaged: &mut Vec<Damaged>,
+) -> rusqlite::Result<Option<Vec<Shown>>> {
+    let entries = i64::try_from(entries.min(ENTRIES)).unwrap_or(i64::MAX);
+    // The order is that of SPEC 7.3. Entries of one moment are sorted, all others come sorted from the index.
+    let select = |place: &str| {
+        format!(
+            "SELECT {COLUMNS}, (SELECT count(*) FROM entries AS other
+                 WHERE other.run = entries.run AND other.seq = entries.seq) > 1
+             FROM entries JOIN runs ON runs.run = entries.run
+             WHERE body IS NOT NULL AND runs.room = '' AND {place}
+             ORDER BY at DESC, runs.key DESC, runs.epoch DESC, entries.seq DESC, entries.id DESC LIMIT ?1"
+        )
+    };
+    let mut shown = Shows { network, shown: Vec::new(), damaged };
+    let Some(cursor) = before else {
+        let mut rows = conn.prepare_cached(&select("at <= ?2"))?;
+        let most = super::batch::number(unix_ms().saturating_add(AHEAD_MS));
+        let mut rows = rows.query((entries, most))?;
+        while let Some(row) = rows.next()? {
+            shown.take(row)?;
+        }
+        return Ok(Some(shown.shown));
+    };
+    let Some((at, key, epoch, seq)) = place(conn, cursor)? else { return Ok(None) };
+    let id = &cursor.id.as_bytes()[..];
+    // The entry itself is on the page if lines of it come before the cursor.
+    let and_itself = if cursor.part > 0 { "<=" } else { "<" };
+    let mut rows = conn.prepare_cached(&select(&format!(
+        "at <= ?2 AND (at < ?2 OR (runs.key, runs.epoch, entries.seq, entries.id) {and_itself} (?3, ?4, ?5, ?6))"
+    )))?;
+    let mut rows = rows.query((entries, at, key, epoch, seq, id))?;
+    while let Some(row) = rows.next()? {
+        shown.take(row)?;
+    }
+    Ok(Some(shown.shown))
+}
+
+type Place = (i64, Vec<u8>, i64, i64);
+
+fn place(conn: &Connection, cursor: Cursor) -> rusqlite::Result<Option<Place>> {
+    let mut row = conn.prepare_cached(
+        "SELECT at, runs.key, runs.epoch, seq FROM entries JOIN runs ON runs.run = entries.run WHERE id = ?1",
+    )?;
+    row.query_row([&cursor.id.as_bytes()[..]], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .optional()
+}
+
+struct Shows<'a> {
+    network: NetworkId,
+    shown: Vec<Shown>,
+    damaged: &'a mut Vec<Damaged>,
+}
+
+impl Shows<'_> {
+    fn take(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let forked = row.get(9)?;
+        match rows::read(row, self.network)? {
+            Read::Whole(stored) => {
+                let number = u64::try_from(stored.entry).unwrap_or(0);
+                if let Loaded::Entry(entry) = stored.loaded {
+                    self.shown.push(Shown { number, heard: stored.heard, entry, forked });
+                }
+            }
+            Read::Damaged(row) => self.damaged.push(row),
+        }
+        Ok(())
+    }
+}

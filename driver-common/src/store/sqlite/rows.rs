@@ -1,0 +1,150 @@
+//! Reads entries from their rows.
+
+use std::sync::Arc;
+
+use proto_core::{Class, EntryId, Loaded, NetworkId, Opened, PublicKey, RunId, Sealed, Signature, Wanted};
+use rusqlite::{CachedStatement, Connection, Row};
+use sha2::{Digest, Sha256};
+
+use super::batch::{find_run, number};
+pub(super) use crate::store::channel::DamagedRow as Damaged;
+
+/// The columns that [`read`] takes.
+pub(super) const COLUMNS: &str =
+    "entries.entry, entries.id, entries.run, entries.seq, entries.heard, signature, mark, header, body";
+
+/// An entry as it was stored.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) entry: i64,
+    /// When this node first had it: Unix time in milliseconds.
+    pub(super) heard: u64,
+    /// The length of header and body.
+    pub(super) bytes: usize,
+    pub(super) loaded: Loaded,
+}
+
+/// A row of `entries`.
+#[derive(Debug)]
+pub(super) enum Read {
+    Whole(Stored),
+    /// It is not what was stored.
+    Damaged(Damaged),
+}
+
+/// What a signature is marked with, to find damage.
+pub(super) fn mark(signature: &str) -> i64 {
+    let hash = Sha256::digest(signature);
+    i64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
+}
+
+/// Reads a row with these [`COLUMNS`].
+pub(super) fn read(row: &Row<'_>, network: NetworkId) -> rusqlite::Result<Read> {
+    let (entry, run, seq) = (row.get(0)?, row.get(2)?, row.get(3)?);
+    let damaged = Damaged { entry, run, seq };
+    Ok(open(row, network, damaged).map_or(Read::Damaged(damaged), Read::Whole))
+}
+
+/// None: it is damaged.
+fn open(row: &Row<'_>, network: NetworkId, place: Damaged) -> Option<Stored> {
+    let id = row.get_ref(1).ok()?.as_blob().ok()?;
+    let text = |column| row.get_ref(column).ok()?.as_str().ok();
+    let (signature, header) = (text(5)?, text(7)?);
+    let body = row.get_ref(8).ok()?.as_str_or_null().ok()?;
+    if row.get::<_, i64>(6).ok()? != mark(signature) {
+        return None;
+    }
+    let sealed = Sealed { signature: Signature::new(signature)?, header, body: body.unwrap_or("") };
+    if sealed.id(network).as_bytes() != id {
+        return None;
+    }
+    let (loaded, seq) = match sealed.reopen(network).ok()? {
+        Opened::Entry(entry) => {
+            let seq = entry.seq();
+            (Loaded::Entry(Arc::new(entry)), seq)
+        }
+        Opened::Gone(gone) if body.is_none() => {
+            let seq = gone.position().seq();
+            (Loaded::Gone(Arc::new(gone)), seq)
+        }
+        _ => return None,
+    };
+    let heard = u64::try_from(row.get::<_, i64>(4).ok()?).ok()?;
+    let bytes = header.len() + body.map_or(0, str::len);
+    (number(seq) == place.seq).then_some(Stored { entry: place.entry, heard, bytes, loaded })
+}
+
+/// Reads what the node wants. Rows that are damaged are left out, and listed in `damaged`.
+pub(super) fn load(
+    conn: &Connection,
+    network: NetworkId,
+    wanted: &Wanted,
+    most_bytes: usize,
+    damaged: &mut Vec<Damaged>,
+) -> rusqlite::Result<Vec<Loaded>> {
+    let mut found = Found { network, left: most_bytes, loaded: Vec::new(), damaged };
+    match wanted {
+        Wanted::Range { run, first, last } => {
+            let Some(run) = find_run(conn, run)? else { return Ok(Vec::new()) };
+            let mut rows = conn.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM entries WHERE run = ?1 AND seq BETWEEN ?2 AND ?3 ORDER BY seq, entry"
+            ))?;
+            found.take(&mut rows, (run, number(*first), number(*last)))?;
+        }
+        Wanted::Ids(ids) => {
+            let mut rows = conn.prepare_cached(&format!("SELECT {COLUMNS} FROM entries WHERE id = ?1"))?;
+            for id in ids {
+                if !found.take(&mut rows, [&id.as_bytes()[..]])? {
+                    break;
+                }
+            }
+        }
+        other => tracing::error!(?other, "the store does not know what is wanted"),
+    }
+    Ok(found.loaded)
+}
+
+/// What was read so far.
+struct Found<'a> {
+    network: NetworkId,
+    left: usize,
+    loaded: Vec<Loaded>,
+    damaged: &'a mut Vec<Damaged>,
+}
+
+impl Found<'_> {
+    /// Takes rows while they fit. Returns false when one did not.
+    fn take(
+        &mut self,
+        rows: &mut CachedStatement<'_>,
+        params: impl rusqlite::Params,
+    ) -> rusqlite::Result<bool> {
+        let mut rows = rows.query(params)?;
+        while let Some(row) = rows.next()? {
+            match read(row, self.network)? {
+                Read::Whole(stored) => {
+                    if stored.bytes > self.left && !self.loaded.is_empty() {
+                        return Ok(false);
+                    }
+                    self.left = self.left.saturating_sub(stored.bytes);
+                    self.loaded.push(stored.loaded);
+                }
+                Read::Damaged(row) => self.damaged.push(row),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A run from its row. None: it is damaged.
+pub(super) fn run(key: &[u8], room: &str, class: String, epoch: i64) -> Option<RunId> {
+    let key = PublicKey::from_bytes(key.try_into().ok()?).ok()?;
+    let room = if room.is_empty() { None } else { Some(room.parse().ok()?) };
+    let epoch = u64::try_from(epoch).ok()?;
+    Some(RunId::new(key, room, Class::try_from(class).ok()?, epoch))
+}
+
+/// An id from its blob. None: it is damaged.
+pub(super) fn id(blob: &[u8]) -> Option<EntryId> {
+    Some(EntryId::from_bytes(blob.try_into().ok()?))
+}

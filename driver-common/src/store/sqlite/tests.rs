@@ -1,0 +1,562 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::time::Duration;
+
+use proto_core::{
+    Entry, EntryId, Identity, LoadId, Loaded, Memory, NetworkId, NodeId, OwnPosition, Record, RunId, StoreId,
+    Via, Wanted,
+};
+use rusqlite::Connection;
+
+use super::*;
+use crate::store::channel::Answer;
+use crate::store::{Cursor, StoreNotice, StoreProblem, StoreStatus};
+use crate::testing;
+
+/// Long enough for any disk.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const OWN: u8 = 1;
+const BOB: u8 = 2;
+
+fn entry(author: u8, seq: u64, at: u64, text: &str) -> Arc<Entry> {
+    testing::entry(author, [seq, at], "Alice", &[text], None)
+}
+
+fn options() -> StoreOptions {
+    StoreOptions::new(Identity::from_secret(&[OWN; 32]).key(), NetworkId::named(""))
+}
+
+/// A data folder, and the store in it as a task sees it.
+struct Node {
+    store: Option<Store>,
+    woken: async_channel::Receiver<()>,
+    next: u64,
+}
+
+struct Bell(async_channel::Sender<()>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        // It is full if it rang already.
+        let _ = self.0.try_send(());
+    }
+}
+
+impl Node {
+    fn open(folder: &Path) -> Self {
+        Self::open_with(folder, &options())
+    }
+
+    fn open_with(folder: &Path, options: &StoreOptions) -> Self {
+        let data = DataDir::open(Some(folder), 1).unwrap();
+        let store = Store::open(&data, options).unwrap();
+        let (bell, woken) = async_channel::bounded(1);
+        store.client.attach(Waker::from(Arc::new(Bell(bell))));
+        Self { store: Some(store), woken, next: 1 }
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    fn kept(&self) -> &Kept {
+        &self.store().kept
+    }
+
+    fn answer(&self) -> Answer {
+        loop {
+            if let Some(answer) = self.store().client.next_answer() {
+                return answer;
+            }
+            let waited = futures_lite::future::block_on(futures_lite::future::or(
+                async { self.woken.recv().await.is_ok() },
+                async {
+                    let (sender, receiver) = async_channel::bounded::<()>(1);
+                    thread::spawn(move || {
+                        thread::sleep(PATIENCE);
+                        drop(sender);
+                    });
+                    receiver.recv().await.is_ok()
+                },
+            ));
+            assert!(waited, "the store does not answer");
+        }
+    }
+
+    fn put(&mut self, record: Record) -> StoreId {
+        let id = StoreId(self.next);
+        self.next += 1;
+        self.store().client.store(id, record);
+        id
+    }
+
+    fn put_all(&mut self, records: impl IntoIterator<Item = Record>) {
+        let last = records.into_iter().map(|record| self.put(record)).last().unwrap();
+        loop {
+            match self.answer() {
+                Answer::Stored(through) if through == last => break,
+                Answer::Stored(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn load(&self, wanted: Wanted, most_bytes: usize) -> Vec<Loaded> {
+        self.store().client.load(LoadId(1), wanted, most_bytes);
+        match self.answer() {
+            Answer::Loaded(LoadId(1), loaded) => loaded,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn page(&self, before: Option<Cursor>, entries: usize) -> Option<Vec<Arc<Entry>>> {
+        let shown = self.store().view().page_blocking(before, entries)?;
+        Some(shown.into_iter().map(|shown| shown.entry).collect())
+    }
+
+    fn close(mut self) {
+        let mut store = self.store.take().unwrap();
+        let threads = store.take_threads();
+        drop(store);
+        threads.wait();
+    }
+}
+
+fn database(folder: &Path) -> PathBuf {
+    folder.join("1/history.db")
+}
+
+fn ids(entries: &[Arc<Entry>]) -> Vec<EntryId> {
+    entries.iter().map(|entry| entry.id()).collect()
+}
+
+fn whole(loaded: &[Loaded]) -> Vec<EntryId> {
+    let id = |loaded: &Loaded| match loaded {
+        Loaded::Entry(entry) => entry.id(),
+        other => panic!("{other:?}"),
+    };
+    loaded.iter().map(id).collect()
+}
+
+#[test]
+fn what_was_stored_is_there_when_the_node_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    assert_eq!(*node.kept(), Kept::default());
+    let own: Vec<_> = (0..3).map(|seq| entry(OWN, seq, 100 + seq, "mine")).collect();
+    let bobs: Vec<_> = [0, 1, 4, 5].map(|seq| entry(BOB, seq, 50 + seq, "his")).into();
+    node.put_all(own.iter().cloned().map(Record::Own));
+    node.put_all(bobs.iter().cloned().map(Record::Entry));
+    // Once more, as after a failure.
+    node.put_all(bobs.iter().cloned().map(Record::Entry));
+    let mut memory = Memory::default();
+    memory.addresses = serde_json::from_str(r#"[{"addr":"192.0.2.1:8080"}]"#).unwrap();
+    node.store().client.save(memory.clone());
+    node.close();
+
+    let node = Node::open(folder.path());
+    let kept = node.kept();
+    assert_eq!(kept.memory, memory);
+    assert_eq!(kept.own, [OwnPosition::after(&own[2]).unwrap()]);
+    assert_eq!(ids(&kept.entries), ids(&[&bobs[..], &own[..]].concat()));
+    let runs: BTreeMap<RunId, _> = kept.runs.iter().map(|run| (run.run.clone(), run)).collect();
+    let bobs_run = runs[bobs[0].run()];
+    assert_eq!((bobs_run.tip, &bobs_run.held[..], bobs_run.floor), (5, &[(0, 1), (4, 5)][..], 0));
+    assert_eq!(bobs_run.versions, [(55, bobs[3].id())]);
+    assert_eq!(runs[own[0].run()].held, [(0, 2)]);
+    assert_eq!(runs.len(), 2);
+}
+
+#[test]
+fn entries_are_read_by_number_and_by_id_within_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let bobs: Vec<_> = (0..20).map(|seq| entry(BOB, seq, seq, "his")).collect();
+    node.put_all(bobs.iter().cloned().map(Record::Entry));
+    let range = |first, last| Wanted::Range { run: bobs[0].run().clone(), first, last };
+    assert_eq!(whole(&node.load(range(3, 6), 1 << 20)), ids(&bobs[3..7]));
+    let size = bobs[3].sealed().header.len() + bobs[3].body().len();
+    assert_eq!(whole(&node.load(range(3, 6), 2 * size)), ids(&bobs[3..5]));
+    assert_eq!(whole(&node.load(range(3, 6), 0)), ids(&bobs[3..4]), "one is always read");
+    assert!(node.load(range(30, 60), 1 << 20).is_empty());
+    let unknown = Wanted::Range { run: entry(3, 0, 0, "hers").run().clone(), first: 0, last: 9 };
+    assert!(node.load(unknown, 1 << 20).is_empty());
+    let wanted = Wanted::Ids(vec![bobs[9].id(), EntryId::from_bytes([0; 32]), bobs[2].id()]);
+    assert_eq!(whole(&node.load(wanted, 1 << 20)), [bobs[9].id(), bobs[2].id()]);
+}
+
+#[test]
+fn a_withdrawn_entry_is_not_held_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let bobs: Vec<_> = (0..3).map(|seq| entry(BOB, seq, seq, "his")).collect();
+    let other = entry(BOB, 2, 2, "another");
+    let withdrawn = |entry: &Entry| Record::Withdrawn(entry.id(), entry.run().clone());
+    node.put_all(bobs.iter().cloned().map(Record::Entry).chain([
+        Record::Entry(other.clone()),
+        withdrawn(&other),
+        withdrawn(&other),
+    ]));
+    node.put_all([withdrawn(&bobs[2])]);
+    node.close();
+    let node = Node::open(folder.path());
+    let run = &node.kept().runs[0];
+    assert_eq!((run.tip, &run.held[..], &run.versions[..]), (1, &[(0, 1)][..], &[(1, bobs[1].id())][..]));
+}
+
+#[test]
+fn both_versions_of_a_fork_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let versions = [entry(BOB, 0, 5, "one"), entry(BOB, 0, 6, "two")];
+    node.put_all(versions.iter().cloned().map(Record::Entry));
+    let shown = node.store().view().page_blocking(None, 10).unwrap();
+    assert!(shown.len() == 2 && shown.iter().all(|shown| shown.forked));
+    node.close();
+    let node = Node::open(folder.path());
+    let mut tip = node.kept().runs[0].versions.clone();
+    tip.sort();
+    assert_eq!(tip, [(5, versions[0].id()), (6, versions[1].id())]);
+}
+
+#[test]
+fn the_conversation_is_read_backwards_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let mut all: Vec<_> =
+        (0..40).map(|n| entry(2 + n % 3, n.into(), (n / 4).into(), &n.to_string())).collect();
+    node.put_all(all.iter().cloned().map(Record::Entry));
+    all.sort_by_key(|entry| (entry.place(), entry.id()));
+    all.reverse();
+    let (mut read, mut before) = (Vec::new(), None);
+    loop {
+        let page = node.page(before, 7).unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(Cursor { id: last.id(), part: 0 });
+        read.extend(page);
+    }
+    assert_eq!(ids(&read), ids(&all));
+    let within = Cursor { id: all[5].id(), part: 1 };
+    assert_eq!(ids(&node.page(Some(within), 2).unwrap()), ids(&all[5..7]));
+    assert!(node.page(Some(Cursor { id: EntryId::from_bytes([0; 32]), part: 0 }), 7).is_none());
+}
+
+#[test]
+fn what_is_dated_ahead_is_not_shown_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let entries = [entry(BOB, 0, unix_ms() - 1000, "now"), entry(BOB, 1, unix_ms() + 3_600_000, "later")];
+    node.put_all(entries.iter().cloned().map(Record::Entry));
+    assert_eq!(ids(&node.page(None, 9).unwrap()), [entries[0].id()]);
+}
+
+#[test]
+fn only_the_latest_database_tells_where_the_node_goes_on() {
+    let said = [0, 1, 2].map(|seq| entry(OWN, seq, seq, "mine"));
+    let goes_on = |folder: &Path| {
+        let node = Node::open(folder);
+        let goes_on = node.kept().own.first().map(|own| own.next.seq());
+        node.close();
+        goes_on
+    };
+    let say = |folder: &Path, entry: &Arc<Entry>| {
+        let mut node = Node::open(folder);
+        node.put_all([Record::Own(entry.clone())]);
+        node.close();
+    };
+    let copy = |from: &Path, to: &Path| {
+        fs::create_dir_all(to).unwrap();
+        fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
+        for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    };
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let [home, elsewhere, backup, moved] = folders.each_ref().map(tempfile::TempDir::path);
+    say(home, &said[0]);
+    assert_eq!(goes_on(home), Some(1), "it is the latest");
+    // A copy of the folder.
+    copy(&home.join("1"), &elsewhere.join("1"));
+    assert_eq!(goes_on(elsewhere), None);
+    assert_eq!(goes_on(elsewhere), None, "the copy has said nothing yet");
+    // A folder that was moved is no copy.
+    say(home, &said[1]);
+    fs::rename(home.join("1"), moved.join("1")).unwrap();
+    assert_eq!(goes_on(moved), Some(2));
+    fs::rename(moved.join("1"), home.join("1")).unwrap();
+    // The folder put back in its place, file over file.
+    copy(&home.join("1"), backup);
+    say(home, &said[2]);
+    copy(backup, &home.join("1"));
+    assert_eq!(goes_on(home), None);
+    // The database alone, overwritten, and replaced.
+    for replace in [false, true] {
+        say(home, &said[0]);
+        fs::copy(database(home), backup.join("history.db")).unwrap();
+        say(home, &said[1]);
+        assert_eq!(goes_on(home), Some(2));
+        if replace {
+            fs::remove_file(database(home)).unwrap();
+        }
+        fs::copy(backup.join("history.db"), database(home)).unwrap();
+        assert_eq!(goes_on(home), None, "replaced: {replace}");
+    }
+    // Another key.
+    say(home, &said[0]);
+    let mut options = options();
+    options.key = Identity::from_secret(&[BOB; 32]).key();
+    let node = Node::open_with(home, &options);
+    assert!(node.kept().own.is_empty());
+}
+
+#[test]
+fn a_damaged_database_is_set_aside_and_another_one_is_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all((0..200).map(|seq| Record::Entry(entry(BOB, seq, seq, &"x".repeat(500)))));
+    node.close();
+    let mut bytes = fs::read(database(folder.path())).unwrap();
+    bytes[..100].fill(0x55);
+    fs::write(database(folder.path()), &bytes).unwrap();
+    let mut node = Node::open(folder.path());
+    let [StoreNotice::SetAside { file }] = node.store().notices() else {
+        panic!("{:?}", node.store().notices())
+    };
+    assert_eq!(fs::read(file).unwrap(), bytes);
+    assert!(node.kept().entries.is_empty());
+    node.put_all([Record::Entry(entry(BOB, 0, 0, "new"))]);
+}
+
+#[test]
+fn damage_that_the_start_does_not_see_is_found_while_the_node_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all((0..400).map(|seq| Record::Entry(entry(BOB, seq, seq, &"x".repeat(500)))));
+    node.close();
+    let mut bytes = fs::read(database(folder.path())).unwrap();
+    // A page in the middle: the start reads the newest entries alone.
+    let middle = bytes.len() / 4096 / 2 * 4096;
+    bytes[middle..middle + 64].fill(0xff);
+    fs::write(database(folder.path()), &bytes).unwrap();
+    let mut options = options();
+    options.window = 20_000;
+    let mut node = Node::open_with(folder.path(), &options);
+    let mut answers = Vec::new();
+    loop {
+        match node.answer() {
+            Answer::Failed(StoreProblem::Damaged) => {
+                answers.push("failed");
+                node.store().client.heard_failure();
+            }
+            Answer::SetAside(file) => {
+                answers.push("set aside");
+                assert!(file.exists());
+            }
+            Answer::Works => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(answers, ["failed", "set aside"]);
+    node.put_all([Record::Entry(entry(BOB, 0, 0, "again"))]);
+    assert_eq!(node.page(None, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_row_that_is_not_what_was_stored_is_deleted_and_wanted_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let bobs: Vec<_> = (0..5).map(|seq| entry(BOB, seq, seq, "a text to damage")).collect();
+    for (column, change) in [
+        ("body", "replace(body, 'damage', 'damagE')"),
+        ("header", "replace(header, 'text', 'tezt')"),
+        ("signature", "replace(signature, substr(signature, 9, 1), 'Q')"),
+        ("seq", "9"),
+    ] {
+        let path = folder.path().join(column);
+        let mut node = Node::open(&path);
+        node.put_all(bobs.iter().cloned().map(Record::Entry));
+        node.close();
+        let conn = Connection::open(database(&path)).unwrap();
+        conn.execute(&format!("UPDATE entries SET {column} = {change} WHERE seq = 2"), []).unwrap();
+        drop(conn);
+        let node = Node::open(&path);
+        assert!(matches!(node.answer(), Answer::Damaged(1)), "{column}");
+        assert_eq!(node.kept().entries.len(), 4, "{column}");
+        node.close();
+        let node = Node::open(&path);
+        assert_eq!(node.kept().runs[0].held, [(0, 1), (3, 4)], "{column}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_write_says_so_and_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all([Record::Own(entry(OWN, 0, 1, "kept"))]);
+    // A trigger stands for a disk that is full.
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute_batch("ALTER TABLE ranges RENAME TO elsewhere").unwrap();
+    node.put(Record::Own(entry(OWN, 1, 2, "lost")));
+    assert!(matches!(node.answer(), Answer::Failed(_)));
+    let status: StoreStatus = node.store().view().status();
+    assert!(status.problem.is_some() && status.failures == 1);
+    // The node has not heard yet: this is dropped as well.
+    node.put(Record::Own(entry(OWN, 2, 3, "lost, too")));
+    conn.execute_batch("ALTER TABLE elsewhere RENAME TO ranges").unwrap();
+    node.store().client.heard_failure();
+    assert!(matches!(node.answer(), Answer::Works));
+    assert_eq!(node.store().view().status().problem, None);
+    node.put_all([Record::Entry(entry(OWN, 0, 1, "kept")), Record::Own(entry(OWN, 7, 4, "after"))]);
+    let texts: Vec<_> =
+        node.page(None, 9).unwrap().iter().map(|entry| entry.texts().next().unwrap().to_owned()).collect();
+    assert_eq!(texts, ["after", "kept"]);
+}
+
+#[test]
+fn a_file_that_is_no_database_of_this_program_stops_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    Node::open(folder.path()).close();
+    let refused = || {
+        let data = DataDir::open(Some(folder.path()), 1).unwrap();
+        Store::open(&data, &options()).unwrap_err().to_string()
+    };
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.pragma_update(None, "user_version", 99).unwrap();
+    let error = refused();
+    assert!(error.contains("newer version of this program (schema 99, this one knows 1)"), "{error}");
+    conn.pragma_update(None, "application_id", 99).unwrap();
+    let error = refused();
+    assert!(error.contains("history.db is the database of another program"), "{error}");
+    conn.pragma_update(None, "application_id", schema::APPLICATION).unwrap();
+    conn.pragma_update(None, "user_version", schema::VERSION).unwrap();
+    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE").unwrap();
+    let error = refused();
+    assert!(error.contains("locked by another program"), "{error}");
+    drop(conn);
+    fs::set_permissions(database(folder.path()), fs::Permissions::from_mode(0o644)).unwrap();
+    let error = refused();
+    assert!(error.contains("can be read or written by other users (mode 644)"), "{error}");
+}
+
+#[test]
+fn all_files_are_for_the_user_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all([Record::Own(entry(OWN, 0, 1, "kept"))]);
+    let files = fs::read_dir(folder.path().join("1")).unwrap().map(Result::unwrap);
+    let mut names: Vec<_> = files
+        .map(|file| {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{file:?}");
+            file.file_name().into_string().unwrap()
+        })
+        .collect();
+    names.sort();
+    let expected = ["history.count", "history.db", "history.db-shm", "history.db-wal", "history.id", "lock"];
+    assert_eq!(names, expected);
+    node.close();
+}
+
+#[test]
+fn networks_do_not_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all([Record::Own(entry(OWN, 0, 1, "kept"))]);
+    node.close();
+    let mut options = options();
+    options.network = NetworkId::named("other");
+    let node = Node::open_with(folder.path(), &options);
+    assert_eq!(*node.kept(), Kept::default());
+    node.close();
+    assert_eq!(Node::open(folder.path()).kept().entries.len(), 1);
+}
+
+#[test]
+fn mutes_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let [bob, carol] = [1, 2].map(|number| NodeId::from_bytes([number; 16]));
+    let node = Node::open(folder.path());
+    let view = node.store().view();
+    for (node, muted) in [(bob, true), (carol, true), (bob, false)] {
+        view.set_muted(node, muted);
+    }
+    node.close();
+    let node = Node::open(folder.path());
+    assert_eq!(node.store().mutes(), [carol]);
+}
+
+#[test]
+fn what_is_too_old_or_too_much_is_dropped_and_space_is_given_back() {
+    let now = 1_000_000_000;
+    let mut conn = Connection::open_in_memory().unwrap();
+    conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+    schema::migrate(&mut conn).unwrap();
+    let via = Via::new(NodeId::from_bytes([7; 16]), "Old".parse().unwrap());
+    let mut records: Vec<_> = (0..3_000)
+        .map(|seq| Record::Entry(entry(BOB, seq, now - 3_000_000 + seq * 1_000, &"x".repeat(900))))
+        .collect();
+    let line = testing::entry(3, [0, 5], "Relay", &["hi"], Some(&via));
+    records.push(Record::Entry(line));
+    let mut runs = batch::RunNumbers::default();
+    let batch = batch::Batch { records: &records, memory: None, mutes: &[], now };
+    batch::commit(&mut conn, &mut runs, &batch).unwrap();
+    let count = |conn: &Connection, what: &str| -> i64 {
+        conn.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
+    };
+    let run = |conn: &mut Connection, retention: Retention| {
+        let mut steps = 0;
+        while retention::step(conn, &retention, now).unwrap().more {
+            steps += 1;
+            assert!(steps < 1_000, "it does not end");
+        }
+    };
+    run(&mut conn, Retention::default());
+    assert_eq!(count(&conn, "entries WHERE body IS NOT NULL"), 3_001, "nothing is dropped by default");
+
+    // By age: bodies of the last 1,000 s, headers of the last 2,000 s.
+    run(&mut conn, Retention { age: Some(Duration::from_secs(1_000)), ..Retention::default() });
+    assert_eq!(count(&conn, "entries WHERE body IS NOT NULL"), 1_000);
+    assert_eq!(count(&conn, "entries WHERE body IS NULL AND at >= 5000"), 1_000);
+    assert_eq!(count(&conn, "entries WHERE at = 5"), 1, "the last header of a run stays");
+    let mut damaged = Vec::new();
+    let kept = kept::read(&conn, NetworkId::named(""), 1 << 30, &mut damaged).unwrap();
+    let bobs = kept.runs.iter().find(|run| run.tip == 2_999).unwrap();
+    assert_eq!((bobs.floor, &bobs.held[..]), (1_000, &[(1_000, 2_999)][..]));
+    assert!(damaged.is_empty() && kept.entries.len() == 1_000);
+    let gone = Wanted::Range { run: bobs.run.clone(), first: 0, last: 1_000 };
+    let gone = rows::load(&conn, NetworkId::named(""), &gone, 1 << 20, &mut damaged).unwrap();
+    assert!(matches!(&gone[..], [Loaded::Gone(gone)] if gone.position().seq() == 1_000));
+
+    // By number.
+    run(&mut conn, Retention { entries: Some(600), ..Retention::default() });
+    assert_eq!(count(&conn, "entries WHERE body IS NOT NULL"), 600);
+    assert!(count(&conn, "entries WHERE body IS NULL") <= 602);
+
+    // By size.
+    let most = 500_000;
+    run(&mut conn, Retention { bytes: Some(most), ..Retention::default() });
+    assert!(retention::used(&conn).unwrap() <= most);
+    assert!(count(&conn, "entries WHERE body IS NOT NULL") > 100);
+    let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    assert!(pages * 4_096 < 3_000_000, "space is given back: {pages} pages");
+}
+
+#[test]
+fn pages_and_the_window_come_from_an_index() {
+    let mut conn = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut conn).unwrap();
+    let plan = |sql: &str| -> String {
+        let mut rows = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let rows = rows.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    };
+    let newest = plan(
+        "SELECT header FROM entries JOIN runs ON runs.run = entries.run WHERE body IS NOT NULL AND runs.room = ''
+         AND at <= 5 ORDER BY at DESC, runs.key DESC, runs.epoch DESC, entries.seq DESC, entries.id DESC LIMIT 9",
+    );
+    assert!(newest.contains("INDEX bodies_by_time") && newest.contains("LAST 4 TERMS"), "{newest}");
+}

@@ -1,0 +1,264 @@
+//! The thread that writes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use proto_core::{EntryId, PublicKey, Record};
+
+use super::batch::{self, RunNumbers};
+use super::error::{OpenError, io_problem, problem};
+use super::files::{self, Files};
+use super::origin::Counter;
+use super::retention::{self, Retention};
+use super::{StoreOptions, connection, ranges, unix_ms};
+use crate::store::StoreProblem;
+use crate::store::channel::{Answer, Batch, DamagedRow, Shared, Work};
+
+/// How long the writer waits until it tries again, at first and at most.
+const RETRY: Duration = Duration::from_millis(250);
+const RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// How often it looks for what is to be dropped.
+const RETAIN: Duration = Duration::from_secs(60);
+
+/// The one that writes.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    files: Files,
+    key: PublicKey,
+    retention: Retention,
+    conn: Option<Connection>,
+    counter: Option<Counter>,
+    runs: RunNumbers,
+    /// When to look for what is to be dropped.
+    retain_at: Instant,
+    failing: Option<Failing>,
+}
+
+/// The store cannot write.
+struct Failing {
+    wait: Duration,
+    retry_at: Instant,
+    /// Entries of this node whose commit failed. The node signs others in their place, so that they must never come to
+    /// light.
+    void: Vec<EntryId>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        files: Files,
+        options: &StoreOptions,
+        conn: Option<Connection>,
+        problem: Option<StoreProblem>,
+    ) -> Self {
+        let counter = Counter::open(&files).ok();
+        let mut writer = Self {
+            shared,
+            files,
+            key: options.key,
+            retention: options.retention,
+            conn,
+            counter,
+            runs: RunNumbers::default(),
+            retain_at: Instant::now(),
+            failing: None,
+        };
+        if let Some(problem) = problem {
+            writer.fail(problem, Vec::new());
+        }
+        writer
+    }
+
+    /// Writes until the store closes.
+    pub(super) fn run(mut self) {
+        loop {
+            let idle = self.failing.as_ref().map_or(self.retain_at, |failing| failing.retry_at);
+            match self.shared.next_work(Some(idle)) {
+                Work::Batch(batch) => self.commit(batch),
+                Work::Rebuild => self.rebuild(),
+                Work::Idle if self.failing.is_some() => self.retry(),
+                Work::Idle => {}
+                Work::Close => break,
+            }
+            if self.failing.is_none() && self.retain_at <= Instant::now() {
+                self.retain();
+            }
+        }
+        self.close();
+    }
+
+    fn commit(&mut self, mut batch: Batch) {
+        match self.write(&batch) {
+            Ok(()) => {
+                self.shared.with_status(|status| {
+                    status.commits += 1;
+                    status.stored += batch.records.len() as u64;
+                });
+                if !batch.records.is_empty() {
+                    self.shared.answer(Answer::Stored(batch.through));
+                }
+                if !batch.damaged.is_empty() {
+                    self.shared.answer(Answer::Damaged(batch.damaged.len()));
+                }
+            }
+            Err(error) => {
+                tracing::info!(%error, "the store cannot write");
+                let void = batch.records.iter().filter_map(|record| match record {
+                    Record::Own(entry) => Some(entry.id()),
+                    _ => None,
+                });
+                let void = void.collect();
+                batch.records.clear();
+                self.shared.put_back(batch);
+                if problem(&error) == StoreProblem::Damaged {
+                    self.rebuild();
+                } else {
+                    self.fail(problem(&error), void);
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        let Some(conn) = &mut self.conn else { return Err(rusqlite::Error::InvalidQuery) };
+        // Such a value has string keys only and cannot fail.
+        let memory = batch.memory.as_ref().and_then(|memory| serde_json::to_string(memory).ok());
+        let written = batch::Batch {
+            records: &batch.records,
+            memory: memory.as_deref(),
+            mutes: &batch.mutes,
+            now: unix_ms(),
+        };
+        let counted = batch::commit(conn, &mut self.runs, &written)?;
+        if let (Some(count), Some(counter)) = (counted, &self.counter) {
+            counter.set(count);
+        }
+        if !batch.damaged.is_empty() {
+            self.delete_damaged(&batch.damaged)?;
+        }
+        Ok(())
+    }
+
+    /// The node asks its peers for what is missing then.
+    fn delete_damaged(&mut self, rows: &[DamagedRow]) -> rusqlite::Result<()> {
+        let Some(conn) = &mut self.conn else { return Ok(()) };
+        tracing::warn!(rows = rows.len(), "entries of the store are damaged");
+        let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+        for DamagedRow { entry, .. } in rows {
+            tx.execute("DELETE FROM entries WHERE entry = ?1", [entry])?;
+        }
+        // The number of a damaged row may be another than it was.
+        let runs: BTreeSet<_> = rows.iter().map(|row| row.run).collect();
+        for run in runs {
+            ranges::count_again(&tx, run)?;
+        }
+        tx.commit()
+    }
+
+    fn fail(&mut self, problem: StoreProblem, void: Vec<EntryId>) {
+        let retry_at = Instant::now() + RETRY;
+        let failing = self.failing.get_or_insert(Failing { wait: RETRY, retry_at, void: Vec::new() });
+        failing.void.extend(void);
+        self.shared.fail(problem);
+    }
+
+    /// Opens the database anew, and writes.
+    fn retry(&mut self) {
+        let Some(failing) = &mut self.failing else { return };
+        if !self.shared.failure_is_heard() {
+            failing.retry_at = Instant::now() + RETRY;
+            return;
+        }
+        // Its state is unknown after an error.
+        self.conn = None;
+        self.runs.forget();
+        let opened = connection::open_to_write(&self.files).and_then(|mut conn| {
+            let void = &failing.void;
+            connection::begin(&mut conn, &self.files, self.key, true)?;
+            withdraw(&mut conn, void)?;
+            Ok(conn)
+        });
+        match opened {
+            Ok(conn) => self.go_on(conn),
+            Err(error) => {
+                failing.wait = (failing.wait * 2).min(RETRY_MOST);
+                failing.retry_at = Instant::now() + failing.wait;
+                let why = match &error {
+                    OpenError::Sqlite(error) => problem(error),
+                    OpenError::Io(error) => io_problem(error),
+                    _ => StoreProblem::CannotOpen,
+                };
+                tracing::debug!(?error, "the store still cannot write");
+                if why == StoreProblem::Damaged {
+                    self.rebuild();
+                } else {
+                    self.shared.fail(why);
+                }
+            }
+        }
+    }
+
+    fn go_on(&mut self, conn: Connection) {
+        self.conn = Some(conn);
+        self.counter = Counter::open(&self.files).ok();
+        self.failing = None;
+        self.shared.replaced();
+        self.shared.works();
+    }
+
+    /// Sets the database aside and begins a new one.
+    fn rebuild(&mut self) {
+        self.conn = None;
+        self.runs.forget();
+        // What was not committed is asked for again.
+        self.fail(StoreProblem::Damaged, Vec::new());
+        match self.files.set_aside(&files::date(unix_ms())) {
+            Ok(file) => self.shared.answer(Answer::SetAside(file)),
+            Err(error) => tracing::warn!(%error, "the damaged database cannot be renamed"),
+        }
+        self.shared.replaced();
+    }
+
+    fn retain(&mut self) {
+        let Some(conn) = &mut self.conn else { return };
+        let step = retention::step(conn, &self.retention, unix_ms());
+        let used = retention::used(conn).unwrap_or(0);
+        self.shared.with_status(|status| status.bytes = used);
+        match step {
+            Ok(step) => {
+                self.shared.with_status(|status| status.expired += step.expired);
+                let wait = if step.more { Duration::ZERO } else { RETAIN };
+                self.retain_at = Instant::now() + wait;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nothing can be dropped from the store");
+                self.retain_at = Instant::now() + RETAIN;
+                // The next commit finds out whether the store can write.
+            }
+        }
+    }
+
+    fn close(mut self) {
+        if let Some(counter) = &self.counter {
+            counter.sync();
+        }
+        if let (Some(conn), None) = (&mut self.conn, &self.failing)
+            && let Err(error) = connection::end(conn)
+        {
+            tracing::debug!(%error, "the store was not closed");
+        }
+    }
+}
+
+/// Takes out what a failed commit may have left.
+fn withdraw(conn: &mut Connection, void: &[EntryId]) -> rusqlite::Result<()> {
+    let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+    for id in void {
+        batch::delete(&tx, *id)?;
+    }
+    tx.commit()
+}

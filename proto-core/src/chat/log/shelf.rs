@@ -1,0 +1,236 @@
+//! The shelf: what the store has of each run, by numbers (SPEC section 11).
+//!
+//! A number is held when the store was asked to keep an entry with it, and has not failed since. So what is on the shelf is
+//! neither missing nor new.
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{KeptRun, Limits, MAX_NUMBER, RunId};
+
+/// What the store has. Without a store, it is empty.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    runs: BTreeMap<RunId, Shelved>,
+    /// The runs by how many spans they have. An index of `runs`.
+    by_spans: BTreeSet<(usize, RunId)>,
+    /// The number of spans. A cache over `runs`.
+    spans: usize,
+    /// How many entries of each run are not committed.
+    uncommitted: BTreeMap<RunId, usize>,
+    /// Rises whenever a run comes to have uncommitted entries, or none.
+    generation: u64,
+    /// How often missing numbers of a run were given up for want of room.
+    joined: u64,
+}
+
+/// What the store has of one run.
+#[derive(Debug, Default)]
+struct Shelved {
+    /// Spans of numbers, both ends included, which are apart.
+    held: BTreeMap<u64, u64>,
+    /// What is below is expired.
+    floor: u64,
+}
+
+impl Shelved {
+    /// The span that contains this number.
+    fn span(&self, seq: u64) -> Option<(u64, u64)> {
+        let (first, last) = self.held.range(..=seq).next_back()?;
+        (*last >= seq).then_some((*first, *last))
+    }
+
+    /// Adds a span, and joins it with those that it touches.
+    fn add(&mut self, (mut first, mut last): (u64, u64)) {
+        while let Some((from, to)) = self.held.range(..=last.saturating_add(1)).next_back()
+            && to.saturating_add(1) >= first
+        {
+            let (from, to) = (*from, *to);
+            (first, last) = (first.min(from), last.max(to));
+            self.held.remove(&from);
+        }
+        self.held.insert(first, last);
+    }
+
+    fn remove(&mut self, seq: u64) {
+        let Some((first, last)) = self.span(seq) else { return };
+        self.held.remove(&first);
+        if first < seq {
+            self.held.insert(first, seq - 1);
+        }
+        if seq < last {
+            self.held.insert(seq + 1, last);
+        }
+    }
+}
+
+impl Shelf {
+    /// What the store has of a run, by its own word.
+    pub(super) fn restore(&mut self, kept: &KeptRun, limits: &Limits) {
+        let spans = kept.held.iter().filter(|(first, last)| first <= last && *last <= MAX_NUMBER);
+        self.change(&kept.run, |shelved| {
+            shelved.floor = kept.floor;
+            spans.for_each(|span| shelved.add(*span));
+        });
+        self.bound(limits);
+    }
+
+    /// The store is asked to keep an entry with this number.
+    pub(super) fn put(&mut self, run: &RunId, seq: u64, limits: &Limits) {
+        self.change(run, |shelved| shelved.add((seq, seq)));
+        self.bound(limits);
+    }
+
+    /// The store does not have it after all.
+    pub(super) fn take_back(&mut self, run: &RunId, seq: u64) {
+        if self.holds(run, seq) {
+            self.change(run, |shelved| shelved.remove(seq));
+        }
+    }
+
+    pub(super) fn holds(&self, run: &RunId, seq: u64) -> bool {
+        self.runs.get(run).is_some_and(|shelved| shelved.span(seq).is_some())
+    }
+
+    /// The highest number of a run.
+    pub(super) fn last_number(&self, run: &RunId) -> Option<u64> {
+        self.runs.get(run)?.held.last_key_value().map(|(_, last)| *last)
+    }
+
+    /// The lowest numbers from one on up to another that are held, both included.
+    pub(super) fn first_held(&self, run: &RunId, first: u64, last: u64) -> Option<(u64, u64)> {
+        let shelved = self.runs.get(run)?;
+        let next = || shelved.held.range(first..=last).next().map(|(from, to)| (*from, *to));
+        let (from, to) = shelved.span(first).or_else(next)?;
+        Some((from.max(first), to.min(last)))
+    }
+
+    /// The lowest numbers of these that are neither held nor expired, both included.
+    pub(super) fn first_gap(&self, run: &RunId, first: u64, last: u64) -> Option<(u64, u64)> {
+        let Some(shelved) = self.runs.get(run) else { return (first <= last).then_some((first, last)) };
+        let first = first.max(shelved.floor);
+        let first = shelved.span(first).map_or(first, |(_, held)| held.saturating_add(1));
+        if first > last {
+            return None;
+        }
+        let end = shelved.held.range(first..=last).next().map_or(last, |(from, _)| from - 1);
+        Some((first, end))
+    }
+
+    /// The highest numbers below one that are neither held nor expired, both included.
+    pub(super) fn last_gap(&self, run: &RunId, below: u64) -> Option<(u64, u64)> {
+        let last = below.checked_sub(1)?;
+        let Some(shelved) = self.runs.get(run) else { return Some((0, last)) };
+        let last = match shelved.span(last) {
+            Some((held, _)) => held.checked_sub(1)?,
+            None => last,
+        };
+        let first = shelved.held.range(..=last).next_back().map_or(0, |(_, held)| held + 1);
+        let first = first.max(shelved.floor);
+        (first <= last).then_some((first, last))
+    }
+
+    /// How many numbers below one are neither held nor expired.
+    pub(super) fn missing(&self, run: &RunId, below: u64) -> u64 {
+        let (mut below, mut missing) = (below, 0_u64);
+        while let Some((first, last)) = self.last_gap(run, below) {
+            missing = missing.saturating_add(last - first + 1);
+            below = first;
+        }
+        missing
+    }
+
+    /// The number of spans: all that peers can make grow here.
+    pub(super) fn spans(&self) -> usize {
+        self.spans
+    }
+
+    /// How often missing numbers were given up for want of room.
+    pub(super) fn joined(&self) -> u64 {
+        self.joined
+    }
+
+    /// An entry of a run is to be kept.
+    pub(super) fn awaits(&mut self, run: &RunId) {
+        let uncommitted = self.uncommitted.entry(run.clone()).or_default();
+        *uncommitted += 1;
+        self.generation += u64::from(*uncommitted == 1);
+    }
+
+    /// An entry of a run is committed, or will not be.
+    pub(super) fn settled(&mut self, run: &RunId) {
+        if let Some(uncommitted) = self.uncommitted.get_mut(run) {
+            *uncommitted -= 1;
+            if *uncommitted == 0 {
+                self.uncommitted.remove(run);
+                self.generation += 1;
+            }
+        }
+    }
+
+    /// Whether all of a run that this node knows is committed, as far as it is to be.
+    pub(super) fn is_settled(&self, run: &RunId) -> bool {
+        self.uncommitted.is_empty() || !self.uncommitted.contains_key(run)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Changes what is held of a run, and updates the index.
+    fn change(&mut self, run: &RunId, change: impl FnOnce(&mut Shelved)) {
+        let shelved = self.runs.entry(run.clone()).or_default();
+        let before = shelved.held.len();
+        change(shelved);
+        let after = shelved.held.len();
+        let none = after == 0 && shelved.floor == 0;
+        if none {
+            self.runs.remove(run);
+        }
+        if before != after {
+            if before > 0 {
+                self.by_spans.remove(&(before, run.clone()));
+            }
+            if after > 0 {
+                self.by_spans.insert((after, run.clone()));
+            }
+            self.spans = self.spans + after - before;
+        }
+    }
+
+    /// Where there are too many spans, the run with most of them gives up its lowest missing numbers, as if they were held.
+    /// So whoever leaves out every other number loses its own.
+    fn bound(&mut self, limits: &Limits) {
+        while self.spans > limits.chat.spans
+            && let Some((most, run)) = self.by_spans.last().cloned()
+        {
+            if most > 1 {
+                self.change(&run, |shelved| {
+                    let ends = shelved.held.first_key_value().zip(shelved.held.iter().nth(1));
+                    if let Some(((first, _), (_, last))) = ends {
+                        shelved.add((*first, *last));
+                    }
+                });
+            } else {
+                // More runs than the store may have: that of the lowest key is not known any more.
+                self.change(&run, |shelved| *shelved = Shelved::default());
+            }
+            self.joined += 1;
+        }
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let apart = |shelved: &Shelved| {
+            let spans = || shelved.held.iter();
+            spans().all(|(first, last)| first <= last)
+                && spans().zip(spans().skip(1)).all(|((_, last), (first, _))| last + 1 < *first)
+        };
+        let indexed = self.runs.iter().filter(|(_, shelved)| !shelved.held.is_empty());
+        self.runs.values().all(apart)
+            && self.by_spans == indexed.map(|(run, shelved)| (shelved.held.len(), run.clone())).collect()
+            && self.spans == self.runs.values().map(|shelved| shelved.held.len()).sum::<usize>()
+            && self.uncommitted.values().all(|uncommitted| *uncommitted > 0)
+    }
+}

@@ -1,0 +1,86 @@
+use alloc::vec::Vec;
+
+use super::*;
+use crate::model::{Class, Identity};
+
+fn run(n: u8) -> RunId {
+    RunId::new(Identity::from_secret(&[n; 32]).key(), None, Class::Kept, 1)
+}
+
+fn with(held: &[(u64, u64)], floor: u64) -> Shelf {
+    let mut shelf = Shelf::default();
+    let mut kept = KeptRun::new(run(1), 99, Vec::new(), held.to_vec());
+    kept.floor = floor;
+    shelf.restore(&kept, &Limits::default());
+    assert!(shelf.is_consistent());
+    shelf
+}
+
+#[test]
+fn spans_that_touch_become_one() {
+    let (mut shelf, limits) = (Shelf::default(), Limits::default());
+    for (seq, spans) in [(5, 1), (7, 2), (6, 1), (5, 1), (0, 2), (1, 2), (4, 2), (3, 2), (2, 1)] {
+        shelf.put(&run(1), seq, &limits);
+        assert!(shelf.holds(&run(1), seq) && shelf.is_consistent());
+        assert_eq!(shelf.spans(), spans, "{seq}");
+    }
+    assert_eq!(shelf.last_number(&run(1)), Some(7));
+    assert!(!shelf.holds(&run(1), 8) && !shelf.holds(&run(2), 0));
+    shelf.take_back(&run(1), 4);
+    assert!(!shelf.holds(&run(1), 4) && shelf.holds(&run(1), 5) && shelf.spans() == 2);
+}
+
+#[test]
+fn what_is_neither_held_nor_expired_is_missing() {
+    let shelf = with(&[(10, 19), (30, 39)], 3);
+    let gaps = |first, last| shelf.first_gap(&run(1), first, last);
+    assert_eq!(gaps(0, 99), Some((3, 9)));
+    assert_eq!(gaps(10, 99), Some((20, 29)));
+    assert_eq!(gaps(25, 99), Some((25, 29)));
+    assert_eq!(gaps(31, 99), Some((40, 99)));
+    assert_eq!((gaps(31, 39), gaps(0, 2)), (None, None));
+    let below = |number| shelf.last_gap(&run(1), number);
+    assert_eq!(below(50), Some((40, 49)));
+    assert_eq!(below(40), Some((20, 29)));
+    assert_eq!(below(25), Some((20, 24)));
+    assert_eq!(below(20), Some((3, 9)));
+    assert_eq!((below(3), below(0)), (None, None));
+    assert_eq!(shelf.missing(&run(1), 50), 10 + 10 + 7);
+    assert_eq!(shelf.last_gap(&run(2), 7), Some((0, 6)), "of another run it has nothing");
+    let held = |first, last| shelf.first_held(&run(1), first, last);
+    assert_eq!(held(0, 99), Some((10, 19)));
+    assert_eq!(held(15, 17), Some((15, 17)));
+    assert_eq!((held(20, 29), held(20, 30)), (None, Some((30, 30))));
+}
+
+#[test]
+fn whoever_leaves_out_every_other_number_loses_its_own() {
+    let limits = Limits::default().with(|limits| limits.chat.spans = 8);
+    let mut shelf = with(&[(0, 9), (20, 29)], 0);
+    for n in 0..1_000 {
+        shelf.put(&run(2), n * 2, &limits);
+        assert!(shelf.spans() <= 8 && shelf.is_consistent());
+    }
+    assert_eq!(shelf.last_gap(&run(1), 20), Some((10, 19)), "another run lost nothing");
+    assert!(shelf.holds(&run(2), 1) && !shelf.holds(&run(2), 1_997));
+    assert!(shelf.joined() > 900);
+    // So do many runs.
+    for n in 0..100 {
+        shelf.put(&run(n), 0, &limits);
+        assert!(shelf.spans() <= 8 && shelf.is_consistent());
+    }
+}
+
+#[test]
+fn a_run_is_settled_when_all_of_it_is_committed() {
+    let mut shelf = Shelf::default();
+    let first = shelf.generation();
+    shelf.awaits(&run(1));
+    shelf.awaits(&run(1));
+    let second = shelf.generation();
+    assert!(second > first && !shelf.is_settled(&run(1)) && shelf.is_settled(&run(2)));
+    shelf.settled(&run(1));
+    assert!(shelf.generation() == second && !shelf.is_settled(&run(1)));
+    shelf.settled(&run(1));
+    assert!(shelf.generation() > second && shelf.is_settled(&run(1)));
+}

@@ -1,0 +1,188 @@
+//! The log and the store: what is restored, what is to be kept, and what is of use to the store alone (SPEC section 11).
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::window::Window;
+use super::{Log, Taken};
+use crate::model::{Entry, EntryId, Kept, KeptRun, Limits, PublicKey, RunId};
+
+/// The part of a run that only the store is to have: what is below the window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Below {
+    pub(crate) run: RunId,
+    /// The date of its tip.
+    pub(crate) at: u64,
+    /// The lowest number that the window is to have.
+    pub(crate) end: u64,
+    /// How many numbers below that are neither held nor expired.
+    pub(crate) missing: u64,
+}
+
+impl Log {
+    /// The log of the node with this key, with what its store has. Nothing of that is shown.
+    pub(crate) fn restore(own: PublicKey, stores: bool, kept: &Kept, limits: &Limits) -> Self {
+        let mut log = Self { stores, ..Self::default() };
+        log.window.set_own(own);
+        if !stores {
+            return log;
+        }
+        kept.runs.iter().for_each(|run| log.shelf.restore(run, limits));
+        for entry in &kept.entries {
+            // It is what the store has, whatever that says of the run.
+            log.shelf.put(entry.run(), entry.seq(), limits);
+            log.enter(entry, own, limits);
+        }
+        let mut runs: Vec<_> = kept.runs.iter().collect();
+        // Where there are too many, the newest tips stay.
+        runs.sort_by_key(|run| run.versions.iter().map(|(at, _)| *at).max());
+        runs.into_iter().for_each(|run| log.window.restore_tip(run, limits));
+        while let Some(entry) = log.window.over_limit(limits).cloned() {
+            log.lost.forks += log.window.evict(&entry, limits);
+        }
+        log
+    }
+
+    /// Takes an entry of the store into the window.
+    fn enter(&mut self, entry: &Arc<Entry>, own: PublicKey, limits: &Limits) {
+        let known = self.window.contains(&entry.id());
+        let Some(effect) = self.window.effect_of(entry).filter(|_| !known) else { return };
+        for gone in &effect.withdrawn {
+            self.window.remove(gone, limits);
+        }
+        self.window.insert(entry.clone(), limits);
+        if effect.fork.is_some() {
+            self.window.end_with_proof(entry.run(), limits);
+        }
+        if entry.key() != own {
+            self.shown_until = self.shown_until.max(entry.at());
+        }
+    }
+
+    /// Whether the store has this entry, which is not in the window: it was evicted there. Where the window may still want
+    /// its number, another version may have it.
+    pub(crate) fn is_shelved(&self, entry: &Entry) -> bool {
+        self.stores && self.is_below(entry.run(), entry.seq()) && self.shelf.holds(entry.run(), entry.seq())
+    }
+
+    /// Whether the window wants no entry with this number any more.
+    fn is_below(&self, run: &RunId, seq: u64) -> bool {
+        seq < self.window.tips().base(run)
+    }
+
+    /// Whether an entry is of use to the store alone, which has to ask for it.
+    pub(super) fn is_archival(&self, entry: &Entry) -> bool {
+        self.stores && self.is_below(entry.run(), entry.seq())
+    }
+
+    /// What becomes of an entry that was asked for and that is of use to the store alone, if it is. None: it is not.
+    pub(crate) fn archives(&self, entry: &Entry) -> Option<Taken> {
+        let (run, seq) = (entry.run(), entry.seq());
+        if !self.stores || self.contains(&entry.id()) || !self.is_below(run, seq) {
+            return None;
+        }
+        if self.shelf.holds(run, seq) {
+            return Some(Taken::Known);
+        }
+        let is_frozen = self.window.frozen_at(run).is_some_and(|frozen| seq >= frozen);
+        let is_wanted = self.shelf.first_gap(run, seq, seq).is_some() && !is_frozen;
+        Some(if is_wanted { Taken::Archived } else { Taken::Dropped })
+    }
+
+    /// The store is asked to keep an entry.
+    pub(crate) fn shelve(&mut self, entry: &Entry, limits: &Limits) {
+        if self.stores {
+            self.shelf.put(entry.run(), entry.seq(), limits);
+        }
+    }
+
+    /// The store does not have it after all.
+    pub(crate) fn unshelve(&mut self, entry: &Entry) {
+        self.shelf.take_back(entry.run(), entry.seq());
+    }
+
+    /// An entry of this run waits to be committed: its tip is not offered.
+    pub(crate) fn awaits_commit(&mut self, run: &RunId) {
+        self.shelf.awaits(run);
+    }
+
+    /// It does not any more.
+    pub(crate) fn settled(&mut self, run: &RunId) {
+        self.shelf.settled(run);
+    }
+
+    /// The entries in the window that the store does not have, in the order of the conversation.
+    pub(crate) fn unshelved(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.window.iter().filter(|entry| !self.shelf.holds(entry.run(), entry.seq()))
+    }
+
+    /// The run of a tip that is not in the window, and its number, if the store has an entry with that number.
+    pub(crate) fn shelved_tip(&self, id: &EntryId) -> Option<&RunId> {
+        let (run, seq) = self.window.tips().of(id).filter(|_| self.stores)?;
+        self.shelf.holds(run, seq).then_some(run)
+    }
+
+    /// Whether this node can serve this tip, from the window or from the store.
+    pub(crate) fn serves_tip(&self, id: &EntryId) -> bool {
+        self.window.contains(id) || self.shelved_tip(id).is_some()
+    }
+
+    /// The lowest numbers of these that the store has and the window has not, both included.
+    pub(crate) fn first_shelved(&self, run: &RunId, first: u64, last: u64) -> Option<(u64, u64)> {
+        let (from, to) = self.shelf.first_held(run, first, last)?;
+        let entry = self.window.of_run(run, from..=to).next();
+        match entry.map(|entry| entry.seq()) {
+            // The window serves it.
+            Some(seq) if seq == from => None,
+            Some(seq) => Some((from, seq - 1)),
+            None => Some((from, to)),
+        }
+    }
+
+    /// The runs of which the store lacks entries below the window.
+    pub(crate) fn incomplete(&self, limits: &Limits) -> impl Iterator<Item = Below> {
+        let tips = self.window.tips().runs().filter(|_| self.stores);
+        tips.filter_map(move |(run, last, at)| {
+            let end = self.window.first_of_use(run, last, limits);
+            let missing = self.shelf.missing(run, end);
+            (missing > 0).then(|| Below { run: run.clone(), at, end, missing })
+        })
+    }
+
+    /// What is below this number of a run is for the store alone from now on.
+    pub(crate) fn raise_base(&mut self, run: &RunId, base: u64) {
+        self.window.raise_base(run, base);
+    }
+
+    /// The highest numbers of a run below this one that neither the store nor the window has.
+    pub(crate) fn last_gap(&self, run: &RunId, below: u64) -> Option<(u64, u64)> {
+        self.shelf.last_gap(run, below)
+    }
+
+    /// How many numbers of a run below this one are missing.
+    pub(crate) fn missing_below(&self, run: &RunId, below: u64) -> u64 {
+        self.shelf.missing(run, below)
+    }
+}
+
+impl Window {
+    /// The store has this of a run, of which the newest may be in the window.
+    fn restore_tip(&mut self, kept: &KeptRun, limits: &Limits) {
+        let run = &kept.run;
+        let first = self.of_run(run, 0..=u64::MAX).next().map(|entry| entry.seq());
+        let base = first.unwrap_or(kept.tip.saturating_add(1));
+        // The tip of a frozen run is what proves that.
+        if self.fork(run).is_none() && !kept.versions.is_empty() {
+            let mut versions = kept.versions.clone();
+            versions.sort_unstable_by_key(|(_, id)| *id);
+            self.restore_run(
+                run,
+                (kept.tip, versions.into_iter().take(super::tips::VERSIONS).collect()),
+                base,
+            );
+        } else {
+            self.raise_base(run, base);
+        }
+        self.bound_tips(&run.key, limits);
+    }
+}
