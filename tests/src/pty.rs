@@ -49,7 +49,8 @@ impl OnTerminal {
 
     fn of(mut command: Command, home: TempDir, uname: &str) -> Self {
         command.env_clear().env("HOME", home.path()).env("TERM", "xterm-256color");
-        command.args(["--port", "0", "--uname", uname]);
+        // Most tests compare whole lines. A later argument replaces this one.
+        command.args(["--port", "0", "--uname", uname, "--time-format", ""]);
         Self { command, home, api: false, echo: true, read: true }
     }
 

@@ -7,7 +7,7 @@ use async_channel::Sender;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use proto_core::{ChatText, ChatTextError, Entry, EntryId, Name, NodeId, PublicKey, Status};
+use proto_core::{ChatTextError, Entry, EntryId, Name, NodeId, PublicKey, Status};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
@@ -16,7 +16,7 @@ use super::page::{FILES, File};
 use super::reply::{Reply, error, json, method_not_allowed, reply, unauthorized};
 use super::slots::RequestMarker;
 use super::websocket::{self, Upgrade};
-use super::{Api, metrics, status};
+use super::{Api, metrics, said_lines, status};
 use crate::broadcast::json::{peers, to_json};
 use crate::{Me, Origin, RequestError, SayError};
 
@@ -65,6 +65,17 @@ impl Target {
         ROUTES.iter().find(|(own, _)| *own == path).map(|(_, target)| *target).or_else(file)
     }
 
+    /// A parameter that it does not have. The page's addresses may carry some: browsers and links add them.
+    fn unknown_parameter(self, query: Option<&str>) -> Option<&str> {
+        let parameters = match self {
+            Self::Page(_) => return None,
+            Self::Socket => &["v"][..],
+            Self::View(_) | Self::Send => &[],
+        };
+        let given = query?.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
+        given.filter(|name| !name.is_empty()).find(|name| !parameters.contains(name))
+    }
+
     /// The methods that it supports, as in the header `Allow`.
     const fn methods(self) -> &'static str {
         match self {
@@ -111,6 +122,10 @@ impl Route {
         };
         if !target.methods().split(", ").any(|method| method == request.method().as_str()) {
             return method_not_allowed(target.methods());
+        }
+        if let Some(parameter) = target.unknown_parameter(request.uri().query()) {
+            let text = format!("this path has no parameter {parameter:?}");
+            return error(StatusCode::BAD_REQUEST, &text);
         }
         match target {
             Target::Page(file) => {
@@ -161,10 +176,11 @@ impl Route {
 
     async fn say(&self, body: &[u8], wants_json: bool) -> Response<Reply> {
         #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Send {
             msg: String,
         }
-        let texts = match serde_json::from_slice(body).map(|Send { msg }| ChatText::lines(&msg)) {
+        let texts = match serde_json::from_slice(body).map(|Send { msg }| said_lines(&msg)) {
             Ok(Ok(texts)) => texts,
             Ok(Err(refused @ ChatTextError::TooLong { .. })) => {
                 return error(StatusCode::PAYLOAD_TOO_LARGE, &refused.to_string());

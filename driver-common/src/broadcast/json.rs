@@ -62,7 +62,7 @@ enum Extra<'a> {
 
 /// Whether the message is signed, and by which entry.
 #[derive(Serialize)]
-struct Source<'a> {
+pub(super) struct Source<'a> {
     /// Whether its author signed it.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,22 +112,20 @@ pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
     to_json(&Event { kind, at, extra: Extra::Line { id, node_id: line.node_id, source } })
 }
 
-pub(super) fn joined(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { kind: Kind::PeerJoined(peer.into()), at, extra: Extra::None {} })
-}
-
-pub(super) fn updated(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { kind: Kind::PeerUpdated(peer.into()), at, extra: Extra::None {} })
-}
-
-pub(super) fn left(peer: &PeerInfo, reason: LeaveReason, at: u64) -> String {
-    let extra = Extra::Left { uname: &peer.uname, reason };
-    to_json(&Event { kind: Kind::PeerDisconnected(peer.node_id), at, extra })
-}
-
-pub(super) fn notice(notice: &Notice, at: u64) -> String {
-    let extra = Extra::Notice { text: messages::notice(notice) };
-    to_json(&Event { kind: Kind::Notice(notice), at, extra })
+/// An event that is no message, if clients are told of it.
+pub(super) fn event(event: &crate::Event, at: u64) -> Option<String> {
+    let (kind, extra) = match event {
+        crate::Event::Joined(peer) => (Kind::PeerJoined((&**peer).into()), Extra::None {}),
+        crate::Event::Updated(peer) => (Kind::PeerUpdated((&**peer).into()), Extra::None {}),
+        crate::Event::Left { peer, reason } => {
+            (Kind::PeerDisconnected(peer.node_id), Extra::Left { uname: &peer.uname, reason: *reason })
+        }
+        crate::Event::Notice(notice) => {
+            (Kind::Notice(notice), Extra::Notice { text: messages::notice(notice) })
+        }
+        _ => return None,
+    };
+    Some(to_json(&Event { kind, at, extra }))
 }
 
 /// The error of a request on a WebSocket.
@@ -150,7 +148,7 @@ pub(super) fn messages(lines: &[Arc<HistoryLine>]) -> String {
 }
 
 impl<'a> Source<'a> {
-    fn new(entry_info: Option<&'a EntryInfo>, part: usize) -> Self {
+    pub(super) fn new(entry_info: Option<&'a EntryInfo>, part: usize) -> Self {
         let signed = entry_info.is_some_and(EntryInfo::is_signed);
         Self { signed, entry: entry_info.map(|entry_info| EntryPart { entry_info, part }) }
     }
@@ -245,20 +243,20 @@ mod tests {
             )
         );
         assert_eq!(
-            left(&bob(), LeaveReason::Bye, 5),
+            event(&Happened::Left { peer: bob(), reason: LeaveReason::Bye }, 5).unwrap(),
             format!(r#"{{"PeerDisconnected":"{ID}","at":5,"uname":"Bob","reason":"Bye"}}"#)
         );
         let known = format!(
             r#""remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob","key":null,"version":1"#
         );
         let peer = format!(r#"{{{known},"sealed":false,"state":"linked"}}"#);
-        assert_eq!(joined(&bob(), 5), format!(r#"{{"PeerJoined":{peer},"at":5}}"#));
-        assert_eq!(updated(&bob(), 5), format!(r#"{{"PeerUpdated":{peer},"at":5}}"#));
+        assert_eq!(event(&Happened::Joined(bob()), 5), Some(format!(r#"{{"PeerJoined":{peer},"at":5}}"#)));
+        assert_eq!(event(&Happened::Updated(bob()), 5), Some(format!(r#"{{"PeerUpdated":{peer},"at":5}}"#)));
         assert_eq!(peers(&[linked(bob())]), format!(r#"[{{{known},"sealed":false,"state":"slow"}}]"#));
         assert_eq!(error("no"), r#"{"Error":"no"}"#);
         let gap = Notice::Gap { node_id: bob().node_id, uname: bob().uname.clone(), missing: 3 };
         assert_eq!(
-            notice(&gap, 5),
+            event(&Happened::Notice(gap), 5).unwrap(),
             format!(
                 r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages from Bob are missing"}}"#
             )

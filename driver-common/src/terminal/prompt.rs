@@ -18,11 +18,16 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Cmd, ColorMode, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler,
-    ExternalPrinter, Helper, KeyEvent, Movement, RepeatCount,
+    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
+use super::completion::{Completion, complete};
 use super::input::UserInput;
+use super::notices::{Gravity, Notices};
+use super::people::People;
+use super::speaker::Speaker;
 use super::stdio::Stdout;
+use crate::mutes::Mutes;
 
 /// A line editor on the terminal.
 pub(crate) struct LineEditor {
@@ -58,10 +63,13 @@ impl LineEditor {
     /// Reads inputs and passes them to `handle`, at most one ahead, until the user wants to leave. Then notifies
     /// `quit`. Both run on their own threads.
     pub(crate) fn start(
-        self,
+        mut self,
         quit: Sender<()>,
+        tab: CompleteAtTab,
         mut handle: impl FnMut(UserInput) + Send + 'static,
     ) -> io::Result<()> {
+        self.editor
+            .bind_sequence(KeyEvent(KeyCode::Tab, Modifiers::NONE), EventHandler::Conditional(Box::new(tab)));
         let (entered, inputs) = async_channel::bounded(1);
         thread::Builder::new().name("commands".to_owned()).spawn(move || {
             while let Ok(input) = inputs.recv_blocking() {
@@ -115,6 +123,48 @@ struct ClearOrLeave;
 impl ConditionalEventHandler for ClearOrLeave {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
         Some(if context.line().is_empty() { Cmd::Interrupt } else { Cmd::Kill(Movement::WholeBuffer) })
+    }
+}
+
+/// Tab completes commands and names. Where there are several, they are shown above the line. Rustyline's own completion
+/// would let no line be drawn until the next key.
+pub(crate) struct CompleteAtTab {
+    people: Arc<People>,
+    mutes: Mutes,
+    notices: Notices,
+}
+
+impl CompleteAtTab {
+    pub(crate) fn new(speaker: &Speaker) -> Self {
+        let Speaker { people, mutes, notices, .. } = speaker;
+        Self { people: people.clone(), mutes: mutes.clone(), notices: notices.clone() }
+    }
+
+    fn muted_from(&self, start: &str) -> Vec<String> {
+        let start = start.to_lowercase();
+        let names = self.mutes.list().into_iter().map(|(_, name)| name.as_str().to_owned());
+        names.filter(|name| name.to_lowercase().starts_with(&start)).collect()
+    }
+}
+
+impl ConditionalEventHandler for CompleteAtTab {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let before = context.line().get(..context.pos()).unwrap_or_default();
+        let names = |start: &str| self.people.roster().names_from(start);
+        match complete(before, names, |start| self.muted_from(start)) {
+            Completion::Replace(chars, with) => {
+                let chars = u16::try_from(chars).unwrap_or(u16::MAX);
+                Some(match chars {
+                    0 => Cmd::Insert(1, with),
+                    _ => Cmd::Replace(Movement::BackwardChar(chars), Some(with)),
+                })
+            }
+            Completion::Several(several) => {
+                self.notices.tell(Gravity::Info, &several.join("  "));
+                Some(Cmd::Noop)
+            }
+            Completion::Nothing => Some(Cmd::Noop),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod conversation;
+mod filter;
 mod floods;
 mod identity;
 mod life;
