@@ -5,8 +5,8 @@ use super::input::COMMANDS;
 /// What becomes of the text before the cursor.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Completion {
-    /// Its last characters, so many, are replaced by this.
-    Replace(usize, String),
+    /// This is added to it. What was typed keeps its case.
+    Add(String),
     /// It may become each of these.
     Several(Vec<String>),
     Nothing,
@@ -25,9 +25,9 @@ pub(crate) fn complete(
     }
     if let Some(command) = line.strip_prefix('/') {
         return match command.split_once(' ') {
-            None => choose(line, COMMANDS.iter().map(|command| (*command).to_owned()), line),
-            Some(("mute", start)) => choose(start, names(start), start),
-            Some(("unmute", start)) => choose(start, muted(start), start),
+            None => choose(line, COMMANDS.iter().map(|command| (*command).to_owned())),
+            Some(("mute", start)) => choose(start, names(start)),
+            Some(("unmute", start)) => choose(start, muted(start)),
             Some(("me", text)) => last_word(text, " ", names),
             Some(_) => Completion::Nothing,
         };
@@ -46,31 +46,36 @@ fn last_word(text: &str, end: &str, names: impl Fn(&str) -> Vec<String>) -> Comp
     }
     let names = names(word);
     match &names[..] {
-        [name] => Completion::Replace(word.chars().count(), format!("{name}{end}")),
-        _ => choose(word, names, word),
+        [name] => Completion::Add(rest(&format!("{name}{end}"), word)),
+        _ => choose(word, names),
     }
 }
 
 /// The one candidate, or what all have in common where that is more than what was typed.
-fn choose(typed: &str, candidates: impl IntoIterator<Item = String>, start: &str) -> Completion {
-    let start = start.to_lowercase();
+fn choose(typed: &str, candidates: impl IntoIterator<Item = String>) -> Completion {
+    let start = typed.to_lowercase();
     let mut matching: Vec<_> =
         candidates.into_iter().filter(|candidate| candidate.to_lowercase().starts_with(&start)).collect();
     let chars = typed.chars().count();
     match &matching[..] {
         [] => Completion::Nothing,
-        [one] => Completion::Replace(chars, one.clone()),
+        [one] => Completion::Add(rest(one, typed)),
         [first, rest @ ..] => {
             let common =
                 |other: &String| first.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
             let common = rest.iter().map(common).min().unwrap_or(0);
             if common > chars {
-                return Completion::Replace(chars, first.chars().take(common).collect());
+                return Completion::Add(first.chars().take(common).skip(chars).collect());
             }
             matching.iter_mut().for_each(|candidate| *candidate = candidate.trim_end().to_owned());
             Completion::Several(matching)
         }
     }
+}
+
+/// What is left of a candidate behind what was typed.
+fn rest(candidate: &str, typed: &str) -> String {
+    candidate.chars().skip(typed.chars().count()).collect()
 }
 
 #[cfg(test)]
@@ -86,19 +91,19 @@ mod tests {
         complete(before, names, |start| from(&["Mallory"], start))
     }
 
-    fn replace(chars: usize, with: &str) -> Completion {
-        Completion::Replace(chars, with.to_owned())
+    fn add(text: &str) -> Completion {
+        Completion::Add(text.to_owned())
     }
 
     #[test]
     fn names_are_completed_with_what_follows_them() {
-        assert_eq!(of("b"), replace(1, "Bob: "));
-        assert_eq!(of("hi b"), replace(1, "Bob "));
-        assert_eq!(of("zoë"), replace(3, "Zoë Z: "));
-        assert_eq!(of("al"), replace(2, "Alic"));
+        assert_eq!(of("b"), add("ob: "));
+        assert_eq!(of("hi b"), add("ob "));
+        assert_eq!(of("zoë"), add(" Z: "));
+        assert_eq!(of("al"), add("ic"));
         let several = Completion::Several(vec!["Alice".to_owned(), "Alicia".to_owned()]);
         assert_eq!(of("alic"), several);
-        assert_eq!(of("\u{3000}b"), replace(1, "Bob: "));
+        assert_eq!(of("\u{3000}b"), add("ob: "));
         for nothing in ["", "hi ", "x", "one\nb"] {
             assert_eq!(of(nothing), Completion::Nothing, "{nothing:?}");
         }
@@ -106,13 +111,13 @@ mod tests {
 
     #[test]
     fn commands_and_their_arguments_are_completed() {
-        assert_eq!(of("/st"), replace(3, "/status"));
-        assert_eq!(of(" /un"), replace(3, "/unmute "));
+        assert_eq!(of("/st"), add("atus"));
+        assert_eq!(of(" /un"), add("mute "));
         assert!(matches!(of("/m"), Completion::Several(several) if several == ["/me", "/mute"]));
-        assert_eq!(of("/mute b"), replace(1, "Bob"));
-        assert_eq!(of("/mute Zoë "), replace(4, "Zoë Z"));
-        assert_eq!(of("/unmute "), replace(0, "Mallory"));
-        assert_eq!(of("/me hugs b"), replace(1, "Bob "));
+        assert_eq!(of("/mute b"), add("ob"));
+        assert_eq!(of("/mute Zoë "), add("Z"));
+        assert_eq!(of("/unmute "), add("Mallory"));
+        assert_eq!(of("/me hugs b"), add("ob "));
         assert_eq!(of("/connect b"), Completion::Nothing);
         assert_eq!(of("//b"), Completion::Nothing);
     }

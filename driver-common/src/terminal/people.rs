@@ -110,10 +110,19 @@ impl Roster {
         found.dedup();
         match found[..] {
             [] if who == self.own => Err("that is you".to_owned()),
-            [] => Err(format!("nobody is called {who} here")),
+            [] => match &self.spelled(who)[..] {
+                [name] => self.find(name),
+                _ => Err(format!("nobody is called {who} here")),
+            },
             [node_id] => Ok((node_id, who.to_owned())),
             _ => Err(several()),
         }
+    }
+
+    /// The names that differ from this one in the case of letters alone.
+    fn spelled(&self, who: &str) -> Vec<String> {
+        let same = |name: &String| name != who && name.to_lowercase() == who.to_lowercase();
+        self.names_from(who).into_iter().filter(same).collect()
     }
 
     /// The names that begin with this, whatever the case, and that can be typed.
@@ -234,6 +243,7 @@ mod tests {
         assert_eq!(roster.find("0202020202020202"), Ok((id(2), "Bob".to_owned())));
         assert_eq!(roster.find(&id(3).to_string()), Ok((id(3), "Bob".to_owned())));
         assert_eq!(roster.find(&id(9).to_string()), Ok((id(9), "0909090909090909".to_owned())));
+        assert_eq!(roster.find("aLICE"), Ok((id(1), "Alice".to_owned())));
         assert_eq!(roster.find("Me"), Err("that is you".to_owned()));
         assert_eq!(roster.find("Dave"), Err("nobody is called Dave here".to_owned()));
         assert_eq!(roster.names_from("a"), ["Alice"]);
