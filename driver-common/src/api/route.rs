@@ -31,12 +31,13 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The paths besides the page's files.
-const ROUTES: [(&str, Target); 7] = [
+const ROUTES: [(&str, Target); 8] = [
     ("/peers", Target::View(View::Peers)),
     ("/me", Target::View(View::Me)),
     ("/messages", Target::View(View::Messages)),
     ("/status", Target::View(View::Status)),
     ("/metrics", Target::View(View::Metrics)),
+    ("/openapi.json", Target::View(View::OpenApi)),
     ("/send", Target::Send),
     ("/ws", Target::Socket),
 ];
@@ -57,7 +58,11 @@ enum View {
     Messages,
     Status,
     Metrics,
+    OpenApi,
 }
+
+/// The description of the API. A test compares it with the routes.
+const OPENAPI: &str = include_str!("openapi.json");
 
 impl Target {
     fn at(path: &str) -> Option<Self> {
@@ -149,6 +154,7 @@ impl Route {
             View::Peers => handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
             View::Me => handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             View::Messages => json(self.api.feed.messages()),
+            View::OpenApi => json(OPENAPI.to_owned()),
             View::Status => handle.status().await.map_or_else(failed, |status| json(status::render(&status))),
             View::Metrics => handle.status().await.map_or_else(failed, scraped),
         };

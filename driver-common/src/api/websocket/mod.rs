@@ -43,6 +43,10 @@ pub(super) fn upgrade(
     mut request: Request<Incoming>,
     upgrades: &Sender<Upgrade>,
 ) -> Response<Reply> {
+    let form = match form(request.uri().query()) {
+        Ok(form) => form,
+        Err(text) => return error(StatusCode::BAD_REQUEST, &text),
+    };
     let accept = match accept_key(request.version(), request.headers()) {
         Ok(accept) => accept,
         Err(response) => return *response,
@@ -54,10 +58,6 @@ pub(super) fn upgrade(
     let protocol = protocols(request.headers()).any(|protocol| protocol == PROTOCOL);
     let Some(permit) = api.permits.acquire() else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets are open");
-    };
-    let form = match form(request.uri().query()) {
-        Ok(form) => form,
-        Err(text) => return error(StatusCode::BAD_REQUEST, &text),
     };
     let origin = Origin::fresh();
     let Some(events) = api.feed.subscribe(origin, form, api.limits.queue) else {
