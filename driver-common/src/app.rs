@@ -20,6 +20,7 @@ use proto_core::{Config, Identity, Name, PeerAddr};
 use self::exit::Deadline;
 use crate::api::{self, Access, ApiLimits};
 use crate::broadcast::{self, Feed};
+use crate::mutes::Mutes;
 use crate::options::{History, Options};
 use crate::runtime::AppRuntime;
 use crate::store::{Shown, Store, StoreOptions, Threads};
@@ -75,8 +76,7 @@ impl App {
     fn open(options: Options) -> Result<Self, AppError> {
         resources::check_descriptors()?;
         resources::check_thread()?;
-        let terminal = Terminal::open().map_err(AppError::new)?;
-        terminal.show_logs(&options.log);
+        let terminal = Terminal::open(&options).map_err(AppError::new)?;
         let listener = listen(options.bind, "--port")?;
         let api = options.api_port.map(|port| {
             let listener = listen((Ipv4Addr::LOCALHOST, port).into(), "--api-port")?;
@@ -115,7 +115,7 @@ impl App {
 
     async fn start<R: AppRuntime>(self, runtime: &R) -> Result<Running, AppError> {
         let Self { options, listener, api, mut terminal, identity, data, mut store } = self;
-        options.warnings().for_each(|warning| terminal.notice(&warning));
+        options.warnings().for_each(|warning| terminal.warning(&warning));
         let config = Config::builder(options.uname.clone())
             .listen_addr(options.advertise.as_ref().and_then(advertise::address))
             .network(options.network)
@@ -139,7 +139,7 @@ impl App {
             options.api_token_file.as_deref(),
         )?);
         let (mut printer, quit) =
-            terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
+            terminal.start(node.handle.clone(), options.uname, Mutes::default()).map_err(AppError::new)?;
         if let Some(before) = last_messages(&node.handle).await {
             printer.print_before(&before, key.node_id()).await;
         }
@@ -218,7 +218,7 @@ fn identify(options: &Options, terminal: &Terminal) -> Result<(Identity, Option<
             .and_then(|data| data.identity().map(|identity| (identity, Some(data))));
         match stored {
             Ok(stored) => return Ok(stored),
-            Err(error) if error.is_storage_unavailable() => terminal.notice(&format!(
+            Err(error) if error.is_storage_unavailable() => terminal.warning(&format!(
                 "this node's key cannot be stored, so it uses a new one for this run only: {error}"
             )),
             Err(error) => return Err(AppError::new(error)),

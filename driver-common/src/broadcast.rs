@@ -2,6 +2,7 @@
 
 mod history;
 pub(crate) mod json;
+pub(crate) mod json_v2;
 mod line;
 mod pages;
 mod queue;
@@ -23,12 +24,40 @@ use crate::{Event, Origin};
 /// Receives each batch last. The broadcast waits for it.
 pub trait Printer: Send {
     /// Takes a batch. Until this returns, no further batch is fetched, and the node stops reading from its links.
-    fn print(&mut self, batch: Vec<Event>) -> impl Future<Output = ()> + Send;
+    fn print(&mut self, batch: Batch) -> impl Future<Output = ()> + Send;
 }
 
 /// Prints nothing.
 impl Printer for () {
-    async fn print(&mut self, _: Vec<Event>) {}
+    async fn print(&mut self, _: Batch) {}
+}
+
+/// Events that a node reported together.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// When they were reported: Unix time in milliseconds.
+    pub at: u64,
+    /// The number of the first one. A message has a number for each line, any other event has one.
+    pub first_id: u64,
+}
+
+impl Batch {
+    /// A batch that was reported at this time.
+    pub fn new(events: Vec<Event>, at: u64, first_id: u64) -> Self {
+        Self { events, at, first_id }
+    }
+}
+
+/// The form of the events that a subscriber gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As clients in the field know them.
+    V1,
+    /// Each is an object with one key.
+    V2,
 }
 
 /// The task that distributes the events of a node.
@@ -67,6 +96,7 @@ struct State {
 struct Subscriber {
     /// Its own messages are not sent back to it.
     origin: Origin,
+    form: Form,
     queue: Arc<SubscriberQueue>,
 }
 
@@ -87,55 +117,62 @@ pub fn channel() -> (Broadcast, Feed) {
 impl Broadcast {
     /// Distributes events until the node has stopped.
     pub async fn run(self, events: Receiver<Vec<Event>>, mut printer: impl Printer) {
-        while let Ok(batch) = events.recv().await {
+        while let Ok(events) = events.recv().await {
             let at = unix_micros() / 1000;
-            let first_id = self.shared.state().history.record(&batch, at);
-            self.send(&batch, at, first_id).await;
+            let first_id = self.shared.state().history.record(&events, at);
+            let batch = Batch { events, at, first_id };
+            self.send(&batch).await;
             printer.print(batch).await;
         }
     }
 
-    async fn send(&self, batch: &[Event], at: u64, mut id: u64) {
+    async fn send(&self, batch: &Batch) {
         let subscribers = self.shared.state().subscribers.clone();
         if subscribers.is_empty() {
             return;
         }
-        for event in batch {
+        let (at, mut id) = (batch.at, batch.first_id);
+        for event in &batch.events {
             match event {
-                Event::Joined(peer) => send_to_all(&subscribers, None, || json::joined(peer, at)).await,
-                Event::Updated(peer) => send_to_all(&subscribers, None, || json::updated(peer, at)).await,
-                Event::Left { peer, reason } => {
-                    send_to_all(&subscribers, None, || json::left(peer, *reason, at)).await;
-                }
                 Event::Message(_) | Event::Recalled(_) | Event::Said { .. } => {
-                    for line in line::lines(event) {
-                        send_to_all(&subscribers, line.origin, || json::line(&line, at, id)).await;
-                        id += 1;
+                    for (id, line) in (id..).zip(line::lines(event)) {
+                        send_to_all(&subscribers, line.origin, |form| match form {
+                            Form::V1 => Some(json::line(&line, at, id)),
+                            Form::V2 => Some(json_v2::line(&line, at, id)),
+                        })
+                        .await;
                     }
                 }
-                Event::Notice(notice) => send_to_all(&subscribers, None, || json::notice(notice, at)).await,
-                Event::Store(notice) => {
-                    send_to_all(&subscribers, None, || json::store_notice(notice, at)).await;
+                other => {
+                    send_to_all(&subscribers, None, |form| match form {
+                        Form::V1 => json::event(other, at),
+                        Form::V2 => json_v2::event(other, at, id),
+                    })
+                    .await;
                 }
-                Event::Report { .. } => {}
             }
+            id += line::ids(event);
         }
     }
 }
 
-/// Renders the event once, and only if there is a subscriber for it.
-async fn send_to_all(subscribers: &[Subscriber], except: Option<Origin>, render: impl FnOnce() -> String) {
-    let wants = |subscriber: &Subscriber| Some(subscriber.origin) != except;
-    if !subscribers.iter().any(wants) {
-        return;
-    }
-    let text = Utf8Bytes::from(render());
-    for subscriber in subscribers {
-        if !wants(subscriber) {
+/// Renders the event once for each form, and only if there is a subscriber for it.
+async fn send_to_all(
+    subscribers: &[Subscriber],
+    except: Option<Origin>,
+    render: impl Fn(Form) -> Option<String>,
+) {
+    for form in [Form::V1, Form::V2] {
+        let wants = |subscriber: &&Subscriber| subscriber.form == form && Some(subscriber.origin) != except;
+        let mut wanting = subscribers.iter().filter(wants).peekable();
+        if wanting.peek().is_none() {
             continue;
         }
-        subscriber.queue.wait_for_turn().await;
-        subscriber.queue.push(text.clone());
+        let Some(text) = render(form).map(Utf8Bytes::from) else { continue };
+        for subscriber in wanting {
+            subscriber.queue.wait_for_turn().await;
+            subscriber.queue.push(text.clone());
+        }
     }
 }
 
@@ -153,14 +190,14 @@ impl Feed {
     /// Subscribes to all events except the messages that `origin` sends itself. At most `limit` bytes may be queued.
     ///
     /// Returns `None` if the broadcast has ended.
-    pub(crate) fn subscribe(&self, origin: Origin, limit: usize) -> Option<Subscription> {
+    pub(crate) fn subscribe(&self, origin: Origin, form: Form, limit: usize) -> Option<Subscription> {
         let mut state = self.shared.state();
         if state.ended {
             return None;
         }
         let queue = Arc::new(SubscriberQueue::new(limit));
         state.subscribers.retain(|subscriber| !subscriber.queue.is_abandoned());
-        state.subscribers.push(Subscriber { origin, queue: queue.clone() });
+        state.subscribers.push(Subscriber { origin, form, queue: queue.clone() });
         Some(Subscription { queue })
     }
 

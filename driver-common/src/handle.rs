@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::StoreView;
 use async_channel::{Receiver, Sender};
-use proto_core::{ChatText, CommandError, Entry, Name, NodeId, PeerInfo, PeerTarget, PublicKey, Status};
+use proto_core::{
+    ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PeerTarget, PublicKey, Status,
+};
 
 /// A handle of a running node. Clones belong to the same node. When the last one is dropped, the node shuts down.
 ///
@@ -81,6 +83,9 @@ pub enum RequestError {
     /// The user already asked for the maximum number of addresses to dial.
     #[error("too many peers to dial")]
     TooManyTargets,
+    /// The user has not given this address.
+    #[error("that address is not among those that are dialed")]
+    NoSuchTarget,
     /// A node is named, and connections cannot be sealed, so nobody can check which node is there.
     #[error("connections cannot be sealed here, so nobody can check which node is there")]
     CannotSeal,
@@ -114,6 +119,17 @@ impl Handle {
     /// accepted there.
     pub async fn connect(&self, target: PeerTarget) -> Result<(), RequestError> {
         self.ask(|reply| Request::Connect { target, reply }).await?
+    }
+
+    /// Dials an address no more. A link with its node lasts until one side closes it.
+    pub async fn disconnect(&self, addr: PeerAddr) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Disconnect { addr, reply }).await?
+    }
+
+    /// Returns when a peer holds all that this node has said so far. Where all linked peers are of version 1, which confirm
+    /// nothing, when it was sent to one of them. If nobody is linked, this waits.
+    pub async fn confirm(&self) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Confirm { reply }).await
     }
 
     /// Changes the name and tells the peers.
@@ -191,6 +207,8 @@ pub(crate) enum Request {
     TrySay(Say),
     Connect { target: PeerTarget, reply: Sender<Result<(), RequestError>> },
     Advertise { addr: SocketAddr, reply: Sender<Result<(), RequestError>> },
+    Disconnect { addr: PeerAddr, reply: Sender<Result<(), RequestError>> },
+    Confirm { reply: Sender<()> },
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
     Me { reply: Sender<Me> },
     Status { reply: Sender<Box<Status>> },
@@ -211,6 +229,7 @@ impl From<CommandError> for RequestError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::TooManyTargets => Self::TooManyTargets,
+            CommandError::NoSuchTarget => Self::NoSuchTarget,
             CommandError::CannotSeal => Self::CannotSeal,
             _ => Self::Stopped,
         }

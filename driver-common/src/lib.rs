@@ -13,6 +13,8 @@ mod event;
 mod handle;
 #[cfg(feature = "app")]
 mod messages;
+#[cfg(feature = "app")]
+mod mutes;
 pub mod net;
 mod node;
 #[cfg(feature = "app")]

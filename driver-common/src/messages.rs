@@ -1,7 +1,7 @@
 //! The texts of notices, for the terminal, the page and logs.
 
 use proto_core::wire::ByeCode;
-use proto_core::{Name, Notice, Status};
+use proto_core::{Name, Notice, Status, TargetFailure, TargetState, TargetStatus};
 
 use crate::store::StoreProblem;
 
@@ -65,6 +65,38 @@ pub(crate) fn notice(notice: &Notice) -> String {
         }
         other => format!("{other:?}"),
     }
+}
+
+/// How it stands with an address that the user gave.
+pub(crate) fn target(target: &TargetStatus) -> String {
+    let state = match target.state {
+        TargetState::Waiting(wait) if target.failure.is_some() => {
+            format!("dialed again in {} s", wait.as_secs_f32().ceil())
+        }
+        TargetState::Waiting(_) => "about to be dialed".to_owned(),
+        TargetState::Dialing => "being dialed".to_owned(),
+        TargetState::Linked(_) => "connected".to_owned(),
+        TargetState::Own => "this node itself, and not dialed".to_owned(),
+        _ => "in an unknown state".to_owned(),
+    };
+    let failure = target.failure.map(failure).map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("{}: {state}{failure}", target.addr)
+}
+
+/// Why an attempt failed.
+pub(crate) fn failure(failure: TargetFailure) -> String {
+    match failure {
+        TargetFailure::Unreachable(reason) => reason.to_string(),
+        TargetFailure::NotAChatNode => "not a chat node".to_owned(),
+        TargetFailure::TurnedAway(ByeCode::Network) => "it belongs to another network".to_owned(),
+        TargetFailure::TurnedAway(code) => turned_away(code).to_owned(),
+        _ => "an unknown reason".to_owned(),
+    }
+}
+
+/// Whether something is wrong that the user can do something about.
+pub(crate) fn is_problem(notice: &Notice) -> bool {
+    !matches!(notice, Notice::CaughtUp { .. })
 }
 
 /// The problems of a node in this state: no peers, a wrong clock, missing messages.

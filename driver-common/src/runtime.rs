@@ -35,7 +35,8 @@ pub trait AppRuntime: Runtime {
     /// A timer for hyper.
     type HttpTimer: hyper::rt::Timer + Send + Sync + 'static;
 
-    /// Waits for SIGINT or SIGTERM. After the first poll, these signals no longer end the process by themselves.
+    /// Waits for SIGINT, SIGTERM, or SIGHUP where [`hangup_ends`] says so. After the first poll, these signals no longer end
+    /// the process by themselves.
     fn interrupted(&self) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Wraps a connection for hyper.
@@ -43,6 +44,17 @@ pub trait AppRuntime: Runtime {
 
     /// Creates a timer for hyper.
     fn http_timer(&self) -> Self::HttpTimer;
+}
+
+/// Whether SIGHUP is to be waited for. Whoever started the process may have set it to be ignored, as `nohup` does. Where that
+/// cannot be found out, the signal does what it did before.
+#[cfg(feature = "app")]
+pub fn hangup_ends() -> bool {
+    const SIGHUP_BIT: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & SIGHUP_BIT == 0)
 }
 
 /// A non-blocking TCP connection that reports when it is ready.

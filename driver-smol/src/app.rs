@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 
 use async_signal::{Signal, Signals};
-use driver_common::runtime::AppRuntime;
+use driver_common::runtime::{AppRuntime, hangup_ends};
 use smol::Async;
 use smol::stream::StreamExt;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
@@ -16,7 +16,8 @@ impl AppRuntime for Smol {
     type HttpTimer = SmolTimer;
 
     async fn interrupted(&self) -> io::Result<()> {
-        let mut signals = Signals::new([Signal::Int, Signal::Term])?;
+        let hangup = hangup_ends().then_some(Signal::Hup);
+        let mut signals = Signals::new([Signal::Int, Signal::Term].into_iter().chain(hangup))?;
         signals.next().await.transpose().map(drop)
     }
 

@@ -81,8 +81,8 @@ pub mod wire;
 
 pub use contract::{
     Action, BookStatus, Capacity, CapacityStatus, Command, CommandError, EntriesStatus, GapStatus, Input,
-    LinkRole, LinkState, LinkStatus, Message, Notice, Outcome, Stats, Status, TimerKind, TreeStatus,
-    Violation,
+    LinkRole, LinkState, LinkStatus, Message, Notice, Outcome, Stats, Status, TargetFailure, TargetState,
+    TargetStatus, TimerKind, TreeStatus, Violation,
 };
 pub use model::{
     ChatLimits, ChatText, ChatTextError, Class, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits,

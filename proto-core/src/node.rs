@@ -114,6 +114,9 @@ impl Node {
         match command {
             Command::Say(texts) => outcome = speech::say(self, &texts)?,
             Command::Connect(target) => self.mesh.add_target(&self.cx, target)?,
+            Command::Disconnect(addr) if self.mesh.give_up_target(&addr) => {}
+            Command::Disconnect(_) => return Err(CommandError::NoSuchTarget),
+            Command::Confirm => self.chat.confirm(),
             Command::Rename(name) => self.conns.rename(&mut self.cx, name),
             Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
             Command::Shutdown => self.shut_down(),
@@ -216,6 +219,9 @@ impl Node {
             self.chat.next_output(&mut self.cx, |peer| convert::outlet(&self.conns, peer))
         {
             self.conns.send_with(&self.cx, conn, &line, ping);
+        }
+        if self.chat.awaits_confirmation() && self.conns.only_lines_and_all_written() {
+            self.chat.confirmed();
         }
         self.conns.note_overfull(&self.cx);
         while self.conns.enforce_bounds(&mut self.cx) {

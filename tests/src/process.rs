@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub struct Launch {
     args: Vec<String>,
     env: Vec<(String, String)>,
     output: Output,
+    input: Option<PathBuf>,
     limit: Option<Limit>,
 }
 
@@ -95,6 +97,7 @@ impl Launch {
             args: Vec::new(),
             env: Vec::new(),
             output: Output::Read,
+            input: None,
             limit: None,
         }
     }
@@ -127,6 +130,12 @@ impl Launch {
         self
     }
 
+    /// With this file as its standard input.
+    pub fn input(mut self, path: &Path) -> Self {
+        self.input = Some(path.to_owned());
+        self
+    }
+
     /// Under this limit.
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
@@ -147,6 +156,9 @@ impl Launch {
         let mut command = command(self.driver, &home, self.limit);
         command.args(["--port", &self.port.to_string(), "--uname", &self.uname]).args(&self.args);
         command.envs(self.env.iter().cloned());
+        if let Some(path) = &self.input {
+            command.stdin(fs::File::open(path).expect("the input"));
+        }
         let mut child = command.spawn().expect("the binary starts");
         let err = read_lines(child.stderr.take().expect("a pipe"));
         let stdin = child.stdin.take();

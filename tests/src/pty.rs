@@ -47,9 +47,25 @@ impl OnTerminal {
         Self::of(command, home, uname)
     }
 
+    /// A shell with job control, where the command `node` starts a node of this name.
+    pub fn shell(driver: Driver, uname: &str) -> Self {
+        let home = TempDir::new().expect("a home folder");
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "bash", "--noprofile", "--rcfile"]).arg(home.path().join("start")).arg("-i");
+        // An interactive shell reads this file first.
+        let binary = binary::path(driver.name());
+        let start = format!("{} --port 0 --no-api --time-format none --uname {uname}", binary.display());
+        std::fs::write(home.path().join("start"), format!("PS1='$ '\nnode() {{ {start}; }}\n"))
+            .expect("a file");
+        command.env_clear().env("HOME", home.path()).env("TERM", "xterm-256color");
+        command.env("PATH", "/usr/bin:/bin").env("PS1", "$ ");
+        Self { command, home, api: true, echo: true, read: true }
+    }
+
     fn of(mut command: Command, home: TempDir, uname: &str) -> Self {
         command.env_clear().env("HOME", home.path()).env("TERM", "xterm-256color");
-        command.args(["--port", "0", "--uname", uname]);
+        // Most tests compare whole lines.
+        command.env("CHAT_TIME_FORMAT", "none").args(["--port", "0", "--uname", uname]);
         Self { command, home, api: false, echo: true, read: true }
     }
 
@@ -180,6 +196,15 @@ impl Terminal {
             let row = screen.lines.len() - 1;
             (*last == prompt.trim_end() && screen.cursor == (row, width)).then_some(())
         });
+    }
+
+    /// Gives the terminal so many columns.
+    pub fn resize(&self, columns: NonZero<u16>) {
+        let size = Winsize { ws_row: ROWS.get(), ws_col: columns.get(), ws_xpixel: 0, ws_ypixel: 0 };
+        self.screen.lock().parser.screen_mut().set_size(ROWS, columns);
+        tcsetwinsize(&self.line, size).expect("a size");
+        // It is not the terminal that controls the process.
+        self.signal(Signal::WINCH);
     }
 
     /// What the screen shows now.
@@ -333,7 +358,7 @@ impl Emulator {
     fn shown(&self) -> Shown {
         let screen = self.parser.screen();
         let mut lines: Vec<_> =
-            screen.rows(0, COLUMNS.get()).map(|line| line.trim_end().to_owned()).collect();
+            screen.rows(0, screen.size().1.get()).map(|line| line.trim_end().to_owned()).collect();
         let end = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
         lines.truncate(end);
         let (row, column) = screen.cursor_position();

@@ -67,11 +67,16 @@ fn each_variable_is_checked_and_named() {
             ("CHAT_DEGREE", "none", "\"none\" is not a number of links"),
             ("CHAT_VERBOSE", "very", "\"very\" is not a number"),
             ("CHAT_QUIET", "-1", "\"-1\" is not a number"),
+            ("CHAT_OUTPUT", "xml", "\"xml\" is neither text nor json"),
+            ("CHAT_LOG_FORMAT", "xml", "\"xml\" is neither text nor json"),
+            ("CHAT_TIME_FORMAT", "%", "\"%\": not a format of times: "),
+            ("CHAT_EXIT_WHEN_DONE", "maybe", "\"maybe\" is neither 1 nor 0"),
+            ("CHAT_CONFIG", "/", "\"/\" does not name a file"),
             ("RUST_LOG", "a=b=c", "\"a=b=c\": "),
         ] {
             let output = run(driver, &[(variable, value)]);
             let err = String::from_utf8(output.stderr).unwrap();
-            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{variable}");
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{variable}");
             assert!(err.starts_with(&format!("{}: {variable}: ", driver.name())), "{err:?}");
             assert!(err.contains(says) && err.lines().count() == 1, "{err:?}");
         }

@@ -64,12 +64,13 @@ fn a_half_typed_line_longer_than_the_screen_is_wide_stays_whole_too() {
 }
 
 #[test]
-fn a_flood_comes_in_order_whatever_is_typed_meanwhile() {
-    const LINES: usize = 3000;
+fn a_flood_is_folded_and_comes_whole_whatever_is_typed_meanwhile() {
+    const LINES: usize = 1500;
     const TYPED: usize = 100;
     let mut bob = OnTerminal::new(Driver::Tokio, "Bob").without_echo().start();
     let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
-    bob.expect_line("* Alice joined");
+    let mut carol = visitor(Driver::Tokio, "Carol", bob.addr());
+    bob.expect_line("* Carol joined");
     let flood: String = (0..LINES).map(|number| format!("flood {number}\n")).collect();
     let writer = std::thread::spawn(move || {
         alice.type_bytes(flood.as_bytes());
@@ -79,14 +80,25 @@ fn a_flood_comes_in_order_whatever_is_typed_meanwhile() {
     (0..TYPED).for_each(|number| bob.keys(&format!("typed {number}\r")));
     let mut alice = writer.join().unwrap();
     alice.expect_out(&format!("Bob: typed {}", TYPED - 1), SOON);
-    alice.say("the end");
-    bob.expect_line(&said_by(&alice, "the end"));
+    carol.say("meanwhile");
+    bob.expect_line(&said_by(&carol, "meanwhile"));
+    bob.expect("how many are folded", |screen| {
+        screen.lines.iter().any(|line| line.ends_with(" more lines from Alice: /show")).then_some(())
+    });
+    tests::journal::eventually("Bob has got everything", SOON, || {
+        bob.keys("/show\r");
+        bob.sent().contains(&format!("flood {}\r", LINES - 1))
+    });
+    carol.say("the end");
+    bob.expect_line(&said_by(&carol, "the end"));
     let sent = bob.sent();
     let start = format!("Alice\x1b[0m\x1b[2m ({})\x1b[0m: flood ", short(&alice.node_id()));
     let numbers = sent.split(&start).skip(1);
-    let numbers: Vec<usize> = numbers.filter_map(|rest| rest.split('\r').next()?.parse().ok()).collect();
-    let wrong = numbers.iter().zip(0..).find(|(number, expected)| *number != expected);
-    assert_eq!((numbers.len(), wrong), (LINES, None), "not in order, or not once each");
+    let mut numbers: Vec<usize> = numbers.filter_map(|rest| rest.split('\r').next()?.parse().ok()).collect();
+    assert!(numbers.starts_with(&[0, 1, 2, 3]), "{numbers:?}");
+    numbers.sort_unstable();
+    assert!(numbers.iter().copied().eq(0..LINES), "not once each: {} of them", numbers.len());
+    alice.say("alone again");
 }
 
 #[test]
@@ -120,12 +132,14 @@ fn commands_do_what_help_says() {
     for driver in Driver::ALL {
         let (mut bob, alice) = bob_and_alice(driver);
         bob.keys("/help\r");
-        for command in ["/peers", "/connect", "/nick", "/help", "/quit", "//"] {
+        for command in
+            ["/peers", "/connect", "/disconnect", "/nick", "/me", "/mute", "/unmute", "/show", "/quit", "//"]
+        {
             bob.expect(command, |screen| {
                 screen.lines.iter().any(|line| line.contains(command)).then_some(())
             });
         }
-        bob.keys("/peers\r");
+        bob.keys(" /peers\r");
         bob.expect_line("* 1 peer is connected:");
         let id = short(&alice.node_id());
         bob.expect_line(&format!("*   {id}  {}  Alice", alice.addr()));
@@ -324,5 +338,170 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() {
         bob.signal(Signal::TERM);
         assert_eq!(bob.expect_end().code(), Some(0));
         alice.expect_peers(&["Carol"], SOON);
+    }
+}
+
+#[test]
+fn times_are_shown_as_the_user_wants_them() {
+    let bob = OnTerminal::new(Driver::Tokio, "Bob").env("CHAT_TIME_FORMAT", "at %Y").start();
+    let mut alice = visitor(Driver::Tokio, "Alice", bob.addr());
+    alice.say("hello");
+    let (line, notice) = (said_by(&alice, "hello"), "* Alice joined".to_owned());
+    for end in [line, notice] {
+        bob.expect(&end, |screen| {
+            let dated = |line: &String| {
+                let year = line.strip_prefix("at ")?.strip_suffix(&format!(" {end}"))?;
+                (year.len() == 4).then_some(())
+            };
+            screen.lines.iter().find_map(dated)
+        });
+    }
+}
+
+#[test]
+fn tab_completes_commands_and_names() {
+    for driver in Driver::ALL {
+        let (mut bob, alice) = bob_and_alice(driver);
+        let alicia = visitor(driver, "Alicia", bob.addr());
+        bob.expect_line("* Alicia joined");
+        bob.keys("/st\t");
+        bob.expect_prompt("/status");
+        bob.keys("\x03al\t");
+        bob.expect_prompt("alic");
+        bob.keys("\t");
+        bob.expect_line("* Alice  Alicia");
+        bob.keys("e\t");
+        bob.expect_prompt("alice: ");
+        bob.keys("hello Alici\t\r");
+        alice.expect_out("Bob: alice: hello Alicia ", SOON);
+        drop(alicia);
+    }
+}
+
+#[test]
+fn who_is_named_sees_and_hears_it() {
+    for driver in Driver::ALL {
+        let (bob, mut alice) = bob_and_alice(driver);
+        alice.say("bobby");
+        alice.say("are you there, bob?");
+        bob.expect_line(&said_by(&alice, "are you there, bob?"));
+        let sent = bob.sent();
+        assert!(sent.contains("are you there, \x1b[1;7mbob\x1b[0m?\x07"), "{sent:?}");
+        assert_eq!(sent.matches('\x07').count(), 1, "{sent:?}");
+    }
+}
+
+#[test]
+fn what_somebody_does_is_told_apart_from_what_they_say() {
+    for driver in Driver::ALL {
+        let (mut bob, mut alice) = bob_and_alice(driver);
+        bob.keys("/me waves\r");
+        alice.expect_out("Bob: /me waves", SOON);
+        alice.say("/me smiles");
+        bob.expect_line(&format!("Alice ({}) *smiles*", short(&alice.node_id())));
+    }
+}
+
+#[test]
+fn who_is_muted_is_not_shown_until_that_is_undone() {
+    for driver in Driver::ALL {
+        let (mut bob, mut alice) = bob_and_alice(driver);
+        let mut carol = visitor(driver, "Carol", bob.addr());
+        bob.expect_line("* Carol joined");
+        let id = short(&alice.node_id());
+        bob.keys("/mute Alice\r");
+        bob.expect_line(&format!("* Alice ({id}) is muted; /unmute Alice undoes it"));
+        alice.say("hidden");
+        carol.expect_out("Alice: hidden", SOON);
+        carol.say("seen");
+        bob.expect_line(&said_by(&carol, "seen"));
+        bob.keys("/mute\r");
+        bob.expect_line(&format!("*   {id}  Alice"));
+        bob.keys(&format!("/unmute {id}\r"));
+        bob.expect_line(&format!("* Alice ({id}) is no longer muted"));
+        alice.say("back");
+        bob.expect_line(&said_by(&alice, "back"));
+        assert!(!bob.sent().contains("hidden"));
+        bob.keys("/mute Zoe\r");
+        bob.expect_line("* /mute: nobody is called Zoe here");
+    }
+}
+
+#[test]
+fn a_wrong_address_is_seen_with_the_reason_and_given_up() {
+    for driver in Driver::ALL {
+        let (mut bob, _alice) = bob_and_alice(driver);
+        let nobody = format!("127.0.0.1:{}", tests::ports::reserve());
+        bob.keys(&format!("/connect {nobody}\r"));
+        bob.expect("that it fails", |screen| {
+            screen
+                .lines
+                .iter()
+                .any(|line| line.starts_with(&format!("* cannot reach {nobody}")))
+                .then_some(())
+        });
+        bob.keys("/peers\r");
+        bob.expect("that it is dialed again, and why", |screen| {
+            let start = format!("*   {nobody}: ");
+            let told = screen.lines.iter().any(|line| line.starts_with(&start) && line.contains("refused"));
+            told.then_some(())
+        });
+        bob.keys(&format!("/disconnect {nobody}\r"));
+        bob.expect_line(&format!("* {nobody} is dialed no more"));
+        bob.keys(&format!("/disconnect {nobody}\r"));
+        bob.expect_line("* that address is not among those that are dialed");
+    }
+}
+
+#[test]
+fn a_new_width_of_the_window_erases_no_messages() {
+    let (mut bob, mut alice) = bob_and_alice(Driver::Tokio);
+    let texts: Vec<_> = (0..12).map(|number| format!("message {number}")).collect();
+    texts.iter().for_each(|text| alice.say(text));
+    let lines: Vec<_> = texts.iter().map(|text| said_by(&alice, text)).collect();
+    bob.expect_line(&lines[11]);
+    let long = "0123456789".repeat(20);
+    bob.keys(&long);
+    let is_whole = |screen: &Shown| {
+        let typed = screen.lines.concat().ends_with(&format!("> {long}"));
+        (typed && lines.iter().all(|line| screen.lines.contains(line))).then_some(())
+    };
+    bob.expect("everything", is_whole);
+    for (times, columns) in (1..).zip([60, 90, 100]) {
+        bob.resize(columns.try_into().unwrap());
+        tests::journal::eventually("all is drawn again", SOON, || {
+            bob.sent().matches("\x1b[H\x1b[J").count() == times
+        });
+        bob.expect(&format!("everything at {columns} columns"), is_whole);
+    }
+    bob.keys("\r");
+    alice.expect_out(&format!("Bob: {long}"), SOON);
+}
+
+#[test]
+fn a_job_of_a_shell_is_stopped_runs_in_the_background_and_comes_back() {
+    for driver in Driver::ALL {
+        let mut bob = OnTerminal::shell(driver, "Bob").start();
+        // The function is a job with a name that fits into a line.
+        bob.keys("node\r");
+        let mut alice = visitor(driver, "Alice", bob.addr());
+        bob.expect_line("* Alice joined");
+        bob.keys("half a li");
+        bob.expect_prompt("half a li");
+        bob.keys("\x1a");
+        bob.expect("that it is stopped", |screen| {
+            screen.lines.iter().any(|line| line.contains("Stopped")).then_some(())
+        });
+        bob.keys("bg\r");
+        alice.say("into the background");
+        bob.expect_line(&said_by(&alice, "into the background"));
+        bob.keys("fg\r");
+        bob.expect_prompt("half a li");
+        bob.keys("ne\r");
+        alice.expect_out("Bob: half a line", SOON);
+        bob.keys("/quit\r");
+        alice.expect_peers(&[], SOON);
+        bob.keys("exit\r");
+        assert!(bob.expect_end().success());
     }
 }

@@ -71,6 +71,7 @@ use std::time::Duration;
 use async_channel::Sender;
 use futures_lite::future::or;
 use hyper::rt::Timer;
+use proto_core::{ChatText, ChatTextError};
 use socket2::SockRef;
 
 pub use self::access::{Access, ApiHost, ApiHostError};
@@ -85,6 +86,14 @@ pub use self::websocket::Protocol as WebSocketProtocol;
 use crate::Handle;
 use crate::broadcast::Feed;
 use crate::runtime::{AppRuntime, Listener};
+
+/// The lines of a text that a client wants to be said, without those of white space. The error: nothing is left, or a line is
+/// too long.
+fn said_lines(text: &str) -> Result<Vec<ChatText>, ChatTextError> {
+    let mut lines = ChatText::lines(text)?;
+    lines.retain(|line| !line.as_str().trim().is_empty());
+    if lines.is_empty() { Err(ChatTextError::Empty) } else { Ok(lines) }
+}
 
 /// The pause after a failed accept, which most likely means that no descriptor is free.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use async_channel::Sender;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use proto_core::{ChatText, ChatTextError, EntryId, Name, NodeId, PublicKey, Status};
+use proto_core::{ChatTextError, EntryId, Name, NodeId, PublicKey, Status};
 use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
@@ -16,7 +16,7 @@ use super::page::{FILES, File};
 use super::reply::{Reply, error, json, method_not_allowed, reply, unauthorized};
 use super::slots::RequestMarker;
 use super::websocket::{self, Upgrade};
-use super::{Api, metrics, status};
+use super::{Api, metrics, said_lines, status};
 use crate::broadcast::PageQuery;
 use crate::broadcast::json::{peers, to_json};
 use crate::store::{StoreStatus, StoreView};
@@ -33,12 +33,13 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The paths besides the page's files.
-const ROUTES: [(&str, Target); 7] = [
+const ROUTES: [(&str, Target); 8] = [
     ("/peers", Target::View(View::Peers)),
     ("/me", Target::View(View::Me)),
     ("/messages", Target::View(View::Messages)),
     ("/status", Target::View(View::Status)),
     ("/metrics", Target::View(View::Metrics)),
+    ("/openapi.json", Target::View(View::OpenApi)),
     ("/send", Target::Send),
     ("/ws", Target::Socket),
 ];
@@ -59,12 +60,28 @@ enum View {
     Messages,
     Status,
     Metrics,
+    OpenApi,
 }
+
+/// The description of the API. A test compares it with the routes.
+const OPENAPI: &str = include_str!("openapi.json");
 
 impl Target {
     fn at(path: &str) -> Option<Self> {
         let file = || FILES.iter().find(|file| file.path == path).copied().map(Self::Page);
         ROUTES.iter().find(|(own, _)| *own == path).map(|(_, target)| *target).or_else(file)
+    }
+
+    /// A parameter that it does not have. The page's addresses may carry some: browsers and links add them.
+    fn unknown_parameter(self, query: Option<&str>) -> Option<&str> {
+        let parameters = match self {
+            Self::Page(_) => return None,
+            Self::Socket => &["v"][..],
+            Self::View(View::Messages) => PageQuery::PARAMETERS,
+            Self::View(_) | Self::Send => &[],
+        };
+        let given = query?.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
+        given.filter(|name| !name.is_empty()).find(|name| !parameters.contains(name))
     }
 
     /// The methods that it supports, as in the header `Allow`.
@@ -114,6 +131,10 @@ impl Route {
         if !target.methods().split(", ").any(|method| method == request.method().as_str()) {
             return method_not_allowed(target.methods());
         }
+        if let Some(parameter) = target.unknown_parameter(request.uri().query()) {
+            let text = format!("this path has no parameter {parameter:?}");
+            return error(StatusCode::BAD_REQUEST, &text);
+        }
         match target {
             Target::Page(file) => {
                 let mut response = reply(StatusCode::OK, file.content_type, file.content);
@@ -143,6 +164,7 @@ impl Route {
             View::Metrics => {
                 handle.status().await.map_or_else(failed, |status| scraped(status, self.store()))
             }
+            View::OpenApi => json(OPENAPI.to_owned()),
         };
         response.body_mut().hold(pending);
         response
@@ -183,10 +205,11 @@ impl Route {
 
     async fn say(&self, body: &[u8], wants_json: bool) -> Response<Reply> {
         #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Send {
             msg: String,
         }
-        let texts = match serde_json::from_slice(body).map(|Send { msg }| ChatText::lines(&msg)) {
+        let texts = match serde_json::from_slice(body).map(|Send { msg }| said_lines(&msg)) {
             Ok(Ok(texts)) => texts,
             Ok(Err(refused @ ChatTextError::TooLong { .. })) => {
                 return error(StatusCode::PAYLOAD_TOO_LARGE, &refused.to_string());

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use proto_core::{
     BookStatus, CapacityStatus, ConnId, EntriesStatus, GapStatus, LinkRole, LinkStatus, Name, NodeId,
-    PublicKey, Stats, Status, TreeStatus,
+    PeerAddr, PublicKey, Stats, Status, TargetState, TargetStatus, TreeStatus,
 };
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ struct Shown<'a> {
     clock_ahead_ms: Option<i64>,
     links: Vec<Link<'a>>,
     pending: usize,
+    targets: Vec<Target<'a>>,
     book: BookStatus,
     tree: &'a TreeStatus,
     entries: EntriesStatus,
@@ -77,6 +78,7 @@ pub(super) fn render(status: &Status, store: Option<StoreStatus>) -> String {
         clock_ahead_ms: status.clock_ahead_ms,
         links: status.links.iter().map(Link::new).collect(),
         pending: status.pending,
+        targets: status.targets.iter().map(Target::new).collect(),
         book: status.book,
         tree: &status.tree,
         entries: status.entries,
@@ -86,6 +88,38 @@ pub(super) fn render(status: &Status, store: Option<StoreStatus>) -> String {
         store: store.map(Kept::from),
         notices,
     })
+}
+
+/// An address that the user gave.
+#[derive(Serialize)]
+struct Target<'a> {
+    addr: &'a PeerAddr,
+    state: &'static str,
+    /// The node that is linked there.
+    node_id: Option<NodeId>,
+    /// When it is dialed next.
+    dial_in_ms: Option<u64>,
+    /// Why the last attempt failed.
+    error: Option<String>,
+}
+
+impl<'a> Target<'a> {
+    fn new(target: &'a TargetStatus) -> Self {
+        let (state, wait) = match target.state {
+            TargetState::Waiting(wait) => ("waiting", Some(wait)),
+            TargetState::Dialing => ("dialing", None),
+            TargetState::Linked(_) => ("linked", None),
+            TargetState::Own => ("own", None),
+            _ => ("unknown", None),
+        };
+        Self {
+            addr: &target.addr,
+            state,
+            node_id: target.linked(),
+            dial_in_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            error: target.failure.map(messages::failure),
+        }
+    }
 }
 
 impl<'a> Link<'a> {

@@ -76,11 +76,11 @@ impl History {
         }
     }
 
-    /// Numbers the batch's lines, stores the latest ones and returns the first number.
+    /// Numbers the batch's lines and other events, stores the latest lines and returns the first number.
     pub(super) fn record(&mut self, batch: &[Event], at: u64) -> u64 {
         let first_id = self.next_id;
         let count: usize = batch.iter().map(line::count).sum();
-        self.next_id += count as u64;
+        self.next_id += batch.iter().map(line::ids).sum::<u64>();
         // Only the end of a large batch is copied.
         let mut skip = count.saturating_sub(LINES);
         let mut id = first_id;
@@ -93,7 +93,7 @@ impl History {
                     self.push(id, at, line);
                 }
             }
-            id += count as u64;
+            id += line::ids(event);
         }
         first_id
     }

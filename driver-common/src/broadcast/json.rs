@@ -63,7 +63,7 @@ enum Extra<'a> {
 
 /// Whether the message is signed, and by which entry.
 #[derive(Serialize)]
-struct Source<'a> {
+pub(super) struct Source<'a> {
     /// Whether its author signed it.
     signed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,35 +113,39 @@ pub(super) fn line(line: &Line<'_>, at: u64, id: u64) -> String {
     to_json(&Event { kind, at, extra: Extra::Line { id, node_id: line.node_id, source } })
 }
 
-pub(super) fn joined(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { kind: Kind::PeerJoined(peer.into()), at, extra: Extra::None {} })
-}
-
-pub(super) fn updated(peer: &PeerInfo, at: u64) -> String {
-    to_json(&Event { kind: Kind::PeerUpdated(peer.into()), at, extra: Extra::None {} })
-}
-
-pub(super) fn left(peer: &PeerInfo, reason: LeaveReason, at: u64) -> String {
-    let extra = Extra::Left { uname: &peer.uname, reason };
-    to_json(&Event { kind: Kind::PeerDisconnected(peer.node_id), at, extra })
-}
-
-pub(super) fn notice(notice: &Notice, at: u64) -> String {
-    let extra = Extra::Notice { text: messages::notice(notice) };
-    to_json(&Event { kind: Kind::Notice(notice), at, extra })
+/// An event that is no message, if clients are told of it.
+pub(super) fn event(event: &crate::Event, at: u64) -> Option<String> {
+    let (kind, extra) = match event {
+        crate::Event::Joined(peer) => (Kind::PeerJoined((&**peer).into()), Extra::None {}),
+        crate::Event::Updated(peer) => (Kind::PeerUpdated((&**peer).into()), Extra::None {}),
+        crate::Event::Left { peer, reason } => {
+            (Kind::PeerDisconnected(peer.node_id), Extra::Left { uname: &peer.uname, reason: *reason })
+        }
+        crate::Event::Notice(notice) => {
+            (Kind::Notice(notice), Extra::Notice { text: messages::notice(notice) })
+        }
+        crate::Event::Store(notice) => return Some(store_notice(notice, at)),
+        _ => return None,
+    };
+    Some(to_json(&Event { kind, at, extra }))
 }
 
 /// Something about the store, in the form of other notices.
-pub(super) fn store_notice(notice: &StoreNotice, at: u64) -> String {
-    let fact = match notice {
+fn store_notice(notice: &StoreNotice, at: u64) -> String {
+    let fact = store_fact(notice);
+    to_json(&serde_json::json!({ "Notice": fact, "at": at, "text": notice.to_string() }))
+}
+
+/// The same without its text.
+pub(super) fn store_fact(notice: &StoreNotice) -> serde_json::Value {
+    match notice {
         StoreNotice::Failed(problem) => serde_json::json!({ "StoreFailed": { "problem": problem.word() } }),
         StoreNotice::Works => serde_json::json!({ "StoreWorks": {} }),
         StoreNotice::SetAside { file } => {
             serde_json::json!({ "StoreSetAside": { "file": file.display().to_string() } })
         }
         StoreNotice::Damaged { entries } => serde_json::json!({ "StoreDamaged": { "entries": entries } }),
-    };
-    to_json(&serde_json::json!({ "Notice": fact, "at": at, "text": notice.to_string() }))
+    }
 }
 
 /// The error of a request on a WebSocket.
@@ -164,7 +168,7 @@ pub(super) fn messages(lines: &[Arc<HistoryLine>]) -> String {
 }
 
 impl<'a> Source<'a> {
-    fn new(entry_info: Option<&'a EntryInfo>, part: usize) -> Self {
+    pub(super) fn new(entry_info: Option<&'a EntryInfo>, part: usize) -> Self {
         let signed = entry_info.is_some_and(EntryInfo::is_signed);
         Self { signed, entry: entry_info.map(|entry_info| EntryPart { entry_info, part }) }
     }
@@ -259,20 +263,20 @@ mod tests {
             )
         );
         assert_eq!(
-            left(&bob(), LeaveReason::Bye, 5),
+            event(&Happened::Left { peer: bob(), reason: LeaveReason::Bye }, 5).unwrap(),
             format!(r#"{{"PeerDisconnected":"{ID}","at":5,"uname":"Bob","reason":"Bye"}}"#)
         );
         let known = format!(
             r#""remote_addr":"127.0.0.1:9","listen_addr":null,"node_id":"{ID}","uname":"Bob","key":null,"version":1"#
         );
         let peer = format!(r#"{{{known},"sealed":false,"state":"linked"}}"#);
-        assert_eq!(joined(&bob(), 5), format!(r#"{{"PeerJoined":{peer},"at":5}}"#));
-        assert_eq!(updated(&bob(), 5), format!(r#"{{"PeerUpdated":{peer},"at":5}}"#));
+        assert_eq!(event(&Happened::Joined(bob()), 5), Some(format!(r#"{{"PeerJoined":{peer},"at":5}}"#)));
+        assert_eq!(event(&Happened::Updated(bob()), 5), Some(format!(r#"{{"PeerUpdated":{peer},"at":5}}"#)));
         assert_eq!(peers(&[linked(bob())]), format!(r#"[{{{known},"sealed":false,"state":"slow"}}]"#));
         assert_eq!(error("no"), r#"{"Error":"no"}"#);
         let gap = Notice::Gap { node_id: bob().node_id, uname: bob().uname.clone(), missing: 3 };
         assert_eq!(
-            notice(&gap, 5),
+            event(&Happened::Notice(gap), 5).unwrap(),
             format!(
                 r#"{{"Notice":{{"Gap":{{"node_id":"{ID}","uname":"Bob","missing":3}}}},"at":5,"text":"3 messages from Bob are missing"}}"#
             )

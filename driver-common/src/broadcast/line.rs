@@ -51,6 +51,11 @@ pub(crate) struct EntryInfo {
 pub(super) type Order = (u64, Option<(PublicKey, u64, u64)>);
 
 impl Line<'_> {
+    /// Its author's id.
+    pub(super) fn author(&self) -> Option<NodeId> {
+        self.node_id.or_else(|| self.entry_info.as_ref().map(|entry_info| entry_info.author))
+    }
+
     /// The place of a line that was received at this time.
     pub(super) fn order(&self, received_at: u64) -> Order {
         self.entry_info.as_ref().map_or((received_at, None), |entry_info| {
@@ -108,6 +113,16 @@ impl EntryInfo {
     pub(super) fn is_signed(&self) -> bool {
         self.signed
     }
+
+    /// When it was said, by its author's clock: Unix time in milliseconds.
+    pub(super) fn said_at(&self) -> u64 {
+        self.at
+    }
+
+    /// It is from before this node came, or came late.
+    pub(super) fn is_history(&self) -> bool {
+        self.marks.history
+    }
 }
 
 /// The number of lines of an event.
@@ -116,6 +131,14 @@ pub(super) fn count(event: &Event) -> usize {
         Event::Message(message) | Event::Recalled(message) => message.texts().count(),
         Event::Said { entries, .. } => entries.iter().map(|entry| entry.texts().len()).sum(),
         _ => 0,
+    }
+}
+
+/// How many numbers an event takes: one for each line of a message, one for any other event.
+pub(super) fn ids(event: &Event) -> u64 {
+    match event {
+        Event::Message(_) | Event::Recalled(_) | Event::Said { .. } => count(event) as u64,
+        _ => 1,
     }
 }
 

@@ -26,6 +26,9 @@ pub(crate) struct PageQuery {
 }
 
 impl PageQuery {
+    /// The parameters that a URL may have.
+    pub(crate) const PARAMETERS: &[&str] = &["before", "limit"];
+
     /// Reads the query of a URL: `limit`, and `before`, which is the id of an entry and the index of a line in it, as in
     /// `before=ID.0`.
     pub(crate) fn read(query: &str) -> Result<Self, &'static str> {

@@ -69,6 +69,16 @@ impl<R: Runtime> NodeTask<R> {
                 let result = self.node.command(self.now, Command::Connect(target));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
+            Request::Disconnect { addr, reply } => {
+                let result = self.node.command(self.now, Command::Disconnect(addr));
+                let _ = reply.try_send(result.map(drop).map_err(Into::into));
+            }
+            Request::Confirm { reply } => {
+                // It fails if the node is stopping. Then the reply is dropped at the end.
+                let _ = self.node.command(self.now, Command::Confirm);
+                self.confirms.retain(|waiting| !waiting.is_closed());
+                self.confirms.push(reply);
+            }
             Request::Advertise { addr, reply } => {
                 let result = self.node.command(self.now, Command::Advertise(addr));
                 if result.is_ok() {

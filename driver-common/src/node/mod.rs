@@ -132,6 +132,7 @@ pub fn start_with_store<R: Runtime>(
         say: None,
         busy: false,
         stopping: None,
+        confirms: Vec::new(),
         events: event_queue,
         refusals: Refusals::new(clock.now()),
         timer: WakeTimer::default(),
@@ -188,13 +189,15 @@ struct NodeTask<R: Runtime> {
     busy: bool,
     /// Dropped at the end, which answers the callers.
     stopping: Option<Vec<Sender<()>>>,
+    /// Callers that wait until a peer holds all that was said.
+    confirms: Vec<Sender<()>>,
     events: EventQueue,
     refusals: Refusals,
 }
 
 impl<R: Runtime> NodeTask<R> {
     async fn run(mut self) {
-        tracing::debug!(id = %self.node.id(), addr = %self.listen_addr, "the node started");
+        tracing::info!(id = %self.node.id(), addr = %self.listen_addr, "the node started");
         loop {
             self.now = self.clock.now();
             self.check_wall_clock();
@@ -211,7 +214,7 @@ impl<R: Runtime> NodeTask<R> {
             future::yield_now().await;
             poll_fn(|cx| self.poll_work(cx)).await;
         }
-        tracing::debug!("the node has stopped");
+        tracing::info!("the node has stopped");
     }
 
     /// Ready when there is work.

@@ -69,7 +69,7 @@ impl<R: Runtime> NodeTask<R> {
                 Accepted::Connection(stream, remote) => {
                     let channel = if self.sealer.is_some() { Channel::Undecided } else { Channel::Clear };
                     let conn = self.add(stream, channel);
-                    tracing::debug!(conn = conn.0, %remote, "accepted");
+                    tracing::info!(conn = conn.0, %remote, "accepted");
                     self.node.handle_input(self.now, Input::accepted(conn, remote));
                     self.perform_actions();
                 }
@@ -200,7 +200,7 @@ impl<R: Runtime> NodeTask<R> {
 
     fn remove(&mut self, id: ConnId) -> Option<Conn<R::Stream>> {
         let conn = self.conns.remove(&id)?;
-        tracing::debug!(conn = id.0, "closed");
+        tracing::info!(conn = id.0, "closed");
         self.node.handle_input(self.now, Input::closed(id));
         Some(conn)
     }
@@ -216,7 +216,7 @@ impl<R: Runtime> NodeTask<R> {
         match action {
             Action::Resolve { dial, host, port } => self.dials.resolve(dial, host, port, &self.ready_list),
             Action::Dial { dial, addr, seal } => {
-                tracing::debug!(?dial, %addr, ?seal, "dialing");
+                tracing::info!(?dial, %addr, ?seal, "dialing");
                 self.dials.dial(dial, addr, self.sealing_of(seal), &self.ready_list);
             }
             Action::AcceptSeal { conn } => self.accept_seal(conn),
@@ -279,6 +279,10 @@ impl<R: Runtime> NodeTask<R> {
                 self.events.push(Event::Report { remote, violation });
             }
             Action::Notice(notice) => self.events.push(Event::Notice(notice)),
+            Action::Confirmed => self.confirms.drain(..).for_each(|waiting| {
+                // It fails if the caller has gone.
+                let _ = waiting.try_send(());
+            }),
             // The node asks only for what its `Config` allows, and this driver knows all of that.
             action => tracing::error!(?action, "the driver does not know this action"),
         }

@@ -18,7 +18,7 @@ pub enum History {
 #[derive(Args)]
 pub(super) struct HistoryFlags {
     /// Keep no messages, addresses and names in the data folder: the node forgets them when it stops
-    #[arg(long, env = "CHAT_NO_HISTORY", action = ArgAction::SetTrue, value_parser = super::switch)]
+    #[arg(long, env = "CHAT_NO_HISTORY", action = ArgAction::SetTrue, value_parser = super::values::switch)]
     no_history: bool,
 
     /// Keep messages for this time, such as 90d, 12h or 2y [default: for ever]

@@ -1,3 +1,6 @@
+use clap::Parser;
+
+use super::values::{MAX_DEGREE, count, switch};
 use super::*;
 
 fn read(args: &[&str]) -> Result<Options, Exit> {
@@ -218,10 +221,10 @@ fn loopback_is_trusted_by_a_node_that_is_reached_from_there_alone_or_when_told_t
 #[test]
 fn verbosity_sums_up() {
     for (args, filter) in [
-        (&[][..], "warn"),
-        (&["-q"], "error"),
+        (&[][..], "warn,chat=info"),
+        (&["-q"], "error,chat=warn"),
         (&["-qq"], "off"),
-        (&["-vvq", "-q"], "warn"),
+        (&["-vvq", "-q"], "warn,chat=info"),
         (&["-vvv"], "trace"),
     ] {
         let flags = Flags::parse_from(["x"].iter().chain(args));
@@ -243,7 +246,7 @@ fn switches_and_counts_from_the_environment() {
 fn rust_log_decides_and_is_checked() {
     let flags = || Flags::parse_from(["x", "-v"]);
     let options = Options::check(flags(), Some("driver_common=trace".to_owned())).unwrap();
-    assert_eq!(options.log, "driver_common=trace");
+    assert_eq!(options.log, "chat=info,driver_common=trace");
     let line = Options::check(flags(), Some("a=b=c".to_owned())).unwrap_err();
     assert!(line.starts_with("RUST_LOG: \"a=b=c\": "), "{line}");
 }
@@ -259,4 +262,68 @@ fn so_many_peers_can_be_given_as_the_help_says() {
     assert!(matches!(given(most + 1), Err(Exit::Error(line)) if line.contains("1025 addresses")));
     let help = command("chat-x").render_long_help().to_string();
     assert!(help.contains(&format!("{most} at most")), "{help}");
+}
+
+fn config(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.toml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_file_gives_what_the_command_line_does_not() {
+    let (_folder, path) = config(
+        "port = 9000\npeer = ['a.example:1', 'b.example:2']\nuname = 'Zoë'\nallow-v1 = true\nno-api = false\nverbose = 2\n\
+         time-format = ''\noutput = 'json'\n",
+    );
+    let read = options(&["--config", &path, "--uname", "Bob"]);
+    assert_eq!((read.bind.port(), read.uname.as_str()), (9000, "Bob"));
+    let peers: Vec<_> = read.peers.iter().map(ToString::to_string).collect();
+    assert_eq!(peers, ["a.example:1", "b.example:2"]);
+    assert!(read.allow_v1 && read.api_port == Some(9100) && read.log.contains("proto_core=debug"));
+    assert_eq!((read.output, read.time_format), (OutputForm::Json, "".parse().unwrap()));
+    assert_eq!(options(&["--config", &path, "--peer", "c.example:3"]).peers.len(), 1);
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_one_line_that_names_its_place() {
+    for (text, expected) in [
+        ("port = 'x'", ": port: \"x\" is not a port from 1 to 65535, or 0 for any free port"),
+        ("prot = 1", ": there is no setting \"prot\""),
+        ("config = 'a'", ": there is no setting \"config\""),
+        ("man-page = true", ": there is no setting \"man-page\""),
+        ("no-api = 1", ": no-api: true or false is expected"),
+        ("verbose = -1", ": verbose: a number from 0 to 255 is expected"),
+        ("peer = [1.5]", ": peer: a text or a number is expected"),
+        ("uname = ['a']", ": uname: a text or a number is expected"),
+        ("port = 1\nport = 2", ", line 2: duplicate key"),
+        ("port =", ", line 1: "),
+    ] {
+        let (_folder, path) = config(text);
+        let line = error(&["--config", &path]);
+        assert!(
+            line.starts_with(&format!("chat-x: {path}{expected}")) && line.lines().count() == 1,
+            "{line}"
+        );
+    }
+    assert!(error(&["--config", "/nowhere/chat.toml"]).starts_with("chat-x: --config /nowhere/chat.toml: "));
+}
+
+#[test]
+fn completions_and_the_manual_page_are_made_from_the_flags() {
+    for (args, part) in [
+        (&["--completions", "bash"][..], "--exit-when-done"),
+        (&["--completions", "zsh"], "--exit-when-done"),
+        (&["--completions", "fish"], "exit-when-done"),
+        (&["--man-page"], "exit\\-when\\-done"),
+    ] {
+        let Err(Exit::Generated(text)) = read(args) else { panic!("{args:?}") };
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains(part) && text.contains("chat-x") || text.contains("chat\\-x"),
+            "{args:?}: {text}"
+        );
+    }
+    assert!(error(&["--completions", "tcsh"]).contains("--completions"));
 }

@@ -1,6 +1,8 @@
 //! Parses what the user enters at the prompt: a command or a text.
 
-use proto_core::{ChatText, Name, PeerTarget};
+use proto_core::{ChatText, Name, PeerAddr, PeerTarget};
+
+use super::render::ACTION;
 
 /// What the user entered.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,7 +12,13 @@ pub(crate) enum UserInput {
     Peers,
     Status,
     Connect(PeerTarget),
+    Disconnect(PeerAddr),
     Nick(Name),
+    /// Whom to mute: a name or an id. None: list who is muted.
+    Mute(Option<String>),
+    Unmute(String),
+    /// Show the lines that were folded.
+    Show,
     Help,
     Quit,
     /// Invalid input, with the reason.
@@ -20,12 +28,34 @@ pub(crate) enum UserInput {
 /// The lines that `/help` prints.
 pub(crate) const HELP: &[&str] = &[
     "Type a message and press Enter to send it to everybody. Each line of a pasted text is a message.",
-    "/peers              list the connected peers",
-    "/status             show the state of this node",
-    "/connect HOST:PORT  connect to a peer and stay connected; with ID@ before it, to that node alone",
-    "/nick NAME          change your name",
-    "/quit               leave (or press Ctrl-D or Ctrl-C)",
-    "//TEXT              send a text that starts with a slash",
+    "Tab completes commands and names.",
+    "/me TEXT               say what you do",
+    "/peers                 list the connected peers, and the addresses that are dialed",
+    "/status                show the state of this node",
+    "/connect HOST:PORT     connect to a peer and stay connected; with ID@ before it, to that node alone",
+    "/disconnect HOST:PORT  dial that address no more",
+    "/nick NAME             change your name",
+    "/mute NAME             hide what somebody says; an id will do, too; without a name, list who is muted",
+    "/unmute NAME           undo it",
+    "/show                  show the lines that were folded",
+    "/help                  list the commands",
+    "/quit                  leave (or press Ctrl-D or Ctrl-C)",
+    "//TEXT                 send a text that starts with a slash",
+];
+
+/// The commands that Tab completes. A space follows those that take an argument.
+pub(crate) const COMMANDS: &[&str] = &[
+    "/connect ",
+    "/disconnect ",
+    "/help",
+    "/me ",
+    "/mute ",
+    "/nick ",
+    "/peers",
+    "/quit",
+    "/show",
+    "/status",
+    "/unmute ",
 ];
 
 impl UserInput {
@@ -33,8 +63,9 @@ impl UserInput {
     /// slash.
     pub(crate) fn parse(entered: &str) -> Self {
         let entered = entered.trim_end_matches(['\n', '\r']);
-        let command = entered.strip_prefix('/').filter(|rest| !rest.contains(['\n', '\r']));
-        match command {
+        // Spaces before a command are a slip: nobody wants to say it.
+        let line = Some(entered.trim_start()).filter(|line| !line.contains(['\n', '\r']));
+        match line.and_then(|line| line.strip_prefix('/')) {
             None => Self::say(entered),
             Some(text) if text.starts_with('/') => Self::say(text),
             Some(command) => {
@@ -60,17 +91,30 @@ impl UserInput {
         match (name, argument) {
             ("peers", "") => Self::Peers,
             ("status", "") => Self::Status,
+            ("show", "") => Self::Show,
             ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
-            ("peers" | "status" | "help" | "quit", _) => Self::Invalid(format!("/{name} takes no argument")),
+            ("peers" | "status" | "show" | "help" | "quit", _) => {
+                Self::Invalid(format!("/{name} takes no argument"))
+            }
+            ("me", "") => Self::Invalid("/me TEXT: say what you do, as in /me waves".to_owned()),
+            ("me", action) => Self::say(&format!("{ACTION}{action}")),
             ("connect", addr) => match addr.parse() {
                 Ok(addr) => Self::Connect(addr),
                 Err(error) => Self::Invalid(format!("/connect HOST:PORT: {error}")),
+            },
+            ("disconnect", addr) => match addr.parse() {
+                Ok(addr) => Self::Disconnect(addr),
+                Err(error) => Self::Invalid(format!("/disconnect HOST:PORT: {error}")),
             },
             ("nick", name) => match name.parse() {
                 Ok(name) => Self::Nick(name),
                 Err(error) => Self::Invalid(format!("/nick NAME: {error}")),
             },
+            ("mute", "") => Self::Mute(None),
+            ("mute", who) => Self::Mute(Some(who.to_owned())),
+            ("unmute", "") => Self::Invalid("/unmute NAME: whom? /mute lists them".to_owned()),
+            ("unmute", who) => Self::Unmute(who.to_owned()),
             _ => Self::Invalid(format!(
                 "unknown command /{name}: see /help, or start with // to send it as text"
             )),
@@ -96,7 +140,7 @@ mod tests {
     #[test]
     fn text_is_said_as_it_is() {
         assert_eq!(UserInput::parse("hello / world "), say(&["hello / world "]));
-        assert_eq!(UserInput::parse(" /quit"), say(&[" /quit"]));
+        assert_eq!(UserInput::parse(" hello"), say(&[" hello"]));
         assert_eq!(UserInput::parse("//quit"), say(&["/quit"]));
         assert_eq!(UserInput::parse("///"), say(&["//"]));
     }
@@ -121,6 +165,17 @@ mod tests {
         assert_eq!(UserInput::parse("/status"), UserInput::Status);
         assert_eq!(UserInput::parse("/help "), UserInput::Help);
         assert_eq!(UserInput::parse("/quit"), UserInput::Quit);
+        assert_eq!(UserInput::parse(" \t/quit"), UserInput::Quit);
+        assert_eq!(UserInput::parse(" //quit"), say(&["/quit"]));
+        assert_eq!(UserInput::parse("/show"), UserInput::Show);
+        assert_eq!(UserInput::parse("/me  waves "), say(&["/me waves"]));
+        assert_eq!(UserInput::parse("/mute"), UserInput::Mute(None));
+        assert_eq!(UserInput::parse("/mute Carol C"), UserInput::Mute(Some("Carol C".to_owned())));
+        assert_eq!(UserInput::parse("/unmute Bob"), UserInput::Unmute("Bob".to_owned()));
+        assert_eq!(
+            UserInput::parse("/disconnect a.example:1"),
+            UserInput::Disconnect("a.example:1".parse().unwrap())
+        );
         assert_eq!(UserInput::parse("/connect  [::1]:80 "), UserInput::Connect("[::1]:80".parse().unwrap()));
         let named = "/connect 78b2cd5d-5b5e-8b7d-8e2a-0a1b2c3d4e5f@[::1]:80";
         let target = named.strip_prefix("/connect ").unwrap();
@@ -135,8 +190,25 @@ mod tests {
         assert_eq!(wrong("/quit now"), "/quit takes no argument");
         assert!(wrong("/connect").starts_with("/connect HOST:PORT: "));
         assert!(wrong("/connect x").starts_with("/connect HOST:PORT: "));
+        assert!(wrong("/disconnect x").starts_with("/disconnect HOST:PORT: "));
+        assert!(wrong("/me ").starts_with("/me TEXT: "));
+        assert!(wrong("/unmute").starts_with("/unmute NAME: "));
         assert_eq!(wrong("/nick"), "/nick NAME: a name must not be empty");
         assert!(wrong(&format!("/nick {}", "x".repeat(65))).contains("at most 64 bytes"));
         assert!(wrong(&"x".repeat(ChatText::MAX + 1)).starts_with("not sent: a message is at most"));
+    }
+
+    #[test]
+    fn what_tab_completes_is_a_command() {
+        for command in COMMANDS {
+            let help = HELP.iter().any(|line| line.starts_with(command));
+            assert!(help, "{command} is not in /help");
+            let argument = if command.ends_with(' ') { "127.0.0.1:1" } else { "" };
+            let input = UserInput::parse(&format!("{command}{argument}"));
+            assert!(
+                !matches!(&input, UserInput::Invalid(why) if why.starts_with("unknown")),
+                "{command}: {input:?}"
+            );
+        }
     }
 }

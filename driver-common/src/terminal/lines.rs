@@ -21,6 +21,9 @@ pub(crate) struct BadLine {
     pub(crate) error: ChatTextError,
 }
 
+/// The byte order mark in UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// The stored part of a line: one byte more than can be sent, and a carriage return.
 const KEPT: usize = ChatText::MAX + 2;
 
@@ -59,6 +62,8 @@ impl Lines {
         if len > KEPT {
             return bad.push(BadLine { number: self.number, error: ChatTextError::TooLong { len } });
         }
+        // A byte order mark tells programs how to read the input. Nobody says it.
+        let line = if self.number == 1 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
@@ -97,6 +102,12 @@ mod tests {
             let (before, after) = input.split_at(cut);
             assert_eq!(read(&[before, after]), (expected.clone(), vec![]), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_not_said() {
+        assert_eq!(read(&[b"\xef\xbb\xbfone\n\xef\xbb\xbftwo"]).0, ["one", "\u{feff}two"]);
+        assert_eq!(read(&[b"\xef", b"\xbb\xbf\r\ntwo"]).0, ["two"]);
     }
 
     #[test]

@@ -5,15 +5,21 @@
 //! standard error.
 
 mod commands;
+mod completion;
+mod folds;
 mod input;
 mod lines;
+mod mentions;
+mod notices;
 mod output;
+mod people;
 mod piped;
 mod printer;
 mod prompt;
 mod render;
 mod speaker;
 mod stdio;
+mod times;
 mod visible;
 
 use std::fmt;
@@ -28,14 +34,21 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr}
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use self::output::{Bounds, Output};
+use self::folds::Folds;
+use self::notices::{Gravity, Notices};
+use self::output::{Bounds, LossReport, Output, not_shown};
+use self::people::People;
 pub use self::printer::EventPrinter;
-use self::prompt::{Gate, LineEditor};
+use self::printer::Paper;
+use self::prompt::{CompleteAtTab, Gate, LineEditor};
 use self::render::Style;
-use self::speaker::{SharedName, Speaker};
+use self::speaker::Speaker;
 use self::stdio::{Stderr, Stdout};
+pub use self::times::{TimeFormat, TimeFormatError};
 use self::visible::visible;
 use crate::Handle;
+use crate::mutes::Mutes;
+use crate::options::{LogFormat, Options, OutputForm};
 
 /// The terminal or the standard streams of this process. Nothing else may use them meanwhile, and there is only one
 /// value of this type.
@@ -46,10 +59,14 @@ pub struct Terminal {
     /// Messages of others.
     messages: Output,
     /// Notices and everything else.
-    notices: Output,
+    notices: Notices,
     /// Logs.
     logs: Output,
     style: Style,
+    form: OutputForm,
+    times: TimeFormat,
+    /// The end of standard input ends the node, once a peer holds all that was said.
+    exit_when_done: bool,
     interactive: Option<Interactive>,
     /// The sender is stored, so that the channel closes only with the terminal.
     quit: (Sender<()>, Receiver<()>),
@@ -103,54 +120,84 @@ impl Quit {
 }
 
 impl Terminal {
-    /// Takes over the standard streams. Nothing is read yet.
-    pub fn open() -> io::Result<Self> {
+    /// Takes over the standard streams, and shows the log there. Nothing is read yet.
+    pub fn open(options: &Options) -> io::Result<Self> {
         let ends = [rustix::stdio::stdin(), rustix::stdio::stdout()];
-        let on_terminal = ends.into_iter().all(rustix::termios::isatty);
-        if on_terminal && let Some(terminal) = Self::open_interactive()? {
-            return Ok(terminal);
-        }
+        let on_terminal = ends.into_iter().all(rustix::termios::isatty) && options.output == OutputForm::Text;
+        let interactive = if on_terminal { Self::open_interactive(options)? } else { None };
+        let terminal = match interactive {
+            Some(terminal) => terminal,
+            None => Self::open_streams(options, on_terminal)?,
+        };
+        terminal.show_logs(options);
+        Ok(terminal)
+    }
+
+    /// The streams as they are. Where standard error is no terminal, notices are part of the log.
+    fn open_streams(options: &Options, on_terminal: bool) -> io::Result<Self> {
         let style = if on_terminal { Style::Plain } else { Style::Bare };
-        let notices = Output::new(Stderr, Bounds::default(), None)?;
-        let messages = Output::new(Stdout, Bounds::default(), Some(notices.clone()))?;
-        Ok(Self::new(messages, notices.clone(), notices, style, None))
+        let times = if on_terminal { options.time_format.clone() } else { TimeFormat::default() };
+        let logs = Output::new(Stderr, Bounds::default(), LossReport::Here(loss_line(options.log_format)))?;
+        let err_is_seen = rustix::termios::isatty(rustix::stdio::stderr());
+        let notices = if err_is_seen && options.log_format == LogFormat::Text && options.tells_notices() {
+            Notices::Screen { output: logs.clone(), style, times: times.clone() }
+        } else {
+            Notices::Log
+        };
+        let told = notices.clone();
+        let report = move |lost| told.tell(Gravity::Warning, &not_shown(lost));
+        let messages = Output::new(Stdout, Bounds::default(), LossReport::Elsewhere(Box::new(report)))?;
+        Ok(Self {
+            messages,
+            notices,
+            logs,
+            style,
+            form: options.output,
+            times,
+            exit_when_done: options.exit_when_done,
+            interactive: None,
+            quit: async_channel::bounded(1),
+        })
     }
 
     /// Returns `None` if the terminal does not support line editing.
-    fn open_interactive() -> io::Result<Option<Self>> {
+    fn open_interactive(options: &Options) -> io::Result<Option<Self>> {
         let stdin = rustix::stdio::stdin();
         let (Ok(found), Ok((editor, screen))) = (tcgetattr(stdin), prompt::open()) else {
             return Ok(None);
         };
-        let screen = Output::new(screen, Bounds::default(), None)?;
+        let screen = Output::new(screen, Bounds::default(), LossReport::Here(not_shown))?;
         let logs = if rustix::termios::isatty(rustix::stdio::stderr()) {
             screen.clone()
         } else {
-            Output::new(Stderr, Bounds::default(), None)?
+            Output::new(Stderr, Bounds::default(), LossReport::Here(loss_line(options.log_format)))?
         };
         let saved = Arc::new(SavedTerminal { gate: editor.gate(), found });
-        let interactive = Interactive { saved, editor: Some(editor) };
-        Ok(Some(Self::new(screen.clone(), screen, logs, Style::of_terminal(), Some(interactive))))
+        let (style, times) = (Style::of_terminal(), options.time_format.clone());
+        Ok(Some(Self {
+            messages: screen.clone(),
+            notices: Notices::Screen { output: screen, style, times: times.clone() },
+            logs,
+            style,
+            form: OutputForm::Text,
+            times,
+            exit_when_done: false,
+            interactive: Some(Interactive { saved, editor: Some(editor) }),
+            quit: async_channel::bounded(1),
+        }))
     }
 
-    fn new(
-        messages: Output,
-        notices: Output,
-        logs: Output,
-        style: Style,
-        interactive: Option<Interactive>,
-    ) -> Self {
-        Self { messages, notices, logs, style, interactive, quit: async_channel::bounded(1) }
-    }
-
-    /// Sends this process's logs to the terminal or to standard error. The filter has the syntax of [`EnvFilter`].
-    pub fn show_logs(&self, filter: &str) {
+    /// Sends this process's logs to the terminal or to standard error.
+    fn show_logs(&self, options: &Options) {
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(filter))
+            .with_env_filter(EnvFilter::new(&options.log))
             .with_writer(LogWriter(self.logs.clone()))
             .with_ansi(false);
         // If there is a subscriber already, it stays.
-        let _ = subscriber.try_init();
+        let _ = match options.log_format {
+            LogFormat::Text => subscriber.try_init(),
+            LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        };
     }
 
     /// Restores the terminal where [`Terminal`] cannot be dropped.
@@ -158,47 +205,76 @@ impl Terminal {
         Restore(self.interactive.as_ref().map(|interactive| interactive.saved.clone()))
     }
 
-    /// Shows the user one line, on the terminal or on standard error.
+    /// Tells the user something, on the terminal or on standard error.
     pub fn notice(&self, text: &str) {
-        self.notifier()(text);
+        self.notices.tell(Gravity::Info, text);
+    }
+
+    /// Tells the user that something may be wrong.
+    pub fn warning(&self, text: &str) {
+        self.notices.tell(Gravity::Warning, text);
     }
 
     /// The same for a task in the background.
     pub(crate) fn notifier(&self) -> impl Fn(&str) + Send + 'static {
-        let (style, notices) = (self.style, self.notices.clone());
-        move |text| {
-            let mut line = String::new();
-            style.push_notice(&mut line, &visible(text));
-            notices.offer(&line);
-        }
+        let notices = self.notices.clone();
+        move |text| notices.tell(Gravity::Warning, text)
     }
 
     /// Starts to read input. Returns the printer of events, and the future that resolves when the user wants to leave.
     /// It may be called once.
-    pub fn start(&mut self, handle: Handle, uname: Name) -> io::Result<(EventPrinter, Quit)> {
-        let shared_name = SharedName::new(uname);
+    pub(crate) fn start(
+        &mut self,
+        handle: Handle,
+        uname: Name,
+        mutes: Mutes,
+    ) -> io::Result<(EventPrinter, Quit)> {
+        let people = People::new(uname);
+        let folds = self.interactive.is_some().then(Folds::new);
         let speaker = Speaker {
             handle,
-            shared_name: shared_name.clone(),
+            people: people.clone(),
+            mutes: mutes.clone(),
+            folds: folds.clone(),
             notices: self.notices.clone(),
-            style: self.style,
         };
+        let quit = self.quit.0.clone();
         let interactive = self.interactive.is_some();
         match &mut self.interactive {
-            None => piped::start(speaker)?,
+            None => {
+                self.messages.tell_close(quit.clone());
+                piped::watch_output(quit.clone())?;
+                piped::start(speaker, self.exit_when_done.then_some(quit))?;
+            }
             Some(interactive) => {
                 if let Some(editor) = interactive.editor.take() {
-                    editor.start(self.quit.0.clone(), move |input| speaker.run(input))?;
+                    editor.start(quit, CompleteAtTab::new(&speaker), move |input| speaker.run(input))?;
                 }
             }
         }
-        let printer = EventPrinter::new(
-            shared_name,
-            self.messages.clone(),
-            (!interactive).then(|| self.notices.clone()),
-            self.style,
-        );
-        Ok((printer, Quit(self.quit.1.clone())))
+        if let Some(folds) = &folds {
+            let notices = self.notices.clone();
+            folds.start(move |told| notices.tell(Gravity::Info, told))?;
+        }
+        let paper = Paper {
+            messages: self.messages.clone(),
+            notices: (!interactive).then(|| self.notices.clone()),
+            style: self.style,
+            form: self.form,
+            times: self.times.clone(),
+            folds,
+        };
+        Ok((EventPrinter::new(people, mutes, paper), Quit(self.quit.1.clone())))
+    }
+}
+
+/// The line of the log that tells how many lines are missing there.
+fn loss_line(format: LogFormat) -> fn(u64) -> String {
+    match format {
+        LogFormat::Text => not_shown,
+        LogFormat::Json => |lost| {
+            serde_json::json!({ "level": "WARN", "message": not_shown(lost), "target": "chat" }).to_string()
+        },
     }
 }
 
@@ -208,7 +284,7 @@ const FLUSH_TIME: Duration = Duration::from_millis(500);
 impl Drop for Terminal {
     fn drop(&mut self) {
         let end = Instant::now() + FLUSH_TIME;
-        for output in [&self.messages, &self.notices, &self.logs] {
+        for output in [&self.messages, &self.logs] {
             output.flush(end);
         }
         self.restore().now();

@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use async_channel::Sender;
+
 /// The limits of one output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -30,8 +32,7 @@ pub(crate) struct Output(Arc<Shared>);
 
 struct Shared {
     bounds: Bounds,
-    /// Where lost lines are reported. `None`: in the output itself, where they are missing.
-    loss_report: Option<Output>,
+    loss_report: LossReport,
     state: Mutex<State>,
     /// There is something to write.
     filled: Condvar,
@@ -39,6 +40,19 @@ struct Shared {
     moved: Condvar,
     /// Somebody started to wait for room.
     waited: Condvar,
+}
+
+/// How lost lines are reported.
+pub(crate) enum LossReport {
+    /// In the output itself, where they are missing, by this line.
+    Here(fn(u64) -> String),
+    /// Elsewhere.
+    Elsewhere(Box<dyn Fn(u64) + Send + Sync>),
+}
+
+/// What is said of so many lost lines.
+pub(crate) fn not_shown(lost: u64) -> String {
+    format!("… {lost} {} not shown", if lost == 1 { "line" } else { "lines" })
 }
 
 #[derive(Default)]
@@ -52,6 +66,8 @@ struct State {
     /// Lines lost since the last progress.
     lost: u64,
     closed: bool,
+    /// Told when the device is closed.
+    on_close: Option<Sender<()>>,
     waiters: Vec<Waker>,
 }
 
@@ -60,7 +76,7 @@ impl Output {
     pub(crate) fn new(
         device: impl Write + Send + 'static,
         bounds: Bounds,
-        loss_report: Option<Self>,
+        loss_report: LossReport,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             bounds,
@@ -76,6 +92,16 @@ impl Output {
             .spawn(move || writer.write_all_that_comes(device))?;
         thread::Builder::new().name("output-watch".to_owned()).spawn(move || watcher.watch())?;
         Ok(Self(shared))
+    }
+
+    /// Tells when the device turns out to be closed.
+    pub(crate) fn tell_close(&self, to: Sender<()>) {
+        let mut state = self.0.lock();
+        if state.closed {
+            // If the channel is full, it was told before.
+            let _ = to.try_send(());
+        }
+        state.on_close = Some(to);
     }
 
     /// Queues whole lines. Waits for room while the device makes progress.
@@ -225,11 +251,9 @@ impl Shared {
         state.progressed_at = Some(Instant::now());
         let lost = std::mem::take(&mut state.lost);
         if lost > 0 {
-            let lines = if lost == 1 { "line" } else { "lines" };
-            let line = format!("… {lost} {lines} not shown\n");
             match &self.loss_report {
-                Some(loss_report) => loss_report.offer(&line),
-                None => state.waiting.extend_from_slice(line.as_bytes()),
+                LossReport::Elsewhere(report) => report(lost),
+                LossReport::Here(line) => state.waiting.extend_from_slice((line(lost) + "\n").as_bytes()),
             }
         }
         if state.len() <= self.low_water() {
@@ -241,6 +265,10 @@ impl Shared {
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        if let Some(to) = &state.on_close {
+            // If the channel is full, it was told before.
+            let _ = to.try_send(());
+        }
         state.lost = 0;
         state.waiting = Vec::new();
         state.wake();

@@ -2,38 +2,58 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proto_core::{Marks, Message, NodeId, Notice};
 
+use super::folds::Folds;
+use super::mentions::mentions;
+use super::notices::{Gravity, Notices};
 use super::output::Output;
-use super::render::{self, Author, Roster, Style};
-use super::speaker::SharedName;
+use super::people::{People, shown};
+use super::render::{self, Author, Said, Style};
+use super::times::TimeFormat;
 use super::visible::push_visible;
-use crate::broadcast::Printer;
+use crate::broadcast::{Batch, Printer, json_v2};
+use crate::mutes::Mutes;
+use crate::options::OutputForm;
 use crate::store::Shown;
-use crate::{Event, Origin};
+use crate::{Event, Origin, messages};
 
 /// Prints events as fast as the output takes them.
 pub struct EventPrinter {
-    shared_name: Arc<SharedName>,
-    roster: Roster,
+    people: Arc<People>,
+    mutes: Mutes,
     style: Style,
+    form: OutputForm,
+    times: TimeFormat,
     messages: Output,
     /// Where notices go. `None`: to the same output as messages, which then also shows messages that were sent through
     /// the API.
-    notices: Option<Output>,
+    notices: Option<Notices>,
+    /// What folds bursts, on a screen.
+    folds: Option<Folds>,
     /// Lines not queued yet.
     lines: String,
     /// The last messages that the first catch-up brought, and whether they are of this node's user. They are printed when
     /// it is over.
     earlier: VecDeque<(Message, bool)>,
+    /// When the batch that is printed was reported: Unix time in milliseconds.
+    now: u64,
+    /// The day of the line that was printed last.
+    day: Option<String>,
+    /// When the terminal rang last.
+    rang: Option<Instant>,
 }
 
 impl Printer for EventPrinter {
     /// Waits while the output is full and makes progress.
-    async fn print(&mut self, events: Vec<Event>) {
-        self.roster.rename_own(&self.shared_name.uname());
-        for event in events {
+    async fn print(&mut self, batch: Batch) {
+        self.now = batch.at;
+        if self.form == OutputForm::Json {
+            self.lines = json_v2::lines(&batch);
+        }
+        for event in batch.events {
             self.print_event(event);
             if self.lines.len() >= PART {
                 self.hand_over().await;
@@ -46,18 +66,40 @@ impl Printer for EventPrinter {
 /// Lines are queued in parts of about this many bytes.
 const PART: usize = 64 * 1024;
 
+/// A terminal rings once in this time at most.
+const RING: Duration = Duration::from_secs(3);
+
+/// What an event printer prints to.
+pub(crate) struct Paper {
+    pub(crate) messages: Output,
+    pub(crate) notices: Option<Notices>,
+    pub(crate) style: Style,
+    pub(crate) form: OutputForm,
+    pub(crate) times: TimeFormat,
+    pub(crate) folds: Option<Folds>,
+}
+
 impl EventPrinter {
     /// How many messages of the first catch-up, and of before the start, a terminal shows.
     pub(crate) const EARLIER: usize = 20;
 
-    pub(crate) fn new(
-        shared_name: Arc<SharedName>,
-        messages: Output,
-        notices: Option<Output>,
-        style: Style,
-    ) -> Self {
-        let roster = Roster::new(&shared_name.uname());
-        Self { shared_name, roster, style, messages, notices, lines: String::new(), earlier: VecDeque::new() }
+    pub(crate) fn new(people: Arc<People>, mutes: Mutes, paper: Paper) -> Self {
+        let Paper { messages, notices, style, form, times, folds } = paper;
+        Self {
+            people,
+            mutes,
+            style,
+            form,
+            times,
+            messages,
+            notices,
+            folds,
+            lines: String::new(),
+            earlier: VecDeque::new(),
+            now: 0,
+            day: None,
+            rang: None,
+        }
     }
 
     /// Shows the end of the conversation that the node had before it started, on a terminal alone. The newest message comes
@@ -77,7 +119,7 @@ impl EventPrinter {
         if last.is_empty() {
             return;
         }
-        self.notice("the last messages from before:");
+        self.notice(Gravity::Info, "the last messages from before:");
         for Shown { entry, forked, .. } in last.into_iter().rev() {
             let mut marks = Marks::default();
             (marks.history, marks.forked) = (true, *forked);
@@ -97,39 +139,48 @@ impl EventPrinter {
 
     fn print_event(&mut self, event: Event) {
         match event {
+            Event::Message(_) | Event::Recalled(_) | Event::Said { .. } if self.form == OutputForm::Json => {}
             Event::Message(message) if self.style == Style::Bare => self.print_piped(&message),
             Event::Message(message) => self.print_or_keep(message, false),
             Event::Recalled(message) if self.notices.is_none() => self.print_or_keep(message, true),
             Event::Said { entries, origin } if self.notices.is_none() && origin != Origin::TERMINAL => {
                 for entry in entries {
-                    let name = render::shown(entry.uname());
+                    let name = shown(entry.uname());
                     let author = Author { node_id: entry.author(), name, own: true, caveat: None };
-                    self.push_texts(&author, entry.texts());
+                    self.push_texts(&author, self.now, false, entry.texts());
                 }
             }
             // Standard output shows only messages of others. A user at the terminal has seen what was typed.
             Event::Recalled(_) | Event::Said { .. } => {}
             Event::Joined(peer) => {
-                self.roster.note(&peer);
-                self.notice(&render::joined(&self.roster.label(&peer)));
+                let label = {
+                    let mut roster = self.people.roster();
+                    roster.note(&peer);
+                    roster.label(&peer)
+                };
+                self.notice(Gravity::Info, &render::joined(&label));
             }
             Event::Updated(peer) => {
-                let before = self.roster.note(&peer);
-                let label = self.roster.label(&peer);
-                if let Some(before) =
-                    before.filter(|before| *before != super::visible(peer.uname.as_str().trim()))
-                {
-                    self.notice(&render::renamed(&before, &label));
+                let (before, label) = {
+                    let mut roster = self.people.roster();
+                    (roster.note(&peer), roster.label(&peer))
+                };
+                if let Some(before) = before.filter(|before| *before != shown(&peer.uname)) {
+                    self.notice(Gravity::Info, &render::renamed(&before, &label));
                 }
             }
             Event::Left { peer, reason } => {
-                let label = self.roster.label(&peer);
-                self.roster.forget(&peer);
-                self.notice(&render::left(&label, reason));
+                let label = {
+                    let mut roster = self.people.roster();
+                    let label = roster.label(&peer);
+                    roster.forget(&peer);
+                    label
+                };
+                self.notice(Gravity::Info, &render::left(&label, reason));
             }
             Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
-            Event::Notice(notice) => self.notice(&render::notice(&notice)),
-            Event::Store(notice) => self.notice(&super::visible(&notice.to_string())),
+            Event::Notice(notice) => self.notice(gravity(&notice), &render::notice(&notice)),
+            Event::Store(notice) => self.notice(Gravity::Warning, &super::visible(&notice.to_string())),
             // The node logs it.
             Event::Report { .. } => {}
         }
@@ -156,9 +207,16 @@ impl EventPrinter {
         self.earlier.push_back((message, own));
     }
 
+    /// Prints what the first catch-up brought, and a divider before what is new.
     fn print_earlier(&mut self) {
+        if self.earlier.is_empty() {
+            return;
+        }
         while let Some((message, own)) = self.earlier.pop_front() {
             self.print_message(&message, own);
+        }
+        if self.style != Style::Bare {
+            self.style.push_divider(&mut self.lines, "new messages");
         }
     }
 
@@ -168,9 +226,9 @@ impl EventPrinter {
             let notice = render::notice(&Notice::CaughtUp { entries });
             let last = self.earlier.len();
             if last < entries && self.style != Style::Bare {
-                self.notice(&format!("{notice}; these are the last {last}:"));
+                self.notice(Gravity::Info, &format!("{notice}; these are the last {last}:"));
             } else {
-                self.notice(&notice);
+                self.notice(Gravity::Info, &notice);
             }
         }
         self.print_earlier();
@@ -178,30 +236,95 @@ impl EventPrinter {
 
     fn print_message(&mut self, message: &Message, own: bool) {
         let (node_id, uname) = (message.node_id(), message.uname());
-        let name = if own { render::shown(uname) } else { self.roster.note_author(node_id, uname) };
+        if !own && self.mutes.is_muted(node_id) {
+            return;
+        }
+        let name = if own { shown(uname) } else { self.people.roster().note_author(node_id, uname) };
         let author = Author { node_id, name, own, caveat: render::caveat(message) };
-        self.push_texts(&author, message.texts());
+        let earlier = earlier_date(message);
+        self.push_texts(&author, earlier.unwrap_or(self.now), earlier.is_none() && !own, message.texts());
     }
 
-    fn push_texts<'a>(&mut self, author: &Author, texts: impl Iterator<Item = &'a str>) {
-        texts.for_each(|text| self.style.push_said(&mut self.lines, author, text));
-    }
-
-    fn notice(&mut self, text: &str) {
-        match &self.notices {
-            None => self.style.push_notice(&mut self.lines, text),
-            Some(notices) => {
+    /// `to_me`: whoever is named in the texts is to notice.
+    fn push_texts<'a>(
+        &mut self,
+        author: &Author,
+        at: u64,
+        to_me: bool,
+        texts: impl Iterator<Item = &'a str>,
+    ) {
+        let me = to_me.then(|| self.people.roster().uname().clone());
+        self.push_day(at);
+        let time = self.times.show(at);
+        let moment = Instant::now();
+        for text in texts {
+            let mentions = me.as_ref().map(|me| mentions(text, me.as_str().trim())).unwrap_or_default();
+            let said = Said { text, mentions: &mentions };
+            if let Some(folds) = self.folds.as_ref().filter(|_| !author.own)
+                && !folds.may_show(author.node_id, moment)
+            {
                 let mut line = String::new();
-                self.style.push_notice(&mut line, text);
-                notices.offer(&line);
+                self.style.push_said(&mut line, time.as_deref(), author, said);
+                folds.hide(author.node_id, &author.name, line);
+                continue;
+            }
+            self.style.push_said(&mut self.lines, time.as_deref(), author, said);
+            if !mentions.is_empty() && self.may_ring(moment) {
+                // Before the line end: a line is printed as a whole.
+                self.lines.pop();
+                self.lines.push_str("\x07\n");
             }
         }
     }
+
+    /// Whether a mention rings now.
+    fn may_ring(&mut self, now: Instant) -> bool {
+        let may =
+            self.folds.is_some() && self.rang.is_none_or(|rang| now.saturating_duration_since(rang) >= RING);
+        if may {
+            self.rang = Some(now);
+        }
+        may
+    }
+
+    /// A divider where another day begins.
+    fn push_day(&mut self, at: u64) {
+        if self.style == Style::Bare {
+            return;
+        }
+        let Some(day) = self.times.day(at) else { return };
+        if self.day.as_ref().is_some_and(|before| *before != day) {
+            self.style.push_divider(&mut self.lines, &day);
+        }
+        self.day = Some(day);
+    }
+
+    fn notice(&mut self, gravity: Gravity, text: &str) {
+        match &self.notices {
+            None => {
+                self.push_day(self.now);
+                self.style.push_notice(&mut self.lines, self.times.show(self.now).as_deref(), text);
+            }
+            Some(notices) => notices.tell(gravity, text),
+        }
+    }
+}
+
+fn gravity(notice: &Notice) -> Gravity {
+    if messages::is_problem(notice) { Gravity::Warning } else { Gravity::Info }
 }
 
 /// Whether the first catch-up brought this message.
 fn is_catch_up(message: &Message) -> bool {
     matches!(message, Message::Entry { marks, .. } if marks.catch_up)
+}
+
+/// The date of a message that is not of now: Unix time in milliseconds.
+fn earlier_date(message: &Message) -> Option<u64> {
+    match message {
+        Message::Entry { entry, marks } if marks.history || marks.behind => Some(entry.at()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +336,7 @@ mod tests {
     use futures_lite::future::block_on;
     use proto_core::{Entry, Identity, LeaveReason, Name, PeerInfo};
 
-    use super::super::output::Bounds;
+    use super::super::output::{Bounds, LossReport, not_shown};
     use super::*;
     use crate::testing;
 
@@ -232,13 +355,26 @@ mod tests {
 
     fn output() -> (Output, impl Fn() -> String) {
         let memory = Memory::default();
-        let output = Output::new(memory.clone(), Bounds::default(), None).unwrap();
+        let output = Output::new(memory.clone(), Bounds::default(), LossReport::Here(not_shown)).unwrap();
         let flushed = output.clone();
         let text = move || {
             flushed.flush(Instant::now() + Duration::from_secs(20));
             String::from_utf8(memory.0.lock().unwrap().clone()).unwrap()
         };
         (output, text)
+    }
+
+    fn printer(messages: Output, notices: Option<Output>, style: Style) -> EventPrinter {
+        let times = TimeFormat::default();
+        let screen = |output| Notices::Screen { output, style, times: times.clone() };
+        let notices = notices.map(screen);
+        let folds = None;
+        let paper = Paper { messages, notices, style, form: OutputForm::Text, times: times.clone(), folds };
+        EventPrinter::new(People::new(Name::cut("Me").unwrap()), Mutes::default(), paper)
+    }
+
+    fn batch(events: Vec<Event>) -> Batch {
+        Batch::new(events, 5, 6)
     }
 
     fn peer(number: u8, uname: &str) -> Arc<PeerInfo> {
@@ -265,8 +401,7 @@ mod tests {
         let before: Vec<_> = (0..30).rev().map(shown).collect();
         for (style, shows) in [(Style::Plain, true), (Style::Bare, false)] {
             let (output, text) = output();
-            let name = SharedName::new(Name::cut("Me").unwrap());
-            let mut printer = EventPrinter::new(name, output, None, style);
+            let mut printer = printer(output, None, style);
             block_on(printer.print_before(&before, NodeId::from_bytes([9; 16])));
             block_on(printer.print_before(&[], NodeId::from_bytes([9; 16])));
             let text = text();
@@ -313,9 +448,8 @@ mod tests {
     #[test]
     fn standard_output_has_what_others_say_and_nothing_else() {
         let ((out, said), (err, aside)) = (output(), output());
-        let shared_name = SharedName::new(Name::cut("Me").unwrap());
-        let mut printer = EventPrinter::new(shared_name, out, Some(err), Style::Bare);
-        block_on(printer.print(events()));
+        let mut printer = printer(out, Some(err), Style::Bare);
+        block_on(printer.print(batch(events())));
         assert_eq!(
             said(),
             "Alice: hi␍\nAlice: me too\nRob: new name\nZoe: from afar\nZoe: more\nAlice: alone\n"
@@ -330,49 +464,47 @@ mod tests {
     #[test]
     fn a_terminal_shows_the_last_messages_of_a_first_catch_up() {
         let (screen, shown) = output();
-        let shared_name = SharedName::new(Name::cut("Me").unwrap());
-        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        let mut printer = printer(screen, None, Style::Plain);
         let mut marks = Marks::default();
         marks.catch_up = true;
         let earlier =
             |n: usize| Event::Message(Message::Entry { entry: entry("Zoe", &[&*n.to_string()]), marks });
-        block_on(printer.print((0..25).map(earlier).collect()));
+        block_on(printer.print(batch((0..25).map(earlier).collect())));
         assert_eq!(shown(), "", "they wait");
-        block_on(printer.print(vec![Event::Notice(Notice::CaughtUp { entries: 25 })]));
+        block_on(printer.print(batch(vec![Event::Notice(Notice::CaughtUp { entries: 25 })])));
         let lines = shown();
         let mut lines = lines.lines();
         let notice = "* 25 messages were sent before you were connected; these are the last 20:";
         assert_eq!(lines.next(), Some(notice));
         let texts: Vec<_> = lines.map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
-        assert_eq!(texts, (5..25).map(|n| n.to_string()).collect::<Vec<_>>());
+        let expected = (5..25).map(|n| n.to_string()).chain(["────".to_owned()]);
+        assert_eq!(texts, expected.collect::<Vec<_>>());
     }
 
     #[test]
     fn own_messages_of_a_first_catch_up_wait_with_the_others() {
         let (screen, shown) = output();
-        let shared_name = SharedName::new(Name::cut("Me").unwrap());
-        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
+        let mut printer = printer(screen, None, Style::Plain);
         let mut marks = Marks::default();
         (marks.catch_up, marks.history) = (true, true);
         let earlier = |uname: &str, text: &str| Message::Entry { entry: entry(uname, &[text]), marks };
         let own = Event::Recalled(earlier("Me", "mine"));
-        block_on(printer.print(vec![Event::Message(earlier("Zoe", "hers")), own]));
+        block_on(printer.print(batch(vec![Event::Message(earlier("Zoe", "hers")), own])));
         assert_eq!(shown(), "", "they wait");
-        block_on(printer.print(vec![Event::Notice(Notice::CaughtUp { entries: 2 })]));
+        block_on(printer.print(batch(vec![Event::Notice(Notice::CaughtUp { entries: 2 })])));
         let lines = shown();
         let lines: Vec<_> = lines.lines().collect();
         assert_eq!(lines[0], "* 2 messages were sent before you were connected");
         assert!(lines[1].ends_with("hers") && !lines[1].contains("you"), "{lines:?}");
         assert!(lines[2].ends_with("mine") && lines[2].contains("you, "), "its date: {lines:?}");
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[3..], ["──── new messages ────"]);
     }
 
     #[test]
     fn a_terminal_has_everything_in_its_order() {
         let (screen, shown) = output();
-        let shared_name = SharedName::new(Name::cut("Me").unwrap());
-        let mut printer = EventPrinter::new(shared_name, screen, None, Style::Plain);
-        block_on(printer.print(events()));
+        let mut printer = printer(screen, None, Style::Plain);
+        block_on(printer.print(batch(events())));
         let id = Identity::from_secret(&[1; 32]).node_id().short();
         assert_eq!(
             shown(),
@@ -389,12 +521,64 @@ mod tests {
     #[test]
     fn a_batch_of_any_size_comes_whole() {
         let (out, said) = output();
-        let shared_name = SharedName::new(Name::cut("Me").unwrap());
-        let mut printer = EventPrinter::new(shared_name, out.clone(), Some(out), Style::Bare);
+        let mut printer = printer(out.clone(), Some(out), Style::Bare);
         let alice = peer(1, "Alice");
         let texts: Vec<_> = (0..50_000).map(|number| format!("text {number:050}")).collect();
-        block_on(printer.print(texts.iter().map(|text| message(&alice, text)).collect()));
+        block_on(printer.print(batch(texts.iter().map(|text| message(&alice, text)).collect())));
         let expected: String = texts.iter().map(|text| format!("Alice: {text}\n")).collect();
         assert!(said() == expected);
+    }
+
+    #[test]
+    fn a_screen_shows_times_days_mentions_and_not_whom_the_user_mutes() {
+        const DAY: u64 = 24 * 60 * 60 * 1000;
+        let (screen, shown) = output();
+        let times: TimeFormat = "%Y".parse().unwrap();
+        let (people, mutes) = (People::new(Name::cut("Me").unwrap()), Mutes::default());
+        let paper = Paper {
+            messages: screen,
+            notices: None,
+            style: Style::Plain,
+            form: OutputForm::Text,
+            times,
+            folds: Some(Folds::new()),
+        };
+        let mut printer = EventPrinter::new(people, mutes.clone(), paper);
+        let (alice, mallory) = (peer(1, "Alice"), peer(2, "Mallory"));
+        mutes.mute(mallory.node_id, mallory.uname.clone()).unwrap();
+        let events = vec![message(&alice, "hi me"), message(&mallory, "hi me"), message(&alice, "me again")];
+        block_on(printer.print(Batch::new(events, 100 * DAY, 0)));
+        block_on(printer.print(Batch::new(vec![message(&alice, "later")], 102 * DAY, 0)));
+        let shown = shown();
+        let lines: Vec<_> = shown.lines().collect();
+        let said = |text: &str| format!("1970 Alice (0101010101010101, unsigned): {text}");
+        assert_eq!(lines[..2], [said("hi me\x07"), said("me again")], "it rings once in a while");
+        assert!(lines[2].starts_with("──── ") && lines[2].contains(" April 1970 "), "{lines:?}");
+        assert_eq!(lines[3..], [said("later")]);
+    }
+
+    #[test]
+    fn a_burst_is_folded_and_delays_nobody() {
+        let (screen, shown) = output();
+        let folds = Folds::new();
+        let paper = Paper {
+            messages: screen,
+            notices: None,
+            style: Style::Plain,
+            form: OutputForm::Text,
+            times: TimeFormat::default(),
+            folds: Some(folds.clone()),
+        };
+        let mut printer = EventPrinter::new(People::new(Name::cut("Me").unwrap()), Mutes::default(), paper);
+        let (alice, mallory) = (peer(1, "Alice"), peer(2, "Mallory"));
+        let mut events: Vec<_> = (0..60).map(|n| message(&mallory, &n.to_string())).collect();
+        events.push(message(&alice, "hello"));
+        block_on(printer.print(batch(events)));
+        let shown = shown();
+        assert_eq!(shown.lines().count(), 21, "{shown}");
+        assert!(shown.ends_with("hello\n"));
+        let hidden = folds.take_hidden();
+        assert_eq!(hidden.lines().count(), 40);
+        assert!(hidden.starts_with("Mallory (0202020202020202, unsigned): 20\n"), "{hidden}");
     }
 }

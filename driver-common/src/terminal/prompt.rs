@@ -5,11 +5,14 @@
 //! what it has drawn, so it only triggers drawing.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use async_channel::Sender;
+use rustix::termios::tcgetpgrp;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -18,17 +21,26 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{
     Cmd, ColorMode, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler,
-    ExternalPrinter, Helper, KeyEvent, Movement, RepeatCount,
+    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
+use super::completion::{Completion, complete};
 use super::input::UserInput;
+use super::notices::{Gravity, Notices};
+use super::people::People;
+use super::speaker::Speaker;
 use super::stdio::Stdout;
+use crate::mutes::Mutes;
 
 /// A line editor on the terminal.
 pub(crate) struct LineEditor {
     editor: Editor<LinesAbove, MemHistory>,
     gate: Arc<Gate>,
+    suspended: Suspended,
 }
+
+/// The line that was edited when the user pressed Ctrl-Z, before and behind the cursor.
+type Suspended = Arc<Mutex<Option<(String, String)>>>;
 
 const PROMPT: &str = "> ";
 
@@ -43,11 +55,14 @@ pub(crate) fn open() -> rustyline::Result<(LineEditor, Screen<impl ExternalPrint
     let history = MemHistory::with_config(&config);
     let mut editor = Editor::with_history(config, history)?;
     editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(ClearOrLeave)));
+    let suspended = Suspended::default();
+    let suspend = EventHandler::Conditional(Box::new(Suspend(suspended.clone())));
+    editor.bind_sequence(KeyEvent::ctrl('Z'), suspend);
     let printer = editor.create_external_printer()?;
     let gate = Arc::new(Gate::default());
-    editor.set_helper(Some(LinesAbove(gate.clone())));
+    editor.set_helper(Some(LinesAbove { gate: gate.clone(), drawn: Mutex::default() }));
     let screen = Screen { printer, gate: gate.clone(), unfinished: Vec::new() };
-    Ok((LineEditor { editor, gate }, screen))
+    Ok((LineEditor { editor, gate, suspended }, screen))
 }
 
 impl LineEditor {
@@ -58,10 +73,13 @@ impl LineEditor {
     /// Reads inputs and passes them to `handle`, at most one ahead, until the user wants to leave. Then notifies
     /// `quit`. Both run on their own threads.
     pub(crate) fn start(
-        self,
+        mut self,
         quit: Sender<()>,
+        tab: CompleteAtTab,
         mut handle: impl FnMut(UserInput) + Send + 'static,
     ) -> io::Result<()> {
+        self.editor
+            .bind_sequence(KeyEvent(KeyCode::Tab, Modifiers::NONE), EventHandler::Conditional(Box::new(tab)));
         let (entered, inputs) = async_channel::bounded(1);
         thread::Builder::new().name("commands".to_owned()).spawn(move || {
             while let Ok(input) = inputs.recv_blocking() {
@@ -81,11 +99,20 @@ impl LineEditor {
     /// Returns true if the user wants to leave, false if the terminal is gone.
     fn read(mut self, entered: &Sender<UserInput>) -> bool {
         self.gate.begin();
+        let mut begun = (String::new(), String::new());
         let leaves = loop {
-            let entered_line = self.editor.readline(PROMPT);
+            let entered_line = self.editor.readline_with_initial(PROMPT, (&begun.0, &begun.1));
+            let suspended = self.suspended.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let suspends = suspended.is_some();
+            begun = suspended.unwrap_or_default();
             self.gate.drawing_done();
             match entered_line {
-                Ok(line) => match UserInput::parse(&line) {
+                Err(ReadlineError::Interrupted) if suspends => {
+                    self.gate.pause();
+                    stop_until_foreground();
+                    self.gate.begin();
+                }
+                Ok(line) => match UserInput::parse(self.gate.remembered(PROMPT, &line)) {
                     UserInput::Nothing => {}
                     UserInput::Quit => break true,
                     entry => {
@@ -109,6 +136,33 @@ impl LineEditor {
     }
 }
 
+/// Ctrl-Z stops the process, and not within rustyline: that would stop again in the background, where it cannot set up the
+/// terminal.
+struct Suspend(Suspended);
+
+impl ConditionalEventHandler for Suspend {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let (before, behind) = context.line().split_at_checked(context.pos()).unwrap_or_default();
+        let line = (before.to_owned(), behind.to_owned());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(line);
+        Some(Cmd::Interrupt)
+    }
+}
+
+/// Stops this job until the shell continues it. In the background, it runs on without a prompt.
+fn stop_until_foreground() {
+    // No signal tells that a running job has come to the foreground: SIGCONT also comes with `bg`.
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    if let Err(error) = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP) {
+        tracing::debug!(%error, "this job cannot be stopped");
+    }
+    let in_background =
+        || tcgetpgrp(rustix::stdio::stdin()).is_ok_and(|foreground| foreground != rustix::process::getpgrp());
+    while in_background() {
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// Ctrl-C clears a line that is not empty. Otherwise it leaves.
 struct ClearOrLeave;
 
@@ -118,16 +172,85 @@ impl ConditionalEventHandler for ClearOrLeave {
     }
 }
 
+/// Tab completes commands and names. Where there are several, they are shown above the line. Rustyline's own completion
+/// would let no line be drawn until the next key.
+pub(crate) struct CompleteAtTab {
+    people: Arc<People>,
+    mutes: Mutes,
+    notices: Notices,
+}
+
+impl CompleteAtTab {
+    pub(crate) fn new(speaker: &Speaker) -> Self {
+        let Speaker { people, mutes, notices, .. } = speaker;
+        Self { people: people.clone(), mutes: mutes.clone(), notices: notices.clone() }
+    }
+
+    fn muted_from(&self, start: &str) -> Vec<String> {
+        let start = start.to_lowercase();
+        let names = self.mutes.list().into_iter().map(|(_, name)| name.as_str().to_owned());
+        names.filter(|name| name.to_lowercase().starts_with(&start)).collect()
+    }
+}
+
+impl ConditionalEventHandler for CompleteAtTab {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let before = context.line().get(..context.pos()).unwrap_or_default();
+        let names = |start: &str| self.people.roster().names_from(start);
+        match complete(before, names, |start| self.muted_from(start)) {
+            Completion::Add(text) => Some(Cmd::Insert(1, text)),
+            Completion::Several(several) => {
+                self.notices.tell(Gravity::Info, &several.join("  "));
+                Some(Cmd::Noop)
+            }
+            Completion::Nothing => Some(Cmd::Noop),
+        }
+    }
+}
+
 /// Adds the lines to print in front of the prompt. Rustyline asks for the prompt once for each drawing, after it has
 /// moved to the start of the old prompt. It places everything else relative to the end of the prompt.
-struct LinesAbove(Arc<Gate>);
+///
+/// When the window has another width, rustyline does not know how many rows the edited line takes now: many terminals wrap
+/// it anew. It may have erased lines above, so all are drawn again.
+struct LinesAbove {
+    gate: Arc<Gate>,
+    drawn: Mutex<Drawn>,
+}
+
+/// What was drawn last.
+#[derive(Default)]
+struct Drawn {
+    columns: u16,
+    /// How many characters prompt and line have.
+    chars: usize,
+}
+
+impl LinesAbove {
+    /// Whether the line may take another number of rows in this window than in the one before.
+    fn is_wrapped_anew(&self, columns: u16) -> bool {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut drawn.columns, columns);
+        // Wide characters take two columns.
+        before != 0 && before != columns && drawn.chars * 2 >= usize::from(before.min(columns))
+    }
+}
 
 impl Highlighter for LinesAbove {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        match self.0.drawing() {
-            lines if lines.is_empty() => Cow::Borrowed(prompt),
-            lines => Cow::Owned(lines + prompt),
+        const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
+        let lines = self.gate.drawing();
+        let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+        if let Some(size) = size.filter(|size| self.is_wrapped_anew(size.ws_col)) {
+            return Cow::Owned(CLEAR_SCREEN.to_owned() + &self.gate.recent(size.ws_row.into()) + prompt);
         }
+        if lines.is_empty() { Cow::Borrowed(prompt) } else { Cow::Owned(lines + prompt) }
+    }
+
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        let chars = PROMPT.len() + line.chars().count();
+        self.drawn.lock().unwrap_or_else(PoisonError::into_inner).chars = chars;
+        Cow::Borrowed(line)
     }
 }
 
@@ -158,7 +281,13 @@ struct State {
     drawn: u64,
     /// The screen is writing, so rustyline must not start.
     written: bool,
+    /// The lines that were written last, and what was entered.
+    recent: VecDeque<String>,
 }
+
+/// The most lines that are drawn again, and the longest one, in bytes.
+const RECENT: usize = 200;
+const RECENT_LINE: usize = 1024;
 
 /// Who may write to the terminal.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -170,6 +299,20 @@ enum Stage {
     Prompting,
     /// The prompt has ended. The screen may write.
     Over,
+}
+
+impl State {
+    fn remember(&mut self, lines: &str) {
+        for line in lines.lines().rev().take(RECENT).collect::<Vec<_>>().into_iter().rev() {
+            if self.recent.len() >= RECENT {
+                self.recent.pop_front();
+            }
+            // It would ring again.
+            let start = line[..line.floor_char_boundary(RECENT_LINE)].replace('\x07', "");
+            let styled = if start.len() < line.len() && start.contains('\x1b') { "\x1b[0m" } else { "" };
+            self.recent.push_back(start + styled);
+        }
+    }
 }
 
 impl Gate {
@@ -186,6 +329,28 @@ impl Gate {
         if state.stage == Stage::Before {
             state.stage = Stage::Prompting;
         }
+    }
+
+    /// Until [`begin`](Self::begin), rustyline does not write.
+    fn pause(&self) {
+        let mut state = self.lock();
+        if state.stage == Stage::Prompting {
+            state.stage = Stage::Before;
+        }
+        self.changed.notify_all();
+    }
+
+    /// What was entered is on the screen, too.
+    fn remembered<'l>(&self, prompt: &str, line: &'l str) -> &'l str {
+        self.lock().remember(&format!("{prompt}{line}"));
+        line
+    }
+
+    /// The lines that were written last: so many.
+    fn recent(&self, count: usize) -> String {
+        let state = self.lock();
+        let lines = state.recent.iter().skip(state.recent.len().saturating_sub(count));
+        lines.fold(String::new(), |all, line| all + line + "\n")
     }
 
     /// The lines that rustyline has to draw now.
@@ -241,6 +406,7 @@ impl<P: ExternalPrinter> Screen<P> {
     fn print(&mut self, lines: String) -> io::Result<()> {
         let gate = self.gate.clone();
         let mut state = gate.lock();
+        state.remember(&lines);
         state.lines = lines;
         if state.stage == Stage::Prompting {
             drop(state);

@@ -1,10 +1,11 @@
 //! Renders events as single lines without terminal control characters.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
-use proto_core::{LeaveReason, LinkRole, LinkState, Marks, Message, Name, NodeId, Notice, PeerInfo, Status};
+use proto_core::{LeaveReason, LinkRole, LinkState, Marks, Message, NodeId, Notice, Status};
 
+use super::times::date_and_time;
 use super::visible::{push_visible, visible};
 use crate::messages;
 
@@ -27,33 +28,85 @@ impl Style {
         }
     }
 
-    /// Appends a message for the terminal: the name, with details in brackets.
-    pub(crate) fn push_said(self, out: &mut String, author: &Author, text: &str) {
+    /// Appends a message for the terminal: the name, with details in brackets. `me`: this user's name, if it is to be marked.
+    pub(crate) fn push_said(self, out: &mut String, time: Option<&str>, author: &Author, said: Said<'_>) {
         let Author { node_id, name, own, caveat } = author;
         let short_id = node_id.short().to_string();
         let you = own.then_some("you");
         let facts: Vec<_> = [Some(&*short_id), you, caveat.as_deref()].into_iter().flatten().collect();
         let facts = facts.join(", ");
+        self.push_time(out, time);
         match self {
-            Self::Bare => out.push_str(name),
-            Self::Plain => out.extend([name, " (", &*facts, ")"]),
+            Self::Bare | Self::Plain => out.extend([name, " (", &*facts, ")"]),
             Self::Coloured => {
                 let bold = if *own { "\x1b[1m" } else { colour(*node_id) };
                 out.extend([bold, name, "\x1b[0m\x1b[2m (", &*facts, ")\x1b[0m"]);
             }
         }
-        out.push_str(": ");
-        push_visible(out, text);
+        // No text can pass for an action, since a colon stands before each text.
+        match said.text.strip_prefix(ACTION).map(str::trim) {
+            Some(action) if !action.is_empty() => {
+                out.push_str(" *");
+                self.push_text(out, action, said.mentions);
+                out.push('*');
+            }
+            _ => {
+                out.push_str(": ");
+                self.push_text(out, said.text, said.mentions);
+            }
+        }
         out.push('\n');
     }
 
+    fn push_text(self, out: &mut String, text: &str, mentions: &[Range<usize>]) {
+        if self != Self::Coloured {
+            return push_visible(out, text);
+        }
+        let mut from = 0;
+        for Range { start, end } in mentions.iter().filter(|mention| mention.end <= text.len()) {
+            push_visible(out, &text[from..*start]);
+            out.push_str("\x1b[1;7m");
+            push_visible(out, &text[*start..*end]);
+            out.push_str("\x1b[0m");
+            from = *end;
+        }
+        push_visible(out, &text[from..]);
+    }
+
     /// Appends a notice. It must not contain control characters.
-    pub(crate) fn push_notice(self, out: &mut String, notice: &str) {
+    pub(crate) fn push_notice(self, out: &mut String, time: Option<&str>, notice: &str) {
+        self.push_time(out, time);
         match self {
             Self::Bare | Self::Plain => out.extend(["* ", notice, "\n"]),
             Self::Coloured => out.extend(["\x1b[2m* ", notice, "\x1b[0m\n"]),
         }
     }
+
+    /// Appends a line between two parts of the conversation. It must not contain control characters.
+    pub(crate) fn push_divider(self, out: &mut String, text: &str) {
+        match self {
+            Self::Bare | Self::Plain => out.extend(["──── ", text, " ────\n"]),
+            Self::Coloured => out.extend(["\x1b[2m──── ", text, " ────\x1b[0m\n"]),
+        }
+    }
+
+    fn push_time(self, out: &mut String, time: Option<&str>) {
+        match (self, time) {
+            (_, None) => {}
+            (Self::Bare | Self::Plain, Some(time)) => out.extend([time, " "]),
+            (Self::Coloured, Some(time)) => out.extend(["\x1b[2m", time, "\x1b[0m "]),
+        }
+    }
+}
+
+/// What a text begins with that tells what its author does.
+pub(crate) const ACTION: &str = "/me ";
+
+/// A text, and where it names this user.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) mentions: &'a [Range<usize>],
 }
 
 /// The author of a message. It must not contain control characters.
@@ -72,84 +125,6 @@ fn colour(id: NodeId) -> &'static str {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     COLOURS[(hasher.finish() % COLOURS.len() as u64) as usize]
-}
-
-/// The linked peers and recent authors, with names that tell them apart.
-#[derive(Debug)]
-pub(crate) struct Roster {
-    /// The displayed name of this node's user.
-    own: String,
-    /// The displayed names of the linked peers.
-    peers: BTreeMap<NodeId, String>,
-    /// The author who used each name. `None` if there was more than one.
-    authors: BTreeMap<String, Option<NodeId>>,
-}
-
-/// The maximum number of stored author names. When it is reached, all are forgotten.
-const AUTHORS: usize = 4_096;
-
-impl Roster {
-    pub(crate) fn new(own: &Name) -> Self {
-        Self { own: shown(own), peers: BTreeMap::new(), authors: BTreeMap::new() }
-    }
-
-    pub(crate) fn rename_own(&mut self, own: &Name) {
-        self.own = shown(own);
-    }
-
-    /// Stores a peer and returns its previous name.
-    pub(crate) fn note(&mut self, peer: &PeerInfo) -> Option<String> {
-        self.peers.insert(peer.node_id, shown(&peer.uname))
-    }
-
-    pub(crate) fn forget(&mut self, peer: &PeerInfo) {
-        if let Some(name) = self.peers.remove(&peer.node_id) {
-            self.authors.remove(&name);
-        }
-    }
-
-    /// The peer's name. The start of its id is added if somebody else has the same name, or if the name could be
-    /// mistaken for other output.
-    pub(crate) fn label(&self, peer: &PeerInfo) -> String {
-        let name = shown(&peer.uname);
-        match self.short_id(peer.node_id, &name) {
-            Some(short_id) => format!("{name} ({short_id})"),
-            None => name,
-        }
-    }
-
-    /// Stores the author of a message, linked or not, and returns the displayed name.
-    pub(crate) fn note_author(&mut self, node_id: NodeId, uname: &Name) -> String {
-        let name = shown(uname);
-        match self.authors.get_mut(&name) {
-            Some(Some(before)) if *before == node_id => {}
-            Some(before) => *before = None,
-            None => {
-                if self.authors.len() >= AUTHORS {
-                    self.authors.clear();
-                }
-                self.authors.insert(name.clone(), Some(node_id));
-            }
-        }
-        name
-    }
-
-    fn short_id(&self, node_id: NodeId, name: &str) -> Option<String> {
-        let others = self.peers.iter().filter(|(id, _)| **id != node_id).map(|(_, name)| name);
-        let shared = others.chain([&self.own]).any(|other| other == name)
-            || self.authors.get(name).is_some_and(|author| *author != Some(node_id));
-        (shared || is_misleading(name)).then(|| node_id.short().to_string())
-    }
-}
-
-/// Surrounding space is removed, since it is invisible.
-pub(crate) fn shown(name: &Name) -> String {
-    visible(name.as_str().trim())
-}
-
-/// Whether a name looks like a name with an id, like a message, or like a notice.
-fn is_misleading(name: &str) -> bool {
-    name.is_empty() || name.ends_with(')') || name.contains(':') || name.starts_with('*')
 }
 
 pub(crate) fn joined(label: &str) -> String {
@@ -228,7 +203,7 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
                 caveats.push(format!("unsigned, via {}", visible(entry.uname().as_str().trim())));
             }
             let Marks { late, forked, backdated, behind, history, name_taken, .. } = *marks;
-            caveats.extend((behind || history).then(|| local_time(entry.at())));
+            caveats.extend((behind || history).then(|| date_and_time(entry.at())));
             let odd =
                 [(late, "late"), (forked, "forked"), (backdated, "backdated"), (name_taken, "name taken")];
             caveats.extend(odd.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
@@ -238,61 +213,15 @@ pub(crate) fn caveat(message: &Message) -> Option<String> {
     (!caveats.is_empty()).then(|| caveats.join(", "))
 }
 
-/// A time in milliseconds since the Unix epoch, as the user's clock shows it.
-fn local_time(unix_ms: u64) -> String {
-    let timestamp = i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    timestamp.map_or_else(
-        || "at an impossible time".to_owned(),
-        |timestamp| {
-            jiff::tz::TimeZone::system().to_datetime(timestamp).strftime("%Y-%m-%d %H:%M").to_string()
-        },
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use proto_core::wire::ByeCode;
-    use proto_core::{DialError, Via};
+    use proto_core::{DialError, Name, Via};
 
     use super::*;
     use crate::testing::{self, peer};
-
-    #[test]
-    fn only_peers_of_one_name_show_their_ids() {
-        let mut roster = Roster::new(&Name::cut("Me").unwrap());
-        let (alice, other, bob) = (peer(1, "Alice"), peer(2, "Alice "), peer(3, "Bob"));
-        roster.note(&alice);
-        roster.note(&bob);
-        assert_eq!((roster.label(&alice), roster.label(&bob)), ("Alice".to_owned(), "Bob".to_owned()));
-        assert_eq!(roster.note(&other), None);
-        assert_eq!(roster.label(&alice), "Alice (0101010101010101)");
-        assert_eq!(roster.label(&other), "Alice (0202020202020202)");
-        assert_eq!(roster.label(&bob), "Bob");
-        roster.forget(&other);
-        assert_eq!(roster.label(&alice), "Alice");
-        assert_eq!(roster.note(&peer(1, "Alicia")), Some("Alice".to_owned()));
-        assert_eq!(roster.label(&other), "Alice");
-    }
-
-    #[test]
-    fn a_peer_with_the_users_own_name_shows_its_id() {
-        let mut roster = Roster::new(&Name::cut("Me").unwrap());
-        assert_eq!(roster.label(&peer(1, "Me")), "Me (0101010101010101)");
-        roster.rename_own(&Name::cut("You").unwrap());
-        assert_eq!(roster.label(&peer(1, "Me")), "Me");
-    }
-
-    #[test]
-    fn no_name_can_pass_for_another_line() {
-        let roster = Roster::new(&Name::cut("Me").unwrap());
-        for name in ["Alice (0101010101010101)", "Alice: hi", "* Alice left", " "] {
-            assert!(roster.label(&peer(9, name)).ends_with(" (0909090909090909)"), "{name:?}");
-        }
-        assert_eq!(roster.label(&peer(9, "\x1b[2J")), "␛[2J");
-        assert_eq!(roster.label(&peer(9, "Me\u{200b}")), "Me\\u{200b}");
-    }
 
     #[test]
     fn what_is_said_is_one_line_in_the_peers_colour() {
@@ -300,7 +229,7 @@ mod tests {
         let said = |style: Style, node_id| {
             let mut out = String::new();
             let author = Author { node_id, name: "Alice".to_owned(), own: false, caveat: None };
-            style.push_said(&mut out, &author, "a\x1bb\nc");
+            style.push_said(&mut out, None, &author, Said { text: "a\x1bb\nc", mentions: &[] });
             out
         };
         assert_eq!(said(Style::Plain, one), "Alice (0101010101010101): a␛b␊c\n");
@@ -313,6 +242,28 @@ mod tests {
     }
 
     #[test]
+    fn times_actions_and_mentions_are_shown() {
+        let author = Author {
+            node_id: NodeId::from_bytes([1; 16]),
+            name: "Alice".to_owned(),
+            own: false,
+            caveat: None,
+        };
+        let said = |style: Style, text: &str| {
+            let mut out = String::new();
+            let mentions = super::super::mentions::mentions(text, "Bob");
+            style.push_said(&mut out, Some("12:00"), &author, Said { text, mentions: &mentions });
+            out
+        };
+        let id = "0101010101010101";
+        assert_eq!(said(Style::Plain, "hi bob"), format!("12:00 Alice ({id}): hi bob\n"));
+        assert!(said(Style::Coloured, "hi bob!").ends_with(": hi \x1b[1;7mbob\x1b[0m!\n"));
+        assert_eq!(said(Style::Plain, "/me waves"), format!("12:00 Alice ({id}) *waves*\n"));
+        assert_eq!(said(Style::Plain, "/me  "), format!("12:00 Alice ({id}): /me  \n"));
+        assert_eq!(said(Style::Plain, "/met"), format!("12:00 Alice ({id}): /met\n"));
+    }
+
+    #[test]
     fn what_is_not_the_name_stands_dim_behind_it() {
         let author = Author {
             node_id: NodeId::from_bytes([1; 16]),
@@ -321,8 +272,9 @@ mod tests {
             caveat: Some("late".to_owned()),
         };
         let (mut plain, mut coloured) = (String::new(), String::new());
-        Style::Plain.push_said(&mut plain, &author, "hi");
-        Style::Coloured.push_said(&mut coloured, &author, "hi");
+        let said = Said { text: "hi", mentions: &[] };
+        Style::Plain.push_said(&mut plain, None, &author, said);
+        Style::Coloured.push_said(&mut coloured, None, &author, said);
         assert_eq!(plain, "Alice (0101010101010101, you, late): hi\n");
         assert!(
             coloured == "\x1b[1mAlice\x1b[0m\x1b[2m (0101010101010101, you, late)\x1b[0m: hi\n",
@@ -347,28 +299,8 @@ mod tests {
         // At 3 ms after the Unix epoch it was still 1969 in the West.
         let date = entry(None, old).unwrap();
         assert!(date.starts_with("1970-01-01 ") || date.starts_with("1969-12-31 "), "{date}");
-        assert_eq!(local_time(u64::MAX), "at an impossible time");
         let via = Via::new(NodeId::from_bytes([7; 16]), Name::cut("Old").unwrap());
         assert_eq!(entry(Some(&via), Marks::default()).as_deref(), Some("unsigned, via Bob"));
-    }
-
-    #[test]
-    fn a_peer_whose_name_a_speaker_far_away_has_too_shows_its_id() {
-        let mut roster = Roster::new(&Name::cut("Me").unwrap());
-        let (one, other, bob) =
-            (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]), Name::cut("Bob").unwrap());
-        for _ in 0..2 {
-            assert_eq!(roster.note_author(one, &bob), "Bob");
-            assert_eq!(roster.label(&peer(1, "Bob")), "Bob");
-        }
-        roster.note_author(other, &bob);
-        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (0101010101010101)");
-        roster.note_author(one, &bob);
-        assert_eq!(roster.label(&peer(1, "Bob")), "Bob (0101010101010101)");
-        for number in 0..2 * AUTHORS {
-            roster.note_author(one, &Name::cut(&format!("name {number}")).unwrap());
-            assert!(roster.authors.len() <= AUTHORS);
-        }
     }
 
     #[test]
@@ -381,7 +313,7 @@ mod tests {
             notice(&Notice::TurnedAway { target, code: ByeCode::Full }),
         ] {
             let mut line = String::new();
-            Style::Plain.push_notice(&mut line, &text);
+            Style::Plain.push_notice(&mut line, None, &text);
             assert!(line.starts_with("* ") && line.contains("a.example:1"), "{line:?}");
             assert_eq!(line.find(char::is_control), Some(line.len() - 1), "{line:?}");
         }

@@ -1,42 +1,23 @@
 //! Sends the user's input and shows the results.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use proto_core::{ChatText, Name};
+use proto_core::ChatText;
 
-use super::output::Output;
-use super::render::Style;
+use super::folds::Folds;
+use super::notices::{Gravity, Notices};
+use super::people::People;
+use crate::mutes::Mutes;
 use crate::{Handle, Origin, SayError};
-
-/// The name of this node's user, shared by input and output.
-#[derive(Debug)]
-pub(crate) struct SharedName {
-    /// The user's name.
-    uname: Mutex<Name>,
-}
-
-impl SharedName {
-    pub(crate) fn new(uname: Name) -> Arc<Self> {
-        Arc::new(Self { uname: Mutex::new(uname) })
-    }
-
-    pub(crate) fn uname(&self) -> Name {
-        self.uname.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(crate) fn rename(&self, uname: Name) {
-        *self.uname.lock().unwrap_or_else(PoisonError::into_inner) = uname;
-    }
-}
 
 /// Sends messages for the user, on its own thread.
 #[derive(Clone)]
 pub(crate) struct Speaker {
     pub(crate) handle: Handle,
-    pub(crate) shared_name: Arc<SharedName>,
-    /// Where notices go.
-    pub(crate) notices: Output,
-    pub(crate) style: Style,
+    pub(crate) people: Arc<People>,
+    pub(crate) mutes: Mutes,
+    pub(crate) folds: Option<Folds>,
+    pub(crate) notices: Notices,
 }
 
 impl Speaker {
@@ -57,17 +38,20 @@ impl Speaker {
             Ok(_) => true,
             Err(SayError::Stopped) => false,
             Err(error @ (SayError::Busy | SayError::TooMuch)) => {
-                self.notify(&format!("not sent: {error}"));
+                self.warn(&format!("not sent: {error}"));
                 true
             }
         }
     }
 
-    /// Shows a notice, which must not contain control characters.
+    /// Shows a notice.
     pub(crate) fn notify(&self, notice: &str) {
-        let mut line = String::new();
-        self.style.push_notice(&mut line, notice);
-        self.notices.offer(&line);
+        self.notices.tell(Gravity::Info, notice);
+    }
+
+    /// Shows a notice of something that is wrong.
+    pub(crate) fn warn(&self, notice: &str) {
+        self.notices.tell(Gravity::Warning, notice);
     }
 }
 

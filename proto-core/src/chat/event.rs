@@ -18,6 +18,8 @@ pub(crate) enum Event {
     Gap { node_id: NodeId, uname: Name, missing: u64 },
     /// An author goes by the name of another one.
     NameTaken { node_id: NodeId, uname: Name, holder: NodeId },
+    /// A neighbour holds all that this node held when the user asked.
+    Confirmed,
     /// Another node has this node's key.
     KeyShared,
     /// This node's clock differs from the neighbours' clocks.

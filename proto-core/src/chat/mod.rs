@@ -22,6 +22,7 @@ mod author;
 mod budget;
 mod catch_up;
 mod clock;
+mod confirmation;
 mod event;
 mod gossip;
 mod keeper;
@@ -51,6 +52,7 @@ use rand_core::{Rng, SeedableRng};
 
 use catch_up::CatchUp;
 use clock::Clock;
+use confirmation::Confirmation;
 use gossip::Gossip;
 use keeper::Keeper;
 use key_use::KeyUse;
@@ -89,6 +91,7 @@ pub(crate) struct Chat {
     ranges: Ranges,
     serving: Serving,
     catch_up: CatchUp,
+    confirmation: Confirmation,
     budgets: Budgets,
     /// The bytes of ranges and tips that are not counted against rates, by neighbour.
     excused: TokenBuckets<NodeId>,
@@ -154,6 +157,7 @@ impl Chat {
             ranges: Ranges::default(),
             serving: Serving::default(),
             catch_up: CatchUp::default(),
+            confirmation: Confirmation::default(),
             budgets: Budgets::new(),
             excused: TokenBuckets::new(),
             addrs: BTreeMap::new(),
@@ -201,6 +205,7 @@ impl Chat {
         self.gossip.unlinked(cx.moment(), peer);
         self.ranges.interrupted(peer, true);
         self.serving.unlinked(peer);
+        self.confirmation.interrupted(peer);
         self.addrs.remove(&peer);
         self.skew.unlinked(peer);
     }
@@ -211,6 +216,7 @@ impl Chat {
         self.reconciler.moved(before, after);
         // What it asks for is served on the other connection: it may have asked there before.
         self.ranges.interrupted(peer, false);
+        self.confirmation.interrupted(peer);
         self.gossip.moved(cx.moment(), peer);
     }
 
@@ -284,12 +290,14 @@ impl Chat {
         self.follow_ranges(cx, &outlet);
         // Here, and not where something came, so that needless timeouts cannot change when it ends.
         self.end_catch_up(cx);
+        self.compare_to_confirm(cx);
         while let Some(peer) = self.due_for_sync(cx) {
             let Some(Outlet { conn, .. }) = outlet(peer) else { continue };
             let ping = Token::from_bits(cx.random_bits());
             match self.reconciler.begin(cx.now, conn, ping, &self.log, cx.limits()) {
                 Some(opening) => {
                     self.counts.syncs += 1;
+                    self.confirmation.comparing(peer);
                     return Some(Output { ping: Some(ping), ..Output::new(conn, &Frame::Sync(opening)) });
                 }
                 // One is under way there, or too many are elsewhere: try again later.
@@ -351,6 +359,7 @@ impl Chat {
         let Outlet { conn, .. } = outlet(peer)?;
         Some(match served {
             Served::Entry(entry) => {
+                self.confirmation.disturbed(peer);
                 self.counts.entries_sent += 1;
                 Output::new(conn, &Frame::Chat(entry.sealed()))
             }
@@ -417,6 +426,33 @@ impl Chat {
                     self.gossip.forget(&id);
                 }
             }
+        }
+    }
+}
+
+/// What is said is held by others.
+impl Chat {
+    /// The user wants to know when a neighbour holds all that this node holds now.
+    pub(crate) fn confirm(&mut self) {
+        self.confirmation.ask();
+    }
+
+    /// Whether the user waits for that.
+    pub(crate) fn awaits_confirmation(&self) -> bool {
+        self.confirmation.is_awaited()
+    }
+
+    /// A neighbour holds all of it, or nobody can tell better.
+    pub(crate) fn confirmed(&mut self) {
+        if self.confirmation.end() {
+            self.events.push_back(Event::Confirmed);
+        }
+    }
+
+    /// While the user waits, this node compares with each neighbour, as soon as the last time is long enough ago.
+    fn compare_to_confirm(&mut self, cx: &Cx) {
+        if self.confirmation.is_awaited() {
+            self.addrs.keys().for_each(|peer| self.gossip.sync_with(cx.moment(), *peer));
         }
     }
 }

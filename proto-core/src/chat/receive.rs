@@ -444,6 +444,9 @@ impl Chat {
         };
         if step.is_last {
             self.compared(cx, peer);
+            if self.confirmation.compared(peer, step.have.is_empty()) {
+                self.confirmed();
+            }
         }
         if step.peer_initiated {
             self.catch_up.neighbour_compares(cx.now);

@@ -31,6 +31,13 @@ impl Conns {
         self.roster.get(node_id).map(|peer| &peer.info)
     }
 
+    /// Whether the peers that are linked have no key, and one of them was sent all that waited. Such a peer confirms nothing.
+    pub(crate) fn only_lines_and_all_written(&self) -> bool {
+        let written = |peer: ConnId| self.table.get(peer).is_some_and(|link: &Link| link.queue.bytes() == 0);
+        self.roster.iter().all(|peer| peer.info.key.is_none())
+            && self.roster.iter().any(|peer| written(peer.active))
+    }
+
     /// How many connections there are, including those that are being closed.
     pub(crate) fn len(&self) -> usize {
         self.table.len()

@@ -135,6 +135,8 @@ pub enum Action {
     },
     /// Tell the user something.
     Notice(Notice),
+    /// A peer holds all that this node held when [`Command::Confirm`](crate::Command::Confirm) came.
+    Confirmed,
 }
 
 /// A message to show. It can contain control characters: whoever shows it has to escape them.

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ChatText, Entry, Name, PeerTarget, SayId};
+use crate::model::{ChatText, Entry, Name, PeerAddr, PeerTarget, SayId};
 
 /// A command of the application, for [`Node::command`](crate::Node::command).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,11 @@ pub enum Command {
     /// An address that was given before is not given twice. Who is expected there is replaced by whom the latest command
     /// names, and stays where that names nobody.
     Connect(PeerTarget),
+    /// Dial this address no more, which [`Connect`](Self::Connect) or the driver gave. A link with its node lasts until one side
+    /// closes it.
+    Disconnect(PeerAddr),
+    /// Report [`Action::Confirmed`](crate::Action::Confirmed) once a peer holds all that this node holds now.
+    Confirm,
     /// Change the user's name, and tell the peers.
     Rename(Name),
     /// Tell peers that they can dial the node at this address. It replaces the address of the [`Config`](crate::Config).
@@ -53,6 +58,9 @@ pub enum CommandError {
     /// The user has given [`targets`](crate::MeshLimits::targets) other addresses already.
     #[error("too many peers to dial")]
     TooManyTargets,
+    /// The user has not given this address.
+    #[error("that address is not dialed")]
+    NoSuchTarget,
     /// A node is expected at the address, and the driver cannot seal connections, so nobody can check who is there.
     #[error("connections cannot be sealed here, so nobody can check which node is there")]
     CannotSeal,

@@ -16,7 +16,8 @@ pub use input::Input;
 pub use notice::Notice;
 pub use stats::Stats;
 pub use status::{
-    BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkState, LinkStatus, Status, TreeStatus,
+    BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkState, LinkStatus, Status,
+    TargetFailure, TargetState, TargetStatus, TreeStatus,
 };
 pub use timer::TimerKind;
 pub use violation::Violation;

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::contract::Stats;
 use crate::model::Capacity;
-use crate::model::{ConnId, Name, NodeId, PeerInfo, PublicKey};
+use crate::model::{ConnId, DialError, Name, NodeId, PeerAddr, PeerInfo, PublicKey};
+use crate::wire::ByeCode;
 
 /// The state of a node, from [`Node::status`](crate::Node::status), for people and monitors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +32,8 @@ pub struct Status {
     pub links: Vec<LinkStatus>,
     /// Connections that are not links: their handshake is not over, or they are being closed.
     pub pending: usize,
+    /// The addresses that the user gave, in their order.
+    pub targets: Vec<TargetStatus>,
     /// The address book.
     pub book: BookStatus,
     /// The position in the eager tree.
@@ -105,6 +108,61 @@ pub enum LinkRole {
     Announce,
     /// It has no key and is sent lines.
     Lines,
+}
+
+/// An address that the user gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TargetStatus {
+    /// The address, as the user gave it.
+    pub addr: PeerAddr,
+    /// What is done about it.
+    pub state: TargetState,
+    /// Why the last attempt failed, since a node was linked there.
+    pub failure: Option<TargetFailure>,
+}
+
+impl TargetStatus {
+    /// An address in this state, at which no attempt failed.
+    pub fn new(addr: PeerAddr, state: TargetState) -> Self {
+        Self { addr, state, failure: None }
+    }
+
+    /// The node there, if it is linked.
+    pub fn linked(&self) -> Option<NodeId> {
+        match self.state {
+            TargetState::Linked(node_id) => Some(node_id),
+            _ => None,
+        }
+    }
+}
+
+/// What is done about an address that the user gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum TargetState {
+    /// It is dialed after this time.
+    Waiting(Duration),
+    /// It is being dialed.
+    Dialing,
+    /// This node is linked there.
+    Linked(NodeId),
+    /// It leads to this node itself, and is not dialed.
+    Own,
+}
+
+/// Why an attempt to link with the node at an address failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TargetFailure {
+    /// There was no connection.
+    Unreachable(DialError),
+    /// What answers there does not speak the protocol.
+    NotAChatNode,
+    /// The node there sent `BYE` with this code.
+    TurnedAway(ByeCode),
 }
 
 /// The address book.

@@ -38,13 +38,14 @@ use targets::Targets;
 #[cfg(test)]
 use crate::model::DialId;
 use crate::model::{
-    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerInfo, PeerTarget, PeersSource, Reach,
-    TokenBucket, uniform,
+    Capacity, Census, ConnId, Cx, Dialed, Instant, NodeId, PeerAddr, PeerInfo, PeerTarget, PeersSource,
+    Reach, TokenBucket, uniform,
 };
 use crate::wire::PeerRecord;
 
 pub(crate) use admission::Verdict;
 pub(crate) use event::{Counts, Disconnect, Event, LinkFailure, TargetNotice};
+pub(crate) use targets::{Stage, TargetView};
 
 /// How long a linked node waits before it dials a newcomer, which most likely dials first: from this to twice this
 /// (SPEC 5.3.8).
@@ -120,6 +121,20 @@ impl Mesh {
         }
         let added = self.targets.add(target, cx.now, cx.limits());
         if added { Ok(()) } else { Err(TargetRefusal::TooMany) }
+    }
+
+    /// Gives up an address that the user gave. False: there is no such one. A link with its node lasts.
+    pub(crate) fn give_up_target(&mut self, addr: &PeerAddr) -> bool {
+        let given_up = self.targets.give_up(addr);
+        if given_up.is_some() {
+            self.cancel(given_up);
+        }
+        given_up.is_some()
+    }
+
+    /// The addresses that the user gave, in their order.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = TargetView<'_>> {
+        self.targets.views()
     }
 
     /// `PEERS` came. Takes the addresses of nodes that are not linked into the address book.

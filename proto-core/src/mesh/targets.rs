@@ -36,6 +36,8 @@ struct Target {
     earliest: Option<Instant>,
     /// The last failure that the user was notified of since the target was linked.
     notified: Option<FailureKind>,
+    /// Why the last attempt failed, since the target was linked.
+    failure: Option<LinkFailure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,28 @@ enum State {
         attempts: usize,
         since: Instant,
     },
+    Linked(NodeId),
+    /// The address leads to this node itself.
+    Own,
+    /// The user gave it up. Its place stays, since attempts may still end.
+    GivenUp,
+}
+
+/// How it stands with an address that the user gave.
+#[derive(Clone, Debug)]
+pub(crate) struct TargetView<'a> {
+    pub(crate) addr: &'a PeerAddr,
+    pub(crate) stage: Stage,
+    /// Why the last attempt failed, since the target was linked.
+    pub(crate) failure: Option<LinkFailure>,
+}
+
+/// What is done about an address that the user gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Stage {
+    /// The next attempt begins then.
+    Waiting(Instant),
+    Trying,
     Linked(NodeId),
     /// The address leads to this node itself.
     Own,
@@ -73,6 +97,15 @@ impl Targets {
             target.takes_anybody = expected.is_none() && !matches!(target.state, State::Linked(_));
             target.expected = expected.or(target.expected);
             target.wrong_told = false;
+            if self.list[index].state == State::GivenUp {
+                if self.len() >= limits.mesh.targets {
+                    return false;
+                }
+                let target = &mut self.list[index];
+                (target.backoff, target.failure) = (Backoff::default(), None);
+                self.list[index].state = State::Waiting { dial_at: now };
+                self.due.insert((now, TargetId(index)));
+            }
             if matches!(self.list[index].state, State::Waiting { .. }) {
                 self.list[index].notified = None;
                 self.list[index].earliest = None;
@@ -80,7 +113,7 @@ impl Targets {
             }
             return true;
         }
-        let room = self.list.len() < limits.mesh.targets;
+        let room = self.len() < limits.mesh.targets;
         if room {
             let state = State::Waiting { dial_at: now };
             self.list.push(Target {
@@ -92,15 +125,49 @@ impl Targets {
                 backoff: Backoff::default(),
                 earliest: None,
                 notified: None,
+                failure: None,
             });
             self.due.insert((now, TargetId(self.list.len() - 1)));
         }
         room
     }
 
+    /// The user gives an address up. None: it is not among the targets.
+    pub(super) fn give_up(&mut self, addr: &PeerAddr) -> Option<TargetId> {
+        let index = self.list.iter().position(|target| target.addr == *addr)?;
+        if self.list[index].state == State::GivenUp {
+            return None;
+        }
+        let id = TargetId(index);
+        self.set_state(id, State::GivenUp);
+        let target = &mut self.list[index];
+        (target.expected, target.takes_anybody, target.notified) = (None, false, None);
+        Some(id)
+    }
+
+    /// The targets, in the order in which they were given.
+    pub(super) fn views(&self) -> impl Iterator<Item = TargetView<'_>> {
+        self.list.iter().filter_map(|target| {
+            let stage = match target.state {
+                State::Waiting { dial_at } => Stage::Waiting(dial_at),
+                State::Trying { .. } => Stage::Trying,
+                State::Linked(node_id) => Stage::Linked(node_id),
+                State::Own => Stage::Own,
+                State::GivenUp => return None,
+            };
+            Some(TargetView { addr: &target.addr, stage, failure: target.failure })
+        })
+    }
+
+    /// How many there are.
+    fn len(&self) -> usize {
+        self.views().count()
+    }
+
     /// Whether the user gave this IP address and port.
     pub(super) fn contains(&self, addr: SocketAddr) -> bool {
-        self.list.iter().any(|target| target.addr == PeerAddr::Ip(addr))
+        let addr = PeerAddr::Ip(addr);
+        self.list.iter().any(|target| target.addr == addr && target.state != State::GivenUp)
     }
 
     /// Whether the first round of attempts of a target is still to come or under way (SPEC 5.3.9).
@@ -131,7 +198,7 @@ impl Targets {
 
     /// Whether the user gave an address with this IP address.
     pub(super) fn knows(&self, ip: IpAddr) -> bool {
-        self.list.iter().any(|target| matches!(&target.addr, PeerAddr::Ip(addr) if addr.ip() == ip))
+        self.views().any(|target| matches!(target.addr, PeerAddr::Ip(addr) if addr.ip() == ip))
     }
 
     pub(super) fn addr(&self, id: TargetId) -> PeerAddr {
@@ -160,6 +227,7 @@ impl Targets {
         limits: &Limits,
     ) -> Option<Event> {
         let State::Trying { attempts, since } = self.list[id.0].state else { return None };
+        self.list[id.0].failure = Some(failure);
         if attempts > 1 {
             self.set_state(id, State::Trying { attempts: attempts - 1, since });
             return None;
@@ -195,9 +263,9 @@ impl Targets {
 
     /// A dial of the target reached this node, which is linked.
     pub(super) fn linked(&mut self, id: TargetId, node_id: NodeId) {
-        if self.list[id.0].state != State::Own {
-            let Target { notified, takes_anybody, wrong_told, .. } = &mut self.list[id.0];
-            (*takes_anybody, *wrong_told) = (false, false);
+        if !matches!(self.list[id.0].state, State::Own | State::GivenUp) {
+            let Target { notified, takes_anybody, wrong_told, failure, .. } = &mut self.list[id.0];
+            (*takes_anybody, *wrong_told, *failure) = (false, false, None);
             *notified = notified.filter(|kind| *kind == FailureKind::Taken);
             self.set_state(id, State::Linked(node_id));
         }
@@ -205,6 +273,9 @@ impl Targets {
 
     /// The target leads to this node itself. Returns what the user is notified of.
     pub(super) fn set_own(&mut self, id: TargetId) -> Option<Event> {
+        if self.list[id.0].state == State::GivenUp {
+            return None;
+        }
         let news = self.list[id.0].state != State::Own;
         self.set_state(id, State::Own);
         news.then(|| Event::Target { target: self.addr(id), notice: TargetNotice::IsSelf })

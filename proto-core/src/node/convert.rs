@@ -68,9 +68,10 @@ pub(super) fn said(event: chat::Event) -> Option<Action> {
     })
 }
 
-/// An event of the conversation as a notice. None: it is not one.
-fn notice(event: chat::Event) -> Option<Action> {
+/// An event of the conversation for the user. None: it is not one.
+pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
+        chat::Event::Confirmed => return Some(Action::Confirmed),
         chat::Event::CaughtUp { entries } => Notice::CaughtUp { entries },
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
         chat::Event::NameTaken { node_id, uname, holder } => Notice::NameTaken { node_id, uname, holder },

@@ -3,8 +3,10 @@
 use super::Node;
 use crate::chat::Standing;
 use crate::contract::{
-    BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Stats, Status, TreeStatus,
+    BookStatus, CapacityStatus, EntriesStatus, GapStatus, LinkRole, LinkStatus, Stats, Status, TargetFailure,
+    TargetState, TargetStatus, TreeStatus,
 };
+use crate::mesh::{LinkFailure, Stage};
 use crate::model::{Capacity, Memory};
 
 pub(super) fn stats(node: &Node) -> Stats {
@@ -126,6 +128,7 @@ pub(super) fn status(node: &Node) -> Status {
         clocks: skewed.map_or(0, |skewed| skewed.clocks),
         links: links(node).collect(),
         pending: node.conns.pending(),
+        targets: targets(node).collect(),
         book: BookStatus { known, linked, dialing },
         tree: TreeStatus { root, distance, parent, children },
         entries: EntriesStatus {
@@ -156,6 +159,23 @@ fn links(node: &Node) -> impl Iterator<Item = LinkStatus> {
         dialed: link.dialed,
         round_trip: link.round_trip,
         queued: link.queued,
+    })
+}
+
+fn targets(node: &Node) -> impl Iterator<Item = TargetStatus> {
+    node.mesh.targets().map(|target| TargetStatus {
+        addr: target.addr.clone(),
+        state: match target.stage {
+            Stage::Waiting(at) => TargetState::Waiting(at.since(node.cx.now)),
+            Stage::Trying => TargetState::Dialing,
+            Stage::Linked(node_id) => TargetState::Linked(node_id),
+            Stage::Own => TargetState::Own,
+        },
+        failure: target.failure.map(|failure| match failure {
+            LinkFailure::Dial(error) => TargetFailure::Unreachable(error),
+            LinkFailure::NotAChatNode => TargetFailure::NotAChatNode,
+            LinkFailure::TurnedAway(code) => TargetFailure::TurnedAway(code),
+        }),
     })
 }
 

@@ -148,6 +148,7 @@ impl Record {
                     CommandError::TooMuch => "too-much",
                     CommandError::TooManyTargets => "too-many-targets",
                     CommandError::CannotSeal => "cannot-seal",
+                    CommandError::NoSuchTarget => "no-such-target",
                     CommandError::ShuttingDown => "shutting-down",
                     other => panic!("unknown command error: {other:?}"),
                 });
@@ -201,6 +202,7 @@ impl Record {
                 self.message(message);
             }
             Action::Ready => self.text("ready"),
+            Action::Confirmed => self.text("confirmed"),
             Action::Report { conn, remote, violation } => {
                 self.about("report", *conn);
                 self.addr(*remote);

@@ -165,11 +165,20 @@ impl Node {
         self.try_socket().unwrap()
     }
 
+    /// A WebSocket at this path.
+    pub(crate) fn socket_at(&self, path: &str) -> Socket {
+        self.try_socket_at(path).unwrap()
+    }
+
     /// A WebSocket, or the status that refuses it.
     pub(crate) fn try_socket(&self) -> Result<Socket, u16> {
+        self.try_socket_at("/ws")
+    }
+
+    fn try_socket_at(&self, path: &str) -> Result<Socket, u16> {
         let stream = TcpStream::connect(self.api).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        match tungstenite::client(format!("ws://{}/ws", self.api), stream) {
+        match tungstenite::client(format!("ws://{}{path}", self.api), stream) {
             Ok((socket, _)) => Ok(Socket(socket)),
             Err(tungstenite::HandshakeError::Failure(Error::Http(response))) => {
                 Err(response.status().as_u16())

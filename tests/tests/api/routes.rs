@@ -49,8 +49,7 @@ fn what_is_sent_is_heard_and_each_line_is_a_message() {
             assert_eq!(message, json!({"from": "Alice", "content": text}));
         }
         // A browser's form and curl name other types; JSON it is all the same.
-        let typed =
-            alice.request("POST", "/send", &[("Content-Type", "text/plain")], r#"{"msg":"x","y":[1]}"#);
+        let typed = alice.request("POST", "/send", &[("Content-Type", "text/plain")], r#"{"msg":"x"}"#);
         assert_eq!(typed.status, 200);
     }
 }
@@ -75,6 +74,8 @@ fn what_cannot_be_said_is_refused_with_the_right_status() {
         r#"{"msg":"\ud800"}"#,
         r#"{"msg":""}"#,
         r#"{"msg":"\n\r\n"}"#,
+        r#"{"msg":" \t\n\u00a0"}"#,
+        r#"{"msg":"x","y":[1]}"#,
         &nested,
     ] {
         expect_error(&node.post(body), 400);
@@ -90,8 +91,17 @@ fn what_cannot_be_said_is_refused_with_the_right_status() {
 #[test]
 fn wrong_methods_and_paths_are_told_so() {
     let node = Node::start(Driver::Smol, "Alice");
-    let reading =
-        ["/", "/peers", "/me", "/messages", "/metrics", "/status", "/page/main.js", "/page/style.css"];
+    let reading = [
+        "/",
+        "/peers",
+        "/me",
+        "/messages",
+        "/metrics",
+        "/openapi.json",
+        "/status",
+        "/page/main.js",
+        "/page/style.css",
+    ];
     let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain([("/send", "POST"), ("/ws", "GET")]);
     for (path, allowed) in routes {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
@@ -111,7 +121,14 @@ fn wrong_methods_and_paths_are_told_so() {
     {
         expect_error(&node.get(path), 404);
     }
-    assert_eq!(node.get("/peers?x=1").status, 200);
+    for path in
+        ["/peers?x=1", "/me?x", "/messages?&y=", "/openapi.json?v=1", "/ws?w=2", "/ws?v=3", "/ws?v=2&x"]
+    {
+        expect_error(&node.get(path), 400);
+    }
+    expect_error(&node.request("POST", "/send?x=1", &[], r#"{"msg":"x"}"#), 400);
+    assert_eq!(node.get("/?from=a-link").status, 200);
+    assert_eq!(node.get("/messages").body, "[]");
 }
 
 #[test]
@@ -332,5 +349,84 @@ fn the_status_tells_how_the_node_is_doing() {
         let alone = "you are connected to nobody: no one sees your messages until a peer connects";
         assert_eq!(alice.get("/status").json()["notices"], json!([alone]));
         assert!(status["book"]["known"].is_u64() && status["tree"].is_object(), "{status}");
+    }
+}
+
+#[test]
+fn the_description_names_every_route_with_its_methods() {
+    use std::collections::{BTreeMap, BTreeSet};
+    let node = Node::start(Driver::Tokio, "Alice");
+    let document = node.get("/openapi.json").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let described: BTreeMap<_, BTreeSet<_>> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(path, item)| {
+            (path.as_str(), item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect())
+        })
+        .collect();
+    let mut served: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    // The page's files are no part of the API.
+    let routes = driver_common::api::routes().filter(|(_, path)| *path != "/" && !path.starts_with("/page/"));
+    for (method, path) in routes.filter(|(method, _)| *method != "HEAD") {
+        served.entry(path).or_default().insert(method.to_owned());
+    }
+    assert_eq!(described, served);
+
+    let readme = include_str!("../../../README.md");
+    for (path, methods) in &served {
+        for method in methods {
+            assert!(readme.contains(&format!("| `{method} {path}")), "README has no row for {method} {path}");
+        }
+    }
+}
+
+#[test]
+fn what_is_answered_has_the_keys_that_the_description_demands() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let mut heard = bob.socket();
+        alice.send("hello");
+        heard.expect("MessageReceived");
+        let nobody = format!("127.0.0.1:{}", tests::ports::reserve());
+        block_on(alice.handle.connect(nobody.parse().unwrap())).unwrap();
+        let document = alice.get("/openapi.json").json();
+        let schema = |name: &str| document["components"]["schemas"][name].clone();
+        let demands = |name: &str, answer: &Value| {
+            for key in schema(name)["required"].as_array().unwrap() {
+                let key = key.as_str().unwrap();
+                assert!(answer.get(key).is_some(), "{name} has no {key}: {answer}");
+            }
+            for key in answer.as_object().unwrap().keys() {
+                let known = schema(name)["properties"].get(key).is_some();
+                assert!(known || name == "Peer" || name == "Entry", "{name} says nothing of {key}");
+            }
+        };
+        demands("Peer", &alice.get("/peers").json()[0]);
+        demands("Me", &alice.get("/me").json());
+        demands("Message", &alice.get("/messages").json()[0]);
+        demands("Entry", &alice.get("/messages").json()[0]["entry"]);
+        let status = alice.get("/status").json();
+        demands("Status", &Value::Object(status.as_object().unwrap().clone()));
+        demands("Peer", &status["links"][0]);
+        assert_eq!(status["targets"][0]["addr"], nobody);
+        demands("Target", &status["targets"][0]);
+        demands("Error", &alice.get("/nowhere").json());
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_reached_is_seen_with_the_reason() {
+    for driver in Driver::ALL {
+        let node = Node::start(driver, "Alice");
+        let nobody = format!("127.0.0.1:{}", tests::ports::reserve());
+        block_on(node.handle.connect(nobody.parse().unwrap())).unwrap();
+        eventually("the reason", SOON, || node.get("/status").json()["targets"][0]["error"].is_string());
+        let target = node.get("/status").json()["targets"][0].clone();
+        assert!(target["error"].as_str().unwrap().contains("refused"), "{target}");
+        assert!(target["node_id"].is_null());
+        block_on(node.handle.disconnect(nobody.parse().unwrap())).unwrap();
+        assert_eq!(node.get("/status").json()["targets"], json!([]));
     }
 }

@@ -347,3 +347,55 @@ fn what_came_as_an_event_is_in_the_list_under_the_same_number() {
         assert_eq!((&same["content"], &same["at"]), (&event[key]["content"], &event["at"]));
     }
 }
+
+#[test]
+fn each_message_of_version_2_is_an_object_with_one_key() {
+    for driver in Driver::ALL {
+        let alice = Node::start(driver, "Alice");
+        let mut socket = alice.socket_at("/ws?v=2");
+        let mut other = alice.socket();
+        let bob = Node::with(driver, "Bob", &[&alice], ApiLimits::default());
+        let joined = next_of(&mut socket, "PeerJoined");
+        assert_eq!(joined["peer"], alice.get("/peers").json()[0], "{joined}");
+        bob.expect_peers(1);
+        bob.say("hi");
+        let heard = next_of(&mut socket, "Message");
+        assert_eq!(
+            (&heard["from"], &heard["content"], &heard["own"]),
+            (&json!("Bob"), &json!("hi"), &json!(false))
+        );
+        assert_eq!(heard["history"], false);
+        assert!(heard["id"].as_u64() > joined["id"].as_u64());
+        assert!(heard["at"].is_u64() && heard["said_at"].is_u64());
+
+        socket.write("/peers");
+        assert_eq!(next_of(&mut socket, "Peers"), alice.get("/peers").json());
+        socket.write("one");
+        socket.write("two\nthree");
+        let sent = [(); 2].map(|()| next_of(&mut socket, "Sent"));
+        other.expect("MessageReceived");
+        for sent in sent {
+            let (_, event) = other.expect("MessageSent");
+            assert_eq!(sent["id"], event["entry"]["id"]);
+        }
+        socket.write(" ");
+        assert!(next_of(&mut socket, "Error").is_string());
+        other.write("from another");
+        let own = next_of(&mut socket, "Message");
+        assert_eq!((&own["content"], &own["own"]), (&json!("from another"), &json!(true)));
+        drop(bob);
+        assert_eq!(next_of(&mut socket, "PeerLeft")["peer"]["uname"], "Bob");
+    }
+}
+
+/// The next message of version 2 with this key: what it says.
+#[track_caller]
+fn next_of(socket: &mut crate::node::Socket, kind: &str) -> Value {
+    loop {
+        let message = socket.next();
+        assert_eq!(message.as_object().map(serde_json::Map::len), Some(1), "{message}");
+        if let Some(said) = message.get(kind) {
+            return said.clone();
+        }
+    }
+}

@@ -4,6 +4,7 @@
 mod bad_input;
 mod capture;
 mod conversation;
+mod filter;
 mod floods;
 mod history;
 mod hostile_frames;

@@ -1,4 +1,4 @@
-//! A node whose standard output is closed, slow or never read is a node like any other to the network.
+//! A node whose standard output is slow or never read is a node like any other to the network. One whose output is closed ends.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -39,11 +39,17 @@ fn expect_undisturbed(bob: &mut Process, carol: &Process, lines: usize) {
 }
 
 #[test]
-fn a_closed_output_ends_nothing() {
+fn who_closes_the_output_ends_the_node() {
     Driver::each(|driver| {
-        let [mut alice, mut bob, carol] = three(driver, Output::Closed);
-        alice.type_bytes(numbered(1_000).as_bytes());
-        expect_undisturbed(&mut bob, &carol, 1_000);
+        let [mut alice, mut bob, carol] = three(driver, Output::Unread);
+        let mut output = BufReader::new(bob.take_output()).lines();
+        alice.say("one");
+        assert_eq!(output.next().unwrap().unwrap(), "Alice: one");
+        drop(output);
+        assert_eq!(bob.wait(SOON).code(), Some(0), "as with head -1");
+        alice.expect_peers(&["Carol"], SOON);
+        alice.say("two");
+        carol.expect_out("Alice: two", SOON);
     });
 }
 
@@ -62,8 +68,10 @@ fn an_output_that_nobody_reads_loses_lines_and_counts_them() {
         bob.expect_out("Alice: end", SOON);
         let shown = bob.out().all();
         assert!(shown.iter().all(|line| line.starts_with("Alice: ")), "nothing else is on standard output");
-        let counts =
-            |line: &String| line.strip_prefix("… ")?.strip_suffix(" lines not shown")?.parse::<usize>().ok();
+        let counts = |line: &String| {
+            let (_, count) = line.strip_suffix(" lines not shown")?.split_once(" WARN chat: … ")?;
+            count.parse::<usize>().ok()
+        };
         let dropped: usize = bob.err().all().iter().filter_map(counts).sum();
         assert!(dropped > 0);
         assert_eq!(shown.len() + dropped, LINES + 1);

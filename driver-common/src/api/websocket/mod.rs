@@ -25,12 +25,13 @@ use super::guard::only;
 use super::reply::{Reply, error};
 use super::slots::WebSocketPermit;
 use crate::Origin;
-use crate::broadcast::Subscription;
+use crate::broadcast::{Form, Subscription};
 
 /// A WebSocket that is about to open.
 pub(super) struct Upgrade {
     upgraded: OnUpgrade,
     origin: Origin,
+    form: Form,
     /// Subscribed before the client gets its answer, so that it misses no event.
     events: Subscription,
     permit: WebSocketPermit,
@@ -42,6 +43,10 @@ pub(super) fn upgrade(
     mut request: Request<Incoming>,
     upgrades: &Sender<Upgrade>,
 ) -> Response<Reply> {
+    let form = match form(request.uri().query()) {
+        Ok(form) => form,
+        Err(text) => return error(StatusCode::BAD_REQUEST, &text),
+    };
     let accept = match accept_key(request.version(), request.headers()) {
         Ok(accept) => accept,
         Err(response) => return *response,
@@ -55,11 +60,11 @@ pub(super) fn upgrade(
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets are open");
     };
     let origin = Origin::fresh();
-    let Some(events) = api.feed.subscribe(origin, api.limits.queue) else {
+    let Some(events) = api.feed.subscribe(origin, form, api.limits.queue) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "the node has stopped");
     };
     let upgraded = hyper::upgrade::on(&mut request);
-    if upgrades.try_send(Upgrade { upgraded, origin, events, permit }).is_err() {
+    if upgrades.try_send(Upgrade { upgraded, origin, form, events, permit }).is_err() {
         return error(StatusCode::BAD_REQUEST, "this connection is already a WebSocket");
     }
     let mut response = Response::new(Reply::empty());
@@ -77,15 +82,24 @@ pub(super) fn upgrade(
 
 /// Runs the WebSocket until it ends.
 pub(super) async fn run(api: &Arc<Api>, upgrade: Upgrade) {
-    let Upgrade { upgraded, origin, events, permit } = upgrade;
+    let Upgrade { upgraded, origin, form, events, permit } = upgrade;
     let result = match upgraded.await {
-        Ok(io) => Socket::new(io, origin, events, api.clone()).run().await,
+        Ok(io) => Socket::new(io, (origin, form), events, api.clone()).run().await,
         Err(error) => Err(std::io::Error::other(error)),
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a WebSocket failed");
     }
     drop(permit);
+}
+
+/// The form of the events that the client asks for: `v=1`, or nothing, or `v=2`.
+fn form(query: Option<&str>) -> Result<Form, String> {
+    match query {
+        None | Some("" | "v=1") => Ok(Form::V1),
+        Some("v=2") => Ok(Form::V2),
+        Some(_) => Err("the only parameter of this path is v, which is 1 or 2".to_owned()),
+    }
 }
 
 /// The answer to the client's key, or an error.

@@ -9,7 +9,8 @@ use tungstenite::{Message, Utf8Bytes};
 
 use super::protocol::Protocol;
 use crate::api::ApiLimits;
-use crate::broadcast::json;
+use crate::api::said_lines;
+use crate::broadcast::{Form, json};
 
 /// A request of the client.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,13 +23,14 @@ pub(super) enum Request {
 #[derive(Debug)]
 pub(super) struct Session {
     protocol: Protocol,
+    form: Form,
     /// At most two: then no more messages are read.
     requests: VecDeque<Request>,
 }
 
 impl Session {
-    pub(super) fn new(limits: &ApiLimits, now: Instant) -> Self {
-        Self { protocol: Protocol::new(limits, now), requests: VecDeque::new() }
+    pub(super) fn new(limits: &ApiLimits, form: Form, now: Instant) -> Self {
+        Self { protocol: Protocol::new(limits, now), form, requests: VecDeque::new() }
     }
 
     /// Handles bytes from the client.
@@ -123,12 +125,13 @@ impl Session {
             self.requests.push_back(Request::Peers);
             return;
         }
-        match ChatText::lines(text) {
+        match said_lines(text) {
             Ok(lines) => match self.requests.back_mut() {
-                Some(Request::Say(said)) => said.extend(lines),
+                // Each text of version 2 has an answer of its own.
+                Some(Request::Say(said)) if self.form == Form::V1 => said.extend(lines),
                 _ => self.requests.push_back(Request::Say(lines)),
             },
-            Err(ChatTextError::Empty) => {}
+            Err(ChatTextError::Empty) if text.is_empty() && self.form == Form::V1 => {}
             Err(refused) => self.send(json::error(&refused.to_string()).into()),
         }
     }

@@ -13,8 +13,8 @@ use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::session::{Request, Session};
 use crate::api::Api;
-use crate::broadcast::{Next, Subscription, json};
-use crate::{Origin, RequestError, SayError};
+use crate::broadcast::{Form, Next, Subscription, json, json_v2};
+use crate::{Origin, RequestError};
 
 /// The maximum number of bytes read at once.
 const CHUNK: usize = 16 * 1024;
@@ -30,6 +30,7 @@ pub(super) struct Socket {
     timer: Pin<Box<dyn Sleep>>,
     armed: Instant,
     origin: Origin,
+    form: Form,
     api: Arc<Api>,
 }
 
@@ -37,11 +38,16 @@ pub(super) struct Socket {
 type Job = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 impl Socket {
-    pub(super) fn new(io: Upgraded, origin: Origin, events: Subscription, api: Arc<Api>) -> Self {
-        let session = Session::new(&api.limits, api.timer.now());
+    pub(super) fn new(
+        io: Upgraded,
+        (origin, form): (Origin, Form),
+        events: Subscription,
+        api: Arc<Api>,
+    ) -> Self {
+        let session = Session::new(&api.limits, form, api.timer.now());
         let armed = session.deadline();
         let timer = api.timer.sleep_until(armed);
-        Self { io, session, events, job: None, timer, armed, origin, api }
+        Self { io, session, events, job: None, timer, armed, origin, form, api }
     }
 
     /// Runs it until it ends. An error is one of the connection.
@@ -96,17 +102,23 @@ impl Socket {
     }
 
     fn start(&self, request: Request) -> Job {
-        let (handle, origin) = (self.api.handle.clone(), self.origin);
+        let (handle, origin, form) = (self.api.handle.clone(), self.origin, self.form);
         match request {
             Request::Say(texts) => Box::pin(async move {
-                let said = handle.say(texts, origin).await;
-                said.err().map(|unsaid: SayError| json::error(&unsaid.to_string()))
+                match handle.say(texts, origin).await {
+                    Ok(said) if form == Form::V2 => Some(json_v2::sent(&said)),
+                    Ok(_) => None,
+                    Err(unsaid) => Some(json::error(&unsaid.to_string())),
+                }
             }),
             Request::Peers => Box::pin(async move {
                 let status = handle.status().await;
                 Some(status.map_or_else(
                     |lost: RequestError| json::error(&lost.to_string()),
-                    |status| json::peers(&status.links),
+                    |status| match form {
+                        Form::V1 => json::peers(&status.links),
+                        Form::V2 => json_v2::peers(&status.links),
+                    },
                 ))
             }),
         }

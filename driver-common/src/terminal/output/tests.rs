@@ -84,7 +84,7 @@ const LINE: usize = "line 00000000\n".len();
 #[test]
 fn everything_comes_in_order_though_it_is_more_than_fits() {
     let device = Device::open();
-    let output = Output::new(device.clone(), bounds(10 * LINE + 5), None).unwrap();
+    let output = Output::new(device.clone(), bounds(10 * LINE + 5), LossReport::Here(not_shown)).unwrap();
     let text = lines(10_000);
     block_on(output.write(&text));
     assert_eq!(device.taken(text.len()), text);
@@ -94,7 +94,7 @@ fn everything_comes_in_order_though_it_is_more_than_fits() {
 fn a_device_that_crawls_is_waited_for() {
     let device = Device::open();
     device.0.0.lock().unwrap().delay = STALL_TIME / 4;
-    let output = Output::new(device.clone(), bounds(4096), None).unwrap();
+    let output = Output::new(device.clone(), bounds(4096), LossReport::Here(not_shown)).unwrap();
     let text = lines(1000);
     let began = Instant::now();
     block_on(output.write(&text));
@@ -105,7 +105,7 @@ fn a_device_that_crawls_is_waited_for() {
 #[test]
 fn a_device_that_stands_still_loses_lines_and_tells_where() {
     let device = Device::default();
-    let output = Output::new(device.clone(), bounds(10 * LINE), None).unwrap();
+    let output = Output::new(device.clone(), bounds(10 * LINE), LossReport::Here(not_shown)).unwrap();
     let began = Instant::now();
     block_on(output.write(&lines(22)));
     assert!(began.elapsed() >= STALL_TIME);
@@ -124,8 +124,9 @@ fn a_device_that_stands_still_loses_lines_and_tells_where() {
 #[test]
 fn lost_lines_are_told_aside_where_the_output_is_for_machines() {
     let (device, loss_report) = (Device::default(), Device::open());
-    let report = Output::new(loss_report.clone(), Bounds::default(), None).unwrap();
-    let output = Output::new(device.clone(), bounds(LINE), Some(report)).unwrap();
+    let report = Output::new(loss_report.clone(), Bounds::default(), LossReport::Here(not_shown)).unwrap();
+    let elsewhere = LossReport::Elsewhere(Box::new(move |lost| report.offer(&(not_shown(lost) + "\n"))));
+    let output = Output::new(device.clone(), bounds(LINE), elsewhere).unwrap();
     block_on(output.write(&lines(2)));
     device.allow(1);
     let expected = "… 1 line not shown\n";
@@ -140,7 +141,7 @@ fn lost_lines_are_told_aside_where_the_output_is_for_machines() {
 fn the_bound_is_exact() {
     for (capacity, fit) in [(3 * LINE - 1, 2), (3 * LINE, 3), (3 * LINE + 1, 3)] {
         let device = Device::default();
-        let output = Output::new(device.clone(), bounds(capacity), None).unwrap();
+        let output = Output::new(device.clone(), bounds(capacity), LossReport::Here(not_shown)).unwrap();
         output.offer(&lines(4));
         device.allow(usize::MAX);
         let lost = 4 - fit;
@@ -152,7 +153,7 @@ fn the_bound_is_exact() {
 #[test]
 fn a_line_above_the_bound_goes_alone() {
     let device = Device::open();
-    let output = Output::new(device.clone(), bounds(10), None).unwrap();
+    let output = Output::new(device.clone(), bounds(10), LossReport::Here(not_shown)).unwrap();
     block_on(output.write("a line above the bound\n"));
     block_on(output.write("next\n"));
     let expected = "a line above the bound\nnext\n";
@@ -164,7 +165,7 @@ fn a_closed_device_holds_nobody_up() {
     for error in [ErrorKind::BrokenPipe, ErrorKind::Other] {
         let device = Device::default();
         device.fail(error);
-        let output = Output::new(device, bounds(LINE), None).unwrap();
+        let output = Output::new(device, bounds(LINE), LossReport::Here(not_shown)).unwrap();
         block_on(output.write(&lines(100_000)));
         output.offer(&lines(1));
         output.flush(Instant::now() + Duration::from_secs(20));
@@ -176,7 +177,7 @@ fn a_closed_device_holds_nobody_up() {
 fn one_that_closes_frees_who_waits_for_it() {
     let device = Device::default();
     let patient = Bounds { capacity: LINE, stall_time: Duration::from_secs(60) };
-    let output = Output::new(device.clone(), patient, None).unwrap();
+    let output = Output::new(device.clone(), patient, LossReport::Here(not_shown)).unwrap();
     let waiting = thread::spawn(move || block_on(output.write(&lines(3))));
     device.fail(ErrorKind::BrokenPipe);
     waiting.join().unwrap();
@@ -186,7 +187,7 @@ fn one_that_closes_frees_who_waits_for_it() {
 fn a_full_disk_is_tried_again() {
     let device = Device::open();
     device.fail(ErrorKind::StorageFull);
-    let output = Output::new(device.clone(), bounds(4096), None).unwrap();
+    let output = Output::new(device.clone(), bounds(4096), LossReport::Here(not_shown)).unwrap();
     output.offer("kept\n");
     let inner = device.0.0.lock().unwrap();
     device.0.1.wait_while(inner, |inner| inner.errors < 2).unwrap().error = None;
@@ -196,7 +197,7 @@ fn a_full_disk_is_tried_again() {
 #[test]
 fn flush_waits_for_what_moves_and_for_nothing_else() {
     let device = Device::open();
-    let output = Output::new(device.clone(), bounds(1 << 20), None).unwrap();
+    let output = Output::new(device.clone(), bounds(1 << 20), LossReport::Here(not_shown)).unwrap();
     output.offer(&lines(1000));
     output.flush(Instant::now() + Duration::from_secs(20));
     assert_eq!(device.taken(0).len(), 1000 * LINE);

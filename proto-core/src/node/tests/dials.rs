@@ -255,3 +255,52 @@ fn dials_that_reach_a_node_use_up_no_budget() {
         assert_eq!((reached.len(), solo.node.stats().dials_postponed), (40, 0), "{answer:?}");
     }
 }
+
+#[test]
+fn an_address_that_the_user_gives_up_is_dialed_no_more_until_it_is_given_again() {
+    use crate::contract::{TargetFailure, TargetState};
+    let mut solo = solo();
+    let addr = "192.0.2.1:9";
+    let connect = |solo: &mut Solo| solo.node.command(solo.now, Command::Connect(addr.parse().unwrap()));
+    let give_up = |solo: &mut Solo| solo.node.command(solo.now, Command::Disconnect(addr.parse().unwrap()));
+    assert_eq!(give_up(&mut solo), Err(CommandError::NoSuchTarget));
+    connect(&mut solo).unwrap();
+    assert_eq!(solo.node.status().targets[0].state, TargetState::Dialing);
+    assert!(solo.dialed_in(Duration::from_secs(60)).len() > 3, "it is dialed again and again");
+    let target = solo.node.status().targets.remove(0);
+    assert_eq!(target.failure, Some(TargetFailure::Unreachable(DialError::Refused)));
+    assert!(
+        matches!(target.state, TargetState::Waiting(wait) if wait <= Duration::from_secs(8)),
+        "{target:?}"
+    );
+
+    give_up(&mut solo).unwrap();
+    assert_eq!(give_up(&mut solo), Err(CommandError::NoSuchTarget));
+    assert_eq!(solo.node.status().targets, []);
+    assert_eq!(solo.dialed_in(Duration::from_secs(600)), [""; 0]);
+
+    connect(&mut solo).unwrap();
+    assert_eq!(solo.node.status().targets[0].failure, None);
+    let dial = solo.drain().iter().find_map(|action| match action {
+        Action::Dial { dial, .. } => Some(*dial),
+        _ => None,
+    });
+    give_up(&mut solo).unwrap();
+    let cancelled = solo.drain();
+    assert!(
+        cancelled.iter().any(|action| matches!(action, Action::CancelDial { dial: it } if Some(*it) == dial))
+    );
+}
+
+#[test]
+fn addresses_that_were_given_up_leave_room_for_others() {
+    let mut solo = solo_with(|limits| limits.mesh.targets = 2);
+    let addr = |n: u16| format!("192.0.2.1:{n}");
+    let mut connect = |n| solo.node.command(solo.now, Command::Connect(addr(n).parse().unwrap()));
+    assert!(connect(1).is_ok() && connect(2).is_ok());
+    assert_eq!(connect(3), Err(CommandError::TooManyTargets));
+    solo.node.command(solo.now, Command::Disconnect(addr(1).parse().unwrap())).unwrap();
+    let mut connect = |n| solo.node.command(solo.now, Command::Connect(addr(n).parse().unwrap()));
+    assert!(connect(3).is_ok());
+    assert_eq!(connect(1), Err(CommandError::TooManyTargets), "its place is taken");
+}

@@ -40,7 +40,7 @@ impl Client {
 
 fn open(limits: &ApiLimits) -> (Session, Client, Instant) {
     let now = Instant::now();
-    (Session::new(limits, now), Client::new(), now)
+    (Session::new(limits, Form::V1, now), Client::new(), now)
 }
 
 fn lines(texts: &[&str]) -> Request {
@@ -210,4 +210,25 @@ fn a_ping_is_answered() {
     let (mut session, mut client, now) = open(&ApiLimits::default());
     session.received(&client.bytes(Message::Ping(Bytes::from_static(b"x"))), now);
     assert_eq!(client.take(&mut session), [Message::Pong(Bytes::from_static(b"x"))]);
+}
+
+#[test]
+fn each_text_of_version_2_is_a_request_of_its_own_and_none_is_white_space() {
+    let limits = ApiLimits::default();
+    let now = Instant::now();
+    for (form, requests, errors) in [(Form::V1, 1, 1), (Form::V2, 2, 2)] {
+        let (mut session, mut client) = (Session::new(&limits, form, now), Client::new());
+        for text in ["", " \u{a0}", "one\n \ntwo", "three"] {
+            session.received(&client.bytes(Message::text(text)), now);
+        }
+        let said: Vec<_> = std::iter::from_fn(|| session.next_request(now)).collect();
+        assert_eq!(said.len(), requests, "{said:?}");
+        let texts = said.iter().map(|request| match request {
+            Request::Say(texts) => texts.len(),
+            Request::Peers => 0,
+        });
+        assert_eq!(texts.sum::<usize>(), 3);
+        let answers = client.take(&mut session);
+        assert_eq!(answers.len(), errors, "{answers:?}");
+    }
 }
