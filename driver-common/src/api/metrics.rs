@@ -1,6 +1,10 @@
-//! The node's metrics for Prometheus, in the OpenMetrics format.
+//! The node's metrics for Prometheus, in the OpenMetrics format, or in the older text format.
 
+mod process;
+
+use std::collections::BTreeSet;
 use std::fmt;
+use std::fmt::Write as _;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
@@ -12,15 +16,60 @@ use proto_core::{CapacityStatus, Status};
 
 use crate::store::StoreStatus;
 
-/// The content type of [`render`]'s text (OpenMetrics 1.0, "Protocol Negotiation").
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// A format of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// OpenMetrics 1.0, which Prometheus asks for.
+    OpenMetrics,
+    /// Prometheus' text format 0.0.4, which everybody reads, its own checker too.
+    Text,
+}
 
-/// Renders the metrics of a status.
-pub(super) fn render(status: Status, store: Option<StoreStatus>) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("chat");
-    registry.register_collector(Box::new(Scrape(status, store)));
+impl Format {
+    /// The content type (OpenMetrics 1.0, "Protocol Negotiation").
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// Renders the metrics of a status, of the program and of its process.
+pub(super) fn render(
+    status: Status,
+    store: Option<StoreStatus>,
+    format: Format,
+) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.sub_registry_with_prefix("chat").register_collector(Box::new(Scrape(status, store)));
+    registry.register_collector(Box::new(process::Figures::now()));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
+    match format {
+        Format::OpenMetrics => Ok(out),
+        Format::Text => as_text(&out),
+    }
+}
+
+/// The same in the text format: there, a counter is called as its value is, and nothing marks the end.
+fn as_text(open: &str) -> Result<String, fmt::Error> {
+    let counters: BTreeSet<_> =
+        open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut out = String::new();
+    for line in open.lines() {
+        let about =
+            ["# HELP ", "# TYPE "].into_iter().find_map(|about| Some((about, line.strip_prefix(about)?)));
+        match about {
+            Some((about, rest)) => {
+                let (name, what) = rest.split_once(' ').unwrap_or((rest, ""));
+                let end = if counters.contains(name) { "_total" } else { "" };
+                writeln!(out, "{about}{name}{end} {what}")?;
+            }
+            None if line.starts_with('#') => {}
+            None => writeln!(out, "{line}")?,
+        }
+    }
     Ok(out)
 }
 
@@ -62,13 +111,11 @@ impl Collector for Scrape {
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, i64::try_from(value).unwrap_or(i64::MAX))?;
         }
-        let ahead = clock_ahead_ms.unwrap_or(0);
-        gauge(
-            &mut encoder,
-            "clock_ahead_milliseconds",
-            "How far this clock is ahead of the others; 0 if it is right",
-            ahead,
-        )?;
+        let ahead = clock_ahead_ms.unwrap_or(0) as f64 / 1e3;
+        let about = "How far this clock is ahead of the others; 0 if it is right";
+        let ahead_seconds =
+            encoder.encode_descriptor("clock_ahead_seconds", about, None, MetricType::Gauge)?;
+        ConstGauge::new(ahead).encode(ahead_seconds)?;
         by_capacity(&mut encoder, "capacity_used", "How full each bounded thing is", capacities, |fill| {
             fill.holds
         })?;
@@ -224,12 +271,13 @@ mod tests {
 
     #[test]
     fn the_text_is_openmetrics() {
-        let text = render(status(), Some(StoreStatus::default())).unwrap();
+        let text = render(status(), Some(StoreStatus::default()), Format::OpenMetrics).unwrap();
         for line in [
             "# HELP chat_peers Connected peers",
             "# TYPE chat_peers gauge",
             "chat_peers 0",
-            "chat_clock_ahead_milliseconds -5",
+            "chat_clock_ahead_seconds -0.005",
+            concat!("chat_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "# TYPE chat_capacity_used gauge",
             "chat_capacity_used{capacity=\"connections\"} 0",
             "chat_capacity_used{capacity=\"v1_lost\"} 0",
@@ -243,6 +291,24 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn in_the_text_format_a_counter_is_called_as_its_value_is() {
+        let text = render(status(), None, Format::Text).unwrap();
+        for line in [
+            "# HELP chat_said_total Messages sent by this node",
+            "# TYPE chat_said_total counter",
+            "chat_said_total 7",
+            "# TYPE chat_peers gauge",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+        }
+        assert!(!text.contains("# EOF") && !text.contains("chat_peers_total"));
+        let mut names = BTreeSet::new();
+        for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            assert!(names.insert(name), "{name} comes twice");
+        }
     }
 
     #[test]

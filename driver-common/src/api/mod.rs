@@ -6,10 +6,13 @@
 //! | `GET /peers` | the linked peers: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `sealed`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
 //! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
-//! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, and `notices`: current problems as text |
-//! | `GET /metrics` | metrics for Prometheus |
+//! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, `targets`, and `notices`: current problems as text |
+//! | `GET /metrics` | metrics for Prometheus: OpenMetrics for a client that accepts it, else the text format |
+//! | `GET /openapi.json` | this table as an OpenAPI document |
 //! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1}` |
-//! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers |
+//! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers. The parameter `v` is 1, the default, or 2 |
+//!
+//! Unknown parameters, unknown keys of a body, and texts of white space are refused (400).
 //!
 //! The API serves the user who runs the node, and root: on Linux the kernel tells whose the other end of each connection
 //! is. Whoever else sends the token of `--api-token-file` is served, too: `Authorization: Bearer TOKEN`. A page cannot set
@@ -31,6 +34,22 @@
 //! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages from Bob are missing"}
 //! {"Error": "why this socket's text was not sent"}
 //! ```
+//!
+//! A WebSocket of version 2 sends objects with one key alone. Each event has `id`, `at`, `said_at` (by its author's clock),
+//! `history`, and `own`. Answers are `Peers`, `Sent` with the ids of the entries, and `Error`:
+//!
+//! ```json
+//! {"Message": {"id": 1767225600000000, "at": 1767225600000, "said_at": 1767225599990, "history": false, "own": false, "from": "Bob", "content": "hi", "node_id": "...", "signed": true, "entry": {...}}}
+//! {"PeerJoined": {"id": 1767225600000001, "at": 1767225600000, "said_at": 1767225600000, "history": false, "own": false, "peer": {...}}}
+//! {"PeerLeft": {..., "peer": {...}, "reason": "Bye"}}
+//! {"Notice": {..., "notice": {"Gap": {...}}, "text": "3 messages from Bob are missing"}}
+//! {"Peers": [{...}]}
+//! {"Sent": {"id": "...", "ids": ["..."], "texts": 1}}
+//! {"Error": "why this text was not sent"}
+//! ```
+//!
+//! In `GET /status`, `targets` are the addresses that the user gave: `addr`, `state` (`waiting`, `dialing`, `linked` or `own`),
+//! `node_id` (who is linked there), `dial_in_ms`, and `error` (why the last attempt failed).
 //!
 //! A peer is listed while it is linked. Its `state` is `linked`; or `silent` if it has not answered a ping for three
 //! seconds; or `slow` if it receives little or nothing of what it is sent. If that continues, the link ends. Events

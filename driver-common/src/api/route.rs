@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{self, BodyError};
 use super::guard::{self, Caller, Content, Refusal, Why};
+use super::metrics::Format;
 use super::page::{FILES, File};
 use super::reply::{Reply, error, json, method_not_allowed, reply, unauthorized};
 use super::slots::RequestMarker;
@@ -141,7 +142,7 @@ impl Route {
                 response.body_mut().hold(self.marker.complete());
                 response
             }
-            Target::View(view) => self.view(view, request.uri().query()).await,
+            Target::View(view) => self.view(view, request.uri().query(), request.headers()).await,
             Target::Send if browser && !guard::is_json(request.headers()) => {
                 error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a page has to send application/json")
             }
@@ -150,7 +151,7 @@ impl Route {
         }
     }
 
-    async fn view(&self, view: View, query: Option<&str>) -> Response<Reply> {
+    async fn view(&self, view: View, query: Option<&str>, headers: &HeaderMap) -> Response<Reply> {
         let pending = self.marker.complete();
         let handle = &self.api.handle;
         let mut response = match view {
@@ -162,7 +163,9 @@ impl Route {
                 .await
                 .map_or_else(failed, |status| json(status::render(&status, self.store()))),
             View::Metrics => {
-                handle.status().await.map_or_else(failed, |status| scraped(status, self.store()))
+                let open = accepts(headers, "application/openmetrics-text");
+                let format = if open { Format::OpenMetrics } else { Format::Text };
+                handle.status().await.map_or_else(failed, |status| scraped(status, self.store(), format))
             }
             View::OpenApi => json(OPENAPI.to_owned()),
         };
@@ -187,7 +190,7 @@ impl Route {
 
     async fn send(&self, request: Request<Incoming>) -> Response<Reply> {
         let limits = &self.api.limits;
-        let wants_json = accepts_json(request.headers());
+        let wants_json = accepts(request.headers(), "application/json");
         let body = body::read(request, limits.body, limits.body_time, &self.api.timer).await;
         let pending = self.marker.complete();
         let mut response = match body {
@@ -311,21 +314,21 @@ fn said_json(said: &Said) -> String {
     to_json(&Sent { ids, texts: entries.iter().map(|entry| entry.texts().len()).sum(), stored: *stored })
 }
 
-fn scraped(status: Status, store: Option<StoreStatus>) -> Response<Reply> {
-    match metrics::render(status, store) {
-        Ok(text) => reply(StatusCode::OK, metrics::CONTENT_TYPE, text),
+fn scraped(status: Status, store: Option<StoreStatus>, format: Format) -> Response<Reply> {
+    match metrics::render(status, store, format) {
+        Ok(text) => reply(StatusCode::OK, format.content_type(), text),
         Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded"),
     }
 }
 
-/// Whether the client lists JSON among the types that it accepts (RFC 9110, 12.5.1). A client that accepts anything
-/// gets plain text.
-fn accepts_json(headers: &HeaderMap) -> bool {
+/// Whether the client lists this type among those that it accepts (RFC 9110, 12.5.1). A client that accepts anything gets
+/// plain text.
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|range| {
         let mut parts = range.split(';').map(str::trim);
-        let json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-        json && !parts.any(is_refusal)
+        let named = parts.next().is_some_and(|range| range.eq_ignore_ascii_case(kind));
+        named && !parts.any(is_refusal)
     })
 }
 
@@ -354,8 +357,8 @@ mod tests {
             ("", false),
         ] {
             let headers = [(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
-            assert_eq!(accepts_json(&headers), json, "{accept}");
+            assert_eq!(accepts(&headers, "application/json"), json, "{accept}");
         }
-        assert!(!accepts_json(&HeaderMap::new()));
+        assert!(!accepts(&HeaderMap::new(), "application/json"));
     }
 }

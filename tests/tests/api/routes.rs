@@ -306,7 +306,14 @@ fn figures_are_there_to_be_scraped() {
         let mut heard = bob.socket();
         alice.send("one");
         heard.expect("MessageReceived");
-        let scraped = alice.get("/metrics");
+        let plain = alice.get("/metrics");
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        assert_eq!((plain.status, header(&plain, "content-type")), (200, Some(kind)));
+        assert!(plain.body.contains("# TYPE chat_said_total counter\n"), "{}", plain.body);
+        // As Prometheus asks.
+        let accept =
+            [("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")];
+        let scraped = alice.request("GET", "/metrics", &accept, "");
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         assert_eq!((scraped.status, header(&scraped, "content-type")), (200, Some(kind)));
         for line in ["chat_peers 1", "chat_said_total 1"] {
