@@ -5,6 +5,8 @@ pub mod bench;
 pub mod binary;
 pub mod bounds;
 pub mod cable;
+#[cfg(target_os = "linux")]
+pub mod flood;
 pub mod fuzz;
 pub mod http;
 pub mod imports;

@@ -1,0 +1,216 @@
+//! Bad frames without end from fifty addresses of another machine, at a node that talks with another one.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proto_core::wire::Frame;
+use proto_core::{ChatText, Draft, Entry};
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use crate::cable::{Cable, ENDS};
+use crate::fuzz::peers::line;
+use crate::journal::SOON;
+use crate::process::{Driver, Launch, Process};
+use crate::raw::join_line;
+use crate::sim::hostile::{Keys, position};
+use crate::version1::random_uuid;
+
+/// Addresses from which bad frames come.
+pub const LINKS: u8 = 50;
+/// Frames that each of them offers in a second.
+pub const RATE: u32 = 200;
+/// What a flood did.
+#[derive(Clone, Debug)]
+pub struct Flood {
+    /// The frames that were offered.
+    pub offered: usize,
+    /// How long it took.
+    pub time: Duration,
+    /// How often each bad peer was cut.
+    pub cuts: Vec<(Bad, usize)>,
+    /// The CPU time of the victim meanwhile.
+    pub cpu: Duration,
+    /// By how much the victim's memory grew at most, in KiB.
+    pub grown: u64,
+    /// From when a line was said to when it was heard, of the two who talk, in order.
+    pub delays: Vec<Duration>,
+}
+
+/// Floods a node for so long, while it talks with another one. With `links` of 0 the two talk in peace. `None` if this process
+/// cannot make network namespaces.
+///
+/// # Panics
+/// When a line of those who talk is lost or late.
+#[track_caller]
+pub fn flood(driver: Driver, links: u8, time: Duration) -> Option<Flood> {
+    let cable = Cable::lay()?;
+    let addrs = cable.add_addresses(links);
+    Some(cable.at(0, || {
+        let bind = ENDS[0].to_string();
+        let launch = |uname| Launch::new(driver, uname).args(["--bind", &bind, "--plaintext", "allow"]);
+        let alice = launch("Alice");
+        let victim = SocketAddr::from((ENDS[0], alice.addr().port()));
+        let mut alice = alice.start();
+        let mut bob = launch("Bob").peer(victim).start();
+        alice.expect_peers(&["Bob"], SOON);
+        let (memory, cpu, started) = (alice.peak_memory(), alice.cpu(), Instant::now());
+        let (offered, stop, mut delays) = (AtomicUsize::new(0), AtomicBool::new(false), Vec::new());
+        let cuts = thread::scope(|scope| {
+            let all = scope.spawn(|| cable.at(1, || misbehave_all(&addrs, victim, &offered, &stop)));
+            let frames = f64::from(links) * f64::from(RATE) * time.as_secs_f64();
+            while started.elapsed() < time || offered.load(Ordering::Relaxed) < frames as usize {
+                delays.push(talk(&mut alice, &mut bob, delays.len()));
+            }
+            stop.store(true, Ordering::Relaxed);
+            all.join().expect("what was cut")
+        });
+        let (time, cpu) = (started.elapsed(), alice.cpu().saturating_sub(cpu));
+        let (offered, grown) = (offered.into_inner(), alice.peak_memory() - memory);
+        delays.sort_unstable();
+        Flood { offered, time, cuts, cpu, grown, delays }
+    }))
+}
+
+/// All peers misbehave, each from an address of its own. Returns how often each was cut.
+fn misbehave_all(
+    addrs: &[Ipv4Addr],
+    victim: SocketAddr,
+    offered: &AtomicUsize,
+    stop: &AtomicBool,
+) -> Vec<(Bad, usize)> {
+    thread::scope(|scope| {
+        let peers = addrs.iter().zip(Bad::ALL.into_iter().cycle());
+        let peers: Vec<_> = peers
+            .map(|(from, bad)| (bad, scope.spawn(move || misbehave(bad, *from, victim, offered, stop))))
+            .collect();
+        peers.into_iter().map(|(bad, peer)| (bad, peer.join().expect("a number"))).collect()
+    })
+}
+
+/// Each says a line, and the other hears it. That is less often than an author may speak. Returns how long it took.
+fn talk(alice: &mut Process, bob: &mut Process, turn: usize) -> Duration {
+    let started = Instant::now();
+    let line = format!("turn {turn}");
+    alice.say(&line);
+    bob.expect_out(&format!("Alice: {line}"), SOON);
+    bob.say(&line);
+    alice.expect_out(&format!("Bob: {line}"), SOON);
+    let took = started.elapsed();
+    thread::sleep(Duration::from_millis(250).saturating_sub(took));
+    took / 2
+}
+
+/// What a bad peer sends again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bad {
+    /// Frames that cannot be read.
+    Junk,
+    /// Entries whose signature does not hold.
+    Forged,
+    /// One good entry.
+    Replayed,
+    /// A line that does not end.
+    Oversized,
+}
+
+impl Bad {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Junk, Self::Forged, Self::Replayed, Self::Oversized];
+
+    fn frame(self, number: u32) -> Vec<u8> {
+        let name = "Mallory".parse().expect("a name");
+        let signed = || -> Entry {
+            let texts = [ChatText::new("again and again").expect("a text")];
+            let keys = Keys::new([9; 32]);
+            keys.sign_entry(&Draft::new(1, position(0), 1, &name, &texts, [7; 16]))
+        };
+        match self {
+            Self::Junk => format!("PEERS|{{{number}]\n").into_bytes(),
+            Self::Forged => {
+                let mut frame = line(&Frame::Chat(signed().sealed()));
+                // Within the signature.
+                let at = "CHAT|".len() + usize::try_from(number % 40).expect("a few");
+                frame[at] = if frame[at] == b'A' { b'B' } else { b'A' };
+                frame
+            }
+            Self::Replayed => line(&Frame::Chat(signed().sealed())),
+            Self::Oversized => vec![b'x'; 70_000],
+        }
+    }
+}
+
+/// Connects from this address, and joins: with a key if entries are to be taken from it, which then is proven.
+fn join(bad: Bad, from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect_timeout(&to.into(), SOON)?;
+    let mut stream = TcpStream::from(socket);
+    if matches!(bad, Bad::Junk | Bad::Oversized) {
+        stream.write_all(join_line(&random_uuid(), "Mallory").as_bytes())?;
+    } else {
+        prove(&mut stream)?;
+    }
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// Joins with a new key. An error: the node takes nobody in.
+fn prove(stream: &mut TcpStream) -> io::Result<()> {
+    let [nonce, more] = [(); 2].map(|()| random_uuid().replace('-', ""));
+    let keys = Keys::new(format!("{nonce}{more}").as_bytes()[..32].try_into().expect("32 bytes"));
+    let join = json!({
+        "node_id": keys.node_id(), "uname": "Mallory", "v": 2, "nonce": nonce, "links": 0, "key": keys.key(),
+    });
+    stream.write_all(format!("JOIN|{join}\n").as_bytes())?;
+    stream.set_read_timeout(Some(SOON))?;
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    for line in lines.by_ref() {
+        let line = line?;
+        if let Some(theirs) = line.strip_prefix("JOIN|") {
+            let theirs: Value = serde_json::from_str(theirs)?;
+            let text = |key: &str| theirs[key].as_str().expect("a node with a key");
+            stream.write_all(
+                format!("PROOF|{}\n", keys.proof(&nonce, text("nonce"), text("key"))).as_bytes(),
+            )?;
+        } else if line.starts_with("PROOF|") {
+            return Ok(());
+        }
+    }
+    Err(ErrorKind::ConnectionRefused.into())
+}
+
+/// Sends bad frames until it is told to stop, and joins again whenever it is cut. Returns how often it was.
+fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, stop: &AtomicBool) -> usize {
+    let (mut cut, mut link, began) = (0, None, Instant::now());
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if link.is_none() {
+            link = join(bad, from, to).ok();
+        }
+        offered.fetch_add(1, Ordering::Relaxed);
+        if let Some(mut stream) = link.take() {
+            // What the node does not take now is lost.
+            let sent = stream.write(&bad.frame(number));
+            let heard = stream.read(&mut [0; 64 * 1024]);
+            let goes_on = |result: io::Result<usize>, ends_at_0: bool| match result {
+                Ok(count) => count > 0 || !ends_at_0,
+                Err(error) => error.kind() == ErrorKind::WouldBlock,
+            };
+            if goes_on(sent, false) && goes_on(heard, true) {
+                link = Some(stream);
+            } else {
+                cut += 1;
+            }
+        }
+        // The offered rate is what the test is about: no event says when the next frame is due.
+        let due = began + Duration::from_secs(1) * (number + 1) / RATE;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    cut
+}
