@@ -18,6 +18,8 @@ mod rows;
 mod schema;
 mod writer;
 
+#[cfg(all(test, feature = "app", target_os = "linux"))]
+mod power;
 #[cfg(all(test, feature = "app"))]
 mod tests;
 

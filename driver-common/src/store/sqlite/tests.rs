@@ -20,19 +20,19 @@ use crate::testing;
 /// Long enough for any disk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const OWN: u8 = 1;
-const BOB: u8 = 2;
+pub(super) const OWN: u8 = 1;
+pub(super) const BOB: u8 = 2;
 
-fn entry(author: u8, seq: u64, at: u64, text: &str) -> Arc<Entry> {
+pub(super) fn entry(author: u8, seq: u64, at: u64, text: &str) -> Arc<Entry> {
     testing::entry(author, [seq, at], "Alice", &[text], None)
 }
 
-fn options() -> StoreOptions {
+pub(super) fn options() -> StoreOptions {
     StoreOptions::new(Identity::from_secret(&[OWN; 32]).key(), NetworkId::named(""))
 }
 
 /// A data folder, and the store in it as a task sees it.
-struct Node {
+pub(super) struct Node {
     store: Option<Store>,
     woken: async_channel::Receiver<()>,
     next: u64,
@@ -48,7 +48,7 @@ impl Wake for Bell {
 }
 
 impl Node {
-    fn open(folder: &Path) -> Self {
+    pub(super) fn open(folder: &Path) -> Self {
         Self::open_with(folder, &options())
     }
 
@@ -60,15 +60,15 @@ impl Node {
         Self { store: Some(store), woken, next: 1 }
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
-    fn kept(&self) -> &Kept {
+    pub(super) fn kept(&self) -> &Kept {
         &self.store().kept
     }
 
-    fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Answer {
         loop {
             if let Some(answer) = self.store().client.next_answer() {
                 return answer;
@@ -88,14 +88,14 @@ impl Node {
         }
     }
 
-    fn put(&mut self, record: Record) -> StoreId {
+    pub(super) fn put(&mut self, record: Record) -> StoreId {
         let id = StoreId(self.next);
         self.next += 1;
         self.store().client.store(id, record);
         id
     }
 
-    fn put_all(&mut self, records: impl IntoIterator<Item = Record>) {
+    pub(super) fn put_all(&mut self, records: impl IntoIterator<Item = Record>) {
         let last = records.into_iter().map(|record| self.put(record)).last().unwrap();
         loop {
             match self.answer() {
@@ -119,7 +119,7 @@ impl Node {
         Some(shown.into_iter().map(|shown| shown.entry).collect())
     }
 
-    fn close(mut self) {
+    pub(super) fn close(mut self) {
         let mut store = self.store.take().unwrap();
         let threads = store.take_threads();
         drop(store);
@@ -127,7 +127,7 @@ impl Node {
     }
 }
 
-fn database(folder: &Path) -> PathBuf {
+pub(super) fn database(folder: &Path) -> PathBuf {
     folder.join("1/history.db")
 }
 
