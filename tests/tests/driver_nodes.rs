@@ -285,7 +285,7 @@ impl Node {
     /// Says lines, and tells how many are in the entries that became of them.
     fn say(&self, text: &str) -> Result<usize, SayError> {
         let said = block_on(self.handle.say(ChatText::lines(text).unwrap(), Origin::TERMINAL));
-        said.map(|entries| entries.iter().map(|entry| entry.texts().len()).sum())
+        said.map(|said| said.entries.iter().map(|entry| entry.texts().len()).sum())
     }
 
     fn shut_down(&self) {
