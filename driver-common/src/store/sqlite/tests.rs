@@ -384,12 +384,27 @@ fn a_row_that_is_not_what_was_stored_is_deleted_and_wanted_again() {
         conn.execute(&format!("UPDATE entries SET {column} = {change} WHERE seq = 2"), []).unwrap();
         drop(conn);
         let node = Node::open(&path);
-        assert!(matches!(node.answer(), Answer::Damaged(1)), "{column}");
+        assert_eq!(node.store().notices(), [StoreNotice::Damaged { entries: 1 }], "{column}");
         assert_eq!(node.kept().entries.len(), 4, "{column}");
-        node.close();
-        let node = Node::open(&path);
         assert_eq!(node.kept().runs[0].held, [(0, 1), (3, 4)], "{column}");
     }
+}
+
+#[test]
+fn damage_that_is_read_while_the_node_runs_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let bobs: Vec<_> = (0..5).map(|seq| entry(BOB, seq, seq, "a text to damage")).collect();
+    let mut node = Node::open(folder.path());
+    node.put_all(bobs.iter().cloned().map(Record::Entry));
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute("UPDATE entries SET body = 'x' WHERE seq = 2", []).unwrap();
+    let range = Wanted::Range { run: bobs[0].run().clone(), first: 0, last: 4 };
+    assert_eq!(node.load(range, 1 << 20).len(), 4);
+    assert!(matches!(node.answer(), Answer::Damaged(1)));
+    node.close();
+    let node = Node::open(folder.path());
+    assert_eq!(node.kept().runs[0].held, [(0, 1), (3, 4)]);
 }
 
 #[test]
@@ -523,10 +538,11 @@ fn what_is_too_old_or_too_much_is_dropped_and_space_is_given_back() {
     assert_eq!(count(&conn, "entries WHERE body IS NULL AND at >= 5000"), 1_000);
     assert_eq!(count(&conn, "entries WHERE at = 5"), 1, "the last header of a run stays");
     let mut damaged = Vec::new();
-    let kept = kept::read(&conn, NetworkId::named(""), 1 << 30, &mut damaged).unwrap();
+    let kept = kept::read(&conn).unwrap();
+    let entries = kept::entries(&conn, NetworkId::named(""), 1 << 30, &mut damaged).unwrap();
     let bobs = kept.runs.iter().find(|run| run.tip == 2_999).unwrap();
     assert_eq!((bobs.floor, &bobs.held[..]), (1_000, &[(1_000, 2_999)][..]));
-    assert!(damaged.is_empty() && kept.entries.len() == 1_000);
+    assert!(damaged.is_empty() && entries.len() == 1_000);
     let gone = Wanted::Range { run: bobs.run.clone(), first: 0, last: 1_000 };
     let gone = rows::load(&conn, NetworkId::named(""), &gone, 1 << 20, &mut damaged).unwrap();
     assert!(matches!(&gone[..], [Loaded::Gone(gone)] if gone.position().seq() == 1_000));
