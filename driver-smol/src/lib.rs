@@ -1,7 +1,7 @@
 //! A chat node on smol, or on any other executor: smol's sockets and timers need none.
 //!
 //! ```no_run
-//! use driver_smol::{ChatText, Config, Event, Origin, Smol, new_identity};
+//! use driver_smol::{ChatText, Config, Event, Message, Origin, Smol, new_identity};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let config = Config::new("Echo".parse()?);
@@ -12,6 +12,8 @@
 //!             for event in events {
 //!                 match event {
 //!                     Event::Joined(peer) => println!("{} joined", peer.uname),
+//!                     // What was said before this node came needs no answer.
+//!                     Event::Message(Message::Entry { marks, .. }) if marks.history => {}
 //!                     Event::Message(message) => {
 //!                         let echo = |text| ChatText::new(format!("{} said {text}", message.uname()));
 //!                         let echoes = message.texts().map(echo).collect::<Result<_, _>>()?;

@@ -1,7 +1,7 @@
 //! A chat node on Tokio.
 //!
 //! ```no_run
-//! use driver_tokio::{ChatText, Config, Event, Origin, new_identity};
+//! use driver_tokio::{ChatText, Config, Event, Message, Origin, new_identity};
 //!
 //! #[tokio::main(flavor = "current_thread")]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -12,6 +12,8 @@
 //!         for event in events {
 //!             match event {
 //!                 Event::Joined(peer) => println!("{} joined", peer.uname),
+//!                 // What was said before this node came needs no answer.
+//!                 Event::Message(Message::Entry { marks, .. }) if marks.history => {}
 //!                 Event::Message(message) => {
 //!                     let echo = |text| ChatText::new(format!("{} said {text}", message.uname()));
 //!                     let echoes = message.texts().map(echo).collect::<Result<_, _>>()?;

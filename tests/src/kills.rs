@@ -131,7 +131,7 @@ fn agree(nodes: &[Process], spoken: &[Spoken]) -> Vec<Vec<Line>> {
     };
     // What is still missing is a fault then.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eventually("all nodes have everything", SOON / 5, complete);
+        eventually("all nodes have everything", 6 * SOON, complete);
     }));
     held
 }

@@ -21,6 +21,7 @@ pub mod pty;
 pub mod raw;
 pub mod signer;
 pub mod sim;
+pub mod store;
 pub mod talk;
 pub mod vectors;
 pub mod version1;

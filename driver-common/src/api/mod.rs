@@ -5,11 +5,11 @@
 //! | `GET /` and its files | the page |
 //! | `GET /peers` | the linked peers: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `sealed`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
-//! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry` |
-//! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, `targets`, and `notices`: current problems as text |
+//! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry`. With `before=ID.PART`, those before this line of the entry with this id; 404 if there is none. `limit` is 1 to 1,000 lines, 200 by default |
+//! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, `targets`, `store`, and `notices`: current problems as text. `store` is null if the node keeps nothing; its `problem` is null, or why nothing can be written: `no_space`, `read_only`, `io`, `damaged`, `locked`, `cannot_open`, `other` |
 //! | `GET /metrics` | metrics for Prometheus: OpenMetrics for a client that accepts it, else the text format |
 //! | `GET /openapi.json` | this table as an OpenAPI document |
-//! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1}` |
+//! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1, "stored": true}`. It answers when they are on the disk; if they are not kept, the header has `Chat-Stored: no`, and `stored` is false |
 //! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers. The parameter `v` is 1, the default, or 2 |
 //!
 //! Unknown parameters, unknown keys of a body, and texts of white space are refused (400).
@@ -32,6 +32,7 @@
 //! {"PeerUpdated": {"remote_addr": "...", "listen_addr": "...", "node_id": "...", "uname": "Robert", "key": "...", "version": 2, "sealed": true, "state": "linked"}, "at": 1767225600000}
 //! {"PeerDisconnected": "NODE-ID", "at": 1767225600000, "uname": "Robert", "reason": "Bye"}
 //! {"Notice": {"Gap": {"node_id": "...", "uname": "Bob", "missing": 3}}, "at": 1767225600000, "text": "3 messages from Bob are missing"}
+//! {"Notice": {"StoreFailed": {"problem": "no_space"}}, "at": 1767225600000, "text": "messages are not being kept: ..."}
 //! {"Error": "why this socket's text was not sent"}
 //! ```
 //!
@@ -56,7 +57,10 @@
 //! always show `linked`.
 //!
 //! `at` is the Unix time in milliseconds when this node learned of the event. `id` grows with each message, so a client
-//! that loads `/messages` after it opened a WebSocket can remove duplicates.
+//! that loads `/messages` after it opened a WebSocket can remove duplicates. Messages of before the start have lower ids, which
+//! differ from start to start: the `id` and `part` of an `entry` are the same for ever. A socket tells nothing of before the
+//! start. Notices of the store are `StoreFailed`, `StoreWorks`, `StoreSetAside` with the `file`, and `StoreDamaged` with the
+//! number of `entries`.
 //!
 //! `entry` describes the signed entry that contains the line: `id`, `author` (its node id), `uname` (its name), `key`,
 //! `epoch`, `seq`, `at` (the time by its author's clock), `signed`, and the marks `late` (later entries of its author

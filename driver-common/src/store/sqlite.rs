@@ -18,6 +18,8 @@ mod rows;
 mod schema;
 mod writer;
 
+#[cfg(all(test, feature = "app", target_os = "linux"))]
+mod power;
 #[cfg(all(test, feature = "app"))]
 mod tests;
 
@@ -31,7 +33,6 @@ pub use self::error::StoreError;
 use self::error::{OpenError, io_problem, problem};
 use self::files::Files;
 pub use self::retention::Retention;
-use self::rows::Damaged;
 use self::writer::Writer;
 use super::channel::Shared;
 use super::{Store, StoreClient, StoreNotice, StoreProblem, Threads};
@@ -88,7 +89,8 @@ impl Store {
 struct Opened {
     conn: Option<rusqlite::Connection>,
     kept: Kept,
-    damaged: Vec<Damaged>,
+    /// Entries that were damaged and are deleted.
+    damaged: usize,
     problem: Option<StoreProblem>,
     mutes: Vec<proto_core::NodeId>,
 }
@@ -97,7 +99,11 @@ impl Opened {
     fn of(files: &Files, options: &StoreOptions) -> Result<Self, OpenError> {
         let mut conn = connection::open_to_write(files)?;
         let mut damaged = Vec::new();
-        let mut kept = kept::read(&conn, options.network, options.window, &mut damaged)?;
+        let entries = kept::entries(&conn, options.network, options.window, &mut damaged)?;
+        // If nothing can be written, the next start finds them again.
+        let deleted = damaged.is_empty() || rows::delete_damaged(&mut conn, &damaged).is_ok();
+        let mut kept = kept::read(&conn)?;
+        kept.entries = entries;
         let behind = origin::may_be_behind(&conn, files, options.key)?;
         if behind && !kept.own.is_empty() {
             tracing::info!("the store may not be the latest of this node, which begins another epoch");
@@ -113,6 +119,7 @@ impl Opened {
                 Some(problem(&error))
             }
         };
+        let damaged = if deleted { damaged.len() } else { 0 };
         Ok(Self { conn: Some(conn), kept, damaged, problem, mutes })
     }
 
@@ -120,9 +127,10 @@ impl Opened {
     fn without(why: StoreProblem, files: &Files, options: &StoreOptions) -> Self {
         let mut opened = Self { problem: Some(why), ..Self::default() };
         let Ok(conn) = connection::open_to_read(files) else { return opened };
-        let mut damaged = Vec::new();
-        if let Ok(mut kept) = kept::read(&conn, options.network, options.window, &mut damaged) {
+        let entries = kept::entries(&conn, options.network, options.window, &mut Vec::new());
+        if let (Ok(mut kept), Ok(entries)) = (kept::read(&conn), entries) {
             kept.own.clear();
+            kept.entries = entries;
             opened.kept = kept;
         }
         opened.mutes = kept::mutes(&conn).unwrap_or_default();
@@ -161,12 +169,12 @@ fn start(
     opened: Opened,
     files: Files,
     options: &StoreOptions,
-    notices: Vec<StoreNotice>,
+    mut notices: Vec<StoreNotice>,
 ) -> Result<Store, StoreError> {
     let shared = Arc::new(Shared::default());
     let client = StoreClient::new(shared.clone());
     let Opened { conn, kept, damaged, problem, mutes } = opened;
-    shared.report_damaged(&damaged);
+    notices.extend((damaged > 0).then_some(StoreNotice::Damaged { entries: damaged }));
     let writer = Writer::new(shared.clone(), files.clone(), options, conn, problem);
     let network = options.network;
     let threads = [

@@ -77,6 +77,11 @@ impl CatchUp {
         }
     }
 
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
     /// When it may end next.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         match self.phase {

@@ -4,7 +4,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::skew::Skewed;
-use crate::model::{ConnId, Entry, EntryError, EntryId, Marks, Name, NodeId, Record, SayId, StoreId};
+use crate::model::{
+    ConnId, Entry, EntryError, EntryId, LoadId, Marks, Name, NodeId, Record, SayId, StoreId, Wanted,
+};
 use crate::wire::Frame;
 
 /// Something that others have to act on, in order.
@@ -14,6 +16,8 @@ pub(crate) enum Event {
     Show { entry: Arc<Entry>, marks: Marks },
     /// The first catch-up is over. It brought so many entries, which were shown.
     CaughtUp { entries: usize },
+    /// So many entries came for the store alone, and so many are missing.
+    Backfill { came: u64, missing: u64, over: bool },
     /// Entries of this author are missing, and are no longer waited for.
     Gap { node_id: NodeId, uname: Name, missing: u64 },
     /// An author goes by the name of another one.
@@ -28,6 +32,8 @@ pub(crate) enum Event {
     Push { peers: Vec<NodeId>, id: Option<EntryId>, line: Vec<u8> },
     /// The store is to keep this.
     Store { id: StoreId, record: Record },
+    /// The store is to be read.
+    Load { id: LoadId, wanted: Wanted, most_bytes: usize },
     /// What was said is on its way.
     Said { id: SayId, entries: Vec<Arc<Entry>>, stored: bool },
     /// An entry of this node is on its way, later than it was said. These peers without a key are to hear it from this

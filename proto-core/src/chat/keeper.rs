@@ -187,6 +187,11 @@ impl Keeper {
         ready
     }
 
+    /// Whether there is a store that can write.
+    pub(super) fn works(&self) -> bool {
+        self.state == State::Works
+    }
+
     /// Whether the store can be asked to keep one more entry of others now.
     pub(super) fn has_store_room(&self, limits: &Limits) -> bool {
         self.state == State::Works && self.others_bytes < limits.chat.uncommitted

@@ -19,6 +19,7 @@
 //! - **Capacities**: [`capacities`](Chat::capacities) tells how full each bounded collection is.
 
 mod author;
+mod backfill;
 mod budget;
 mod catch_up;
 mod clock;
@@ -46,6 +47,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use backfill::Backfill;
 use budget::Budgets;
 use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -65,8 +67,8 @@ use serving::{Served, Serving};
 use skew::Skew;
 
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, Marks, NodeId, Outlet,
-    PeerInfo, RunId, TokenBuckets,
+    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, LoadId, Loaded, Marks, NodeId,
+    Outlet, PeerInfo, RunId, TokenBuckets,
 };
 use crate::wire::{Frame, RangeQuery, Token};
 
@@ -92,6 +94,7 @@ pub(crate) struct Chat {
     serving: Serving,
     catch_up: CatchUp,
     confirmation: Confirmation,
+    backfill: Backfill,
     budgets: Budgets,
     /// The bytes of ranges and tips that are not counted against rates, by neighbour.
     excused: TokenBuckets<NodeId>,
@@ -158,6 +161,7 @@ impl Chat {
             serving: Serving::default(),
             catch_up: CatchUp::default(),
             confirmation: Confirmation::default(),
+            backfill: Backfill::default(),
             budgets: Budgets::new(),
             excused: TokenBuckets::new(),
             addrs: BTreeMap::new(),
@@ -176,6 +180,11 @@ impl Chat {
     /// The names of authors that were kept from an earlier start.
     pub(crate) fn recall(&mut self, cx: &Cx, names: &[KnownName]) {
         self.names.recall(cx.now, names, cx.limits());
+    }
+
+    /// The store answered.
+    pub(crate) fn loaded(&mut self, cx: &Cx, id: LoadId, entries: Vec<Loaded>) {
+        self.serving.loaded(id, entries, cx.limits());
     }
 
     /// Whether this node may sign something of so many bytes now. If not, [`Event::Ready`] follows.
@@ -197,6 +206,7 @@ impl Chat {
             self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
             self.report_skew(cx);
             self.catch_up.begin(cx.now, cx.limits());
+            self.backfill.linked();
         }
     }
 
@@ -262,7 +272,8 @@ impl Chat {
         let log = self.log.deadline(moment.now, moment.wall, moment.limits);
         let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline(moment.now));
         let log = log.min().map(|at| (at, Timer::Log));
-        let ranges = self.ranges.deadline().map(|at| (at, Timer::Graft));
+        let backfill = self.backfill_deadline(cx.now).filter(|_| self.log.stores());
+        let ranges = self.ranges.deadline().into_iter().chain(backfill).map(|at| (at, Timer::Graft));
         self.gossip.deadline(moment).into_iter().chain(log).chain(ranges).min()
     }
 
@@ -291,6 +302,7 @@ impl Chat {
         // Here, and not where something came, so that needless timeouts cannot change when it ends.
         self.end_catch_up(cx);
         self.compare_to_confirm(cx);
+        self.backfill(cx);
         while let Some(peer) = self.due_for_sync(cx) {
             let Some(Outlet { conn, .. }) = outlet(peer) else { continue };
             let ping = Token::from_bits(cx.random_bits());
@@ -354,17 +366,29 @@ impl Chat {
         let most = limits.chat.served_queue.min(limits.conns.queue / 2);
         // A line that is longer than this goes out on an empty queue.
         let room = |Outlet { queued, .. }| if queued == 0 { usize::MAX } else { most.saturating_sub(queued) };
-        let Self { serving, log, .. } = self;
-        let (peer, served) = serving.next(cx.now, log, |peer| outlet(peer).map(room), limits)?;
-        let Outlet { conn, .. } = outlet(peer)?;
-        Some(match served {
-            Served::Entry(entry) => {
+        loop {
+            let Self { serving, log, .. } = self;
+            let (peer, served) = serving.next(cx.now, log, |peer| outlet(peer).map(room), limits)?;
+            if let Served::Load(id, wanted) = served {
+                self.events.push_back(Event::Load { id, wanted, most_bytes: limits.chat.load_bytes });
+                continue;
+            }
+            let Outlet { conn, .. } = outlet(peer)?;
+            if matches!(served, Served::Entry(_) | Served::Gone(_)) {
                 self.confirmation.disturbed(peer);
                 self.counts.entries_sent += 1;
-                Output::new(conn, &Frame::Chat(entry.sealed()))
             }
-            Served::End(end) => Output::new(conn, &Frame::Held(end)),
-        })
+            return Some(match served {
+                Served::Entry(entry) => Output::new(conn, &Frame::Chat(entry.sealed())),
+                Served::Gone(gone) => Output::new(conn, &Frame::Chat(gone.sealed())),
+                Served::End(end) => Output::new(conn, &Frame::Held(end)),
+                Served::Lack(id) => {
+                    self.gossip.lacks_here(peer, &[id]);
+                    Output::new(conn, &Frame::Lack(Vec::from([id])))
+                }
+                Served::Load(..) => continue,
+            });
+        }
     }
 
     fn show(&mut self, cx: &Cx, entry: Arc<Entry>, mut marks: Marks) {

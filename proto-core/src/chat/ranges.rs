@@ -4,6 +4,7 @@
 //! few entries first and for more while they come fast. One that brings nothing loses its ranges to another.
 
 mod link;
+mod low;
 #[cfg(test)]
 mod tests;
 
@@ -16,13 +17,14 @@ use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
 
 use link::{Asked, LinkRanges};
+pub(super) use low::Low;
 
 /// What is missing, and who is asked for it.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
     wants: BTreeMap<RunId, Want>,
-    /// The runs that nobody is asked for and somebody may hold, the one with the newest entry first. An index of `wants`.
-    waiting: BTreeSet<(Reverse<u64>, RunId)>,
+    /// The runs that nobody is asked for and somebody may hold, in the order in which they are asked for. An index of `wants`.
+    waiting: BTreeSet<(Order, RunId)>,
     /// The runs by the tip that showed them. An index of `wants`.
     tips: BTreeMap<EntryId, RunId>,
     /// The runs that each neighbour showed first, in order. An index of `wants`.
@@ -30,6 +32,8 @@ pub(super) struct Ranges {
     links: BTreeMap<NodeId, LinkRanges>,
     /// The number of runs that somebody is asked for. A cache over `wants`.
     asked: usize,
+    /// The number of runs that are wanted for the store alone and of which something may still come. A cache over `wants`.
+    low: usize,
     /// Tags, and the order of wants, follow from it.
     counter: u64,
     /// Nobody can be asked for anything until this time, or until something changes. None: that is not known.
@@ -40,9 +44,14 @@ pub(super) struct Ranges {
     dropped: u64,
 }
 
+/// What is wanted for the window comes before what is wanted for the store alone, then the newest entry.
+type Order = (bool, Reverse<u64>);
+
 /// A run of which entries are missing.
 #[derive(Debug)]
 struct Want {
+    /// They are wanted for the store alone.
+    low: bool,
     /// Between these numbers, both included. The first one is missing.
     first: u64,
     last: u64,
@@ -67,6 +76,15 @@ struct Want {
 impl Want {
     fn may_hold(&self, peer: NodeId) -> bool {
         self.holders.get(&peer).is_some_and(|next| *next <= self.last)
+    }
+
+    fn order(&self) -> Order {
+        (self.low, Reverse(self.at))
+    }
+
+    /// It is wanted for the store alone, and something may still come.
+    fn is_low_and_open(&self) -> bool {
+        self.low && (self.asked.is_some() || self.is_waiting())
     }
 
     fn is_waiting(&self) -> bool {
@@ -100,9 +118,9 @@ impl Ranges {
         self.wants.contains_key(run)
     }
 
-    /// The number of wanted runs of which something may still come.
+    /// The number of runs that are wanted for the window and of which something may still come.
     pub(super) fn pending(&self) -> usize {
-        self.waiting.len() + self.asked
+        self.waiting.len() + self.asked - self.low
     }
 
     /// The most ranges that one neighbour was asked for and has not answered.
@@ -110,9 +128,9 @@ impl Ranges {
         self.links.values().map(|link| link.asked.len()).max().unwrap_or(0)
     }
 
-    /// Whether ranges are to come from this neighbour.
+    /// Whether ranges are to come from this neighbour for the window.
     pub(super) fn is_asked_any(&self, peer: NodeId) -> bool {
-        self.links.get(&peer).is_some_and(|link| link.asked.iter().any(|asked| !asked.lost))
+        self.links.get(&peer).is_some_and(|link| link.asked.iter().any(|asked| !asked.lost && !asked.low))
     }
 
     /// How many wanted runs had to make room.
@@ -137,11 +155,29 @@ impl Ranges {
             let shown = (from, self.counter);
             let holders = BTreeMap::new();
             let again = Instant::ORIGIN;
-            let want =
-                Want { first, last, at, tip: None, holders, asked: None, ready, again, came: None, shown };
-            self.wants.insert(run.clone(), want);
+            self.wants.insert(
+                run.clone(),
+                Want {
+                    low: false,
+                    first,
+                    last,
+                    at,
+                    tip: None,
+                    holders,
+                    asked: None,
+                    ready,
+                    again,
+                    came: None,
+                    shown,
+                },
+            );
         }
         self.change(&run, |want| {
+            if core::mem::take(&mut want.low) {
+                // What is below can wait.
+                (want.first, want.last, want.at, want.ready) = (first, last, at, ready);
+                want.holders.values_mut().for_each(|next| *next = first);
+            }
             if first < want.first {
                 // Nobody was asked for these.
                 want.holders.values_mut().for_each(|next| *next = first.min(*next));
@@ -262,22 +298,25 @@ impl Ranges {
     fn change<R>(&mut self, run: &RunId, change: impl FnOnce(&mut Want) -> R) -> Option<R> {
         let want = self.wants.get_mut(run)?;
         if want.is_waiting() {
-            self.waiting.remove(&(Reverse(want.at), run.clone()));
+            self.waiting.remove(&(want.order(), run.clone()));
         }
         if let Some((tip, _)) = want.tip {
             self.tips.remove(&tip);
         }
         self.asked -= usize::from(want.asked.is_some());
+        self.low -= usize::from(want.is_low_and_open());
         let result = change(want);
         self.asked += usize::from(want.asked.is_some());
+        self.low += usize::from(want.is_low_and_open());
         if let Some((tip, _)) = want.tip {
             self.tips.insert(tip, run.clone());
         }
         if want.is_waiting() {
-            self.waiting.insert((Reverse(want.at), run.clone()));
+            self.waiting.insert((want.order(), run.clone()));
             self.idle_until = Some(Instant::ORIGIN);
         } else if want.asked.is_none() {
-            self.finished.extend(want.came.take());
+            // What only the store has is not announced.
+            self.finished.extend(want.came.take().filter(|_| !want.low));
         }
         Some(result)
     }
@@ -330,6 +369,10 @@ impl Ranges {
         let Some(asked) = asked else { return };
         self.idle_until = Some(Instant::ORIGIN);
         let (lost, refused) = (asked.lost, asked.refused);
+        if self.wants.get(&asked.run).is_some_and(|want| asked.first > want.last) {
+            // These numbers have come, and lower ones are wanted since.
+            return;
+        }
         let next = end.next.clamp(asked.first, asked.last.saturating_add(1));
         self.change(&asked.run, |want| {
             // One that was late holds it, too.
@@ -400,7 +443,7 @@ impl Ranges {
                 let links = &self.links;
                 let free = |peer: NodeId| match free_at(peer) {
                     until if until > now => Err(Some(until)),
-                    _ => links.get(&peer).map_or(Ok((0, 0)), |link| link.load(now, &run, limits)),
+                    _ => links.get(&peer).map_or(Ok((0, 0)), |link| link.load(now, &run, want.low, limits)),
                 };
                 let candidates = want.holders.keys().filter(|peer| want.may_hold(**peer));
                 let mut best = None;
@@ -412,7 +455,8 @@ impl Ranges {
                 }
                 let Some((_, peer)) = best else { break };
                 let next = want.holders.get(&peer).copied().unwrap_or(0).max(want.first);
-                let (last, batch) = (want.last, self.links.entry(peer).or_default().batch(limits));
+                let (last, low) = (want.last, want.low);
+                let batch = self.links.entry(peer).or_default().batch(limits);
                 let Some((first, end)) = missing(&run, (next, last)) else {
                     // Nothing of it is missing from there on.
                     self.change(&run, |want| want.holders.insert(peer, last.saturating_add(1)));
@@ -423,7 +467,7 @@ impl Ranges {
                 let query = RangeQuery::new(run.clone(), first, end, self.counter)?;
                 self.change(&run, |want| want.asked = Some(peer));
                 let link = self.links.entry(peer).or_default();
-                link.asked.push(Asked::new(now, query.clone(), limits));
+                link.asked.push(Asked::new(now, query.clone(), low, limits));
                 self.idle_until = Some(Instant::ORIGIN);
                 return Some((peer, query));
             }
@@ -481,9 +525,10 @@ impl Ranges {
             let link = self.links.get(peer);
             link.is_some_and(|link| link.asked.iter().any(|asked| asked.run == *run && !asked.lost))
         };
-        self.waiting == waiting.map(|(run, want)| (Reverse(want.at), run.clone())).collect()
+        self.waiting == waiting.map(|(run, want)| (want.order(), run.clone())).collect()
             && self.tips == wants().filter_map(|(run, want)| Some((want.tip?.0, run.clone()))).collect()
             && shown_by.collect::<BTreeSet<_>>() == shown.collect()
+            && self.low == wants().filter(|(_, want)| want.is_low_and_open()).count()
             && self.asked == wants().filter(|(_, want)| want.asked.is_some()).count()
             && wants().all(|(run, want)| {
                 want.holders.keys().all(&is_linked)

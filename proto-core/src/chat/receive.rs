@@ -322,7 +322,10 @@ impl Chat {
                 self.gossip.arrived(cx.moment(), Some(from), entry.id());
             }
             Taken::New => self.relay(cx, from, entry),
-            Taken::Archived => self.counts.entries_archived += 1,
+            Taken::Archived => {
+                self.counts.entries_archived += 1;
+                self.backfill.came();
+            }
             Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
             Taken::Full | Taken::Parked | Taken::Known => {
                 self.gossip.duplicate_received(cx.now, from, &entry.id());
@@ -396,7 +399,7 @@ impl Chat {
     fn graft_received(&mut self, cx: &Cx, from: Sender, ids: &[EntryId]) {
         let Sender { conn, peer, .. } = from;
         self.gossip.graft_received(cx.now, peer, ids.len());
-        let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.get(id).is_some());
+        let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.serves(id));
         self.serving.ask(peer, self.budgeted(from), &held, cx.limits());
         if !lacking.is_empty() {
             self.gossip.lacks_here(peer, &lacking);

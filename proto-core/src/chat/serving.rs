@@ -1,8 +1,9 @@
 //! What neighbours asked for, and how much of it each is served (SPEC 9.18).
 //!
 //! Requests wait until there is room on the link. Each key and each host have a budget of bytes. Both are looked at before
-//! an entry is encoded.
+//! an entry is encoded. What has left the window is [read](loads) from the store.
 
+mod loads;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +13,11 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::log::Log;
-use crate::model::{Entry, EntryId, Instant, Limits, NodeId, TokenBucket, TokenBuckets, host_of};
+use crate::model::{
+    Entry, EntryId, Gone, Instant, Limits, LoadId, Loaded, NodeId, TokenBucket, TokenBuckets, Wanted, host_of,
+};
 use crate::wire::{RangeEnd, RangeQuery};
+use loads::{Loading, Loads};
 
 /// The requests of all neighbours.
 #[derive(Debug, Default)]
@@ -21,6 +25,7 @@ pub(super) struct Serving {
     queues: BTreeMap<NodeId, Queue>,
     /// Who was served last: the others come first.
     last: Option<NodeId>,
+    loads: Loads,
     keys: TokenBuckets<NodeId>,
     hosts: TokenBuckets<IpAddr>,
     over_budget: u64,
@@ -38,11 +43,31 @@ struct Queue {
     ranges: VecDeque<RangeQuery>,
     /// The versions of the first number of the first range that were sent.
     versions: usize,
+    /// What the store is asked for, for the first of these requests.
+    loading: Option<Loading>,
+    /// What it gave, and was not sent yet.
+    loaded: VecDeque<Loaded>,
+    /// That is what was asked for by its id.
+    loaded_ids: bool,
+    /// What the store does not have, though it was to have it.
+    lacking: Vec<EntryId>,
 }
 
 impl Queue {
     fn len(&self) -> usize {
         self.ids.len() + self.ranges.len()
+    }
+
+    /// Nothing is left to be done for the neighbour.
+    fn is_done(&self) -> bool {
+        self.len() == 0 && self.loading.is_none() && self.loaded.is_empty() && self.lacking.is_empty()
+    }
+
+    /// An id is no longer asked for.
+    fn forget(&mut self, id: &EntryId) {
+        if self.known.remove(id) {
+            self.ids.retain(|other| other != id);
+        }
     }
 
     fn next_range(&mut self) -> Option<RangeQuery> {
@@ -55,6 +80,12 @@ impl Queue {
 #[derive(Debug)]
 pub(super) enum Served {
     Entry(Arc<Entry>),
+    /// An entry whose body is gone.
+    Gone(Arc<Gone>),
+    /// This was asked for, and the store does not have it after all.
+    Lack(EntryId),
+    /// The store is to be read first.
+    Load(LoadId, Wanted),
     /// The end of an answer.
     End(RangeEnd),
 }
@@ -126,7 +157,7 @@ impl Serving {
         room: impl Fn(NodeId) -> Option<usize>,
         limits: &Limits,
     ) -> Option<(NodeId, Served)> {
-        self.queues.retain(|_, queue| queue.len() > 0);
+        self.queues.retain(|_, queue| !queue.is_done());
         let after = |last: NodeId| self.queues.keys().filter(move |peer| **peer > last);
         let first = self.last.and_then(|last| after(last).next().copied());
         let start = first.or_else(|| self.queues.keys().next().copied())?;
@@ -154,11 +185,20 @@ impl Serving {
     ) -> Option<Served> {
         loop {
             let queue = self.queues.get_mut(&peer)?;
+            if let Some(id) = queue.lacking.pop() {
+                return Some(Served::Lack(id));
+            }
+            if queue.loading.is_some() || !queue.loaded.is_empty() {
+                return self.serve_loaded(now, peer, room, limits);
+            }
             if let Some(id) = queue.ids.front() {
                 let entry = log.get(id);
                 let len = entry.map(|entry| entry.sealed().line_len());
                 if len.is_some_and(|len| len > room) {
                     return None;
+                }
+                if entry.is_none() && log.shelved_tip(id).is_some() {
+                    return self.load_ids(peer, log, limits);
                 }
                 queue.ids.pop_front().inspect(|id| _ = queue.known.remove(id));
                 let (Some(entry), Some(len)) = (entry, len) else { continue };
@@ -169,7 +209,15 @@ impl Serving {
             }
             let RangeQuery { run, first, last, tag } = queue.ranges.front()?;
             let (first, last, tag, versions) = (*first, *last, *tag, queue.versions);
-            let entry = log.of_run(run, first, last).nth(versions).cloned();
+            let entry =
+                (first <= last).then(|| log.of_run(run, first, last).nth(versions).cloned()).flatten();
+            let next = first.saturating_add(u64::from(versions > 0));
+            let before = entry.as_ref().map_or(last.saturating_add(1), |entry| entry.seq());
+            let shelved = before.checked_sub(1).filter(|end| next <= *end);
+            if let Some(span) = shelved.and_then(|end| log.first_shelved(run, next, end)) {
+                let wanted = Wanted::Range { run: run.clone(), first: span.0, last: span.1 };
+                return self.load(peer, wanted, limits);
+            }
             let Some(entry) = entry else {
                 queue.next_range();
                 return RangeEnd::new(tag, last.saturating_add(1)).map(Served::End);
@@ -206,6 +254,7 @@ impl Serving {
 
     pub(super) fn is_consistent(&self) -> bool {
         self.queues.values().all(|queue| queue.known == queue.ids.iter().copied().collect())
+            && self.loads.is_consistent()
     }
 }
 

@@ -65,6 +65,16 @@ impl Chat {
         self.ranges.dropped() + self.serving.dropped()
     }
 
+    /// Entries that left the window before the store could be asked to keep them.
+    pub(crate) fn entries_not_kept(&self) -> u64 {
+        self.keeper.passed_over()
+    }
+
+    /// How often the store was read.
+    pub(crate) fn loads(&self) -> u64 {
+        self.serving.load_count()
+    }
+
     /// Names of authors that are no longer remembered, for want of room.
     pub(crate) fn names_forgotten(&self) -> u64 {
         self.names.forgotten()
@@ -124,6 +134,8 @@ impl Chat {
             (Capacity::Wanted, self.ranges.len()),
             (Capacity::Ranges, self.ranges.most_asked()),
             (Capacity::Serving, self.serving.most()),
+            (Capacity::Loads, self.serving.loads()),
+            (Capacity::LoadedBytes, self.serving.most_loaded()),
             (Capacity::ServingBudgets, self.serving.budgets().max(self.excused.len())),
         ];
         let spreading = self.gossip.capacities().into_iter().chain(ranges);

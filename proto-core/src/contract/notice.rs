@@ -17,6 +17,16 @@ pub enum Notice {
         /// How many entries it brought.
         entries: usize,
     },
+    /// The store is filled with what was said before the window: how far that is, at intervals, and when it is over (SPEC
+    /// section 11).
+    Backfill {
+        /// How many entries came so far.
+        came: u64,
+        /// How many are missing. When it is over, nobody linked has them. It is told once, unless more are missing later.
+        missing: u64,
+        /// Nothing more is to come for now.
+        over: bool,
+    },
     /// Entries of an author are missing, and later ones are shown without them. The node goes on asking for them. If they
     /// come, they are shown with the mark [`late`](crate::Marks::late).
     Gap {

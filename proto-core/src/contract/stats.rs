@@ -19,6 +19,14 @@ pub struct Stats {
     /// Entries received that were not kept: at or below the floor of their author, dated too far ahead, a third version of one sequence number, or no room among those that
     /// wait.
     pub entries_dropped: u64,
+    /// Entries received that only the store keeps.
+    pub entries_archived: u64,
+    /// Entries that left the window before the store could be asked to keep them.
+    pub entries_not_kept: u64,
+    /// Spans of missing numbers below the window that were given up for want of room.
+    pub spans_given_up: u64,
+    /// How often the store was asked for what a neighbour asked for.
+    pub loads: u64,
     /// Entries kept that waited and had to make room. They can be received again.
     pub entries_displaced: u64,
     /// Entries evicted from the window.

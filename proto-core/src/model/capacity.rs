@@ -122,6 +122,10 @@ pub enum Capacity {
     Ranges,
     /// Requests of one neighbour that wait to be answered: entries and ranges.
     Serving,
+    /// Answers of the store that are awaited for what neighbours asked for.
+    Loads,
+    /// Bytes of what the store gave for one neighbour and was not sent.
+    LoadedBytes,
     /// Budgets of what neighbours are served: of keys or of hosts, whichever are more. The bound is `conns.slots`.
     ServingBudgets,
 
@@ -140,7 +144,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 61] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -194,6 +198,8 @@ impl Capacity {
         Self::Wanted,
         Self::Ranges,
         Self::Serving,
+        Self::Loads,
+        Self::LoadedBytes,
         Self::ServingBudgets,
         Self::V1Lines,
         Self::V1Waiting,
@@ -251,6 +257,7 @@ impl Capacity {
             Self::UncommittedOwn => (limits.chat.uncommitted_own)
                 .max(most_charged(limits.conns.queue / 2))
                 .saturating_add(LARGEST_ENTRY),
+            Self::LoadedBytes => limits.chat.load_bytes.max(MAX_LINE),
             Self::Uncommitted => limits.chat.uncommitted.saturating_add(LARGEST_ENTRY),
             Self::Announcers => limits.chat.announcers.max(1),
             Self::V1Lost => limits.conns.slots,

@@ -440,6 +440,10 @@ declare! {
         serving: usize = 1_024, "requests", Guess: "as many as sixteen `GRAFT`s name", [nonzero] => Serving;
         /// The most bytes in an output queue with which another entry that was asked for is queued.
         served_queue: usize = 256 * KIB, "bytes", Guess: "a quarter of `conns.queue`", [nonzero];
+        /// The most answers of the store that are awaited for what neighbours asked for. Other neighbours wait for their turn.
+        loads: usize = 4, "answers", Guess: "the store reads one after the other", [nonzero] => Loads;
+        /// The most bytes of entries that the store is asked for at once, for one neighbour.
+        load_bytes: usize = 128 * KIB, "bytes", Guess: "half of `chat.served_queue`", [nonzero];
         /// The time in which a budget of bytes is full again: what one key and one host are served, and what of ranges and
         /// tips from one neighbour is not counted against rates (SPEC 9.18).
         budget_time: Duration = Duration::from_secs(600), "seconds", Spec, [nonzero];

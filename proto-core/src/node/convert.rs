@@ -62,6 +62,7 @@ pub(super) fn request(event: mesh::Event) -> Option<Action> {
 pub(super) fn said(event: chat::Event) -> Option<Action> {
     Some(match event {
         chat::Event::Store { id, record } => Action::Store { id, record },
+        chat::Event::Load { id, wanted, most_bytes } => Action::Load { id, wanted, most_bytes },
         chat::Event::Said { id, entries, stored } => Action::Said { id, entries, stored },
         chat::Event::Ready => Action::Ready,
         other => return notice(other),
@@ -73,6 +74,7 @@ pub(super) fn notice(event: chat::Event) -> Option<Action> {
     Some(Action::Notice(match event {
         chat::Event::Confirmed => return Some(Action::Confirmed),
         chat::Event::CaughtUp { entries } => Notice::CaughtUp { entries },
+        chat::Event::Backfill { came, missing, over } => Notice::Backfill { came, missing, over },
         chat::Event::Gap { node_id, uname, missing } => Notice::Gap { node_id, uname, missing },
         chat::Event::NameTaken { node_id, uname, holder } => Notice::NameTaken { node_id, uname, holder },
         chat::Event::KeyShared => Notice::KeyShared,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use proto_core::wire::{Chunk, Frame, Line, LineReader, MAX_LINE};
 use proto_core::{
     Action, ChatText, Command, Config, ConnId, DialError, DialId, Draft, Entry, EntryId, Identity, Input,
-    Instant, Limits, Name, Node, RunPosition, Seal,
+    Instant, Limits, LoadId, Loaded, Name, Node, Notice, RunPosition, Seal, StoreId,
 };
 
 use crate::sim::hostile::Keys;
+use crate::store::MemoryStore;
 
 /// A node's end of a connection.
 type End = (usize, ConnId);
@@ -38,6 +39,8 @@ pub struct Meeting {
     sent: BTreeMap<String, (u64, u64)>,
     /// What each node was sent of entries, in bytes.
     served: BTreeMap<usize, u64>,
+    stores: Vec<Option<MemoryStore>>,
+    notices: Vec<(usize, Notice)>,
 }
 
 enum Event {
@@ -47,6 +50,8 @@ enum Event {
     Received(ConnId, Vec<u8>),
     Flushed(ConnId),
     Closed(ConnId),
+    Stored(StoreId),
+    Loaded(LoadId, Vec<Loaded>),
 }
 
 impl Meeting {
@@ -60,15 +65,28 @@ impl Meeting {
     /// # Panics
     /// When the limits do not go together.
     pub fn at(host: [u8; 3], limits: &[Limits]) -> Self {
+        Self::stored(host, limits, limits.iter().map(|_| None).collect())
+    }
+
+    /// The same, where some have a store.
+    ///
+    /// # Panics
+    /// When the limits do not go together.
+    pub fn stored(host: [u8; 3], limits: &[Limits], stores: Vec<Option<MemoryStore>>) -> Self {
         let node = |(index, limits): (usize, &Limits)| {
             let seed = [index as u8 + 1; 32];
-            let config = Config::builder("bench".parse().expect("a name"));
+            let store = stores[index].as_ref();
+            let config = Config::builder("bench".parse().expect("a name")).store(store.is_some());
             let config = config.listen_addr(addr(host, index)).trust_loopback(true);
             let config = config.limits(|own| own.clone_from(limits)).build();
-            Node::new(config.expect("limits that work"), Identity::from_secret(&seed), seed, Instant::ORIGIN)
+            let kept = store.map(|store| store.kept(limits.chat.log_entries, true)).unwrap_or_default();
+            let config = config.expect("limits that work");
+            Node::restore(config, Identity::from_secret(&seed), seed, Instant::ORIGIN, kept)
         };
         let mut meeting = Self {
             nodes: limits.iter().enumerate().map(node).collect(),
+            stores,
+            notices: Vec::new(),
             host,
             now: Instant::ORIGIN,
             ends: BTreeMap::new(),
@@ -128,6 +146,15 @@ impl Meeting {
         self.nodes[from].command(self.now, target).expect("there is room");
     }
 
+    /// The user of a node says something.
+    ///
+    /// # Panics
+    /// When that is refused.
+    pub fn say(&mut self, index: usize, text: &str) {
+        let texts = ChatText::lines(text).expect("a text");
+        self.nodes[index].command(self.now, Command::Say(texts)).expect("it may be said");
+    }
+
     /// What was sent between nodes since the last call: lines and bytes, by the type of the line.
     pub fn take_sent(&mut self) -> BTreeMap<String, (u64, u64)> {
         std::mem::take(&mut self.sent)
@@ -136,6 +163,16 @@ impl Meeting {
     /// How many bytes of entries a node was sent.
     pub fn served(&self, index: usize) -> u64 {
         self.served.get(&index).copied().unwrap_or(0)
+    }
+
+    /// The store of a node.
+    pub fn store(&self, index: usize) -> Option<&MemoryStore> {
+        self.stores[index].as_ref()
+    }
+
+    /// What a node told its user.
+    pub fn notices(&self, index: usize) -> impl Iterator<Item = &Notice> {
+        self.notices.iter().filter(move |(told, _)| *told == index).map(|(_, notice)| notice)
     }
 
     /// How many entries a node holds.
@@ -206,6 +243,8 @@ impl Meeting {
                 self.input(index, Input::flushed(conn));
             }
             Event::Received(..) | Event::Flushed(_) => {}
+            Event::Stored(through) => self.input(index, Input::stored(through)),
+            Event::Loaded(id, entries) => self.input(index, Input::loaded(id, entries)),
             Event::Closed(conn) => self.input(index, Input::closed(conn)),
         }
     }
@@ -220,6 +259,20 @@ impl Meeting {
                         self.ends.remove(&end);
                         self.waiting.push_back((end.0, Event::Closed(end.1)));
                         self.waiting.push_back((index, Event::Closed(conn)));
+                    }
+                }
+                Action::Notice(notice) => self.notices.push((index, notice)),
+                Action::Store { id, record } => {
+                    if let Some(store) = &mut self.stores[index] {
+                        store.queue(id, record);
+                        let through = store.commit(1);
+                        self.waiting.extend(through.map(|through| (index, Event::Stored(through))));
+                    }
+                }
+                Action::Load { id, wanted, most_bytes } => {
+                    if let Some(store) = &self.stores[index] {
+                        let loaded = Event::Loaded(id, store.load(&wanted, most_bytes));
+                        self.waiting.push_back((index, loaded));
                     }
                 }
                 Action::Report { violation, .. } => panic!("{violation:?}"),

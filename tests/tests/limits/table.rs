@@ -41,6 +41,8 @@ const TELLING: &str = "proto-core/src/chat/gossip/advert.rs";
 const TIP_FETCH: &str = "proto-core/src/chat/gossip/fetch_tips.rs";
 const TIPS: &str = "proto-core/src/chat/log/tips/tests.rs";
 const LOG: &str = "proto-core/src/chat/log/tests.rs";
+const STORE: &str = "proto-core/src/node/tests/store.rs";
+const SHELF: &str = "proto-core/src/chat/log/shelf/tests.rs";
 const MAINTENANCE: &str = "proto-core/src/mesh/maintenance.rs";
 
 /// Every field of [`Limits`], its test, and the counter of what happens beyond it.
@@ -129,11 +131,14 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.log_bytes", By("entries.rs", "bytes_in_the_log"), "entries_evicted"),
     ("chat.evicted", By("entries.rs", "entries_in_the_log_and_evicted_ones_that_are_remembered"), "ids_forgotten"),
     ("chat.forks", By("entries.rs", "frozen_runs_that_are_remembered"), "forks_forgotten"),
+    ("chat.spans", By(SHELF, "whoever_leaves_out_every_other_number_loses_its_own"), "spans_given_up"),
     ("chat.author_new", By("entries.rs", "authors_that_are_new"), "entries_evicted"),
     ("chat.new_authors_burst", By("rates.rs", "entries_of_new_authors_from_one_neighbour"), "entries_of_new_authors"),
     ("chat.new_authors_every", By("rates.rs", "entries_of_new_authors_from_one_neighbour"), "entries_of_new_authors"),
     ("chat.floors", By("entries.rs", "floors_and_how_long_they_are_kept"), "floors_forgotten"),
     ("chat.floors_for", By("entries.rs", "floors_and_how_long_they_are_kept"), "floors_forgotten"),
+    ("chat.uncommitted_own", By(STORE, "the_users_words_are_refused_while_too_much_waits_for_the_store"), NONE),
+    ("chat.uncommitted", By(STORE, "what_the_store_does_not_keep_up_with_waits_in_the_window"), "entries_not_kept"),
     ("chat.hold_back", By("entries.rs", "an_early_one_waits_so_long"), "gaps"),
     ("chat.hold_back_most", By("entries.rs", "an_early_one_waits_longer_while_its_range_comes"), "gaps"),
     ("chat.catch_up", By(CATCH_UP, "it_ends_when_all_has_come_or_after_its_time_or_when_it_is_full"), NONE),
@@ -205,6 +210,8 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.range_wait", By(RANGES, "a_neighbour_that_brings_nothing_loses_its_range_to_another"), NONE),
     ("chat.serving", By(SERVING, "one_neighbours_requests_are_bounded"), "requests_dropped"),
     ("chat.served_queue", By("queues.rs", "what_was_asked_for_waits_for_room_on_the_link"), NONE),
+    ("chat.loads", By(STORE, "the_store_is_read_for_few_neighbours_at_once"), NONE),
+    ("chat.load_bytes", By(STORE, "what_has_left_the_window_is_served_from_the_store"), NONE),
     ("chat.budget_time", By(SERVING, "what_is_served_has_a_budget_for_each_key_and_each_host"), "served_over_budget"),
     ("chat.asked_for", By(TIP_FETCH, "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
     ("chat.seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),

@@ -156,9 +156,7 @@ fn what_is_wrong_with_the_file_is_said_in_words() {
     Driver::each(|driver| {
         let data = TempDir::new().unwrap();
         let launch = kept_in(driver, data.path());
-        let mut alice = launch.start();
-        alice.signal(Signal::TERM);
-        assert!(alice.wait(SOON).success());
+        drop(launch.start());
         let database = folder(&launch, data.path()).join("history.db");
         let port = launch.addr().port().to_string();
         let refused = |says: &str| {
@@ -166,24 +164,86 @@ fn what_is_wrong_with_the_file_is_said_in_words() {
             assert!(ended.code == Some(1) && ended.err.lines().count() == 1, "{ended:?}");
             assert!(ended.err.contains(says) && ended.err.contains(text(&database)), "{ended:?}");
         };
-        // The fields of the file's header: the version of the schema, and whose the file is.
-        let original = fs::read(&database).unwrap();
-        let changed = |offset: usize, number: u32| {
-            let mut bytes = original.clone();
-            bytes[offset..offset + 4].copy_from_slice(&number.to_be_bytes());
-            for file in ["history.db-wal", "history.db-shm"] {
-                let _ = fs::remove_file(database.with_file_name(file));
-            }
-            fs::write(&database, bytes).unwrap();
+        let set = |pragma: &str, value: i32| {
+            let conn = rusqlite::Connection::open(&database).unwrap();
+            conn.pragma_update(None, pragma, value).unwrap();
         };
-        changed(60, 99);
+        set("user_version", 99);
         refused("was written by a newer version of this program (schema 99");
-        changed(68, 99);
+        set("application_id", 99);
         refused("is the database of another program");
         fs::write(&database, "nonsense".repeat(1_000)).unwrap();
         let alice = launch.start();
         alice.expect_err(&["the history was damaged: it is now ", "history.damaged-"], SOON);
         assert_eq!(send(&alice, "kept", JSON).json()["stored"], true);
+    });
+}
+
+#[test]
+fn a_node_that_restarts_finds_its_network_by_itself() {
+    Driver::each_pair(|[one, other]| {
+        let data = TempDir::new().unwrap();
+        let bob = Launch::new(other, "Bob").start();
+        let launch = kept_in(one, data.path());
+        let mut alice = launch.clone().peer(bob.addr()).start();
+        alice.expect_peers(&["Bob"], SOON);
+        // Nobody says anything: what is committed is whom Alice knows.
+        eventually("Alice keeps whom she knows", SOON, || {
+            let status = http::get(alice.api(), "/status").unwrap().json();
+            status["store"]["commits"].as_u64().is_some_and(|commits| commits > 0)
+        });
+        alice.kill();
+        drop(alice);
+        bob.expect_peers(&[], SOON);
+        launch.start().expect_peers(&["Bob"], SOON);
+    });
+}
+
+#[test]
+fn what_was_shown_before_a_restart_is_not_shown_again() {
+    Driver::each_pair(|[one, other]| {
+        let data = TempDir::new().unwrap();
+        let mut bob = Launch::new(other, "Bob").start();
+        let launch = kept_in(one, data.path()).peer(bob.addr());
+        let mut alice = launch.start();
+        alice.expect_peers(&["Bob"], SOON);
+        bob.say("first");
+        alice.expect_out("Bob: first", SOON);
+        eventually("Alice has it", SOON, || texts(&read_all(alice.api())) == ["first"]);
+        let stored = || {
+            let status = http::get(alice.api(), "/status").unwrap().json();
+            status["store"]["stored"] == 1
+        };
+        eventually("it is on the disk", SOON, stored);
+        alice.kill();
+        drop(alice);
+        bob.say("meanwhile");
+        let alice = launch.start();
+        alice.expect_out("Bob: meanwhile", SOON);
+        bob.say("last");
+        alice.expect_out("Bob: last", SOON);
+        let printed = alice.out().look(<[String]>::to_vec);
+        assert_eq!(printed, ["Bob: meanwhile", "Bob: last"]);
+        assert_eq!(texts(&read_all(alice.api())), ["first", "meanwhile", "last"]);
+    });
+}
+
+#[test]
+fn after_a_restart_a_known_name_with_another_key_is_told() {
+    Driver::each(|driver| {
+        let data = TempDir::new().unwrap();
+        let launch = kept_in(driver, data.path());
+        let mut alice = launch.start();
+        let mut bob = Launch::new(driver, "Bob").peer(alice.addr()).start();
+        bob.say("it is me");
+        alice.expect_out("Bob: it is me", SOON);
+        drop(bob);
+        alice.signal(Signal::TERM);
+        assert!(alice.wait(SOON).success());
+        let alice = launch.start();
+        let mut other = Launch::new(driver, "Bob").peer(alice.addr()).start();
+        other.say("no, me");
+        alice.expect_err(&["goes by the name of Bob", "it may be somebody else"], SOON);
     });
 }
 

@@ -2,8 +2,10 @@
 
 import { avatar, element, shortId, who } from "./text.js";
 
-/** The maximum number of lines. Older ones are removed. */
+/** The maximum number of lines. Older ones are removed, unless the reader looks at them. */
 const LINES = 1_000;
+/** The maximum number of lines while the reader looks at older ones. */
+const MOST_LINES = 20_000;
 /** Consecutive messages of one author within this time, in milliseconds, are grouped under one name. */
 const GROUP = 5 * 60_000;
 /** Within this distance from the end, in pixels, the log follows new messages. */
@@ -40,9 +42,9 @@ export class Log {
 
   /**
    * Adds a message; `own` means that this node sent it. `place`, an array of numbers and texts, orders it among the
-   * others. Returns false if a message with this `key` exists already. All versions of a fork have the same `number`.
+   * others. `before` says that the reader looks for what was before, so it is not news. Returns false if a message with this `key` exists already. All versions of a fork have the same `number`.
    */
-  message({ nodeId, from, content, at, own, place, key, number, marks }) {
+  message({ nodeId, from, content, at, own, place, key, number, marks, before = false }) {
     if (key && this.#keys.has(key)) return false;
     const article = element("article", own ? "message own" : "message");
     const head = element("div", "head");
@@ -54,7 +56,7 @@ export class Log {
     text.dir = "auto";
     article.append(avatar(nodeId, from), head, text);
     const group = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
-    this.#add({ element: article, at, place, key, number, group });
+    this.#add({ element: article, at, place, key, number, group, before });
     return true;
   }
 
@@ -98,7 +100,7 @@ export class Log {
     this.#relate(index + 1);
     this.#frame ||= requestAnimationFrame(() => this.#show());
     // Hidden pages get no animation frames.
-    if (this.#lines.length >= 2 * LINES) this.#trim();
+    if (this.#lines.length >= (this.#following ? 2 * LINES : MOST_LINES)) this.#trim();
   }
 
   /** Updates what depends on the previous line: the heading of a new day, and the grouping of messages. */
@@ -132,11 +134,15 @@ export class Log {
   #show() {
     this.#frame = 0;
     document.getElementById("empty")?.remove();
-    if (this.#lines.length > LINES) this.#trim();
+    if (this.#following && this.#lines.length > LINES) this.#trim();
+    const seen = this.#lines.find(({ element, fresh }) => !fresh && this.#isSeen(element));
+    const offset = seen?.element.offsetTop;
+    let news = false;
     let run = [];
     for (const line of this.#lines) {
       if (line.fresh) {
         line.fresh = false;
+        news ||= !line.before;
         run.push(...[line.heading, line.element].filter(Boolean));
       } else if (run.length > 0) {
         (line.heading ?? line.element).before(...run);
@@ -145,7 +151,16 @@ export class Log {
     }
     this.#log.append(...run);
     if (this.#following) this.toEnd();
-    else this.#toEnd.hidden = false;
+    else {
+      // What the reader looks at stays where it is.
+      if (seen) this.#log.scrollTop += seen.element.offsetTop - offset;
+      if (news) this.#toEnd.hidden = false;
+    }
+  }
+
+  /** Whether it is not above of what the reader sees. */
+  #isSeen(element) {
+    return element.offsetTop + element.offsetHeight > this.#log.scrollTop + this.#log.offsetTop;
   }
 }
 

@@ -4,6 +4,7 @@ import { takeToken } from "./access.js";
 import { Composer } from "./composer.js";
 import { Log } from "./log.js";
 import { ChatNode } from "./node.js";
+import { Past } from "./past.js";
 import { People } from "./people.js";
 import { FORKED, marks } from "./marks.js";
 import { bytes, who } from "./text.js";
@@ -19,6 +20,8 @@ const node = new ChatNode();
 const people = new People();
 const log = new Log();
 const composer = new Composer(node);
+
+const past = new Past(node, (message) => showMessage(message, true));
 
 let me = null;
 /** The id of the newest message shown. */
@@ -36,6 +39,7 @@ node.addEventListener("connected", ({ detail }) => {
   if (missed) log.notice(["Some messages are missing here."]);
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
   newest = Math.max(newest, ...ids);
+  past.shown(detail.messages);
   for (const text of detail.notices) log.notice([sentence(text)]);
   show("connected", "Connected");
 });
@@ -98,17 +102,18 @@ function receive(message) {
   showMessage(message);
 }
 
-function showMessage({ from, content, at: came, id, node_id, own, entry }) {
+/** Shows a message. `before`: it was loaded because the reader looks for what was before. */
+function showMessage({ from, content, at: came, id, node_id, own, entry }, before = false) {
   const nodeId = own ? me.node_id : node_id;
   // A message without an entry is ordered by the time of its arrival.
   const at = entry?.at ?? came;
   const place = entry ? [at, bytes(entry.key), entry.epoch, entry.seq, entry.part] : [at, "", id];
   const key = entry && `${entry.id} ${entry.part}`;
   const number = entry && `${entry.key} ${entry.epoch} ${entry.seq}`;
-  const shown = log.message({ nodeId, from, content, at, own, place, key, number, marks: own ? [] : marks(entry) });
+  const shown = log.message({ nodeId, from, content, at, own, place, key, number, before, marks: own ? [] : marks(entry) });
   // When the later version of a fork arrives, the earlier version has to be marked, too.
   if (shown && entry?.forked) log.mark(number, FORKED);
-  if (shown && document.hidden && !own) unseen += 1;
+  if (shown && document.hidden && !own && !before) unseen += 1;
   showTitle();
 }
 

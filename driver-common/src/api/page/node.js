@@ -60,6 +60,11 @@ export class ChatNode extends EventTarget {
     };
   }
 
+  /** The messages before a line of an entry, in the order of the conversation. */
+  before({ id, part }, limit) {
+    return load(`/messages?limit=${limit}&before=${id}.${part}`);
+  }
+
   /** Sends a text, or throws a `SendError`. */
   async say(msg) {
     let response;

@@ -82,8 +82,8 @@ pub(super) fn end(conn: &mut Connection) -> rusqlite::Result<()> {
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     origin::set_fact(&tx, CLEAN, &1)?;
     tx.commit()?;
-    // What follows is optional: the next node that opens the database does it.
-    conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
+    // This is optional: the next node that opens the database does it.
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 /// Looks for damage in the whole database, while the node runs.

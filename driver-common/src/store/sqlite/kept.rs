@@ -17,16 +17,10 @@ const RANGES: i64 = 256;
 /// The most entries of the window.
 const ENTRIES: i64 = 8_192;
 
-/// Reads it. The window takes at most `window` bytes, as entries are charged. Rows that are damaged are listed.
-pub(super) fn read(
-    conn: &Connection,
-    network: NetworkId,
-    window: usize,
-    damaged: &mut Vec<Damaged>,
-) -> rusqlite::Result<Kept> {
+/// Reads it all, except the entries.
+pub(super) fn read(conn: &Connection) -> rusqlite::Result<Kept> {
     let mut kept = Kept::default();
     kept.runs = runs(conn)?;
-    kept.entries = entries(conn, network, window, damaged)?;
     kept.own = own(conn)?;
     let memory: Option<String> = origin::fact(conn, MEMORY)?;
     // What cannot be read is forgotten: the node learns it again.
@@ -77,8 +71,9 @@ fn run(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Option<KeptRun>> {
     Ok(Some(kept))
 }
 
-/// The newest entries, the oldest of them first.
-fn entries(
+/// Reads the newest entries, the oldest of them first: at most `window` bytes, as entries are charged. Rows that are damaged
+/// are listed.
+pub(super) fn entries(
     conn: &Connection,
     network: NetworkId,
     window: usize,

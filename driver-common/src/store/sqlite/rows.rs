@@ -1,12 +1,14 @@
 //! Reads entries from their rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proto_core::{Class, EntryId, Loaded, NetworkId, Opened, PublicKey, RunId, Sealed, Signature, Wanted};
-use rusqlite::{CachedStatement, Connection, Row};
+use rusqlite::{CachedStatement, Connection, Row, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use super::batch::{find_run, number};
+use super::ranges;
 pub(super) use crate::store::channel::DamagedRow as Damaged;
 
 /// The columns that [`read`] takes.
@@ -102,6 +104,21 @@ pub(super) fn load(
         other => tracing::error!(?other, "the store does not know what is wanted"),
     }
     Ok(found.loaded)
+}
+
+/// Deletes rows that are damaged. The node asks its peers for what is missing then.
+pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlite::Result<()> {
+    tracing::info!(rows = rows.len(), "entries of the store are damaged");
+    let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+    for Damaged { entry, .. } in rows {
+        tx.execute("DELETE FROM entries WHERE entry = ?1", [entry])?;
+    }
+    // The number of a damaged row may be another than it was.
+    let runs: BTreeSet<_> = rows.iter().map(|row| row.run).collect();
+    for run in runs {
+        ranges::count_again(&tx, run)?;
+    }
+    tx.commit()
 }
 
 /// What was read so far.

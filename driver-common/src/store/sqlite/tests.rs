@@ -20,19 +20,19 @@ use crate::testing;
 /// Long enough for any disk.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const OWN: u8 = 1;
-const BOB: u8 = 2;
+pub(super) const OWN: u8 = 1;
+pub(super) const BOB: u8 = 2;
 
-fn entry(author: u8, seq: u64, at: u64, text: &str) -> Arc<Entry> {
+pub(super) fn entry(author: u8, seq: u64, at: u64, text: &str) -> Arc<Entry> {
     testing::entry(author, [seq, at], "Alice", &[text], None)
 }
 
-fn options() -> StoreOptions {
+pub(super) fn options() -> StoreOptions {
     StoreOptions::new(Identity::from_secret(&[OWN; 32]).key(), NetworkId::named(""))
 }
 
 /// A data folder, and the store in it as a task sees it.
-struct Node {
+pub(super) struct Node {
     store: Option<Store>,
     woken: async_channel::Receiver<()>,
     next: u64,
@@ -48,7 +48,7 @@ impl Wake for Bell {
 }
 
 impl Node {
-    fn open(folder: &Path) -> Self {
+    pub(super) fn open(folder: &Path) -> Self {
         Self::open_with(folder, &options())
     }
 
@@ -60,15 +60,15 @@ impl Node {
         Self { store: Some(store), woken, next: 1 }
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         self.store.as_ref().unwrap()
     }
 
-    fn kept(&self) -> &Kept {
+    pub(super) fn kept(&self) -> &Kept {
         &self.store().kept
     }
 
-    fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Answer {
         loop {
             if let Some(answer) = self.store().client.next_answer() {
                 return answer;
@@ -88,14 +88,14 @@ impl Node {
         }
     }
 
-    fn put(&mut self, record: Record) -> StoreId {
+    pub(super) fn put(&mut self, record: Record) -> StoreId {
         let id = StoreId(self.next);
         self.next += 1;
         self.store().client.store(id, record);
         id
     }
 
-    fn put_all(&mut self, records: impl IntoIterator<Item = Record>) {
+    pub(super) fn put_all(&mut self, records: impl IntoIterator<Item = Record>) {
         let last = records.into_iter().map(|record| self.put(record)).last().unwrap();
         loop {
             match self.answer() {
@@ -119,7 +119,7 @@ impl Node {
         Some(shown.into_iter().map(|shown| shown.entry).collect())
     }
 
-    fn close(mut self) {
+    pub(super) fn close(mut self) {
         let mut store = self.store.take().unwrap();
         let threads = store.take_threads();
         drop(store);
@@ -127,7 +127,7 @@ impl Node {
     }
 }
 
-fn database(folder: &Path) -> PathBuf {
+pub(super) fn database(folder: &Path) -> PathBuf {
     folder.join("1/history.db")
 }
 
@@ -384,12 +384,27 @@ fn a_row_that_is_not_what_was_stored_is_deleted_and_wanted_again() {
         conn.execute(&format!("UPDATE entries SET {column} = {change} WHERE seq = 2"), []).unwrap();
         drop(conn);
         let node = Node::open(&path);
-        assert!(matches!(node.answer(), Answer::Damaged(1)), "{column}");
+        assert_eq!(node.store().notices(), [StoreNotice::Damaged { entries: 1 }], "{column}");
         assert_eq!(node.kept().entries.len(), 4, "{column}");
-        node.close();
-        let node = Node::open(&path);
         assert_eq!(node.kept().runs[0].held, [(0, 1), (3, 4)], "{column}");
     }
+}
+
+#[test]
+fn damage_that_is_read_while_the_node_runs_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let bobs: Vec<_> = (0..5).map(|seq| entry(BOB, seq, seq, "a text to damage")).collect();
+    let mut node = Node::open(folder.path());
+    node.put_all(bobs.iter().cloned().map(Record::Entry));
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute("UPDATE entries SET body = 'x' WHERE seq = 2", []).unwrap();
+    let range = Wanted::Range { run: bobs[0].run().clone(), first: 0, last: 4 };
+    assert_eq!(node.load(range, 1 << 20).len(), 4);
+    assert!(matches!(node.answer(), Answer::Damaged(1)));
+    node.close();
+    let node = Node::open(folder.path());
+    assert_eq!(node.kept().runs[0].held, [(0, 1), (3, 4)]);
 }
 
 #[test]
@@ -523,10 +538,11 @@ fn what_is_too_old_or_too_much_is_dropped_and_space_is_given_back() {
     assert_eq!(count(&conn, "entries WHERE body IS NULL AND at >= 5000"), 1_000);
     assert_eq!(count(&conn, "entries WHERE at = 5"), 1, "the last header of a run stays");
     let mut damaged = Vec::new();
-    let kept = kept::read(&conn, NetworkId::named(""), 1 << 30, &mut damaged).unwrap();
+    let kept = kept::read(&conn).unwrap();
+    let entries = kept::entries(&conn, NetworkId::named(""), 1 << 30, &mut damaged).unwrap();
     let bobs = kept.runs.iter().find(|run| run.tip == 2_999).unwrap();
     assert_eq!((bobs.floor, &bobs.held[..]), (1_000, &[(1_000, 2_999)][..]));
-    assert!(damaged.is_empty() && kept.entries.len() == 1_000);
+    assert!(damaged.is_empty() && entries.len() == 1_000);
     let gone = Wanted::Range { run: bobs.run.clone(), first: 0, last: 1_000 };
     let gone = rows::load(&conn, NetworkId::named(""), &gone, 1 << 20, &mut damaged).unwrap();
     assert!(matches!(&gone[..], [Loaded::Gone(gone)] if gone.position().seq() == 1_000));

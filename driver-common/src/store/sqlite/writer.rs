@@ -1,6 +1,5 @@
 //! The thread that writes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +12,9 @@ use super::error::{OpenError, io_problem, problem};
 use super::files::{self, Files};
 use super::origin::Counter;
 use super::retention::{self, Retention};
-use super::{StoreOptions, connection, ranges, unix_ms};
+use super::{StoreOptions, connection, rows, unix_ms};
 use crate::store::StoreProblem;
-use crate::store::channel::{Answer, Batch, DamagedRow, Shared, Work};
+use crate::store::channel::{Answer, Batch, Shared, Work};
 
 /// How long the writer waits until it tries again, at first and at most.
 const RETRY: Duration = Duration::from_millis(250);
@@ -138,25 +137,9 @@ impl Writer {
             counter.set(count);
         }
         if !batch.damaged.is_empty() {
-            self.delete_damaged(&batch.damaged)?;
+            rows::delete_damaged(conn, &batch.damaged)?;
         }
         Ok(())
-    }
-
-    /// The node asks its peers for what is missing then.
-    fn delete_damaged(&mut self, rows: &[DamagedRow]) -> rusqlite::Result<()> {
-        let Some(conn) = &mut self.conn else { return Ok(()) };
-        tracing::warn!(rows = rows.len(), "entries of the store are damaged");
-        let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
-        for DamagedRow { entry, .. } in rows {
-            tx.execute("DELETE FROM entries WHERE entry = ?1", [entry])?;
-        }
-        // The number of a damaged row may be another than it was.
-        let runs: BTreeSet<_> = rows.iter().map(|row| row.run).collect();
-        for run in runs {
-            ranges::count_again(&tx, run)?;
-        }
-        tx.commit()
     }
 
     fn fail(&mut self, problem: StoreProblem, void: Vec<EntryId>) {

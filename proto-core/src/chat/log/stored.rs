@@ -59,6 +59,16 @@ impl Log {
         }
     }
 
+    /// Whether there is a store.
+    pub(crate) fn stores(&self) -> bool {
+        self.stores
+    }
+
+    /// A number that changes whenever tips change.
+    pub(crate) fn tips_generation(&self) -> u64 {
+        self.window.tips().generation()
+    }
+
     /// Whether the store has this entry, which is not in the window: it was evicted there. Where the window may still want
     /// its number, another version may have it.
     pub(crate) fn is_shelved(&self, entry: &Entry) -> bool {
@@ -122,8 +132,8 @@ impl Log {
         self.shelf.holds(run, seq).then_some(run)
     }
 
-    /// Whether this node can serve this tip, from the window or from the store.
-    pub(crate) fn serves_tip(&self, id: &EntryId) -> bool {
+    /// Whether this node can serve this entry: from the window, or a tip from the store.
+    pub(crate) fn serves(&self, id: &EntryId) -> bool {
         self.window.contains(id) || self.shelved_tip(id).is_some()
     }
 
@@ -144,6 +154,8 @@ impl Log {
         let tips = self.window.tips().runs().filter(|_| self.stores);
         tips.filter_map(move |(run, last, at)| {
             let end = self.window.first_of_use(run, last, limits);
+            // Nothing from a fork on is taken.
+            let end = self.window.frozen_at(run).map_or(end, |frozen| end.min(frozen));
             let missing = self.shelf.missing(run, end);
             (missing > 0).then(|| Below { run: run.clone(), at, end, missing })
         })
@@ -157,6 +169,11 @@ impl Log {
     /// The highest numbers of a run below this one that neither the store nor the window has.
     pub(crate) fn last_gap(&self, run: &RunId, below: u64) -> Option<(u64, u64)> {
         self.shelf.last_gap(run, below)
+    }
+
+    /// Whether the store lacks one of these numbers of a run, both included.
+    pub(crate) fn lacks(&self, run: &RunId, first: u64, last: u64) -> bool {
+        self.shelf.first_gap(run, first, last).is_some()
     }
 
     /// How many numbers of a run below this one are missing.

@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub(super) since: Instant,
     /// When to look whether anything came.
     pub(super) check: Instant,
+    /// It is wanted for the store alone.
+    pub(super) low: bool,
     /// Another neighbour is asked now. What still comes counts as asked for.
     pub(super) lost: bool,
     /// The lowest number of those for which there was no room.
@@ -37,10 +39,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(now: Instant, query: RangeQuery, limits: &Limits) -> Self {
+    pub(super) fn new(now: Instant, query: RangeQuery, low: bool, limits: &Limits) -> Self {
         let RangeQuery { run, first, last, tag } = query;
         let check = now + limits.chat.range_wait;
-        Self { tag, run, first, last, at: now, since: now, check, lost: false, refused: None }
+        Self { tag, run, first, last, at: now, since: now, check, low, lost: false, refused: None }
     }
 
     fn contains(&self, run: &RunId, seq: u64) -> bool {
@@ -77,18 +79,20 @@ impl LinkRanges {
     }
 
     /// How much it is asked for, and how much of that it did not bring. An error: it cannot be asked for this run, at least
-    /// until that time.
+    /// until that time. What is wanted for the store alone (`low`) leaves room for the rest.
     pub(super) fn load(
         &self,
         now: Instant,
         run: &RunId,
+        low: bool,
         limits: &Limits,
     ) -> Result<(usize, usize), Option<Instant>> {
+        let most = if low { limits.chat.ranges.div_ceil(2) } else { limits.chat.ranges };
         if let Some((until, _)) = self.pause.filter(|(until, _)| *until > now) {
             return Err(Some(until));
         }
         let lost = self.asked.iter().filter(|asked| asked.lost);
-        if self.asked.len() >= limits.chat.ranges || lost.clone().any(|asked| asked.run == *run) {
+        if self.asked.len() >= most || lost.clone().any(|asked| asked.run == *run) {
             return Err(lost.map(|asked| asked.check).min());
         }
         Ok((lost.count(), self.asked.len()))

@@ -28,6 +28,7 @@ fn served(serving: &mut Serving, now: u64, log: &Log, limits: &Limits) -> (Vec<u
         match served {
             Served::Entry(entry) => seqs.push(entry.seq()),
             Served::End(end) => ends.push((end.tag, end.next)),
+            other => panic!("there is no store: {other:?}"),
         }
         assert!(serving.is_consistent());
     }

@@ -61,7 +61,7 @@ impl Snapshot {
         let next = side.reconcile_with_ids(message, &mut have, &mut need)?;
         step.reply = next.map(|next| encode(Tag::Continue, self.since, &next));
         let id = |id: Id| EntryId::from_bytes(id.to_bytes());
-        step.have = have.into_iter().map(id).filter(|id| log.serves_tip(id)).collect();
+        step.have = have.into_iter().map(id).filter(|id| log.serves(id)).collect();
         step.need = need.into_iter().map(id).filter(|id| log.wants(id)).collect();
         // The crate collects them in no certain order.
         step.need.sort_unstable();

@@ -1,0 +1,278 @@
+//! Filling the store with what is below the window: the newest first, in bounded steps, after all that the window wants
+//! (SPEC section 11).
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use super::log::Below;
+use super::ranges::Low;
+use super::{Chat, Event};
+use crate::model::{Cx, Instant, Limits, RunId};
+
+/// The most runs of which something is asked for at once.
+const RUNS: usize = 16;
+
+/// The numbers of a run that are asked for in one step. Steps that bring nothing become longer.
+const STEP: u64 = 4_096;
+
+/// How much longer a step becomes that brought nothing.
+const LONGER: u64 = 8;
+
+/// How long after a round the next one may begin.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How long after a round what nobody had is looked for again, if neighbours came since.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// How long it waits at most for what the window wants. A neighbour that shows ever more does not hold it up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The interval at which it is told how far it is.
+const TELL: Duration = Duration::from_secs(5);
+
+/// The most entries of one run that are told as missing: an author alone decides how high its numbers are.
+const MOST_TOLD: u64 = 1_000_000;
+
+/// What is looked for, and how far that is. It goes in rounds over the runs.
+#[derive(Debug, Default)]
+pub(super) struct Backfill {
+    /// The runs of this round that wait for their next step: by the number of steps they have had, the newest first.
+    waiting: BTreeMap<(u64, Reverse<u64>, RunId), Progress>,
+    under_way: BTreeMap<RunId, Step>,
+    /// What nobody had of a run at the end of its round.
+    absent: BTreeMap<RunId, Absent>,
+    /// Entries that came in this round.
+    came: u64,
+    /// When the user is to be told next.
+    tell_at: Option<Instant>,
+    /// What the user was last told as missing, at the end of a round.
+    told_missing: u64,
+    next_round: Instant,
+    /// Since when it waits for what the window wants.
+    waits_since: Option<Instant>,
+    /// The number of neighbours that came, and the same at the start of the last round.
+    links: u64,
+    links_then: u64,
+    /// The generation of the tips at the start of the last round.
+    tips_then: u64,
+}
+
+/// How far a run is in this round.
+#[derive(Clone, Debug)]
+struct Progress {
+    at: u64,
+    steps: u64,
+    /// All from this number on was looked for.
+    below: u64,
+    /// The end of what is looked for.
+    end: u64,
+    step: u64,
+}
+
+/// A step that is under way.
+#[derive(Debug)]
+struct Step {
+    /// How far the run is when it is over.
+    then: Progress,
+    /// What was missing of the run before it.
+    missing: u64,
+    /// The last number that it asks for.
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Absent {
+    missing: u64,
+    links: u64,
+    at: Instant,
+}
+
+impl Backfill {
+    /// A neighbour was linked: it may have what the others lack.
+    pub(super) fn linked(&mut self) {
+        self.links += 1;
+    }
+
+    /// An entry came for the store alone.
+    pub(super) fn came(&mut self) {
+        self.came += 1;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Whether there may be more to look for than in the last round.
+    fn has_news(&self, tips: u64) -> bool {
+        self.links != self.links_then || self.tips_then != tips
+    }
+
+    /// A round begins with these runs, as far as there is news of them.
+    fn begin(&mut self, now: Instant, tips: u64, runs: Vec<Below>) -> Vec<(RunId, u64)> {
+        (self.links_then, self.tips_then) = (self.links, tips);
+        let known: BTreeSet<_> = runs.iter().map(|below| below.run.clone()).collect();
+        self.absent.retain(|run, _| known.contains(run));
+        let mut begun = Vec::new();
+        for Below { run, at, end, missing } in runs {
+            let is_news = self.absent.get(&run).is_none_or(|absent| {
+                missing > absent.missing || absent.links != self.links && now.since(absent.at) >= AGAIN
+            });
+            if is_news {
+                begun.push((run.clone(), end));
+                let progress = Progress { at, steps: 0, below: end, end, step: STEP };
+                self.waiting.insert((0, Reverse(at), run), progress);
+            }
+        }
+        begun
+    }
+
+    /// The user is told how far it is from time to time, and what nobody has once.
+    fn tell(&mut self, now: Instant, missing: u64) -> Option<Event> {
+        let is_over = self.is_idle();
+        let is_due = self.tell_at.is_some_and(|at| at <= now);
+        let is_news = self.came > 0 || is_over && missing > self.told_missing;
+        if !(is_over || is_due) {
+            return None;
+        }
+        let came = self.came;
+        self.tell_at = (!is_over).then_some(now + TELL);
+        if is_over {
+            (self.came, self.told_missing) = (0, missing);
+        }
+        is_news.then_some(Event::Backfill { came, missing, over: is_over })
+    }
+}
+
+impl Chat {
+    /// Goes on with what the store lacks below the window.
+    pub(super) fn backfill(&mut self, cx: &Cx) {
+        if !self.log.stores() {
+            return;
+        }
+        if !self.keeper.works() {
+            return self.stop_backfill();
+        }
+        let had_work = !self.backfill.is_idle();
+        self.end_steps(cx);
+        let waits = self.ranges.pending() > 0 || self.gossip.awaited() > 0;
+        let since = waits.then(|| self.backfill.waits_since.unwrap_or(cx.now));
+        self.backfill.waits_since = since;
+        if self.may_backfill() && since.is_none_or(|since| since + PATIENCE <= cx.now) {
+            self.begin_round(cx);
+            self.begin_steps(cx.limits());
+        }
+        if had_work || !self.backfill.is_idle() {
+            self.tell_of_backfill(cx);
+        }
+    }
+
+    /// Whether there is somebody to ask, and room for what comes.
+    fn may_backfill(&self) -> bool {
+        self.catch_up.is_over() && !self.addrs.is_empty() && self.keeper.works()
+    }
+
+    /// When something of it is due.
+    pub(super) fn backfill_deadline(&self, now: Instant) -> Option<Instant> {
+        let Backfill { next_round, waits_since, tell_at, .. } = &self.backfill;
+        let patience = waits_since.map(|since| since + PATIENCE).filter(|until| *until > now);
+        if !self.backfill.is_idle() {
+            return patience.into_iter().chain(*tell_at).min();
+        }
+        let is_needed = self.may_backfill() && self.backfill.has_news(self.log.tips_generation());
+        let round = match waits_since {
+            Some(_) => patience.map(|until| until.max(*next_round)),
+            None => Some(*next_round),
+        };
+        round.filter(|_| is_needed)
+    }
+
+    /// The store fails: what comes could not be kept.
+    fn stop_backfill(&mut self) {
+        let Self { backfill, ranges, .. } = self;
+        backfill.under_way.keys().for_each(|run| ranges.drop_low(run));
+        let (links, told_missing) = (backfill.links, backfill.told_missing);
+        // There is news when it works again.
+        *backfill = Backfill { links, told_missing, links_then: u64::MAX, ..Backfill::default() };
+    }
+
+    fn begin_round(&mut self, cx: &Cx) {
+        let tips = self.log.tips_generation();
+        let Self { backfill, log, .. } = self;
+        if !backfill.is_idle() || backfill.next_round > cx.now || !backfill.has_news(tips) {
+            return;
+        }
+        let runs: Vec<_> = log.incomplete(cx.limits()).collect();
+        for (run, end) in backfill.begin(cx.now, tips, runs) {
+            log.raise_base(&run, end);
+        }
+        backfill.next_round = cx.now + PAUSE;
+        backfill.tell_at = Some(cx.now + TELL);
+    }
+
+    fn begin_steps(&mut self, limits: &Limits) {
+        let Self { backfill, log, ranges, addrs, .. } = self;
+        let mut later = Vec::new();
+        while backfill.under_way.len() < RUNS
+            && let Some((order, progress)) = backfill.waiting.pop_first()
+        {
+            let run = &order.2;
+            let Some((_, last)) = log.last_gap(run, progress.below) else { continue };
+            let first = last.saturating_add(1).saturating_sub(progress.step);
+            if !ranges.want_low(run, (first, last), progress.at, addrs.keys().copied(), limits) {
+                later.push((order, progress));
+                continue;
+            }
+            let missing = log.missing_below(run, progress.end);
+            let then = Progress { below: first, steps: progress.steps + 1, ..progress };
+            backfill.under_way.insert(order.2, Step { then, missing, last });
+        }
+        backfill.waiting.extend(later);
+    }
+
+    /// Ends the steps that are over, and leads their runs to the next ones.
+    fn end_steps(&mut self, cx: &Cx) {
+        if self.backfill.under_way.is_empty() {
+            return;
+        }
+        let is_over = |run: &&RunId| self.ranges.low(run) != Low::Open;
+        let over: Vec<_> = self.backfill.under_way.keys().filter(is_over).cloned().collect();
+        for run in over {
+            let is_dropped = self.ranges.low(&run) == Low::Over;
+            self.ranges.drop_low(&run);
+            let Some(step) = self.backfill.under_way.remove(&run) else { continue };
+            let mut progress = step.then;
+            let missing = self.log.missing_below(&run, progress.end);
+            if is_dropped && self.log.lacks(&run, progress.below, step.last) {
+                // What the window wants of the run came between.
+                progress.below = step.last.saturating_add(1);
+            } else {
+                let brought = missing < step.missing;
+                progress.step = if brought { STEP } else { progress.step.saturating_mul(LONGER) };
+            }
+            if self.log.last_gap(&run, progress.below).is_some() {
+                self.backfill.waiting.insert((progress.steps, Reverse(progress.at), run), progress);
+            } else if missing > 0 {
+                let absent = Absent { missing, links: self.backfill.links_then, at: cx.now };
+                self.backfill.absent.insert(run, absent);
+            }
+        }
+        if self.backfill.is_idle() {
+            self.backfill.next_round = cx.now + PAUSE;
+        }
+    }
+
+    fn tell_of_backfill(&mut self, cx: &Cx) {
+        if !self.backfill.is_idle() && self.backfill.tell_at.is_none_or(|at| at > cx.now) {
+            return;
+        }
+        let Backfill { waiting, under_way, absent, .. } = &self.backfill;
+        let open = waiting.iter().map(|((_, _, run), progress)| (run, progress.end));
+        let open = open.chain(under_way.iter().map(|(run, step)| (run, step.then.end)));
+        let open = open.map(|(run, end)| self.log.missing_below(run, end));
+        let absent = absent.values().map(|absent| absent.missing);
+        let missing = open.chain(absent).map(|missing| missing.min(MOST_TOLD)).sum();
+        self.events.extend(self.backfill.tell(cx.now, missing));
+    }
+}

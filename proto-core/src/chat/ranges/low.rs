@@ -1,0 +1,76 @@
+//! What is missing below the window, for the store alone: it is asked for after all else (SPEC section 11).
+
+use alloc::collections::BTreeMap;
+
+use super::{Ranges, Want};
+use crate::model::{Instant, Limits, NodeId, RunId};
+
+/// How far numbers that are wanted for the store have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::chat) enum Low {
+    /// They came, or something else of the run is wanted first.
+    Over,
+    /// Somebody is asked for them, or will be.
+    Open,
+    /// Nobody has what is left of them.
+    Exhausted,
+}
+
+impl Ranges {
+    /// These numbers of a run are wanted for the store, from any of these neighbours. False: they have to wait for what the
+    /// window wants of the run.
+    pub(in crate::chat) fn want_low(
+        &mut self,
+        run: &RunId,
+        (first, last): (u64, u64),
+        at: u64,
+        holders: impl Iterator<Item = NodeId>,
+        limits: &Limits,
+    ) -> bool {
+        if self.wants.get(run).is_some_and(|want| want.asked.is_some() || want.is_waiting()) {
+            return false;
+        }
+        // Nobody has what is left of another one.
+        self.remove(run);
+        let holders: BTreeMap<_, _> =
+            holders.take(limits.chat.announcers.max(1)).map(|peer| (peer, first)).collect();
+        let Some(shower) = holders.keys().next().copied() else { return false };
+        self.make_room(shower, limits);
+        self.counter += 1;
+        self.shown_by.entry(shower).or_default().insert((self.counter, run.clone()));
+        self.wants.insert(
+            run.clone(),
+            Want {
+                low: true,
+                first,
+                last,
+                at,
+                tip: None,
+                holders: BTreeMap::new(),
+                asked: None,
+                ready: Instant::ORIGIN,
+                again: Instant::ORIGIN,
+                came: None,
+                shown: (shower, self.counter),
+            },
+        );
+        self.change(run, |want| want.holders = holders);
+        true
+    }
+
+    /// How far such numbers have come.
+    pub(in crate::chat) fn low(&self, run: &RunId) -> Low {
+        match self.wants.get(run).filter(|want| want.low) {
+            None => Low::Over,
+            Some(want) if want.asked.is_some() || want.is_waiting() => Low::Open,
+            Some(_) => Low::Exhausted,
+        }
+    }
+
+    /// They are not wanted any more.
+    pub(in crate::chat) fn drop_low(&mut self, run: &RunId) {
+        if self.wants.get(run).is_some_and(|want| want.low) {
+            self.remove(run);
+        }
+    }
+}

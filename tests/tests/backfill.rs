@@ -1,0 +1,108 @@
+//! Stores that are filled from others: what is below the windows (SPEC section 11).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto_core::{Entry, Limits, Notice};
+use tests::bench::meeting::{Author, Meeting};
+use tests::store::MemoryStore;
+
+/// Entries of authors who take turns, the oldest first: each in a run of its own.
+fn said(all: usize, authors: usize) -> Vec<Arc<Entry>> {
+    let mut runs: Vec<_> = (0..authors).map(|author| Author::new(author as u8 + 100, 1)).collect();
+    let ago = |n: usize| (60 + (all - n) / 10) as u64;
+    (0..all).map(|n| Arc::new(runs[n % authors].says("what people say", ago(n)))).collect()
+}
+
+/// A window of so many entries.
+fn window(entries: usize) -> Limits {
+    Limits::default().with(|limits| limits.chat.log_entries = entries)
+}
+
+/// A node that has everything in its store, and one that has these of them. They meet on one machine, or at addresses of
+/// different ones.
+fn meeting(host: [u8; 3], said: &[Arc<Entry>], has: &[Arc<Entry>], limits: &Limits) -> Meeting {
+    let stores =
+        vec![Some(MemoryStore::with(said.iter().cloned())), Some(MemoryStore::with(has.iter().cloned()))];
+    let mut meeting = Meeting::stored(host, &[limits.clone(), limits.clone()], stores);
+    meeting.link(1, 0);
+    meeting
+}
+
+fn has(meeting: &Meeting, index: usize) -> usize {
+    meeting.store(index).unwrap().len()
+}
+
+/// What a node was told of how far it is, and whether it is over.
+fn progress(meeting: &Meeting) -> Vec<(u64, u64, bool)> {
+    let progress = |notice: &Notice| match notice {
+        Notice::Backfill { came, missing, over } => Some((*came, *missing, *over)),
+        _ => None,
+    };
+    meeting.notices(1).filter_map(progress).collect()
+}
+
+#[test]
+fn a_store_is_filled_with_what_is_below_the_window() {
+    let said = said(3_000, 7);
+    for has_already in [0, 1_000] {
+        let mut meeting = meeting([127, 0, 0], &said, &said[..has_already], &window(300));
+        let end = meeting.now + Duration::from_secs(60);
+        let full = meeting.run_until(end, |meeting| has(meeting, 1) == said.len());
+        assert!(full, "it has {} of {}", has(&meeting, 1), said.len());
+        meeting.run_for(Duration::from_secs(1));
+        let told = progress(&meeting);
+        // Of the newest, nothing is to be told: they came into the window.
+        let expected: &[_] = if has_already == 0 { &[(900, 0, true)] } else { &[] };
+        assert_eq!(told, expected);
+        assert!(meeting.held(1) <= 300 && meeting.held(1) > 250);
+        // Then both are silent.
+        meeting.take_sent();
+        meeting.run_for(Duration::from_secs(300));
+        let sent = meeting.take_sent();
+        assert!(!sent.contains_key("CHAT") && !sent.contains_key("RANGE"), "{sent:?}");
+    }
+}
+
+#[test]
+fn what_nobody_has_is_told_once() {
+    let said = said(2_000, 2);
+    // Nobody has the numbers 100 to 299 of either run.
+    let left: Vec<_> = said.iter().filter(|entry| !(100..300).contains(&entry.seq())).cloned().collect();
+    let mut meeting = meeting([127, 0, 0], &left, &[], &window(300));
+    meeting.run_for(Duration::from_secs(1_000));
+    assert_eq!(has(&meeting, 1), left.len());
+    let told = progress(&meeting);
+    assert!(matches!(told[..], [(_, 400, true)]), "{told:?}");
+}
+
+#[test]
+fn what_is_said_now_comes_first() {
+    let said = said(20_000, 3);
+    let mut meeting = meeting([127, 0, 0], &said, &[], &window(1_000));
+    let end = meeting.now + Duration::from_secs(60);
+    assert!(meeting.run_until(end, |meeting| has(meeting, 1) > 5_000));
+    let before = has(&meeting, 1);
+    meeting.say(0, "now");
+    let is_heard = |meeting: &Meeting| meeting.node(1).entries().any(|entry| entry.texts().eq(["now"]));
+    assert!(meeting.run_until(end, is_heard));
+    let between = has(&meeting, 1) - before;
+    assert!(between < 5_000, "{between} entries came before it");
+    let full = meeting.run_until(end, |meeting| has(meeting, 1) == said.len() + 1);
+    assert!(full, "it has {} of {}: {:?}", has(&meeting, 1), said.len() + 1, progress(&meeting));
+}
+
+#[test]
+fn a_neighbour_that_has_nothing_holds_nothing_up() {
+    let said = said(3_000, 3);
+    let limits = window(300);
+    let store = MemoryStore::with(said.iter().cloned());
+    let stores = vec![Some(store), Some(MemoryStore::default()), None];
+    let mut meeting = Meeting::stored([127, 0, 0], &vec![limits; 3], stores);
+    meeting.link(2, 0);
+    meeting.link(1, 2);
+    meeting.link(1, 0);
+    let end = meeting.now + Duration::from_secs(60);
+    let full = meeting.run_until(end, |meeting| has(meeting, 1) == said.len());
+    assert!(full, "it has {} of {}", has(&meeting, 1), said.len());
+}
