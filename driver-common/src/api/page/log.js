@@ -1,9 +1,11 @@
 // The messages and notices.
 
-import { avatar, element, shortId, who } from "./text.js";
+import { avatar, element, setRichText, shortId, who } from "./text.js";
 
 /** The maximum number of lines. Older ones are removed. */
 const LINES = 1_000;
+/** A message that is longer, in UTF-16 units, is continued in another one. */
+const LONGEST = 32_000;
 /** Consecutive messages of one author within this time, in milliseconds, are grouped under one name. */
 const GROUP = 5 * 60_000;
 /** Within this distance from the end, in pixels, the log follows new messages. */
@@ -21,6 +23,8 @@ export class Log {
   /** In the order of the conversation. Fresh ones are shown in the next frame, so a burst costs one layout. */
   #lines = [];
   #frame = 0;
+  /** How many messages have come since the reader scrolled up. */
+  #newer = 0;
   /** The keys of the messages among them. */
   #keys = new Set();
 
@@ -31,7 +35,7 @@ export class Log {
       const atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
       // Only the reader scrolls up. Added lines and a smaller box move the end down instead.
       if (atEnd || scrollTop < top) this.#following = atEnd;
-      if (atEnd) this.#toEnd.hidden = true;
+      if (atEnd) this.#atEnd();
       top = scrollTop;
     }, { passive: true });
     this.#toEnd.addEventListener("click", () => this.toEnd());
@@ -41,21 +45,45 @@ export class Log {
   /**
    * Adds a message; `own` means that this node sent it. `place`, an array of numbers and texts, orders it among the
    * others. Returns false if a message with this `key` exists already. All versions of a fork have the same `number`.
+   * Lines with the same `whole` are one message. `mentions` says that it names the reader.
    */
-  message({ nodeId, from, content, at, own, place, key, number, marks }) {
+  message({ nodeId, from, content, at, own, place, key, number, marks, whole, mentions }) {
     if (key && this.#keys.has(key)) return false;
+    if (this.#continues(whole, content, key)) return true;
     const article = element("article", own ? "message own" : "message");
+    article.classList.toggle("mention", Boolean(mentions));
+    article.dataset.nodeId = nodeId;
     const head = element("div", "head");
     head.append(who(from, shortId(nodeId)), " ");
     if (own) head.append(element("span", "you", "you"), " ");
     for (const { word, title } of marks) head.append(markElement(word, title), " ");
     head.append(timeElement(at));
-    const text = element("p", "text", content);
+    const action = /^\/me +(?=\S)/u.exec(content);
+    const text = element("p", action ? "text action" : "text");
+    setRichText(text, action ? content.slice(action[0].length) : content);
     text.dir = "auto";
     article.append(avatar(nodeId, from), head, text);
     const group = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
-    this.#add({ element: article, at, place, key, number, group });
+    this.#add({ element: article, at, place, key, number, group, whole, text, content });
     return true;
+  }
+
+  /** Adds a line to the message that it is a part of, if that is the one before it. Returns whether it did. */
+  #continues(whole, content, key) {
+    const line = whole && this.#lines.findLast((line) => line.whole === whole);
+    // Code and links do not go over the end of a line, but their text may have been cut anyway: at a bound.
+    if (!line || line.content.length > LONGEST) return false;
+    line.content += `\n${content}`;
+    setRichText(line.text, line.content);
+    this.#keys.add(key);
+    return true;
+  }
+
+  /** Shows or hides what this node says. */
+  setMuted(isMuted) {
+    for (const { element } of this.#lines) {
+      if (element.dataset.nodeId) element.hidden = isMuted(element.dataset.nodeId);
+    }
   }
 
   /** Adds a mark to all messages with this number that do not have it. */
@@ -78,9 +106,14 @@ export class Log {
     this.#add({ element: line, at, place: null, key: null, group: null });
   }
 
+  #atEnd() {
+    this.#newer = 0;
+    this.#toEnd.hidden = true;
+  }
+
   toEnd() {
     this.#following = true;
-    this.#toEnd.hidden = true;
+    this.#atEnd();
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 
@@ -137,6 +170,7 @@ export class Log {
     for (const line of this.#lines) {
       if (line.fresh) {
         line.fresh = false;
+        if (line.group && !this.#following) this.#newer += 1;
         run.push(...[line.heading, line.element].filter(Boolean));
       } else if (run.length > 0) {
         (line.heading ?? line.element).before(...run);
@@ -145,7 +179,10 @@ export class Log {
     }
     this.#log.append(...run);
     if (this.#following) this.toEnd();
-    else this.#toEnd.hidden = false;
+    else if (this.#newer > 0) {
+      this.#toEnd.hidden = false;
+      this.#toEnd.textContent = this.#newer === 1 ? "1 newer message" : `${this.#newer} newer messages`;
+    }
   }
 }
 
