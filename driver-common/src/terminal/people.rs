@@ -215,7 +215,8 @@ mod tests {
         }
         assert_eq!(roster.label(&peer(9, "\x1b[2J")), "␛[2J");
         assert_eq!(roster.label(&peer(9, "Me\u{200b}")), "Me\\u{200b}");
-        assert_eq!(roster.label(&peer(9, "\u{200d}\u{301} ")), "\\u{200d}\\u{301}\\u{20}");
+        let unseen = roster.label(&peer(9, "\u{200d}\u{301} "));
+        assert_eq!(unseen, "\\u{200d}\\u{301}\\u{20} (0909090909090909)");
     }
 
     #[test]
