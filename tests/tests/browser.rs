@@ -431,6 +431,23 @@ fn what_is_written_is_shown_as_it_is_meant() {
     expect_accessible(&browser);
     picture(&browser, "conversation");
 
+    // A long name is cut in the list, and people who stand together have different colours.
+    let (long, _) = RawPeer::join(alice.addr(), &"wide".repeat(16));
+    expect_connected(&browser, &["Alice", "Bob", &"wide".repeat(16)], SOON);
+    let cut = "const name = document.querySelector('#peers li:last-child .name'); \
+               return name.scrollWidth > name.clientWidth && name.clientHeight < 30 \
+               && document.getElementById('people').scrollWidth <= document.getElementById('people').clientWidth";
+    browser.expect("the name to be cut", SOON, cut);
+    let apart = "const hues = [...document.querySelectorAll('#peers .avatar')] \
+                 .map(avatar => Number(avatar.style.getPropertyValue('--hue'))); \
+                 const distance = (one, other) => Math.min(Math.abs(one - other), 360 - Math.abs(one - other)); \
+                 return hues.length === 3 && hues.every((one, index) => \
+                 hues.slice(index + 1).every(other => distance(one, other) >= 35))";
+    assert_eq!(browser.run(apart), true);
+    picture(&browser, "list");
+    drop(long);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
+
     browser.type_into("#message", "a draft");
     browser.open(&page);
     expect_connected(&browser, &["Alice", "Bob"], SOON);

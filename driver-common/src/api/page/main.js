@@ -75,7 +75,10 @@ const HANDLERS = {
     if (now && said.from !== me.uname) renamed(said.from);
     receive({ ...event, ...said, own: true });
   },
-  Notice: (_, { text, at }) => log.notice([sentence(text)], at),
+  Notice(notice, { text, at }) {
+    // There was nothing to catch up with.
+    if (notice.CaughtUp?.entries !== 0) log.notice([sentence(text)], at);
+  },
   PeerJoined(peer, { at }) {
     if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " joined"], at);
     showConnected();
