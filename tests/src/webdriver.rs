@@ -101,6 +101,28 @@ impl Browser {
         self.ask("POST", "/execute/sync", &json!({"script": script, "args": []}))
     }
 
+    /// Runs a function's body in the page, whose last argument is called with what it gives.
+    #[track_caller]
+    pub fn run_async(&self, script: &str) -> Value {
+        self.ask("POST", "/execute/async", &json!({"script": script, "args": []}))
+    }
+
+    /// Gives the window another size, in pixels.
+    pub fn resize(&self, width: u32, height: u32) {
+        self.ask("POST", "/window/rect", &json!({"width": width, "height": height}));
+    }
+
+    /// Writes a picture of the window into this file, as PNG.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn screenshot(&self, path: &std::path::Path) {
+        use base64::Engine as _;
+        let picture = self.ask("GET", "/screenshot", &Value::Null);
+        let picture = base64::engine::general_purpose::STANDARD.decode(picture.as_str().expect("a picture"));
+        std::fs::write(path, picture.expect("Base64")).expect("a file");
+    }
+
     /// Types into the element that a CSS selector finds.
     #[track_caller]
     pub fn type_into(&self, selector: &str, text: &str) {

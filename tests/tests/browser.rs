@@ -107,8 +107,9 @@ fn expect_notice(browser: &Browser, text: &str) {
 /// Waits until the page says that its node is there, and that exactly these are here.
 #[track_caller]
 fn expect_connected(browser: &Browser, names: &[&str], timeout: Duration) {
+    let state = if names.len() > 1 { "connected" } else { "alone" };
     let script = format!(
-        "return document.getElementById('status').dataset.state === 'connected' && document.getElementById('disconnected').hidden \
+        "return document.getElementById('status').dataset.state === '{state}' && document.getElementById('disconnected').hidden \
          && JSON.stringify([...document.querySelectorAll('#peers .name')].map(name => name.textContent).sort()) \
          === {}",
         json!(json!(names).to_string())
@@ -282,4 +283,205 @@ fn a_page_behind_a_port_forward_takes_the_token_once() {
     browser.open(&format!("http://{}/", alice.api()));
     expect_connected(&browser, &["Alice"], SOON);
     assert_eq!(browser.errors(), Vec::<String>::new());
+}
+
+/// Keeps a picture to be looked at, where `CHAT_SCREENSHOTS` names a folder.
+fn picture(browser: &Browser, name: &str) {
+    if let Some(folder) = std::env::var_os("CHAT_SCREENSHOTS") {
+        browser.screenshot(&std::path::Path::new(&folder).join(format!("{name}.png")));
+    }
+}
+
+/// What axe-core finds on the page. It is in the file that `CHAT_AXE` names.
+fn expect_accessible(browser: &Browser) {
+    let Some(path) = std::env::var_os("CHAT_AXE").filter(|path| !path.is_empty()) else {
+        let required = std::env::var_os("CHAT_REQUIRE_AXE").is_some_and(|value| !value.is_empty());
+        assert!(!required, "CHAT_REQUIRE_AXE is set, and CHAT_AXE names no file");
+        let note = "the page was not looked at by axe-core: CHAT_AXE names no file\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
+        return;
+    };
+    browser.run(&std::fs::read_to_string(path).unwrap());
+    let found = browser.run_async(
+        "const done = arguments[arguments.length - 1]; axe.run().then(({ violations }) => \
+         done(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)), \
+         (error) => done([String(error)]))",
+    );
+    assert_eq!(found, json!([]));
+}
+
+const SHIFT: char = '\u{e008}';
+
+#[test]
+fn being_alone_is_seen_and_says_what_to_do() {
+    let Some((browser, _turn)) = browser() else { return };
+    let alice = Launch::new(Driver::Smol, "Alice").start();
+    browser.resize(1100, 760);
+    browser.open(&format!("http://{}/", alice.api()));
+    expect_connected(&browser, &["Alice"], SOON);
+    assert_eq!(browser.text("#status-text"), "Connected to nobody");
+    assert!(browser.text("#lonely").contains(&format!("--peer {}", alice.addr())));
+    expect_accessible(&browser);
+    picture(&browser, "alone");
+
+    let bob = Launch::new(Driver::Tokio, "Bob").start();
+    say(&browser, &format!("/connect {}", bob.addr()));
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
+    assert_eq!(browser.run("return document.getElementById('lonely').checkVisibility()"), false);
+    drop(bob);
+    expect_connected(&browser, &["Alice"], SOON);
+    say(&browser, "anybody?");
+    expect_message(&browser, "Alice", "anybody?");
+}
+
+#[test]
+fn commands_are_carried_out_or_refused_and_never_said() {
+    let Some((browser, _turn)) = browser() else { return };
+    let alice = Launch::new(Driver::Tokio, "Alice").start();
+    let mut bob = Launch::new(Driver::Smol, "Bob").peer(alice.addr()).start();
+    browser.open(&format!("http://{}/", alice.api()));
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
+    // The focus is in the box from the start, and what is typed elsewhere goes there.
+    assert_eq!(browser.run("return document.activeElement.id"), "message");
+    say(&browser, "/nick Zoë");
+    expect_connected(&browser, &["Bob", "Zoë"], SOON);
+    say(&browser, " //nick is a command");
+    bob.expect_out("Zoë: /nick is a command", SOON);
+    say(&browser, "/me waves");
+    bob.expect_out("Zoë: /me waves", SOON);
+    browser.expect(
+        "what Zoë does",
+        SOON,
+        "return document.querySelector('.text.action')?.textContent === 'waves'",
+    );
+    browser.type_into("#message", &format!("/quit now{ENTER}"));
+    browser.expect(
+        "a refusal",
+        SOON,
+        "return document.getElementById('problem').textContent.startsWith('There is no command /quit on this page')",
+    );
+    assert_eq!(browser.run("return document.getElementById('message').value"), "/quit now");
+    browser.run("document.getElementById('message').value = ''");
+    browser.type_into("#message", &format!("/nick \u{a0}{ENTER}"));
+    browser.expect(
+        "why not",
+        SOON,
+        "return document.getElementById('problem').textContent.includes('a name must not be empty')",
+    );
+    browser.run("document.getElementById('message').value = ''");
+
+    bob.say("hidden later");
+    expect_message(&browser, "Bob", "hidden later");
+    say(&browser, "/mute Bob");
+    let shown = |text: &str| {
+        format!(
+            "return [...document.querySelectorAll('#log .message .text')].some(text => \
+             text.textContent === '{text}' && text.checkVisibility())"
+        )
+    };
+    browser.expect("that Bob is muted", SOON, &format!("return !(() => {{ {} }})()", shown("hidden later")));
+    bob.say("hidden at once");
+    say(&browser, "still here");
+    bob.expect_out("Zoë: still here", SOON);
+    let heard = || http::get(alice.api(), "/messages").unwrap().body.contains("hidden at once");
+    eventually("what Bob said", SOON, heard);
+    expect_message(&browser, "Bob", "hidden at once");
+    assert_eq!(browser.run(&shown("hidden at once")), false);
+    say(&browser, "/unmute Bob");
+    browser.expect("what was hidden", SOON, &shown("hidden at once"));
+    assert!(bob.out().look(|all| all.iter().all(|line| !line.contains("/mute") && !line.contains("/quit"))));
+    assert_eq!(browser.errors().iter().filter(|error| !error.contains("400")).count(), 0);
+}
+
+#[test]
+fn what_is_written_is_shown_as_it_is_meant() {
+    let Some((browser, _turn)) = browser() else { return };
+    let alice = Launch::new(Driver::Smol, "Alice").start();
+    let mut bob = Launch::new(Driver::Tokio, "Bob").peer(alice.addr()).start();
+    let page = format!("http://{}/", alice.api());
+    browser.resize(1100, 760);
+    browser.open(&page);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
+
+    browser.type_into("#message", &format!("one{SHIFT}{ENTER}{SHIFT}two{ENTER}"));
+    expect_message(&browser, "Alice", "one\ntwo");
+    bob.expect_out("Alice: two", SOON);
+
+    bob.say("see https://example.org/a?b=c#d, (http://[::1]:80/) and `let x = 1;` javascript:alert(1)");
+    expect_message(
+        &browser,
+        "Bob",
+        "see https://example.org/a?b=c#d, (http://[::1]:80/) and let x = 1; javascript:alert(1)",
+    );
+    let links = "return JSON.stringify([...document.querySelectorAll('.text a')].map(link => [link.href, link.rel, link.target]))";
+    let rel = "noopener noreferrer nofollow ugc";
+    let expected = json!([["https://example.org/a?b=c#d", rel, "_blank"], ["http://[::1]/", rel, "_blank"]]);
+    assert_eq!(browser.run(links), json!(expected.to_string()));
+    assert_eq!(browser.run("return document.querySelector('.text code').textContent"), "let x = 1;");
+    bob.say("are you there, alice?");
+    expect_message(&browser, "Bob", "are you there, alice?");
+    bob.say("no, alicea");
+    expect_message(&browser, "Bob", "no, alicea");
+    assert_eq!(
+        browser.run(
+            "return [...document.querySelectorAll('.mention .text')].map(text => text.textContent).join()"
+        ),
+        "are you there, alice?"
+    );
+    expect_accessible(&browser);
+    picture(&browser, "conversation");
+
+    // A long name is cut in the list, and people who stand together have different colours.
+    let (long, _) = RawPeer::join(alice.addr(), &"wide".repeat(16));
+    expect_connected(&browser, &["Alice", "Bob", &"wide".repeat(16)], SOON);
+    let cut = "const name = document.querySelector('#peers li:last-child .name'); \
+               return name.scrollWidth > name.clientWidth && name.clientHeight < 30 \
+               && document.getElementById('people').scrollWidth <= document.getElementById('people').clientWidth";
+    browser.expect("the name to be cut", SOON, cut);
+    let apart = "const hues = [...document.querySelectorAll('#peers .avatar')] \
+                 .map(avatar => Number(avatar.style.getPropertyValue('--hue'))); \
+                 const distance = (one, other) => Math.min(Math.abs(one - other), 360 - Math.abs(one - other)); \
+                 return hues.length === 3 && hues.every((one, index) => \
+                 hues.slice(index + 1).every(other => distance(one, other) >= 35))";
+    assert_eq!(browser.run(apart), true);
+    picture(&browser, "list");
+    drop(long);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
+
+    browser.type_into("#message", "a draft");
+    browser.open(&page);
+    expect_connected(&browser, &["Alice", "Bob"], SOON);
+    assert_eq!(browser.run("return document.getElementById('message').value"), "a draft");
+
+    // A reader who has scrolled up learns how many messages are below.
+    (0..40).for_each(|number| alice.send(&format!("filler {number}")));
+    expect_message(&browser, "Alice", "filler 39");
+    browser.run("document.getElementById('log').scrollTop = 0");
+    browser.expect("that it is above", SOON, "return document.getElementById('log').scrollTop === 0");
+    for (text, told) in [("news", "1 newer message"), ("more news", "2 newer messages")] {
+        bob.say(text);
+        let button = "document.getElementById('to-end')";
+        let script = format!("return {button}.checkVisibility() && {button}.textContent === '{told}'");
+        browser.expect(told, SOON, &script);
+    }
+    browser.click("#to-end");
+    browser.expect("the end", SOON, "return !document.getElementById('to-end').checkVisibility()");
+
+    // A phone in landscape has room for messages.
+    browser.resize(844, 390);
+    browser.expect("a small window", SOON, "return innerHeight < 480");
+    let share =
+        browser.run("return document.getElementById('log').clientHeight / innerHeight").as_f64().unwrap();
+    assert!(share > 0.5, "{share}");
+    picture(&browser, "landscape");
+
+    browser.resize(1100, 760);
+    drop(alice);
+    browser.expect(
+        "that the node is gone, where one types",
+        SOON,
+        "return document.getElementById('message').placeholder.startsWith('The node is gone')",
+    );
+    expect_accessible(&browser);
+    picture(&browser, "gone");
 }

@@ -295,6 +295,10 @@ fn that_nobody_is_linked_is_told_once_until_somebody_comes() {
     bob.expect("that Alice left", |screen| {
         screen.lines.iter().any(|line| line.starts_with("* Alice left")).then_some(())
     });
+    bob.expect("that nobody is left, and what to do", |screen| {
+        let told = |line: &&String| line.starts_with("* nobody is connected now: /connect HOST:PORT");
+        (screen.lines.iter().filter(told).count() == 2).then_some(())
+    });
     bob.keys("three\r/peers\r");
     bob.expect("the notice again", |screen| (told(screen) == 2).then_some(()));
 }

@@ -10,6 +10,8 @@
 //! | `GET /metrics` | metrics for Prometheus: OpenMetrics for a client that accepts it, else the text format |
 //! | `GET /openapi.json` | this table as an OpenAPI document |
 //! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1, "stored": true}`. It answers when they are on the disk; if they are not kept, the header has `Chat-Stored: no`, and `stored` is false |
+//! | `POST /nick` | changes the user's name: `{"uname": NAME}`; answers `{}` |
+//! | `POST /connect`, `POST /disconnect` | dials an address, or no more: `{"addr": "HOST:PORT"}`; answer `{}` |
 //! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers. The parameter `v` is 1, the default, or 2 |
 //!
 //! Unknown parameters, unknown keys of a body, and texts of white space are refused (400).

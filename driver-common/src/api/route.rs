@@ -34,14 +34,17 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The paths besides the page's files.
-const ROUTES: [(&str, Target); 8] = [
+const ROUTES: [(&str, Target); 11] = [
     ("/peers", Target::View(View::Peers)),
     ("/me", Target::View(View::Me)),
     ("/messages", Target::View(View::Messages)),
     ("/status", Target::View(View::Status)),
     ("/metrics", Target::View(View::Metrics)),
     ("/openapi.json", Target::View(View::OpenApi)),
-    ("/send", Target::Send),
+    ("/send", Target::Post(Post::Send)),
+    ("/nick", Target::Post(Post::Nick)),
+    ("/connect", Target::Post(Post::Connect)),
+    ("/disconnect", Target::Post(Post::Disconnect)),
     ("/ws", Target::Socket),
 ];
 
@@ -50,8 +53,17 @@ const ROUTES: [(&str, Target); 8] = [
 enum Target {
     Page(File),
     View(View),
-    Send,
+    Post(Post),
     Socket,
+}
+
+/// What a client can have done.
+#[derive(Clone, Copy)]
+enum Post {
+    Send,
+    Nick,
+    Connect,
+    Disconnect,
 }
 
 #[derive(Clone, Copy)]
@@ -79,7 +91,7 @@ impl Target {
             Self::Page(_) => return None,
             Self::Socket => &["v"][..],
             Self::View(View::Messages) => PageQuery::PARAMETERS,
-            Self::View(_) | Self::Send => &[],
+            Self::View(_) | Self::Post(_) => &[],
         };
         let given = query?.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
         given.filter(|name| !name.is_empty()).find(|name| !parameters.contains(name))
@@ -89,7 +101,7 @@ impl Target {
     const fn methods(self) -> &'static str {
         match self {
             Self::Page(_) | Self::View(_) => "GET, HEAD",
-            Self::Send => "POST",
+            Self::Post(_) => "POST",
             Self::Socket => "GET",
         }
     }
@@ -143,10 +155,10 @@ impl Route {
                 response
             }
             Target::View(view) => self.view(view, request.uri().query(), request.headers()).await,
-            Target::Send if browser && !guard::is_json(request.headers()) => {
+            Target::Post(_) if browser && !guard::is_json(request.headers()) => {
                 error(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a page has to send application/json")
             }
-            Target::Send => self.send(request).await,
+            Target::Post(post) => self.post(post, request).await,
             Target::Socket => websocket::upgrade(&self.api, request, &self.upgrades),
         }
     }
@@ -188,13 +200,18 @@ impl Route {
         }
     }
 
-    async fn send(&self, request: Request<Incoming>) -> Response<Reply> {
+    async fn post(&self, post: Post, request: Request<Incoming>) -> Response<Reply> {
         let limits = &self.api.limits;
         let wants_json = accepts(request.headers(), "application/json");
         let body = body::read(request, limits.body, limits.body_time, &self.api.timer).await;
         let pending = self.marker.complete();
         let mut response = match body {
-            Ok(body) => self.say(&body, wants_json).await,
+            Ok(body) => match post {
+                Post::Send => self.say(&body, wants_json).await,
+                Post::Nick => self.rename(&body).await,
+                Post::Connect => self.connect(&body).await,
+                Post::Disconnect => self.disconnect(&body).await,
+            },
             Err(BodyError::TooLarge) => {
                 let text = format!("a body must be at most {} bytes", limits.body);
                 error(StatusCode::PAYLOAD_TOO_LARGE, &text)
@@ -218,10 +235,7 @@ impl Route {
                 return error(StatusCode::PAYLOAD_TOO_LARGE, &refused.to_string());
             }
             Ok(Err(refused)) => return error(StatusCode::BAD_REQUEST, &refused.to_string()),
-            Err(invalid) => {
-                let text = format!("expected a JSON object {{\"msg\": TEXT}}: {invalid}");
-                return error(StatusCode::BAD_REQUEST, &text);
-            }
+            Err(invalid) => return expected("{\"msg\": TEXT}", &invalid),
         };
         match self.api.handle.try_say(texts, Origin::fresh()).await {
             Ok(said) => {
@@ -241,6 +255,61 @@ impl Route {
             }
         }
     }
+}
+
+/// What changes the node. The answer is `{}`.
+impl Route {
+    async fn rename(&self, body: &[u8]) -> Response<Reply> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Rename {
+            uname: String,
+        }
+        match serde_json::from_slice(body).map(|Rename { uname }| uname.parse()) {
+            Ok(Ok(name)) => done(self.api.handle.rename(name).await),
+            Ok(Err(wrong)) => bad_request(wrong),
+            Err(invalid) => expected("{\"uname\": NAME}", &invalid),
+        }
+    }
+
+    async fn connect(&self, body: &[u8]) -> Response<Reply> {
+        match serde_json::from_slice(body).map(|Address { addr }| addr.parse()) {
+            Ok(Ok(target)) => done(self.api.handle.connect(target).await),
+            Ok(Err(wrong)) => bad_request(wrong),
+            Err(invalid) => expected("{\"addr\": \"HOST:PORT\"}", &invalid),
+        }
+    }
+
+    async fn disconnect(&self, body: &[u8]) -> Response<Reply> {
+        match serde_json::from_slice(body).map(|Address { addr }| addr.parse()) {
+            Ok(Ok(addr)) => done(self.api.handle.disconnect(addr).await),
+            Ok(Err(wrong)) => bad_request(wrong),
+            Err(invalid) => expected("{\"addr\": \"HOST:PORT\"}", &invalid),
+        }
+    }
+}
+
+/// An address that the user gives, or gives up.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    addr: String,
+}
+
+fn done(result: Result<(), RequestError>) -> Response<Reply> {
+    match result {
+        Ok(()) => json("{}".to_owned()),
+        Err(stopped @ RequestError::Stopped) => failed(stopped),
+        Err(refused) => error(StatusCode::CONFLICT, &refused.to_string()),
+    }
+}
+
+fn bad_request(why: impl std::fmt::Display) -> Response<Reply> {
+    error(StatusCode::BAD_REQUEST, &why.to_string())
+}
+
+fn expected(form: &str, invalid: &serde_json::Error) -> Response<Reply> {
+    error(StatusCode::BAD_REQUEST, &format!("expected a JSON object {form}: {invalid}"))
 }
 
 fn refused(refusal: Refusal, has_token: bool) -> Response<Reply> {

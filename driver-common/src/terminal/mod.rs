@@ -256,6 +256,9 @@ impl Terminal {
             let notices = self.notices.clone();
             folds.start(move |told| notices.tell(Gravity::Info, told))?;
         }
+        if interactive {
+            self.notices.tell(Gravity::Warning, render::ALONE);
+        }
         let paper = Paper {
             messages: self.messages.clone(),
             notices: (!interactive).then(|| self.notices.clone()),

@@ -63,6 +63,11 @@ impl Roster {
         }
     }
 
+    /// Whether no peer is linked.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.peers.is_empty()
+    }
+
     /// The peer's name. The start of its id is added if somebody else has the same name, or if the name could be
     /// mistaken for other output.
     pub(crate) fn label(&self, peer: &PeerInfo) -> String {
@@ -159,14 +164,17 @@ fn is_of_an_escape(char: char) -> bool {
     char == '\\' || ('\u{2400}'..='\u{2421}').contains(&char)
 }
 
-/// Surrounding space is removed, since it is invisible.
+/// Surrounding space is removed, since it is invisible. Of a name in which nothing can be seen, the characters are named.
 pub(crate) fn shown(name: &Name) -> String {
+    if !name.is_visible() {
+        return name.as_str().chars().map(|char| format!("\\u{{{:x}}}", u32::from(char))).collect();
+    }
     visible(name.as_str().trim())
 }
 
 /// Whether a name looks like a name with an id, like a message, or like a notice.
 fn is_misleading(name: &str) -> bool {
-    name.is_empty() || name.ends_with(')') || name.contains(':') || name.starts_with(['*', '─'])
+    name.is_empty() || name.ends_with(')') || name.contains(':') || name.starts_with(['*', '─', '\\'])
 }
 
 #[cfg(test)]
@@ -207,6 +215,8 @@ mod tests {
         }
         assert_eq!(roster.label(&peer(9, "\x1b[2J")), "␛[2J");
         assert_eq!(roster.label(&peer(9, "Me\u{200b}")), "Me\\u{200b}");
+        let unseen = roster.label(&peer(9, "\u{200d}\u{301} "));
+        assert_eq!(unseen, "\\u{200d}\\u{301}\\u{20} (0909090909090909)");
     }
 
     #[test]

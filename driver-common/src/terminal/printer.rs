@@ -177,6 +177,9 @@ impl EventPrinter {
                     label
                 };
                 self.notice(Gravity::Info, &render::left(&label, reason));
+                if self.people.roster().is_alone() {
+                    self.notice(Gravity::Warning, render::ALONE);
+                }
             }
             Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(gravity(&notice), &render::notice(&notice)),

@@ -127,6 +127,9 @@ fn colour(id: NodeId) -> &'static str {
     COLOURS[(hasher.finish() % COLOURS.len() as u64) as usize]
 }
 
+/// What is told while no peer is linked.
+pub(crate) const ALONE: &str = "nobody is connected now: /connect HOST:PORT, or wait until somebody connects";
+
 pub(crate) fn joined(label: &str) -> String {
     format!("{label} joined")
 }

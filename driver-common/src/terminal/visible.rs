@@ -11,9 +11,13 @@ pub(crate) fn push_visible(out: &mut String, text: &str) {
         out.push_str(text);
         return;
     }
-    let mut plain = 0;
+    let (mut plain, mut flag_ends) = (0, 0);
     for (at, char) in text.char_indices() {
-        if is_plain(char) {
+        if char == FLAG {
+            flag_ends =
+                FLAGS.iter().find(|flag| text[at..].starts_with(**flag)).map_or(at, |flag| at + flag.len());
+        }
+        if at < flag_ends || is_plain(char) {
             continue;
         }
         out.push_str(&text[plain..at]);
@@ -33,6 +37,16 @@ pub(crate) fn visible(text: &str) -> String {
     push_visible(&mut out, text);
     out
 }
+
+/// The black flag, which tags make the flag of a part of a country.
+const FLAG: char = '\u{1f3f4}';
+
+/// The flags of England, Scotland and Wales, the only ones of that kind that Unicode recommends. Other tags could hide a text.
+const FLAGS: [&str; 3] = [
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
+    "\u{1f3f4}\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
+];
 
 /// The first of the control pictures of Unicode.
 const PICTURES: u32 = 0x2400;
@@ -71,6 +85,20 @@ mod tests {
         {
             assert_eq!(visible(text), text);
         }
+    }
+
+    #[test]
+    fn flags_and_joined_and_combined_characters_stay_and_other_tags_do_not() {
+        for flag in FLAGS {
+            assert_eq!(visible(&format!("a{flag}b")), format!("a{flag}b"));
+        }
+        for text in ["👩‍👩‍👧‍👦", "e\u{301}\u{323}", "👍🏽", "🇩🇪", "1\u{fe0f}\u{20e3}", "נִ"]
+        {
+            assert_eq!(visible(text), text);
+        }
+        assert_eq!(visible("\u{1f3f4}\u{e0067}\u{e007f}"), "\u{1f3f4}\\u{e0067}\\u{e007f}");
+        let twice = format!("{}\u{e0067}", FLAGS[0]);
+        assert_eq!(visible(&twice), format!("{}\\u{{e0067}}", FLAGS[0]));
     }
 
     #[test]

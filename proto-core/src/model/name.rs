@@ -50,10 +50,31 @@ impl Name {
         Self(alloc::format!("{}", node_id.short()).into())
     }
 
+    /// Whether something of the name can be seen. A peer's name may be made of invisible characters alone.
+    pub fn is_visible(&self) -> bool {
+        !self.0.chars().all(is_invisible)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a character shows nothing by itself: white space, fillers, joiners, selectors, tags, formats, and marks that
+/// combine with the character before them.
+fn is_invisible(char: char) -> bool {
+    char.is_whitespace()
+        || char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+            // Combining marks.
+            | '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+            | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}'
+        )
 }
 
 /// Why a text cannot be the user's name.
@@ -69,6 +90,9 @@ pub enum NameError {
         /// The text's length, in bytes of UTF-8.
         len: usize,
     },
+    /// Nothing of the text can be seen: it is made of joiners, marks or blanks.
+    #[error("nothing of that name can be seen")]
+    Invisible,
     /// The text has a line break or another control character in it.
     #[error("a name has no control characters in it")]
     Control,
@@ -87,6 +111,7 @@ impl FromStr for Name {
             0 => Err(NameError::Empty),
             len if len > Self::MAX => Err(NameError::TooLong { len }),
             _ if text.contains(char::is_control) => Err(NameError::Control),
+            _ if text.chars().all(is_invisible) => Err(NameError::Invisible),
             _ => Ok(Self(text.into())),
         }
     }
@@ -126,5 +151,19 @@ mod tests {
         assert_eq!(Name::cut(&long).unwrap().as_str(), "é".repeat(32));
         assert_eq!(Name::cut(&("x".to_owned() + &long)).unwrap().as_str().len(), 63);
         assert_eq!(Name::cut(""), None);
+    }
+
+    #[test]
+    fn a_name_of_which_nothing_can_be_seen_is_refused_from_the_user_and_told_of_a_peer() {
+        for name in ["\u{200d}", "\u{200b}\u{feff}", "\u{301}", "\u{2800}", "\u{3164}", "a\u{fe0f}"] {
+            let visible = name.starts_with('a');
+            let parsed = name.parse::<Name>();
+            assert_eq!(parsed.is_ok(), visible, "{name:?}");
+            assert!(visible || parsed == Err(NameError::Invisible), "{name:?}");
+            assert_eq!(Name::cut(name).unwrap().is_visible(), visible, "{name:?}");
+        }
+        for name in ["é", "日本", "👩‍👩‍👧", "नमस्ते", ".", "_"] {
+            assert!(name.parse::<Name>().is_ok(), "{name}");
+        }
     }
 }

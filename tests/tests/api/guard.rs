@@ -32,7 +32,12 @@ fn ask(node: &Node, (method, path): (&str, &str), extra: &[(&str, &str)]) -> Res
     if path == "/ws" && method == "GET" && !extra.iter().any(|(name, _)| *name == "Upgrade") {
         headers.extend(UPGRADE);
     }
-    let body = if method == "POST" { r#"{"msg":"hello"}"# } else { "" };
+    let body = match path {
+        _ if method != "POST" => "",
+        "/nick" => r#"{"uname":"Alice"}"#,
+        "/connect" | "/disconnect" => r#"{"addr":"127.0.0.1:9"}"#,
+        _ => r#"{"msg":"hello"}"#,
+    };
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let mut connection = node.open();
     connection
@@ -114,12 +119,16 @@ fn a_form_or_plain_text_from_a_page_is_refused_on_every_route() {
             // The node's own page has no form.
             for from in [("Origin", &own[..]), ("Sec-Fetch-Site", "same-origin")] {
                 let extra = [("Content-Type", kind), from];
-                expect_status(("POST", "/send"), &extra, &ask(&node, ("POST", "/send"), &extra), 415);
-                expect_status(("POST", "/send"), &[from], &ask(&node, ("POST", "/send"), &[from]), 415);
+                let takes_posts: Vec<_> =
+                    api::routes().filter(|(method, _)| *method == "POST").map(|(_, path)| path).collect();
                 for (_, path) in routes() {
-                    if path != "/send" {
-                        let status = if path == "/nowhere" { 404 } else { 405 };
-                        expect_status(("POST", path), &extra, &ask(&node, ("POST", path), &extra), status);
+                    let status = match path {
+                        "/nowhere" => 404,
+                        path if takes_posts.contains(&path) => 415,
+                        _ => 405,
+                    };
+                    for headers in [&extra[..], &[from]] {
+                        expect_status(("POST", path), headers, &ask(&node, ("POST", path), headers), status);
                     }
                 }
             }

@@ -102,7 +102,12 @@ fn wrong_methods_and_paths_are_told_so() {
         "/page/main.js",
         "/page/style.css",
     ];
-    let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain([("/send", "POST"), ("/ws", "GET")]);
+    let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain(
+        ["/send", "/nick", "/connect", "/disconnect"]
+            .map(|path| (path, "POST"))
+            .into_iter()
+            .chain([("/ws", "GET")]),
+    );
     for (path, allowed) in routes {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             if allowed.contains(method) {
@@ -384,7 +389,7 @@ fn the_description_names_every_route_with_its_methods() {
     let readme = include_str!("../../../README.md");
     for (path, methods) in &served {
         for method in methods {
-            assert!(readme.contains(&format!("| `{method} {path}")), "README has no row for {method} {path}");
+            assert!(readme.contains(&format!("`{method} {path}`")), "README has no row for {method} {path}");
         }
     }
 }
@@ -435,5 +440,30 @@ fn an_address_that_cannot_be_reached_is_seen_with_the_reason() {
         assert!(target["node_id"].is_null());
         block_on(node.handle.disconnect(nobody.parse().unwrap())).unwrap();
         assert_eq!(node.get("/status").json()["targets"], json!([]));
+    }
+}
+
+#[test]
+fn name_and_addresses_are_changed_as_by_commands() {
+    for driver in Driver::ALL {
+        let alice = Node::start(driver, "Alice");
+        let bob = Node::start(driver, "Bob");
+        let post = |path, body: &Value| alice.request("POST", path, &[], &body.to_string());
+        assert_eq!(post("/connect", &json!({"addr": bob.addr.to_string()})).body, "{}");
+        alice.expect_peers(1);
+        assert_eq!(post("/nick", &json!({"uname": "Zoë"})).body, "{}");
+        assert_eq!(alice.get("/me").json()["uname"], "Zoë");
+        eventually("the new name", SOON, || bob.get("/peers").json()[0]["uname"] == "Zoë");
+        assert_eq!(post("/disconnect", &json!({"addr": bob.addr.to_string()})).body, "{}");
+        expect_error(&post("/disconnect", &json!({"addr": bob.addr.to_string()})), 409);
+        for (path, body) in [
+            ("/nick", json!({"uname": ""})),
+            ("/nick", json!({"uname": "\u{200d}"})),
+            ("/nick", json!({"name": "x"})),
+            ("/connect", json!({"addr": "nowhere"})),
+            ("/disconnect", json!({"addr": "nowhere", "x": 1})),
+        ] {
+            expect_error(&post(path, &body), 400);
+        }
     }
 }

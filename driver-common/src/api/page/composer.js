@@ -3,6 +3,10 @@
 /** How often to try to send while the node is busy, and the pause between two attempts, in milliseconds. */
 const TRIES = 10;
 const PAUSE = 1_000;
+/** What the tab keeps of the text that is being written. */
+const DRAFT = "draft";
+const EVERYBODY = "Message everybody";
+const GONE = "The node is gone. What you write is kept";
 
 export class Composer {
   #form = document.getElementById("composer");
@@ -10,11 +14,14 @@ export class Composer {
   #send = document.getElementById("send");
   #problem = document.getElementById("problem");
   #node;
+  #commands;
   #connected = false;
   #sending = false;
 
-  constructor(node) {
+  constructor(node, commands) {
     this.#node = node;
+    this.#commands = commands;
+    this.#box.value = sessionStorage.getItem(DRAFT) ?? "";
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -26,13 +33,28 @@ export class Composer {
       this.#submit();
     });
     this.#box.addEventListener("input", () => this.#update());
-    if (matchMedia("(pointer: fine)").matches) this.#box.focus();
+    // Where there is a keyboard on the screen, it would cover the conversation.
+    if (matchMedia("(pointer: coarse)").matches) return;
+    this.#box.focus();
+    // What is typed goes into the box, wherever the focus is.
+    document.addEventListener("keydown", (event) => {
+      const types = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
+      if (types && !event.target.closest("input, textarea")) this.#box.focus();
+    });
+  }
+
+  /** Begins a text, such as a command, if the box is empty. */
+  begin(text) {
+    this.#box.value ||= text;
+    this.#box.focus();
+    this.#update();
   }
 
   /** Whether the page is connected to its node. */
   set connected(connected) {
     this.#connected = connected;
     if (connected) this.#problem.textContent = "";
+    this.#box.placeholder = connected ? EVERYBODY : GONE;
     this.#form.classList.toggle("off", !connected);
     this.#update();
   }
@@ -45,7 +67,8 @@ export class Composer {
     this.#problem.textContent = "";
     this.#update();
     try {
-      await this.#sendText(text);
+      const said = await this.#commands.run(text);
+      if (said !== null) await this.#sendText(said);
       this.#box.value = "";
     } catch (error) {
       this.#problem.textContent = error.message;
@@ -69,6 +92,8 @@ export class Composer {
   }
 
   #update() {
+    // It survives a reload.
+    sessionStorage.setItem(DRAFT, this.#box.value);
     this.#send.disabled = !this.#connected || this.#sending || !this.#box.value.trim();
     // For browsers that cannot size the box by its text.
     this.#box.style.height = "auto";

@@ -1,11 +1,13 @@
 // The messages and notices.
 
-import { avatar, element, shortId, who } from "./text.js";
+import { avatar, element, setRichText, shortId, who } from "./text.js";
 
 /** The maximum number of lines. Older ones are removed, unless the reader looks at them. */
 const LINES = 1_000;
 /** The maximum number of lines while the reader looks at older ones. */
 const MOST_LINES = 20_000;
+/** A message that is longer, in UTF-16 units, is continued in another one. */
+const LONGEST = 32_000;
 /** Consecutive messages of one author within this time, in milliseconds, are grouped under one name. */
 const GROUP = 5 * 60_000;
 /** Within this distance from the end, in pixels, the log follows new messages. */
@@ -23,6 +25,8 @@ export class Log {
   /** In the order of the conversation. Fresh ones are shown in the next frame, so a burst costs one layout. */
   #lines = [];
   #frame = 0;
+  /** How many messages have come since the reader scrolled up. */
+  #newer = 0;
   /** The keys of the messages among them. */
   #keys = new Set();
 
@@ -33,7 +37,7 @@ export class Log {
       const atEnd = scrollHeight - scrollTop - clientHeight < NEAR;
       // Only the reader scrolls up. Added lines and a smaller box move the end down instead.
       if (atEnd || scrollTop < top) this.#following = atEnd;
-      if (atEnd) this.#toEnd.hidden = true;
+      if (atEnd) this.#atEnd();
       top = scrollTop;
     }, { passive: true });
     this.#toEnd.addEventListener("click", () => this.toEnd());
@@ -42,22 +46,50 @@ export class Log {
 
   /**
    * Adds a message; `own` means that this node sent it. `place`, an array of numbers and texts, orders it among the
-   * others. `before` says that the reader looks for what was before, so it is not news. Returns false if a message with this `key` exists already. All versions of a fork have the same `number`.
+   * others. `before` says that the reader looks for what was before, so it is not news. Returns false if a message with
+   * this `key` exists already. All versions of a fork have the same `number`. Lines with the same `whole` are one message.
+   * `mentions` says that it names the reader.
    */
-  message({ nodeId, from, content, at, own, place, key, number, marks, before = false }) {
+  message({ nodeId, from, content, at, own, place, key, number, marks, whole, mentions, before = false }) {
     if (key && this.#keys.has(key)) return false;
+    if (this.#continues(whole, content, key, place)) return true;
     const article = element("article", own ? "message own" : "message");
+    article.classList.toggle("mention", Boolean(mentions));
+    article.dataset.nodeId = nodeId;
     const head = element("div", "head");
     head.append(who(from, shortId(nodeId)), " ");
     if (own) head.append(element("span", "you", "you"), " ");
     for (const { word, title } of marks) head.append(markElement(word, title), " ");
     head.append(timeElement(at));
-    const text = element("p", "text", content);
+    const action = /^\/me +(?=\S)/u.exec(content);
+    const text = element("p", action ? "text action" : "text");
+    setRichText(text, action ? content.slice(action[0].length) : content);
     text.dir = "auto";
     article.append(avatar(nodeId, from), head, text);
     const group = [nodeId, from, ...marks.map(({ word }) => word)].join(" ");
-    this.#add({ element: article, at, place, key, number, group, before });
+    this.#add({ element: article, at, place, last: place, key, number, group, whole, text, content, before });
     return true;
+  }
+
+  /** Adds a line to the message that it is a part of, if that is the one before it. Returns whether it did. */
+  #continues(whole, content, key, place) {
+    const line = whole && this.#lines.findLast((line) => line.whole === whole);
+    // An earlier part, which is loaded later, stands alone.
+    if (line && compare(place, line.last) < 0) return false;
+    // Code and links do not go over the end of a line, but their text may have been cut anyway: at a bound.
+    if (!line || line.content.length > LONGEST) return false;
+    line.content += `\n${content}`;
+    line.last = place;
+    setRichText(line.text, line.content);
+    this.#keys.add(key);
+    return true;
+  }
+
+  /** Shows or hides what this node says. */
+  setMuted(isMuted) {
+    for (const { element } of this.#lines) {
+      if (element.dataset.nodeId) element.hidden = isMuted(element.dataset.nodeId);
+    }
   }
 
   /** Adds a mark to all messages with this number that do not have it. */
@@ -80,9 +112,14 @@ export class Log {
     this.#add({ element: line, at, place: null, key: null, group: null });
   }
 
+  #atEnd() {
+    this.#newer = 0;
+    this.#toEnd.hidden = true;
+  }
+
   toEnd() {
     this.#following = true;
-    this.#toEnd.hidden = true;
+    this.#atEnd();
     this.#log.scrollTop = this.#log.scrollHeight;
   }
 
@@ -137,12 +174,11 @@ export class Log {
     if (this.#following && this.#lines.length > LINES) this.#trim();
     const seen = this.#lines.find(({ element, fresh }) => !fresh && this.#isSeen(element));
     const offset = seen?.element.offsetTop;
-    let news = false;
     let run = [];
     for (const line of this.#lines) {
       if (line.fresh) {
         line.fresh = false;
-        news ||= !line.before;
+        if (line.group && !line.before && !this.#following) this.#newer += 1;
         run.push(...[line.heading, line.element].filter(Boolean));
       } else if (run.length > 0) {
         (line.heading ?? line.element).before(...run);
@@ -154,7 +190,10 @@ export class Log {
     else {
       // What the reader looks at stays where it is.
       if (seen) this.#log.scrollTop += seen.element.offsetTop - offset;
-      if (news) this.#toEnd.hidden = false;
+      if (this.#newer > 0) {
+        this.#toEnd.hidden = false;
+        this.#toEnd.textContent = this.#newer === 1 ? "1 newer message" : `${this.#newer} newer messages`;
+      }
     }
   }
 

@@ -1,13 +1,15 @@
 // Connects the parts: events of the node update the page.
 
 import { takeToken } from "./access.js";
+import { Commands } from "./commands.js";
 import { Composer } from "./composer.js";
 import { Log } from "./log.js";
 import { ChatNode } from "./node.js";
 import { Past } from "./past.js";
 import { People } from "./people.js";
 import { FORKED, marks } from "./marks.js";
-import { bytes, who } from "./text.js";
+import { Mutes } from "./mutes.js";
+import { bytes, names, who } from "./text.js";
 
 const status = document.getElementById("status");
 const statusText = document.getElementById("status-text");
@@ -15,11 +17,16 @@ const disconnected = document.getElementById("disconnected");
 const disconnectedTitle = document.getElementById("disconnected-title");
 const disconnectedText = document.getElementById("disconnected-text");
 const toggle = document.getElementById("people-toggle");
+const lonely = document.getElementById("lonely");
+const lonelyText = document.getElementById("lonely-text");
+const notify = document.getElementById("notify");
 
 const node = new ChatNode();
-const people = new People();
+const mutes = new Mutes();
+const people = new People(mutes, () => composer.begin("/nick "));
 const log = new Log();
-const composer = new Composer(node);
+const commands = new Commands(node, people, mutes, (text) => log.notice([text]), renamed);
+const composer = new Composer(node, commands);
 
 const past = new Past(node, (message) => showMessage(message, true));
 
@@ -41,8 +48,15 @@ node.addEventListener("connected", ({ detail }) => {
   newest = Math.max(newest, ...ids);
   past.shown(detail.messages);
   for (const text of detail.notices) log.notice([sentence(text)]);
-  show("connected", "Connected");
+  lonelyText.textContent = `To bring somebody, start another node with --peer ${me.listen_addr}, or type /connect HOST:PORT.`;
+  showConnected();
 });
+
+/** Being alone is a state of its own: nobody sees what is said. */
+function showConnected() {
+  if (people.count > 0) show("connected", "Connected");
+  else show("alone", "Connected to nobody");
+}
 
 node.addEventListener("disconnected", ({ detail: { wait, full, refused } }) => {
   const [title, short] = refused
@@ -62,15 +76,16 @@ const HANDLERS = {
   MessageSent(said, event) {
     // A message sent before a restart may have another name.
     const now = !event.entry || event.entry.at >= me.started;
-    if (now && said.from !== me.uname) {
-      me = { ...me, uname: said.from };
-      people.rename(said.from);
-    }
+    if (now && said.from !== me.uname) renamed(said.from);
     receive({ ...event, ...said, own: true });
   },
-  Notice: (_, { text, at }) => log.notice([sentence(text)], at),
+  Notice(notice, { text, at }) {
+    // There was nothing to catch up with.
+    if (notice.CaughtUp?.entries !== 0) log.notice([sentence(text)], at);
+  },
   PeerJoined(peer, { at }) {
     if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " joined"], at);
+    showConnected();
   },
   PeerUpdated(peer, { at }) {
     const known = people.put(peer);
@@ -79,6 +94,7 @@ const HANDLERS = {
   },
   PeerDisconnected(nodeId, { at, uname }) {
     if (people.remove(nodeId)) log.notice([named(nodeId, uname), " left"], at);
+    showConnected();
   },
 };
 
@@ -86,6 +102,12 @@ node.addEventListener("event", ({ detail: event }) => {
   const kind = Object.keys(HANDLERS).find((kind) => kind in event);
   if (kind) HANDLERS[kind](event[kind], event);
 });
+
+function renamed(uname) {
+  me = { ...me, uname };
+  people.rename(uname);
+  showTitle();
+}
 
 function named(nodeId, name) {
   return who(name, people.distinction(nodeId, name));
@@ -99,7 +121,13 @@ function receive(message) {
   // It is in the loaded list, too.
   if (message.id <= newest) return;
   newest = message.id;
-  showMessage(message);
+  if (showMessage(message)) tellMention(message);
+}
+
+/** Tells the reader on the desktop that somebody named them, if they want that and do not look. */
+function tellMention({ from, content }) {
+  if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
+  new Notification(from, { body: content.slice(0, 200), tag: "mention" });
 }
 
 /** Shows a message. `before`: it was loaded because the reader looks for what was before. */
@@ -110,19 +138,28 @@ function showMessage({ from, content, at: came, id, node_id, own, entry }, befor
   const place = entry ? [at, bytes(entry.key), entry.epoch, entry.seq, entry.part] : [at, "", id];
   const key = entry && `${entry.id} ${entry.part}`;
   const number = entry && `${entry.key} ${entry.epoch} ${entry.seq}`;
-  const shown = log.message({ nodeId, from, content, at, own, place, key, number, before, marks: own ? [] : marks(entry) });
+  const whole = entry?.id;
+  const mentions = !own && names(content, me.uname);
+  const found = own ? [] : marks(entry);
+  const shown = log.message({ nodeId, from, content, at, own, place, key, number, marks: found, whole, mentions, before });
+  if (!own && mutes.has(nodeId)) {
+    log.setMuted((id) => mutes.has(id));
+    return false;
+  }
   // When the later version of a fork arrives, the earlier version has to be marked, too.
   if (shown && entry?.forked) log.mark(number, FORKED);
   if (shown && document.hidden && !own && !before) unseen += 1;
   showTitle();
+  return shown && mentions && !entry?.history;
 }
 
 function show(state, text) {
   status.dataset.state = state;
   statusText.textContent = text;
   disconnected.hidden = state !== "disconnected";
+  lonely.hidden = state !== "alone";
   document.body.classList.toggle("disconnected", state === "disconnected");
-  composer.connected = state === "connected";
+  composer.connected = state !== "disconnected";
   showTitle();
 }
 
@@ -142,6 +179,14 @@ document.addEventListener("visibilitychange", () => {
   unseen = 0;
   showTitle();
   node.connect();
+});
+
+mutes.addEventListener("change", () => log.setMuted((id) => mutes.has(id)));
+
+notify.hidden = !("Notification" in window) || Notification.permission !== "default";
+notify.addEventListener("click", async () => {
+  await Notification.requestPermission();
+  notify.hidden = true;
 });
 
 document.getElementById("retry").addEventListener("click", () => node.connect());

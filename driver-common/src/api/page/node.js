@@ -67,19 +67,24 @@ export class ChatNode extends EventTarget {
 
   /** Sends a text, or throws a `SendError`. */
   async say(msg) {
+    await this.post("/send", { msg });
+  }
+
+  /** Asks the node to do something, or throws a `SendError`. */
+  async post(path, body) {
     let response;
     try {
-      response = await fetch("/send", {
+      response = await fetch(path, {
         method: "POST",
         headers: { "Content-Type": "application/json", ...headers() },
-        body: JSON.stringify({ msg }),
+        body: JSON.stringify(body),
       });
     } catch {
       throw new SendError("The node cannot be reached. Your message is kept.", true);
     }
     if (response.ok) return;
     const { error } = await response.json().catch(() => ({ error: response.statusText }));
-    throw new SendError(`Not sent: ${error}.`, response.status === 503);
+    throw new SendError(`${path === "/send" ? "Not sent" : "Not done"}: ${error}.`, response.status === 503);
   }
 
   #dispatch(type, detail) {

@@ -2,6 +2,9 @@
 
 import { avatar, element, shortId, who } from "./text.js";
 
+/** As people count: u2 before u10. */
+const order = new Intl.Collator(undefined, { numeric: true });
+
 export class People {
   #list = document.getElementById("peers");
   #alone = document.getElementById("alone");
@@ -9,6 +12,25 @@ export class People {
   #title = document.getElementById("people-title");
   #me = null;
   #peers = new Map();
+  #mutes;
+  #rename;
+
+  /** `rename` is called when the user wants another name. */
+  constructor(mutes, rename) {
+    this.#mutes = mutes;
+    this.#rename = rename;
+    mutes.addEventListener("change", () => this.#me && this.#show());
+  }
+
+  /** How many peers are linked. */
+  get count() {
+    return this.#peers.size;
+  }
+
+  /** The peers that have this name. */
+  called(name) {
+    return [...this.#peers.values()].filter(({ uname }) => uname === name);
+  }
 
   /** Shows the node itself and these peers. */
   replace(me, peers) {
@@ -47,7 +69,7 @@ export class People {
 
   #show() {
     const peers = [...this.#peers.values()].sort(
-      (a, b) => a.uname.localeCompare(b.uname) || (a.node_id < b.node_id ? -1 : 1),
+      (a, b) => order.compare(a.uname, b.uname) || (a.node_id < b.node_id ? -1 : 1),
     );
     this.#list.replaceChildren(this.#entry(this.#me, true), ...peers.map((peer) => this.#entry(peer, false)));
     const count = peers.length + 1;
@@ -59,10 +81,26 @@ export class People {
   #entry(peer, own) {
     const entry = element("li", own ? "peer own" : "peer");
     entry.dataset.nodeId = peer.node_id;
-    entry.title = [peer.node_id, peer.key, peer.remote_addr ?? peer.listen_addr].filter(Boolean).join("\n");
+    entry.title = [peer.uname, peer.node_id, peer.key, peer.remote_addr ?? peer.listen_addr].filter(Boolean).join("\n");
     entry.append(avatar(peer.node_id, peer.uname), who(peer.uname, shortId(peer.node_id)));
-    if (own) entry.append(element("span", "you", "you"));
+    if (own) {
+      entry.append(element("span", "you", "you"), button("Rename", "Rename yourself", this.#rename));
+      return entry;
+    }
+    const muted = this.#mutes.has(peer.node_id);
+    entry.classList.toggle("muted", muted);
+    const toggle = () => (muted ? this.#mutes.remove(peer.node_id) : this.#mutes.add(peer.node_id, peer.uname));
+    const word = muted ? "Unmute" : "Mute";
     if (!peer.key) entry.append(element("span", "mark", peer.version === 1 ? "version 1" : "unsigned"));
+    entry.append(button(word, `${word} ${peer.uname}`, toggle));
     return entry;
   }
+}
+
+function button(word, label, action) {
+  const made = element("button", "small", word);
+  made.type = "button";
+  made.ariaLabel = label;
+  made.addEventListener("click", action);
+  return made;
 }
