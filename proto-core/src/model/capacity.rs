@@ -98,6 +98,8 @@ pub enum Capacity {
     Names,
     /// Remembered names of one author.
     NamesPerAuthor,
+    /// Members of the network.
+    Members,
     /// Ids of entries that came recently.
     Seen,
     /// Announced entries that have not come yet.
@@ -140,7 +142,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 60] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -182,6 +184,7 @@ impl Capacity {
         Self::GapsPerEpoch,
         Self::Names,
         Self::NamesPerAuthor,
+        Self::Members,
         Self::Seen,
         Self::AnnouncedMissing,
         Self::AnnouncedMissingPerLink,

@@ -64,6 +64,7 @@ pub(super) fn said(event: chat::Event) -> Option<Action> {
         chat::Event::Store { id, record } => Action::Store { id, record },
         chat::Event::Said { id, entries, stored } => Action::Said { id, entries, stored },
         chat::Event::Ready => Action::Ready,
+        chat::Event::Member { member, change } => Action::Member { member, change },
         other => return notice(other),
     })
 }
@@ -234,6 +235,7 @@ impl From<chat::Timer> for TimerKind {
             chat::Timer::Announce => Self::Announce,
             chat::Timer::Graft => Self::Graft,
             chat::Timer::Reconcile => Self::Reconcile,
+            chat::Timer::Presence => Self::Presence,
         }
     }
 }
