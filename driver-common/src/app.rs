@@ -122,6 +122,7 @@ impl App {
             .allow_v1(options.allow_v1)
             .trust_loopback(options.trusts_loopback())
             .plaintext(options.plaintext)
+            .presence(true)
             .store(store.is_some())
             .limits(|limits| *limits = options.limits())
             .build()

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto_core::{Entry, LeaveReason, Message, Notice, PeerInfo, Violation};
+use proto_core::{Entry, LeaveReason, Member, MemberChange, Message, Notice, PeerInfo, Violation};
 
 use crate::Origin;
 use crate::store::StoreNotice;
@@ -35,6 +35,14 @@ pub enum Event {
         entries: Vec<Arc<Entry>>,
         /// Who sent them at this node.
         origin: Origin,
+    },
+    /// There is news of a member of the network, linked or not.
+    #[non_exhaustive]
+    Member {
+        /// The member.
+        member: Arc<Member>,
+        /// What is new.
+        change: MemberChange,
     },
     /// Something that the user should know.
     Notice(Notice),

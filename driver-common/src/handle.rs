@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::store::StoreView;
 use async_channel::{Receiver, Sender};
 use proto_core::{
-    ChatText, CommandError, Entry, Name, NodeId, PeerAddr, PeerInfo, PeerTarget, PublicKey, Status,
+    ChatText, CommandError, Entry, Member, Name, NodeId, PeerAddr, PeerInfo, PeerTarget, PublicKey, Status,
 };
 
 /// A handle of a running node. Clones belong to the same node. When the last one is dropped, the node shuts down.
@@ -157,6 +157,11 @@ impl Handle {
         self.ask(|reply| Request::Me { reply }).await
     }
 
+    /// The members of the network that say, or said, that they are here: in the order of their ids, without this node.
+    pub async fn members(&self) -> Result<Vec<Arc<Member>>, RequestError> {
+        self.ask(|reply| Request::Members { reply }).await
+    }
+
     /// The node's status.
     pub async fn status(&self) -> Result<Status, RequestError> {
         self.ask(|reply| Request::Status { reply }).await.map(|status| *status)
@@ -212,6 +217,7 @@ pub(crate) enum Request {
     Rename { name: Name, reply: Sender<Result<(), RequestError>> },
     Me { reply: Sender<Me> },
     Status { reply: Sender<Box<Status>> },
+    Members { reply: Sender<Vec<Arc<Member>>> },
     Shutdown { done: Sender<()> },
 }
 

@@ -12,6 +12,8 @@ mod data;
 mod event;
 mod handle;
 #[cfg(feature = "app")]
+#[cfg(feature = "app")]
+mod members;
 mod messages;
 #[cfg(feature = "app")]
 mod mutes;

@@ -133,7 +133,7 @@ fn turned_away(code: ByeCode) -> &'static str {
 }
 
 /// A duration in the unit that people would use.
-fn duration(millis: u64) -> String {
+pub(crate) fn duration(millis: u64) -> String {
     match millis / 1000 {
         seconds @ ..120 => format!("{seconds} s"),
         seconds @ ..7_200 => format!("{} min", seconds / 60),

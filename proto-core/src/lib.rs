@@ -88,10 +88,10 @@ pub use model::{
     ChatLimits, ChatText, ChatTextError, Class, Config, ConfigBuilder, ConfigError, ConnId, ConnLimits,
     DialError, DialId, Draft, Entry, EntryError, EntryId, Expected, ExpectedError, Gone, Header, Identity,
     Instant, Kept, KeptRun, Kind, KnownAddress, KnownName, KnownPin, LeaveReason, Limit, Limits, Live,
-    LoadId, Loaded, MAX_CHUNK, MAX_HEADER, MAX_NUMBER, MAX_RESOLVED, MAX_TEXTS, MAX_TO, Marks, Memory,
-    MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId, NodeIdError, Opened, Origin, OwnPosition,
-    PeerAddr, PeerAddrError, PeerInfo, PeerTarget, PeerTargetError, Place, Plaintext, PublicKey,
-    PublicKeyError, Record, Room, RoomError, RunId, RunPosition, SayId, Seal, Sealed, Signature, StoreId,
-    Texts, V1Limits, Value, Version, Via, Wanted, WireLimits, Word,
+    LoadId, Loaded, MAX_CHUNK, MAX_HEADER, MAX_NUMBER, MAX_RESOLVED, MAX_TEXTS, MAX_TO, Marks, Member,
+    MemberChange, MemberState, Memory, MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId,
+    NodeIdError, Opened, Origin, OwnPosition, PeerAddr, PeerAddrError, PeerInfo, PeerTarget, PeerTargetError,
+    Place, Plaintext, Presence, PublicKey, PublicKeyError, Record, Room, RoomError, RunId, RunPosition,
+    SayId, Seal, Sealed, Signature, StoreId, Texts, V1Limits, Value, Version, Via, Wanted, WireLimits, Word,
 };
 pub use node::Node;

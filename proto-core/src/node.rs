@@ -17,8 +17,8 @@ use crate::conns::{self, Conns, Incoming};
 use crate::contract::{Action, Command, CommandError, Input, Message, Outcome, Stats, Status, TimerKind};
 use crate::mesh::{self, Mesh, Verdict};
 use crate::model::{
-    Capacity, Config, ConnId, Cx, Entry, Identity, Instant, Kept, Marks, Memory, Name, NodeId, PeerInfo,
-    PublicKey, Stage,
+    Capacity, Config, ConnId, Cx, Entry, Identity, Instant, Kept, Marks, Member, Memory, Name, NodeId,
+    PeerInfo, PublicKey, Stage,
 };
 use crate::v1::{self, V1};
 use crate::wire::Chunk;
@@ -117,7 +117,10 @@ impl Node {
             Command::Disconnect(addr) if self.mesh.give_up_target(&addr) => {}
             Command::Disconnect(_) => return Err(CommandError::NoSuchTarget),
             Command::Confirm => self.chat.confirm(),
-            Command::Rename(name) => self.conns.rename(&mut self.cx, name),
+            Command::Rename(name) => {
+                self.conns.rename(&mut self.cx, name);
+                self.chat.renamed(&self.cx);
+            }
             Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
             Command::Shutdown => self.shut_down(),
         }
@@ -189,6 +192,12 @@ impl Node {
     /// is there after a crash.
     pub fn memory_changes(&self) -> u64 {
         views::memory_changes(self)
+    }
+
+    /// The members of the network, linked or not, in the order of their ids, as far as they say that they are here. This node is
+    /// not among them. There are none unless the [`Config`](crate::Config) asks for presence.
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.chat.members()
     }
 
     /// The counters.
@@ -263,6 +272,8 @@ impl Node {
     }
 
     fn shut_down(&mut self) {
+        self.chat.leave(&mut self.cx);
+        self.route();
         self.cx.stopping = true;
         self.mesh.cancel(None);
         for conn in self.conns.all() {

@@ -203,6 +203,7 @@ const HELP: &[(&str, &str)] = &[
     ("live_untimely", "Entries outside of any run that were dated too far from now"),
     ("names_taken", "Entries shown of authors whose name another key had before"),
     ("names_forgotten", "Names of authors forgotten to make room"),
+    ("members_forgotten", "Members forgotten to make room"),
     ("forks", "Times that a run of an author turned out to be forked, or forked at a lower number"),
     ("entries_withdrawn", "Entries that left the log because of a fork"),
     ("forks_forgotten", "Frozen runs forgotten to make room"),

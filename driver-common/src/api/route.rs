@@ -21,7 +21,7 @@ use super::{Api, metrics, said_lines, status};
 use crate::broadcast::PageQuery;
 use crate::broadcast::json::{peers, to_json};
 use crate::store::{StoreStatus, StoreView};
-use crate::{Me, Origin, RequestError, Said, SayError};
+use crate::{Me, Origin, RequestError, Said, SayError, members};
 
 /// The routes: every path, and each method that it supports.
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -34,8 +34,9 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The paths besides the page's files.
-const ROUTES: [(&str, Target); 11] = [
+const ROUTES: [(&str, Target); 12] = [
     ("/peers", Target::View(View::Peers)),
+    ("/members", Target::View(View::Members)),
     ("/me", Target::View(View::Me)),
     ("/messages", Target::View(View::Messages)),
     ("/status", Target::View(View::Status)),
@@ -69,6 +70,7 @@ enum Post {
 #[derive(Clone, Copy)]
 enum View {
     Peers,
+    Members,
     Me,
     Messages,
     Status,
@@ -168,6 +170,7 @@ impl Route {
         let handle = &self.api.handle;
         let mut response = match view {
             View::Peers => handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
+            View::Members => members::all(handle).await.map_or_else(failed, |people| json(to_json(&people))),
             View::Me => handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
             View::Messages => self.messages(query).await,
             View::Status => handle

@@ -1,6 +1,6 @@
 //! The JSON of version 2: each message to a client is an object with one key.
 
-use proto_core::{EntryId, LeaveReason, LinkStatus, Name, NodeId, Notice, PeerInfo};
+use proto_core::{EntryId, LeaveReason, LinkStatus, Member, MemberChange, Name, NodeId, Notice, PeerInfo};
 use serde::Serialize;
 
 use super::Batch;
@@ -15,6 +15,7 @@ enum Event<'a> {
     PeerJoined(About<Joined<'a>>),
     PeerUpdated(About<Joined<'a>>),
     PeerLeft(About<Left<'a>>),
+    Member(About<News<'a>>),
     Notice(About<Told<'a>>),
 }
 
@@ -53,6 +54,13 @@ struct Joined<'a> {
 struct Left<'a> {
     peer: Peer<'a>,
     reason: LeaveReason,
+}
+
+/// News of somebody in the network, linked or not.
+#[derive(Serialize)]
+struct News<'a> {
+    change: MemberChange,
+    member: &'a Member,
 }
 
 #[derive(Serialize)]
@@ -103,6 +111,9 @@ pub(super) fn event<'a>(event: &'a crate::Event, at: u64, id: u64) -> Option<Str
         crate::Event::Left { peer, reason } => {
             let peer: &PeerInfo = peer;
             Event::PeerLeft(About::now(at, id, Left { peer: peer.into(), reason: *reason }))
+        }
+        crate::Event::Member { member, change } => {
+            Event::Member(About::now(at, id, News { change: *change, member }))
         }
         crate::Event::Notice(notice) => {
             let text = messages::notice(notice);

@@ -104,6 +104,9 @@ impl<R: Runtime> NodeTask<R> {
                 self.node.handle_input(self.now, Input::Timeout);
                 let _ = reply.try_send(Box::new(self.node.status()));
             }
+            Request::Members { reply } => {
+                let _ = reply.try_send(self.node.members().cloned().collect());
+            }
             Request::Shutdown { done } => {
                 self.stop();
                 self.stopping.iter_mut().for_each(|asked| asked.push(done.clone()));

@@ -258,6 +258,7 @@ impl<R: Runtime> NodeTask<R> {
                 self.events.push(Event::Recalled(message));
             }
             Action::Deliver(message) => self.events.push(Event::Message(message)),
+            Action::Member { member, change } => self.events.push(Event::Member { member, change }),
             Action::Ready => self.busy = false,
             Action::Store { id, record } => {
                 if let Some(store) = &self.store {

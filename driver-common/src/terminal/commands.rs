@@ -4,10 +4,11 @@ use futures_lite::future::block_on;
 use proto_core::{LinkStatus, PeerAddr, Status, Version};
 
 use super::input::{HELP, UserInput};
-use super::render;
+use super::notices::unix_ms;
+use super::render::{self, counted};
 use super::speaker::Speaker;
 use super::visible::visible;
-use crate::{RequestError, messages};
+use crate::{RequestError, members, messages};
 
 impl Speaker {
     /// Executes the input and shows the result.
@@ -20,6 +21,7 @@ impl Speaker {
                 block_on(self.say(texts));
                 Ok(())
             }
+            UserInput::Who => block_on(self.who()),
             UserInput::Peers => block_on(self.handle.status()).map(|status| self.list(&status)),
             UserInput::Status => block_on(self.handle.status()).map(|status| {
                 render::status(&status).iter().for_each(|line| self.notify(line));
@@ -119,6 +121,19 @@ impl Speaker {
             return self.notify("nothing is folded");
         }
         self.notices.show(&hidden);
+    }
+
+    async fn who(&self) -> Result<(), RequestError> {
+        let people = members::all(&self.handle).await?;
+        let here = people.iter().filter(|person| person.is_here()).count();
+        // This user is one of them.
+        self.notify(&format!("{} here:", counted(here + 1, "person is", "people are")));
+        let now = unix_ms();
+        for person in people {
+            let id = person.id.short();
+            self.notify(&format!("  {id}  {}{}", visible(&person.name), render::presence(&person, now)));
+        }
+        Ok(())
     }
 
     fn list(&self, status: &Status) {

@@ -10,6 +10,7 @@ pub(crate) enum UserInput {
     Nothing,
     Say(Vec<ChatText>),
     Peers,
+    Who,
     Status,
     Connect(PeerTarget),
     Disconnect(PeerAddr),
@@ -30,6 +31,7 @@ pub(crate) const HELP: &[&str] = &[
     "Type a message and press Enter to send it to everybody. Each line of a pasted text is a message.",
     "Tab completes commands and names.",
     "/me TEXT               say what you do",
+    "/who                   list who is in the network, and who was",
     "/peers                 list the connected peers, and the addresses that are dialed",
     "/status                show the state of this node",
     "/connect HOST:PORT     connect to a peer and stay connected; with ID@ before it, to that node alone",
@@ -56,6 +58,7 @@ pub(crate) const COMMANDS: &[&str] = &[
     "/show",
     "/status",
     "/unmute ",
+    "/who",
 ];
 
 impl UserInput {
@@ -90,11 +93,12 @@ impl UserInput {
     fn command(name: &str, argument: &str) -> Self {
         match (name, argument) {
             ("peers", "") => Self::Peers,
+            ("who", "") => Self::Who,
             ("status", "") => Self::Status,
             ("show", "") => Self::Show,
             ("help", "") => Self::Help,
             ("quit", "") => Self::Quit,
-            ("peers" | "status" | "show" | "help" | "quit", _) => {
+            ("peers" | "who" | "status" | "show" | "help" | "quit", _) => {
                 Self::Invalid(format!("/{name} takes no argument"))
             }
             ("me", "") => Self::Invalid("/me TEXT: say what you do, as in /me waves".to_owned()),

@@ -4,6 +4,7 @@
 //! appears above it. Otherwise, messages of others go to standard output, one line each, and everything else goes to
 //! standard error.
 
+mod arrivals;
 mod commands;
 mod completion;
 mod folds;

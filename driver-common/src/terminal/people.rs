@@ -71,8 +71,13 @@ impl Roster {
     /// The peer's name. The start of its id is added if somebody else has the same name, or if the name could be
     /// mistaken for other output.
     pub(crate) fn label(&self, peer: &PeerInfo) -> String {
-        let name = shown(&peer.uname);
-        match self.short_id(peer.node_id, &name) {
+        self.label_of(peer.node_id, &peer.uname)
+    }
+
+    /// The same for any node with a name.
+    pub(crate) fn label_of(&self, node_id: NodeId, uname: &Name) -> String {
+        let name = shown(uname);
+        match self.short_id(node_id, &name) {
             Some(short_id) => format!("{name} ({short_id})"),
             None => name,
         }

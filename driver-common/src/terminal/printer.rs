@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto_core::{Marks, Message, NodeId, Notice};
+use proto_core::{Marks, Member, MemberChange, Message, NodeId, Notice};
 
+use super::arrivals::Arrivals;
 use super::folds::Folds;
 use super::mentions::mentions;
 use super::notices::{Gravity, Notices};
@@ -24,6 +25,7 @@ use crate::{Event, Origin, messages};
 pub struct EventPrinter {
     people: Arc<People>,
     mutes: Mutes,
+    arrivals: Arrivals,
     style: Style,
     form: OutputForm,
     times: TimeFormat,
@@ -88,6 +90,7 @@ impl EventPrinter {
         Self {
             people,
             mutes,
+            arrivals: Arrivals::default(),
             style,
             form,
             times,
@@ -158,7 +161,9 @@ impl EventPrinter {
                     roster.note(&peer);
                     roster.label(&peer)
                 };
-                self.notice(Gravity::Info, &render::joined(&label));
+                if self.arrivals.linked(peer.node_id) {
+                    self.notice(Gravity::Info, &render::joined(&label));
+                }
             }
             Event::Updated(peer) => {
                 let (before, label) = {
@@ -176,17 +181,37 @@ impl EventPrinter {
                     roster.forget(&peer);
                     label
                 };
-                self.notice(Gravity::Info, &render::left(&label, reason));
+                if self.arrivals.unlinked(peer.node_id, reason) {
+                    self.notice(Gravity::Info, &render::left(&label, reason));
+                }
                 if self.people.roster().is_alone() {
                     self.notice(Gravity::Warning, render::ALONE);
                 }
             }
+            Event::Member { member, change } => self.print_member(&member, change),
             Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(gravity(&notice), &render::notice(&notice)),
             Event::Store(notice) => self.notice(Gravity::Warning, &super::visible(&notice.to_string())),
             // The node logs it.
             Event::Report { .. } => {}
         }
+    }
+
+    /// Prints news of a member that links do not tell.
+    fn print_member(&mut self, member: &Member, change: MemberChange) {
+        if !self.arrivals.changed(member.node_id, change) {
+            return;
+        }
+        let label = self.people.roster().label_of(member.node_id, &member.uname);
+        let text = match change {
+            MemberChange::Joined => render::joined(&label),
+            MemberChange::Back => format!("{label} is back"),
+            MemberChange::Left => format!("{label} left"),
+            MemberChange::Silent => format!("{label} is not heard any more"),
+            // A link tells the names of its peer.
+            _ => return,
+        };
+        self.notice(Gravity::Info, &text);
     }
 
     fn print_piped(&mut self, message: &Message) {

@@ -3,10 +3,11 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use proto_core::{LeaveReason, LinkRole, LinkState, Marks, Message, NodeId, Notice, Status};
+use proto_core::{LeaveReason, LinkRole, LinkState, Marks, MemberState, Message, NodeId, Notice, Status};
 
 use super::times::date_and_time;
 use super::visible::{push_visible, visible};
+use crate::members::Person;
 use crate::messages;
 
 /// How lines are shown.
@@ -138,6 +139,17 @@ pub(crate) fn left(label: &str, reason: LeaveReason) -> String {
     format!("{label} left ({reason})")
 }
 
+/// How somebody in the network stands, after the name.
+pub(super) fn presence(person: &Person, now: u64) -> String {
+    let ago = person.last_heard.map(|heard| messages::duration(now.saturating_sub(heard)));
+    match (person.state, ago) {
+        _ if person.linked => "  (connected)".to_owned(),
+        (MemberState::Silent, Some(ago)) => format!("  (not heard for {ago})"),
+        (MemberState::Left, Some(ago)) => format!("  (left {ago} ago)"),
+        _ => String::new(),
+    }
+}
+
 pub(crate) fn renamed(before: &str, label: &str) -> String {
     format!("{before} is now {label}")
 }
@@ -187,7 +199,7 @@ pub(crate) fn state(state: LinkState) -> &'static str {
     }
 }
 
-fn counted(count: usize, one: &str, more: &str) -> String {
+pub(super) fn counted(count: usize, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::skew::Skewed;
 use crate::model::{
-    ConnId, Entry, EntryError, EntryId, LoadId, Marks, Name, NodeId, Record, SayId, StoreId, Wanted,
+    ConnId, Entry, EntryError, EntryId, LoadId, Marks, Member, MemberChange, Name, NodeId, Record, SayId,
+    StoreId, Wanted,
 };
 use crate::wire::Frame;
 
@@ -24,6 +25,8 @@ pub(crate) enum Event {
     NameTaken { node_id: NodeId, uname: Name, holder: NodeId },
     /// A neighbour holds all that this node held when the user asked.
     Confirmed,
+    /// There is news of a member.
+    Member { member: Arc<Member>, change: MemberChange },
     /// Another node has this node's key.
     KeyShared,
     /// This node's clock differs from the neighbours' clocks.
@@ -102,6 +105,8 @@ pub(crate) struct Counts {
     pub(crate) bodies_gone: u64,
     /// Entries of no run received and relayed.
     pub(crate) live: u64,
+    /// Entries of no run received that were over the rate of the neighbour.
+    pub(crate) live_over_rate: u64,
     /// Entries of no run received that were dated too far from now.
     pub(crate) live_untimely: u64,
     /// Entries sent, counted for each neighbour.

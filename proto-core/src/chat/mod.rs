@@ -31,8 +31,10 @@ mod key_use;
 mod known_keys;
 mod log;
 mod lookahead;
+mod members;
 mod names;
 mod own_runs;
+mod presence;
 mod ranges;
 mod receive;
 mod serving;
@@ -60,6 +62,7 @@ use keeper::Keeper;
 use key_use::KeyUse;
 use known_keys::KnownKeys;
 use log::{Log, LogEvent, Reconciler};
+use members::Members;
 use names::Names;
 use own_runs::OwnRuns;
 use ranges::{Missing, Ranges};
@@ -104,6 +107,7 @@ pub(crate) struct Chat {
     known_keys: KnownKeys,
     /// What the coefficients of batches follow from, besides the signatures.
     batch_seed: [u8; 32],
+    members: Members,
     events: VecDeque<Event>,
     counts: Counts,
 }
@@ -123,6 +127,8 @@ pub(crate) enum Timer {
     Graft,
     /// Begin a reconciliation.
     Reconcile,
+    /// Say that this node is here, or that a member is silent.
+    Presence,
 }
 
 /// A tree advert breaks a rule: its signature or its distance is wrong.
@@ -167,6 +173,7 @@ impl Chat {
             addrs: BTreeMap::new(),
             known_keys: KnownKeys::default(),
             batch_seed: batch_seed(&cx.random),
+            members: Members::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
         }
@@ -205,6 +212,7 @@ impl Chat {
             self.addrs.insert(peer.node_id, peer.remote_addr.ip());
             self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
             self.report_skew(cx);
+            self.presence_linked(cx);
             self.catch_up.begin(cx.now, cx.limits());
             self.backfill.linked();
         }
@@ -274,7 +282,8 @@ impl Chat {
         let log = log.min().map(|at| (at, Timer::Log));
         let backfill = self.backfill_deadline(cx.now).filter(|_| self.log.stores());
         let ranges = self.ranges.deadline().into_iter().chain(backfill).map(|at| (at, Timer::Graft));
-        self.gossip.deadline(moment).into_iter().chain(log).chain(ranges).min()
+        let presence = self.presence_deadline(cx).map(|at| (at, Timer::Presence));
+        self.gossip.deadline(moment).into_iter().chain(log).chain(ranges).chain(presence).min()
     }
 
     /// The first half of a timeout: shows entries that waited long enough, and gives up overdue
@@ -290,6 +299,7 @@ impl Chat {
     pub(crate) fn spread_timeout(&mut self, cx: &mut Cx) {
         let (moment, identity, random) = cx.split();
         self.gossip.timeout(moment, identity, random);
+        self.presence_timeout(cx);
     }
 
     /// The next frame to send. `outlet` gives the connection on which frames for a peer go out.

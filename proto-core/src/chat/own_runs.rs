@@ -53,6 +53,11 @@ impl OwnRuns {
         (self.words, self.forked) = (OwnRun::new(cx), false);
     }
 
+    /// The epoch of the user's words.
+    pub(super) fn epoch(&self) -> u64 {
+        self.words.epoch
+    }
+
     /// Whether this node signs in this epoch.
     pub(super) fn is_current(&self, epoch: u64) -> bool {
         self.words.epoch == epoch || self.lines.as_ref().is_some_and(|run| run.epoch == epoch)

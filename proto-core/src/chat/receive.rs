@@ -125,7 +125,7 @@ impl Chat {
             }
             Ok(Opened::Live(live)) => {
                 self.pay(cx, dues);
-                self.live_opened(cx, peer, &live);
+                self.live_opened(cx, from, &live);
             }
             Ok(Opened::Gone(_)) => self.gossip.lacks_body(cx.moment(), peer, id),
             Err(error) => self.report_fault(conn, Fault::Entry(error)),
@@ -178,6 +178,11 @@ impl Chat {
     /// Looks at an entry before it is verified, so that what is over a rate costs no verification.
     fn look_at(&mut self, cx: &Cx, from: Sender, entry: &Unverified<'_>, reason: Reason) -> Look {
         if self.is_ignored(cx, entry, reason) {
+            return Look::Unwanted;
+        }
+        if from.rated && entry.live_at().is_some() && !self.members.has_room(cx.now, &from.peer, cx.limits())
+        {
+            self.counts.live_over_rate += 1;
             return Look::Unwanted;
         }
         let Some(dues) = self.dues_of(from, entry, reason) else { return Look::Wanted(None) };
@@ -280,13 +285,17 @@ impl Chat {
     }
 
     /// An entry of no run came, with a valid signature. It is relayed once, and not held.
-    fn live_opened(&mut self, cx: &Cx, from: NodeId, live: &Live) {
+    fn live_opened(&mut self, cx: &Cx, Sender { peer: from, rated, .. }: Sender, live: &Live) {
         let header = live.header();
+        if rated {
+            self.members.take(cx.now, from, cx.limits());
+        }
         self.gossip.arrived(cx.moment(), Some(from), header.id());
         self.counts.live += 1;
         let meta = EntryMeta { id: header.id(), at: header.at(), author: header.author(), from: Some(from) };
         let peers = self.gossip.relay_live(cx.moment(), meta);
         self.send(peers, None, live.sealed());
+        self.presence_heard(cx, live);
     }
 
     pub(super) fn is_known(&self, id: &EntryId) -> bool {

@@ -75,6 +75,11 @@ impl Chat {
         self.serving.load_count()
     }
 
+    /// Members that were forgotten, for want of room.
+    pub(crate) fn members_forgotten(&self) -> u64 {
+        self.members.forgotten()
+    }
+
     /// Names of authors that are no longer remembered, for want of room.
     pub(crate) fn names_forgotten(&self) -> u64 {
         self.names.forgotten()
@@ -128,8 +133,11 @@ impl Chat {
             (Capacity::Uncommitted, self.keeper.others_bytes()),
             (Capacity::CatchUpBytes, self.catch_up.bytes()),
         ];
-        let names =
-            [(Capacity::Names, self.names.len()), (Capacity::NamesPerAuthor, self.names.most_of_key())];
+        let names = [
+            (Capacity::Names, self.names.len()),
+            (Capacity::NamesPerAuthor, self.names.most_of_key()),
+            (Capacity::Members, self.members.len()),
+        ];
         let ranges = [
             (Capacity::Wanted, self.ranges.len()),
             (Capacity::Ranges, self.ranges.most_asked()),
@@ -152,6 +160,7 @@ impl Chat {
             && log.is_consistent()
             && gossip.is_consistent()
             && names.is_consistent()
+            && self.members.is_consistent()
             && known_keys.is_consistent()
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Notice, Violation};
 use crate::model::{
-    ConnId, DialId, Entry, LeaveReason, LoadId, Marks, Name, NodeId, PeerInfo, Record, SayId, Seal, StoreId,
-    Wanted,
+    ConnId, DialId, Entry, LeaveReason, LoadId, Marks, Member, MemberChange, Name, NodeId, PeerInfo, Record,
+    SayId, Seal, StoreId, Wanted,
 };
 
 /// An action for the driver, from [`Node::poll_action`](crate::Node::poll_action). Actions have to be carried out in order.
@@ -121,6 +121,13 @@ pub enum Action {
         /// The store has committed all of them. If not, the store fails, and they are lost if no peer has them when this
         /// node ends.
         stored: bool,
+    },
+    /// There is news of a member of the network. It comes only if the [`Config`](crate::Config) asks for presence.
+    Member {
+        /// The member.
+        member: Arc<Member>,
+        /// What is new.
+        change: MemberChange,
     },
     /// What was refused with [`CommandError::Busy`](crate::CommandError::Busy) can be said now.
     Ready,

@@ -63,6 +63,8 @@ pub struct Stats {
     pub names_taken: u64,
     /// Names of authors that were forgotten to make room.
     pub names_forgotten: u64,
+    /// Members forgotten for want of room.
+    pub members_forgotten: u64,
     /// Entries whose signatures were found to hold together with others that came at once. This depends on how streams
     /// were cut.
     pub verified_together: u64,

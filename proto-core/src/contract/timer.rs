@@ -56,4 +56,6 @@ pub enum TimerKind {
     Graft,
     /// A reconciliation is due.
     Reconcile,
+    /// The node says that it is here, or a member is not heard any more.
+    Presence,
 }

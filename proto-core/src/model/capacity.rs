@@ -98,6 +98,8 @@ pub enum Capacity {
     Names,
     /// Remembered names of one author.
     NamesPerAuthor,
+    /// Members of the network.
+    Members,
     /// Ids of entries that came recently.
     Seen,
     /// Announced entries that have not come yet.
@@ -144,7 +146,7 @@ pub enum Capacity {
 
 impl Capacity {
     /// All capacities, in the order of [`Node::capacities`](crate::Node::capacities).
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 62] = [
         Self::Connections,
         Self::Pending,
         Self::Slots,
@@ -186,6 +188,7 @@ impl Capacity {
         Self::GapsPerEpoch,
         Self::Names,
         Self::NamesPerAuthor,
+        Self::Members,
         Self::Seen,
         Self::AnnouncedMissing,
         Self::AnnouncedMissingPerLink,

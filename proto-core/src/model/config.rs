@@ -43,6 +43,8 @@ pub struct ConfigBuilder {
     plaintext: Option<Plaintext>,
     #[serde(default)]
     store: bool,
+    #[serde(default)]
+    presence: bool,
     limits: Limits,
 }
 
@@ -82,6 +84,7 @@ impl Config {
             trust_loopback: None,
             plaintext: None,
             store: false,
+            presence: false,
             limits: Limits::default(),
         })
     }
@@ -126,6 +129,11 @@ impl Config {
     /// Which connections may be in clear. None: the driver cannot seal, so all are.
     pub fn plaintext(&self) -> Option<Plaintext> {
         self.0.plaintext
+    }
+
+    /// Whether the node says that it is here, and lists who does.
+    pub fn presence(&self) -> bool {
+        self.0.presence
     }
 
     /// Whether the driver has a store.
@@ -182,6 +190,13 @@ impl ConfigBuilder {
     /// asks for no seal.
     pub fn plaintext(mut self, plaintext: Plaintext) -> Self {
         self.plaintext = Some(plaintext);
+        self
+    }
+
+    /// Whether the node tells all members of the network that it is here, at an interval, and lists the members that do
+    /// ([`Node::members`](crate::Node::members)). The default is no.
+    pub fn presence(mut self, presence: bool) -> Self {
+        self.presence = presence;
         self
     }
 

@@ -325,6 +325,14 @@ declare! {
         ahead_most: Duration = Duration::from_secs(3600), "seconds", Spec, [];
         /// How far from now an entry of no run may be dated. One that is further from it is dropped (SPEC 7.8.9).
         live_age: Duration = Duration::from_secs(120), "seconds", Spec, [];
+        /// The most members that are known. With one more, of those that are away the one heard longest ago is forgotten, else
+        /// one that has said nothing and is no neighbour. Such ones have a quarter, and make room for each other there (SPEC
+        /// 9.20).
+        members: usize = 16_384, "members", Guess: "4 MiB, and more than 10,000", [nonzero] => Members;
+        /// Entries of no run from one neighbour that are taken in a second.
+        live_per_second: u32 = 4, "entries a second", Guess: "members say about one a second together", [nonzero];
+        /// Such entries that may come at once, before [`live_per_second`](Self::live_per_second) applies.
+        live_burst: u32 = 512, "entries", Guess: "many members that come at once", [nonzero];
         /// How far a clock may be off. The user of one that is further off is told.
         clock_tolerance: Duration = Duration::from_secs(10), "seconds", Spec, [];
         /// The most bytes that the entries are charged that are held back because they are dated ahead (SPEC

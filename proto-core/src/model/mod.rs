@@ -16,6 +16,7 @@ mod identity;
 mod ids;
 mod json;
 mod limits;
+mod member;
 mod memory;
 mod name;
 mod network;
@@ -41,7 +42,7 @@ pub use dial::{DialError, MAX_RESOLVED, Seal};
 pub(crate) use entry::Unverified;
 pub use entry::{
     Class, Draft, Entry, EntryError, EntryId, Gone, Header, Kind, Live, MAX_HEADER, MAX_NUMBER, MAX_TEXTS,
-    MAX_TO, Opened, Place, Room, RoomError, RunId, RunPosition, Sealed, Texts, Via, Word,
+    MAX_TO, Opened, Place, Presence, Room, RoomError, RunId, RunPosition, Sealed, Texts, Via, Word,
 };
 pub use expected::{Expected, ExpectedError, PeerTarget, PeerTargetError};
 pub(crate) use fifo::Fifo;
@@ -54,6 +55,7 @@ pub use limits::{
     ChatLimits, ConfigError, ConnLimits, Limit, Limits, MAX_CHUNK, MAX_LINE, MeshLimits, Origin, V1Limits,
     Value, WireLimits,
 };
+pub use member::{Member, MemberChange, MemberState};
 pub use memory::{KnownAddress, KnownName, KnownPin, Memory};
 pub use name::{Name, NameError};
 pub use network::{NetworkId, NetworkIdError};

@@ -65,6 +65,7 @@ pub(super) fn said(event: chat::Event) -> Option<Action> {
         chat::Event::Load { id, wanted, most_bytes } => Action::Load { id, wanted, most_bytes },
         chat::Event::Said { id, entries, stored } => Action::Said { id, entries, stored },
         chat::Event::Ready => Action::Ready,
+        chat::Event::Member { member, change } => Action::Member { member, change },
         other => return notice(other),
     })
 }
@@ -236,6 +237,7 @@ impl From<chat::Timer> for TimerKind {
             chat::Timer::Announce => Self::Announce,
             chat::Timer::Graft => Self::Graft,
             chat::Timer::Reconcile => Self::Reconcile,
+            chat::Timer::Presence => Self::Presence,
         }
     }
 }

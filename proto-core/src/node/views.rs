@@ -36,6 +36,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         live_untimely: chat.live_untimely,
         names_taken: chat.names_taken,
         names_forgotten: node.chat.names_forgotten(),
+        members_forgotten: node.chat.members_forgotten(),
         forks: chat.forks,
         entries_withdrawn: chat.entries_withdrawn,
         forks_forgotten: log.forks,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::read::{FromText, object, present_text, text};
 use super::texts::TextBuffer;
-use super::{Class, Draft, EntryError, Kind, MAX_TO};
+use super::{Class, Draft, EntryError, Kind, MAX_TO, Presence};
 use crate::model::identity::decode;
 use crate::model::{Name, NodeId, write_display, write_string};
 
@@ -21,6 +21,8 @@ pub(super) const SALT: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Text(TextContent),
+    /// Only what is said in no run.
+    Presence(Presence),
     /// A kind that this version does not know.
     Unknown,
 }
@@ -59,6 +61,14 @@ impl FromText for Salt {
 }
 
 impl Content {
+    /// Reads the body of an entry that is in no run.
+    pub(super) fn read_live(class: &Class, kind: &Kind, body: &str) -> Result<Self, EntryError> {
+        match (class, kind) {
+            (Class::Live, Kind::Presence) => Presence::read(body).map(Self::Presence),
+            _ => Ok(Self::Unknown),
+        }
+    }
+
     /// Reads a whole body of an entry of this class and kind.
     pub(super) fn read(class: &Class, kind: &Kind, body: &str) -> Result<Self, EntryError> {
         if *kind != Kind::Text {

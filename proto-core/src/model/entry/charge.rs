@@ -20,7 +20,7 @@ impl Entry {
             Content::Text(text) => {
                 text.texts.bytes() + text.texts.iter().len() * TEXT_CHARGE + text.to.len() * TO_CHARGE
             }
-            Content::Unknown => 0,
+            Content::Presence(_) | Content::Unknown => 0,
         };
         self.sealed().line_len() + content + ENTRY_CHARGE
     }

@@ -163,8 +163,8 @@ impl Fields {
         Ok((Self { run, at, kind, size, hash, via }, position))
     }
 
-    /// The header's JSON.
-    pub(super) fn write(&self, position: RunPosition) -> String {
+    /// The header's JSON. Without a position, the entry is in no run.
+    pub(super) fn write(&self, position: Option<RunPosition>) -> String {
         let Self { run: RunId { key, room, class, epoch }, at, kind, size, hash, via } = self;
         let mut out = Vec::with_capacity(384);
         out.push(b'{');
@@ -176,9 +176,11 @@ impl Fields {
         if let Some(word) = class.word() {
             write_display(&mut out, format_args!("\"class\":\"{word}\","));
         }
-        let seq = position.seq();
-        write_display(&mut out, format_args!("\"key\":\"{key}\",\"epoch\":{epoch},\"seq\":{seq},"));
-        if let Some(prev) = position.prev() {
+        write_display(&mut out, format_args!("\"key\":\"{key}\",\"epoch\":{epoch},"));
+        if let Some(position) = position {
+            write_display(&mut out, format_args!("\"seq\":{},", position.seq()));
+        }
+        if let Some(prev) = position.and_then(|position| position.prev()) {
             write_display(&mut out, format_args!("\"prev\":\"{prev}\","));
         }
         let kind = kind.word();

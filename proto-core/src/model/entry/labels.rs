@@ -164,6 +164,8 @@ impl FromText for Class {
 pub enum Kind {
     /// Lines of text.
     Text,
+    /// That its author is here, or leaves (SPEC 12.9).
+    Presence,
     /// A kind that this version does not know. Such an entry is not shown.
     Other(Word),
 }
@@ -173,6 +175,7 @@ impl Kind {
     pub fn word(&self) -> &str {
         match self {
             Self::Text => "text",
+            Self::Presence => "presence",
             Self::Other(word) => word.as_str(),
         }
     }
@@ -182,6 +185,7 @@ impl FromText for Kind {
     fn from_text(text: &str) -> Option<Self> {
         match text {
             "text" => Some(Self::Text),
+            "presence" => Some(Self::Presence),
             _ => Word::from_text(text).map(Self::Other),
         }
     }

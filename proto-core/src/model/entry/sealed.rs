@@ -87,12 +87,8 @@ impl<'a> Sealed<'a> {
         if self.body.len() != fields.size || BodyHash::of(self.body) != fields.hash {
             return Err(EntryError::Body);
         }
-        // What is said in no run is not shown, of whatever kind it is.
-        let content = match position {
-            Some(_) => Content::read(&fields.run.class, &fields.kind, self.body)?,
-            None => Content::Unknown,
-        };
-        Ok(Some(content))
+        let read = if position.is_some() { Content::read } else { Content::read_live };
+        read(&fields.run.class, &fields.kind, self.body).map(Some)
     }
 
     /// The bytes of its `CHAT` line, the line's end included.
@@ -186,7 +182,13 @@ impl Unverified<'_> {
                 Opened::Entry(Entry::new(header, position, body.into(), content))
             }
             (Some(position), None) => Opened::Gone(Gone { header, position }),
-            (None, _) => Opened::Live(Live { header, body: body.into() }),
+            (None, content) => {
+                let presence = match content {
+                    Some(Content::Presence(presence)) => Some(presence),
+                    _ => None,
+                };
+                Opened::Live(Live { header, body: body.into(), presence })
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod dials;
 mod entries;
 mod keyed;
 mod networks;
+mod presence;
 mod sealed;
 mod shared_key;
 mod slots;

@@ -1,0 +1,75 @@
+//! Who the terminal said is here: arrivals and departures are those of members, however links come and go.
+
+use std::collections::BTreeSet;
+
+use proto_core::{LeaveReason, MemberChange, NodeId};
+
+/// Who is here, as far as the terminal knows.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    /// Those who have come, and have not gone, as the user knows.
+    told: BTreeSet<NodeId>,
+    /// Those who say themselves that they are here.
+    here: BTreeSet<NodeId>,
+}
+
+impl Arrivals {
+    /// A peer was linked. Whether that is news.
+    pub(super) fn linked(&mut self, node_id: NodeId) -> bool {
+        self.told.insert(node_id)
+    }
+
+    /// A link ended. Whether its peer is gone, as far as that tells: whoever had to make room here may still be in the
+    /// network, and says so itself.
+    pub(super) fn unlinked(&mut self, node_id: NodeId, reason: LeaveReason) -> bool {
+        if reason == LeaveReason::NoRoom && self.here.contains(&node_id) {
+            return false;
+        }
+        self.told.remove(&node_id)
+    }
+
+    /// There is news of a member. Whether it is news for the user, too.
+    pub(super) fn changed(&mut self, node_id: NodeId, change: MemberChange) -> bool {
+        match change {
+            MemberChange::Silent | MemberChange::Left => {
+                self.here.remove(&node_id);
+                self.told.remove(&node_id)
+            }
+            MemberChange::Joined | MemberChange::Back => {
+                self.here.insert(node_id);
+                self.told.insert(node_id)
+            }
+            // Who was here first, or has another name.
+            _ => {
+                self.here.insert(node_id);
+                let is_new = self.told.insert(node_id);
+                change == MemberChange::Renamed && !is_new
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_said_to_come_and_to_go_once_however_links_change() {
+        let id = NodeId::from_bytes([1; 16]);
+        let mut arrivals = Arrivals::default();
+        assert!(arrivals.linked(id));
+        assert!(!arrivals.changed(id, MemberChange::Joined), "the link was told");
+        assert!(!arrivals.unlinked(id, LeaveReason::NoRoom), "it is still in the network");
+        assert!(!arrivals.linked(id));
+        assert!(arrivals.changed(id, MemberChange::Renamed));
+        assert!(arrivals.unlinked(id, LeaveReason::Bye));
+        assert!(!arrivals.changed(id, MemberChange::Left), "the end of the link was told");
+        assert!(arrivals.changed(id, MemberChange::Joined), "somebody far away");
+        assert!(arrivals.changed(id, MemberChange::Silent));
+        assert!(arrivals.changed(id, MemberChange::Back));
+        // Who was here first is no news, and one that says nothing goes with its link.
+        let (first, mute) = (NodeId::from_bytes([2; 16]), NodeId::from_bytes([3; 16]));
+        assert!(!arrivals.changed(first, MemberChange::Listed) && !arrivals.linked(first));
+        assert!(arrivals.linked(mute) && arrivals.unlinked(mute, LeaveReason::NoRoom));
+    }
+}

@@ -1,0 +1,265 @@
+//! The members: who says that it is here, and when this node says so (SPEC 9.20).
+
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use crate::model::{
+    Instant, Limits, Member, MemberChange, MemberState, NodeId, Presence, PublicKey, TokenBucket,
+    TokenBuckets,
+};
+
+/// So many intervals without a word make a member silent.
+const MISSED: u32 = 3;
+
+/// Who is here, as far as they say so, and who was.
+#[derive(Debug)]
+pub(super) struct Members {
+    members: BTreeMap<NodeId, Known>,
+    /// When each member that is here becomes silent. An index of `members`.
+    silent_at: BTreeSet<(Instant, NodeId)>,
+    /// Those that are away, the one that was heard longest ago first. An index of `members`.
+    away: BTreeSet<(Instant, NodeId)>,
+    /// Those that are unfamiliar, in the same order. An index of `members`.
+    unfamiliar: BTreeSet<(Instant, NodeId)>,
+    forgotten: u64,
+    /// The rate of entries of no run from each neighbour.
+    rates: TokenBuckets<NodeId>,
+    /// When this node says that it is here.
+    next: Option<Instant>,
+    /// When it last said so.
+    said: Option<Instant>,
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Known {
+    info: Arc<Member>,
+    /// The date of what it said last. Nothing that is dated before counts.
+    at: u64,
+    heard: Instant,
+    /// When it becomes silent. None: it is away.
+    until: Option<Instant>,
+    /// It has said something that is held, or is a neighbour.
+    familiar: bool,
+}
+
+/// Who says that it is here, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word<'a> {
+    pub(super) key: PublicKey,
+    pub(super) at: u64,
+    pub(super) presence: &'a Presence,
+    /// It has said something that is held, or is a neighbour.
+    pub(super) familiar: bool,
+    /// The wall clock.
+    pub(super) time: u64,
+    /// When this node began, by the wall clock.
+    pub(super) began: u64,
+}
+
+impl Members {
+    pub(super) fn new() -> Self {
+        Self {
+            members: BTreeMap::new(),
+            silent_at: BTreeSet::new(),
+            away: BTreeSet::new(),
+            unfamiliar: BTreeSet::new(),
+            forgotten: 0,
+            rates: TokenBuckets::new(),
+            next: None,
+            said: None,
+        }
+    }
+
+    /// The members, in the order of their ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.members.values().map(|known| &known.info)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The number of unfamiliar members.
+    #[cfg(test)]
+    pub(super) fn unfamiliar(&self) -> usize {
+        self.unfamiliar.len()
+    }
+
+    /// How many members were forgotten to make room.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Takes what a member says of itself. None: it is no news.
+    pub(super) fn heard(
+        &mut self,
+        now: Instant,
+        word: Word<'_>,
+        limits: &Limits,
+    ) -> Option<(Arc<Member>, MemberChange)> {
+        let Word { key, at, presence: Presence { uname, since, every }, familiar, time, began } = word;
+        let node_id = key.node_id();
+        let before = self.members.get(&node_id).cloned();
+        if before.as_ref().is_some_and(|before| at <= before.at) {
+            return None;
+        }
+        let state = if every.is_some() { MemberState::Here } else { MemberState::Left };
+        let change = change(before.as_ref().map(|known| &*known.info), state, (*since, uname), began);
+        if before.is_none() && (state == MemberState::Left || !self.make_room(familiar, limits)) {
+            return None;
+        }
+        let info = Arc::new(Member::new(key, uname.clone(), *since, time, state));
+        let until = every.map(|every| now + Duration::from_secs(every.into()) * MISSED);
+        let familiar = familiar || before.is_some_and(|before| before.familiar);
+        self.insert(Known { info: info.clone(), at, heard: now, until, familiar });
+        change.map(|change| (info, change))
+    }
+
+    /// The next member that is not heard any more.
+    pub(super) fn next_silent(&mut self, now: Instant) -> Option<Arc<Member>> {
+        let (_, node_id) = self.silent_at.first().copied().filter(|(at, _)| *at <= now)?;
+        let mut known = self.remove(node_id)?;
+        Arc::make_mut(&mut known.info).state = MemberState::Silent;
+        known.until = None;
+        let info = known.info.clone();
+        self.insert(known);
+        Some(info)
+    }
+
+    /// Makes room for one more: an unfamiliar one takes the place of another, once they have a quarter.
+    fn make_room(&mut self, familiar: bool, limits: &Limits) -> bool {
+        let most = limits.chat.members.max(4);
+        let oldest = if !familiar && self.unfamiliar.len() >= most / 4 {
+            self.unfamiliar.first()
+        } else if self.members.len() >= most {
+            self.away.first().or_else(|| self.unfamiliar.first())
+        } else {
+            return true;
+        };
+        let Some((_, node_id)) = oldest.copied() else { return false };
+        self.forgotten += 1;
+        self.remove(node_id);
+        true
+    }
+
+    fn insert(&mut self, known: Known) {
+        let node_id = known.info.node_id;
+        self.remove(node_id);
+        match known.until {
+            Some(until) => self.silent_at.insert((until, node_id)),
+            None => self.away.insert((known.heard, node_id)),
+        };
+        if !known.familiar {
+            self.unfamiliar.insert((known.heard, node_id));
+        }
+        self.members.insert(node_id, known);
+    }
+
+    fn remove(&mut self, node_id: NodeId) -> Option<Known> {
+        let known = self.members.remove(&node_id)?;
+        match known.until {
+            Some(until) => self.silent_at.remove(&(until, node_id)),
+            None => self.away.remove(&(known.heard, node_id)),
+        };
+        self.unfamiliar.remove(&(known.heard, node_id));
+        Some(known)
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        let mut again = Self::new();
+        self.members.values().for_each(|known| again.insert(known.clone()));
+        (&self.silent_at, &self.away, &self.unfamiliar) == (&again.silent_at, &again.away, &again.unfamiliar)
+    }
+}
+
+/// What this node says.
+impl Members {
+    /// A neighbour was linked: it is told soon that this node is here, unless everybody was told just now.
+    pub(super) fn linked(&mut self, now: Instant) {
+        let told = self.said.is_some_and(|said| now.since(said) < least());
+        if !told {
+            self.next = Some(now);
+        }
+    }
+
+    /// The user's name has changed.
+    pub(super) fn renamed(&mut self, now: Instant) {
+        self.next = self.next.map(|_| now);
+    }
+
+    /// This node has told everybody that it is here, and so it is known to the others.
+    pub(super) fn is_known(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// In how many seconds this node says again that it is here: as many as there are members, so that a node hears about
+    /// one a second.
+    pub(super) fn interval(&self) -> u32 {
+        let members = u32::try_from(self.silent_at.len() + 1).unwrap_or(u32::MAX);
+        members.clamp(Presence::LEAST, Presence::MOST)
+    }
+
+    /// This node says now that it is here, and says so again a little earlier than it says, by a random part.
+    pub(super) fn said(&mut self, now: Instant, random: u64) {
+        self.said = Some(now);
+        let millis = u64::from(self.interval()) * 1000;
+        self.next = Some(now + Duration::from_millis(millis - random % (millis / 8)));
+    }
+
+    /// Whether it is time to say so.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next.is_some_and(|next| next <= now)
+    }
+
+    /// When something is due. `linked`: there is somebody to tell.
+    pub(super) fn deadline(&self, linked: bool) -> Option<Instant> {
+        let silent = self.silent_at.first().map(|(at, _)| *at);
+        self.next.filter(|_| linked).into_iter().chain(silent).min()
+    }
+}
+
+/// The rate a link.
+impl Members {
+    /// Whether a neighbour may send one more entry of no run.
+    pub(super) fn has_room(&self, now: Instant, peer: &NodeId, limits: &Limits) -> bool {
+        self.rates.has(now, peer, rate(limits), 1)
+    }
+
+    /// A neighbour sent one.
+    pub(super) fn take(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
+        self.rates.take(now, peer, rate(limits), limits.conns.slots.max(1));
+    }
+}
+
+fn rate(limits: &Limits) -> TokenBucket {
+    TokenBucket::per_second(limits.chat.live_per_second, limits.chat.live_burst)
+}
+
+fn least() -> Duration {
+    Duration::from_secs(Presence::LEAST.into())
+}
+
+/// What is new about a member that says that it is in this state.
+fn change(
+    before: Option<&Member>,
+    state: MemberState,
+    (since, uname): (u64, &crate::model::Name),
+    began: u64,
+) -> Option<MemberChange> {
+    match (before.map(|before| before.state), state) {
+        (None, MemberState::Here) if since < began => Some(MemberChange::Listed),
+        (None | Some(MemberState::Left), MemberState::Here) => Some(MemberChange::Joined),
+        (Some(MemberState::Silent), MemberState::Here) => Some(MemberChange::Back),
+        (Some(MemberState::Here | MemberState::Silent), MemberState::Left) => Some(MemberChange::Left),
+        (Some(MemberState::Here), MemberState::Here) => {
+            let renamed = before.is_some_and(|before| before.uname != *uname);
+            renamed.then_some(MemberChange::Renamed)
+        }
+        _ => None,
+    }
+}
