@@ -200,6 +200,7 @@ const HELP: &[(&str, &str)] = &[
     ("entries_not_shown", "Entries of an unknown kind, or in a room, that were due to be shown"),
     ("bodies_gone", "Entries that arrived without their bodies"),
     ("live", "Entries outside of any run that were relayed"),
+    ("live_over_rate", "Entries outside of any run that were over the rate of a neighbour"),
     ("live_untimely", "Entries outside of any run that were dated too far from now"),
     ("names_taken", "Entries shown of authors whose name another key had before"),
     ("names_forgotten", "Names of authors forgotten to make room"),

@@ -1,4 +1,4 @@
-//! The members: who says that it is here, and when this node says so (SPEC 9.20).
+//! The members: who says that it is here, and when this node says so (SPEC 9.19).
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Presence: this node says that it is here, and hears who else is (SPEC 9.20).
+//! Presence: this node says that it is here, and hears who else is (SPEC 9.19).
 
 use alloc::sync::Arc;
 

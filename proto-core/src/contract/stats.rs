@@ -59,6 +59,8 @@ pub struct Stats {
     pub live: u64,
     /// Entries of no run that came and were dated too far from now.
     pub live_untimely: u64,
+    /// Entries of no run that were over the rate of their neighbour.
+    pub live_over_rate: u64,
     /// Entries whose author goes by a name that another key had before.
     pub names_taken: u64,
     /// Names of authors that were forgotten to make room.

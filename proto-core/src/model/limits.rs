@@ -327,7 +327,7 @@ declare! {
         live_age: Duration = Duration::from_secs(120), "seconds", Spec, [];
         /// The most members that are known. With one more, of those that are away the one heard longest ago is forgotten, else
         /// one that has said nothing and is no neighbour. Such ones have a quarter, and make room for each other there (SPEC
-        /// 9.20).
+        /// 9.19).
         members: usize = 16_384, "members", Guess: "4 MiB, and more than 10,000", [nonzero] => Members;
         /// Entries of no run from one neighbour that are taken in a second.
         live_per_second: u32 = 4, "entries a second", Guess: "members say about one a second together", [nonzero];

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Name, NodeId, PublicKey};
 
-/// A node of the network with a key, linked or not, by its own word (SPEC 9.20).
+/// A node of the network with a key, linked or not, by its own word (SPEC 9.19).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Member {

@@ -33,6 +33,7 @@ pub(super) fn stats(node: &Node) -> Stats {
         entries_not_shown: chat.entries_not_shown,
         bodies_gone: chat.bodies_gone,
         live: chat.live,
+        live_over_rate: chat.live_over_rate,
         live_untimely: chat.live_untimely,
         names_taken: chat.names_taken,
         names_forgotten: node.chat.names_forgotten(),

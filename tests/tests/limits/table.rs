@@ -27,6 +27,7 @@ const BOOK: &str = "proto-core/src/mesh/book/tests.rs";
 const CATCH_UP: &str = "proto-core/src/chat/catch_up.rs";
 const DEGREE: &str = "proto-core/src/node/tests/admission.rs";
 const NETWORKS: &str = "proto-core/src/node/tests/networks.rs";
+const MEMBERS: &str = "proto-core/src/chat/members/tests.rs";
 const NAMES: &str = "proto-core/src/chat/names.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
 const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
@@ -158,6 +159,9 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.ahead", By("entries.rs", "how_far_ahead_an_entry_may_be_dated"), NONE),
     ("chat.ahead_most", By("entries.rs", "how_far_ahead_an_entry_that_waits_may_be_dated"), "entries_dropped"),
     ("chat.live_age", By("proto-core/src/node/tests/classes.rs", "what_is_live_and_not_of_now_is_dropped"), "live_untimely"),
+    ("chat.members", By(MEMBERS, "strangers_have_a_quarter_and_push_out_each_other_alone"), "members_forgotten"),
+    ("chat.live_per_second", By(MEMBERS, "a_neighbour_brings_so_many_at_once_and_a_few_a_second"), "live_over_rate"),
+    ("chat.live_burst", By(MEMBERS, "a_neighbour_brings_so_many_at_once_and_a_few_a_second"), "live_over_rate"),
     ("chat.clock_tolerance", By("proto-core/src/chat/skew.rs", "two_nodes_alone_are_both_told_the_difference"), NONE),
     ("chat.parked_bytes", By("entries.rs", "bytes_of_parked_entries"), "entries_displaced"),
     ("chat.syncs", By(RECONCILE, "reconciliations_are_bounded_and_there_is_one_per_connection"), "syncs"),

@@ -164,7 +164,7 @@ impl FromText for Class {
 pub enum Kind {
     /// Lines of text.
     Text,
-    /// That its author is here, or leaves (SPEC 12.9).
+    /// That its author is here, or leaves (SPEC 12.3).
     Presence,
     /// A kind that this version does not know. Such an entry is not shown.
     Other(Word),

@@ -1,4 +1,4 @@
-//! What a member says of itself: that it is here, or that it leaves (SPEC 12.9).
+//! What a member says of itself: that it is here, or that it leaves (SPEC 12.3).
 
 use alloc::string::String;
 use alloc::vec::Vec;
