@@ -42,6 +42,7 @@ node.addEventListener("connected", ({ detail }) => {
   const missed = me && !restarted && ids.length > 0 && Math.min(...ids) > newest + 1;
   me = detail.me;
   people.replace(me, detail.peers);
+  people.setMembers(detail.members);
   if (restarted) log.notice(["The node was restarted."]);
   if (missed) log.notice(["Some messages are missing here."]);
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
@@ -51,6 +52,15 @@ node.addEventListener("connected", ({ detail }) => {
   lonelyText.textContent = `To bring somebody, start another node with --peer ${me.listen_addr}, or type /connect HOST:PORT.`;
   showConnected();
 });
+
+/** Who is not linked comes and goes without an event of this socket. */
+const MEMBERS = 15_000;
+setInterval(updateMembers, MEMBERS);
+
+function updateMembers() {
+  // Without an answer, the list stays as it is.
+  if (me) node.members().then((members) => people.setMembers(members), () => {});
+}
 
 /** Being alone is a state of its own: nobody sees what is said. */
 function showConnected() {
@@ -92,8 +102,11 @@ const HANDLERS = {
     if (!known || known.uname === peer.uname) return;
     log.notice([named(peer.node_id, known.uname), " is now ", named(peer.node_id, peer.uname)], at);
   },
-  PeerDisconnected(nodeId, { at, uname }) {
-    if (people.remove(nodeId)) log.notice([named(nodeId, uname), " left"], at);
+  PeerDisconnected(nodeId, { at, uname, reason }) {
+    // Whoever had to make room may still be in the network, and says so itself.
+    const stays = reason === "NoRoom" && people.isHere(nodeId);
+    if (people.remove(nodeId) && !stays) log.notice([named(nodeId, uname), " left"], at);
+    updateMembers();
     showConnected();
   },
 };

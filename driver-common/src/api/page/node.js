@@ -8,7 +8,7 @@ const LOAD_TIME = 10_000;
 
 /**
  * Stays connected to the node. Dispatches:
- * - "connected", with the current state: `me`, `peers`, `messages`, `notices`
+ * - "connected", with the current state: `me`, `peers`, `messages`, `notices`, `members`
  * - "event", for each later event
  * - "disconnected", with `wait`, the milliseconds until the next attempt, `full`, whether the node has no WebSocket left,
  *   and `refused`, why the node does not serve this page, if it says so
@@ -31,11 +31,11 @@ export class ChatNode extends EventTarget {
     socket.onopen = async () => {
       opened = true;
       try {
-        const lists = ["/me", "/peers", "/messages", "/status"].map(load);
-        const [me, peers, messages, { notices }] = await Promise.all(lists);
+        const lists = ["/me", "/peers", "/messages", "/status", "/members"].map(load);
+        const [me, peers, messages, { notices }, members] = await Promise.all(lists);
         if (socket !== this.#socket) return;
         this.#failures = 0;
-        this.#dispatch("connected", { me, peers, messages, notices });
+        this.#dispatch("connected", { me, peers, messages, notices, members });
         for (const event of waiting) this.#dispatch("event", event);
         waiting = null;
       } catch {
@@ -58,6 +58,11 @@ export class ChatNode extends EventTarget {
       this.#timer = setTimeout(() => this.connect(), wait);
       this.#dispatch("disconnected", { wait, full, refused });
     };
+  }
+
+  /** Who is in the network, linked or not, and who was. */
+  members() {
+    return load("/members");
   }
 
   /** The messages before a line of an entry, in the order of the conversation. */

@@ -12,6 +12,9 @@ export class People {
   #title = document.getElementById("people-title");
   #me = null;
   #peers = new Map();
+  /** Who is in the network, or was, as the node says: by id. */
+  #members = new Map();
+  #away = document.getElementById("away");
   #mutes;
   #rename;
 
@@ -30,6 +33,17 @@ export class People {
   /** The peers that have this name. */
   called(name) {
     return [...this.#peers.values()].filter(({ uname }) => uname === name);
+  }
+
+  /** Whether a member says that it is here, linked or not. */
+  isHere(nodeId) {
+    return this.#members.get(nodeId)?.state === "here";
+  }
+
+  /** Shows these members, too. */
+  setMembers(members) {
+    this.#members = new Map(members.map((member) => [member.id, member]));
+    if (this.#me) this.#show();
   }
 
   /** Shows the node itself and these peers. */
@@ -68,20 +82,25 @@ export class People {
   }
 
   #show() {
-    const peers = [...this.#peers.values()].sort(
-      (a, b) => order.compare(a.uname, b.uname) || (a.node_id < b.node_id ? -1 : 1),
-    );
-    this.#list.replaceChildren(this.#entry(this.#me, true), ...peers.map((peer) => this.#entry(peer, false)));
-    const count = peers.length + 1;
+    const others = [...this.#members.values()]
+      .filter(({ id }) => !this.#peers.has(id) && id !== this.#me.node_id)
+      .map(({ id, name, key, state, last_heard }) => ({ node_id: id, uname: name, key, state, last_heard }));
+    const here = [...this.#peers.values(), ...others.filter(({ state }) => state === "here")].sort(byName);
+    const away = others.filter(({ state }) => state !== "here").sort(byName);
+    this.#list.replaceChildren(this.#entry(this.#me, true), ...here.map((peer) => this.#entry(peer, false)));
+    this.#away.replaceChildren(...away.map((peer) => this.#entry(peer, false)));
+    const count = here.length + 1;
     this.#count.textContent = count;
     this.#title.textContent = `Online (${count})`;
-    this.#alone.hidden = peers.length > 0;
+    this.#alone.hidden = here.length > 0;
   }
 
   #entry(peer, own) {
     const entry = element("li", own ? "peer own" : "peer");
     entry.dataset.nodeId = peer.node_id;
-    entry.title = [peer.uname, peer.node_id, peer.key, peer.remote_addr ?? peer.listen_addr].filter(Boolean).join("\n");
+    const heard = peer.last_heard && `${peer.state === "left" ? "Left" : "Heard"} ${new Date(peer.last_heard).toLocaleString()}`;
+    const about = [peer.uname, peer.node_id, peer.key, peer.remote_addr ?? peer.listen_addr, heard];
+    entry.title = about.filter(Boolean).join("\n");
     entry.append(avatar(peer.node_id, peer.uname), who(peer.uname, shortId(peer.node_id)));
     if (own) {
       entry.append(element("span", "you", "you"), button("Rename", "Rename yourself", this.#rename));
@@ -95,6 +114,10 @@ export class People {
     entry.append(button(word, `${word} ${peer.uname}`, toggle));
     return entry;
   }
+}
+
+function byName(one, other) {
+  return order.compare(one.uname, other.uname) || (one.node_id < other.node_id ? -1 : 1);
 }
 
 function button(word, label, action) {
