@@ -116,7 +116,8 @@ impl Speaker {
     }
 
     fn show_folded(&self) {
-        let hidden = self.folds.as_ref().map(super::folds::Folds::take_hidden).unwrap_or_default();
+        let style = self.notices.style();
+        let hidden = self.folds.as_ref().map(|folds| folds.take_hidden(style)).unwrap_or_default();
         if hidden.is_empty() {
             return self.notify("nothing is folded");
         }

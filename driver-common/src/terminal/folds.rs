@@ -5,7 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use proto_core::NodeId;
+use proto_core::{Message, NodeId};
+
+use super::render::{Author, Said, Style};
 
 /// How many lines of one author are shown at once.
 const BURST: u32 = 20;
@@ -17,9 +19,11 @@ const TOLD_AFTER: Duration = Duration::from_millis(300);
 const AUTHORS: usize = 1024;
 /// The most authors whose hidden lines are counted apart.
 const COUNTED: usize = 8;
-/// The most hidden lines that are kept, and their bytes.
+/// The most hidden lines that are kept, and what they and their messages are charged, in bytes.
 const LINES: usize = 2000;
 const BYTES: usize = 512 * 1024;
+/// What a line without an entry is charged beside its text.
+const LINE: usize = 512;
 
 /// What was folded. Clones share it.
 #[derive(Clone)]
@@ -49,10 +53,20 @@ struct Allowance {
 /// The newest hidden lines.
 #[derive(Default)]
 struct Hidden {
-    lines: VecDeque<String>,
+    parts: VecDeque<Part>,
+    lines: usize,
     bytes: usize,
-    /// Earlier ones that are gone.
-    gone: u64,
+    /// Earlier lines that are gone.
+    gone: usize,
+}
+
+/// The hidden lines of a message. They are rendered when the user wants to see them, so that hiding them costs next to nothing.
+pub(crate) struct Part {
+    pub(crate) author: Author,
+    pub(crate) time: Option<String>,
+    pub(crate) message: Message,
+    /// How many of its lines were shown.
+    pub(crate) shown: usize,
 }
 
 impl Folds {
@@ -71,32 +85,39 @@ impl Folds {
         Ok(())
     }
 
-    /// Whether one more line of this author may be shown.
-    pub(crate) fn may_show(&self, author: NodeId, now: Instant) -> bool {
-        self.0.lock().may_show(author, now)
+    /// Of so many lines of this author, how many may be shown.
+    pub(crate) fn allow(&self, author: NodeId, lines: usize, now: Instant) -> usize {
+        self.0.lock().allow(author, lines, now)
     }
 
-    /// Hides a line, which has its line end.
-    pub(crate) fn hide(&self, author: NodeId, name: &str, line: String) {
+    /// Hides the rest of a message.
+    pub(crate) fn hide(&self, part: Part) {
         let mut state = self.0.lock();
+        let (author, lines) = (part.author.node_id, part.lines() as u64);
         if state.untold.len() < COUNTED || state.untold.contains_key(&author) {
-            state.untold.entry(author).or_insert_with(|| (name.to_owned(), 0)).1 += 1;
+            state.untold.entry(author).or_insert_with(|| (part.author.name.clone(), 0)).1 += lines;
         } else {
-            state.untold_of_others += 1;
+            state.untold_of_others += lines;
         }
-        state.hidden.push(line);
+        state.hidden.push(part);
         self.0.folded.notify_one();
     }
 
     /// The hidden lines, which are shown now.
-    pub(crate) fn take_hidden(&self) -> String {
+    pub(crate) fn take_hidden(&self, style: Style) -> String {
         let hidden = std::mem::take(&mut self.0.lock().hidden);
-        let gone = match hidden.gone {
+        let mut out = match hidden.gone {
             0 => String::new(),
             1 => "… 1 earlier line is gone\n".to_owned(),
             gone => format!("… {gone} earlier lines are gone\n"),
         };
-        hidden.lines.into_iter().fold(gone, |all, line| all + &line)
+        for part in &hidden.parts {
+            for text in part.message.texts().skip(part.shown) {
+                let said = Said { text, mentions: &[] };
+                style.push_said(&mut out, part.time.as_deref(), &part.author, said);
+            }
+        }
+        out
     }
 }
 
@@ -129,7 +150,7 @@ fn more_lines(count: u64, from: &str) -> String {
 }
 
 impl State {
-    fn may_show(&mut self, author: NodeId, now: Instant) -> bool {
+    fn allow(&mut self, author: NodeId, lines: usize, now: Instant) -> usize {
         if self.authors.len() >= AUTHORS && !self.authors.contains_key(&author) {
             let oldest = self.authors.iter().min_by_key(|(_, allowance)| allowance.since);
             if let Some(author) = oldest.map(|(author, _)| *author) {
@@ -143,42 +164,75 @@ impl State {
             allowance.left = allowance.left.saturating_add(earned).min(BURST);
             allowance.since = if allowance.left == BURST { now } else { allowance.since + EVERY * earned };
         }
-        let may = allowance.left > 0;
-        allowance.left = allowance.left.saturating_sub(1);
-        may
+        let allowed = lines.min(allowance.left as usize);
+        allowance.left -= u32::try_from(allowed).unwrap_or(allowance.left);
+        allowed
+    }
+}
+
+impl Part {
+    fn lines(&self) -> usize {
+        lines_of(&self.message) - self.shown
+    }
+
+    fn charge(&self) -> usize {
+        match &self.message {
+            Message::Entry { entry, .. } => entry.charge(),
+            other => LINE + other.texts().map(str::len).sum::<usize>(),
+        }
+    }
+}
+
+/// The number of lines of a message.
+pub(crate) fn lines_of(message: &Message) -> usize {
+    match message {
+        Message::Entry { entry, .. } => entry.texts().len(),
+        other => other.texts().count(),
     }
 }
 
 impl Hidden {
-    fn push(&mut self, line: String) {
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.lines.len() > LINES || self.bytes > BYTES {
-            let Some(oldest) = self.lines.pop_front() else { break };
-            self.bytes -= oldest.len();
-            self.gone += 1;
+    fn push(&mut self, part: Part) {
+        self.lines += part.lines();
+        self.bytes += part.charge();
+        self.parts.push_back(part);
+        // The newest message is kept, whatever its size.
+        while self.parts.len() > 1 && (self.lines > LINES || self.bytes > BYTES) {
+            let Some(oldest) = self.parts.pop_front() else { break };
+            self.lines -= oldest.lines();
+            self.bytes -= oldest.charge();
+            self.gone += oldest.lines();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::testing::peer;
 
     fn author(number: u8) -> NodeId {
         NodeId::from_bytes([number; 16])
     }
 
+    fn line(number: u8, text: String) -> Part {
+        let peer = Arc::new(peer(number, "Mallory"));
+        let name = "Mallory".to_owned();
+        let author = Author { node_id: peer.node_id, name, own: false, caveat: None };
+        Part { author, time: None, message: Message::Line { peer, text }, shown: 0 }
+    }
+
     #[test]
     fn an_author_has_some_lines_at_once_and_earns_more() {
         let (mut state, now) = (State::default(), Instant::now());
-        let shown =
-            |state: &mut State, of: u8, now| (0..100).filter(|_| state.may_show(author(of), now)).count();
-        assert_eq!(shown(&mut state, 1, now), 20);
-        assert_eq!(shown(&mut state, 2, now), 20, "others are not concerned");
-        assert_eq!(shown(&mut state, 1, now + EVERY * 3), 3);
-        assert_eq!(shown(&mut state, 1, now + EVERY * 3), 0);
-        assert_eq!(shown(&mut state, 1, now + EVERY * 1000), 20);
+        assert_eq!(state.allow(author(1), 15, now), 15);
+        assert_eq!(state.allow(author(1), 100, now), 5);
+        assert_eq!(state.allow(author(2), 100, now), 20, "others are not concerned");
+        assert_eq!(state.allow(author(1), 100, now + EVERY * 3), 3);
+        assert_eq!(state.allow(author(1), 100, now + EVERY * 3), 0);
+        assert_eq!(state.allow(author(1), 100, now + EVERY * 1000), 20);
     }
 
     #[test]
@@ -186,28 +240,29 @@ mod tests {
         let (mut state, now) = (State::default(), Instant::now());
         for number in 0..3 * AUTHORS {
             let author = NodeId::from_bytes((number as u128).to_be_bytes());
-            assert!(state.may_show(author, now));
+            assert_eq!(state.allow(author, 1, now), 1);
             assert!(state.authors.len() <= AUTHORS);
         }
         let folds = Folds::new();
-        for number in 0..LINES + 7 {
-            folds.hide(author((number % 50) as u8), "Mallory", format!("{number}\n"));
-        }
+        (0..900).for_each(|number| folds.hide(line((number % 50) as u8, number.to_string())));
         assert_eq!(folds.0.lock().untold.len(), COUNTED);
-        let shown = folds.take_hidden();
-        assert!(shown.starts_with("… 7 earlier lines are gone\n7\n8\n"), "{}", &shown[..60]);
-        assert_eq!(shown.lines().count(), LINES + 1);
-        (0..10).for_each(|_| folds.hide(author(1), "Mallory", "x".repeat(BYTES / 4)));
-        assert!(folds.take_hidden().len() <= BYTES + 100);
-        assert_eq!(folds.take_hidden(), "");
+        let most = BYTES / (LINE + 3);
+        let shown = folds.take_hidden(Style::Plain);
+        assert!(shown.lines().count() <= 900 && shown.ends_with(": 899\n"), "{most}");
+        (0..LINES).for_each(|_| folds.hide(line(1, "x".repeat(1000))));
+        let state = folds.0.lock();
+        assert!(state.hidden.bytes <= BYTES && state.hidden.lines + state.hidden.gone == LINES);
+        drop(state);
+        assert!(folds.take_hidden(Style::Plain).contains(" earlier lines are gone\n"));
+        assert_eq!(folds.take_hidden(Style::Plain), "");
     }
 
     #[test]
     fn what_is_hidden_is_counted_for_each_author() {
         let folds = Folds::new();
-        (0..40).for_each(|n| folds.hide(author(1), "Mallory", format!("{n}\n")));
-        folds.hide(author(2), "Eve", "e\n".to_owned());
+        (0..40).for_each(|n| folds.hide(line(1, n.to_string())));
+        folds.hide(line(2, "e".to_owned()));
         let told = folds.0.next_told();
-        assert_eq!(told, ["40 more lines from Mallory: /show", "1 more line from Eve: /show"]);
+        assert_eq!(told, ["40 more lines from Mallory: /show", "1 more line from Mallory: /show"]);
     }
 }

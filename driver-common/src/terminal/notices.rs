@@ -41,6 +41,13 @@ impl Notices {
         }
     }
 
+    pub(crate) fn style(&self) -> Style {
+        match self {
+            Self::Screen { style, .. } => *style,
+            Self::Log => Style::Bare,
+        }
+    }
+
     /// Lines that are shown as they are, where there is a screen. They must not have control characters in them.
     pub(crate) fn show(&self, lines: &str) {
         match self {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use proto_core::{Marks, Member, MemberChange, Message, NodeId, Notice};
 
 use super::arrivals::Arrivals;
-use super::folds::Folds;
+use super::folds::{Folds, Part, lines_of};
 use super::mentions::mentions;
 use super::notices::{Gravity, Notices};
 use super::output::Output;
@@ -270,7 +270,16 @@ impl EventPrinter {
         let name = if own { shown(uname) } else { self.people.roster().note_author(node_id, uname) };
         let author = Author { node_id, name, own, caveat: render::caveat(message) };
         let earlier = earlier_date(message);
-        self.push_texts(&author, earlier.unwrap_or(self.now), earlier.is_none() && !own, message.texts());
+        let at = earlier.unwrap_or(self.now);
+        let lines = lines_of(message);
+        let folds = self.folds.clone().filter(|_| !own);
+        let shown = folds.as_ref().map_or(lines, |folds| folds.allow(node_id, lines, Instant::now()));
+        if shown > 0 {
+            self.push_texts(&author, at, earlier.is_none() && !own, message.texts().take(shown));
+        }
+        if let Some(folds) = folds.filter(|_| shown < lines) {
+            folds.hide(Part { author, time: self.times.show(at), message: message.clone(), shown });
+        }
     }
 
     /// `to_me`: whoever is named in the texts is to notice.
@@ -284,20 +293,11 @@ impl EventPrinter {
         let me = to_me.then(|| self.people.roster().uname().clone());
         self.push_day(at);
         let time = self.times.show(at);
-        let moment = Instant::now();
         for text in texts {
             let mentions = me.as_ref().map(|me| mentions(text, me.as_str().trim())).unwrap_or_default();
             let said = Said { text, mentions: &mentions };
-            if let Some(folds) = self.folds.as_ref().filter(|_| !author.own)
-                && !folds.may_show(author.node_id, moment)
-            {
-                let mut line = String::new();
-                self.style.push_said(&mut line, time.as_deref(), author, said);
-                folds.hide(author.node_id, &author.name, line);
-                continue;
-            }
             self.style.push_said(&mut self.lines, time.as_deref(), author, said);
-            if !mentions.is_empty() && self.may_ring(moment) {
+            if !mentions.is_empty() && self.may_ring(Instant::now()) {
                 // Before the line end: a line is printed as a whole.
                 self.lines.pop();
                 self.lines.push_str("\x07\n");
@@ -605,7 +605,7 @@ mod tests {
         let shown = shown();
         assert_eq!(shown.lines().count(), 21, "{shown}");
         assert!(shown.ends_with("hello\n"));
-        let hidden = folds.take_hidden();
+        let hidden = folds.take_hidden(Style::Plain);
         assert_eq!(hidden.lines().count(), 40);
         assert!(hidden.starts_with("Mallory (0202020202020202, unsigned): 20\n"), "{hidden}");
     }
