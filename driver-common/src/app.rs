@@ -128,6 +128,9 @@ impl App {
             .build()
             .map_err(AppError::new)?;
         store.iter().flat_map(Store::notices).for_each(|notice| terminal.notice(&notice.to_string()));
+        let mutes = store
+            .as_ref()
+            .map_or_else(Mutes::default, |store| Mutes::kept(store.muted_names(), store.view()));
         let threads = store.as_mut().map(Store::take_threads);
         let key = identity.key();
         let node = node::start_with_store(runtime, listener, identity, config, options.peers, store)
@@ -140,7 +143,7 @@ impl App {
             options.api_token_file.as_deref(),
         )?);
         let (mut printer, quit) =
-            terminal.start(node.handle.clone(), options.uname, Mutes::default()).map_err(AppError::new)?;
+            terminal.start(node.handle.clone(), options.uname, mutes).map_err(AppError::new)?;
         if let Some(before) = last_messages(&node.handle).await {
             printer.print_before(&before, key.node_id()).await;
         }

@@ -1,13 +1,19 @@
-//! Whom this node's user does not want to hear. It is kept in memory, for all that shows messages.
+//! Whom this node's user does not want to hear, for all that shows messages. A store keeps it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use proto_core::{Name, NodeId};
 
+use crate::store::StoreView;
+
 /// The muted nodes. Clones share one list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Mutes(Arc<Mutex<BTreeMap<NodeId, Name>>>);
+pub(crate) struct Mutes {
+    muted: Arc<Mutex<BTreeMap<NodeId, Name>>>,
+    /// Where changes are kept, if anywhere.
+    store: Option<StoreView>,
+}
 
 /// As many as possible are muted already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +24,12 @@ impl Mutes {
     /// The most muted nodes.
     pub(crate) const MOST: usize = 1024;
 
+    /// Those that a store has kept, with the names that they are known by.
+    pub(crate) fn kept(muted: impl IntoIterator<Item = (NodeId, Name)>, store: StoreView) -> Self {
+        let muted = muted.into_iter().take(Self::MOST).collect();
+        Self { muted: Arc::new(Mutex::new(muted)), store: Some(store) }
+    }
+
     /// Mutes a node, which has this name now.
     pub(crate) fn mute(&self, node_id: NodeId, name: Name) -> Result<(), TooManyMutes> {
         let mut muted = self.lock();
@@ -25,12 +37,16 @@ impl Mutes {
             return Err(TooManyMutes);
         }
         muted.insert(node_id, name);
+        self.keep(node_id, true);
         Ok(())
     }
 
     /// Undoes it. Returns the name that the node had then.
     pub(crate) fn unmute(&self, node_id: NodeId) -> Option<Name> {
-        self.lock().remove(&node_id)
+        let mut muted = self.lock();
+        let name = muted.remove(&node_id)?;
+        self.keep(node_id, false);
+        Some(name)
     }
 
     pub(crate) fn is_muted(&self, node_id: NodeId) -> bool {
@@ -42,8 +58,14 @@ impl Mutes {
         self.lock().iter().map(|(node_id, name)| (*node_id, name.clone())).collect()
     }
 
+    fn keep(&self, node_id: NodeId, muted: bool) {
+        if let Some(store) = &self.store {
+            store.set_muted(node_id, muted);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Name>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.muted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use proto_core::{Kept, NodeId};
+use proto_core::{Kept, Name, NodeId};
 
 pub(crate) use self::channel::Answer;
 pub use self::channel::{Cursor, Shown, StoreClient, StoreView};
@@ -42,6 +42,20 @@ impl Store {
     /// The nodes of which the user wants to see nothing.
     pub fn mutes(&self) -> &[NodeId] {
         &self.mutes
+    }
+
+    /// The same, each with the name that it was last met by, or else the start of its id.
+    pub(crate) fn muted_names(&self) -> impl Iterator<Item = (NodeId, Name)> {
+        self.mutes.iter().map(|node_id| {
+            let met = self.kept.memory.names.iter().rev().find(|known| known.key.node_id() == *node_id);
+            (
+                *node_id,
+                met.map_or_else(
+                    || Name::cut(&node_id.short().to_string()).expect("it is a name"),
+                    |known| known.uname.clone(),
+                ),
+            )
+        })
     }
 
     /// The threads, to wait for their end.

@@ -432,6 +432,40 @@ fn who_is_muted_is_not_shown_until_that_is_undone() {
 }
 
 #[test]
+fn who_is_muted_stays_so_over_a_restart() {
+    for driver in Driver::ALL {
+        let data = tempfile::TempDir::new().unwrap();
+        let alice = Launch::new(driver, "Alice").start();
+        let id = short(&alice.node_id());
+        let start = || {
+            let bob = OnTerminal::new(driver, "Bob").peer(alice.addr());
+            let bob = bob.args(["--data-dir", data.path().to_str().unwrap()]).start();
+            bob.expect_line("* Alice joined");
+            bob.expect_prompt("");
+            bob
+        };
+        let mut bob = start();
+        bob.keys("/mute Alice\r");
+        bob.expect_line(&format!("* Alice ({id}) is muted; /unmute Alice undoes it"));
+        bob.keys("/quit\r");
+        assert!(bob.expect_end().success());
+        let mut bob = start();
+        bob.keys("/mute\r");
+        bob.expect("who is muted", |screen| {
+            screen.lines.iter().any(|line| line.starts_with(&format!("*   {id}"))).then_some(())
+        });
+        alice.send("hidden");
+        bob.keys(&format!("/unmute {id}\r"));
+        bob.expect("the end of that", |screen| {
+            screen.lines.iter().any(|line| line.ends_with("is no longer muted")).then_some(())
+        });
+        alice.send("back");
+        bob.expect_line(&said_by(&alice, "back"));
+        assert!(!bob.sent().contains("hidden"));
+    }
+}
+
+#[test]
 fn a_wrong_address_is_seen_with_the_reason_and_given_up() {
     for driver in Driver::ALL {
         let (mut bob, _alice) = bob_and_alice(driver);
