@@ -13,8 +13,7 @@ use std::thread::JoinHandle;
 
 use proto_core::{Kept, Name, NodeId};
 
-pub(crate) use self::channel::Answer;
-pub use self::channel::{Cursor, Shown, StoreClient, StoreView};
+pub use self::channel::{Answer, Cursor, Shown, StoreClient, StoreView};
 #[cfg(feature = "store")]
 pub use self::sqlite::{Retention, StoreError, StoreOptions};
 
@@ -34,6 +33,16 @@ pub struct Store {
 pub struct Threads(Vec<JoinHandle<()>>);
 
 impl Store {
+    /// What the node is given when it starts.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// The end of the node's task.
+    pub fn client(&self) -> &StoreClient {
+        &self.client
+    }
+
     /// What there is to say about the start.
     pub fn notices(&self) -> &[StoreNotice] {
         &self.notices

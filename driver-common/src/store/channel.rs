@@ -42,12 +42,19 @@ pub struct StoreView {
 
 /// An answer to the node's task.
 #[derive(Debug)]
-pub(crate) enum Answer {
+#[non_exhaustive]
+pub enum Answer {
+    /// Everything up to this number is on the disk.
     Stored(StoreId),
+    /// Nothing is kept until [`Works`](Self::Works).
     Failed(StoreProblem),
+    /// The store can write again.
     Works,
+    /// What was to be read.
     Loaded(LoadId, Vec<Loaded>),
+    /// The database was damaged, and has another name now.
     SetAside(PathBuf),
+    /// So many entries were damaged, and were deleted.
     Damaged(usize),
 }
 
@@ -161,12 +168,13 @@ impl StoreClient {
         Self { shared }
     }
 
-    pub(crate) fn view(&self) -> StoreView {
+    /// What can be read of it.
+    pub fn view(&self) -> StoreView {
         StoreView { shared: self.shared.clone() }
     }
 
     /// From now on, this wakes the task when there is an answer.
-    pub(crate) fn attach(&self, task: Waker) {
+    pub fn attach(&self, task: Waker) {
         let mut answers = lock(&self.shared.answers);
         if !answers.waiting.is_empty() {
             task.wake_by_ref();
@@ -174,7 +182,8 @@ impl StoreClient {
         answers.task = Some(task);
     }
 
-    pub(crate) fn store(&self, id: StoreId, record: Record) {
+    /// Keeps this. [`Answer::Stored`] follows, unless the store fails.
+    pub fn store(&self, id: StoreId, record: Record) {
         let mut writes = lock(&self.shared.writes);
         if writes.failed.is_some() {
             return;
@@ -185,30 +194,32 @@ impl StoreClient {
     }
 
     /// Whether so much waits that the node is to take no more from its peers.
-    pub(crate) fn is_behind(&self) -> bool {
+    pub fn is_behind(&self) -> bool {
         lock(&self.shared.writes).bytes > WAITING
     }
 
     /// Keeps what the node knows of others. What was to be kept before is replaced.
-    pub(crate) fn save(&self, memory: Memory) {
+    pub fn save(&self, memory: Memory) {
         lock(&self.shared.writes).memory = Some(Box::new(memory));
         self.shared.to_write.notify_one();
     }
 
-    pub(crate) fn load(&self, id: LoadId, wanted: Wanted, most_bytes: usize) {
+    /// Reads this. [`Answer::Loaded`] follows.
+    pub fn load(&self, id: LoadId, wanted: Wanted, most_bytes: usize) {
         let mut reads = lock(&self.shared.reads);
         reads.waiting.push_back(Reading::Load { id, wanted, most_bytes });
         self.shared.to_read.notify_one();
     }
 
     /// The node knows of the failure, and asks for nothing more until it is told that the store works.
-    pub(crate) fn heard_failure(&self) {
+    pub fn heard_failure(&self) {
         let mut writes = lock(&self.shared.writes);
         writes.failed = writes.failed.map(|_| Failed::Heard);
         self.shared.to_write.notify_one();
     }
 
-    pub(crate) fn next_answer(&self) -> Option<Answer> {
+    /// The next answer, if there is one.
+    pub fn next_answer(&self) -> Option<Answer> {
         lock(&self.shared.answers).waiting.pop_front()
     }
 }

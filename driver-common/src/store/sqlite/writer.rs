@@ -124,6 +124,10 @@ impl Writer {
 
     fn write(&mut self, batch: &Batch) -> rusqlite::Result<()> {
         let Some(conn) = &mut self.conn else { return Err(rusqlite::Error::InvalidQuery) };
+        // Before the batch: what is committed is never reported as lost.
+        if !batch.damaged.is_empty() {
+            rows::delete_damaged(conn, &batch.damaged)?;
+        }
         // Such a value has string keys only and cannot fail.
         let memory = batch.memory.as_ref().and_then(|memory| serde_json::to_string(memory).ok());
         let written = batch::Batch {
@@ -135,9 +139,6 @@ impl Writer {
         let counted = batch::commit(conn, &mut self.runs, &written)?;
         if let (Some(count), Some(counter)) = (counted, &self.counter) {
             counter.set(count);
-        }
-        if !batch.damaged.is_empty() {
-            rows::delete_damaged(conn, &batch.damaged)?;
         }
         Ok(())
     }

@@ -1,0 +1,278 @@
+//! What it costs to keep the conversation, beside bare SQLite and beside a node that keeps nothing.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use driver_common::DataDir;
+use driver_common::store::{Answer, Store, StoreOptions};
+use proto_core::{
+    ChatText, Draft, Entry, Identity, Name, NetworkId, PublicKey, Record, RunPosition, StoreId,
+};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tests::bench::is_smoke;
+use tests::bench::table::Table;
+use tests::http;
+use tests::journal::SOON;
+use tests::process::{Driver, Launch, Process};
+
+/// The most entries in one commit, as the store has it.
+const BURST: usize = 4_096;
+
+/// Authors of a long conversation.
+const AUTHORS: u8 = 50;
+
+fn main() {
+    rates();
+    long_conversation();
+    latency();
+}
+
+/// Entries of an author in a row, a millisecond apart.
+struct Author {
+    identity: Identity,
+    next: RunPosition,
+    at: u64,
+}
+
+impl Author {
+    fn new(number: u8) -> Self {
+        Self {
+            identity: Identity::from_secret(&[number; 32]),
+            next: RunPosition::FIRST,
+            at: 1_700_000_000_000,
+        }
+    }
+
+    fn say(&mut self) -> Arc<Entry> {
+        let uname: Name = "bench".parse().unwrap();
+        let texts = [ChatText::new("a line of a conversation, as long as most of them are").unwrap()];
+        self.at += 1;
+        let entry = Entry::sign(&self.identity, &Draft::new(1, self.next, self.at, &uname, &texts, [7; 16]));
+        self.next = RunPosition::after(&entry).unwrap();
+        Arc::new(entry)
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// A store whose answers this thread waits for.
+struct Open {
+    store: Store,
+    next: u64,
+}
+
+impl Open {
+    fn new(data: &DataDir, key: PublicKey) -> Self {
+        let store = Store::open(data, &StoreOptions::new(key, NetworkId::named(""))).unwrap();
+        store.client().attach(Waker::from(Arc::new(Unpark(thread::current()))));
+        Self { store, next: 1 }
+    }
+
+    fn put(&mut self, record: Record) {
+        self.store.client().store(StoreId(self.next), record);
+        self.next += 1;
+    }
+
+    /// Waits until all is on the disk.
+    fn wait(&self) {
+        loop {
+            match self.store.client().next_answer() {
+                Some(Answer::Stored(StoreId(through))) if through + 1 == self.next => return,
+                Some(Answer::Stored(_)) => {}
+                Some(other) => panic!("{other:?}"),
+                None => thread::park(),
+            }
+        }
+    }
+
+    /// Waits until there is room.
+    fn make_room(&self) {
+        while self.store.client().is_behind() {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    fn close(mut self) {
+        let threads = self.store.take_threads();
+        drop(self.store);
+        threads.wait();
+    }
+}
+
+fn rates() {
+    let (single, many) = if is_smoke() { (50, 500) } else { (5_000, 200_000) };
+    let mut table = Table::new(["entries a second", "the store", "bare SQLite", "part"]);
+    let mut row = |what: &str, store: f64, bare: f64| {
+        table.row([
+            what.to_owned(),
+            format!("{store:.0}"),
+            format!("{bare:.0}"),
+            format!("{:.2}", store / bare),
+        ]);
+    };
+    row("one a commit", single_rate(single), bare_rate(single, 1));
+    row(&format!("in bursts, {BURST} a commit at most"), burst_rate(many), bare_rate(many, BURST));
+    table.print("Entries of 54 bytes of text, on the disk");
+}
+
+fn single_rate(count: usize) -> f64 {
+    let folder = TempDir::new().unwrap();
+    let data = DataDir::open(Some(folder.path()), 1).unwrap();
+    let mut author = Author::new(1);
+    let entries: Vec<_> = (0..count).map(|_| author.say()).collect();
+    let mut open = Open::new(&data, author.identity.key());
+    let begin = Instant::now();
+    for entry in entries {
+        open.put(Record::Own(entry));
+        open.wait();
+    }
+    let rate = count as f64 / begin.elapsed().as_secs_f64();
+    open.close();
+    rate
+}
+
+fn burst_rate(count: usize) -> f64 {
+    let folder = TempDir::new().unwrap();
+    let data = DataDir::open(Some(folder.path()), 1).unwrap();
+    let mut author = Author::new(2);
+    let entries: Vec<_> = (0..count).map(|_| author.say()).collect();
+    let mut open = Open::new(&data, Identity::from_secret(&[1; 32]).key());
+    let begin = Instant::now();
+    for entry in entries {
+        open.put(Record::Entry(entry));
+        open.make_room();
+    }
+    open.wait();
+    let rate = count as f64 / begin.elapsed().as_secs_f64();
+    open.close();
+    rate
+}
+
+/// The same rows in the same table with the same indexes.
+fn bare_rate(count: usize, in_commit: usize) -> f64 {
+    let folder = TempDir::new().unwrap();
+    let data = DataDir::open(Some(folder.path()), 1).unwrap();
+    Open::new(&data, Identity::from_secret(&[1; 32]).key()).close();
+    let mut author = Author::new(2);
+    let entries: Vec<_> = (0..count).map(|_| author.say()).collect();
+    let mut conn = Connection::open(folder.path().join("1/history.db")).unwrap();
+    conn.pragma_update(None, "synchronous", "FULL").unwrap();
+    let begin = Instant::now();
+    for entries in entries.chunks(in_commit) {
+        let tx = conn.transaction().unwrap();
+        for entry in entries {
+            let sealed = entry.sealed();
+            let mut insert = tx
+                .prepare_cached(
+                    "INSERT INTO entries (id, run, seq, at, heard, signature, mark, header, body)
+                     VALUES (?1, 1, ?2, ?3, ?3, ?4, 7, ?5, ?6)",
+                )
+                .unwrap();
+            let (seq, at) = (i64::try_from(entry.seq()).unwrap(), i64::try_from(entry.at()).unwrap());
+            let signature = sealed.signature.to_string();
+            insert
+                .execute((&entry.id().as_bytes()[..], seq, at, signature, sealed.header, sealed.body))
+                .unwrap();
+        }
+        tx.commit().unwrap();
+    }
+    count as f64 / begin.elapsed().as_secs_f64()
+}
+
+/// A node starts with a long conversation on its disk.
+fn long_conversation() {
+    let count = if is_smoke() { 2_000 } else { 1_000_000 };
+    let folder = TempDir::new().unwrap();
+    let launch = Launch::new(Driver::Tokio, "Alice").args(["--data-dir", folder.path().to_str().unwrap()]);
+    drop(launch.start());
+    let data = DataDir::open(Some(folder.path()), launch.addr().port()).unwrap();
+    let key = data.identity().unwrap().key();
+    let mut authors: Vec<_> = (0..AUTHORS).map(|number| Author::new(100 + number)).collect();
+    let mut open = Open::new(&data, key);
+    for number in 0..count {
+        let entry = authors[number % usize::from(AUTHORS)].say();
+        open.put(Record::Entry(entry));
+        open.make_room();
+    }
+    open.wait();
+    open.close();
+    drop(data);
+    let database = folder.path().join(launch.addr().port().to_string()).join("history.db");
+    let size = fs::metadata(database).unwrap().len();
+    let begin = Instant::now();
+    let alice = launch.start();
+    let answered = |path: &str| {
+        let begin = Instant::now();
+        assert_eq!(http::get(alice.api(), path).unwrap().status, 200);
+        begin.elapsed()
+    };
+    answered("/me");
+    let start = begin.elapsed();
+    let messages = (0..20).map(|_| answered("/messages")).min().unwrap();
+    let mut table =
+        Table::new(["entries", "database, MiB", "start, ms", "/messages, ms", "memory at most, MiB"]);
+    table.row([
+        count.to_string(),
+        format!("{}", size >> 20),
+        format!("{:.0}", start.as_secs_f64() * 1e3),
+        format!("{:.1}", messages.as_secs_f64() * 1e3),
+        format!("{}", alice.peak_memory() >> 10),
+    ]);
+    table.print("A node with a long conversation on its disk");
+}
+
+/// The time from a `POST /send` to the last of seven others.
+fn latency() {
+    let rounds = if is_smoke() { 3 } else { 200 };
+    let mut table = Table::new(["", "median, ms", "longest of nine in ten, ms"]);
+    let mut row = |what: &str, mut times: Vec<Duration>| {
+        times.sort_unstable();
+        let ms = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1e3);
+        table.row([what.to_owned(), ms(times[times.len() / 2]), ms(times[times.len() * 9 / 10])]);
+    };
+    row("with a store", heard_by_seven(rounds, &[]));
+    row("without", heard_by_seven(rounds, &["--no-history"]));
+    row("4 KiB and one sync", syncs(rounds));
+    table.print("From POST /send to the last of seven others");
+}
+
+fn heard_by_seven(rounds: usize, args: &[&str]) -> Vec<Duration> {
+    let folder = TempDir::new().unwrap();
+    let args = [&["--data-dir", folder.path().to_str().unwrap()], args].concat();
+    let alice = Launch::new(Driver::Tokio, "Alice").args(args.iter().copied()).start();
+    let others: Vec<Process> = (0..7)
+        .map(|_| Launch::new(Driver::Tokio, "Bob").args(args.iter().copied()).peer(alice.addr()).start())
+        .collect();
+    alice.expect_peers(&["Bob"; 7], SOON);
+    let heard = |round: usize| {
+        let text = format!("round {round}");
+        let begin = Instant::now();
+        alice.send(&text);
+        others.iter().for_each(|other| other.expect_out(&format!("Alice: {text}"), SOON));
+        begin.elapsed()
+    };
+    (0..rounds).map(heard).collect()
+}
+
+fn syncs(rounds: usize) -> Vec<Duration> {
+    let folder = TempDir::new().unwrap();
+    let mut file = File::create(folder.path().join("file")).unwrap();
+    let once = |_| {
+        let begin = Instant::now();
+        file.write_all(&[1; 4_096]).unwrap();
+        file.sync_data().unwrap();
+        begin.elapsed()
+    };
+    (0..rounds).map(once).collect()
+}
