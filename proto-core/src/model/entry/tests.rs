@@ -298,12 +298,12 @@ fn a_body_that_is_gone_leaves_what_is_signed() {
 #[test]
 fn what_is_live_has_no_number() {
     let live = |place: &str, class: &str, body: &str| {
-        let names = format!("{}{class}", of_body("presence", "here"));
+        let names = format!("{}{class}", of_body("typing", "here"));
         signed_header(&header(place, &names), body)
     };
     for class in [r#","class":"live""#, r#","class":"later""#] {
         let Ok(Opened::Live(one)) = live("", class, "here") else { panic!("{class}") };
-        assert_eq!((one.body(), one.header().kind().word()), ("here", "presence"));
+        assert_eq!((one.body(), one.header().kind().word()), ("here", "typing"));
         assert_eq!(one.sealed().open(OPEN), Ok(Opened::Live(one.clone())));
         assert_eq!(live("", class, ""), Err(EntryError::Body), "its body is never gone");
     }

@@ -107,7 +107,7 @@ fn relayed(solo: &mut Solo, line: &str) -> String {
 #[test]
 fn what_is_live_is_relayed_once_and_not_held() {
     let mut solo = with_neighbours();
-    let live = |members: &str| Signed::new(&stranger(), members, "presence", "here");
+    let live = |members: &str| Signed::new(&stranger(), members, "typing", "here");
     let [one, other] = [
         live(&alloc::format!(r#""class":"live","at":{WALL}"#)),
         live(&alloc::format!(r#""class":"later","at":{}"#, WALL + 1)),
@@ -129,8 +129,7 @@ fn what_is_live_and_not_of_now_is_dropped() {
         [(WALL - most - 1, false), (WALL - most, true), (WALL + most, true), (WALL + most + 1, false)]
     {
         let mut solo = with_neighbours();
-        let live =
-            Signed::new(&stranger(), &alloc::format!(r#""class":"live","at":{at}"#), "presence", "here");
+        let live = Signed::new(&stranger(), &alloc::format!(r#""class":"live","at":{at}"#), "typing", "here");
         assert_eq!(relayed(&mut solo, &live.whole()), if timely { live.whole() } else { String::new() });
         assert_eq!(solo.node.stats().live_untimely, u64::from(!timely));
     }

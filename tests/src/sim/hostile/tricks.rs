@@ -377,8 +377,8 @@ impl Hostile {
             0 => (r#""seq":0"#.to_owned(), "vote", "yes"),
             1 => (format!(r#""room":"room {number}","seq":0"#), "text", text),
             2 => (format!(r#""class":"class-{number}","seq":0"#), "vote", ""),
-            3 => (r#""class":"live""#.to_owned(), "presence", "here"),
-            4 => (format!(r#""class":"class-{number}""#), "presence", "here"),
+            3 => (r#""class":"live""#.to_owned(), "typing", "here"),
+            4 => (format!(r#""class":"class-{number}""#), "typing", "here"),
             _ => (format!(r#""class":"line","seq":0,"via":"{via}""#), "text", text),
         };
         let (key, names) = (self.keys.key(), of_body(kind, body));
