@@ -9,14 +9,14 @@ use crate::model::{Entry, EntryId, Kept, KeptRun, Limits, PublicKey, RunId};
 
 /// The part of a run that only the store is to have: what is below the window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Below {
-    pub(crate) run: RunId,
+pub(in crate::chat) struct Below {
+    pub(in crate::chat) run: RunId,
     /// The date of its tip.
-    pub(crate) at: u64,
+    pub(in crate::chat) at: u64,
     /// The lowest number that the window is to have.
-    pub(crate) end: u64,
+    pub(in crate::chat) end: u64,
     /// How many numbers below that are neither held nor expired.
-    pub(crate) missing: u64,
+    pub(in crate::chat) missing: u64,
 }
 
 impl Log {
@@ -164,7 +164,7 @@ impl Log {
     }
 
     /// The runs of which the store lacks entries below the window.
-    pub(crate) fn incomplete(&self, limits: &Limits) -> impl Iterator<Item = Below> {
+    pub(in crate::chat) fn incomplete(&self, limits: &Limits) -> impl Iterator<Item = Below> {
         let tips = self.window.tips().runs().filter(|_| self.stores);
         tips.filter_map(move |(run, last, at)| {
             let end = self.window.first_of_use(run, last, limits);
