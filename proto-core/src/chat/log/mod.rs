@@ -43,7 +43,7 @@ use parked::Parked;
 pub(crate) use reconcile::Reconciler;
 use sequence::{EvictedState, SequenceEvent};
 use shelf::Shelf;
-pub(crate) use stored::Below;
+pub(super) use stored::Below;
 use window::Window;
 
 use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, RunId};
