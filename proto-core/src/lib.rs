@@ -51,6 +51,8 @@
 //!   [`Input::Closed`], whichever side ended it.
 //! - **Output**: each connection has one [`Action::SendFrame`] under way at a time. The next one follows
 //!   [`Input::Flushed`]. So the node knows how much waits for each peer, and decides what to do about slow ones.
+//! - **Store**: with [`ConfigBuilder::store`], the node asks to keep and to read entries by [`Action::Store`] and
+//!   [`Action::Load`], and never waits. [`Node::restore`] begins with what was kept.
 //! - **Order**: a driver may report any number of inputs before it polls actions, in any order of connections, and may
 //!   cut streams anywhere. The result is the same.
 //!

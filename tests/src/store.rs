@@ -84,6 +84,11 @@ impl MemoryStore {
         self.ids.contains_key(id)
     }
 
+    /// All entries, in the order of the conversation.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.order.values()
+    }
+
     /// Reads, and gives as many bytes at most, but at least one entry.
     pub fn load(&self, wanted: &Wanted, most_bytes: usize) -> Vec<Loaded> {
         let found: Vec<_> = match wanted {

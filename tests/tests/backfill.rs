@@ -1,4 +1,4 @@
-//! Stores that are filled from others: what is below the windows (SPEC section 11).
+//! Stores that are filled from others: what is below the windows (SPEC section 23).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! Filling the store with what is below the window: the newest first, in bounded steps, after all that the window wants
-//! (SPEC section 11).
+//! (SPEC section 23).
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

@@ -1,4 +1,4 @@
-//! What the store is asked to keep, and what waits until it is committed (SPEC section 11).
+//! What the store is asked to keep, and what waits until it is committed (SPEC section 23).
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is kept of the mesh from one start to the next: addresses, and who proved a key there (SPEC section 11).
+//! What is kept of the mesh from one start to the next: addresses, and who proved a key there (SPEC section 23).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

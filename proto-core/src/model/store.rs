@@ -1,4 +1,4 @@
-//! What a node asks its store to keep and to read, and what the store gives back (SPEC section 11).
+//! What a node asks its store to keep and to read, and what the store gives back (SPEC section 23).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -4,6 +4,7 @@
 //! tiny and only shows that it works.
 
 pub mod authors;
+pub mod backfill;
 pub mod catch_up;
 pub mod chain;
 pub mod joiner;

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use proto_core::{
     Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place,
-    PublicKey, RunId, Violation,
+    PublicKey, Record, RunId, SayId, Violation,
 };
 
 use super::host::Host;
 use super::{HostId, Nanos, World};
 use crate::bounds;
+use crate::store::MemoryStore;
 
 use dials::Dials;
 use links::Links;
@@ -44,6 +45,10 @@ pub struct Checker {
     speakers: BTreeMap<NodeId, HostId>,
     /// What users of honest nodes said, in entries.
     said: HashMap<EntryId, HostId>,
+    /// What honest nodes said, and others have heard or its user was told of, by its number.
+    numbers: HashMap<(RunId, u64), EntryId>,
+    /// What became of what users said on nodes with stores.
+    sayings: HashMap<(HostId, SayId), Vec<Arc<Entry>>>,
     /// What users said, line by line; the lines of a run differ.
     lines: HashMap<Arc<str>, Said>,
     /// Whether some clock was ever wrong, or was moved by who dates entries ahead.
@@ -86,8 +91,10 @@ struct View {
     newest: HashMap<RunId, u64>,
     /// Entries of honest authors, its own included, in the order of the conversation.
     conversation: BTreeMap<Place, EntryId>,
-    /// Said here since the node was started.
+    /// Said here since the node was started, or acknowledged as stored before, if it has its store.
     own: BTreeSet<Place>,
+    /// Acknowledged as stored.
+    stored: BTreeMap<Place, EntryId>,
     actions: u64,
     allowed: u64,
     dials: Dials,
@@ -150,15 +157,72 @@ impl Checker {
         self.breach.get_or_insert_with(|| Breach { at, rule, what: what.into() });
     }
 
-    pub(super) fn started(&mut self, index: HostId, host: &Host) {
+    /// A node starts on a host. `store`: what it has of before, and whether that is what was committed last.
+    pub(super) fn started(
+        &mut self,
+        index: HostId,
+        now: Nanos,
+        host: &Host,
+        store: Option<(&MemoryStore, bool)>,
+    ) {
         if host.honest {
             self.keys.insert(host.key(), index);
             self.ids.insert(host.key().node_id());
         }
         self.epoch_ms = host.clock.epoch_ms;
         self.links.values_mut().for_each(|links| links.left(index, host.started));
-        let view = View { honest: host.honest, limits: host.limits.clone(), ..View::default() };
+        let mut view = View {
+            honest: host.honest,
+            limits: host.limits.clone(),
+            // It may dial whom it knew.
+            allowed: ACTIONS,
+            ..View::default()
+        };
+        let before = self.views.remove(&index);
+        if let Some((store, whole)) = store {
+            self.remember(&mut view, store);
+            if let Some(before) = before.filter(|_| whole) {
+                if let Some((place, _)) = before.stored.iter().find(|(_, id)| !store.contains(id)) {
+                    let what = format!("host {index} lost {}", self.name(place));
+                    self.found(now, Rule::Durable, what);
+                }
+                (view.own, view.stored) = (before.stored.keys().copied().collect(), before.stored);
+            }
+        }
         self.views.insert(index, view);
+    }
+
+    /// What is in its store was shown by a node, as far as its user can tell.
+    fn remember(&self, view: &mut View, store: &MemoryStore) {
+        for entry in store.entries() {
+            view.entries.insert(entry.id());
+            if entry.via().is_none() && self.keys.contains_key(&entry.key()) {
+                view.conversation.insert(entry.place(), entry.id());
+            }
+        }
+    }
+
+    /// An entry of an honest node went out.
+    fn went_out(&mut self, index: HostId, now: Nanos, entry: &Entry) {
+        let before = self.numbers.insert((entry.run().clone(), entry.seq()), entry.id());
+        if before.is_some_and(|before| before != entry.id()) {
+            let what = format!("host {index} said {} again", self.name(&entry.place()));
+            self.found(now, Rule::NumberedOnce, what);
+        }
+    }
+
+    /// What a user said is on its way.
+    fn acknowledged(&mut self, index: HostId, now: Nanos, id: SayId, entries: &[Arc<Entry>], stored: bool) {
+        self.said(index, now, &[], entries);
+        self.sayings.insert((index, id), entries.to_vec());
+        if let Some(view) = self.views.get_mut(&index).filter(|_| stored) {
+            view.stored.extend(entries.iter().map(|entry| (entry.place(), entry.id())));
+        }
+    }
+
+    /// What became of what a user said on a node with a store. None: that is not known yet.
+    pub fn became_of(&self, host: HostId, id: SayId) -> Option<&[Arc<Entry>]> {
+        self.sayings.get(&(host, id)).map(Vec::as_slice)
     }
 
     pub(super) fn said(&mut self, index: HostId, now: Nanos, texts: &[ChatText], entries: &[Arc<Entry>]) {
@@ -168,9 +232,12 @@ impl Checker {
         // Hybrid logical clocks follow those that they hear.
         let true_ms = self.epoch_ms + now / 1_000_000;
         self.clocks_were_wrong |= entries.iter().any(|entry| entry.at() > true_ms + 1_000);
-        let Some(view) = self.views.get_mut(&index) else { return };
         for entry in entries {
             self.said.insert(entry.id(), index);
+            self.went_out(index, now, entry);
+        }
+        let Some(view) = self.views.get_mut(&index) else { return };
+        for entry in entries {
             view.entries.insert(entry.id());
             view.conversation.insert(entry.place(), entry.id());
             view.own.insert(entry.place());
@@ -245,6 +312,11 @@ impl Checker {
         }
         match action {
             Action::Deliver(message) => self.delivered(index, now, message),
+            Action::Store { record: Record::Own(entry), .. } if entry.via().is_none() => {
+                // It may be committed and come to others after a crash, without an acknowledgement.
+                self.said.insert(entry.id(), index);
+            }
+            Action::Said { id, entries, stored } => self.acknowledged(index, now, *id, entries, *stored),
             Action::Dial { addr, .. } => self.dialed(index, now, *addr),
             Action::RegisterPeer(peer) => {
                 self.links_of(peer.node_id).into_iter().for_each(|links| links.came(index));
@@ -344,6 +416,9 @@ impl Checker {
                 Rule::NotForged,
                 format!("host {index} shows {name}, which was not said"),
             );
+        }
+        if let Some(author) = author {
+            self.went_out(author, now, entry);
         }
         if let (Some(_), Some(view)) = (author, self.views.get_mut(&index)) {
             view.conversation.insert(entry.place(), entry.id());

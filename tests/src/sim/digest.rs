@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use proto_core::wire::{ByeCode, FrameError};
 use proto_core::{
     Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, Expected, LeaveReason, Marks,
-    Message, NodeId, Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation,
+    Message, NodeId, Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation, Wanted,
 };
 use sha2::Sha256;
 
@@ -140,6 +140,10 @@ impl Record {
                 self.number(entries.len() as u64);
                 entries.iter().for_each(|entry| self.bytes(entry.id().as_bytes()));
             }
+            Ok(Outcome::Saying(id)) => {
+                self.text("saying");
+                self.number(id.0);
+            }
             Ok(other) => panic!("unknown outcome: {other:?}"),
             Err(error) => {
                 self.text("refused");
@@ -200,6 +204,24 @@ impl Record {
                 self.text("deliver");
                 self.message(message);
             }
+            Action::Store { id, record } => {
+                self.text("store");
+                self.number(id.0);
+                self.kept(record);
+            }
+            Action::Load { id, wanted, most_bytes } => {
+                self.text("load");
+                self.number(id.0);
+                self.wanted(wanted);
+                self.number(*most_bytes as u64);
+            }
+            Action::Said { id, entries, stored } => {
+                self.text("said");
+                self.number(id.0);
+                self.number(entries.len() as u64);
+                entries.iter().for_each(|entry| self.bytes(entry.id().as_bytes()));
+                self.flag(*stored);
+            }
             Action::Ready => self.text("ready"),
             Action::Report { conn, remote, violation } => {
                 self.about("report", *conn);
@@ -213,6 +235,36 @@ impl Record {
                 self.notice(notice);
             }
             other => panic!("unknown action: {other:?}"),
+        }
+    }
+
+    fn kept(&mut self, record: &proto_core::Record) {
+        use proto_core::Record as Kept;
+        let (code, id) = match record {
+            Kept::Entry(entry) => ("entry", entry.id()),
+            Kept::Own(entry) => ("own", entry.id()),
+            Kept::Withdrawn(id, _) => ("withdrawn", *id),
+            other => panic!("unknown record: {other:?}"),
+        };
+        self.text(code);
+        self.bytes(id.as_bytes());
+    }
+
+    fn wanted(&mut self, wanted: &Wanted) {
+        match wanted {
+            Wanted::Range { run, first, last } => {
+                self.text("range");
+                self.bytes(run.key.as_bytes());
+                self.number(run.epoch);
+                self.number(*first);
+                self.number(*last);
+            }
+            Wanted::Ids(ids) => {
+                self.text("ids");
+                self.number(ids.len() as u64);
+                ids.iter().for_each(|id| self.bytes(id.as_bytes()));
+            }
+            other => panic!("unknown: {other:?}"),
         }
     }
 

@@ -352,6 +352,7 @@ impl Chaos {
 
     /// All is made good: what is down starts, what is parted meets, all wake and have the right time, but for some.
     pub fn calm(&mut self, world: &mut World) {
+        world.calm_stores();
         let mut repairs = std::mem::take(&mut self.repairs);
         repairs.sort_by_key(|(at, _)| *at);
         for (_, repair) in repairs {

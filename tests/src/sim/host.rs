@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use proto_core::{
-    Config, ConnId, Identity, Input, Instant, Limits, Name, Node, NodeId, Plaintext, PublicKey,
+    Config, ConnId, Identity, Input, Instant, Kept, Limits, Name, Node, NodeId, Plaintext, PublicKey,
 };
 
 use super::actor::{Actor, Filter, Lines};
@@ -192,13 +192,15 @@ impl Host {
         u64::try_from(at.since_origin().as_nanos()).ok()?.checked_add(self.origin)
     }
 
-    /// A new node with a seed of its own. Without `memory` it has another key than the one before.
-    pub(super) fn boot(&mut self, now: Nanos, memory: bool) -> (Config, [u8; 32], Node) {
+    /// A new node with a seed of its own. Without `memory` it has another key than the one before. `kept`: it has a store, in
+    /// which it finds this.
+    pub(super) fn boot(&mut self, now: Nanos, memory: bool, kept: Option<Kept>) -> (Config, [u8; 32], Node) {
         if !memory && self.runs > 0 {
             self.secret = self.dice.secret();
         }
         let mut config = Config::builder(self.uname.clone())
             .listen_addr(self.addr)
+            .store(kept.is_some())
             .limits(|limits| limits.clone_from(&self.limits));
         if let Some(plaintext) = self.plaintext {
             config = config.plaintext(plaintext);
@@ -209,7 +211,8 @@ impl Host {
         self.stands_since = None;
         self.started = now;
         self.runs += 1;
-        let mut node = Node::new(config.clone(), self.identity(), seed, Instant::ORIGIN);
+        let kept = kept.unwrap_or_default();
+        let mut node = Node::restore(config.clone(), self.identity(), seed, Instant::ORIGIN, kept);
         node.handle_input(Instant::ORIGIN, Input::wall_clock(self.clock.unix_ms(now)));
         (config, seed, node)
     }

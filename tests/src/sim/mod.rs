@@ -83,6 +83,27 @@ pub enum Event {
         /// The host.
         host: HostId,
     },
+    /// A commit of a host's store is over.
+    Commit {
+        /// The host.
+        host: HostId,
+        /// Which of its nodes asked for it.
+        run: u32,
+    },
+    /// What a host's node asked its store for was read.
+    Read {
+        /// The host.
+        host: HostId,
+        /// Which of its nodes asked for it.
+        run: u32,
+    },
+    /// A host's store can write again.
+    Mend {
+        /// The host.
+        host: HostId,
+        /// Which of its nodes found that it could not.
+        run: u32,
+    },
     /// A host that slept is awake again.
     Awake {
         /// The host.

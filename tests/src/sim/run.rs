@@ -46,6 +46,8 @@ pub struct Options {
     pub crowded: bool,
     /// Whether the nodes seal their connections with each other. None: in half of all networks.
     pub sealed: Option<bool>,
+    /// Whether the nodes have stores. None: in half of all networks.
+    pub stores: Option<bool>,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -64,6 +66,7 @@ impl Default for Options {
             cramped: false,
             crowded: false,
             sealed: None,
+            stores: None,
             digest: false,
             limits: Limits::default(),
         }
@@ -185,6 +188,9 @@ fn keep_panics_quiet() {
 /// What the draw whether a network is sealed starts from.
 const SEALED: u64 = 0x5ea1;
 
+/// The same for whether nodes have stores, and what happens to them.
+const STORES: u64 = 0x570e;
+
 struct Run {
     world: World,
     dice: Dice,
@@ -213,6 +219,11 @@ impl Run {
         // By a draw of its own: the others stay what they were.
         if options.sealed.unwrap_or_else(|| Dice::new(seed ^ SEALED).chance(0.5)) {
             world.seal();
+        }
+        let mut disks = Dice::new(seed ^ STORES);
+        let stores = disks.chance(0.5);
+        if options.stores.unwrap_or(stores) {
+            world.give_stores(disks);
         }
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;
@@ -352,6 +363,9 @@ impl Run {
             ("version 1 heard".to_owned(), self.heard_version1),
             ("fell silent".to_owned(), self.silent),
         ]);
+        for (what, count) in self.world.store_counts() {
+            tally.insert(what.to_owned(), count);
+        }
         for (host, odd) in &self.odd {
             *tally.entry(odd.to_string()).or_default() += 1;
             if matches!(odd, Odd::Hostile(_)) {

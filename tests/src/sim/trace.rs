@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
-use proto_core::{Action, Command, CommandError, Config, Identity, Input, Instant, Node, Outcome};
+use proto_core::{Action, Command, CommandError, Config, Identity, Input, Instant, Kept, Node, Outcome};
 use serde::{Deserialize, Serialize};
 
 use super::Nanos;
@@ -14,7 +14,14 @@ use super::Nanos;
 #[serde(rename_all = "lowercase")]
 enum Record {
     /// A node is made, in the place of the one before.
-    Start { config: Box<Config>, secret: [u8; 32], seed: [u8; 32], unix_ms: u64 },
+    Start {
+        config: Box<Config>,
+        secret: [u8; 32],
+        seed: [u8; 32],
+        unix_ms: u64,
+        #[serde(default)]
+        kept: Box<Kept>,
+    },
     /// It is told something.
     Input { at: Instant, input: Input<'static> },
     /// It is asked something; the ids of what was said, or why not.
@@ -44,8 +51,15 @@ impl Recorder {
         }
     }
 
-    pub(super) fn started(&mut self, config: &Config, secret: [u8; 32], seed: [u8; 32], unix_ms: u64) {
-        self.write(&Record::Start { config: Box::new(config.clone()), secret, seed, unix_ms });
+    pub(super) fn started(
+        &mut self,
+        config: &Config,
+        secret: [u8; 32],
+        (seed, kept): ([u8; 32], Kept),
+        unix_ms: u64,
+    ) {
+        let (config, kept) = (Box::new(config.clone()), Box::new(kept));
+        self.write(&Record::Start { config, secret, seed, unix_ms, kept });
     }
 
     pub(super) fn input(&mut self, at: Instant, input: &Input<'_>) {
@@ -72,6 +86,7 @@ fn said(result: &Result<Outcome, CommandError>) -> Result<Vec<String>, CommandEr
     match result {
         Ok(Outcome::Said(entries)) => Ok(entries.iter().map(|entry| entry.id().to_string()).collect()),
         Ok(Outcome::Done) => Ok(Vec::new()),
+        Ok(Outcome::Saying(id)) => Ok(vec![format!("saying {}", id.0)]),
         Ok(other) => panic!("unknown outcome: {other:?}"),
         Err(error) => Err(*error),
     }
@@ -158,9 +173,9 @@ impl Replay {
         }
         self.nothing_more(line)?;
         match record {
-            Record::Start { config, secret, seed, unix_ms } => {
+            Record::Start { config, secret, seed, unix_ms, kept } => {
                 let identity = Identity::from_secret(&secret);
-                let mut node = Node::new(*config, identity, seed, Instant::ORIGIN);
+                let mut node = Node::restore(*config, identity, seed, Instant::ORIGIN, *kept);
                 node.handle_input(Instant::ORIGIN, Input::wall_clock(unix_ms));
                 self.node = Some(node);
                 self.done.nodes += 1;

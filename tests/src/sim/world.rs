@@ -1,5 +1,6 @@
 //! Hosts and the network between them, in virtual time.
 
+mod disks;
 mod events;
 mod seals;
 
@@ -12,6 +13,7 @@ use proto_core::{
     Seal,
 };
 
+use self::disks::Disks;
 use self::seals::Seals;
 use super::actor::{Actor, Filter, Happening};
 use super::check::Checker;
@@ -41,6 +43,8 @@ pub struct World {
     dice: Dice,
     /// None: all connections are in clear.
     seals: Option<Seals>,
+    /// None: nodes have no stores.
+    disks: Option<Disks>,
     epoch_ms: u64,
     /// Events that have happened.
     pub events: u64,
@@ -119,6 +123,7 @@ impl World {
             prompt: VecDeque::new(),
             dice,
             seals: None,
+            disks: None,
             events: 0,
             probes: Probes::default(),
         }
@@ -198,17 +203,20 @@ impl World {
     pub fn start(&mut self, index: HostId, memory: bool) {
         let now = self.now;
         let host = &mut self.hosts[index as usize];
-        let (config, seed, node) = host.boot(now, memory);
+        let (again, window) = (memory && host.runs > 0, host.limits.chat.log_entries);
+        let (kept, whole) = self.disks.as_mut().map(|disks| disks.boot(index, window, again)).unzip();
+        let (config, seed, node) = host.boot(now, memory, kept.clone());
         if let Some((_, recorder)) = self.probes.recorder.as_mut().filter(|(recorded, _)| *recorded == index)
         {
-            recorder.started(&config, host.secret, seed, host.clock.unix_ms(now));
+            recorder.started(&config, host.secret, (seed, kept.unwrap_or_default()), host.clock.unix_ms(now));
         }
         host.machine = Machine::Node(Box::new(node));
         if let Some(digest) = &mut self.probes.digest {
             digest.started(now, index);
         }
         if let Some(check) = &mut self.probes.check {
-            check.started(index, host);
+            let store = self.disks.as_ref().and_then(|disks| disks.store(index));
+            check.started(index, now, host, store.zip(whole));
         }
         for target in self.hosts[index as usize].targets.clone() {
             // More addresses than a node takes are not dialed.
@@ -242,6 +250,8 @@ impl World {
         host.dark = !word;
         host.wake_at = None;
         host.filter = None;
+        self.lose_uncommitted(index);
+        let host = &mut self.hosts[index as usize];
         for conn in std::mem::take(&mut host.conns) {
             self.seals.iter_mut().for_each(|seals| _ = seals.forget(conn));
             self.net.forget(&mut self.queue, self.now, conn, word);

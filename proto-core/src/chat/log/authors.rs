@@ -29,7 +29,7 @@ pub(super) struct Authors {
     waiting: BTreeSet<(Instant, RunId)>,
     /// The number of entries held back. A cache over `authors`.
     early: usize,
-    /// The number of gaps. A cache over `epochs`.
+    /// The number of gaps, and of other spans of numbers. A cache over `epochs`.
     gaps: usize,
     /// Rises with each entry. It orders authors and epochs by when they were last heard.
     ticks: u64,
@@ -51,7 +51,7 @@ struct Epoch {
     heard: u64,
     /// Cached from the sequence, as the indexes have it.
     early: usize,
-    /// Cached from the sequence, as the sum has it.
+    /// The gaps and other spans that it remembers. Cached from the sequence, as the sum has it.
     gaps: usize,
     /// Cached from the sequence, as the indexes have it.
     waiting_since: Option<Instant>,
@@ -105,7 +105,7 @@ impl Authors {
 
     /// The most gaps of one epoch.
     pub(super) fn most_gaps(&self) -> usize {
-        self.epochs.values().map(|epoch| epoch.gaps).max().unwrap_or(0)
+        self.epochs.values().map(|epoch| epoch.sequence.open_gaps()).max().unwrap_or(0)
     }
 
     /// An entry of this run came because it was asked for by its number.
@@ -226,7 +226,11 @@ impl Authors {
         let start = || {
             let last = window.last_number(run).max(shelf.last_number(run));
             let next = last.map(|last| last.saturating_add(1));
-            AuthorSequence::starting_at(next, window.held_twice(run))
+            // What is above a fork was not shown.
+            let end = window.frozen_at(run).unwrap_or(u64::MAX);
+            let spans = window.spans(run).chain(shelf.spans_of(run));
+            let shown = spans.filter(|(first, _)| *first <= end).map(|(first, last)| (first, last.min(end)));
+            AuthorSequence::starting_at(next, window.held_twice(run), shown)
         };
         let epoch = self.epochs.entry(run.clone());
         let epoch = epoch.or_insert_with(|| Epoch {
@@ -329,7 +333,7 @@ impl Authors {
         let author = self.authors.get_mut(&key)?;
         let result = change(&mut epoch.sequence);
         let early_before = core::mem::replace(&mut epoch.early, epoch.sequence.early());
-        let gaps_before = core::mem::replace(&mut epoch.gaps, epoch.sequence.open_gaps());
+        let gaps_before = core::mem::replace(&mut epoch.gaps, epoch.sequence.spans());
         let since_before = core::mem::replace(&mut epoch.waiting_since, epoch.sequence.waiting_since());
         if let Some(before) = since_before {
             self.waiting.remove(&(before, run.clone()));
@@ -376,8 +380,7 @@ impl Epoch {
     fn is_consistent(&self) -> bool {
         let Self { sequence, early, gaps, waiting_since, .. } = self;
         let cached = (*early, *gaps, *waiting_since);
-        sequence.is_consistent()
-            && cached == (sequence.early(), sequence.open_gaps(), sequence.waiting_since())
+        sequence.is_consistent() && cached == (sequence.early(), sequence.spans(), sequence.waiting_since())
     }
 }
 

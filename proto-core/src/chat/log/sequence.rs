@@ -13,13 +13,18 @@ use arrayvec::ArrayVec;
 use super::window::VERSIONS;
 use crate::model::{Entry, Instant, Limits, PublicKey};
 
+/// The most spans of numbers below [`base`](AuthorSequence::base) that are remembered as shown.
+const BELOW: usize = 64;
+
 /// What was shown of an author sequence, what is missing, and what is held back for that.
 #[derive(Debug, Default)]
 pub(super) struct AuthorSequence {
     /// The sequence number that is shown next. None: the first one to show is not known yet.
     next: Option<u64>,
-    /// Below this number it is not known what is missing.
+    /// Below this number it is not known what is missing, but what was shown.
     base: u64,
+    /// What was shown below `base`, as far as that is known: from each key to its value, exclusive.
+    below: BTreeMap<u64, u64>,
     /// What is missing between `base` and `next`: from each key to its value, exclusive.
     gaps: BTreeMap<u64, u64>,
     /// Entries above `next`, held back.
@@ -69,9 +74,18 @@ pub(super) enum EvictedState {
 }
 
 impl AuthorSequence {
-    /// A sequence whose entries below `next` may have been shown, and two versions of the number `twice`.
-    pub(super) fn starting_at(next: Option<u64>, twice: Option<u64>) -> Self {
-        Self { next, base: next.unwrap_or(0), twice, ..Self::default() }
+    /// A sequence whose entries below `next` may have been shown, and two versions of the number `twice`. These numbers were
+    /// shown.
+    pub(super) fn starting_at(
+        next: Option<u64>,
+        twice: Option<u64>,
+        shown: impl Iterator<Item = (u64, u64)>,
+    ) -> Self {
+        let mut sequence = Self { next, base: next.unwrap_or(0), twice, ..Self::default() };
+        for (first, last) in shown {
+            sequence.add_below(first, last.saturating_add(1));
+        }
+        sequence
     }
 
     /// The number of entries held back.
@@ -92,6 +106,11 @@ impl AuthorSequence {
     /// The number of these gaps.
     pub(super) fn open_gaps(&self) -> usize {
         self.gaps.len()
+    }
+
+    /// The number of all spans of numbers that are remembered.
+    pub(super) fn spans(&self) -> usize {
+        self.gaps.len() + self.below.len()
     }
 
     /// Since when nothing that has to come before the entries held back has come, or as long as that counts. The earliest
@@ -135,13 +154,44 @@ impl AuthorSequence {
             }
             Some(next) if seq == next => self.show_next(entry, events),
             Some(next) if seq < next => {
-                let was_missing = seq < self.base || self.fill_gap(seq, limits, events);
+                let was_missing = match seq < self.base {
+                    true => self.shows_below(seq),
+                    false => self.fill_gap(seq, limits, events),
+                };
                 let forked = forked || !was_missing;
                 if !forked || self.shows_another(seq) {
                     events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
                 }
             }
             _ => self.hold_back(now, entry),
+        }
+    }
+
+    /// Whether a number below `base` was not shown yet. It is now.
+    fn shows_below(&mut self, seq: u64) -> bool {
+        if self.below.range(..=seq).next_back().is_some_and(|(_, to)| *to > seq) {
+            return false;
+        }
+        self.add_below(seq, seq.saturating_add(1));
+        true
+    }
+
+    /// These numbers below `base` were shown: from one to another, exclusive. Where there are too many spans, the lowest two
+    /// become one, as if what is between them was shown.
+    fn add_below(&mut self, mut from: u64, mut to: u64) {
+        while let Some((first, end)) = self.below.range(..=to).next_back()
+            && *end >= from
+        {
+            let (first, end) = (*first, *end);
+            (from, to) = (from.min(first), to.max(end));
+            self.below.remove(&first);
+        }
+        self.below.insert(from, to);
+        while self.below.len() > BELOW
+            && let Some((first, _)) = self.below.pop_first()
+            && let Some((_, end)) = self.below.pop_first()
+        {
+            self.below.insert(first, end);
         }
     }
 
@@ -225,7 +275,10 @@ impl AuthorSequence {
     /// Evicts the lowest gaps beyond the bound.
     fn bound_gaps(&mut self, limits: &Limits, events: &mut Vec<SequenceEvent>) {
         while self.gaps.len() > limits.chat.gaps_per_epoch {
-            let Some((_, to)) = self.gaps.pop_first() else { return };
+            let Some((from, to)) = self.gaps.pop_first() else { return };
+            if self.base < from {
+                self.add_below(self.base, from);
+            }
             self.base = to;
             events.push(SequenceEvent::Evicted(EvictedState::Gap));
         }
@@ -294,6 +347,9 @@ impl AuthorSequence {
             let right = early.versions.iter().all(|entry| entry.seq() == *seq);
             (self.next.is_none() || *seq > next) && right && !early.versions.is_empty()
         });
-        apart && inside && early
+        let below = self.below.iter().all(|(from, to)| from < to && *to <= self.base);
+        let below_apart =
+            self.below.iter().zip(self.below.iter().skip(1)).all(|((_, to), (from, _))| to < from);
+        apart && inside && early && below && below_apart
     }
 }

@@ -1,4 +1,4 @@
-//! The shelf: what the store has of each run, by numbers (SPEC section 11).
+//! The shelf: what the store has of each run, by numbers (SPEC section 23).
 //!
 //! A number is held when the store was asked to keep an entry with it, and has not failed since. So what is on the shelf is
 //! neither missing nor new.
@@ -94,9 +94,26 @@ impl Shelf {
         self.runs.get(run).is_some_and(|shelved| shelved.span(seq).is_some())
     }
 
+    /// The spans of a run, both ends included.
+    pub(super) fn spans_of(&self, run: &RunId) -> impl Iterator<Item = (u64, u64)> {
+        let held = self.runs.get(run).into_iter().flat_map(|shelved| &shelved.held);
+        held.map(|(first, last)| (*first, *last))
+    }
+
     /// The highest number of a run.
     pub(super) fn last_number(&self, run: &RunId) -> Option<u64> {
         self.runs.get(run)?.held.last_key_value().map(|(_, last)| *last)
+    }
+
+    /// A number of a run below `seq` that is held, such that none is held between the two but those from `least` on.
+    pub(super) fn last_below(&self, run: &RunId, seq: u64, least: u64) -> Option<u64> {
+        let shelved = self.runs.get(run)?;
+        let (first, _) = shelved.span(seq)?;
+        if first < seq {
+            // The lowest one of the span, or the first one below `least`.
+            return Some(first.max(least.saturating_sub(1)).min(seq - 1));
+        }
+        shelved.held.range(..first).next_back().map(|(_, last)| *last)
     }
 
     /// The lowest numbers from one on up to another that are held, both included.

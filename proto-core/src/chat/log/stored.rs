@@ -1,4 +1,4 @@
-//! The log and the store: what is restored, what is to be kept, and what is of use to the store alone (SPEC section 11).
+//! The log and the store: what is restored, what is to be kept, and what is of use to the store alone (SPEC section 23).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -36,11 +36,25 @@ impl Log {
         let mut runs: Vec<_> = kept.runs.iter().collect();
         // Where there are too many, the newest tips stay.
         runs.sort_by_key(|run| run.versions.iter().map(|(at, _)| *at).max());
-        runs.into_iter().for_each(|run| log.window.restore_tip(run, limits));
+        for run in runs {
+            let base = log.first_above_shelved(&run.run);
+            log.window.restore_tip(run, base, limits);
+        }
         while let Some(entry) = log.window.over_limit(limits).cloned() {
             log.lost.forks += log.window.evict(&entry, limits);
         }
         log
+    }
+
+    /// The lowest number of a run from which on the window has all that the store has.
+    fn first_above_shelved(&self, run: &RunId) -> u64 {
+        let mut held = self.shelf.last_number(run);
+        for (first, last) in self.window.spans(run).collect::<Vec<_>>().into_iter().rev() {
+            while let Some(seq) = held.filter(|seq| (first..=last).contains(seq)) {
+                held = self.shelf.last_below(run, seq, first);
+            }
+        }
+        held.map_or(0, |held| held.saturating_add(1))
     }
 
     /// Takes an entry of the store into the window.
@@ -184,10 +198,8 @@ impl Log {
 
 impl Window {
     /// The store has this of a run, of which the newest may be in the window.
-    fn restore_tip(&mut self, kept: &KeptRun, limits: &Limits) {
+    fn restore_tip(&mut self, kept: &KeptRun, base: u64, limits: &Limits) {
         let run = &kept.run;
-        let first = self.of_run(run, 0..=u64::MAX).next().map(|entry| entry.seq());
-        let base = first.unwrap_or(kept.tip.saturating_add(1));
         // The tip of a frozen run is what proves that.
         if self.fork(run).is_none() && !kept.versions.is_empty() {
             let mut versions = kept.versions.clone();

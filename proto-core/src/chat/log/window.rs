@@ -246,6 +246,19 @@ impl Window {
         self.of_sequence(run, seqs).filter_map(move |number| self.entries.get(&(place(number), number.id)))
     }
 
+    /// The spans of numbers of this run in the window, both ends included.
+    pub(super) fn spans(&self, run: &RunId) -> impl Iterator<Item = (u64, u64)> {
+        let mut numbers = self.of_sequence(run, 0..=u64::MAX).map(|number| number.seq).peekable();
+        core::iter::from_fn(move || {
+            let first = numbers.next()?;
+            let mut last = first;
+            while let Some(next) = numbers.next_if(|next| *next <= last + 1) {
+                last = next;
+            }
+            Some((first, last))
+        })
+    }
+
     /// The number at which this run is frozen, if what proves it was evicted.
     pub(super) fn frozen_before(&self, run: &RunId) -> Option<u64> {
         self.frozen.get(run).copied()

@@ -1,4 +1,4 @@
-//! What is missing below the window, for the store alone: it is asked for after all else (SPEC section 11).
+//! What is missing below the window, for the store alone: it is asked for after all else (SPEC section 23).
 
 use alloc::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! Reading from the store what neighbours asked for and the window does not hold: for each neighbour one piece at a time,
-//! and few pieces in all (SPEC section 11).
+//! and few pieces in all (SPEC section 23).
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;

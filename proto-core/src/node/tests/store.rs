@@ -1,4 +1,4 @@
-//! A node with a store: what is committed before it is sent, and what goes on without (SPEC section 11).
+//! A node with a store: what is committed before it is sent, and what goes on without (SPEC section 23).
 
 use alloc::collections::BTreeSet;
 

@@ -59,6 +59,10 @@ pub enum Rule {
     OneNetwork,
     /// In the end all live nodes show the same, and all that live ones said.
     SameView,
+    /// What was acknowledged as stored is there when the node starts again with its store.
+    Durable,
+    /// A node says no number of a run twice, also when it starts again with its store.
+    NumberedOnce,
     /// Nobody's entries give way to those of an author that holds far more.
     Fair,
     /// In the end nodes that agree send no entries and ask for none.
@@ -80,6 +84,8 @@ impl fmt::Display for Rule {
             Self::Sleeps => "does not sleep",
             Self::OneNetwork => "not one network",
             Self::SameView => "not the same view",
+            Self::Durable => "lost what was acknowledged",
+            Self::NumberedOnce => "a number was used twice",
             Self::Fair => "unfair",
             Self::Silent => "not silent in agreement",
             Self::Version1 => "a version 1 node is left out",

@@ -32,11 +32,7 @@ impl Run {
         }
         let live = self.world.live();
         let Some(host) = self.dice.pick(&live).copied() else { return true };
-        let said = match self.world.say(host, "the last words") {
-            Ok(Outcome::Said(entries)) => entries,
-            Ok(Outcome::Done) | Err(_) => Vec::new(),
-            Ok(other) => panic!("unknown outcome: {other:?}"),
-        };
+        let answer = self.world.say(host, "the last words");
         let speaker = self.dice.pick(&before.keys().copied().collect::<Vec<_>>()).copied();
         if let Some(speaker) = speaker {
             let _ = self.world.say(speaker, &last_line(speaker));
@@ -45,6 +41,19 @@ impl Run {
             return false;
         }
         let check = self.world.probes.check.as_ref();
+        let said = match answer {
+            Ok(Outcome::Said(entries)) => entries,
+            Ok(Outcome::Done) | Err(_) => Vec::new(),
+            Ok(Outcome::Saying(id)) => match check.and_then(|check| check.became_of(host, id)) {
+                Some(entries) => entries.to_vec(),
+                None => {
+                    let what = format!("host {host} did not say the last words");
+                    self.breach = Some(Breach { at: self.world.now(), rule: Rule::SameView, what });
+                    return false;
+                }
+            },
+            Ok(other) => panic!("unknown outcome: {other:?}"),
+        };
         let right = live.iter().filter(|host| self.world.host(**host).clock.is_right());
         let deaf: Vec<_> = right
             .filter(|host| {

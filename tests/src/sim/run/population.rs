@@ -136,6 +136,11 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.v1.waiting, 1, 6);
     confine(&mut limits.v1.waiting_bytes, 64, 1024);
     confine(&mut limits.v1.linked, 1, 6);
+    confine(&mut limits.chat.spans, 4, 64);
+    confine(&mut limits.chat.uncommitted, 1_024, 16 * 1_024);
+    confine(&mut limits.chat.uncommitted_own, 4 * 1_024, 64 * 1_024);
+    confine(&mut limits.chat.loads, 1, 3);
+    confine(&mut limits.chat.load_bytes, 512, 4_096);
     (limits.mesh.degree_target, limits.mesh.degree_low) =
         (limits.mesh.degree_high - 2, limits.mesh.degree_high - 3);
     (limits.mesh.degree_outbound, limits.conns.slots_reserved) = (2, 2);

@@ -46,6 +46,9 @@ impl World {
                     self.wake(host);
                 }
             }
+            Event::Commit { host, run } => self.commit(host, run),
+            Event::Read { host, run } => self.read(host, run),
+            Event::Mend { host, run } => self.mend(host, run),
             Event::Awake { host } => {
                 let state = &mut self.hosts[host as usize];
                 state.asleep_until = None;
@@ -66,7 +69,10 @@ impl World {
             | Event::GiveUp { conn } => self.net.host(conn)?,
             Event::Answered { dial } => self.dials.get(dial as usize)?.as_ref()?.host,
             Event::Knock { dial } => host_at(self.dials.get(dial as usize)?.as_ref()?.to, &self.hosts)?,
-            Event::Wake { host } => host,
+            Event::Wake { host }
+            | Event::Commit { host, .. }
+            | Event::Read { host, .. }
+            | Event::Mend { host, .. } => host,
             Event::Awake { .. } => return None,
         };
         self.hosts[index as usize].asleep_until.map(|until| (index, until))
@@ -353,7 +359,9 @@ impl World {
                     self.prompt.push_back(Prompt::Closed(conn));
                 }
             }
-            Action::RegisterPeer(_)
+            Action::Store { .. } | Action::Load { .. } => self.use_store(index, action),
+            Action::Said { .. }
+            | Action::RegisterPeer(_)
             | Action::UpdatePeer(_)
             | Action::UnregisterPeer { .. }
             | Action::Deliver(_)

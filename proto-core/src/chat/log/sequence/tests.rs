@@ -1,6 +1,7 @@
 use core::time::Duration;
 
-use super::super::testing::{TestAuthor, TestLog};
+use super::super::Taken;
+use super::super::testing::{EPOCH, TestAuthor, TestLog};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,4 +33,35 @@ fn what_follows_a_range_is_shown_behind_it() {
         log.bring(&anna.entry(seq));
     }
     assert_eq!(log.shown(), ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+}
+
+#[test]
+fn another_version_of_what_was_shown_is_marked_also_when_what_was_shown_is_forgotten() {
+    let (anna, ben) = (TestAuthor::new(1), TestAuthor::new(2));
+    let mut log = TestLog::new(|limits| (limits.chat.authors, limits.chat.log_entries) = (1, 5));
+    for seq in 0..4 {
+        log.take(&anna.entry(seq));
+    }
+    // Her sequence is forgotten, and then what was shown at its beginning.
+    log.take(&ben.entry(0));
+    for seq in 4..7 {
+        log.take(&anna.entry(seq));
+    }
+    log.events();
+    assert!(!log.inner.contains(&anna.entry(2).id()));
+    let version = |text| anna.entry_at(EPOCH, 2, 2_000_000, text);
+    assert_eq!(log.take(&version("another")), Taken::New);
+    assert_eq!(log.shown(), ["2~!"]);
+    // The gaps of a sequence that are forgotten, too, leave known what was shown between them.
+    let mut log = TestLog::new(|limits| (limits.chat.gaps_per_epoch, limits.chat.log_entries) = (1, 3));
+    for seq in [0, 2, 4] {
+        log.take(&anna.entry(seq));
+        log.pass(Duration::from_secs(3));
+    }
+    for seq in 5..8 {
+        log.take(&anna.entry(seq));
+    }
+    log.events();
+    log.take(&version("another"));
+    assert!(log.shown().iter().all(|shown| shown == "2~!"), "2 was shown");
 }

@@ -84,3 +84,13 @@ fn a_run_is_settled_when_all_of_it_is_committed() {
     shelf.settled(&run(1));
     assert!(shelf.generation() > second && shelf.is_settled(&run(1)));
 }
+
+#[test]
+fn numbers_are_walked_downwards_by_spans() {
+    let shelf = with(&[(10, 19), (30, 39)], 0);
+    let below = |seq, least| shelf.last_below(&run(1), seq, least);
+    assert_eq!(below(39, 35), Some(34), "held, and below what is passed over");
+    assert_eq!(below(39, 25), Some(30), "the lowest of the span");
+    assert_eq!(below(30, 25), Some(19));
+    assert_eq!((below(10, 10), below(25, 0)), (None, None));
+}
