@@ -284,6 +284,17 @@ mod tests {
     }
 
     #[test]
+    fn notices_of_the_store_have_the_form_of_others() {
+        let failed = StoreNotice::Failed(crate::store::StoreProblem::NoSpace);
+        assert_eq!(
+            store_notice(&failed, 5),
+            r#"{"Notice":{"StoreFailed":{"problem":"no_space"}},"at":5,"text":"messages are not being kept: there is no space left on the disk; the chat goes on, and this node tries again"}"#
+        );
+        let notice: serde_json::Value = serde_json::from_str(&store_notice(&StoreNotice::Works, 5)).unwrap();
+        assert_eq!(notice["Notice"]["StoreWorks"], serde_json::json!({}));
+    }
+
+    #[test]
     fn what_is_known_of_an_entry_stands_beside_the_key() {
         let entry_info = |entry: &Entry, more: &str, marks: [bool; 4]| {
             format!(

@@ -170,3 +170,115 @@ fn event_of(shown: &Shown, own: PublicKey) -> Event {
         Event::Message(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto_core::{Entry, Identity, PeerInfo, Via};
+
+    use super::super::history::History;
+    use super::*;
+    use crate::testing;
+
+    const NEWEST: PageQuery = PageQuery { before: None, limit: LINES };
+
+    fn entry(author: u8, at: u64, texts: &[&str], via: Option<&Via>) -> Arc<Entry> {
+        testing::entry(author, [at, at], "Alice", texts, via)
+    }
+
+    fn stored<'a>(entries: impl IntoIterator<Item = &'a Arc<Entry>>) -> Stored {
+        let shown = |(number, entry): (u64, &Arc<Entry>)| Shown {
+            number,
+            heard: entry.at() + 1,
+            entry: entry.clone(),
+            forked: false,
+        };
+        let mut shown: Vec<_> = (1..).zip(entries).map(shown).collect();
+        shown.reverse();
+        Stored { shown, own: Identity::from_secret(&[1; 32]).key(), found: true }
+    }
+
+    fn heard(entry: &Arc<Entry>) -> Event {
+        Event::Message(Message::Entry { entry: entry.clone(), marks: Marks::default() })
+    }
+
+    fn lines(page: &[Arc<HistoryLine>]) -> Vec<(u64, &str)> {
+        page.iter().map(|line| (line.id, &*line.content)).collect()
+    }
+
+    #[test]
+    fn a_query_names_a_line_and_a_number_of_lines() {
+        let id = EntryId::from_bytes([7; 32]);
+        let before = |part| Some(Cursor { id, part });
+        assert_eq!(PageQuery::read(""), Ok(NEWEST));
+        assert_eq!(
+            PageQuery::read(&format!("before={id}.3&limit=7")),
+            Ok(PageQuery { before: before(3), limit: 7 })
+        );
+        assert_eq!(PageQuery::read(&format!("before={id}")).unwrap().before, before(0));
+        for wrong in ["before=", "before=x.0", &format!("before={id}.x"), "limit=0", "limit=1001", "limit=x"]
+        {
+            assert!(PageQuery::read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_memory_and_in_the_store_is_listed_once() {
+        let entries: Vec<_> = (0..5).map(|at| entry(2, at, &[&format!("{at} a"), "b"], None)).collect();
+        let mut history = History::new(1_000_000);
+        // The last one is not in the store yet.
+        history.record(&[heard(&entries[2]), heard(&entries[3]), heard(&entries[4])], 9);
+        let page = merge(NEWEST, history.recent(), Some(stored(&entries[..4])), Some(&history.first_ids()));
+        let page = page.unwrap();
+        let expected = [
+            (512, "0 a"),
+            (513, "b"),
+            (1_024, "1 a"),
+            (1_025, "b"),
+            (1_000_000, "2 a"),
+            (1_000_001, "b"),
+            (1_000_002, "3 a"),
+            (1_000_003, "b"),
+            (1_000_004, "4 a"),
+            (1_000_005, "b"),
+        ];
+        assert_eq!(lines(&page), expected);
+        assert_eq!((page[0].at, page[4].at), (1, 9), "when this node had it");
+        // A page ends within an entry.
+        let query = PageQuery { before: Some(Cursor { id: entries[2].id(), part: 1 }), limit: 2 };
+        let page = merge(query, history.recent(), Some(stored(&entries[..3])), None).unwrap();
+        assert_eq!(lines(&page), [(1_025, "b"), (1_000_000, "2 a")]);
+    }
+
+    #[test]
+    fn without_a_store_pages_come_from_memory_alone() {
+        let entries: Vec<_> = (0..5).map(|at| entry(2, at, &["text"], None)).collect();
+        let mut history = History::new(0);
+        history.record(&entries.iter().map(heard).collect::<Vec<_>>(), 9);
+        let before = |id| PageQuery { before: Some(Cursor { id, part: 0 }), limit: 2 };
+        let page = merge(before(entries[3].id()), history.recent(), None, None).unwrap();
+        assert_eq!(lines(&page), [(1, "text"), (2, "text")]);
+        assert!(merge(before(EntryId::from_bytes([7; 32])), history.recent(), None, None).is_none());
+    }
+
+    #[test]
+    fn a_line_that_came_in_an_entry_too_is_listed_once() {
+        let addr = "127.0.0.1:9".parse().unwrap();
+        let via = Via::new(NodeId::from_bytes([7; 16]), "Old".parse().unwrap());
+        let peer = Arc::new(PeerInfo::new(via.node_id, via.uname.clone(), addr));
+        let line = |text: &str| Event::Message(Message::Line { peer: peer.clone(), text: text.to_owned() });
+        let mut history = History::new(1_000_000);
+        history.record(&[line("hi"), line("not signed yet")], 50);
+        let brought = entry(2, 40, &["hi"], Some(&via));
+        let page = merge(NEWEST, history.recent(), Some(stored([&brought])), None).unwrap();
+        assert_eq!(lines(&page), [(1_000_000, "hi"), (1_000_001, "not signed yet")]);
+        assert!(page[0].entry_info.is_some() && page[1].entry_info.is_none());
+    }
+
+    #[test]
+    fn what_the_node_said_itself_is_its_own() {
+        let [own, other] = [1, 2].map(|author| entry(author, 5, &["text"], None));
+        let page = merge(NEWEST, Vec::new(), Some(stored([&own, &other])), None).unwrap();
+        let own = page.iter().filter(|line| line.node_id.is_none()).count();
+        assert_eq!((page.len(), own), (2, 1));
+    }
+}
