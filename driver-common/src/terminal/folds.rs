@@ -7,7 +7,7 @@ use std::{io, thread};
 
 use proto_core::{Message, NodeId};
 
-use super::render::{Author, Said, Style};
+use super::render::{Author, Said, Style, is_further_line};
 
 /// How many lines of one author are shown at once.
 const BURST: u32 = 20;
@@ -112,9 +112,13 @@ impl Folds {
             gone => format!("… {gone} earlier lines are gone\n"),
         };
         for part in &hidden.parts {
-            for text in part.message.texts().skip(part.shown) {
+            for (index, text) in part.message.texts().skip(part.shown).enumerate() {
                 let said = Said { text, mentions: &[] };
-                style.push_said(&mut out, part.time.as_deref(), &part.author, said);
+                if is_further_line(index, text) {
+                    style.push_more(&mut out, said);
+                } else {
+                    style.push_said(&mut out, part.time.as_deref(), &part.author, said);
+                }
             }
         }
         out

@@ -15,7 +15,7 @@ use super::mentions::mentions;
 use super::notices::{Gravity, Notices};
 use super::output::Output;
 use super::people::{People, shown};
-use super::render::{self, Author, Said, Style};
+use super::render::{self, Author, Said, Style, is_further_line};
 use super::times::TimeFormat;
 use super::visible::push_visible;
 use crate::broadcast::{Batch, Printer, json_v2};
@@ -296,10 +296,14 @@ impl EventPrinter {
         let me = to_me.then(|| self.people.roster().uname().clone());
         self.push_day(at);
         let time = self.times.show(at);
-        for text in texts {
+        for (index, text) in texts.enumerate() {
             let mentions = me.as_ref().map(|me| mentions(text, me.as_str().trim())).unwrap_or_default();
             let said = Said { text, mentions: &mentions };
-            self.style.push_said(&mut self.lines, time.as_deref(), author, said);
+            if is_further_line(index, text) {
+                self.style.push_more(&mut self.lines, said);
+            } else {
+                self.style.push_said(&mut self.lines, time.as_deref(), author, said);
+            }
             if !mentions.is_empty() && self.may_ring(Instant::now()) {
                 // Before the line end: a line is printed as a whole.
                 self.lines.pop();

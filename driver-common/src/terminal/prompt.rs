@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::Sender;
 use rustix::termios::tcgetpgrp;
@@ -153,12 +153,16 @@ impl ConditionalEventHandler for Suspend {
 fn stop_until_foreground() {
     // No signal tells that a running job has come to the foreground: SIGCONT also comes with `bg`.
     const LOOK_EVERY: Duration = Duration::from_millis(100);
+    // The signal may reach another thread first, and stop this one a moment after the call. The terminal must not be set up
+    // before that.
+    const STOPPED_AFTER: Duration = Duration::from_millis(300);
     if let Err(error) = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP) {
         tracing::debug!(%error, "this job cannot be stopped");
     }
     let in_background =
         || tcgetpgrp(rustix::stdio::stdin()).is_ok_and(|foreground| foreground != rustix::process::getpgrp());
-    while in_background() {
+    let asked = Instant::now();
+    while in_background() || asked.elapsed() < STOPPED_AFTER {
         thread::sleep(LOOK_EVERY);
     }
 }

@@ -59,6 +59,16 @@ impl Style {
         out.push('\n');
     }
 
+    /// Appends a further line of a message. No name can pass for the start of such a line.
+    pub(crate) fn push_more(self, out: &mut String, said: Said<'_>) {
+        match self {
+            Self::Bare | Self::Plain => out.push_str("  │ "),
+            Self::Coloured => out.push_str("\x1b[2m  │\x1b[0m "),
+        }
+        self.push_text(out, said.text, said.mentions);
+        out.push('\n');
+    }
+
     fn push_text(self, out: &mut String, text: &str, mentions: &[Range<usize>]) {
         if self != Self::Coloured {
             return push_visible(out, text);
@@ -102,6 +112,11 @@ impl Style {
 
 /// What a text begins with that tells what its author does.
 pub(crate) const ACTION: &str = "/me ";
+
+/// Whether a text is shown below the line before it in its message, and not by itself.
+pub(crate) fn is_further_line(index: usize, text: &str) -> bool {
+    index > 0 && !text.starts_with(ACTION)
+}
 
 /// A text, and where it names this user.
 #[derive(Clone, Copy, Debug)]

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) counts: Counts,
     /// Something said has to wait.
     pub(super) busy: bool,
+    /// The user waits until a peer holds everything.
+    pub(super) awaits_confirmation: bool,
     /// The node was told to stop.
     pub(super) stopping: bool,
 }
@@ -90,6 +92,7 @@ impl Ledger {
             conversation: Conversation::new(node.key()),
             counts: Counts::new(),
             busy: false,
+            awaits_confirmation: false,
             stopping: false,
         }
     }
@@ -211,6 +214,9 @@ impl Ledger {
                 }
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
+            Action::Confirmed => {
+                assert!(core::mem::take(&mut self.awaits_confirmation), "somebody waits for it")
+            }
             Action::Report { .. } | Action::Notice(_) => {}
             other => panic!("unknown action: {other:?}"),
         }

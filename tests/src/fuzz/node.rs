@@ -96,6 +96,10 @@ impl World {
             // d<address>, D<name>\n: the user gives an address
             b'd' => self.command(Command::Connect(address(script.digit()).into())),
             b'D' => self.connect(script.line()),
+            // v<address>: the user gives an address up
+            b'v' => self.command(Command::Disconnect(address(script.digit()).into())),
+            // O: the user wants to know when a peer holds everything
+            b'O' => self.command(Command::Confirm),
             // n<name>: the user takes another name
             b'n' => self.command(Command::Rename(name(script.digit()))),
             // q: the user stops the node
@@ -280,6 +284,7 @@ impl World {
 
     fn command(&mut self, command: Command) {
         let stops = command == Command::Shutdown;
+        self.ledger.awaits_confirmation |= command == Command::Confirm;
         let result = self.node.command(self.now, command);
         if let Ok(Outcome::Said(entries)) = &result {
             entries.iter().for_each(|entry| self.sign(entry));

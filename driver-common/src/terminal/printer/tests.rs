@@ -177,7 +177,7 @@ fn a_terminal_has_everything_in_its_order() {
         format!(
             "* Alice joined\n* B␛ob joined\nAlice (0101010101010101, unsigned): hi␍\nMe ({id}, you): posted\n\
              * Alice (0303030303030303) joined\nAlice (0303030303030303, unsigned): me too\n* B␛ob is now Rob\n\
-             Rob (0202020202020202, unsigned): new name\nZoe ({id}, late): from afar\nZoe ({id}, late): more\n\
+             Rob (0202020202020202, unsigned): new name\nZoe ({id}, late): from afar\n  │ more\n\
              Zoe ({id}, you, late): said before\n* Alice (0101010101010101) left (the connection ended)\n\
              Alice (0303030303030303, unsigned): alone\n"
         )

@@ -367,7 +367,8 @@ impl World {
             | Action::Deliver(_)
             | Action::Ready
             | Action::Report { .. }
-            | Action::Notice(_) => {}
+            | Action::Notice(_)
+            | Action::Confirmed => {}
             other => panic!("unknown action: {other:?}"),
         }
     }
