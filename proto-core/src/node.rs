@@ -414,7 +414,7 @@ impl Node {
             return self.conns.take_over(cx, node_id, conn);
         }
         if let Some(peer) = self.conns.unregister(node_id) {
-            self.chat.unlinked(cx, node_id);
+            self.chat.unlinked(cx, node_id, lost.reason);
             self.v1.unlinked(cx, node_id, lost.is_shutdown());
             self.actions.push_back(Action::UnregisterPeer { peer, reason: lost.reason });
         }

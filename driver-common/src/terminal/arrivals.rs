@@ -19,10 +19,10 @@ impl Arrivals {
         self.told.insert(node_id)
     }
 
-    /// A link ended. Whether its peer is gone, as far as that tells: whoever had to make room here may still be in the
-    /// network, and says so itself.
+    /// A link ended. Whether its peer is gone, as far as that tells: whoever had to make room, here or there, may still be in
+    /// the network, and says so itself.
     pub(super) fn unlinked(&mut self, node_id: NodeId, reason: LeaveReason) -> bool {
-        if reason == LeaveReason::NoRoom && self.here.contains(&node_id) {
+        if matches!(reason, LeaveReason::NoRoom | LeaveReason::Bye) && self.here.contains(&node_id) {
             return false;
         }
         self.told.remove(&node_id)
@@ -62,8 +62,9 @@ mod tests {
         assert!(!arrivals.unlinked(id, LeaveReason::NoRoom), "it is still in the network");
         assert!(!arrivals.linked(id));
         assert!(arrivals.changed(id, MemberChange::Renamed));
-        assert!(arrivals.unlinked(id, LeaveReason::Bye));
-        assert!(!arrivals.changed(id, MemberChange::Left), "the end of the link was told");
+        assert!(!arrivals.unlinked(id, LeaveReason::Bye), "it had no room for this node");
+        assert!(arrivals.unlinked(id, LeaveReason::Closed));
+        assert!(!arrivals.changed(id, MemberChange::Silent), "the end of the link was told");
         assert!(arrivals.changed(id, MemberChange::Joined), "somebody far away");
         assert!(arrivals.changed(id, MemberChange::Silent));
         assert!(arrivals.changed(id, MemberChange::Back));

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto_core::{Marks, Member, MemberChange, Message, NodeId, Notice};
+use proto_core::{LeaveReason, Marks, Member, MemberChange, Message, NodeId, Notice};
 
 use super::arrivals::Arrivals;
 use super::folds::{Folds, Part, lines_of};
@@ -209,7 +209,7 @@ impl EventPrinter {
         let text = match change {
             MemberChange::Joined => render::joined(&label),
             MemberChange::Back => format!("{label} is back"),
-            MemberChange::Left => format!("{label} left"),
+            MemberChange::Left => render::left(&label, LeaveReason::Bye),
             MemberChange::Silent => format!("{label} is not heard any more"),
             // A link tells the names of its peer.
             _ => return,

@@ -123,6 +123,12 @@ impl Members {
     /// The next member that is not heard any more.
     pub(super) fn next_silent(&mut self, now: Instant) -> Option<Arc<Member>> {
         let (_, node_id) = self.silent_at.first().copied().filter(|(at, _)| *at <= now)?;
+        self.lost(node_id)
+    }
+
+    /// A member that is here is not heard any more. None: there is none.
+    pub(super) fn lost(&mut self, node_id: NodeId) -> Option<Arc<Member>> {
+        self.members.get(&node_id).filter(|known| known.until.is_some())?;
         let mut known = self.remove(node_id)?;
         Arc::make_mut(&mut known.info).state = MemberState::Silent;
         known.until = None;

@@ -70,8 +70,8 @@ use serving::{Served, Serving};
 use skew::Skew;
 
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, LoadId, Loaded, Marks, NodeId,
-    Outlet, PeerInfo, RunId, TokenBuckets,
+    ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, LeaveReason, LoadId, Loaded,
+    Marks, NodeId, Outlet, PeerInfo, RunId, TokenBuckets,
 };
 use crate::wire::{Frame, RangeQuery, Token};
 
@@ -218,8 +218,9 @@ impl Chat {
         }
     }
 
-    /// A peer lost its last link.
-    pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId) {
+    /// A peer lost its last link, for this reason.
+    pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId, reason: LeaveReason) {
+        self.presence_unlinked(peer, reason);
         self.gossip.unlinked(cx.moment(), peer);
         self.ranges.interrupted(peer, true);
         self.serving.unlinked(peer);

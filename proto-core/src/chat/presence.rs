@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::gossip::EntryMeta;
 use super::members::Word;
 use super::{Chat, Event};
-use crate::model::{Cx, Instant, Live, Member, MemberChange, Presence};
+use crate::model::{Cx, Instant, LeaveReason, Live, Member, MemberChange, NodeId, Presence};
 
 impl Chat {
     /// The members that say so, or said so, in the order of their ids. This node is not among them.
@@ -28,6 +28,14 @@ impl Chat {
     pub(super) fn presence_linked(&mut self, cx: &Cx) {
         if cx.config.presence() {
             self.members.linked(cx.now);
+        }
+    }
+
+    /// A neighbour is gone without a word: until it is heard again, it is not here.
+    pub(super) fn presence_unlinked(&mut self, peer: NodeId, reason: LeaveReason) {
+        let lost = matches!(reason, LeaveReason::Closed | LeaveReason::Silent);
+        if let Some(member) = lost.then(|| self.members.lost(peer)).flatten() {
+            self.events.push_back(Event::Member { member, change: MemberChange::Silent });
         }
     }
 

@@ -121,7 +121,7 @@ fn an_authors_words_the_lines_it_brings_in_and_what_is_live_have_rates_of_their_
         let mut draft = Draft::new(2, behind(last.as_ref()), EPOCH_MS, &uname, &texts, [7; 16]);
         draft.via = Some(&via);
         solo.chat(0, last.insert(keys.sign_entry(&draft)));
-        let names = of_body("presence", "here");
+        let names = of_body("typing", "here");
         let header =
             format!(r#"{{"class":"live","key":"{}","epoch":1,"at":{},{names}}}"#, keys.key(), EPOCH_MS + seq);
         solo.receive(0, std::str::from_utf8(&keys.signed_line(&header, "here")).unwrap());

@@ -98,6 +98,23 @@ fn a_node_lists_who_says_so_near_or_far_until_nothing_is_heard() {
 }
 
 #[test]
+fn a_neighbour_whose_link_ends_without_a_word_is_not_here_until_it_is_heard() {
+    let mut solo = present();
+    let eve = keyed(&mut solo);
+    solo.receive(1, &line(8, WALL + 10, WALL + 5, Some(30)));
+    assert_eq!(solo.node.members().next().map(|member| member.state), Some(MemberState::Here));
+    let news = solo.input(Input::closed(ConnId(1)));
+    let change =
+        |change| move |action: &Action| matches!(action, Action::Member { change: of, .. } if *of == change);
+    let left = news.iter().position(|action| matches!(action, Action::UnregisterPeer { .. }));
+    let silent = news.iter().position(change(MemberChange::Silent));
+    assert!(left.is_some() && left < silent, "{news:?}");
+    keyed_as(&mut solo, 2, eve);
+    let back = solo.receive(2, &line(8, WALL + 20, WALL + 5, Some(30)));
+    assert!(back.iter().any(change(MemberChange::Back)), "{back:?}");
+}
+
+#[test]
 fn without_presence_a_node_says_nothing_and_lists_nobody() {
     let mut solo = solo();
     solo.input(Input::wall_clock(WALL));
