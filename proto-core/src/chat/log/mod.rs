@@ -241,9 +241,10 @@ impl Log {
         self.window.first_missing(run, first, last, limits)
     }
 
-    /// The runs with holes between entries that are held: the first and the last number that is missing there and wanted.
+    /// The runs with holes between entries that are held: the first and the last number that is missing there and wanted. After
+    /// a start with a store, nothing else tells what is missing before them.
     pub(crate) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
-        self.window.holes(limits)
+        self.window.holes(self.stores, limits)
     }
 
     /// The entries of a run in the window with these numbers, in order. Parked entries are not served.

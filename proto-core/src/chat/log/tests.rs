@@ -4,7 +4,7 @@ use alloc::vec;
 
 use super::testing::{EPOCH, TestAuthor, TestLog, shown};
 use super::*;
-use crate::model::{Kept, NodeId, Room, Via};
+use crate::model::{ChatText, Draft, Identity, Kept, KeptRun, NodeId, Room, RunPosition, Via};
 
 const ALMOST: Duration = Duration::from_millis(2_999);
 const A_MOMENT: Duration = Duration::from_millis(1);
@@ -492,4 +492,22 @@ fn the_room_and_class_least_recently_heard_make_room_for_another() {
         let left: Vec<_> = log.inner.gaps().map(|gap| gap.run.epoch).collect();
         assert_eq!(left, if lanes == 3 { vec![3] } else { vec![3, 1, 2] }, "{lanes}");
     }
+}
+
+#[test]
+fn what_a_store_lacks_before_the_first_one_of_a_run_is_a_hole() {
+    let author = Identity::from_secret(&[9; 32]);
+    let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("x").unwrap()]);
+    let entry = |seq| {
+        let draft = Draft::new(1, RunPosition::unlinked(seq), 1_000 + seq, &uname, &texts, [9; 16]);
+        Arc::new(Entry::sign(&author, &draft))
+    };
+    let entries: Vec<_> = (2..5).map(entry).collect();
+    let (run, limits) = (entries[0].run().clone(), Limits::default());
+    let tip = Vec::from([(entries[2].at(), entries[2].id())]);
+    let mut kept = Kept::default();
+    kept.runs = Vec::from([KeptRun::new(run.clone(), 4, tip, Vec::from([(2, 4)]))]);
+    kept.entries = entries;
+    let log = Log::restore(Identity::from_secret(&[1; 32]).key(), true, &kept, &limits);
+    assert_eq!(log.holes(&limits), [(run, 0, 1)]);
 }

@@ -191,11 +191,18 @@ impl Window {
     }
 
     /// The runs with holes between entries that are held, as many as may be wanted: the first and the last number that is
-    /// missing there and wanted.
-    pub(super) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
+    /// missing there and wanted. `from_start`: what is missing before the first one of a run is a hole, too.
+    pub(super) fn holes(&self, from_start: bool, limits: &Limits) -> Vec<(RunId, u64, u64)> {
         let mut holes: Vec<(RunId, u64, u64)> = Vec::new();
-        for (one, next) in self.by_sequence.iter().zip(self.by_sequence.iter().skip(1)) {
-            if one.run != next.run || next.seq <= one.seq + 1 {
+        let mut before: Option<&SequenceKey> = None;
+        for next in &self.by_sequence {
+            let first = match before.filter(|one| one.run == next.run) {
+                Some(one) => one.seq + 1,
+                None if from_start => 0,
+                None => next.seq,
+            };
+            before = Some(next);
+            if next.seq <= first {
                 continue;
             }
             let last = next.seq - 1;
@@ -204,7 +211,7 @@ impl Window {
                 Some(hole) => hole.2 = last,
                 None if is_full => break,
                 None => holes.extend(
-                    self.first_missing(&next.run, one.seq + 1, last, limits)
+                    self.first_missing(&next.run, first, last, limits)
                         .map(|(first, last)| (next.run.clone(), first, last)),
                 ),
             }
