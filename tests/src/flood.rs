@@ -190,6 +190,10 @@ fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, st
         if stop.load(Ordering::Relaxed) {
             break;
         }
+        if bad == Bad::Replayed && number % 100 == 99 {
+            // It makes room for others that want to be linked.
+            link = None;
+        }
         if link.is_none() {
             link = join(bad, from, to).ok();
         }

@@ -498,11 +498,14 @@ fn the_room_and_class_least_recently_heard_make_room_for_another() {
 fn what_a_store_lacks_before_the_first_one_of_a_run_is_a_hole() {
     let author = Identity::from_secret(&[9; 32]);
     let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("x").unwrap()]);
-    let entry = |seq| {
-        let draft = Draft::new(1, RunPosition::unlinked(seq), 1_000 + seq, &uname, &texts, [9; 16]);
-        Arc::new(Entry::sign(&author, &draft))
-    };
-    let entries: Vec<_> = (2..5).map(entry).collect();
+    let mut entries: Vec<Arc<Entry>> = Vec::new();
+    for seq in 0..5 {
+        let position =
+            entries.last().and_then(|entry| RunPosition::after(entry)).unwrap_or(RunPosition::FIRST);
+        let draft = Draft::new(1, position, 1_000 + seq, &uname, &texts, [9; 16]);
+        entries.push(Arc::new(Entry::sign(&author, &draft)));
+    }
+    let entries = entries.split_off(2);
     let (run, limits) = (entries[0].run().clone(), Limits::default());
     let tip = Vec::from([(entries[2].at(), entries[2].id())]);
     let mut kept = Kept::default();

@@ -61,12 +61,11 @@ impl FromText for Salt {
 }
 
 impl Content {
-    /// Reads the body of an entry that is in no run.
-    pub(super) fn read_live(class: &Class, kind: &Kind, body: &str) -> Result<Self, EntryError> {
-        match (class, kind) {
-            (Class::Live, Kind::Presence) => Presence::read(body).map(Self::Presence),
-            _ => Ok(Self::Unknown),
-        }
+    /// Reads the body of an entry that is in no run. One that cannot be read says nothing, and is relayed like any other.
+    pub(super) fn read_live(class: &Class, kind: &Kind, body: &str) -> Self {
+        let is_presence = *class == Class::Live && *kind == Kind::Presence;
+        let presence = is_presence.then(|| Presence::read(body).ok()).flatten();
+        presence.map_or(Self::Unknown, Self::Presence)
     }
 
     /// Reads a whole body of an entry of this class and kind.

@@ -87,8 +87,11 @@ impl<'a> Sealed<'a> {
         if self.body.len() != fields.size || BodyHash::of(self.body) != fields.hash {
             return Err(EntryError::Body);
         }
-        let read = if position.is_some() { Content::read } else { Content::read_live };
-        read(&fields.run.class, &fields.kind, self.body).map(Some)
+        let (class, kind) = (&fields.run.class, &fields.kind);
+        match position {
+            Some(_) => Content::read(class, kind, self.body).map(Some),
+            None => Ok(Some(Content::read_live(class, kind, self.body))),
+        }
     }
 
     /// The bytes of its `CHAT` line, the line's end included.
