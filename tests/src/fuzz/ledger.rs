@@ -215,7 +215,7 @@ impl Ledger {
             }
             Action::Ready => assert!(core::mem::take(&mut self.busy), "somebody waits for it"),
             Action::Confirmed => {
-                assert!(core::mem::take(&mut self.awaits_confirmation), "somebody waits for it")
+                assert!(core::mem::take(&mut self.awaits_confirmation), "somebody waits for it");
             }
             Action::Report { .. } | Action::Notice(_) => {}
             other => panic!("unknown action: {other:?}"),

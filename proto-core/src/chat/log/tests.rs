@@ -508,9 +508,8 @@ fn what_a_store_lacks_before_the_first_one_of_a_run_is_a_hole() {
     let entries = entries.split_off(2);
     let (run, limits) = (entries[0].run().clone(), Limits::default());
     let tip = Vec::from([(entries[2].at(), entries[2].id())]);
-    let mut kept = Kept::default();
-    kept.runs = Vec::from([KeptRun::new(run.clone(), 4, tip, Vec::from([(2, 4)]))]);
-    kept.entries = entries;
+    let runs = Vec::from([KeptRun::new(run.clone(), 4, tip, Vec::from([(2, 4)]))]);
+    let kept = Kept { runs, entries, ..Kept::default() };
     let log = Log::restore(Identity::from_secret(&[1; 32]).key(), true, &kept, &limits);
     assert_eq!(log.holes(&limits), [(run, 0, 1)]);
 }
