@@ -12,8 +12,8 @@ mod data;
 mod event;
 mod handle;
 #[cfg(feature = "app")]
-#[cfg(feature = "app")]
 mod members;
+#[cfg(feature = "app")]
 mod messages;
 #[cfg(feature = "app")]
 mod mutes;

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use proto_core::{Kept, Name, NodeId};
+use proto_core::{Kept, NodeId};
 
 pub use self::channel::{Answer, Cursor, Shown, StoreClient, StoreView};
 #[cfg(feature = "store")]
@@ -54,13 +54,14 @@ impl Store {
     }
 
     /// The same, each with the name that it was last met by, or else the start of its id.
-    pub(crate) fn muted_names(&self) -> impl Iterator<Item = (NodeId, Name)> {
+    #[cfg(feature = "app")]
+    pub(crate) fn muted_names(&self) -> impl Iterator<Item = (NodeId, proto_core::Name)> {
         self.mutes.iter().map(|node_id| {
             let met = self.kept.memory.names.iter().rev().find(|known| known.key.node_id() == *node_id);
             (
                 *node_id,
                 met.map_or_else(
-                    || Name::cut(&node_id.short().to_string()).expect("it is a name"),
+                    || proto_core::Name::cut(&node_id.short().to_string()).expect("it is a name"),
                     |known| known.uname.clone(),
                 ),
             )
