@@ -4,6 +4,11 @@ use std::collections::BTreeSet;
 
 use proto_core::{LeaveReason, MemberChange, NodeId};
 
+/// The most news of members far away that is told at once. Keys are free, so anybody can bring about any number.
+const AT_ONCE: u64 = 20;
+/// After this time, in milliseconds, one more is told.
+const EVERY: u64 = 3_000;
+
 /// Who is here, as far as the terminal knows.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
@@ -11,6 +16,8 @@ pub(super) struct Arrivals {
     told: BTreeSet<NodeId>,
     /// Those who say themselves that they are here.
     here: BTreeSet<NodeId>,
+    /// When the last news that was told counts no more, as Unix time in milliseconds (GCRA).
+    paid_until: u64,
 }
 
 impl Arrivals {
@@ -26,6 +33,14 @@ impl Arrivals {
             return false;
         }
         self.told.remove(&node_id)
+    }
+
+    /// Whether one more news of a member far away is told at this time, Unix time in milliseconds.
+    pub(super) fn may_tell(&mut self, now: u64) -> bool {
+        let paid = self.paid_until.clamp(now, now.saturating_add(AT_ONCE * EVERY));
+        let tells = paid < now.saturating_add(AT_ONCE * EVERY);
+        self.paid_until = if tells { paid.saturating_add(EVERY) } else { paid };
+        tells
     }
 
     /// There is news of a member. Whether it is news for the user, too.
@@ -52,6 +67,14 @@ impl Arrivals {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_much_news_is_told_at_once_and_more_as_time_passes() {
+        let mut arrivals = Arrivals::default();
+        let mut told = |now: u64| (0..100).filter(|_| arrivals.may_tell(now)).count();
+        assert_eq!([told(1_000_000), told(1_000_000), told(1_003_000), told(1_009_000)], [20, 0, 1, 2]);
+        assert_eq!([told(0), told(2_000_000)], [0, 20], "the clock was set back, and forward");
+    }
 
     #[test]
     fn each_is_said_to_come_and_to_go_once_however_links_change() {

@@ -202,7 +202,7 @@ impl EventPrinter {
 
     /// Prints news of a member that links do not tell.
     fn print_member(&mut self, member: &Member, change: MemberChange) {
-        if !self.arrivals.changed(member.node_id, change) {
+        if !self.arrivals.changed(member.node_id, change) || !self.arrivals.may_tell(self.now) {
             return;
         }
         let label = self.people.roster().label_of(member.node_id, &member.uname);
