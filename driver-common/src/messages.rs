@@ -11,6 +11,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
         Notice::CaughtUp { entries: 1 } => "1 message was sent before you were connected".to_owned(),
         Notice::CaughtUp { entries } => format!("{entries} messages were sent before you were connected"),
+        Notice::Backfill { came, missing, over } => backfill(*came, *missing, *over),
         Notice::ClockOff { ahead_ms, clocks } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
             let time = duration(ahead_ms.unsigned_abs());
@@ -96,7 +97,7 @@ pub(crate) fn failure(failure: TargetFailure) -> String {
 
 /// Whether something is wrong that the user can do something about.
 pub(crate) fn is_problem(notice: &Notice) -> bool {
-    !matches!(notice, Notice::CaughtUp { .. })
+    !matches!(notice, Notice::CaughtUp { .. } | Notice::Backfill { .. })
 }
 
 /// The problems of a node in this state: no peers, a wrong clock, missing messages.
@@ -110,6 +111,20 @@ pub(crate) fn problems(status: &Status) -> Vec<String> {
 /// The problem of a node whose store cannot write.
 pub(crate) fn not_kept(problem: StoreProblem) -> String {
     format!("messages are not being kept: {problem}")
+}
+
+/// How far the history is complete.
+fn backfill(came: u64, missing: u64, over: bool) -> String {
+    let older = |count| match count {
+        1 => "1 older message".to_owned(),
+        _ => format!("{count} older messages"),
+    };
+    match (over, missing) {
+        (false, _) => format!("{} fetched, {missing} to come", older(came)),
+        (true, 0) => format!("{} fetched: the history is complete", older(came)),
+        (true, _) if came == 0 => format!("nobody connected has {} that you lack", older(missing)),
+        (true, _) => format!("{} fetched; nobody connected has {missing} more that you lack", older(came)),
+    }
 }
 
 fn missing(count: u64, uname: &Name) -> String {
@@ -208,6 +223,45 @@ mod tests {
             ]
         );
         assert!(notice(&Notice::KeyShared).ends_with("start one of the two with another --data-dir"));
+    }
+
+    #[test]
+    fn no_notice_is_told_as_code() {
+        let (uname, node_id) = ("Bob".parse::<Name>().unwrap(), proto_core::NodeId::from_bytes([1; 16]));
+        let target: proto_core::PeerAddr = "a.example:1".parse().unwrap();
+        let backfill = |came, missing, over| Notice::Backfill { came, missing, over };
+        let mut all = vec![
+            backfill(1, 2, false),
+            backfill(7, 0, true),
+            backfill(0, 1, true),
+            backfill(7, 2, true),
+            Notice::CaughtUp { entries: 1 },
+            Notice::Gap { node_id, uname: uname.clone(), missing: 2 },
+            Notice::ClockOff { ahead_ms: 5_000, clocks: 2 },
+            Notice::NameTaken { node_id, uname, holder: node_id },
+            Notice::KeyShared,
+            Notice::Alone,
+            Notice::Unreachable { target: target.clone(), reason: proto_core::DialError::Refused },
+            Notice::WrongKey { target: target.clone(), expected: node_id, found: node_id, given: true },
+            Notice::NotAChatNode { target: target.clone() },
+            Notice::IsSelf { target: target.clone() },
+            Notice::OtherNetwork { remote: "192.0.2.1:1".parse().unwrap() },
+        ];
+        let codes = [ByeCode::Network, ByeCode::Taken, ByeCode::Full, ByeCode::Other];
+        all.extend(codes.map(|code| Notice::TurnedAway { target: target.clone(), code }));
+        let texts: Vec<_> = all.iter().map(notice).collect();
+        assert_eq!(
+            texts[..4],
+            [
+                "1 older message fetched, 2 to come",
+                "7 older messages fetched: the history is complete",
+                "nobody connected has 1 older message that you lack",
+                "7 older messages fetched; nobody connected has 2 more that you lack",
+            ]
+        );
+        for (text, told) in texts.iter().zip(&all) {
+            assert!(!text.contains(['{', '}']) && *text != format!("{told:?}"), "{text}");
+        }
     }
 
     #[test]

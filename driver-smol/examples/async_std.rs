@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use async_std::task;
-use driver_smol::{ChatText, Config, Event, Origin, PeerAddr, Smol, Started, new_identity};
+use driver_smol::{ChatText, Config, Event, Origin, PeerTarget, Smol, Started, new_identity};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let async_std = Smol::with_spawner(|node| drop(task::spawn(node)));
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-fn start(runtime: &Smol, uname: &str, peers: Vec<PeerAddr>) -> Result<Started, Box<dyn Error>> {
+fn start(runtime: &Smol, uname: &str, peers: Vec<PeerTarget>) -> Result<Started, Box<dyn Error>> {
     let config = Config::new(uname.parse()?);
     Ok(driver_smol::start(runtime, "127.0.0.1:0".parse()?, new_identity()?, config, peers)?)
 }

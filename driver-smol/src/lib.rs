@@ -1,10 +1,10 @@
 //! A chat node on smol, or on any other executor: smol's sockets and timers need none.
 //!
 //! ```no_run
-//! use driver_smol::{ChatText, Config, Event, Message, Origin, Smol, new_identity};
+//! use driver_smol::{ChatText, Config, Event, Message, Origin, Plaintext, Smol, new_identity};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let config = Config::new("Echo".parse()?);
+//!     let config = Config::builder("Echo".parse()?).plaintext(Plaintext::Loopback).presence(true).build()?;
 //!     let peers = vec!["127.0.0.1:8080".parse()?];
 //!     let node = driver_smol::start(&Smol::global(), "127.0.0.1:0".parse()?, new_identity()?, config, peers)?;
 //!     smol::block_on(async {
@@ -38,17 +38,23 @@ pub use driver_common::{
     DataDir, DataError, Event, Handle, Me, Origin, RequestError, Said, SayError, StartError, Started,
     new_identity,
 };
-pub use proto_core::{ChatText, Config, Entry, Identity, Message, Name, PeerAddr};
+pub use proto_core::{
+    ChatText, Config, ConfigBuilder, Entry, Identity, Marks, Message, Name, Notice, PeerAddr, PeerTarget,
+    Plaintext,
+};
 pub use runtime::{Smol, SmolListener, SmolStream, Task};
 
 /// Starts a node on this runtime. It listens on `bind`, where port 0 means any free port, and dials each of `peers`
 /// until it is linked. Its identity comes from [`new_identity`] or from a [`DataDir`].
+///
+/// [`Config::new`] alone makes a node that seals no connection, and so reaches only nodes that admit that; that does not say
+/// that it is here; and that keeps nothing. [`ConfigBuilder`] turns these on.
 pub fn start(
     runtime: &Smol,
     bind: SocketAddr,
     identity: Identity,
     config: Config,
-    peers: Vec<PeerAddr>,
+    peers: Vec<PeerTarget>,
 ) -> Result<Started, StartError> {
     driver_common::start(runtime, driver_common::net::listen(bind)?, identity, config, peers)
 }

@@ -47,10 +47,13 @@
 //! The rules for a driver:
 //! - **Time**: [`Instant`] counts from an origin that the driver chooses, and never goes back. [`Input::Timeout`] is due
 //!   when it reaches [`Node::poll_timeout`]. Further timeouts do no harm.
+//! - **Wall clock**: report [`Input::WallClock`] first, and again when it and `now` have drifted apart by half a second.
 //! - **Connections** are numbered by the driver, dials by the node. Each connection ends with exactly one
 //!   [`Input::Closed`], whichever side ended it.
 //! - **Output**: each connection has one [`Action::SendFrame`] under way at a time. The next one follows
 //!   [`Input::Flushed`]. So the node knows how much waits for each peer, and decides what to do about slow ones.
+//! - **Seal**: with [`ConfigBuilder::plaintext`], each [`Action::Dial`] says how the connection is secured, and one that was
+//!   accepted and begins with a handshake is reported by [`Input::Sealing`]. Without it, all connections are in clear.
 //! - **Store**: with [`ConfigBuilder::store`], the node asks to keep and to read entries by [`Action::Store`] and
 //!   [`Action::Load`], and never waits. [`Node::restore`] begins with what was kept.
 //! - **Order**: a driver may report any number of inputs before it polls actions, in any order of connections, and may
@@ -63,7 +66,7 @@
 //! Inside, `node` routes inputs and events to four machines that do not know each other. `conns` owns the connections.
 //! `mesh` decides which nodes to know and which to link with. `chat` is the conversation. `v1` serves peers without a
 //! key. `wire` reads and writes frames, `model` has the values that all use, and `contract` is the interface above.
-//! Without its default feature, the crate is `no_std` with `alloc`.
+//! Without its default features, `seal` and `std`, the crate is `no_std` with `alloc`.
 
 #![forbid(unsafe_code, clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)]
 #![cfg_attr(not(feature = "std"), no_std)]

@@ -248,7 +248,7 @@ fn start(
     peers: impl IntoIterator<Item = SocketAddr>,
 ) -> Started {
     let config = Config::new(uname.parse().unwrap());
-    let peers = peers.into_iter().map(PeerAddr::Ip).collect();
+    let peers = peers.into_iter().map(|addr| PeerAddr::Ip(addr).into()).collect();
     let started = match driver {
         Driver::Tokio => {
             let _entered = TOKIO.enter();

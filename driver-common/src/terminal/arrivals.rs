@@ -9,6 +9,9 @@ const AT_ONCE: u64 = 20;
 /// After this time, in milliseconds, one more is told.
 const EVERY: u64 = 3_000;
 
+/// As many as the list of members has. The node forgets some of them without a word.
+const MOST: usize = 16_384;
+
 /// Who is here, as far as the terminal knows.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
@@ -23,7 +26,7 @@ pub(super) struct Arrivals {
 impl Arrivals {
     /// A peer was linked. Whether that is news.
     pub(super) fn linked(&mut self, node_id: NodeId) -> bool {
-        self.told.insert(node_id)
+        note(&mut self.told, node_id)
     }
 
     /// A link ended. Whether its peer is gone, as far as that tells: whoever had to make room, here or there, may still be in
@@ -51,17 +54,26 @@ impl Arrivals {
                 self.told.remove(&node_id)
             }
             MemberChange::Joined | MemberChange::Back => {
-                self.here.insert(node_id);
-                self.told.insert(node_id)
+                note(&mut self.here, node_id);
+                note(&mut self.told, node_id)
             }
             // Who was here first, or has another name.
             _ => {
-                self.here.insert(node_id);
-                let is_new = self.told.insert(node_id);
+                note(&mut self.here, node_id);
+                let is_new = note(&mut self.told, node_id);
                 change == MemberChange::Renamed && !is_new
             }
         }
     }
+}
+
+/// Notes a node. Whether it was not noted before.
+fn note(nodes: &mut BTreeSet<NodeId>, node_id: NodeId) -> bool {
+    let is_new = nodes.insert(node_id);
+    if nodes.len() > MOST {
+        nodes.pop_first();
+    }
+    is_new
 }
 
 #[cfg(test)]
@@ -74,6 +86,15 @@ mod tests {
         let mut told = |now: u64| (0..100).filter(|_| arrivals.may_tell(now)).count();
         assert_eq!([told(1_000_000), told(1_000_000), told(1_003_000), told(1_009_000)], [20, 0, 1, 2]);
         assert_eq!([told(0), told(2_000_000)], [0, 20], "the clock was set back, and forward");
+    }
+
+    #[test]
+    fn no_more_are_remembered_than_there_are_members() {
+        let mut arrivals = Arrivals::default();
+        for n in 0..MOST as u128 + 100 {
+            arrivals.changed(NodeId::from_bytes(n.to_be_bytes()), MemberChange::Joined);
+        }
+        assert_eq!((arrivals.told.len(), arrivals.here.len()), (MOST, MOST));
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl EventPrinter {
                     roster.note(&peer);
                     roster.label(&peer)
                 };
-                if self.arrivals.linked(peer.node_id) {
+                if self.arrivals.linked(peer.node_id) && self.arrivals.may_tell(self.now) {
                     self.notice(Gravity::Info, &render::joined(&label));
                 }
             }
@@ -173,7 +173,9 @@ impl EventPrinter {
                     let mut roster = self.people.roster();
                     (roster.note(&peer), roster.label(&peer))
                 };
-                if let Some(before) = before.filter(|before| *before != shown(&peer.uname)) {
+                if let Some(before) = before.filter(|before| *before != shown(&peer.uname))
+                    && self.arrivals.may_tell(self.now)
+                {
                     self.notice(Gravity::Info, &render::renamed(&before, &label));
                 }
             }
@@ -184,7 +186,7 @@ impl EventPrinter {
                     roster.forget(&peer);
                     label
                 };
-                if self.arrivals.unlinked(peer.node_id, reason) {
+                if self.arrivals.unlinked(peer.node_id, reason) && self.arrivals.may_tell(self.now) {
                     self.notice(Gravity::Info, &render::left(&label, reason));
                 }
                 if self.people.roster().is_alone() {
@@ -202,7 +204,7 @@ impl EventPrinter {
 
     /// Prints news of a member that links do not tell.
     fn print_member(&mut self, member: &Member, change: MemberChange) {
-        if !self.arrivals.changed(member.node_id, change) || !self.arrivals.may_tell(self.now) {
+        if !self.arrivals.changed(member.node_id, change) {
             return;
         }
         let label = self.people.roster().label_of(member.node_id, &member.uname);
@@ -214,7 +216,9 @@ impl EventPrinter {
             // A link tells the names of its peer.
             _ => return,
         };
-        self.notice(Gravity::Info, &text);
+        if self.arrivals.may_tell(self.now) {
+            self.notice(Gravity::Info, &text);
+        }
     }
 
     fn print_piped(&mut self, message: &Message) {

@@ -15,6 +15,10 @@ use crate::model::{
 /// So many intervals without a word make a member silent.
 const MISSED: u32 = 3;
 
+/// A member may say this often that it is here, and so many times at once: it comes, is linked, takes another name, leaves.
+const WORD_EVERY: Duration = Duration::from_secs(10);
+const WORDS_AT_ONCE: u32 = 4;
+
 /// Who is here, as far as they say so, and who was.
 #[derive(Debug)]
 pub(super) struct Members {
@@ -35,7 +39,7 @@ pub(super) struct Members {
 }
 
 /// A member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Known {
     info: Arc<Member>,
     /// The date of what it said last. Nothing that is dated before counts.
@@ -43,8 +47,10 @@ struct Known {
     heard: Instant,
     /// When it becomes silent. None: it is away.
     until: Option<Instant>,
-    /// It has said something that is held, or is a neighbour.
+    /// It was familiar when it was heard: see [`Word`].
     familiar: bool,
+    /// How often it may say so.
+    rate: TokenBucket,
 }
 
 /// Who says that it is here, and when.
@@ -53,7 +59,7 @@ pub(super) struct Word<'a> {
     pub(super) key: PublicKey,
     pub(super) at: u64,
     pub(super) presence: &'a Presence,
-    /// It has said something that is held, or is a neighbour.
+    /// It is a neighbour, or an author that is no longer new.
     pub(super) familiar: bool,
     /// The wall clock.
     pub(super) time: u64,
@@ -114,9 +120,12 @@ impl Members {
             return None;
         }
         let info = Arc::new(Member::new(key, uname.clone(), *since, time, state));
-        let until = every.map(|every| now + Duration::from_secs(every.into()) * MISSED);
-        let familiar = familiar || before.is_some_and(|before| before.familiar);
-        self.insert(Known { info: info.clone(), at, heard: now, until, familiar });
+        // Who knows as many members as there can be says so that often.
+        let most = u32::try_from(limits.chat.members).unwrap_or(u32::MAX).max(Presence::LEAST);
+        let until = every.map(|every| now + Duration::from_secs(every.min(most).into()) * MISSED);
+        let mut rate = before.map_or(TokenBucket::new(WORD_EVERY, WORDS_AT_ONCE), |before| before.rate);
+        rate.charge(now, 1);
+        self.insert(Known { info: info.clone(), at, heard: now, until, familiar, rate });
         change.map(|change| (info, change))
     }
 
@@ -135,6 +144,23 @@ impl Members {
         let info = known.info.clone();
         self.insert(known);
         Some(info)
+    }
+
+    /// The key of a member.
+    pub(super) fn key_of(&self, node_id: NodeId) -> Option<PublicKey> {
+        self.members.get(&node_id).map(|known| known.info.key)
+    }
+
+    /// A member is not familiar any more: it shares the part of those who are not.
+    pub(super) fn estrange(&mut self, node_id: NodeId, limits: &Limits) {
+        let Some(known) = self.members.get(&node_id).filter(|known| known.familiar).cloned() else { return };
+        self.insert(Known { familiar: false, ..known });
+        if self.unfamiliar.len() > limits.chat.members.max(4) / 4
+            && let Some((_, oldest)) = self.unfamiliar.first().copied()
+        {
+            self.forgotten += 1;
+            self.remove(oldest);
+        }
     }
 
     /// Makes room for one more: an unfamiliar one takes the place of another, once they have a quarter.
@@ -231,14 +257,31 @@ impl Members {
 
 /// The rate a link.
 impl Members {
-    /// Whether a neighbour may send one more entry of no run.
-    pub(super) fn has_room(&self, now: Instant, peer: &NodeId, limits: &Limits) -> bool {
-        self.rates.has(now, peer, rate(limits), 1)
+    /// Whether a neighbour may send one more entry of no run, of this author. What a member says of itself on its own link
+    /// takes nothing of the rate of that link, and a quarter of it is for those who are `familiar`: others cannot drown them.
+    pub(super) fn has_room(
+        &self,
+        now: Instant,
+        (from, author): (NodeId, NodeId),
+        familiar: impl FnOnce() -> bool,
+        limits: &Limits,
+    ) -> bool {
+        let known = self.members.get(&author);
+        if known.is_some_and(|known| known.rate.next_at(now) > now) {
+            return false;
+        }
+        if from == author && known.is_some() {
+            return true;
+        }
+        let least = if familiar() { 1 } else { 1 + limits.chat.live_burst / 4 };
+        self.rates.has(now, &from, rate(limits), least)
     }
 
     /// A neighbour sent one.
-    pub(super) fn take(&mut self, now: Instant, peer: NodeId, limits: &Limits) {
-        self.rates.take(now, peer, rate(limits), limits.conns.slots.max(1));
+    pub(super) fn take(&mut self, now: Instant, (from, author): (NodeId, NodeId), limits: &Limits) {
+        if from != author || !self.members.contains_key(&author) {
+            self.rates.take(now, from, rate(limits), limits.conns.slots.max(1));
+        }
     }
 }
 

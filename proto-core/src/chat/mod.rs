@@ -220,7 +220,7 @@ impl Chat {
 
     /// A peer lost its last link, for this reason.
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId, reason: LeaveReason) {
-        self.presence_unlinked(peer, reason);
+        self.presence_unlinked(cx, peer, reason);
         self.gossip.unlinked(cx.moment(), peer);
         self.ranges.interrupted(peer, true);
         self.serving.unlinked(peer);
@@ -290,8 +290,10 @@ impl Chat {
     /// The first half of a timeout: shows entries that waited long enough, and gives up overdue
     /// reconciliations. It is apart from [`spread_timeout`](Self::spread_timeout), because the node draws
     /// random numbers between the two.
-    pub(crate) fn timeout(&mut self, cx: &Cx) {
-        self.log.timeout(cx.now, cx.wall(), cx.limits());
+    /// `heard` tells when the last byte of a neighbour came.
+    pub(crate) fn timeout(&mut self, cx: &Cx, heard: impl Fn(NodeId) -> Option<Instant>) {
+        let coming = |run: &RunId| self.ranges.coming(run, &heard);
+        self.log.timeout(cx.now, cx.wall(), coming, cx.limits());
         self.process_log_events(cx, None);
         self.reconciler.timeout(cx.now);
     }
@@ -413,6 +415,7 @@ impl Chat {
         let awaited = self.gossip.awaited() + self.ranges.pending();
         let complete = awaited == 0 && self.reconciler.begun() == 0;
         let Some(held) = self.catch_up.end(cx.now, complete, cx.limits()) else { return };
+        self.log.catch_up_ended();
         let entries = held.len();
         held.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
         self.events.push_back(Event::CaughtUp { entries });

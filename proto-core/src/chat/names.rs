@@ -1,13 +1,15 @@
 //! Who goes by which name. Names are free to choose, so a known name that comes with another key is marked (SPEC 9.10).
 //!
 //! Memory is bounded as in a segmented LRU cache (Karedla et al., 1994): uses of a name that were heard once make room
-//! for each other in a quarter of it, so that a flood of keys does not push out the names of those who stay.
+//! for each other in a quarter of it, so that a flood of keys does not push out the names of those who stay. Uses that have
+//! settled make room as in an LRU cache only once they were not heard for days; until then, the newest one does.
 
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::model::{Instant, KnownName, Limits, Name, PublicKey};
 
@@ -20,6 +22,8 @@ pub(super) struct Names {
     of_key: BTreeMap<PublicKey, Vec<Folded>>,
     /// Uses by when they were heard last: those that are new, and those that have settled.
     by_age: [BTreeMap<u64, UseId>; 2],
+    /// Uses that have settled, by when they were heard first.
+    settled: BTreeMap<u64, UseId>,
     /// A number for each hearing.
     next: u64,
     forgotten: u64,
@@ -32,14 +36,19 @@ type Folded = Arc<str>;
 
 type UseId = (Folded, PublicKey);
 
+/// A use that has settled and was heard within this time makes no room for one that settles.
+const STAYS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// A key goes by a name.
 #[derive(Debug)]
 struct Use {
     /// As the author writes it.
     name: Name,
-    /// The number of its last hearing.
+    /// The numbers of its first hearing and of its last.
+    first: u64,
     last: u64,
     since: Instant,
+    heard: Instant,
     settled: bool,
 }
 
@@ -71,7 +80,7 @@ impl Names {
     ) -> Option<Taken> {
         let folded = fold(name);
         self.touch(now, &(folded.clone(), key), name, limits);
-        self.bound(&key, limits);
+        self.bound(now, &key, limits);
         let users = self.users.get_mut(&folded)?;
         let holder = users.keys.first().copied().filter(|holder| *holder != key)?;
         let news = users.told.is_none_or(|told| now.since(told) >= limits.chat.name_told_every);
@@ -110,9 +119,10 @@ impl Names {
             if let Some(used) = self.uses.get_mut(&id).filter(|used| known.settled && !used.settled) {
                 used.settled = true;
                 self.by_age[0].remove(&used.last);
+                self.settled.insert(used.first, id.clone());
                 self.by_age[1].insert(used.last, id);
             }
-            self.bound(&known.key, limits);
+            self.bound(now, &known.key, limits);
         }
     }
 
@@ -139,33 +149,38 @@ impl Names {
         let used = self.uses.entry(id.clone()).or_insert_with(|| {
             self.users.entry(name.clone()).or_default().keys.push(*key);
             self.changes += 1;
-            Use { name: written.clone(), last: tick, since: now, settled: false }
+            Use { name: written.clone(), first: tick, last: tick, since: now, heard: now, settled: false }
         });
         let was_settled = used.settled;
         self.by_age[usize::from(used.settled)].remove(&used.last);
-        used.last = tick;
+        (used.last, used.heard) = (tick, now);
         used.settled |= now.since(used.since) >= limits.chat.name_settled;
         self.changes += u64::from(used.settled != was_settled);
         self.by_age[usize::from(used.settled)].insert(tick, id.clone());
+        if used.settled {
+            self.settled.insert(used.first, id.clone());
+        }
         let names = self.of_key.entry(*key).or_default();
         names.retain(|other| other != name);
         names.push(name.clone());
     }
 
     /// Forgets what is too much: of this key, of those that have settled, and of those that are new.
-    fn bound(&mut self, key: &PublicKey, limits: &Limits) {
+    fn bound(&mut self, now: Instant, key: &PublicKey, limits: &Limits) {
         let names = self.of_key.get(key).filter(|names| names.len() > limits.chat.names_per_author);
         if let Some(name) = names.and_then(|names| names.first()).cloned() {
             self.forget(&(name, *key));
         }
         let new = limits.chat.names.div_ceil(4);
         while self.by_age[1].len() > limits.chat.names.saturating_sub(new)
-            && let Some((last, id)) = self.by_age[1].pop_first()
+            && let Some(id) = self.first_to_go(now)
+            && let Some(used) = self.uses.get_mut(&id)
         {
-            if let Some(used) = self.uses.get_mut(&id) {
-                used.settled = false;
-            }
-            self.by_age[0].insert(last, id);
+            // It settles again when it is heard a while later.
+            (used.settled, used.since) = (false, now);
+            self.settled.remove(&used.first);
+            self.by_age[1].remove(&used.last);
+            self.by_age[0].insert(used.last, id);
         }
         while self.by_age[0].len() > new
             && let Some((_, id)) = self.by_age[0].first_key_value()
@@ -175,8 +190,19 @@ impl Names {
         }
     }
 
+    /// Which use that has settled makes room for another.
+    fn first_to_go(&self, now: Instant) -> Option<UseId> {
+        let (_, oldest) = self.by_age[1].first_key_value()?;
+        let stays = self.uses.get(oldest).is_some_and(|used| now.since(used.heard) < STAYS);
+        let newest = self.settled.last_key_value().map(|(_, id)| id).filter(|_| stays);
+        Some(newest.unwrap_or(oldest).clone())
+    }
+
     fn forget(&mut self, id: &UseId) {
         let Some(used) = self.uses.remove(id) else { return };
+        if used.settled {
+            self.settled.remove(&used.first);
+        }
         let (name, key) = id;
         self.forgotten += 1;
         self.changes += 1;
@@ -206,6 +232,11 @@ impl Names {
         let len = self.uses.len();
         self.uses.iter().all(|(id, used)| aged(used, id) && known(id))
             && self.by_age.iter().map(BTreeMap::len).sum::<usize>() == len
+            && self.settled.len() == self.by_age[1].len()
+            && self
+                .settled
+                .iter()
+                .all(|(first, id)| self.uses.get(id).is_some_and(|used| used.settled && used.first == *first))
             && self.users.values().map(|users| users.keys.len()).sum::<usize>() == len
             && self.of_key.values().map(Vec::len).sum::<usize>() == len
     }
@@ -307,6 +338,25 @@ mod tests {
     }
 
     #[test]
+    fn many_that_settle_do_not_push_out_a_name_that_was_heard_within_days() {
+        let limits = limits(16);
+        for (silent, known) in [(secs(3_600), true), (STAYS + secs(60), false)] {
+            let mut names = Names::default();
+            for time in [Duration::ZERO, limits.chat.name_settled] {
+                names.heard(at(time), &name("Alice"), key(1), &limits);
+            }
+            for n in 0..100 {
+                for time in [silent, silent + limits.chat.name_settled] {
+                    names.heard(at(time), &name(&alloc::format!("{n}")), key(2 + n), &limits);
+                    assert!(names.len() <= 16 && names.is_consistent());
+                }
+            }
+            let taken = names.heard(at(silent * 2), &name("Alice"), key(200), &limits);
+            assert_eq!(taken.is_some(), known, "{silent:?}");
+        }
+    }
+
+    #[test]
     fn so_many_uses_are_remembered() {
         let limits = limits(16);
         let mut names = Names::default();
@@ -317,7 +367,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!((names.len(), names.forgotten()), (limits.chat.names, 184));
+        assert_eq!((names.len(), names.forgotten()), (limits.chat.names, 172));
         assert!(names.is_consistent());
     }
 

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::gossip::EntryMeta;
 use super::members::Word;
 use super::{Chat, Event};
-use crate::model::{Cx, Instant, LeaveReason, Live, Member, MemberChange, NodeId, Presence};
+use crate::model::{Cx, Instant, LeaveReason, Live, Member, MemberChange, NodeId, Presence, PublicKey};
 
 impl Chat {
     /// The members that say so, or said so, in the order of their ids. This node is not among them.
@@ -31,8 +31,18 @@ impl Chat {
         }
     }
 
-    /// A neighbour is gone without a word: until it is heard again, it is not here.
-    pub(super) fn presence_unlinked(&mut self, peer: NodeId, reason: LeaveReason) {
+    /// Whether an author is familiar: it is linked, or has said something for longer than new authors have. Keys cost nothing,
+    /// so nobody else has more than a share of the list.
+    pub(super) fn is_familiar(&self, key: &PublicKey) -> bool {
+        self.log.is_established(key) || self.addrs.contains_key(&key.node_id())
+    }
+
+    /// A neighbour is gone. If it is without a word, it is not here until it is heard again.
+    pub(super) fn presence_unlinked(&mut self, cx: &Cx, peer: NodeId, reason: LeaveReason) {
+        let known = self.members.key_of(peer).is_some_and(|key| self.log.is_established(&key));
+        if !known {
+            self.members.estrange(peer, cx.limits());
+        }
         let lost = matches!(reason, LeaveReason::Closed | LeaveReason::Silent);
         if let Some(member) = lost.then(|| self.members.lost(peer)).flatten() {
             self.events.push_back(Event::Member { member, change: MemberChange::Silent });
@@ -64,7 +74,7 @@ impl Chat {
         if header.author() == cx.identity.node_id() {
             return;
         }
-        let familiar = self.log.knows(&header.key()) || self.addrs.contains_key(&header.author());
+        let familiar = self.is_familiar(&header.key());
         let (key, at, time) = (header.key(), header.at(), cx.time());
         let word = Word { key, at, presence, familiar, time, began: cx.began().unwrap_or(0) };
         if let Some((member, change)) = self.members.heard(cx.now, word, cx.limits()) {

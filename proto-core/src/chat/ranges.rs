@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::ops::Bound;
 
+use super::log::Coming;
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
 
@@ -348,8 +349,27 @@ impl Ranges {
 
     /// This neighbour sent an entry that it was asked for.
     pub(super) fn came(&mut self, now: Instant, peer: NodeId, run: &RunId, seq: u64) {
-        let Some(asked) = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq)) else { return };
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let Some(asked) = link.of_mut(run, seq) else { return };
         asked.since = now;
+        asked.next = seq.saturating_add(1);
+    }
+
+    /// What of this run may come from neighbours that are answering, be it with another range. `heard` tells when the last
+    /// byte of a neighbour came.
+    pub(super) fn coming(&self, run: &RunId, heard: impl Fn(NodeId) -> Option<Instant>) -> Option<Coming> {
+        let want = self.wants.get(run).filter(|want| !want.low)?;
+        let of = |(peer, link): (&NodeId, &LinkRanges)| {
+            let asked = link.asked.iter().filter(|asked| !asked.lost);
+            let from = match asked.clone().find(|asked| asked.run == *run) {
+                Some(asked) => asked.next,
+                None => *want.holders.get(peer).filter(|next| **next <= want.last)?,
+            };
+            let at = heard(*peer).filter(|_| asked.clone().next().is_some())?;
+            Some(Coming { from: from.max(want.first), at })
+        };
+        let coming = self.links.iter().filter_map(of);
+        coming.reduce(|one, other| Coming { from: one.from.min(other.from), at: one.at.max(other.at) })
     }
 
     /// Such an entry is in the log now.

@@ -180,8 +180,9 @@ impl Chat {
         if self.is_ignored(cx, entry, reason) {
             return Look::Unwanted;
         }
-        if from.rated && entry.live_at().is_some() && !self.members.has_room(cx.now, &from.peer, cx.limits())
-        {
+        let familiar = || self.is_familiar(&entry.key());
+        let has_room = || self.members.has_room(cx.now, (from.peer, entry.author()), familiar, cx.limits());
+        if from.rated && entry.live_at().is_some() && !has_room() {
             self.counts.live_over_rate += 1;
             return Look::Unwanted;
         }
@@ -288,7 +289,7 @@ impl Chat {
     fn live_opened(&mut self, cx: &Cx, Sender { peer: from, rated, .. }: Sender, live: &Live) {
         let header = live.header();
         if rated {
-            self.members.take(cx.now, from, cx.limits());
+            self.members.take(cx.now, (from, header.author()), cx.limits());
         }
         self.gossip.arrived(cx.moment(), Some(from), header.id());
         self.counts.live += 1;
@@ -327,7 +328,6 @@ impl Chat {
             Taken::New if ranged => {
                 // The newest one of those that come is announced, when all have come.
                 self.counts.entries += 1;
-                self.log.brought(cx.now, entry, cx.limits());
                 self.gossip.arrived(cx.moment(), Some(from), entry.id());
             }
             Taken::New => self.relay(cx, from, entry),

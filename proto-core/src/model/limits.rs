@@ -40,7 +40,8 @@ declare! {
         malformed: usize = 32, "frames", Spec, [nonzero] => Malformed;
         /// The time over which [`malformed`](Self::malformed) counts.
         malformed_window: Duration = Duration::from_secs(10), "seconds", Spec, [];
-        /// Connection slots: the most connections of linked peers. When all are in use, a newcomer is turned away.
+        /// Connection slots: the most connections of linked peers. When all are in use, a newcomer takes the place of another
+        /// (SPEC 5.15), or is turned away.
         /// Peers without a key, unless the user gave their address, leave slots free: one for each peer with a key up
         /// to [`degree_high`](MeshLimits::degree_high), and one for a newcomer that replaces another peer (SPEC 5.2.2).
         /// If `slots` is no larger than those and [`slots_reserved`](Self::slots_reserved) together, no peer without a
@@ -49,8 +50,9 @@ declare! {
         /// Connection slots that peers without a key leave free when they dial in, in addition to those that
         /// [`slots`](Self::slots) names (SPEC 5.2.3). They are for own dials.
         slots_reserved: usize = 8, "connections", Spec, [at_most(conns.slots)];
-        /// The most inbound connections that are not a peer's link: not yet, or no longer. When one more is accepted,
-        /// the oldest silent one is dropped, else the oldest one.
+        /// The most inbound connections that are not a peer's link: not yet, or no longer. When one more is accepted, the
+        /// youngest one of the IP address, or of the network, that holds more than the newcomer's makes room. If none
+        /// holds more, one of the address that holds most does: the oldest that is silent, else the oldest (SPEC 5.15).
         pending: usize = 128, "connections", Spec, [nonzero] => Pending;
         /// A pending connection counts as silent after this long without a byte. Silent ones are dropped first.
         pending_silent: Duration = Duration::from_secs(2), "seconds", Spec, [];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use driver_common::{Event, Origin, Started, new_identity};
-use driver_smol::{ChatText, Config, PeerAddr, Smol};
+use driver_smol::{ChatText, Config, PeerTarget, Smol};
 use tests::process::Driver;
 
 use crate::child::{self, Role};
@@ -90,7 +90,7 @@ pub(crate) async fn wait_for_bench() {
 pub(crate) fn on(kind: Kind, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(Started)) {
     let config = Config::builder(uname.parse().unwrap()).plaintext(kind.plaintext()).build().unwrap();
     let (bind, identity) = ("127.0.0.1:0".parse().unwrap(), new_identity().unwrap());
-    let peers: Vec<PeerAddr> = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
+    let peers: Vec<PeerTarget> = addrs.iter().map(|addr| addr.parse().unwrap()).collect();
     let announce = |node: &Started| {
         if uname == "Receiver" {
             child::say(&node.local_addr.to_string());

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::forks::Effect;
-use super::sequence::{AuthorSequence, EvictedState, SequenceEvent};
+use super::sequence::{AuthorSequence, Coming, EvictedState, SequenceEvent};
 use super::shelf::Shelf;
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
@@ -106,11 +106,6 @@ impl Authors {
     /// The most gaps of one epoch.
     pub(super) fn most_gaps(&self) -> usize {
         self.epochs.values().map(|epoch| epoch.sequence.open_gaps()).max().unwrap_or(0)
-    }
-
-    /// An entry of this run came because it was asked for by its number.
-    pub(super) fn brought(&mut self, now: Instant, run: &RunId, seq: u64, limits: &Limits) {
-        self.update(run, |sequence| sequence.brought(now, seq, limits));
     }
 
     /// The earliest of the times since which entries held back wait in vain.
@@ -301,12 +296,22 @@ impl Authors {
         self.update(&run, AuthorSequence::drop_highest)?
     }
 
-    /// Shows what was held back too long.
-    pub(super) fn release_overdue(&mut self, now: Instant, limits: &Limits, events: &mut Vec<SequenceEvent>) {
+    /// Shows what was held back too long. `coming` tells what of a run is on its way.
+    pub(super) fn release_overdue(
+        &mut self,
+        now: Instant,
+        coming: impl Fn(&RunId) -> Option<Coming>,
+        limits: &Limits,
+        events: &mut Vec<SequenceEvent>,
+    ) {
         while let Some((since, run)) = self.waiting.first()
             && *since + limits.chat.hold_back <= now
         {
-            self.update(&run.clone(), |sequence| sequence.release_overdue(now, limits, events));
+            let coming = coming(run);
+            self.update(&run.clone(), |sequence| {
+                sequence.await_coming(coming, limits);
+                sequence.release_overdue(now, limits, events);
+            });
         }
     }
 

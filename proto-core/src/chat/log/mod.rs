@@ -41,6 +41,7 @@ pub(crate) use authors::Gap;
 use forks::Effect;
 use parked::Parked;
 pub(crate) use reconcile::Reconciler;
+pub(crate) use sequence::Coming;
 use sequence::{EvictedState, SequenceEvent};
 use shelf::Shelf;
 pub(super) use stored::Below;
@@ -66,6 +67,8 @@ pub(crate) struct Log {
     lost: LogLost,
     /// The latest date that was shown. This node's own entries do not count, since its clock may be wrong.
     shown_until: u64,
+    /// The first catch-up is over: what comes of an author from now on counts from when it comes.
+    caught_up: bool,
 }
 
 /// What the log did with an entry.
@@ -198,11 +201,6 @@ impl Log {
         self.admit(now, wall, entry, false, limits)
     }
 
-    /// An entry was taken that was asked for by its number. Others that are missing may follow it.
-    pub(crate) fn brought(&mut self, now: Instant, entry: &Entry, limits: &Limits) {
-        self.authors.brought(now, entry.run(), entry.seq(), limits);
-    }
-
     /// The next event, in order.
     pub(crate) fn next_event(&mut self) -> Option<LogEvent> {
         self.events.pop_front()
@@ -252,6 +250,16 @@ impl Log {
         self.window.of_run(run, first..=last)
     }
 
+    /// The first catch-up is over.
+    pub(crate) fn catch_up_ended(&mut self) {
+        self.caught_up = true;
+    }
+
+    /// Whether the author has entries in the window, and is no longer new.
+    pub(crate) fn is_established(&self, author: &PublicKey) -> bool {
+        self.window.is_established(author)
+    }
+
     /// Whether anything of this author was held lately.
     pub(crate) fn knows(&self, author: &PublicKey) -> bool {
         self.window.knows(author)
@@ -278,12 +286,19 @@ impl Log {
         release.into_iter().chain(due).min()
     }
 
-    /// Shows entries that were held back long enough, and takes parked entries that are due.
-    pub(crate) fn timeout(&mut self, now: Instant, wall: Option<u64>, limits: &Limits) {
+    /// Shows entries that were held back long enough, and takes parked entries that are due. `coming` tells what
+    /// of a run is on its way.
+    pub(crate) fn timeout(
+        &mut self,
+        now: Instant,
+        wall: Option<u64>,
+        coming: impl Fn(&RunId) -> Option<Coming>,
+        limits: &Limits,
+    ) {
         let mut events = Vec::new();
-        self.authors.release_overdue(now, limits, &mut events);
+        self.authors.release_overdue(now, coming, limits, &mut events);
         self.authors.bound_bytes(limits, &mut events);
-        self.report(events, None, limits);
+        self.report(events, None, wall, limits);
         let Some(wall) = wall else { return };
         while let Some(parked::Waiting { entry, from }) = self.parked.pop_due(latest_date(wall, limits)) {
             if self.admit(now, Some(wall), entry.clone(), true, limits) == Taken::New {
@@ -324,7 +339,7 @@ impl Log {
             self.authors.release(&entry, limits, &mut events);
         }
         let frozen = effect.fork.is_some().then(|| entry.run().clone());
-        self.window.insert(entry, limits);
+        self.window.insert(entry, self.caught_up.then_some(now), limits);
         if let Some(run) = frozen {
             self.window.end_with_proof(&run, limits);
         }
@@ -341,7 +356,7 @@ impl Log {
                 }
             }
         }
-        self.evict(hidden, events, limits);
+        self.evict(hidden, events, wall, limits);
         taken
     }
 
@@ -361,25 +376,38 @@ impl Log {
     }
 
     /// Reports these events, and evicts entries until the window is within its limits.
-    fn evict(&mut self, hidden: Option<EntryId>, mut events: Vec<SequenceEvent>, limits: &Limits) {
+    fn evict(
+        &mut self,
+        hidden: Option<EntryId>,
+        mut events: Vec<SequenceEvent>,
+        wall: Option<u64>,
+        limits: &Limits,
+    ) {
         while let Some(entry) = self.window.over_limit(limits).cloned() {
             self.authors.release(&entry, limits, &mut events);
-            self.report(core::mem::take(&mut events), hidden, limits);
+            self.report(core::mem::take(&mut events), hidden, wall, limits);
             self.lost.forks += self.window.evict(&entry, limits);
             self.lost.evicted += 1;
         }
-        self.report(events, hidden, limits);
+        self.report(events, hidden, wall, limits);
     }
 
-    /// Turns the events of author sequences into events of the log. The entry `hidden` is not shown.
-    fn report(&mut self, events: Vec<SequenceEvent>, hidden: Option<EntryId>, limits: &Limits) {
+    /// Turns the events of author sequences into events of the log. The entry `hidden` is not shown. A date that is ahead of
+    /// the wall clock moves nothing.
+    fn report(
+        &mut self,
+        events: Vec<SequenceEvent>,
+        hidden: Option<EntryId>,
+        wall: Option<u64>,
+        limits: &Limits,
+    ) {
         for event in events {
             self.events.push_back(match event {
                 SequenceEvent::Show { entry, .. } if hidden == Some(entry.id()) => continue,
                 SequenceEvent::Show { entry, late, forked } => {
                     let backdated = self.window.is_backdated(&entry);
                     let behind = entry.at().saturating_add(millis(limits.chat.ahead)) < self.shown_until;
-                    self.shown_until = self.shown_until.max(entry.at());
+                    self.shown_until = self.shown_until.max(entry.at().min(wall.unwrap_or(u64::MAX)));
                     LogEvent::Show {
                         entry,
                         marks: Marks { late, forked, backdated, behind, ..Marks::default() },

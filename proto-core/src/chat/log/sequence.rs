@@ -34,15 +34,23 @@ pub(super) struct AuthorSequence {
     /// The lowest number of which two versions were shown. No further one of it or above it is.
     twice: Option<u64>,
     /// The last entry that came because its number was asked for.
-    brought: Option<Brought>,
+    awaited: Option<Awaited>,
 }
 
-/// An entry that came because its number was asked for. Others that are missing may follow it.
+/// What is missing is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coming {
+    /// The lowest number that may still come.
+    pub(crate) from: u64,
+    /// When whoever was asked for it sent something.
+    pub(crate) at: Instant,
+}
+
+/// What may come, and how long it is waited for.
 #[derive(Debug)]
-struct Brought {
-    seq: u64,
-    at: Instant,
-    /// How much longer than others an entry with a higher number may be held back.
+struct Awaited {
+    coming: Coming,
+    /// How much longer than others an entry may be held back.
     most: Duration,
 }
 
@@ -113,22 +121,21 @@ impl AuthorSequence {
         self.gaps.len() + self.below.len()
     }
 
-    /// Since when nothing that has to come before the entries held back has come, or as long as that counts. The earliest
-    /// such time of all of them.
+    /// Since when the entries held back wait in vain. The earliest such time of all of them.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
         self.early.iter().map(|(seq, early)| self.waits_since(*seq, early)).min()
     }
 
     /// The same for the entries held back with this number.
     fn waits_since(&self, seq: u64, early: &Early) -> Instant {
-        let brought = self.brought.as_ref().filter(|brought| brought.seq < seq);
-        brought.map_or(early.since, |it| early.since.max(it.at.min(early.since + it.most)))
+        let awaited = self.awaited.as_ref().filter(|awaited| awaited.coming.from < seq);
+        awaited.map_or(early.since, |it| early.since.max(it.coming.at.min(early.since + it.most)))
     }
 
-    /// An entry with this number came because it was asked for by its number. What is missing behind it may follow.
-    pub(super) fn brought(&mut self, at: Instant, seq: u64, limits: &Limits) {
+    /// What is missing is on its way, as far as is known now.
+    pub(super) fn await_coming(&mut self, coming: Option<Coming>, limits: &Limits) {
         let most = limits.chat.hold_back_most.saturating_sub(limits.chat.hold_back);
-        self.brought = Some(Brought { seq, at, most });
+        self.awaited = coming.map(|coming| Awaited { coming, most });
     }
 
     /// Whether this entry is held back.

@@ -7,9 +7,10 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use core::cmp::Reverse;
 use core::ops::{AddAssign, SubAssign};
+use core::time::Duration;
 
 use super::window::{FIRST_ID, LAST_ID, OrderKey, order_key};
-use crate::model::{Entry, EntryId, Limits, Place, PublicKey};
+use crate::model::{Entry, EntryId, Instant, Limits, Place, PublicKey};
 
 /// Shares are compared in units of so many bytes (SPEC 9.15). Of two authors with one short entry each, the one who said it
 /// first gives way, and not the one with the longer name.
@@ -65,6 +66,8 @@ struct Share {
     held: Held,
     /// The author is no longer new.
     established: bool,
+    /// When the first of its entries came. None: it is judged by dates alone.
+    since: Option<Instant>,
     oldest: OrderKey,
 }
 
@@ -153,37 +156,59 @@ impl Shares {
         Some(oldest)
     }
 
-    /// An entry came into the window.
-    pub(super) fn insert(&mut self, place: OrderKey, entry: &Entry, limits: &Limits) {
+    /// Whether the author has entries in the window, and is no longer new.
+    pub(super) fn is_established(&self, key: &PublicKey) -> bool {
+        self.authors.get(key).is_some_and(|share| share.established)
+    }
+
+    /// An entry came into the window. `arrival`: when, unless its author is judged by dates alone. An author chooses its dates,
+    /// and so is established only if what it said came over as long a time as it is dated.
+    pub(super) fn insert(
+        &mut self,
+        place: OrderKey,
+        entry: &Entry,
+        arrival: Option<Instant>,
+        limits: &Limits,
+    ) {
         let key = entry.key();
         self.entries.insert(AuthorKey::of(&place));
         self.held.add(entry);
-        self.change(key, |share| share.held.add(entry), limits);
+        let is_first = !self.authors.contains_key(&key);
+        let Some((oldest, newest)) = self.ends_of(key) else { return };
+        let dated = Duration::from_millis(newest.0.at - oldest.0.at);
+        self.change(key, |share| {
+            share.held.add(entry);
+            if is_first {
+                share.since = arrival;
+            }
+            let came = share.since.zip(arrival).map(|(first, last)| last.since(first));
+            let span = came.map_or(dated, |came| came.min(dated));
+            share.established |= span >= limits.chat.author_new;
+        });
     }
 
     /// An entry left the window.
-    pub(super) fn remove(&mut self, place: OrderKey, entry: &Entry, limits: &Limits) {
+    pub(super) fn remove(&mut self, place: OrderKey, entry: &Entry) {
         let key = entry.key();
         self.entries.remove(&AuthorKey::of(&place));
         self.held.remove(entry);
-        self.change(key, |share| share.held.remove(entry), limits);
+        self.change(key, |share| share.held.remove(entry));
     }
 
     /// Changes what an author holds, and updates the indexes.
-    fn change(&mut self, key: PublicKey, change: impl FnOnce(&mut Share), limits: &Limits) {
+    fn change(&mut self, key: PublicKey, change: impl FnOnce(&mut Share)) {
         let before = self.authors.get(&key).copied();
         if let Some(before) = before {
             self.unindex(key, before);
         }
-        let Some((oldest, newest)) = self.ends_of(key) else {
+        let Some((oldest, _)) = self.ends_of(key) else {
             self.authors.remove(&key);
             return;
         };
-        let mut share = before.unwrap_or(Share { held: Held::default(), established: false, oldest });
+        let new = Share { held: Held::default(), established: false, since: None, oldest };
+        let mut share = before.unwrap_or(new);
         change(&mut share);
         share.oldest = oldest;
-        let span = u64::try_from(limits.chat.author_new.as_millis()).unwrap_or(u64::MAX);
-        share.established |= newest.0.at - oldest.0.at >= span;
         self.authors.insert(key, share);
         self.index(key, share);
     }

@@ -64,7 +64,7 @@ impl Log {
         for gone in &effect.withdrawn {
             self.window.remove(gone, limits);
         }
-        self.window.insert(entry.clone(), limits);
+        self.window.insert(entry.clone(), None, limits);
         if effect.fork.is_some() {
             self.window.end_with_proof(entry.run(), limits);
         }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::time::Duration;
 
-use super::{Log, LogEvent, Taken};
+use super::{Coming, Log, LogEvent, Taken};
 use crate::model::{
     ChatText, Class, Draft, Entry, EntryId, Identity, Instant, Limits, Marks, Name, NodeId, PublicKey, Room,
     RunId, RunPosition, Via,
@@ -106,13 +106,15 @@ pub(super) struct TestLog {
     pub(super) limits: Limits,
     now: Instant,
     wall: Option<u64>,
+    /// What is on its way of all runs.
+    coming: Option<Coming>,
 }
 
 impl TestLog {
     pub(super) fn new(change: impl FnOnce(&mut Limits)) -> Self {
         let mut limits = Limits::default();
         change(&mut limits);
-        Self { inner: Log::default(), limits, now: Instant::ORIGIN, wall: None }
+        Self { inner: Log::default(), limits, now: Instant::ORIGIN, wall: None, coming: None }
     }
 
     pub(super) fn take(&mut self, entry: &Arc<Entry>) -> Taken {
@@ -127,18 +129,22 @@ impl TestLog {
         taken
     }
 
-    /// Takes an entry that was asked for by its number.
+    /// Takes an entry that was asked for by its number. Those behind it may follow.
     pub(super) fn bring(&mut self, entry: &Arc<Entry>) {
         self.take(entry);
-        self.inner.brought(self.now, entry, &self.limits);
-        assert!(self.inner.is_consistent());
+        self.coming = Some(Coming { from: entry.seq() + 1, at: self.now });
+    }
+
+    /// Whoever was asked for this number and those behind it sends something else.
+    pub(super) fn hear_from(&mut self, from: u64) {
+        self.coming = Some(Coming { from, at: self.now });
     }
 
     pub(super) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
         let millis = u64::try_from(time.as_millis()).unwrap();
         self.wall = self.wall.map(|wall| wall.saturating_add(millis));
-        self.inner.timeout(self.now, self.wall, &self.limits);
+        self.inner.timeout(self.now, self.wall, |_| self.coming, &self.limits);
         assert!(self.inner.is_consistent());
     }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::floors::Floors;
 use super::shares::Shares;
 use super::tips::{self, Tips};
-use crate::model::{Entry, EntryId, Fifo, Limits, Place, PublicKey, RunId};
+use crate::model::{Entry, EntryId, Fifo, Instant, Limits, Place, PublicKey, RunId};
 
 /// How many entries with the same number are kept: two, which prove a fork.
 pub(super) const VERSIONS: usize = 2;
@@ -118,6 +118,11 @@ impl Window {
     /// Whether the author has entries in the window, or a floor.
     pub(super) fn knows(&self, key: &PublicKey) -> bool {
         self.has_share(key) || self.floors.contains(key)
+    }
+
+    /// Whether the author has entries in the window, and is no longer new.
+    pub(super) fn is_established(&self, key: &PublicKey) -> bool {
+        self.shares.is_established(key)
     }
 
     /// Whether the author has entries in the window. For this node there is always room.
@@ -286,7 +291,8 @@ impl Window {
         self.by_sequence.range(from..=to)
     }
 
-    pub(super) fn insert(&mut self, entry: Arc<Entry>, limits: &Limits) {
+    /// Takes an entry. `arrival`: when it came, unless its author is judged by dates alone.
+    pub(super) fn insert(&mut self, entry: Arc<Entry>, arrival: Option<Instant>, limits: &Limits) {
         let key = order_key(&entry);
         if self.entries.contains_key(&key) {
             return;
@@ -295,7 +301,7 @@ impl Window {
         self.by_sequence.insert(SequenceKey::of(entry.run(), &key));
         self.floors.entered(entry.key());
         let author = entry.key();
-        self.shares.insert(key, &entry, limits);
+        self.shares.insert(key, &entry, arrival, limits);
         self.note_tip(&entry, true);
         self.entries.insert(key, entry);
         self.bound_tips(&author, limits);
@@ -319,7 +325,7 @@ impl Window {
 
     /// Removes an entry, so that it can be received again.
     pub(super) fn remove(&mut self, entry: &Entry, limits: &Limits) {
-        if !self.take_out(entry, limits) {
+        if !self.take_out(entry) {
             return;
         }
         let newest = self.newest(entry.run());
@@ -390,7 +396,7 @@ impl Window {
     /// Evicts an entry. Returns how many frozen runs are no longer remembered.
     pub(super) fn evict(&mut self, entry: &Entry, limits: &Limits) -> u64 {
         let fork = self.fork(entry.run()).filter(|fork| fork.proof.contains(&entry.id()));
-        if !self.take_out(entry, limits) {
+        if !self.take_out(entry) {
             return 0;
         }
         let thawed = fork.map_or(0, |fork| self.remember(entry.run(), fork.seq, limits));
@@ -413,14 +419,14 @@ impl Window {
         forgotten
     }
 
-    fn take_out(&mut self, entry: &Entry, limits: &Limits) -> bool {
+    fn take_out(&mut self, entry: &Entry) -> bool {
         let key = order_key(entry);
         if self.entries.remove(&key).is_none() {
             return false;
         }
         self.by_id.remove(&key.1);
         self.by_sequence.remove(&SequenceKey::of(entry.run(), &key));
-        self.shares.remove(key, entry, limits);
+        self.shares.remove(key, entry);
         true
     }
 

@@ -100,13 +100,66 @@ fn the_interval_grows_with_the_members_who_are_here() {
 
 #[test]
 fn a_neighbour_brings_so_many_at_once_and_a_few_a_second() {
-    let (mut members, limits) = (Members::new(), Limits::default());
-    let peer = NodeId::from_bytes([1; 16]);
-    for _ in 0..limits.chat.live_burst {
-        assert!(members.has_room(at(0), &peer, &limits));
-        members.take(at(0), peer, &limits);
+    let limits = Limits::default();
+    let [peer, other, author] = [1, 2, 3].map(|n| NodeId::from_bytes([n; 16]));
+    for (familiar, most) in [(true, limits.chat.live_burst), (false, limits.chat.live_burst * 3 / 4)] {
+        let mut members = Members::new();
+        for _ in 0..most {
+            assert!(members.has_room(at(0), (peer, author), || familiar, &limits));
+            members.take(at(0), (peer, author), &limits);
+        }
+        assert!(!members.has_room(at(0), (peer, author), || familiar, &limits));
+        assert!(members.has_room(at(0), (other, author), || familiar, &limits));
+        assert!(members.has_room(at(250), (peer, author), || familiar, &limits));
+        // Strangers leave room for others.
+        assert_eq!(members.has_room(at(0), (peer, author), || true, &limits), !familiar);
     }
-    assert!(!members.has_room(at(0), &peer, &limits));
-    assert!(members.has_room(at(0), &NodeId::from_bytes([2; 16]), &limits));
-    assert!(members.has_room(at(250), &peer, &limits));
+}
+
+#[test]
+fn what_a_neighbour_brings_of_others_takes_nothing_from_what_it_says_of_itself() {
+    let (mut members, limits) = (Members::new(), Limits::default());
+    let (peer, author) = (key(1).node_id(), key(2).node_id());
+    let here = presence("Here", 1, Some(30));
+    let say = |members: &mut Members, n: u16, now| {
+        let word = Word { key: key(n), at: now, presence: &here, familiar: true, time: now, began: 0 };
+        members.heard(at(now), word, &limits);
+    };
+    say(&mut members, 1, 1);
+    while members.has_room(at(1), (peer, author), || true, &limits) {
+        members.take(at(1), (peer, author), &limits);
+    }
+    // Four times at once, then once in ten seconds.
+    for now in 2..5 {
+        assert!(members.has_room(at(now), (peer, peer), || true, &limits));
+        members.take(at(now), (peer, peer), &limits);
+        say(&mut members, 1, now);
+    }
+    assert!(!members.has_room(at(5), (peer, peer), || true, &limits));
+    assert!(members.has_room(at(10_001), (peer, peer), || true, &limits));
+    // Another neighbour has room for what this one says just as often.
+    assert!(!members.has_room(at(5), (author, peer), || true, &limits));
+}
+
+#[test]
+fn a_neighbour_that_is_gone_and_new_is_a_stranger() {
+    let mut members = Members::new();
+    let here = presence("Here", 2_000, Some(30));
+    for n in 0..16 {
+        hear(&mut members, 2_000 + u64::from(n), n, &here, true);
+    }
+    assert_eq!(hear(&mut members, 3_000, 20, &here, true), None, "there is no room");
+    for n in 0..16 {
+        members.estrange(key(n).node_id(), &limits());
+        assert!(members.is_consistent() && members.unfamiliar() <= 4);
+    }
+    assert_eq!(members.len(), 4);
+    assert!(hear(&mut members, 3_000, 20, &here, true).is_some());
+}
+
+#[test]
+fn a_member_that_says_so_rarely_is_waited_for_as_long_as_the_list_can_be() {
+    let mut members = Members::new();
+    hear(&mut members, 2_000, 1, &presence("Rare", 1, Some(Presence::MOST)), true);
+    assert_eq!(members.deadline(false), Some(at(2_000 + 90_000)), "there are 16 at most");
 }

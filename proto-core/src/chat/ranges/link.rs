@@ -28,6 +28,8 @@ pub(super) struct Asked {
     at: Instant,
     /// When it was asked for, or the last entry of it came.
     pub(super) since: Instant,
+    /// The number behind the last one that came, or the first one.
+    pub(super) next: u64,
     /// When to look whether anything came.
     pub(super) check: Instant,
     /// It is wanted for the store alone.
@@ -42,7 +44,19 @@ impl Asked {
     pub(super) fn new(now: Instant, query: RangeQuery, low: bool, limits: &Limits) -> Self {
         let RangeQuery { run, first, last, tag } = query;
         let check = now + limits.chat.range_wait;
-        Self { tag, run, first, last, at: now, since: now, check, low, lost: false, refused: None }
+        Self {
+            tag,
+            run,
+            first,
+            last,
+            at: now,
+            since: now,
+            next: first,
+            check,
+            low,
+            lost: false,
+            refused: None,
+        }
     }
 
     fn contains(&self, run: &RunId, seq: u64) -> bool {

@@ -36,6 +36,21 @@ fn what_follows_a_range_is_shown_behind_it() {
 }
 
 #[test]
+fn who_answers_with_other_ranges_first_is_waited_for_as_long_as_a_minute() {
+    let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
+    log.take(&anna.entry(0));
+    log.take(&anna.entry(9));
+    let mut passed = 0;
+    while log.shown() != ["-8", "9"] {
+        log.hear_from(1);
+        log.pass(SECOND);
+        passed += 1;
+        assert!(passed <= 60, "it is held back for longer than a minute");
+    }
+    assert_eq!(passed, 60);
+}
+
+#[test]
 fn another_version_of_what_was_shown_is_marked_also_when_what_was_shown_is_forgotten() {
     let (anna, ben) = (TestAuthor::new(1), TestAuthor::new(2));
     let mut log = TestLog::new(|limits| (limits.chat.authors, limits.chat.log_entries) = (1, 5));
