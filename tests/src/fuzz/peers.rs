@@ -111,15 +111,16 @@ pub fn sync(tag: u8, since: u64, held: &[(u64, EntryId)]) -> Vec<u8> {
     sync_message(tag, since, &side.initiate().expect("a first message"))
 }
 
-/// What who holds these entries answers to a node's message, if that asks anything.
+/// What who holds these entries answers to a node's message. None: it asks nothing, as an answer of the node's own or its
+/// word that it compares from a later time on, in which there is nothing to read.
 pub fn sync_answer(question: &[u8], held: &[(u64, EntryId)]) -> Option<Vec<u8>> {
     let (tag, rest) = question.split_first()?;
-    let (since, message) = rest.split_first_chunk()?;
+    let (since, message) = rest.split_first_chunk().filter(|_| *tag < 2)?;
     let since = u64::from_be_bytes(*since);
     let storage = storage(since, held);
     let mut side = Negentropy::borrowed(&storage, MAX_MESSAGE).expect("a legal size");
     let answer = side.reconcile(message).expect("a node's messages can be read");
-    (*tag < 2).then(|| sync_message(2, since, &answer))
+    Some(sync_message(2, since, &answer))
 }
 
 /// A message as `SYNC` carries it.

@@ -58,14 +58,14 @@ fn expect_status(route: (&str, &str), extra: &[(&str, &str)], response: &Respons
 
 /// Asks for every route and expects this error of each.
 #[track_caller]
-fn expect_refused(node: &Node, extra: &[(&str, &str)], status: u16) {
+pub(crate) fn expect_refused(node: &Node, extra: &[(&str, &str)], status: u16) {
     for route in routes() {
         expect_status(route, extra, &ask(node, route, extra), status);
     }
 }
 
 #[track_caller]
-fn expect_silence(node: &Node) {
+pub(crate) fn expect_silence(node: &Node) {
     assert_eq!(node.get("/messages").body, "[]", "nothing of it was said");
 }
 
@@ -172,7 +172,7 @@ fn a_wrong_token_is_refused_on_every_route() {
 }
 
 /// What each route answers to those who have access.
-fn expect_served(node: &Node, extra: &[(&str, &str)]) {
+pub(crate) fn expect_served(node: &Node, extra: &[(&str, &str)]) {
     for (method, path) in routes() {
         let expected = match (method, path) {
             ("GET", "/nowhere") => 404,
@@ -182,6 +182,20 @@ fn expect_served(node: &Node, extra: &[(&str, &str)]) {
         };
         let response = ask(node, (method, path), extra);
         assert_eq!(response.status, expected, "{method} {path} {extra:?} {response:?}");
+    }
+}
+
+/// Whoever has no token gets the page, and this status for all else.
+#[track_caller]
+pub(crate) fn expect_page_alone(node: &Node, status: u16) {
+    for route @ (_, path) in routes() {
+        let page = path == "/" || path.starts_with("/page/");
+        let response = ask(node, route, &[]);
+        match route {
+            ("POST", "/") => expect_status(route, &[], &response, 405),
+            _ if page => assert_eq!(response.status, 200, "{route:?}"),
+            _ => expect_status(route, &[], &response, status),
+        }
     }
 }
 
@@ -227,15 +241,7 @@ fn another_user_with_the_token_has_access_and_without_it_to_the_page_alone() {
         let (right, access) = token(&[]);
         let node = Node::serving(driver, access, ApiLimits::default());
         let _ = run_as(OTHERS[0], || {
-            for route @ (_, path) in routes() {
-                let page = path == "/" || path.starts_with("/page/");
-                let response = ask(&node, route, &[]);
-                match route {
-                    ("POST", "/") => expect_status(route, &[], &response, 405),
-                    _ if page => assert_eq!(response.status, 200, "{route:?}"),
-                    _ => expect_status(route, &[], &response, 403),
-                }
-            }
+            expect_page_alone(&node, 403);
             expect_served(&node, &[("Authorization", &format!("Bearer {right}"))]);
             let offered = [("Sec-WebSocket-Protocol", &format!("p2p-chat, p2p-chat.token.{right}")[..])];
             expect_served(&node, &offered);

@@ -1,5 +1,6 @@
 //! The API of whole nodes, in this process and on both drivers, over real sockets.
 
+mod apart;
 mod bounds;
 mod guard;
 mod malformed;
@@ -7,3 +8,4 @@ mod node;
 mod others;
 mod routes;
 mod sockets;
+mod strangers;

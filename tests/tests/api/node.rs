@@ -65,14 +65,16 @@ impl Node {
         match driver {
             Driver::Tokio => {
                 let _entered = tokio().enter();
-                Self::on(&Tokio::current().unwrap(), uname, peers, access, limits)
+                Self::on(&Tokio::current().unwrap(), Ipv4Addr::LOCALHOST, uname, peers, access, limits)
             }
-            Driver::Smol => Self::on(&Smol::global(), uname, peers, access, limits),
+            Driver::Smol => Self::on(&Smol::global(), Ipv4Addr::LOCALHOST, uname, peers, access, limits),
         }
     }
 
-    fn on<R: AppRuntime>(
+    /// A node whose API listens at this address.
+    pub(crate) fn on<R: AppRuntime>(
         runtime: &R,
+        ip: Ipv4Addr,
         uname: &str,
         peers: Vec<PeerAddr>,
         access: Access,
@@ -84,7 +86,7 @@ impl Node {
         let node = driver_common::start(runtime, listener, identity, config, peers).unwrap();
         let (broadcast, feed) = broadcast::channel();
         runtime.spawn(broadcast.run(node.events, ()));
-        let listener = net::listen(any).unwrap();
+        let listener = net::listen(SocketAddr::from((ip, 0))).unwrap();
         let api = listener.local_addr().unwrap();
         let listener = runtime.listener(listener).unwrap();
         runtime.spawn(api::serve(
@@ -102,7 +104,8 @@ impl Node {
     pub(crate) fn start_stopped() -> (Self, broadcast::Broadcast) {
         let _entered = tokio().enter();
         let runtime = Tokio::current().unwrap();
-        let node = Self::on(&runtime, "Alice", vec![], Access::user_alone(), ApiLimits::default());
+        let (ip, access) = (Ipv4Addr::LOCALHOST, Access::user_alone());
+        let node = Self::on(&runtime, ip, "Alice", vec![], access, ApiLimits::default());
         block_on(node.handle.shutdown());
         let (broadcast, feed) = broadcast::channel();
         let listener = net::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
