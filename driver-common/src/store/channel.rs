@@ -8,7 +8,9 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
-use proto_core::{Entry, EntryId, LoadId, Loaded, Memory, NodeId, Record, StoreId, Wanted};
+use proto_core::{
+    Entry, EntryId, LoadId, Loaded, Marks, Memory, NodeId, Record, StoreChange, StoreId, Wanted,
+};
 
 use super::{StoreProblem, StoreStatus};
 
@@ -24,6 +26,9 @@ const OWN_BATCH: usize = 64;
 
 /// The most pages that wait to be read.
 const PAGES: usize = 64;
+
+/// The most marks that wait for their entries to be stored. The oldest give way.
+const MARKS: usize = 8_192;
 
 /// The most damaged rows that are remembered. Others are found again.
 const DAMAGED: usize = 4_096;
@@ -54,6 +59,8 @@ pub enum Answer {
     Loaded(LoadId, Vec<Loaded>),
     /// The database was damaged, and has another name now.
     SetAside(PathBuf),
+    /// The store does not have any more what it had.
+    Changed(Vec<StoreChange>),
     /// So many entries were damaged, and were deleted.
     Damaged(usize),
 }
@@ -84,8 +91,9 @@ pub struct Shown {
     pub heard: u64,
     /// The entry.
     pub entry: Arc<Entry>,
-    /// This node has another version of it.
-    pub forked: bool,
+    /// What was unusual about it when it was shown first. It is [`forked`](Marks::forked) if the store has another version
+    /// of it.
+    pub marks: Marks,
 }
 
 /// What the writer does next.
@@ -107,6 +115,8 @@ pub(super) struct Batch {
     pub(super) memory: Option<Box<Memory>>,
     pub(super) mutes: Vec<(NodeId, bool)>,
     pub(super) damaged: Vec<DamagedRow>,
+    /// What was unusual about entries when they were shown.
+    pub(super) marks: Vec<(EntryId, Marks)>,
 }
 
 /// What the reader does next.
@@ -134,6 +144,9 @@ struct Writes {
     memory: Option<Box<Memory>>,
     mutes: Vec<(NodeId, bool)>,
     damaged: Vec<DamagedRow>,
+    marks: VecDeque<(EntryId, Marks)>,
+    /// The first of them, so many, belong to entries that the last batch did not have. They wait for the next one.
+    early_marks: usize,
     rebuild: bool,
     failed: Option<Failed>,
     closed: bool,
@@ -190,6 +203,14 @@ impl StoreClient {
         }
         writes.bytes += charge(&record);
         writes.records.push_back((id, record));
+        self.shared.to_write.notify_one();
+    }
+
+    /// Keeps what was unusual about an entry when it was shown. The entry is in the store, or will be.
+    pub fn mark(&self, entry: EntryId, marks: Marks) {
+        let mut writes = lock(&self.shared.writes);
+        writes.marks.push_back((entry, marks));
+        writes.bound_marks();
         self.shared.to_write.notify_one();
     }
 
@@ -348,7 +369,8 @@ impl Shared {
     }
 
     /// What could not be written of this is written again.
-    pub(super) fn put_back(&self, batch: Batch) {
+    pub(super) fn put_back(&self, mut batch: Batch) {
+        self.put_back_marks(std::mem::take(&mut batch.marks));
         let mut writes = lock(&self.writes);
         let newer = writes.memory.take();
         writes.memory = newer.or(batch.memory);
@@ -357,6 +379,14 @@ impl Shared {
             writes.mutes.retain(|(other, _)| *other != node);
             writes.mutes.push((node, muted));
         }
+    }
+
+    /// The store does not have the entries of these yet.
+    pub(super) fn put_back_marks(&self, early: Vec<(EntryId, Marks)>) {
+        let mut writes = lock(&self.writes);
+        writes.early_marks += early.len();
+        early.into_iter().rev().for_each(|mark| writes.marks.push_front(mark));
+        writes.bound_marks();
     }
 
     pub(super) fn with_status(&self, change: impl FnOnce(&mut StoreStatus)) {
@@ -410,6 +440,14 @@ impl Writes {
             || self.memory.is_some()
             || !self.mutes.is_empty()
             || !self.damaged.is_empty()
+            || self.marks.len() > self.early_marks
+    }
+
+    fn bound_marks(&mut self) {
+        while self.marks.len() > MARKS {
+            self.marks.pop_front();
+            self.early_marks = self.early_marks.saturating_sub(1);
+        }
     }
 
     /// The next batch: what waits, in order. It ends after so many entries of this node, so one that was just said is in
@@ -419,8 +457,10 @@ impl Writes {
             memory: self.memory.take(),
             mutes: std::mem::take(&mut self.mutes),
             damaged: std::mem::take(&mut self.damaged),
+            marks: std::mem::take(&mut self.marks).into(),
             ..Batch::default()
         };
+        self.early_marks = 0;
         let mut own = 0;
         while batch.records.len() < BATCH && own < OWN_BATCH {
             let Some((id, record)) = self.records.pop_front() else { break };

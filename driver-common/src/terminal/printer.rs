@@ -126,9 +126,9 @@ impl EventPrinter {
             return;
         }
         self.notice(Gravity::Info, "the last messages from before:");
-        for Shown { entry, forked, .. } in last.into_iter().rev() {
-            let mut marks = Marks::default();
-            (marks.history, marks.forked) = (true, *forked);
+        for Shown { entry, marks, .. } in last.into_iter().rev() {
+            let mut marks = *marks;
+            marks.history = true;
             let message = Message::Entry { entry: entry.clone(), marks };
             let own = message.is_signed() && message.node_id() == own;
             self.print_message(&message, own);
