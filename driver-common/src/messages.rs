@@ -11,6 +11,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::Gap { uname, missing: count, .. } => missing(*count, uname),
         Notice::CaughtUp { entries: 1 } => "1 message was sent before you were connected".to_owned(),
         Notice::CaughtUp { entries } => format!("{entries} messages were sent before you were connected"),
+        Notice::Backfill { came, missing, over } => backfill(*came, *missing, *over),
         Notice::ClockOff { ahead_ms, clocks } => {
             let which = if *ahead_ms > 0 { "ahead of" } else { "behind" };
             let time = duration(ahead_ms.unsigned_abs());
@@ -96,7 +97,7 @@ pub(crate) fn failure(failure: TargetFailure) -> String {
 
 /// Whether something is wrong that the user can do something about.
 pub(crate) fn is_problem(notice: &Notice) -> bool {
-    !matches!(notice, Notice::CaughtUp { .. })
+    !matches!(notice, Notice::CaughtUp { .. } | Notice::Backfill { .. })
 }
 
 /// The problems of a node in this state: no peers, a wrong clock, missing messages.
@@ -110,6 +111,19 @@ pub(crate) fn problems(status: &Status) -> Vec<String> {
 /// The problem of a node whose store cannot write.
 pub(crate) fn not_kept(problem: StoreProblem) -> String {
     format!("messages are not being kept: {problem}")
+}
+
+/// How far the history is that is fetched from peers.
+fn backfill(came: u64, missing: u64, over: bool) -> String {
+    let of = |count: u64| {
+        if count == 1 { "1 older message".to_owned() } else { format!("{count} older messages") }
+    };
+    match (came, missing) {
+        _ if !over => format!("the history is being filled: {} came, {missing} to go", of(came)),
+        (_, 0) => format!("the history is filled: {} came", of(came)),
+        (0, _) => format!("the history lacks {}, which nobody connected has", of(missing)),
+        _ => format!("the history is filled: {} came, and nobody connected has {missing} others", of(came)),
+    }
 }
 
 fn missing(count: u64, uname: &Name) -> String {
@@ -186,6 +200,20 @@ mod tests {
             notice(&Notice::NameTaken { node_id, uname: "Bob".parse().unwrap(), holder }),
             format!("Bob ({new}) goes by the name of Bob ({known}): it may be somebody else")
         );
+    }
+
+    #[test]
+    fn how_far_the_history_is_filled_is_told_in_words() {
+        for (came, missing, over, words) in [
+            (500, 1_500, false, "the history is being filled: 500 older messages came, 1500 to go"),
+            (1, 0, true, "the history is filled: 1 older message came"),
+            (0, 400, true, "the history lacks 400 older messages, which nobody connected has"),
+            (9, 4, true, "the history is filled: 9 older messages came, and nobody connected has 4 others"),
+        ] {
+            let told = Notice::Backfill { came, missing, over };
+            assert_eq!(notice(&told), words);
+            assert!(!is_problem(&told));
+        }
     }
 
     #[test]

@@ -27,8 +27,11 @@ const OWN_BATCH: usize = 64;
 /// The most pages that wait to be read.
 const PAGES: usize = 64;
 
-/// The most marks that wait for their entries to be stored. The oldest give way.
-const MARKS: usize = 8_192;
+/// The most marks that wait to be stored: more than a first catch-up shows. The oldest give way.
+const MARKS: usize = 16_384;
+
+/// The most that are stored at once, and the most that wait for their entries.
+const MARKS_BATCH: usize = 1_024;
 
 /// The most damaged rows that are remembered. Others are found again.
 const DAMAGED: usize = 4_096;
@@ -145,8 +148,8 @@ struct Writes {
     mutes: Vec<(NodeId, bool)>,
     damaged: Vec<DamagedRow>,
     marks: VecDeque<(EntryId, Marks)>,
-    /// The first of them, so many, belong to entries that the last batch did not have. They wait for the next one.
-    early_marks: usize,
+    /// Those of entries that are not stored. They are tried again with the next entries.
+    early_marks: VecDeque<(EntryId, Marks)>,
     rebuild: bool,
     failed: Option<Failed>,
     closed: bool,
@@ -210,7 +213,9 @@ impl StoreClient {
     pub fn mark(&self, entry: EntryId, marks: Marks) {
         let mut writes = lock(&self.shared.writes);
         writes.marks.push_back((entry, marks));
-        writes.bound_marks();
+        if writes.marks.len() > MARKS {
+            writes.marks.pop_front();
+        }
         self.shared.to_write.notify_one();
     }
 
@@ -384,9 +389,10 @@ impl Shared {
     /// The store does not have the entries of these yet.
     pub(super) fn put_back_marks(&self, early: Vec<(EntryId, Marks)>) {
         let mut writes = lock(&self.writes);
-        writes.early_marks += early.len();
-        early.into_iter().rev().for_each(|mark| writes.marks.push_front(mark));
-        writes.bound_marks();
+        writes.early_marks.extend(early);
+        while writes.early_marks.len() > MARKS_BATCH {
+            writes.early_marks.pop_front();
+        }
     }
 
     pub(super) fn with_status(&self, change: impl FnOnce(&mut StoreStatus)) {
@@ -440,14 +446,7 @@ impl Writes {
             || self.memory.is_some()
             || !self.mutes.is_empty()
             || !self.damaged.is_empty()
-            || self.marks.len() > self.early_marks
-    }
-
-    fn bound_marks(&mut self) {
-        while self.marks.len() > MARKS {
-            self.marks.pop_front();
-            self.early_marks = self.early_marks.saturating_sub(1);
-        }
+            || !self.marks.is_empty()
     }
 
     /// The next batch: what waits, in order. It ends after so many entries of this node, so one that was just said is in
@@ -457,10 +456,12 @@ impl Writes {
             memory: self.memory.take(),
             mutes: std::mem::take(&mut self.mutes),
             damaged: std::mem::take(&mut self.damaged),
-            marks: std::mem::take(&mut self.marks).into(),
+            marks: self.marks.drain(..MARKS_BATCH.min(self.marks.len())).collect(),
             ..Batch::default()
         };
-        self.early_marks = 0;
+        if !self.records.is_empty() {
+            batch.marks.extend(self.early_marks.drain(..));
+        }
         let mut own = 0;
         while batch.records.len() < BATCH && own < OWN_BATCH {
             let Some((id, record)) = self.records.pop_front() else { break };

@@ -280,6 +280,7 @@ fn a_database_that_is_found_damaged_is_filled_wholly_while_the_node_runs() {
         let alice = launch.start();
         alice.expect_err(&["the history was damaged: it is now ", "history.damaged-"], SOON);
         alice.expect_err(&["messages are being kept again"], SOON);
+        alice.expect_err(&["the history is filled: ", " older messages came"], 6 * SOON);
         eventually("all is there again", 6 * SOON, || read_all(alice.api()).len() == said.len());
         assert_eq!(texts(&read_all(alice.api())), said);
     });

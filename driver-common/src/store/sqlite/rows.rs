@@ -153,6 +153,11 @@ pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlit
     Ok(lost)
 }
 
+/// Whether an entry of this author was lost.
+pub(super) fn is_lost_of(change: &StoreChange, author: PublicKey) -> bool {
+    matches!(change, StoreChange::Lost { run, .. } if run.key == author)
+}
+
 /// What was read so far.
 struct Found<'a> {
     network: NetworkId,

@@ -111,6 +111,27 @@ fn a_row_that_is_not_what_was_stored_is_deleted_and_wanted_again() {
 }
 
 #[test]
+fn a_node_does_not_go_on_in_a_run_of_which_it_lost_an_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    for (author, goes_on) in [(BOB, 1), (OWN, 0)] {
+        let mut node = Node::open(folder.path());
+        node.put_all([Record::Entry(entry(BOB, 0, 0, "his")), Record::Own(entry(OWN, 0, 0, "mine"))]);
+        node.close();
+        let conn = Connection::open(database(folder.path())).unwrap();
+        let author = Identity::from_secret(&[author; 32]).key();
+        let changed = conn.execute(
+            "UPDATE entries SET body = 'x' WHERE run IN (SELECT run FROM runs WHERE key = ?1)",
+            [&author.as_bytes()[..]],
+        );
+        assert_eq!(changed, Ok(1));
+        drop(conn);
+        let node = Node::open(folder.path());
+        assert_eq!(node.kept().own.len(), goes_on);
+        node.close();
+    }
+}
+
+#[test]
 fn damage_that_is_read_while_the_node_runs_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let bobs: Vec<_> = (0..5).map(|seq| entry(BOB, seq, seq, "a text to damage")).collect();
