@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_core::{EntryId, Marks, Message, NodeId, PublicKey};
+use proto_core::{EntryId, Message, NodeId, PublicKey};
 
 use super::history::{BYTES, FirstIds, HistoryLine, LINES};
 use super::line;
@@ -171,7 +171,7 @@ fn event_of(shown: &Shown, own: PublicKey) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{Entry, Identity, PeerInfo, Via};
+    use proto_core::{Entry, Identity, Marks, PeerInfo, Via};
 
     use super::super::history::History;
     use super::*;

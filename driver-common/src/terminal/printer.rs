@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto_core::{LeaveReason, Marks, Member, MemberChange, Message, NodeId, Notice};
+use proto_core::{LeaveReason, Member, MemberChange, Message, NodeId, Notice};
 
 use super::arrivals::Arrivals;
 use super::folds::{Folds, Part, lines_of};

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
-use proto_core::{Entry, Identity, LeaveReason, Name, PeerInfo};
+use proto_core::{Entry, Identity, LeaveReason, Marks, Name, PeerInfo};
 
 use super::super::output::{Bounds, LossReport, not_shown};
 use super::*;
