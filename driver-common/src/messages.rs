@@ -113,17 +113,16 @@ pub(crate) fn not_kept(problem: StoreProblem) -> String {
     format!("messages are not being kept: {problem}")
 }
 
-/// How far the history is complete.
+/// How far the history is that is fetched from peers.
 fn backfill(came: u64, missing: u64, over: bool) -> String {
-    let older = |count| match count {
-        1 => "1 older message".to_owned(),
-        _ => format!("{count} older messages"),
+    let of = |count: u64| {
+        if count == 1 { "1 older message".to_owned() } else { format!("{count} older messages") }
     };
-    match (over, missing) {
-        (false, _) => format!("{} fetched, {missing} to come", older(came)),
-        (true, 0) => format!("{} fetched: the history is complete", older(came)),
-        (true, _) if came == 0 => format!("nobody connected has {} that you lack", older(missing)),
-        (true, _) => format!("{} fetched; nobody connected has {missing} more that you lack", older(came)),
+    match (came, missing) {
+        _ if !over => format!("the history is being filled: {} came, {missing} to go", of(came)),
+        (_, 0) => format!("the history is filled: {} came", of(came)),
+        (0, _) => format!("the history lacks {}, which nobody connected has", of(missing)),
+        _ => format!("the history is filled: {} came, and nobody connected has {missing} others", of(came)),
     }
 }
 
@@ -204,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn how_far_the_history_is_filled_is_told_in_words() {
+        for (came, missing, over, words) in [
+            (500, 1_500, false, "the history is being filled: 500 older messages came, 1500 to go"),
+            (1, 0, true, "the history is filled: 1 older message came"),
+            (0, 400, true, "the history lacks 400 older messages, which nobody connected has"),
+            (9, 4, true, "the history is filled: 9 older messages came, and nobody connected has 4 others"),
+        ] {
+            let told = Notice::Backfill { came, missing, over };
+            assert_eq!(notice(&told), words);
+            assert!(!is_problem(&told));
+        }
+    }
+
+    #[test]
     fn two_nodes_with_one_key_are_told_what_to_do() {
         let target = "192.0.2.1:8080".parse().unwrap();
         let why = "no link with 192.0.2.1:8080 (another node with the same key is linked already)";
@@ -253,10 +266,10 @@ mod tests {
         assert_eq!(
             texts[..4],
             [
-                "1 older message fetched, 2 to come",
-                "7 older messages fetched: the history is complete",
-                "nobody connected has 1 older message that you lack",
-                "7 older messages fetched; nobody connected has 2 more that you lack",
+                "the history is being filled: 1 older message came, 2 to go",
+                "the history is filled: 7 older messages came",
+                "the history lacks 1 older message, which nobody connected has",
+                "the history is filled: 7 older messages came, and nobody connected has 2 others",
             ]
         );
         for (text, told) in texts.iter().zip(&all) {

@@ -97,6 +97,7 @@ pub use model::{
     MemberChange, MemberState, Memory, MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId,
     NodeIdError, Opened, Origin, OwnPosition, PeerAddr, PeerAddrError, PeerInfo, PeerTarget, PeerTargetError,
     Place, Plaintext, Presence, PublicKey, PublicKeyError, Record, Room, RoomError, RunId, RunPosition,
-    SayId, Seal, Sealed, Signature, StoreId, Texts, V1Limits, Value, Version, Via, Wanted, WireLimits, Word,
+    SayId, Seal, Sealed, Signature, StoreChange, StoreId, Texts, V1Limits, Value, Version, Via, Wanted,
+    WireLimits, Word,
 };
 pub use node::Node;

@@ -98,6 +98,7 @@ impl Node {
             Input::Stored { through } => self.chat.stored(&mut self.cx, through),
             Input::StoreFailed => self.chat.store_failed(&mut self.cx),
             Input::StoreWorks => self.chat.store_works(&mut self.cx),
+            Input::StoreChanged { change } => self.chat.store_changed(&mut self.cx, change),
             Input::Loaded { id, entries } => self.chat.loaded(&self.cx, id, entries),
             Input::Timeout => self.timeout(),
         }

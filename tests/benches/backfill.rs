@@ -1,12 +1,29 @@
-//! How long it takes to fill an empty store from a neighbour's, on the core alone, with stores in memory.
+//! How long it takes to fill an empty store from a neighbour's: on the core alone, with stores in memory, and in processes, with
+//! stores on the disk.
 
-use std::time::Instant;
+#[path = "common/stored.rs"]
+#[allow(dead_code, reason = "another bench uses the rest")]
+mod stored;
 
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 use tests::bench::backfill::backfill;
 use tests::bench::is_smoke;
 use tests::bench::table::Table;
+use tests::http;
+use tests::journal::{SOON, eventually};
+use tests::process::{Driver, Launch, Process};
+
+/// More than it takes.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn main() {
+    core_alone();
+    processes();
+}
+
+fn core_alone() {
     let all = if is_smoke() { 3_000 } else { 100_000 };
     let mut table = Table::new(["entries", "authors", "virtual s", "s"]);
     for authors in [1, 50] {
@@ -20,4 +37,50 @@ fn main() {
         ]);
     }
     table.print("An empty store is filled from a neighbour's; with the time to sign them");
+}
+
+/// Bob comes to Alice, who has a long conversation. While he is behind, she says something every second.
+fn processes() {
+    let all = if is_smoke() { 500 } else { 100_000 };
+    let mut table =
+        Table::new(["driver", "entries", "linked to complete, s", "times told how far", "say to heard, ms"]);
+    for driver in Driver::ALL {
+        let folders = [(); 2].map(|()| TempDir::new().unwrap());
+        let launch = |uname: &str, folder: &TempDir| {
+            Launch::new(driver, uname).args(["--data-dir", folder.path().to_str().unwrap()])
+        };
+        let alice = launch("Alice", &folders[0]);
+        stored::fill(&alice, folders[0].path(), all);
+        let alice = alice.start();
+        let bob = launch("Bob", &folders[1]).peer(alice.addr()).start();
+        bob.expect_peers(&["Alice"], SOON);
+        let begin = Instant::now();
+        let mut said = Vec::new();
+        eventually("Bob has all", PATIENCE, || {
+            if begin.elapsed().as_secs() as usize >= said.len() {
+                let (text, at) = (format!("news {}", said.len()), Instant::now());
+                alice.send(&text);
+                bob.expect_out(&format!("Alice: {text}"), SOON);
+                said.push(at.elapsed());
+            }
+            stored(&bob) >= (all + said.len()) as u64
+        });
+        let time = begin.elapsed();
+        said.sort_unstable();
+        let told = bob.err().look(|lines| lines.iter().filter(|line| line.contains("being filled")).count());
+        table.row([
+            driver.name().to_owned(),
+            all.to_string(),
+            format!("{:.1}", time.as_secs_f64()),
+            told.to_string(),
+            format!("{:.1}", said[said.len() / 2].as_secs_f64() * 1e3),
+        ]);
+    }
+    table.print("An empty folder is filled from a neighbour's on loopback; what is new comes meanwhile");
+}
+
+/// How many entries a node has stored since its start.
+fn stored(node: &Process) -> u64 {
+    let status = http::get(node.api(), "/status").unwrap().json();
+    status["store"]["stored"].as_u64().unwrap()
 }

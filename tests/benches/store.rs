@@ -1,18 +1,16 @@
 //! What it costs to keep the conversation, beside bare SQLite and beside a node that keeps nothing.
 
+#[path = "common/stored.rs"]
+mod stored;
+
 use std::fs::{self, File};
 use std::io::Write;
-use std::sync::Arc;
-use std::task::{Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use driver_common::DataDir;
-use driver_common::store::{Answer, Store, StoreOptions};
-use proto_core::{
-    ChatText, Draft, Entry, Identity, Name, NetworkId, PublicKey, Record, RunPosition, StoreId,
-};
+use proto_core::{Identity, Record};
 use rusqlite::Connection;
+use stored::{Author, Open, fill};
 use tempfile::TempDir;
 use tests::bench::is_smoke;
 use tests::bench::table::Table;
@@ -23,91 +21,10 @@ use tests::process::{Driver, Launch, Process};
 /// The most entries in one commit, as the store has it.
 const BURST: usize = 4_096;
 
-/// Authors of a long conversation.
-const AUTHORS: u8 = 50;
-
 fn main() {
     rates();
     long_conversation();
     latency();
-}
-
-/// Entries of an author in a row, a millisecond apart.
-struct Author {
-    identity: Identity,
-    next: RunPosition,
-    at: u64,
-}
-
-impl Author {
-    fn new(number: u8) -> Self {
-        Self {
-            identity: Identity::from_secret(&[number; 32]),
-            next: RunPosition::FIRST,
-            at: 1_700_000_000_000,
-        }
-    }
-
-    fn say(&mut self) -> Arc<Entry> {
-        let uname: Name = "bench".parse().unwrap();
-        let texts = [ChatText::new("a line of a conversation, as long as most of them are").unwrap()];
-        self.at += 1;
-        let entry = Entry::sign(&self.identity, &Draft::new(1, self.next, self.at, &uname, &texts, [7; 16]));
-        self.next = RunPosition::after(&entry).unwrap();
-        Arc::new(entry)
-    }
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// A store whose answers this thread waits for.
-struct Open {
-    store: Store,
-    next: u64,
-}
-
-impl Open {
-    fn new(data: &DataDir, key: PublicKey) -> Self {
-        let store = Store::open(data, &StoreOptions::new(key, NetworkId::named(""))).unwrap();
-        store.client().attach(Waker::from(Arc::new(Unpark(thread::current()))));
-        Self { store, next: 1 }
-    }
-
-    fn put(&mut self, record: Record) {
-        self.store.client().store(StoreId(self.next), record);
-        self.next += 1;
-    }
-
-    /// Waits until all is on the disk.
-    fn wait(&self) {
-        loop {
-            match self.store.client().next_answer() {
-                Some(Answer::Stored(StoreId(through))) if through + 1 == self.next => return,
-                Some(Answer::Stored(_)) => {}
-                Some(other) => panic!("{other:?}"),
-                None => thread::park(),
-            }
-        }
-    }
-
-    /// Waits until there is room.
-    fn make_room(&self) {
-        while self.store.client().is_behind() {
-            thread::park_timeout(Duration::from_millis(1));
-        }
-    }
-
-    fn close(mut self) {
-        let threads = self.store.take_threads();
-        drop(self.store);
-        threads.wait();
-    }
 }
 
 fn rates() {
@@ -195,19 +112,7 @@ fn long_conversation() {
     let count = if is_smoke() { 2_000 } else { 1_000_000 };
     let folder = TempDir::new().unwrap();
     let launch = Launch::new(Driver::Tokio, "Alice").args(["--data-dir", folder.path().to_str().unwrap()]);
-    drop(launch.start());
-    let data = DataDir::open(Some(folder.path()), launch.addr().port()).unwrap();
-    let key = data.identity().unwrap().key();
-    let mut authors: Vec<_> = (0..AUTHORS).map(|number| Author::new(100 + number)).collect();
-    let mut open = Open::new(&data, key);
-    for number in 0..count {
-        let entry = authors[number % usize::from(AUTHORS)].say();
-        open.put(Record::Entry(entry));
-        open.make_room();
-    }
-    open.wait();
-    open.close();
-    drop(data);
+    fill(&launch, folder.path(), count);
     let database = folder.path().join(launch.addr().port().to_string()).join("history.db");
     let size = fs::metadata(database).unwrap().len();
     let begin = Instant::now();

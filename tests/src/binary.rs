@@ -42,7 +42,7 @@ pub fn example(name: &str) -> PathBuf {
 }
 
 /// `target/PROFILE`: a test is in `target/PROFILE/deps`.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let test = env::current_exe().expect("the path of this test");
     test.parent().and_then(Path::parent).expect("the folder of the profile").to_owned()
 }

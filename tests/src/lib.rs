@@ -6,6 +6,8 @@ pub mod binary;
 pub mod bounds;
 pub mod cable;
 #[cfg(target_os = "linux")]
+pub mod faults;
+#[cfg(target_os = "linux")]
 pub mod flood;
 pub mod fuzz;
 pub mod http;

@@ -64,6 +64,14 @@ impl MemoryStore {
         self.queued.clear();
     }
 
+    /// Does not have these numbers of a run any more, both included.
+    pub fn lose(&mut self, run: &RunId, first: u64, last: u64) {
+        let numbers = (first, EntryId::from_bytes([0; 32]))..=(last, EntryId::from_bytes([0xff; 32]));
+        let of_run = self.runs.get(run).into_iter().flat_map(|of_run| of_run.range(numbers.clone()));
+        let lost: Vec<_> = of_run.map(|((_, id), _)| *id).collect();
+        lost.iter().for_each(|id| self.remove(id));
+    }
+
     /// Whom the node knows.
     pub fn remember(&mut self, memory: Memory) {
         self.memory = memory;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Entry, Limits, Notice};
+use proto_core::{Entry, Limits, Notice, StoreChange};
 use tests::bench::meeting::{Author, Meeting};
 use tests::store::MemoryStore;
 
@@ -62,6 +62,60 @@ fn a_store_is_filled_with_what_is_below_the_window() {
         let sent = meeting.take_sent();
         assert!(!sent.contains_key("CHAT") && !sent.contains_key("RANGE"), "{sent:?}");
     }
+}
+
+/// Waits until the second node has so many entries, and is not told of another node with its key.
+fn fills(meeting: &mut Meeting, all: usize) {
+    let end = meeting.now + Duration::from_secs(60);
+    let full = meeting.run_until(end, |meeting| has(meeting, 1) == all);
+    assert!(full, "it has {} of {all}: {:?}", has(meeting, 1), progress(meeting));
+    meeting.run_for(Duration::from_secs(30));
+    assert_eq!(has(meeting, 1), all);
+    assert!(!meeting.notices(1).any(|notice| *notice == Notice::KeyShared), "nobody else has its key");
+}
+
+#[test]
+fn a_store_that_was_damaged_as_a_whole_is_filled_while_the_node_runs() {
+    let said = said(3_000, 7);
+    let mut meeting = meeting([127, 0, 0], &said, &[], &window(300));
+    // What it said itself comes back, too.
+    (0..400).for_each(|n| meeting.say(1, &format!("own {n}")));
+    let all = said.len() + 400;
+    fills(&mut meeting, all);
+    for _ in 0..2 {
+        meeting.empty_store(1);
+        assert!(has(&meeting, 1) < 300, "it has what is in the window");
+        meeting.say(1, "another one");
+        let more = has(&meeting, 0) + 1;
+        fills(&mut meeting, more);
+    }
+}
+
+#[test]
+fn what_was_damaged_in_a_store_is_asked_for_while_the_node_runs() {
+    let said = said(3_000, 2);
+    let mut meeting = meeting([127, 0, 0], &said, &[], &window(300));
+    (0..400).for_each(|n| meeting.say(1, &format!("own {n}")));
+    let all = said.len() + 400;
+    fills(&mut meeting, all);
+    let own = meeting.node(1).entries().find(|entry| entry.texts().eq(["own 399"]));
+    let own = own.expect("it is in the window").run().clone();
+    for (run, first, last) in [(said[0].run(), 100, 104), (said[1].run(), 1_499, 1_499), (&own, 10, 20)] {
+        meeting.change_store(1, StoreChange::Lost { run: run.clone(), first, last });
+        fills(&mut meeting, all);
+    }
+    meeting.say(1, "the numbers go on elsewhere");
+    fills(&mut meeting, all + 1);
+}
+
+#[test]
+fn what_expires_while_the_node_runs_is_not_asked_for() {
+    let said = said(3_000, 2);
+    let mut meeting = meeting([127, 0, 0], &said, &said[2_000..], &window(300));
+    for run in [said[0].run(), said[1].run()] {
+        meeting.change_store(1, StoreChange::Expired { run: run.clone(), floor: 700 });
+    }
+    fills(&mut meeting, said.len() - 2 * 700);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_core::{EntryId, Marks, Message, NodeId, PublicKey};
+use proto_core::{EntryId, Message, NodeId, PublicKey};
 
 use super::history::{BYTES, FirstIds, HistoryLine, LINES};
 use super::line;
@@ -160,9 +160,7 @@ fn take_signed(lines: &mut [Arc<HistoryLine>], line: &HistoryLine) -> bool {
 }
 
 fn event_of(shown: &Shown, own: PublicKey) -> Event {
-    let mut marks = Marks::default();
-    marks.forked = shown.forked;
-    let message = Message::Entry { entry: shown.entry.clone(), marks };
+    let message = Message::Entry { entry: shown.entry.clone(), marks: shown.marks };
     let own: NodeId = own.node_id();
     if message.is_signed() && message.node_id() == own {
         Event::Recalled(message)
@@ -173,7 +171,7 @@ fn event_of(shown: &Shown, own: PublicKey) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{Entry, Identity, PeerInfo, Via};
+    use proto_core::{Entry, Identity, Marks, PeerInfo, Via};
 
     use super::super::history::History;
     use super::*;
@@ -190,7 +188,7 @@ mod tests {
             number,
             heard: entry.at() + 1,
             entry: entry.clone(),
-            forked: false,
+            marks: Marks::default(),
         };
         let mut shown: Vec<_> = (1..).zip(entries).map(shown).collect();
         shown.reverse();

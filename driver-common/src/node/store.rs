@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_core::{Entry, Input, Instant, SayId};
+use proto_core::{Entry, Input, Instant, Marks, Message, SayId};
 
 use super::NodeTask;
 use super::ready::{ReadyHandle, ReadyList, Source};
@@ -88,8 +88,25 @@ impl<R: Runtime> NodeTask<R> {
                 self.events.push(Event::Store(StoreNotice::Works));
             }
             Answer::SetAside(file) => self.events.push(Event::Store(StoreNotice::SetAside { file })),
+            Answer::Changed(changes) => {
+                for change in changes {
+                    self.node.handle_input(self.now, Input::store_changed(change));
+                }
+            }
             Answer::Damaged(entries) => self.events.push(Event::Store(StoreNotice::Damaged { entries })),
         }
+    }
+
+    /// Shows a message, and keeps what is unusual about it.
+    pub(super) fn deliver(&mut self, message: Message) {
+        if let (Some(store), Message::Entry { entry, marks }) = (&self.store, &message)
+            && *marks != Marks::default()
+        {
+            store.client.mark(entry.id(), *marks);
+        }
+        // Only this node can sign in its own name.
+        let own = message.is_signed() && message.node_id() == self.node.id();
+        self.events.push(if own { Event::Recalled(message) } else { Event::Message(message) });
     }
 
     /// Answers the call whose messages are on their way.

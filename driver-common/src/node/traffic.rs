@@ -253,11 +253,7 @@ impl<R: Runtime> NodeTask<R> {
             // This node is stopping. Its user knows why its events end.
             Action::UnregisterPeer { reason: LeaveReason::Stopping, .. } => {}
             Action::UnregisterPeer { peer, reason } => self.events.push(Event::Left { peer, reason }),
-            // Only this node can sign in its own name.
-            Action::Deliver(message) if message.is_signed() && message.node_id() == self.node.id() => {
-                self.events.push(Event::Recalled(message));
-            }
-            Action::Deliver(message) => self.events.push(Event::Message(message)),
+            Action::Deliver(message) => self.deliver(message),
             Action::Member { member, change } => self.events.push(Event::Member { member, change }),
             Action::Ready => self.busy = false,
             Action::Store { id, record } => {

@@ -8,7 +8,9 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
-use proto_core::{Entry, EntryId, LoadId, Loaded, Memory, NodeId, Record, StoreId, Wanted};
+use proto_core::{
+    Entry, EntryId, LoadId, Loaded, Marks, Memory, NodeId, Record, StoreChange, StoreId, Wanted,
+};
 
 use super::{StoreProblem, StoreStatus};
 
@@ -24,6 +26,12 @@ const OWN_BATCH: usize = 64;
 
 /// The most pages that wait to be read.
 const PAGES: usize = 64;
+
+/// The most marks that wait to be stored: more than a first catch-up shows. The oldest give way.
+const MARKS: usize = 16_384;
+
+/// The most that are stored at once, and the most that wait for their entries.
+const MARKS_BATCH: usize = 1_024;
 
 /// The most damaged rows that are remembered. Others are found again.
 const DAMAGED: usize = 4_096;
@@ -54,6 +62,8 @@ pub enum Answer {
     Loaded(LoadId, Vec<Loaded>),
     /// The database was damaged, and has another name now.
     SetAside(PathBuf),
+    /// The store does not have any more what it had.
+    Changed(Vec<StoreChange>),
     /// So many entries were damaged, and were deleted.
     Damaged(usize),
 }
@@ -84,8 +94,9 @@ pub struct Shown {
     pub heard: u64,
     /// The entry.
     pub entry: Arc<Entry>,
-    /// This node has another version of it.
-    pub forked: bool,
+    /// What was unusual about it when it was shown first. It is [`forked`](Marks::forked) if the store has another version
+    /// of it.
+    pub marks: Marks,
 }
 
 /// What the writer does next.
@@ -107,6 +118,8 @@ pub(super) struct Batch {
     pub(super) memory: Option<Box<Memory>>,
     pub(super) mutes: Vec<(NodeId, bool)>,
     pub(super) damaged: Vec<DamagedRow>,
+    /// What was unusual about entries when they were shown.
+    pub(super) marks: Vec<(EntryId, Marks)>,
 }
 
 /// What the reader does next.
@@ -134,6 +147,9 @@ struct Writes {
     memory: Option<Box<Memory>>,
     mutes: Vec<(NodeId, bool)>,
     damaged: Vec<DamagedRow>,
+    marks: VecDeque<(EntryId, Marks)>,
+    /// Those of entries that are not stored. They are tried again with the next entries.
+    early_marks: VecDeque<(EntryId, Marks)>,
     rebuild: bool,
     failed: Option<Failed>,
     closed: bool,
@@ -190,6 +206,16 @@ impl StoreClient {
         }
         writes.bytes += charge(&record);
         writes.records.push_back((id, record));
+        self.shared.to_write.notify_one();
+    }
+
+    /// Keeps what was unusual about an entry when it was shown. The entry is in the store, or will be.
+    pub fn mark(&self, entry: EntryId, marks: Marks) {
+        let mut writes = lock(&self.shared.writes);
+        writes.marks.push_back((entry, marks));
+        if writes.marks.len() > MARKS {
+            writes.marks.pop_front();
+        }
         self.shared.to_write.notify_one();
     }
 
@@ -348,7 +374,8 @@ impl Shared {
     }
 
     /// What could not be written of this is written again.
-    pub(super) fn put_back(&self, batch: Batch) {
+    pub(super) fn put_back(&self, mut batch: Batch) {
+        self.put_back_marks(std::mem::take(&mut batch.marks));
         let mut writes = lock(&self.writes);
         let newer = writes.memory.take();
         writes.memory = newer.or(batch.memory);
@@ -356,6 +383,15 @@ impl Shared {
         for (node, muted) in newer {
             writes.mutes.retain(|(other, _)| *other != node);
             writes.mutes.push((node, muted));
+        }
+    }
+
+    /// The store does not have the entries of these yet.
+    pub(super) fn put_back_marks(&self, early: Vec<(EntryId, Marks)>) {
+        let mut writes = lock(&self.writes);
+        writes.early_marks.extend(early);
+        while writes.early_marks.len() > MARKS_BATCH {
+            writes.early_marks.pop_front();
         }
     }
 
@@ -410,6 +446,7 @@ impl Writes {
             || self.memory.is_some()
             || !self.mutes.is_empty()
             || !self.damaged.is_empty()
+            || !self.marks.is_empty()
     }
 
     /// The next batch: what waits, in order. It ends after so many entries of this node, so one that was just said is in
@@ -419,8 +456,12 @@ impl Writes {
             memory: self.memory.take(),
             mutes: std::mem::take(&mut self.mutes),
             damaged: std::mem::take(&mut self.damaged),
+            marks: self.marks.drain(..MARKS_BATCH.min(self.marks.len())).collect(),
             ..Batch::default()
         };
+        if !self.records.is_empty() {
+            batch.marks.extend(self.early_marks.drain(..));
+        }
         let mut own = 0;
         while batch.records.len() < BATCH && own < OWN_BATCH {
             let Some((id, record)) = self.records.pop_front() else { break };

@@ -101,12 +101,15 @@ impl Opened {
         let mut damaged = Vec::new();
         let entries = kept::entries(&conn, options.network, options.window, &mut damaged)?;
         // If nothing can be written, the next start finds them again.
-        let deleted = damaged.is_empty() || rows::delete_damaged(&mut conn, &damaged).is_ok();
+        let lost = if damaged.is_empty() { None } else { rows::delete_damaged(&mut conn, &damaged).ok() };
         let mut kept = kept::read(&conn)?;
         kept.entries = entries;
         let behind = origin::may_be_behind(&conn, files, options.key)?;
         if behind && !kept.own.is_empty() {
             tracing::info!("the store may not be the latest of this node, which begins another epoch");
+            kept.own.clear();
+        }
+        if lost.iter().flatten().any(|lost| rows::is_lost_of(lost, options.key)) {
             kept.own.clear();
         }
         let mutes = kept::mutes(&conn)?;
@@ -119,7 +122,7 @@ impl Opened {
                 Some(problem(&error))
             }
         };
-        let damaged = if deleted { damaged.len() } else { 0 };
+        let damaged = if lost.is_some() { damaged.len() } else { 0 };
         Ok(Self { conn: Some(conn), kept, damaged, problem, mutes })
     }
 

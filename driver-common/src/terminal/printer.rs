@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proto_core::{LeaveReason, Marks, Member, MemberChange, Message, NodeId, Notice};
+use proto_core::{LeaveReason, Member, MemberChange, Message, NodeId, Notice};
 
 use super::arrivals::Arrivals;
 use super::folds::{Folds, Part, lines_of};
@@ -126,9 +126,9 @@ impl EventPrinter {
             return;
         }
         self.notice(Gravity::Info, "the last messages from before:");
-        for Shown { entry, forked, .. } in last.into_iter().rev() {
-            let mut marks = Marks::default();
-            (marks.history, marks.forked) = (true, *forked);
+        for Shown { entry, marks, .. } in last.into_iter().rev() {
+            let mut marks = *marks;
+            marks.history = true;
             let message = Message::Entry { entry: entry.clone(), marks };
             let own = message.is_signed() && message.node_id() == own;
             self.print_message(&message, own);

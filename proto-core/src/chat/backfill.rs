@@ -100,6 +100,12 @@ impl Backfill {
         self.came += 1;
     }
 
+    /// The store lost something: whether it is complete is looked at again.
+    pub(super) fn renew(&mut self) {
+        self.links_then = u64::MAX;
+        self.absent.clear();
+    }
+
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.under_way.is_empty()
     }

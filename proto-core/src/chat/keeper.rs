@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::{Chat, Event};
 use crate::model::{
-    ChatText, Cx, Entry, EntryId, Fifo, Limits, NodeId, OwnPosition, Record, RunId, SayId, StoreId, Via,
-    most_charged,
+    ChatText, Cx, Entry, EntryId, Fifo, Limits, NodeId, OwnPosition, Record, RunId, SayId, StoreChange,
+    StoreId, Via, most_charged,
 };
 
 /// The store, as far as the conversation knows it.
@@ -303,10 +303,40 @@ impl Chat {
         if self.keeper.state == State::Failed {
             self.keeper.state = State::Works;
             self.own_runs.begin(cx);
-            let unshelved: Vec<_> = self.log.unshelved().cloned().collect();
-            for entry in unshelved {
-                self.keep(cx, &entry);
+            self.keep_unshelved(cx);
+        }
+    }
+
+    /// The store does not have any more what it had. It is asked to keep again what the window has of it. The rest is asked
+    /// for below the window, as far as it is not expired.
+    pub(crate) fn store_changed(&mut self, cx: &mut Cx, change: StoreChange) {
+        if self.keeper.state == State::Absent {
+            return;
+        }
+        match change {
+            StoreChange::Expired { run, floor } => return self.log.expire(&run, floor),
+            StoreChange::Emptied => self.log.empty_shelf(),
+            StoreChange::Lost { run, first, last } => {
+                self.log.lose(&run, first, last);
+                if run.key == cx.identity.key() {
+                    // What comes back of the run is then no sign of another node with this key.
+                    self.own_runs.begin(cx);
+                }
             }
+        }
+        for (_, entry) in &self.keeper.others {
+            self.log.shelve(entry, cx.limits());
+        }
+        self.gossip.forget_all();
+        self.backfill.renew();
+        self.keep_unshelved(cx);
+    }
+
+    /// Asks the store to keep what the window has and the store has not.
+    fn keep_unshelved(&mut self, cx: &Cx) {
+        let unshelved: Vec<_> = self.log.unshelved().cloned().collect();
+        for entry in unshelved {
+            self.keep(cx, &entry);
         }
     }
 

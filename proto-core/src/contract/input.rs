@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ConnId, DialError, DialId, LoadId, Loaded, PublicKey, StoreId};
+use crate::model::{ConnId, DialError, DialId, LoadId, Loaded, PublicKey, StoreChange, StoreId};
 
 /// Something that happened, for [`Node::handle_input`](crate::Node::handle_input).
 ///
@@ -126,6 +126,12 @@ pub enum Input<'a> {
     StoreFailed,
     /// The store can write again. It works when the node begins.
     StoreWorks,
+    /// The store does not have any more what it had. The node asks its peers for what is missing then.
+    #[non_exhaustive]
+    StoreChanged {
+        /// What changed.
+        change: StoreChange,
+    },
     /// The answer to [`Action::Load`](crate::Action::Load).
     #[non_exhaustive]
     Loaded {
@@ -200,6 +206,11 @@ impl<'a> Input<'a> {
         Self::Stored { through }
     }
 
+    /// [`StoreChanged`](Self::StoreChanged).
+    pub const fn store_changed(change: StoreChange) -> Self {
+        Self::StoreChanged { change }
+    }
+
     /// [`Loaded`](Self::Loaded).
     pub const fn loaded(id: LoadId, entries: Vec<Loaded>) -> Self {
         Self::Loaded { id, entries }
@@ -231,6 +242,7 @@ impl<'a> Input<'a> {
             Self::Stored { through } => Input::Stored { through },
             Self::StoreFailed => Input::StoreFailed,
             Self::StoreWorks => Input::StoreWorks,
+            Self::StoreChanged { change } => Input::StoreChanged { change },
             Self::Loaded { id, entries } => Input::Loaded { id, entries },
             Self::Timeout => Input::Timeout,
         }

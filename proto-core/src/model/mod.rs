@@ -62,7 +62,7 @@ pub use network::{NetworkId, NetworkIdError};
 pub use peer::{LeaveReason, Marks, PeerInfo, Version};
 pub(crate) use random::{below, uniform};
 pub(crate) use rate::{TokenBucket, TokenBuckets};
-pub use store::{Kept, KeptRun, LoadId, Loaded, OwnPosition, Record, SayId, StoreId, Wanted};
+pub use store::{Kept, KeptRun, LoadId, Loaded, OwnPosition, Record, SayId, StoreChange, StoreId, Wanted};
 pub use text::{ChatText, ChatTextError};
 pub use time::Instant;
 pub(crate) use time::Past;

@@ -63,6 +63,31 @@ pub enum Loaded {
     Gone(Arc<Gone>),
 }
 
+/// What became of entries that the store had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum StoreChange {
+    /// The store was damaged as a whole, and is empty now. The driver reports
+    /// [`StoreFailed`](crate::Input::StoreFailed) before, since what was not committed is lost, too.
+    Emptied,
+    /// Entries of a run were damaged: the store has none with these numbers any more, both included.
+    Lost {
+        /// The run.
+        run: RunId,
+        /// The lowest number.
+        first: u64,
+        /// The highest number.
+        last: u64,
+    },
+    /// What is below this number of a run is expired from now on.
+    Expired {
+        /// The run.
+        run: RunId,
+        /// The number.
+        floor: u64,
+    },
+}
+
 /// What a node had when it ran before, for [`Node::restore`](crate::Node::restore).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

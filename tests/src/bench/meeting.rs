@@ -9,7 +9,7 @@ use std::time::Duration;
 use proto_core::wire::{Chunk, Frame, Line, LineReader, MAX_LINE};
 use proto_core::{
     Action, ChatText, Command, Config, ConnId, DialError, DialId, Draft, Entry, EntryId, Identity, Input,
-    Instant, Limits, LoadId, Loaded, Name, Node, Notice, RunPosition, Seal, StoreId,
+    Instant, Limits, LoadId, Loaded, Name, Node, Notice, RunPosition, Seal, StoreChange, StoreId,
 };
 
 use crate::sim::hostile::Keys;
@@ -168,6 +168,23 @@ impl Meeting {
     /// The store of a node.
     pub fn store(&self, index: usize) -> Option<&MemoryStore> {
         self.stores[index].as_ref()
+    }
+
+    /// The store of a node is damaged as a whole, and begins anew.
+    pub fn empty_store(&mut self, index: usize) {
+        self.stores[index] = Some(MemoryStore::default());
+        self.carry_out(index);
+        for input in [Input::StoreFailed, Input::store_changed(StoreChange::Emptied), Input::StoreWorks] {
+            self.input(index, input);
+        }
+    }
+
+    /// The store of a node does not have any more what it had.
+    pub fn change_store(&mut self, index: usize, change: StoreChange) {
+        if let (Some(store), StoreChange::Lost { run, first, last }) = (&mut self.stores[index], &change) {
+            store.lose(run, *first, *last);
+        }
+        self.input(index, Input::store_changed(change));
     }
 
     /// What a node told its user.

@@ -229,6 +229,64 @@ fn what_was_shown_before_a_restart_is_not_shown_again() {
 }
 
 #[test]
+fn what_was_unusual_about_a_message_is_known_after_a_restart() {
+    Driver::each(|driver| {
+        let data = TempDir::new().unwrap();
+        let launch = kept_in(driver, data.path());
+        let mut alice = launch.start();
+        for text in ["it is me", "no, me"] {
+            // Each has a key of its own.
+            let mut bob = Launch::new(driver, "Bob").peer(alice.addr()).start();
+            bob.say(text);
+            alice.expect_out(&format!("Bob: {text}"), SOON);
+        }
+        let entries = |alice: &Process| -> Vec<Value> {
+            let lines = http::get(alice.api(), "/messages").unwrap().json();
+            let mut entries: Vec<_> =
+                lines.as_array().unwrap().iter().map(|line| line["entry"].clone()).collect();
+            // That it is being shown is over.
+            entries.iter_mut().for_each(|entry| drop(entry.as_object_mut().unwrap().remove("catch_up")));
+            entries
+        };
+        let before = entries(&alice);
+        assert!(before.len() == 2 && before[1]["name_taken"] == true, "{before:?}");
+        alice.signal(Signal::TERM);
+        assert!(alice.wait(SOON).success());
+        assert_eq!(entries(&launch.start()), before);
+    });
+}
+
+#[test]
+fn a_database_that_is_found_damaged_is_filled_wholly_while_the_node_runs() {
+    Driver::each(|driver| {
+        let data = TempDir::new().unwrap();
+        let bob = Launch::new(driver, "Bob").start();
+        let launch = kept_in(driver, data.path()).peer(bob.addr());
+        let mut alice = launch.start();
+        alice.expect_peers(&["Bob"], SOON);
+        // More than a node takes into memory when it starts.
+        let line = |n: usize| format!("{n} {}", "x".repeat(3_000));
+        let said: Vec<String> = (0..3_600).map(line).collect();
+        said.chunks(20).for_each(|lines| alice.send(&lines.join("\n")));
+        eventually("Bob has all", 6 * SOON, || read_all(bob.api()).len() == said.len());
+        alice.signal(Signal::TERM);
+        assert!(alice.wait(SOON).success());
+        drop(alice);
+        // A page of one of the oldest messages, which the start does not read.
+        let database = folder(&launch, data.path()).join("history.db");
+        let mut bytes = fs::read(&database).unwrap();
+        bytes[40 * 4_096..][..64].fill(0xff);
+        fs::write(&database, bytes).unwrap();
+        let alice = launch.start();
+        alice.expect_err(&["the history was damaged: it is now ", "history.damaged-"], SOON);
+        alice.expect_err(&["messages are being kept again"], SOON);
+        alice.expect_err(&["the history is filled: ", " older messages came"], 6 * SOON);
+        eventually("all is there again", 6 * SOON, || read_all(alice.api()).len() == said.len());
+        assert_eq!(texts(&read_all(alice.api())), said);
+    });
+}
+
+#[test]
 fn after_a_restart_a_known_name_with_another_key_is_told() {
     Driver::each(|driver| {
         let data = TempDir::new().unwrap();

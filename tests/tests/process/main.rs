@@ -4,6 +4,8 @@
 mod bad_input;
 mod capture;
 mod conversation;
+#[cfg(target_os = "linux")]
+mod disk_faults;
 mod filter;
 mod floods;
 mod history;

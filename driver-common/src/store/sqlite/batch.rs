@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_core::{Entry, EntryId, NodeId, Record, RunId};
+use proto_core::{Entry, EntryId, Marks, NodeId, Record, RunId};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::{origin, ranges, rows};
@@ -31,16 +31,27 @@ pub(super) struct Batch<'a> {
     pub(super) memory: Option<&'a str>,
     /// The nodes of which the user wants to see nothing, or no longer so.
     pub(super) mutes: &'a [(NodeId, bool)],
+    /// What was unusual about entries when they were shown.
+    pub(super) marks: &'a [(EntryId, Marks)],
     /// The time: Unix time in milliseconds.
     pub(super) now: u64,
 }
 
-/// Commits a batch. Returns how many commits with own entries there were so far, if it has own entries.
+/// What a commit came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Committed {
+    /// How many commits with own entries there were so far, if it had own entries.
+    pub(super) count: Option<i64>,
+    /// Marks of entries that are not in the store.
+    pub(super) early: Vec<(EntryId, Marks)>,
+}
+
+/// Commits a batch.
 pub(super) fn commit(
     conn: &mut Connection,
     runs: &mut RunNumbers,
     batch: &Batch<'_>,
-) -> rusqlite::Result<Option<i64>> {
+) -> rusqlite::Result<Committed> {
     let written = Transaction::new(conn, TransactionBehavior::Immediate).and_then(|tx| {
         let counted = write(&tx, runs, batch)?;
         tx.commit().map(|()| counted)
@@ -52,7 +63,7 @@ pub(super) fn commit(
     written
 }
 
-fn write(conn: &Connection, runs: &mut RunNumbers, batch: &Batch<'_>) -> rusqlite::Result<Option<i64>> {
+fn write(conn: &Connection, runs: &mut RunNumbers, batch: &Batch<'_>) -> rusqlite::Result<Committed> {
     let mut touched = BTreeMap::<i64, Touched>::new();
     let mut own = Vec::new();
     for record in batch.records {
@@ -84,7 +95,17 @@ fn write(conn: &Connection, runs: &mut RunNumbers, batch: &Batch<'_>) -> rusqlit
         };
         conn.prepare_cached(sql)?.execute([&node.as_bytes()[..]])?;
     }
-    if own.is_empty() { Ok(None) } else { origin::count_commit(conn).map(Some) }
+    let mut committed = Committed::default();
+    let mut mark = conn.prepare_cached("UPDATE entries SET marks = ?2 WHERE id = ?1")?;
+    for (entry, marks) in batch.marks {
+        if mark.execute((&entry.as_bytes()[..], rows::mark_bits(*marks)))? == 0 {
+            committed.early.push((*entry, *marks));
+        }
+    }
+    if !own.is_empty() {
+        committed.count = Some(origin::count_commit(conn)?);
+    }
+    Ok(committed)
 }
 
 /// The fact that has what the node knows of others.

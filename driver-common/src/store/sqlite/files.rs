@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use proto_core::NetworkId;
 
-use super::error::OpenError;
+use super::error::{OpenError, io_problem};
 use crate::data::secret::{self, SecretError};
+use crate::store::StoreProblem;
 
 /// Where a database is. Each network has one of its own: an entry is signed for one network.
 #[derive(Clone, Debug)]
@@ -67,6 +68,18 @@ impl Files {
             }
             Err(error) => Err(OpenError::Io(error)),
         }
+    }
+
+    /// Why nothing can be written, where SQLite says no more than that the disk reports an error: it does not tell a quota or a
+    /// file system that became read-only from a broken disk. A small file beside the database shows it.
+    pub(super) fn explain(&self, problem: StoreProblem) -> StoreProblem {
+        if problem != StoreProblem::Io {
+            return problem;
+        }
+        let probe = self.with(".probe");
+        let written = secret::write_draft(&probe, &[0; 4_096]);
+        let _ = fs::remove_file(&probe);
+        written.err().map_or(problem, |error| io_problem(&error))
     }
 
     /// Renames a damaged database, and returns its new name. `when` is a date that can stand in a file name.

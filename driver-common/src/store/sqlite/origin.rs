@@ -24,6 +24,8 @@ const ORIGIN: &str = "origin";
 const KEY: &str = "key";
 /// The fact that counts commits with own entries.
 const COUNT: &str = "own commits";
+/// The fact that counts commits that failed.
+const FAILURES: &str = "failed commits";
 
 /// Whether the database may be behind what the node of this key signed.
 pub(super) fn may_be_behind(conn: &Connection, files: &Files, key: PublicKey) -> rusqlite::Result<bool> {
@@ -32,6 +34,11 @@ pub(super) fn may_be_behind(conn: &Connection, files: &Files, key: PublicKey) ->
     let same_node = fact::<Vec<u8>>(conn, KEY)?.is_some_and(|stored| stored == key.as_bytes());
     let counted = read_count(files).is_some_and(|counted| counted <= count(conn).unwrap_or(0));
     Ok(stored.is_none() || stored != found || !same_node || !counted)
+}
+
+/// Whether no node used the database before.
+pub(super) fn is_new(conn: &Connection) -> rusqlite::Result<bool> {
+    Ok(fact::<String>(conn, ORIGIN)?.is_none())
 }
 
 /// Makes this database the latest of this node, from now on.
@@ -66,11 +73,20 @@ impl Counter {
 
 /// Counts a commit with own entries, inside of it.
 pub(super) fn count_commit(conn: &Connection) -> rusqlite::Result<i64> {
+    add_one(conn, COUNT)
+}
+
+/// Counts a commit that failed.
+pub(super) fn count_failure(conn: &Connection) -> rusqlite::Result<i64> {
+    add_one(conn, FAILURES)
+}
+
+fn add_one(conn: &Connection, name: &str) -> rusqlite::Result<i64> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO facts (name, value) VALUES (?1, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1
          RETURNING value",
     )?;
-    statement.query_row([COUNT], |row| row.get(0))
+    statement.query_row([name], |row| row.get(0))
 }
 
 fn count(conn: &Connection) -> rusqlite::Result<i64> {

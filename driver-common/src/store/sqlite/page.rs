@@ -27,7 +27,7 @@ pub(super) fn read(
     let select = |place: &str| {
         format!(
             "SELECT {COLUMNS}, (SELECT count(*) FROM entries AS other
-                 WHERE other.run = entries.run AND other.seq = entries.seq) > 1
+                 WHERE other.run = entries.run AND other.seq = entries.seq) > 1, entries.marks
              FROM entries JOIN runs ON runs.run = entries.run
              WHERE body IS NOT NULL AND runs.room = '' AND {place}
              ORDER BY at DESC, runs.key DESC, runs.epoch DESC, entries.seq DESC, entries.id DESC LIMIT ?1"
@@ -75,12 +75,13 @@ struct Shows<'a> {
 
 impl Shows<'_> {
     fn take(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
-        let forked = row.get(9)?;
+        let mut marks = rows::marks_of(row.get(10)?);
+        marks.forked = row.get(9)?;
         match rows::read(row, self.network)? {
             Read::Whole(stored) => {
                 let number = u64::try_from(stored.entry).unwrap_or(0);
                 if let Loaded::Entry(entry) = stored.loaded {
-                    self.shown.push(Shown { number, heard: stored.heard, entry, forked });
+                    self.shown.push(Shown { number, heard: stored.heard, entry, marks });
                 }
             }
             Read::Damaged(row) => self.damaged.push(row),

@@ -65,8 +65,9 @@ pub(super) fn cut_below(conn: &Connection, run: i64, floor: i64) -> rusqlite::Re
     }
 }
 
-/// Brings the ranges and the tip of a run up to date with its entries.
-pub(super) fn count_again(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+/// Brings the ranges and the tip of a run up to date with its entries. Returns the ranges of those that are not held any more.
+pub(super) fn count_again(conn: &Connection, run: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let before = of_run(conn, run)?;
     conn.execute("DELETE FROM ranges WHERE run = ?1", [run])?;
     let mut numbers = conn.prepare("SELECT DISTINCT seq FROM entries WHERE run = ?1 ORDER BY seq")?;
     let mut numbers = numbers.query([run])?;
@@ -86,8 +87,31 @@ pub(super) fn count_again(conn: &Connection, run: i64) -> rusqlite::Result<()> {
     if let Some((first, last)) = range {
         insert(conn, run, first, last)?;
     }
-    conn.execute("UPDATE runs SET tip = ?2 WHERE run = ?1", (run, range.map_or(-1, |(_, last)| last)))
-        .map(drop)
+    conn.execute("UPDATE runs SET tip = ?2 WHERE run = ?1", (run, range.map_or(-1, |(_, last)| last)))?;
+    Ok(without(before, &of_run(conn, run)?))
+}
+
+/// The ranges of a run, the lowest first.
+fn of_run(conn: &Connection, run: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
+    let mut rows = conn.prepare_cached("SELECT first, last FROM ranges WHERE run = ?1 ORDER BY first")?;
+    rows.query_map([run], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// What some ranges have and others have not. Both ascend.
+fn without(ranges: Vec<(i64, i64)>, others: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let mut left = Vec::new();
+    for (mut first, last) in ranges {
+        for (from, to) in others.iter().filter(|(from, _)| *from <= last) {
+            if first < *from {
+                left.push((first, from - 1));
+            }
+            first = first.max(to + 1);
+        }
+        if first <= last {
+            left.push((first, last));
+        }
+    }
+    left
 }
 
 fn insert(conn: &Connection, run: i64, first: i64, last: i64) -> rusqlite::Result<()> {
@@ -108,8 +132,16 @@ mod tests {
     use super::*;
 
     fn all(conn: &Connection) -> Vec<(i64, i64)> {
-        let mut rows = conn.prepare("SELECT first, last FROM ranges WHERE run = 1 ORDER BY first").unwrap();
-        rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+        of_run(conn, 1).unwrap()
+    }
+
+    #[test]
+    fn what_is_taken_away_is_what_is_left_out() {
+        let ranges = vec![(0, 9), (20, 29), (40, 49)];
+        assert_eq!(without(ranges.clone(), &ranges), []);
+        assert_eq!(without(ranges.clone(), &[]), ranges);
+        let others = [(1, 2), (4, 22), (24, 24), (29, 45)];
+        assert_eq!(without(ranges, &others), [(0, 0), (3, 3), (23, 23), (25, 28), (46, 49)]);
     }
 
     /// The ranges of a set, as they have to be.

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use proto_core::StoreChange;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::batch::number;
-use super::ranges;
+use super::{ranges, rows};
 
 /// What is kept. The default keeps everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +37,14 @@ const HEADER: u64 = 1_024;
 const PAGES: i64 = 256;
 
 /// What a step did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// Entries that lost their bodies.
     pub(super) expired: u64,
     /// There may be more to do.
     pub(super) more: bool,
+    /// The numbers below which runs are expired now.
+    pub(super) floors: Vec<StoreChange>,
 }
 
 impl Retention {
@@ -55,13 +58,13 @@ impl Retention {
 pub(super) fn step(conn: &mut Connection, retention: &Retention, now: u64) -> rusqlite::Result<Step> {
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     let mut step = Step::default();
-    let mut changed = forget_runs(&tx)?;
+    let mut changed = forget_runs(&tx, &mut step.floors)?;
     if retention.drops() {
         let excess = Excess::of(&tx, retention, now)?;
         let bodies = drop_bodies(&tx, &excess)?;
         step.expired = u64::try_from(bodies).unwrap_or(0);
         changed |= bodies > 0;
-        changed |= drop_headers(&tx, &excess)?;
+        changed |= drop_headers(&tx, &excess, &mut step.floors)?;
     }
     if changed {
         tx.commit()?;
@@ -135,7 +138,7 @@ fn drop_bodies(conn: &Connection, excess: &Excess) -> rusqlite::Result<usize> {
     Ok(old + many)
 }
 
-fn drop_headers(conn: &Connection, excess: &Excess) -> rusqlite::Result<bool> {
+fn drop_headers(conn: &Connection, excess: &Excess, raised: &mut Vec<StoreChange>) -> rusqlite::Result<bool> {
     let mut select = conn.prepare_cached(
         "SELECT entries.run, seq FROM entries JOIN runs ON runs.run = entries.run
          WHERE body IS NULL AND seq < runs.tip AND at < ?1 ORDER BY at LIMIT ?2",
@@ -154,22 +157,31 @@ fn drop_headers(conn: &Connection, excess: &Excess) -> rusqlite::Result<bool> {
         conn.prepare_cached("UPDATE runs SET floor = max(floor, ?2) WHERE run = ?1")?
             .execute((run, floor))?;
         ranges::cut_below(conn, *run, *floor)?;
+        raised.extend(expired(conn, *run, *floor)?);
     }
     Ok(!floors.is_empty())
 }
 
 /// Forgets runs whose newest entries are the oldest, if there are too many runs.
-fn forget_runs(conn: &Connection) -> rusqlite::Result<bool> {
+fn forget_runs(conn: &Connection, raised: &mut Vec<StoreChange>) -> rusqlite::Result<bool> {
     let runs: i64 = conn.query_row("SELECT count(*) FROM runs", [], |row| row.get(0))?;
     let most = (runs - RUNS).clamp(0, RUNS_STEP);
-    let mut oldest = conn.prepare_cached("SELECT run FROM runs ORDER BY latest LIMIT ?1")?;
-    let oldest: Vec<i64> = oldest.query_map([most], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for run in &oldest {
+    let mut oldest = conn.prepare_cached("SELECT run, tip FROM runs ORDER BY latest LIMIT ?1")?;
+    let oldest = oldest.query_map([most], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let oldest: Vec<(i64, i64)> = oldest.collect::<rusqlite::Result<_>>()?;
+    for (run, tip) in &oldest {
+        raised.extend(expired(conn, *run, tip + 1)?);
         for table in ["entries", "ranges", "runs"] {
             conn.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
         }
     }
     Ok(!oldest.is_empty())
+}
+
+/// What is below this number of a run is expired.
+fn expired(conn: &Connection, run: i64, floor: i64) -> rusqlite::Result<Option<StoreChange>> {
+    let run = rows::run_of(conn, run)?;
+    Ok(run.zip(u64::try_from(floor).ok()).map(|(run, floor)| StoreChange::Expired { run, floor }))
 }
 
 /// Gives free pages back to the file system. Returns whether there are more.

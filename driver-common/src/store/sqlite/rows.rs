@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use proto_core::{Class, EntryId, Loaded, NetworkId, Opened, PublicKey, RunId, Sealed, Signature, Wanted};
-use rusqlite::{CachedStatement, Connection, Row, Transaction, TransactionBehavior};
+use proto_core::{
+    Class, EntryId, Loaded, Marks, NetworkId, Opened, PublicKey, RunId, Sealed, Signature, StoreChange,
+    Wanted,
+};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 use sha2::{Digest, Sha256};
 
 use super::batch::{find_run, number};
@@ -38,6 +41,28 @@ pub(super) enum Read {
 pub(super) fn mark(signature: &str) -> i64 {
     let hash = Sha256::digest(signature);
     i64::from_le_bytes(hash[..8].try_into().unwrap_or_default())
+}
+
+/// Marks that are kept, and the bit of each. What a bit means is never changed.
+type Field = fn(&mut Marks) -> &mut bool;
+const MARKS: [(i64, Field); 5] = [
+    (1, |marks| &mut marks.late),
+    (2, |marks| &mut marks.backdated),
+    (4, |marks| &mut marks.behind),
+    (8, |marks| &mut marks.history),
+    (16, |marks| &mut marks.name_taken),
+];
+
+/// Marks as they are stored.
+pub(super) fn mark_bits(mut marks: Marks) -> i64 {
+    MARKS.iter().filter(|(_, field)| *field(&mut marks)).map(|(bit, _)| bit).sum()
+}
+
+/// Marks as they were stored.
+pub(super) fn marks_of(bits: i64) -> Marks {
+    let mut marks = Marks::default();
+    MARKS.iter().filter(|(bit, _)| bits & bit != 0).for_each(|(_, field)| *field(&mut marks) = true);
+    marks
 }
 
 /// Reads a row with these [`COLUMNS`].
@@ -106,8 +131,8 @@ pub(super) fn load(
     Ok(found.loaded)
 }
 
-/// Deletes rows that are damaged. The node asks its peers for what is missing then.
-pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlite::Result<()> {
+/// Deletes rows that are damaged. Returns what is missing then: the node asks its peers for it.
+pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlite::Result<Vec<StoreChange>> {
     tracing::info!(rows = rows.len(), "entries of the store are damaged");
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     for Damaged { entry, .. } in rows {
@@ -115,10 +140,22 @@ pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlit
     }
     // The number of a damaged row may be another than it was.
     let runs: BTreeSet<_> = rows.iter().map(|row| row.run).collect();
-    for run in runs {
-        ranges::count_again(&tx, run)?;
+    let mut lost = Vec::new();
+    for number in runs {
+        let ranges = ranges::count_again(&tx, number)?;
+        let Some(run) = run_of(&tx, number)? else { continue };
+        lost.extend(ranges.into_iter().filter_map(|(first, last)| {
+            let (first, last) = (u64::try_from(first).ok()?, u64::try_from(last).ok()?);
+            Some(StoreChange::Lost { run: run.clone(), first, last })
+        }));
     }
-    tx.commit()
+    tx.commit()?;
+    Ok(lost)
+}
+
+/// Whether an entry of this author was lost.
+pub(super) fn is_lost_of(change: &StoreChange, author: PublicKey) -> bool {
+    matches!(change, StoreChange::Lost { run, .. } if run.key == author)
 }
 
 /// What was read so far.
@@ -151,6 +188,14 @@ impl Found<'_> {
         }
         Ok(true)
     }
+}
+
+/// The run of this number. None: it is damaged, or there is none.
+pub(super) fn run_of(conn: &Connection, number: i64) -> rusqlite::Result<Option<RunId>> {
+    let mut row = conn.prepare_cached("SELECT key, room, class, epoch FROM runs WHERE run = ?1")?;
+    let columns = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let found: Option<(Vec<u8>, String, String, i64)> = row.query_row([number], columns).optional()?;
+    Ok(found.and_then(|(key, room, class, epoch)| run(&key, &room, class, epoch)))
 }
 
 /// A run from its row. None: it is damaged.

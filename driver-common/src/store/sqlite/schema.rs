@@ -11,7 +11,7 @@ pub(super) const APPLICATION: i32 = 0x7032_7063;
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// Each brings the schema to the next version. What stands here is never changed: add another one.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // Numbers are at most 2^53 - 1, so all are legal integers here. The empty text is the lobby, or the class of what is
     // kept. `floor` is the number below which a run is expired. `ranges` says which numbers of a run are held.
     //
@@ -66,6 +66,8 @@ const MIGRATIONS: [&str; 1] = [
         name TEXT PRIMARY KEY,
         value ANY NOT NULL
     ) STRICT, WITHOUT ROWID;",
+    // What was unusual about an entry when it was shown, as bits (see `rows`).
+    "ALTER TABLE entries ADD COLUMN marks INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// Makes the tables of a new database, or brings those of an older one up to date.
@@ -117,6 +119,26 @@ mod tests {
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE notes (note TEXT)").unwrap();
         assert!(matches!(migrate(&mut other), Err(OpenError::OtherProgram)));
+    }
+
+    #[test]
+    fn a_database_of_an_older_version_is_brought_up_to_date_with_all_that_is_in_it() {
+        for version in 1..VERSION {
+            let mut conn = Connection::open_in_memory().unwrap();
+            for migration in MIGRATIONS.iter().take(usize::try_from(version).unwrap()) {
+                conn.execute_batch(migration).unwrap();
+            }
+            conn.pragma_update(None, "application_id", APPLICATION).unwrap();
+            conn.pragma_update(None, "user_version", version).unwrap();
+            let insert = "INSERT INTO entries (id, run, seq, at, heard, signature, mark, header, body)
+                 VALUES (x'00', 1, 2, 3, 4, 'signature', 5, 'header', 'body')";
+            conn.execute(insert, []).unwrap();
+            migrate(&mut conn).unwrap();
+            assert_eq!(check(&conn).unwrap(), VERSION);
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let found: (String, i64) = conn.query_row("SELECT body, marks FROM entries", [], read).unwrap();
+            assert_eq!(found, ("body".to_owned(), 0));
+        }
     }
 
     #[test]

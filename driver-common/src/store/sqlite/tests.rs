@@ -9,8 +9,8 @@ use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use proto_core::{
-    Entry, EntryId, Identity, LoadId, Loaded, Memory, NetworkId, NodeId, OwnPosition, Record, RunId, StoreId,
-    Via, Wanted,
+    Entry, EntryId, Identity, LoadId, Loaded, Marks, Memory, NetworkId, NodeId, OwnPosition, Record, RunId,
+    StoreChange, StoreId, Via, Wanted,
 };
 use rusqlite::Connection;
 
@@ -218,12 +218,34 @@ fn both_versions_of_a_fork_are_kept() {
     let versions = [entry(BOB, 0, 5, "one"), entry(BOB, 0, 6, "two")];
     node.put_all(versions.iter().cloned().map(Record::Entry));
     let shown = node.store().view().page_blocking(None, 10).unwrap();
-    assert!(shown.len() == 2 && shown.iter().all(|shown| shown.forked));
+    assert!(shown.len() == 2 && shown.iter().all(|shown| shown.marks.forked));
     node.close();
     let node = Node::open(folder.path());
     let mut tip = node.kept().runs[0].versions.clone();
     tip.sort();
     assert_eq!(tip, [(5, versions[0].id()), (6, versions[1].id())]);
+}
+
+#[test]
+fn what_an_entry_was_shown_with_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let bobs: Vec<_> = (0..4).map(|seq| entry(BOB, seq, seq, "his")).collect();
+    let mut all = Marks::default();
+    (all.late, all.backdated, all.behind, all.history, all.name_taken) = (true, true, true, true, true);
+    let mut late = Marks::default();
+    late.late = true;
+    node.put_all([Record::Entry(bobs[0].clone())]);
+    // One is stored, one will be, and one never is.
+    node.store().client.mark(bobs[0].id(), all);
+    node.store().client.mark(bobs[2].id(), late);
+    node.store().client.mark(EntryId::from_bytes([9; 32]), late);
+    bobs[1..].iter().for_each(|entry| node.put_all([Record::Entry(entry.clone())]));
+    node.close();
+    let node = Node::open(folder.path());
+    let shown = node.store().view().page_blocking(None, 9).unwrap();
+    let marks: Vec<_> = shown.iter().rev().map(|shown| shown.marks).collect();
+    assert_eq!(marks, [all, Marks::default(), late, Marks::default()]);
 }
 
 #[test]
@@ -375,23 +397,30 @@ fn what_is_too_old_or_too_much_is_dropped_and_space_is_given_back() {
     let line = testing::entry(3, [0, 5], "Relay", &["hi"], Some(&via));
     records.push(Record::Entry(line));
     let mut runs = batch::RunNumbers::default();
-    let batch = batch::Batch { records: &records, memory: None, mutes: &[], now };
+    let batch = batch::Batch { records: &records, memory: None, mutes: &[], marks: &[], now };
     batch::commit(&mut conn, &mut runs, &batch).unwrap();
     let count = |conn: &Connection, what: &str| -> i64 {
         conn.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
     };
     let run = |conn: &mut Connection, retention: Retention| {
-        let mut steps = 0;
-        while retention::step(conn, &retention, now).unwrap().more {
-            steps += 1;
-            assert!(steps < 1_000, "it does not end");
+        let mut floors = Vec::new();
+        for _ in 0..1_000 {
+            let step = retention::step(conn, &retention, now).unwrap();
+            floors.extend(step.floors);
+            if !step.more {
+                return floors;
+            }
         }
+        panic!("it does not end");
     };
     run(&mut conn, Retention::default());
     assert_eq!(count(&conn, "entries WHERE body IS NOT NULL"), 3_001, "nothing is dropped by default");
 
     // By age: bodies of the last 1,000 s, headers of the last 2,000 s.
-    run(&mut conn, Retention { age: Some(Duration::from_secs(1_000)), ..Retention::default() });
+    let floors = run(&mut conn, Retention { age: Some(Duration::from_secs(1_000)), ..Retention::default() });
+    let bobs = entry(BOB, 0, 0, "x").run().clone();
+    assert!(floors.len() > 1, "in steps");
+    assert_eq!(floors.last(), Some(&StoreChange::Expired { run: bobs, floor: 1_000 }), "the node is told");
     assert_eq!(count(&conn, "entries WHERE body IS NOT NULL"), 1_000);
     assert_eq!(count(&conn, "entries WHERE body IS NULL AND at >= 5000"), 1_000);
     assert_eq!(count(&conn, "entries WHERE at = 5"), 1, "the last header of a run stays");

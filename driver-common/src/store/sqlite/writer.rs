@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use proto_core::{EntryId, PublicKey, Record};
+use proto_core::{EntryId, PublicKey, Record, StoreChange};
 
 use super::batch::{self, RunNumbers};
 use super::error::{OpenError, io_problem, problem};
 use super::files::{self, Files};
-use super::origin::Counter;
+use super::origin::{self, Counter};
 use super::retention::{self, Retention};
 use super::{StoreOptions, connection, rows, unix_ms};
 use crate::store::StoreProblem;
@@ -110,7 +110,8 @@ impl Writer {
                     Record::Own(entry) => Some(entry.id()),
                     _ => None,
                 });
-                let void = void.collect();
+                let void: Vec<_> = void.collect();
+                self.overwrite(&void);
                 batch.records.clear();
                 self.shared.put_back(batch);
                 if problem(&error) == StoreProblem::Damaged {
@@ -126,7 +127,8 @@ impl Writer {
         let Some(conn) = &mut self.conn else { return Err(rusqlite::Error::InvalidQuery) };
         // Before the batch: what is committed is never reported as lost.
         if !batch.damaged.is_empty() {
-            rows::delete_damaged(conn, &batch.damaged)?;
+            let lost = rows::delete_damaged(conn, &batch.damaged)?;
+            self.shared.answer(Answer::Changed(lost));
         }
         // Such a value has string keys only and cannot fail.
         let memory = batch.memory.as_ref().and_then(|memory| serde_json::to_string(memory).ok());
@@ -134,16 +136,30 @@ impl Writer {
             records: &batch.records,
             memory: memory.as_deref(),
             mutes: &batch.mutes,
+            marks: &batch.marks,
             now: unix_ms(),
         };
-        let counted = batch::commit(conn, &mut self.runs, &written)?;
-        if let (Some(count), Some(counter)) = (counted, &self.counter) {
+        let committed = batch::commit(conn, &mut self.runs, &written)?;
+        if let (Some(count), Some(counter)) = (committed.count, &self.counter) {
             counter.set(count);
         }
+        self.shared.put_back_marks(committed.early);
         Ok(())
     }
 
+    /// A commit may be whole in the log although its sync failed. It would come to light at the next start, after the node
+    /// signed others in the place of its entries. What is written now takes its place in the log, even if that cannot be
+    /// synced either.
+    fn overwrite(&mut self, void: &[EntryId]) {
+        if let Some(conn) = self.conn.as_mut().filter(|_| !void.is_empty())
+            && let Err(error) = withdraw(conn, void)
+        {
+            tracing::debug!(%error, "what the failed commit left may still be there");
+        }
+    }
+
     fn fail(&mut self, problem: StoreProblem, void: Vec<EntryId>) {
+        let problem = self.files.explain(problem);
         let retry_at = Instant::now() + RETRY;
         let failing = self.failing.get_or_insert(Failing { wait: RETRY, retry_at, void: Vec::new() });
         failing.void.extend(void);
@@ -162,12 +178,19 @@ impl Writer {
         self.runs.forget();
         let opened = connection::open_to_write(&self.files).and_then(|mut conn| {
             let void = &failing.void;
+            let is_new = origin::is_new(&conn)?;
             connection::begin(&mut conn, &self.files, self.key, true)?;
             withdraw(&mut conn, void)?;
-            Ok(conn)
+            Ok((conn, is_new))
         });
         match opened {
-            Ok(conn) => self.go_on(conn),
+            Ok((conn, is_new)) => {
+                if is_new {
+                    // It was set aside, or somebody took it away.
+                    self.shared.answer(Answer::Changed(vec![StoreChange::Emptied]));
+                }
+                self.go_on(conn);
+            }
             Err(error) => {
                 failing.wait = (failing.wait * 2).min(RETRY_MOST);
                 failing.retry_at = Instant::now() + failing.wait;
@@ -180,7 +203,7 @@ impl Writer {
                 if why == StoreProblem::Damaged {
                     self.rebuild();
                 } else {
-                    self.shared.fail(why);
+                    self.shared.fail(self.files.explain(why));
                 }
             }
         }
@@ -214,6 +237,9 @@ impl Writer {
         self.shared.with_status(|status| status.bytes = used);
         match step {
             Ok(step) => {
+                if !step.floors.is_empty() {
+                    self.shared.answer(Answer::Changed(step.floors));
+                }
                 self.shared.with_status(|status| status.expired += step.expired);
                 let wait = if step.more { Duration::ZERO } else { RETAIN };
                 self.retain_at = Instant::now() + wait;
@@ -244,5 +270,7 @@ fn withdraw(conn: &mut Connection, void: &[EntryId]) -> rusqlite::Result<()> {
     for id in void {
         batch::delete(&tx, *id)?;
     }
+    // So that something is written in any case.
+    origin::count_failure(&tx)?;
     tx.commit()
 }

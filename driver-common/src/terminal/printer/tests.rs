@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
-use proto_core::{Entry, Identity, LeaveReason, Name, PeerInfo};
+use proto_core::{Entry, Identity, LeaveReason, Marks, Name, PeerInfo};
 
 use super::super::output::{Bounds, LossReport, not_shown};
 use super::*;
@@ -64,7 +64,7 @@ fn a_terminal_shows_the_end_of_what_was_before_and_a_pipe_does_not() {
         number,
         heard: 0,
         entry: entry("Zoe", &[&format!("{number} first"), "second"]),
-        forked: false,
+        marks: Marks::default(),
     };
     // The newest comes first.
     let before: Vec<_> = (0..30).rev().map(shown).collect();

@@ -278,6 +278,11 @@ impl Gossip {
         self.seen.forget(id);
     }
 
+    /// Every entry can be received again.
+    pub(crate) fn forget_all(&mut self) {
+        self.seen.forget_all();
+    }
+
     /// The entry is no longer held: it is not announced any more. It stays known.
     pub(crate) fn withdraw(&mut self, id: &EntryId) {
         for peer in self.neighbours.ids() {

@@ -52,6 +52,12 @@ impl Seen {
         self.ids.remove(id);
     }
 
+    /// Removes all ids.
+    pub(super) fn forget_all(&mut self) {
+        self.ids.clear();
+        self.order.clear();
+    }
+
     pub(super) fn is_consistent(&self) -> bool {
         let known = self.order.iter().filter(|(at, id)| self.ids.get(id) == Some(at)).count();
         known >= self.ids.len()

@@ -54,14 +54,18 @@ impl Shelved {
         self.held.insert(first, last);
     }
 
-    fn remove(&mut self, seq: u64) {
-        let Some((first, last)) = self.span(seq) else { return };
-        self.held.remove(&first);
-        if first < seq {
-            self.held.insert(first, seq - 1);
-        }
-        if seq < last {
-            self.held.insert(seq + 1, last);
+    /// Takes out these numbers, both included.
+    fn remove_all(&mut self, first: u64, last: u64) {
+        while let Some((from, to)) = self.held.range(..=last).next_back().map(|(from, to)| (*from, *to))
+            && to >= first
+        {
+            self.held.remove(&from);
+            if to > last {
+                self.held.insert(last + 1, to);
+            }
+            if from < first {
+                self.held.insert(from, first - 1);
+            }
         }
     }
 }
@@ -86,7 +90,34 @@ impl Shelf {
     /// The store does not have it after all.
     pub(super) fn take_back(&mut self, run: &RunId, seq: u64) {
         if self.holds(run, seq) {
-            self.change(run, |shelved| shelved.remove(seq));
+            self.change(run, |shelved| shelved.remove_all(seq, seq));
+        }
+    }
+
+    /// The store has nothing any more. What is expired stays so.
+    pub(super) fn empty(&mut self) {
+        for shelved in self.runs.values_mut() {
+            shelved.held.clear();
+        }
+        self.runs.retain(|_, shelved| shelved.floor > 0);
+        self.by_spans.clear();
+        self.spans = 0;
+    }
+
+    /// The store has none of these numbers any more, both included.
+    pub(super) fn lose(&mut self, run: &RunId, first: u64, last: u64) {
+        if self.first_held(run, first, last).is_some() {
+            self.change(run, |shelved| shelved.remove_all(first, last));
+        }
+    }
+
+    /// What is below this number is expired from now on.
+    pub(super) fn expire(&mut self, run: &RunId, floor: u64) {
+        if self.runs.get(run).is_some_and(|shelved| shelved.floor < floor) {
+            self.change(run, |shelved| {
+                shelved.floor = floor;
+                shelved.remove_all(0, floor - 1);
+            });
         }
     }
 

@@ -125,6 +125,23 @@ impl Log {
         self.shelf.take_back(entry.run(), entry.seq());
     }
 
+    /// The store has nothing any more.
+    pub(crate) fn empty_shelf(&mut self) {
+        self.shelf.empty();
+    }
+
+    /// The store has none of these numbers of a run any more, both included.
+    pub(crate) fn lose(&mut self, run: &RunId, first: u64, last: u64) {
+        self.shelf.lose(run, first, last);
+    }
+
+    /// What is below this number of a run is expired.
+    pub(crate) fn expire(&mut self, run: &RunId, floor: u64) {
+        if self.stores {
+            self.shelf.expire(run, floor);
+        }
+    }
+
     /// An entry of this run waits to be committed: its tip is not offered.
     pub(crate) fn awaits_commit(&mut self, run: &RunId) {
         self.shelf.awaits(run);

@@ -6,7 +6,7 @@ use super::*;
 use crate::contract::Outcome;
 use crate::model::{
     Class, Draft, EntryId, KeptRun, LoadId, Loaded, Opened, OwnPosition, Record, RunId, RunPosition, SayId,
-    Sealed, StoreId, Wanted,
+    Sealed, StoreChange, StoreId, Wanted,
 };
 
 const WALL: u64 = 1_700_000_000_000;
@@ -194,6 +194,7 @@ fn the_users_words_are_refused_while_too_much_waits_for_the_store() {
 
 #[test]
 fn answers_that_nobody_asked_for_do_no_harm() {
+    let run = run_of(&eve(), 1)[0].run().clone();
     for mut solo in [storing(), solo()] {
         for input in [
             Input::stored(StoreId(u64::MAX)),
@@ -203,6 +204,9 @@ fn answers_that_nobody_asked_for_do_no_harm() {
             Input::stored(StoreId(1)),
             Input::StoreWorks,
             Input::loaded(LoadId(7), Vec::<Loaded>::new()),
+            Input::store_changed(StoreChange::Lost { run: run.clone(), first: 7, last: u64::MAX }),
+            Input::store_changed(StoreChange::Expired { run: run.clone(), floor: u64::MAX }),
+            Input::store_changed(StoreChange::Emptied),
         ] {
             assert_eq!(solo.input(input), []);
         }

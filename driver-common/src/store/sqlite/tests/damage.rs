@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use proto_core::{Record, Wanted};
+use proto_core::{Record, StoreChange, Wanted};
 use rusqlite::Connection;
 
 use super::*;
@@ -51,12 +51,38 @@ fn damage_that_the_start_does_not_see_is_found_while_the_node_runs() {
                 answers.push("set aside");
                 assert!(file.exists());
             }
+            Answer::Changed(changes) => {
+                assert_eq!(changes, [StoreChange::Emptied]);
+                answers.push("emptied");
+            }
             Answer::Works => break,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(answers, ["failed", "set aside"]);
+    assert_eq!(answers, ["failed", "set aside", "emptied"]);
     node.put_all([Record::Entry(entry(BOB, 0, 0, "again"))]);
+    assert_eq!(node.page(None, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_database_that_was_taken_away_is_begun_anew_when_it_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all([Record::Entry(entry(BOB, 0, 0, "gone"))]);
+    // Nothing can be written to what nobody can find again.
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute_batch("ALTER TABLE ranges RENAME TO elsewhere").unwrap();
+    drop(conn);
+    for end in ["db", "db-wal", "db-shm"] {
+        fs::remove_file(database(folder.path()).with_extension(end)).unwrap();
+    }
+    node.put(Record::Own(entry(OWN, 0, 1, "unkept")));
+    assert!(matches!(node.answer(), Answer::Failed(_)));
+    node.store().client.heard_failure();
+    assert!(matches!(node.answer(), Answer::Changed(changes) if changes == [StoreChange::Emptied]));
+    assert!(matches!(node.answer(), Answer::Works));
+    node.put_all([Record::Own(entry(OWN, 0, 2, "kept"))]);
     assert_eq!(node.page(None, 9).unwrap().len(), 1);
 }
 
@@ -85,6 +111,27 @@ fn a_row_that_is_not_what_was_stored_is_deleted_and_wanted_again() {
 }
 
 #[test]
+fn a_node_does_not_go_on_in_a_run_of_which_it_lost_an_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    for (author, goes_on) in [(BOB, 1), (OWN, 0)] {
+        let mut node = Node::open(folder.path());
+        node.put_all([Record::Entry(entry(BOB, 0, 0, "his")), Record::Own(entry(OWN, 0, 0, "mine"))]);
+        node.close();
+        let conn = Connection::open(database(folder.path())).unwrap();
+        let author = Identity::from_secret(&[author; 32]).key();
+        let changed = conn.execute(
+            "UPDATE entries SET body = 'x' WHERE run IN (SELECT run FROM runs WHERE key = ?1)",
+            [&author.as_bytes()[..]],
+        );
+        assert_eq!(changed, Ok(1));
+        drop(conn);
+        let node = Node::open(folder.path());
+        assert_eq!(node.kept().own.len(), goes_on);
+        node.close();
+    }
+}
+
+#[test]
 fn damage_that_is_read_while_the_node_runs_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let bobs: Vec<_> = (0..5).map(|seq| entry(BOB, seq, seq, "a text to damage")).collect();
@@ -95,6 +142,8 @@ fn damage_that_is_read_while_the_node_runs_is_deleted() {
     conn.execute("UPDATE entries SET body = 'x' WHERE seq = 2", []).unwrap();
     let range = Wanted::Range { run: bobs[0].run().clone(), first: 0, last: 4 };
     assert_eq!(node.load(range, 1 << 20).len(), 4);
+    let Answer::Changed(lost) = node.answer() else { panic!("what is missing is told first") };
+    assert_eq!(lost, [StoreChange::Lost { run: bobs[0].run().clone(), first: 2, last: 2 }]);
     assert!(matches!(node.answer(), Answer::Damaged(1)));
     node.close();
     let node = Node::open(folder.path());
@@ -137,7 +186,8 @@ fn a_file_that_is_no_database_of_this_program_stops_the_node() {
     let conn = Connection::open(database(folder.path())).unwrap();
     conn.pragma_update(None, "user_version", 99).unwrap();
     let error = refused();
-    assert!(error.contains("newer version of this program (schema 99, this one knows 1)"), "{error}");
+    let known = format!("newer version of this program (schema 99, this one knows {})", schema::VERSION);
+    assert!(error.contains(&known), "{error}");
     conn.pragma_update(None, "application_id", 99).unwrap();
     let error = refused();
     assert!(error.contains("history.db is the database of another program"), "{error}");

@@ -54,6 +54,28 @@ fn what_is_neither_held_nor_expired_is_missing() {
 }
 
 #[test]
+fn what_the_store_lost_is_missing_and_what_expired_is_not() {
+    let mut shelf = with(&[(10, 19), (30, 39)], 3);
+    shelf.lose(&run(1), 15, 34);
+    let gaps = |shelf: &Shelf| (shelf.first_gap(&run(1), 0, 39), shelf.missing(&run(1), 40), shelf.spans());
+    assert_eq!(gaps(&shelf), (Some((3, 9)), 7 + 20, 2));
+    shelf.lose(&run(1), 0, 12);
+    shelf.lose(&run(1), 17, 18);
+    shelf.lose(&run(2), 0, 9);
+    assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (true, (Some((3, 12)), 10 + 20, 2)));
+    assert!(shelf.is_consistent());
+    shelf.expire(&run(1), 14);
+    shelf.expire(&run(1), 5);
+    assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (false, (Some((15, 34)), 20, 2)));
+    shelf.empty();
+    assert_eq!(gaps(&shelf), (Some((14, 39)), 26, 0));
+    assert!(shelf.is_consistent());
+    shelf.put(&run(1), 20, &Limits::default());
+    assert_eq!(gaps(&shelf), (Some((14, 19)), 25, 1));
+    assert!(shelf.is_consistent());
+}
+
+#[test]
 fn whoever_leaves_out_every_other_number_loses_its_own() {
     let limits = Limits::default().with(|limits| limits.chat.spans = 8);
     let mut shelf = with(&[(0, 9), (20, 29)], 0);
