@@ -20,7 +20,6 @@ use proto_core::{Config, Identity, Name, PeerAddr};
 use self::exit::Deadline;
 use crate::api::{self, Access, ApiLimits};
 use crate::broadcast::{self, Feed};
-use crate::mutes::Mutes;
 use crate::options::{History, Options};
 use crate::runtime::AppRuntime;
 use crate::store::{Shown, Store, StoreOptions, Threads};
@@ -128,9 +127,6 @@ impl App {
             .build()
             .map_err(AppError::new)?;
         store.iter().flat_map(Store::notices).for_each(|notice| terminal.notice(&notice.to_string()));
-        let mutes = store
-            .as_ref()
-            .map_or_else(Mutes::default, |store| Mutes::kept(store.muted_names(), store.view()));
         let threads = store.as_mut().map(Store::take_threads);
         let key = identity.key();
         let node = node::start_with_store(runtime, listener, identity, config, options.peers, store)
@@ -143,7 +139,7 @@ impl App {
             options.api_token_file.as_deref(),
         )?);
         let (mut printer, quit) =
-            terminal.start(node.handle.clone(), options.uname, mutes).map_err(AppError::new)?;
+            terminal.start(node.handle.clone(), options.uname).map_err(AppError::new)?;
         if let Some(before) = last_messages(&node.handle).await {
             printer.print_before(&before, key.node_id()).await;
         }

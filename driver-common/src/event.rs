@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use proto_core::{Entry, LeaveReason, Member, MemberChange, Message, Notice, PeerInfo, Violation};
+use proto_core::{
+    Entry, LeaveReason, Member, MemberChange, Message, Name, NodeId, Notice, PeerInfo, Violation,
+};
 
 use crate::Origin;
 use crate::store::StoreNotice;
@@ -43,6 +45,18 @@ pub enum Event {
         member: Arc<Member>,
         /// What is new.
         change: MemberChange,
+    },
+    /// The user wants to see nothing of a node any more, or wants to see it again.
+    #[non_exhaustive]
+    Mute {
+        /// The node.
+        node_id: NodeId,
+        /// The name that it was muted by.
+        uname: Name,
+        /// Whether it is muted now.
+        muted: bool,
+        /// Where the user asked for it.
+        origin: Origin,
     },
     /// Something that the user should know.
     Notice(Notice),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::mutes::Mutes;
 use crate::store::StoreView;
 use async_channel::{Receiver, Sender};
 use proto_core::{
@@ -18,6 +19,7 @@ pub struct Handle {
     says: Sender<Say>,
     requests: Sender<Request>,
     store: Option<StoreView>,
+    mutes: Mutes,
 }
 
 /// Messages that are on their way to everybody.
@@ -89,6 +91,15 @@ pub enum RequestError {
     /// A node is named, and connections cannot be sealed, so nobody can check which node is there.
     #[error("connections cannot be sealed here, so nobody can check which node is there")]
     CannotSeal,
+    /// As many nodes as possible are muted already.
+    #[error("{most} others are muted already", most = Mutes::MOST)]
+    TooManyMutes,
+    /// That node is not muted.
+    #[error("nobody with that id is muted")]
+    NotMuted,
+    /// It is this node.
+    #[error("that is you")]
+    Oneself,
     /// The node is shutting down or has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -135,6 +146,22 @@ impl Handle {
     /// Changes the name and tells the peers.
     pub async fn rename(&self, name: Name) -> Result<(), RequestError> {
         self.ask(|reply| Request::Rename { name, reply }).await?
+    }
+
+    /// The user wants to see nothing more of a node, which has this name now. A store keeps that.
+    pub async fn mute(&self, node_id: NodeId, uname: Name, origin: Origin) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Mute { node_id, uname: Some(uname), origin, reply }).await?
+    }
+
+    /// The user wants to see it again.
+    pub async fn unmute(&self, node_id: NodeId, origin: Origin) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Mute { node_id, uname: None, origin, reply }).await?
+    }
+
+    /// The muted nodes.
+    #[cfg(feature = "app")]
+    pub(crate) fn mutes(&self) -> &Mutes {
+        &self.mutes
     }
 
     /// Tells the peers to dial this address from now on.
@@ -194,10 +221,10 @@ pub(crate) struct Inbox {
 const CAPACITY: usize = 64;
 
 /// Creates a handle and its receiving end.
-pub(crate) fn channel(store: Option<StoreView>) -> (Handle, Inbox) {
+pub(crate) fn channel(store: Option<StoreView>, mutes: Mutes) -> (Handle, Inbox) {
     let (says, says_out) = async_channel::bounded(CAPACITY);
     let (requests, requests_out) = async_channel::bounded(CAPACITY);
-    (Handle { says, requests, store }, Inbox { says: says_out, requests: requests_out })
+    (Handle { says, requests, store, mutes }, Inbox { says: says_out, requests: requests_out })
 }
 
 /// A request to send messages.
@@ -210,15 +237,44 @@ pub(crate) struct Say {
 /// Any other request. Each reply channel has room for its one answer.
 pub(crate) enum Request {
     TrySay(Say),
-    Connect { target: PeerTarget, reply: Sender<Result<(), RequestError>> },
-    Advertise { addr: SocketAddr, reply: Sender<Result<(), RequestError>> },
-    Disconnect { addr: PeerAddr, reply: Sender<Result<(), RequestError>> },
-    Confirm { reply: Sender<()> },
-    Rename { name: Name, reply: Sender<Result<(), RequestError>> },
-    Me { reply: Sender<Me> },
-    Status { reply: Sender<Box<Status>> },
-    Members { reply: Sender<Vec<Arc<Member>>> },
-    Shutdown { done: Sender<()> },
+    Connect {
+        target: PeerTarget,
+        reply: Sender<Result<(), RequestError>>,
+    },
+    Advertise {
+        addr: SocketAddr,
+        reply: Sender<Result<(), RequestError>>,
+    },
+    Disconnect {
+        addr: PeerAddr,
+        reply: Sender<Result<(), RequestError>>,
+    },
+    Confirm {
+        reply: Sender<()>,
+    },
+    /// Without a name: it is no longer muted.
+    Mute {
+        node_id: NodeId,
+        uname: Option<Name>,
+        origin: Origin,
+        reply: Sender<Result<(), RequestError>>,
+    },
+    Rename {
+        name: Name,
+        reply: Sender<Result<(), RequestError>>,
+    },
+    Me {
+        reply: Sender<Me>,
+    },
+    Status {
+        reply: Sender<Box<Status>>,
+    },
+    Members {
+        reply: Sender<Vec<Arc<Member>>>,
+    },
+    Shutdown {
+        done: Sender<()>,
+    },
 }
 
 impl From<CommandError> for SayError {

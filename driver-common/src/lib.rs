@@ -15,7 +15,6 @@ mod handle;
 mod members;
 #[cfg(feature = "app")]
 mod messages;
-#[cfg(feature = "app")]
 mod mutes;
 pub mod net;
 mod node;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_core::{MemberState, NodeId, PublicKey};
+use proto_core::{MemberState, Name, NodeId, PublicKey};
 use serde::Serialize;
 
 use crate::{Handle, RequestError};
@@ -61,6 +61,13 @@ pub(crate) async fn all(handle: &Handle) -> Result<Vec<Person>, RequestError> {
     let mut people: Vec<_> = people.into_values().collect();
     people.sort_by_cached_key(|person| (!person.is_here(), natural(&person.name), person.id));
     Ok(people)
+}
+
+/// The name by which a node is known, or else the start of its id.
+pub(crate) async fn name_of(handle: &Handle, id: NodeId) -> Result<Name, RequestError> {
+    let known = all(handle).await?.into_iter().find(|person| person.id == id);
+    let known = known.and_then(|person| person.name.parse().ok());
+    Ok(known.unwrap_or_else(|| Name::cut(&id.short().to_string()).expect("it is a name")))
 }
 
 /// A key by which names sort as people count: u2 before u10.

@@ -1,4 +1,5 @@
-//! Whom this node's user does not want to hear, for all that shows messages. A store keeps it.
+//! Whom this node's user does not want to hear, for all that shows messages. The node's task alone changes it, so that all
+//! are told in order. A store keeps it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +17,7 @@ pub(crate) struct Mutes {
 }
 
 /// As many as possible are muted already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{most} others are muted already", most = Mutes::MOST)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyMutes;
 
 impl Mutes {
@@ -49,11 +49,13 @@ impl Mutes {
         Some(name)
     }
 
+    #[cfg(feature = "app")]
     pub(crate) fn is_muted(&self, node_id: NodeId) -> bool {
         self.lock().contains_key(&node_id)
     }
 
     /// The muted nodes, each with the name that it had then.
+    #[cfg(feature = "app")]
     pub(crate) fn list(&self) -> Vec<(NodeId, Name)> {
         self.lock().iter().map(|(node_id, name)| (*node_id, name.clone())).collect()
     }
@@ -69,7 +71,7 @@ impl Mutes {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "app"))]
 mod tests {
     use super::*;
 

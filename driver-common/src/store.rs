@@ -54,7 +54,6 @@ impl Store {
     }
 
     /// The same, each with the name that it was last met by, or else the start of its id.
-    #[cfg(feature = "app")]
     pub(crate) fn muted_names(&self) -> impl Iterator<Item = (NodeId, proto_core::Name)> {
         self.mutes.iter().map(|node_id| {
             let met = self.kept.memory.names.iter().rev().find(|known| known.key.node_id() == *node_id);

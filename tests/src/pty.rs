@@ -260,9 +260,32 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        // A shell's jobs, in the background or stopped, outlive it.
+        while let pids @ [_, ..] = &in_session(Pid::from_child(&self.child))[..] {
+            for pid in pids {
+                let _ = rustix::process::kill_process(*pid, Signal::KILL);
+            }
+            // What has ended is in the session until its parent has learned of it. That may be the shell.
+            let _ = self.child.try_wait();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processes of the session that this one leads, without those that have ended. None: it leads none.
+fn in_session(leader: Pid) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_member = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The state, the parent, the group and the session follow the name, which may contain anything.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' ').collect::<Vec<_>>());
+        fields.is_some_and(|fields| {
+            !["Z", "X"].contains(&fields[0]) && fields[3] == leader.as_raw_nonzero().to_string()
+        })
+    };
+    pids.filter(is_member).filter_map(Pid::from_raw).collect()
 }
 
 /// How a terminal is set up.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::fuzz::peers::line;
 use crate::journal::SOON;
 use crate::raw::RawPeer;
-use crate::sim::hostile::{Keys, behind, position};
+use crate::sim::hostile::{Keys, behind, of_body, position};
 use crate::version1::random_uuid;
 
 /// It has proven its key, and answers nothing: a node has enough of it after 45 seconds.
@@ -69,6 +69,19 @@ impl Signer {
         let entry: Entry = self.keys.sign_entry(&draft);
         said.entry(seq).or_insert_with(|| entry.clone());
         entry
+    }
+
+    /// Passes on what the owner of this secret says of itself at this time: that it is here, and says so again after so many
+    /// seconds, or that it leaves.
+    #[track_caller]
+    pub fn tell_member(&self, secret: [u8; 32], uname: &str, at: u64, every: Option<u32>) {
+        let keys = Keys::new(secret);
+        let mut body = json!({ "uname": uname, "since": at });
+        every.into_iter().for_each(|every| body["every"] = every.into());
+        let body = body.to_string();
+        let names = of_body("presence", &body);
+        let header = format!(r#"{{"class":"live","key":"{}","epoch":1,"at":{at},{names}}}"#, keys.key());
+        self.peer.send(keys.signed_line(&header, &body));
     }
 
     /// Sends such an entry.

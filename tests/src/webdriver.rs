@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -25,6 +26,27 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// Starts them, one browser at a time; none where they are not installed, unless one is required.
+    ///
+    /// # Panics
+    /// When `CHAT_REQUIRE_BROWSER` is set and they are missing, and when they are installed and do not start.
+    pub fn in_turn() -> Option<(Self, MutexGuard<'static, ()>)> {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let browser = Self::start();
+        let required = std::env::var_os("CHAT_REQUIRE_BROWSER").is_some_and(|value| !value.is_empty());
+        assert!(
+            browser.is_some() || !required,
+            "CHAT_REQUIRE_BROWSER is set, and chromedriver or Chromium is missing"
+        );
+        if browser.is_none() {
+            // Past the test harness, which keeps what a passed test prints to itself.
+            let note = "the browser test did not run: chromedriver or Chromium is missing\n";
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
+        }
+        browser.map(|browser| (browser, turn))
+    }
+
     /// Starts them; none where they are not installed.
     ///
     /// # Panics
@@ -105,6 +127,23 @@ impl Browser {
     #[track_caller]
     pub fn run_async(&self, script: &str) -> Value {
         self.ask("POST", "/execute/async", &json!({"script": script, "args": []}))
+    }
+
+    /// The user allows pages to do this, or forbids it ("granted", "denied").
+    pub fn permit(&self, what: &str, state: &str) {
+        self.ask("POST", "/permissions", &json!({"descriptor": {"name": what}, "state": state}));
+    }
+
+    /// Runs this in every page that is opened in this window from now on, before its own scripts.
+    pub fn run_first(&self, script: &str) {
+        let params = json!({"source": script});
+        let body = json!({"cmd": "Page.addScriptToEvaluateOnNewDocument", "params": params});
+        self.ask("POST", "/goog/cdp/execute", &body);
+    }
+
+    /// Hides the window, until it is given a size.
+    pub fn minimize(&self) {
+        self.ask("POST", "/window/minimize", &json!({}));
     }
 
     /// Gives the window another size, in pixels.

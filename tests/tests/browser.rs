@@ -2,7 +2,6 @@
 //! odd; a page behind a port forward needs the token.
 
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,24 +15,6 @@ use tests::webdriver::Browser;
 
 /// The key that sends (W3C WebDriver, section 17.4.2).
 const ENTER: char = '\u{e007}';
-
-/// One at a time; none where none is installed, unless one is required.
-fn browser() -> Option<(Browser, MutexGuard<'static, ()>)> {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let browser = Browser::start();
-    let required = std::env::var_os("CHAT_REQUIRE_BROWSER").is_some_and(|value| !value.is_empty());
-    assert!(
-        browser.is_some() || !required,
-        "CHAT_REQUIRE_BROWSER is set, and chromedriver or Chromium is missing"
-    );
-    if browser.is_none() {
-        // Past the test harness, which keeps what a passed test prints to itself.
-        let note = "the browser test did not run: chromedriver or Chromium is missing\n";
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
-    }
-    browser.map(|browser| (browser, turn))
-}
 
 /// Types a message and sends it.
 #[track_caller]
@@ -119,7 +100,7 @@ fn expect_connected(browser: &Browser, names: &[&str], timeout: Duration) {
 
 #[test]
 fn two_pages_say_see_lose_the_node_and_get_it_back() {
-    let Some((browser, _turn)) = browser() else { return };
+    let Some((browser, _turn)) = Browser::in_turn() else { return };
     let alice = Launch::new(Driver::Tokio, "Alice").start();
     let data = tempfile::tempdir().unwrap();
     let launch = Launch::new(Driver::Smol, "Bob").peer(alice.addr());
@@ -198,7 +179,7 @@ fn two_pages_say_see_lose_the_node_and_get_it_back() {
 
 #[test]
 fn the_page_tells_what_is_odd() {
-    let Some((browser, _turn)) = browser() else { return };
+    let Some((browser, _turn)) = Browser::in_turn() else { return };
     let bob = Launch::new(Driver::Tokio, "Bob").start();
     browser.open(&format!("http://{}/", bob.api()));
     expect_connected(&browser, &["Bob"], SOON);
@@ -246,7 +227,7 @@ fn forward(listener: TcpListener, to: SocketAddr) {
 
 #[test]
 fn a_page_behind_a_port_forward_takes_the_token_once() {
-    let Some((browser, _turn)) = browser() else { return };
+    let Some((browser, _turn)) = Browser::in_turn() else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -314,7 +295,7 @@ const SHIFT: char = '\u{e008}';
 
 #[test]
 fn being_alone_is_seen_and_says_what_to_do() {
-    let Some((browser, _turn)) = browser() else { return };
+    let Some((browser, _turn)) = Browser::in_turn() else { return };
     let alice = Launch::new(Driver::Smol, "Alice").start();
     browser.resize(1100, 760);
     browser.open(&format!("http://{}/", alice.api()));
@@ -336,7 +317,7 @@ fn being_alone_is_seen_and_says_what_to_do() {
 
 #[test]
 fn commands_are_carried_out_or_refused_and_never_said() {
-    let Some((browser, _turn)) = browser() else { return };
+    let Some((browser, _turn)) = Browser::in_turn() else { return };
     let alice = Launch::new(Driver::Tokio, "Alice").start();
     let mut bob = Launch::new(Driver::Smol, "Bob").peer(alice.addr()).start();
     browser.open(&format!("http://{}/", alice.api()));
@@ -361,6 +342,13 @@ fn commands_are_carried_out_or_refused_and_never_said() {
         "return document.getElementById('problem').textContent.startsWith('There is no command /quit on this page')",
     );
     assert_eq!(browser.run("return document.getElementById('message').value"), "/quit now");
+    browser.run("document.getElementById('message').value = ''");
+    browser.type_into("#message", &format!("/nick Eve{SHIFT}{ENTER}{SHIFT}and more{ENTER}"));
+    browser.expect(
+        "that a command has one line",
+        SOON,
+        "return document.getElementById('problem').textContent.includes('A command has one line')",
+    );
     browser.run("document.getElementById('message').value = ''");
     browser.type_into("#message", &format!("/nick \u{a0}{ENTER}"));
     browser.expect(
@@ -395,7 +383,7 @@ fn commands_are_carried_out_or_refused_and_never_said() {
 
 #[test]
 fn what_is_written_is_shown_as_it_is_meant() {
-    let Some((browser, _turn)) = browser() else { return };
+    let Some((browser, _turn)) = Browser::in_turn() else { return };
     let alice = Launch::new(Driver::Smol, "Alice").start();
     let mut bob = Launch::new(Driver::Tokio, "Bob").peer(alice.addr()).start();
     let page = format!("http://{}/", alice.api());
@@ -430,6 +418,12 @@ fn what_is_written_is_shown_as_it_is_meant() {
     );
     expect_accessible(&browser);
     picture(&browser, "conversation");
+
+    // Marks that are piled up stay in the message that has them.
+    bob.say(&format!("z{}", "\u{30b}".repeat(60)));
+    let clipped = "const last = [...document.querySelectorAll('.message')].at(-1); \
+                   return last.textContent.includes('\\u030b') && getComputedStyle(last).overflow === 'clip'";
+    browser.expect("a message that is clipped", SOON, clipped);
 
     // A long name is cut in the list, and people who stand together have different colours.
     let (long, _) = RawPeer::join(alice.addr(), &"wide".repeat(16));

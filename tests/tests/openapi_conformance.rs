@@ -36,10 +36,11 @@ fn passes(driver: Driver, args: &[&str]) -> bool {
 #[test]
 fn every_answer_is_as_described() {
     for driver in Driver::ALL {
-        // It would have addresses dialed that it makes up. It opens no WebSockets, gives up addresses that were never given, and
-        // no pattern describes exactly what a name is: requests there may be refused that the description admits.
-        let refused = ["--include-path", "/ws", "--include-path", "/disconnect", "--include-path", "/nick"];
-        let ran = passes(driver, &["--exclude-path-regex", "^/(ws|connect|disconnect|nick)$"])
+        // It would have addresses dialed that it makes up. It opens no WebSockets, gives up addresses that were never given and
+        // mutes that are none, and no pattern describes exactly what a name is: requests there may be refused that the
+        // description admits.
+        let refused = ["--include-path-regex", "^/(ws|disconnect|mute|unmute|nick)$"];
+        let ran = passes(driver, &["--exclude-path-regex", "^/(ws|connect|disconnect|mute|unmute|nick)$"])
             && passes(driver, &[&refused[..], &["--exclude-checks", "positive_data_acceptance"]].concat());
         if !ran {
             let required =

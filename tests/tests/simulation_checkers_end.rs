@@ -62,6 +62,31 @@ fn a_network_in_which_something_is_said_is_not_silent() {
     run::is_silent(&mut world).unwrap_err().assert_is(Rule::Silent, "CHAT");
 }
 
+#[test]
+fn a_node_that_is_gone_and_one_that_says_nothing_of_itself_are_no_members() {
+    let mut world = World::checked(1);
+    world.announce_members();
+    for host in 0..3 {
+        world.add_node(Limits::default(), 0..host);
+    }
+    let quiet = world.add_host(Limits::default());
+    // Whoever was linked before the tree was there is heard by all with the next interval.
+    world.run_for(Duration::from_secs(45));
+    let members = |world: &World| world.probes.check.as_ref().unwrap().members(world);
+    assert_eq!(members(&world), Ok(()));
+    assert_eq!(run::is_silent(&mut world), Ok(()), "saying so again and again is no talk");
+    world.host_mut(2).dark = true;
+    world.stop(2, false);
+    members(&world).unwrap_err().assert_is(Rule::Members, "a node of host 2 as here, which is gone");
+    world.run_for(Duration::from_secs(100));
+    assert_eq!(members(&world), Ok(()), "three intervals later it is not heard any more");
+    world.host_mut(quiet).targets = vec![world.host(0).addr];
+    world.host_mut(quiet).presence = false;
+    world.start(quiet, true);
+    world.run_for(Duration::from_secs(5));
+    members(&world).unwrap_err().assert_is(Rule::Members, "does not list host 3");
+}
+
 /// In the middle of what the first says it starts again, without its key.
 fn reborn(tamper: impl Tamper + 'static) -> Result<(), Breach> {
     let mut world = World::checked(1);

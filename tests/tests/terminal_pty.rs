@@ -547,3 +547,54 @@ fn a_job_of_a_shell_is_stopped_runs_in_the_background_and_comes_back() {
         assert!(bob.expect_end().success());
     }
 }
+
+#[test]
+fn no_job_outlives_the_test_that_started_it() {
+    let mut bob = OnTerminal::shell(Driver::Tokio, "Bob").start();
+    bob.keys("sleep 1000 & echo job=$!\r");
+    let job = bob.expect("the job", |screen| {
+        screen.lines.iter().find_map(|line| line.strip_prefix("job=")?.parse::<u32>().ok())
+    });
+    let runs = || std::path::Path::new(&format!("/proc/{job}/stat")).exists();
+    assert!(runs());
+    drop(bob);
+    tests::journal::eventually("the job has ended", SOON, || !runs());
+}
+
+#[test]
+fn whom_the_page_mutes_the_terminal_mutes_and_the_other_way_round() {
+    for driver in Driver::ALL {
+        let mut bob = OnTerminal::new(driver, "Bob").with_api().start();
+        let api = bob.expect("where its API is", |screen| {
+            let (_, url) = screen.lines.iter().find_map(|line| line.split_once("http://"))?;
+            url.parse().ok()
+        });
+        let mut alice = visitor(driver, "Alice", bob.addr());
+        bob.expect_line("* Alice joined");
+        let (id, at) = (alice.node_id(), short(&alice.node_id()));
+        let muted = || tests::http::get(api, "/mutes").unwrap().json();
+        let post = |path| tests::http::post(api, path, &serde_json::json!({ "id": id })).unwrap().status;
+
+        assert_eq!(post("/mute"), 200);
+        bob.expect_line("* Alice is muted, as somebody said on the page or by the API");
+        assert_eq!(muted(), serde_json::json!([{ "id": id, "name": "Alice" }]));
+        alice.say("not heard");
+        tests::journal::eventually("Bob's node has it", SOON, || {
+            tests::http::get(api, "/messages").unwrap().body.contains("not heard")
+        });
+        // What comes after it is shown after it.
+        tests::http::post(api, "/send", &serde_json::json!({ "msg": "and then" })).unwrap();
+        bob.expect("what came then", |screen| {
+            screen.lines.iter().any(|line| line.ends_with("and then")).then_some(())
+        });
+        bob.keys("/unmute Alice\r");
+        bob.expect_line(&format!("* Alice ({at}) is no longer muted"));
+        alice.say("heard");
+        bob.expect_line(&said_by(&alice, "heard"));
+        assert_eq!((muted(), post("/unmute")), (serde_json::json!([]), 409));
+        bob.keys(&format!("/mute {at}\r"));
+        bob.expect_line(&format!("* Alice ({at}) is muted; /unmute Alice undoes it"));
+        assert_eq!(muted(), serde_json::json!([{ "id": id, "name": "Alice" }]));
+        assert!(bob.shown().lines.iter().all(|line| !line.ends_with("not heard")));
+    }
+}

@@ -6,12 +6,14 @@
 //! | `GET /peers` | the linked peers: an array of `remote_addr`, `listen_addr`, `node_id`, `uname`, `key`, `version`, `sealed`, `state` |
 //! | `GET /members` | who is in the network, linked or not, and who was: an array of `name`, `id`, `key`, `since`, `last_heard`, `linked`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
+//! | `GET /mutes` | whom the user does not want to hear: an array of `id` and `name` |
 //! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry`. With `before=ID.PART`, those before this line of the entry with this id; 404 if there is none. `limit` is 1 to 1,000 lines, 200 by default |
 //! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, `targets`, `store`, and `notices`: current problems as text. `store` is null if the node keeps nothing; its `problem` is null, or why nothing can be written: `no_space`, `read_only`, `io`, `damaged`, `locked`, `cannot_open`, `other` |
 //! | `GET /metrics` | metrics for Prometheus: OpenMetrics for a client that accepts it, else the text format |
 //! | `GET /openapi.json` | this table as an OpenAPI document |
 //! | `POST /send` | sends each line of `{"msg": TEXT}`; answers `sent`, or, to a client that accepts JSON, the ids of the entries: `{"ids": [ID], "texts": 1, "stored": true}`. It answers when they are on the disk; if they are not kept, the header has `Chat-Stored: no`, and `stored` is false |
 //! | `POST /nick` | changes the user's name: `{"uname": NAME}`; answers `{}` |
+//! | `POST /mute`, `POST /unmute` | hides what a node says on the page and the terminal, from now on, or undoes it: `{"id": NODE-ID}`; with `/mute` also `"name"`, by default the one that it has here. Answer `{}` |
 //! | `POST /connect`, `POST /disconnect` | dials an address, or no more: `{"addr": "HOST:PORT"}`; answer `{}` |
 //! | `GET /ws` | a WebSocket: it sends events; each text received is sent as a message; the text `/peers` requests the list of peers. The parameter `v` is 1, the default, or 2 |
 //!
@@ -46,6 +48,8 @@
 //! {"Message": {"id": 1767225600000000, "at": 1767225600000, "said_at": 1767225599990, "history": false, "own": false, "from": "Bob", "content": "hi", "node_id": "...", "signed": true, "entry": {...}}}
 //! {"PeerJoined": {"id": 1767225600000001, "at": 1767225600000, "said_at": 1767225600000, "history": false, "own": false, "peer": {...}}}
 //! {"PeerLeft": {..., "peer": {...}, "reason": "Bye"}}
+//! {"Member": {..., "change": "Joined", "member": {"node_id": "...", "key": "...", "uname": "Carol", "since": 1767225600000, "heard": 1767225600000, "state": "here"}}}
+//! {"Mute": {..., "node_id": "...", "uname": "Mallory", "muted": true}}
 //! {"Notice": {..., "notice": {"Gap": {...}}, "text": "3 messages from Bob are missing"}}
 //! {"Peers": [{...}]}
 //! {"Sent": {"id": "...", "ids": ["..."], "texts": 1}}

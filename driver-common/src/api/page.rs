@@ -13,11 +13,12 @@ const CSS: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The files, the page itself first.
-pub(super) const FILES: [File; 14] = [
+pub(super) const FILES: [File; 15] = [
     File { path: "/", content_type: HTML, content: include_bytes!("page/index.html") },
     File { path: "/page/style.css", content_type: CSS, content: include_bytes!("page/style.css") },
     File { path: "/page/icon.svg", content_type: SVG, content: include_bytes!("page/icon.svg") },
     script("/page/access.js", include_bytes!("page/access.js")),
+    script("/page/arrivals.js", include_bytes!("page/arrivals.js")),
     script("/page/commands.js", include_bytes!("page/commands.js")),
     script("/page/composer.js", include_bytes!("page/composer.js")),
     script("/page/log.js", include_bytes!("page/log.js")),

@@ -21,7 +21,7 @@ use super::{Api, metrics, said_lines, status};
 use crate::broadcast::PageQuery;
 use crate::broadcast::json::{peers, to_json};
 use crate::store::{StoreStatus, StoreView};
-use crate::{Me, Origin, RequestError, Said, SayError, members};
+use crate::{Handle, Me, Origin, RequestError, Said, SayError, members};
 
 /// The routes: every path, and each method that it supports.
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -34,16 +34,19 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// The paths besides the page's files.
-const ROUTES: [(&str, Target); 12] = [
+const ROUTES: [(&str, Target); 15] = [
     ("/peers", Target::View(View::Peers)),
     ("/members", Target::View(View::Members)),
     ("/me", Target::View(View::Me)),
+    ("/mutes", Target::View(View::Mutes)),
     ("/messages", Target::View(View::Messages)),
     ("/status", Target::View(View::Status)),
     ("/metrics", Target::View(View::Metrics)),
     ("/openapi.json", Target::View(View::OpenApi)),
     ("/send", Target::Post(Post::Send)),
     ("/nick", Target::Post(Post::Nick)),
+    ("/mute", Target::Post(Post::Mute)),
+    ("/unmute", Target::Post(Post::Unmute)),
     ("/connect", Target::Post(Post::Connect)),
     ("/disconnect", Target::Post(Post::Disconnect)),
     ("/ws", Target::Socket),
@@ -63,6 +66,8 @@ enum Target {
 enum Post {
     Send,
     Nick,
+    Mute,
+    Unmute,
     Connect,
     Disconnect,
 }
@@ -72,6 +77,7 @@ enum View {
     Peers,
     Members,
     Me,
+    Mutes,
     Messages,
     Status,
     Metrics,
@@ -87,16 +93,23 @@ impl Target {
         ROUTES.iter().find(|(own, _)| *own == path).map(|(_, target)| *target).or_else(file)
     }
 
-    /// A parameter that it does not have. The page's addresses may carry some: browsers and links add them.
-    fn unknown_parameter(self, query: Option<&str>) -> Option<&str> {
+    /// A parameter that it does not have, or that stands there twice. The page's addresses may carry some: browsers and links
+    /// add them.
+    fn wrong_parameter(self, query: Option<&str>) -> Option<String> {
         let parameters = match self {
             Self::Page(_) => return None,
             Self::Socket => &["v"][..],
             Self::View(View::Messages) => PageQuery::PARAMETERS,
             Self::View(_) | Self::Post(_) => &[],
         };
-        let given = query?.split('&').map(|pair| pair.split('=').next().unwrap_or(pair));
-        given.filter(|name| !name.is_empty()).find(|name| !parameters.contains(name))
+        let given = query?.split('&').filter(|pair| !pair.is_empty());
+        let mut given: Vec<_> = given.map(|pair| pair.split('=').next().unwrap_or(pair)).collect();
+        if let Some(unknown) = given.iter().find(|name| !parameters.contains(name)) {
+            return Some(format!("this path has no parameter {unknown:?}"));
+        }
+        given.sort_unstable();
+        let twice = given.windows(2).find(|pair| pair[0] == pair[1])?;
+        Some(format!("the parameter {:?} stands there twice", twice[0]))
     }
 
     /// The methods that it supports, as in the header `Allow`.
@@ -146,8 +159,7 @@ impl Route {
         if !target.methods().split(", ").any(|method| method == request.method().as_str()) {
             return method_not_allowed(target.methods());
         }
-        if let Some(parameter) = target.unknown_parameter(request.uri().query()) {
-            let text = format!("this path has no parameter {parameter:?}");
+        if let Some(text) = target.wrong_parameter(request.uri().query()) {
             return error(StatusCode::BAD_REQUEST, &text);
         }
         match target {
@@ -172,6 +184,7 @@ impl Route {
             View::Peers => handle.status().await.map_or_else(failed, |status| json(peers(&status.links))),
             View::Members => members::all(handle).await.map_or_else(failed, |people| json(to_json(&people))),
             View::Me => handle.me().await.map_or_else(failed, |me| json(me_json(&me))),
+            View::Mutes => json(mutes_json(handle)),
             View::Messages => self.messages(query).await,
             View::Status => handle
                 .status()
@@ -212,6 +225,8 @@ impl Route {
             Ok(body) => match post {
                 Post::Send => self.say(&body, wants_json).await,
                 Post::Nick => self.rename(&body).await,
+                Post::Mute => self.mute(&body).await,
+                Post::Unmute => self.unmute(&body).await,
                 Post::Connect => self.connect(&body).await,
                 Post::Disconnect => self.disconnect(&body).await,
             },
@@ -272,6 +287,42 @@ impl Route {
             Ok(Ok(name)) => done(self.api.handle.rename(name).await),
             Ok(Err(wrong)) => bad_request(wrong),
             Err(invalid) => expected("{\"uname\": NAME}", &invalid),
+        }
+    }
+
+    /// Without a name, the one by which the node is known here, or else the start of its id.
+    async fn mute(&self, body: &[u8]) -> Response<Reply> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Mute {
+            id: NodeId,
+            name: Option<String>,
+        }
+        let Mute { id, name } = match serde_json::from_slice(body) {
+            Ok(mute) => mute,
+            Err(invalid) => return expected("{\"id\": NODE-ID, \"name\": NAME}", &invalid),
+        };
+        let handle = &self.api.handle;
+        let name = match name.map(|name| name.parse::<Name>()) {
+            Some(Ok(name)) => name,
+            Some(Err(wrong)) => return bad_request(wrong),
+            None => match members::name_of(handle, id).await {
+                Ok(name) => name,
+                Err(stopped) => return failed(stopped),
+            },
+        };
+        done(handle.mute(id, name, Origin::fresh()).await)
+    }
+
+    async fn unmute(&self, body: &[u8]) -> Response<Reply> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Unmute {
+            id: NodeId,
+        }
+        match serde_json::from_slice(body) {
+            Ok(Unmute { id }) => done(self.api.handle.unmute(id, Origin::fresh()).await),
+            Err(invalid) => expected("{\"id\": NODE-ID}", &invalid),
         }
     }
 
@@ -369,6 +420,17 @@ fn me_json(me: &Me) -> String {
     }
     let Me { listen_addr, node_id, uname, key, started } = me;
     to_json(&Myself { listen_addr: *listen_addr, node_id: *node_id, uname, key: *key, started: *started })
+}
+
+/// Whom the user does not want to hear.
+fn mutes_json(handle: &Handle) -> String {
+    #[derive(Serialize)]
+    struct Muted {
+        id: NodeId,
+        name: Name,
+    }
+    let muted = handle.mutes().list().into_iter().map(|(id, name)| Muted { id, name });
+    to_json(&muted.collect::<Vec<_>>())
 }
 
 fn said_json(said: &Said) -> String {

@@ -16,6 +16,7 @@ enum Event<'a> {
     PeerUpdated(About<Joined<'a>>),
     PeerLeft(About<Left<'a>>),
     Member(About<News<'a>>),
+    Mute(About<Muting<'a>>),
     Notice(About<Told<'a>>),
 }
 
@@ -61,6 +62,14 @@ struct Left<'a> {
 struct News<'a> {
     change: MemberChange,
     member: &'a Member,
+}
+
+/// The user wants to see nothing of a node any more, or wants to see it again.
+#[derive(Serialize)]
+struct Muting<'a> {
+    node_id: NodeId,
+    uname: &'a Name,
+    muted: bool,
 }
 
 #[derive(Serialize)]
@@ -114,6 +123,9 @@ pub(super) fn event<'a>(event: &'a crate::Event, at: u64, id: u64) -> Option<Str
         }
         crate::Event::Member { member, change } => {
             Event::Member(About::now(at, id, News { change: *change, member }))
+        }
+        crate::Event::Mute { node_id, uname, muted, .. } => {
+            Event::Mute(About::now(at, id, Muting { node_id: *node_id, uname, muted: *muted }))
         }
         crate::Event::Notice(notice) => {
             let text = messages::notice(notice);

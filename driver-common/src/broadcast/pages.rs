@@ -33,11 +33,11 @@ impl PageQuery {
     /// `before=ID.0`.
     pub(crate) fn read(query: &str) -> Result<Self, &'static str> {
         let mut read = Self { before: None, limit: LINES };
-        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
             match name {
                 "before" => read.before = Some(cursor(value).ok_or("before is not ENTRY-ID.PART")?),
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+                    let limit = number(value).filter(|limit| (1..=MOST).contains(limit));
                     read.limit = limit.ok_or("limit is not a number from 1 to 1000")?;
                 }
                 _ => {}
@@ -49,7 +49,12 @@ impl PageQuery {
 
 fn cursor(text: &str) -> Option<Cursor> {
     let (id, part) = text.split_once('.').unwrap_or((text, "0"));
-    Some(Cursor { id: EntryId::new(id)?, part: part.parse().ok()? })
+    Some(Cursor { id: EntryId::new(id)?, part: number(part)? })
+}
+
+/// Digits alone: a `+` would be a space in a URL.
+fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The messages in a store.

@@ -3,13 +3,13 @@
 use std::task::{Context, Poll};
 
 use futures_lite::Stream as _;
-use proto_core::{Command, CommandError, Input, Outcome};
+use proto_core::{Command, CommandError, Input, Name, NodeId, Outcome};
 
 use super::NodeTask;
 use super::store::StoreLink;
 use crate::handle::{Request, Say};
 use crate::runtime::Runtime;
-use crate::{Event, Me, Said, SayError};
+use crate::{Event, Me, Origin, RequestError, Said, SayError};
 
 /// The maximum number of calls handled in a turn.
 const CALLS: usize = 64;
@@ -90,6 +90,9 @@ impl<R: Runtime> NodeTask<R> {
                 let result = self.node.command(self.now, Command::Rename(name));
                 let _ = reply.try_send(result.map(drop).map_err(Into::into));
             }
+            Request::Mute { node_id, uname, origin, reply } => {
+                let _ = reply.try_send(self.mute(node_id, uname, origin));
+            }
             Request::Me { reply } => {
                 let _ = reply.try_send(Me {
                     node_id: self.node.id(),
@@ -112,6 +115,21 @@ impl<R: Runtime> NodeTask<R> {
                 self.stopping.iter_mut().for_each(|asked| asked.push(done.clone()));
             }
         }
+    }
+
+    /// Without a name it is no longer muted.
+    fn mute(&mut self, node_id: NodeId, uname: Option<Name>, origin: Origin) -> Result<(), RequestError> {
+        let muted = uname.is_some();
+        let uname = match uname {
+            Some(_) if node_id == self.node.id() => return Err(RequestError::Oneself),
+            Some(uname) => {
+                self.mutes.mute(node_id, uname.clone()).map_err(|_| RequestError::TooManyMutes)?;
+                uname
+            }
+            None => self.mutes.unmute(node_id).ok_or(RequestError::NotMuted)?,
+        };
+        self.events.push(Event::Mute { node_id, uname, muted, origin });
+        Ok(())
     }
 
     fn try_say(&mut self, say: Say) {

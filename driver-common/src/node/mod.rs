@@ -40,6 +40,7 @@ use self::store::StoreLink;
 use self::wake_timer::WakeTimer;
 use crate::clock::WallClockMonitor;
 use crate::handle::{self, Request, Say};
+use crate::mutes::Mutes;
 use crate::runtime::Runtime;
 use crate::store::{Store, StoreClient};
 use crate::{Clock, Event, Handle};
@@ -102,6 +103,8 @@ pub fn start_with_store<R: Runtime>(
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     let clock = Clock::start();
+    let mutes =
+        store.as_ref().map_or_else(Mutes::default, |store| Mutes::kept(store.muted_names(), store.view()));
     let (client, kept) = store.map_or_else(Default::default, |store| (Some(store.client), store.kept));
     let mut node = Node::restore(config, identity, seed, clock.now(), kept);
     let (wall, unix_ms) = WallClockMonitor::start(clock.now());
@@ -110,7 +113,7 @@ pub fn start_with_store<R: Runtime>(
         node.command(clock.now(), Command::Connect(peer.into())).map_err(io::Error::other)?;
     }
     let list = Arc::new(ReadyList::default());
-    let (handle, inbox) = handle::channel(client.as_ref().map(StoreClient::view));
+    let (handle, inbox) = handle::channel(client.as_ref().map(StoreClient::view), mutes.clone());
     let store = client.map(|client| StoreLink::new(client, &list, node.memory_changes()));
     let (event_queue, events) = EventQueue::new();
     let task = NodeTask {
@@ -133,6 +136,7 @@ pub fn start_with_store<R: Runtime>(
         busy: false,
         stopping: None,
         confirms: Vec::new(),
+        mutes,
         events: event_queue,
         refusals: Refusals::new(clock.now()),
         timer: WakeTimer::default(),
@@ -191,6 +195,8 @@ struct NodeTask<R: Runtime> {
     stopping: Option<Vec<Sender<()>>>,
     /// Callers that wait until a peer holds all that was said.
     confirms: Vec<Sender<()>>,
+    /// Whom the user does not want to hear.
+    mutes: Mutes,
     events: EventQueue,
     refusals: Refusals,
 }

@@ -8,7 +8,7 @@ use super::notices::unix_ms;
 use super::render::{self, counted};
 use super::speaker::Speaker;
 use super::visible::visible;
-use crate::{RequestError, members, messages};
+use crate::{Origin, RequestError, members, messages};
 
 impl Speaker {
     /// Executes the input and shows the result.
@@ -80,7 +80,8 @@ impl Speaker {
         let found = self.people.roster().find(who);
         let told = found.and_then(|(node_id, name)| {
             let stored = proto_core::Name::cut(&name).ok_or_else(|| "that name is empty".to_owned())?;
-            self.mutes.mute(node_id, stored).map_err(|error| error.to_string())?;
+            let done = block_on(self.handle.mute(node_id, stored, Origin::TERMINAL));
+            done.map_err(|error| error.to_string())?;
             Ok(format!("{name} ({}) is muted; /unmute {name} undoes it", node_id.short()))
         });
         match told {
@@ -90,17 +91,17 @@ impl Speaker {
     }
 
     fn unmute(&self, who: &str) {
-        let muted = self.mutes.list();
+        let muted = self.handle.mutes().list();
         let is_meant = |(node_id, name): &&(proto_core::NodeId, proto_core::Name)| {
             name.as_str() == who || node_id.short().to_string() == who || node_id.to_string() == who
         };
         let mut meant = muted.iter().filter(is_meant);
         match (meant.next(), meant.next()) {
             (None, _) => self.warn(&format!("/unmute: {who} is not muted; /mute lists who is")),
-            (Some((node_id, name)), None) => {
-                self.mutes.unmute(*node_id);
-                self.notify(&format!("{name} ({}) is no longer muted", node_id.short()));
-            }
+            (Some((node_id, name)), None) => match block_on(self.handle.unmute(*node_id, Origin::TERMINAL)) {
+                Ok(()) => self.notify(&format!("{name} ({}) is no longer muted", node_id.short())),
+                Err(error) => self.warn(&format!("/unmute: {error}")),
+            },
             (Some(_), Some(_)) => {
                 self.warn(&format!("/unmute: several people called {who} are muted: use the id"));
             }
@@ -108,7 +109,7 @@ impl Speaker {
     }
 
     fn list_muted(&self) {
-        let muted = self.mutes.list();
+        let muted = self.handle.mutes().list();
         self.notify(if muted.is_empty() { "nobody is muted" } else { "muted:" });
         for (node_id, name) in muted {
             self.notify(&format!("  {}  {name}", node_id.short()));

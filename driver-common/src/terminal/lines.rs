@@ -21,8 +21,8 @@ pub(crate) struct BadLine {
     pub(crate) error: ChatTextError,
 }
 
-/// The byte order mark in UTF-8.
-const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The byte order mark. Files that are read one after the other have one each, and two may write at once.
+const BOM: char = '\u{feff}';
 
 /// The stored part of a line: one byte more than can be sent, and a carriage return.
 const KEPT: usize = ChatText::MAX + 2;
@@ -62,15 +62,17 @@ impl Lines {
         if len > KEPT {
             return bad.push(BadLine { number: self.number, error: ChatTextError::TooLong { len } });
         }
-        // A byte order mark tells programs how to read the input. Nobody says it.
-        let line = if self.number == 1 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.iter().all(u8::is_ascii_whitespace) {
+        let text = String::from_utf8_lossy(line);
+        // It tells programs how to read the input. Nobody says it.
+        let text = text.trim_start_matches(BOM);
+        if text.trim().is_empty() {
             return;
         }
-        let text = String::from_utf8_lossy(line);
         let result = if text.contains('\r') {
-            ChatText::lines(&text).map(|lines| texts.extend(lines))
+            let said =
+                |lines: Vec<ChatText>| lines.into_iter().filter(|line| !line.as_str().trim().is_empty());
+            ChatText::lines(text).map(|lines| texts.extend(said(lines)))
         } else {
             ChatText::new(text).map(|text| texts.push(text))
         };
@@ -106,8 +108,15 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_not_said() {
-        assert_eq!(read(&[b"\xef\xbb\xbfone\n\xef\xbb\xbftwo"]).0, ["one", "\u{feff}two"]);
+        assert_eq!(read(&[b"\xef\xbb\xbfone\n\xef\xbb\xbf\xef\xbb\xbftwo"]).0, ["one", "two"]);
+        assert_eq!(read(&[b"a\xef\xbb\xbf\n\xef\xbb\xbf \n"]).0, ["a\u{feff}"]);
         assert_eq!(read(&[b"\xef", b"\xbb\xbf\r\ntwo"]).0, ["two"]);
+    }
+
+    #[test]
+    fn white_space_of_any_kind_alone_is_not_said() {
+        let blank = "\u{a0}\n\u{3000}\u{2003}\n\t\u{85}\n\u{2028}\r\u{2029}\n\u{1680}\r \rx\r\u{205f}";
+        assert_eq!(read(&[blank.as_bytes()]), (vec!["x".to_owned()], vec![]));
     }
 
     #[test]

@@ -48,7 +48,6 @@ use self::stdio::{Stderr, Stdout};
 pub use self::times::{TimeFormat, TimeFormatError};
 use self::visible::visible;
 use crate::Handle;
-use crate::mutes::Mutes;
 use crate::options::{LogFormat, Options, OutputForm};
 
 /// The terminal or the standard streams of this process. Nothing else may use them meanwhile, and there is only one
@@ -224,21 +223,11 @@ impl Terminal {
 
     /// Starts to read input. Returns the printer of events, and the future that resolves when the user wants to leave.
     /// It may be called once.
-    pub(crate) fn start(
-        &mut self,
-        handle: Handle,
-        uname: Name,
-        mutes: Mutes,
-    ) -> io::Result<(EventPrinter, Quit)> {
-        let people = People::new(uname);
+    pub(crate) fn start(&mut self, handle: Handle, uname: Name) -> io::Result<(EventPrinter, Quit)> {
+        let (people, mutes) = (People::new(uname), handle.mutes().clone());
         let folds = self.interactive.is_some().then(Folds::new);
-        let speaker = Speaker {
-            handle,
-            people: people.clone(),
-            mutes: mutes.clone(),
-            folds: folds.clone(),
-            notices: self.notices.clone(),
-        };
+        let speaker =
+            Speaker { handle, people: people.clone(), folds: folds.clone(), notices: self.notices.clone() };
         let quit = self.quit.0.clone();
         let interactive = self.interactive.is_some();
         match &mut self.interactive {

@@ -196,6 +196,16 @@ impl EventPrinter {
             Event::Member { member, change } => self.print_member(&member, change),
             Event::Notice(Notice::CaughtUp { entries }) => self.print_caught_up(entries),
             Event::Notice(notice) => self.notice(gravity(&notice), &render::notice(&notice)),
+            // What was typed at the terminal is answered there.
+            Event::Mute { origin: Origin::TERMINAL, .. } => {}
+            Event::Mute { node_id, uname, muted, .. } => {
+                let label = self.people.roster().label_of(node_id, &uname);
+                let what = if muted { "muted" } else { "no longer muted" };
+                self.notice(
+                    Gravity::Info,
+                    &format!("{label} is {what}, as somebody said on the page or by the API"),
+                );
+            }
             Event::Store(notice) => self.notice(Gravity::Warning, &super::visible(&notice.to_string())),
             // The node logs it.
             Event::Report { .. } => {}

@@ -186,8 +186,8 @@ pub(crate) struct CompleteAtTab {
 
 impl CompleteAtTab {
     pub(crate) fn new(speaker: &Speaker) -> Self {
-        let Speaker { people, mutes, notices, .. } = speaker;
-        Self { people: people.clone(), mutes: mutes.clone(), notices: notices.clone() }
+        let Speaker { people, handle, notices, .. } = speaker;
+        Self { people: people.clone(), mutes: handle.mutes().clone(), notices: notices.clone() }
     }
 
     fn muted_from(&self, start: &str) -> Vec<String> {

@@ -7,7 +7,6 @@ use proto_core::ChatText;
 use super::folds::Folds;
 use super::notices::{Gravity, Notices};
 use super::people::People;
-use crate::mutes::Mutes;
 use crate::{Handle, Origin, SayError};
 
 /// Sends messages for the user, on its own thread.
@@ -15,7 +14,6 @@ use crate::{Handle, Origin, SayError};
 pub(crate) struct Speaker {
     pub(crate) handle: Handle,
     pub(crate) people: Arc<People>,
-    pub(crate) mutes: Mutes,
     pub(crate) folds: Option<Folds>,
     pub(crate) notices: Notices,
 }

@@ -70,7 +70,9 @@ fn is_plain(char: char) -> bool {
         // Invisible: soft hyphen, fillers, zero-width and invisible operators, deprecated formats, tags.
         | '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180e}' | '\u{200b}'
         | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-        | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        // The selectors between these are for variants of ideographs.
+        | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
     )
 }
 
@@ -112,6 +114,11 @@ mod tests {
         assert_eq!(visible("é\u{9b}31m"), "é\\u{9b}31m");
         assert_eq!(visible("\u{202e}evil\u{2066}\u{2069}"), "\\u{202e}evil\\u{2066}\\u{2069}");
         assert_eq!(visible("a\u{2028}b\u{feff}\u{e0041}"), "a\\u{2028}b\\u{feff}\\u{e0041}");
+        assert_eq!(
+            visible("\u{1bca0}\u{1bca3}\u{e01f0}\u{e0fff}"),
+            "\\u{1bca0}\\u{1bca3}\\u{e01f0}\\u{e0fff}"
+        );
+        assert_eq!(visible("葛\u{e0100}"), "葛\u{e0100}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::model::{
-    Instant, Limits, Member, MemberChange, MemberState, NodeId, Presence, PublicKey, TokenBucket,
+    Instant, Limits, MAX_NUMBER, Member, MemberChange, MemberState, NodeId, Presence, PublicKey, TokenBucket,
     TokenBuckets,
 };
 
@@ -18,6 +18,9 @@ const MISSED: u32 = 3;
 /// A member may say this often that it is here, and so many times at once: it comes, is linked, takes another name, leaves.
 const WORD_EVERY: Duration = Duration::from_secs(10);
 const WORDS_AT_ONCE: u32 = 4;
+
+/// A date that is so far ahead of the wall clock, in milliseconds, shows that it was set back.
+const SET_BACK: u64 = 5_000;
 
 /// Who is here, as far as they say so, and who was.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Members {
     next: Option<Instant>,
     /// When it last said so.
     said: Option<Instant>,
+    /// The date of that.
+    dated: u64,
 }
 
 /// A member.
@@ -78,6 +83,7 @@ impl Members {
             rates: TokenBuckets::new(),
             next: None,
             said: None,
+            dated: 0,
         }
     }
 
@@ -222,6 +228,14 @@ impl Members {
     /// The user's name has changed.
     pub(super) fn renamed(&mut self, now: Instant) {
         self.next = self.next.map(|_| now);
+    }
+
+    /// The date of what this node says of itself at this time: later than the one before, unless the wall clock was set back
+    /// since. The dates of entries are no help: they may be far ahead until the user says something.
+    pub(super) fn date(&mut self, time: u64) -> u64 {
+        let set_back = self.dated > time.saturating_add(SET_BACK);
+        self.dated = if set_back { time } else { time.max(self.dated + 1) }.min(MAX_NUMBER);
+        self.dated
     }
 
     /// This node has told everybody that it is here, and so it is known to the others.

@@ -83,7 +83,7 @@ impl Chat {
     }
 
     fn say_presence(&mut self, cx: &mut Cx, every: Option<u32>) {
-        let at = self.clock.next(cx);
+        let at = self.members.date(cx.time());
         let presence = Presence { uname: cx.config.uname().clone(), since: cx.began().unwrap_or(at), every };
         let network = cx.config.network();
         let live = Live::sign(&cx.identity, network, (self.own_runs.epoch(), at), presence);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proto_core::wire::{Chunk, Frame, Hello, Join, LineReader, MAX_LINE, Parsed, Token, TreeClaim, parse};
 use proto_core::{
-    Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Message, Node, NodeId, PeerInfo, PublicKey,
-    Seal, Signature,
+    Action, ConnId, DialId, Limits, MAX_CHUNK, MAX_RESOLVED, Member, MemberChange, MemberState, Message,
+    Node, NodeId, PeerInfo, PublicKey, Seal, Signature,
 };
 
 use super::conversation::Conversation;
@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     dials: BTreeMap<DialId, Goal>,
     cancelled: Vec<DialId>,
     here: BTreeMap<NodeId, Arc<PeerInfo>>,
+    /// What was told of each member last.
+    members: BTreeMap<NodeId, Arc<Member>>,
     /// Keys that were proven on some connection.
     proven: BTreeSet<PublicKey>,
     pub(super) conversation: Conversation,
@@ -88,6 +90,7 @@ impl Ledger {
             dials: BTreeMap::new(),
             cancelled: Vec::new(),
             here: BTreeMap::new(),
+            members: BTreeMap::new(),
             proven: BTreeSet::new(),
             conversation: Conversation::new(node.key()),
             counts: Counts::new(),
@@ -217,13 +220,66 @@ impl Ledger {
             Action::Confirmed => {
                 assert!(core::mem::take(&mut self.awaits_confirmation), "somebody waits for it");
             }
+            Action::Member { member, change } => self.member(member, *change),
             Action::Report { .. } | Action::Notice(_) => {}
             other => panic!("unknown action: {other:?}"),
         }
     }
 
+    /// Something is new about a member.
+    fn member(&mut self, member: &Arc<Member>, change: MemberChange) {
+        use MemberChange::{Back, Joined, Left, Listed, Renamed, Silent};
+        assert_ne!(member.node_id, self.id, "a node is not its own member");
+        assert_eq!(member.key.node_id(), member.node_id);
+        let before = self.members.insert(member.node_id, member.clone());
+        let before = before.map(|before| before.state);
+        let state = match change {
+            Listed | Joined => MemberState::Here,
+            Renamed => {
+                assert_eq!(before, Some(MemberState::Here), "who is renamed is here");
+                MemberState::Here
+            }
+            Back => {
+                assert_eq!(before, Some(MemberState::Silent), "who is back was silent");
+                MemberState::Here
+            }
+            Silent => {
+                assert_eq!(before, Some(MemberState::Here), "who falls silent was here");
+                MemberState::Silent
+            }
+            Left => {
+                assert_ne!(before, Some(MemberState::Left), "nobody leaves twice");
+                MemberState::Left
+            }
+            other => panic!("unknown change: {other:?}"),
+        };
+        assert_eq!(member.state, state, "{change:?}");
+        let word = match change {
+            Listed | Joined => "members come",
+            Renamed => "members are renamed",
+            Back => "members are back",
+            Silent => "members fall silent",
+            _ => "members leave",
+        };
+        self.count(word, 1);
+    }
+
     /// All that was to be done is done.
     pub(super) fn drained(&self, node: &Node) {
+        for member in node.members() {
+            let told = self.members.get(&member.node_id).map(|told| (told.state, &told.uname, told.since));
+            let name = if member.state == MemberState::Left {
+                told.map(|(_, name, _)| name)
+            } else {
+                Some(&member.uname)
+            };
+            assert_eq!(
+                told.map(|(state, name, _)| (state, Some(name))),
+                Some((member.state, name)),
+                "{member:?}"
+            );
+        }
+
         assert!(node.peers().eq(self.here.values()), "the actions tell who is here");
         let alive = self.conns.values().filter(|state| state.end != Some(End::Abort)).count();
         assert_eq!(node.connections(), alive, "node and driver have the same connections");

@@ -46,6 +46,7 @@ impl World {
     fn new() -> Self {
         let config = Config::builder("node".parse().expect("a name"))
             .listen_addr(address(0))
+            .presence(true)
             .limits(|own| *own = limits())
             .build()
             .expect("legal limits");
@@ -421,6 +422,8 @@ fn limits() -> Limits {
         limits.chat.serving = 4;
         (limits.chat.range_first, limits.chat.range_most) = (2, 6);
         limits.chat.seen = 16;
+        limits.chat.members = 8;
+        limits.chat.live_burst = 6;
         limits.v1.lines = 6;
         limits.v1.waiting = 3;
         limits.v1.waiting_bytes = 3_000;

@@ -4,6 +4,7 @@ mod dials;
 mod fairness;
 mod forks;
 mod links;
+mod members;
 mod parts;
 mod rule;
 

@@ -10,8 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use proto_core::wire::{ByeCode, FrameError};
 use proto_core::{
-    Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, Expected, LeaveReason, Marks,
-    Message, NodeId, Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation, Wanted,
+    Action, CommandError, ConnId, DialError, DialId, Entry, EntryError, Expected, LeaveReason, Marks, Member,
+    MemberChange, Message, NodeId, Notice, Outcome, PeerAddr, PeerInfo, Seal, Version, Violation, Wanted,
 };
 use sha2::Sha256;
 
@@ -236,8 +236,30 @@ impl Record {
                 self.text("notice");
                 self.notice(notice);
             }
+            Action::Member { member, change } => {
+                self.text("member");
+                self.member(member, *change);
+            }
             other => panic!("unknown action: {other:?}"),
         }
+    }
+
+    /// Its state follows from what is new about it.
+    fn member(&mut self, member: &Member, change: MemberChange) {
+        let Member { key, uname, since, heard, .. } = member;
+        self.text(match change {
+            MemberChange::Listed => "listed",
+            MemberChange::Joined => "joined",
+            MemberChange::Renamed => "renamed",
+            MemberChange::Back => "back",
+            MemberChange::Silent => "silent",
+            MemberChange::Left => "left",
+            other => panic!("unknown change: {other:?}"),
+        });
+        self.bytes(key.as_bytes());
+        self.text(uname.as_str());
+        self.number(*since);
+        self.number(*heard);
     }
 
     fn kept(&mut self, record: &proto_core::Record) {

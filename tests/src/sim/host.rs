@@ -25,6 +25,8 @@ pub struct Host {
     pub limits: Limits,
     /// Which of their connections may be in clear. None: they seal none.
     pub plaintext: Option<Plaintext>,
+    /// Whether they say that they are here.
+    pub presence: bool,
     /// Whether all that it does is its node's doing: what it says is what its user said.
     pub honest: bool,
     /// Addresses that its user gives.
@@ -96,6 +98,7 @@ impl Host {
             uname,
             limits,
             plaintext: None,
+            presence: false,
             honest: true,
             targets: Vec::new(),
             unplugged: false,
@@ -201,6 +204,7 @@ impl Host {
         let mut config = Config::builder(self.uname.clone())
             .listen_addr(self.addr)
             .store(kept.is_some())
+            .presence(self.presence)
             .limits(|limits| limits.clone_from(&self.limits));
         if let Some(plaintext) = self.plaintext {
             config = config.plaintext(plaintext);

@@ -20,21 +20,28 @@ pub struct Meter {
 /// Frames and bytes that arrived, by their kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frames {
-    /// By the word before the `|`.
+    /// By the word before the `|`; entries of no run apart, as [`LIVE`](Self::LIVE).
     pub kinds: BTreeMap<Box<str>, (u64, u64)>,
 }
 
 impl Frames {
+    /// Stands for a `CHAT` whose entry is in no run.
+    pub const LIVE: &str = "CHAT of no run";
+
     /// Frames and bytes of all kinds but `CHAT`.
     pub fn control(&self) -> (u64, u64) {
-        let control = self.kinds.iter().filter(|(kind, _)| &***kind != "CHAT");
+        let control = self.kinds.iter().filter(|(kind, _)| !["CHAT", Self::LIVE].contains(&&***kind));
         control.fold((0, 0), |(frames, bytes), (_, (f, b))| (frames + f, bytes + b))
     }
 
     fn count(&mut self, line: &[u8]) {
-        let word = line.split(|byte| *byte == b'|').next().unwrap_or_default();
+        let mut fields = line.split(|byte| *byte == b'|');
+        let word = fields.next().unwrap_or_default();
         let word = std::str::from_utf8(word).ok().filter(|word| word.len() <= 8 && word.len() < line.len());
-        let word = word.unwrap_or("?");
+        let word = match word.unwrap_or("?") {
+            "CHAT" if fields.nth(1).is_some_and(is_live) => Self::LIVE,
+            word => word,
+        };
         if !self.kinds.contains_key(word) {
             self.kinds.insert(word.into(), (0, 0));
         }
@@ -132,6 +139,12 @@ impl Meter {
     pub(super) fn closed(&mut self, conn: ConnId) {
         self.lines.remove(&conn);
     }
+}
+
+/// Whether this is the header of an entry in no run.
+fn is_live(header: &[u8]) -> bool {
+    const CLASS: &[u8] = br#""class":"live""#;
+    header.windows(CLASS.len()).any(|part| part == CLASS)
 }
 
 /// How an entry is told from others in what the network carries: its signature.

@@ -1,6 +1,7 @@
 //! One run: a network from a seed, chaos, then calm, and what it comes to.
 
 mod final_delivery;
+mod membership;
 mod population;
 mod silence;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub sealed: Option<bool>,
     /// Whether the nodes have stores.
     pub stores: bool,
+    /// Whether the nodes say that they are here. None: in half of all networks.
+    pub presence: Option<bool>,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -67,6 +70,7 @@ impl Default for Options {
             crowded: false,
             sealed: None,
             stores: false,
+            presence: None,
             digest: false,
             limits: Limits::default(),
         }
@@ -188,6 +192,9 @@ fn keep_panics_quiet() {
 /// What the draw whether a network is sealed starts from.
 const SEALED: u64 = 0x5ea1;
 
+/// The same for whether its nodes say that they are here.
+const PRESENCE: u64 = 0x4e4e;
+
 /// The same for what happens to stores.
 const STORES: u64 = 0x570e;
 
@@ -201,6 +208,8 @@ struct Run {
     heard_version1: u64,
     /// How often the network was seen to fall silent.
     silent: u64,
+    /// How often all were seen to list all others as members.
+    listed: u64,
     breach: Option<Breach>,
 }
 
@@ -220,6 +229,9 @@ impl Run {
         if options.sealed.unwrap_or_else(|| Dice::new(seed ^ SEALED).chance(0.5)) {
             world.seal();
         }
+        if options.presence.unwrap_or_else(|| Dice::new(seed ^ PRESENCE).chance(0.5)) {
+            world.announce_members();
+        }
         if options.stores {
             world.give_stores(Dice::new(seed ^ STORES));
         }
@@ -237,7 +249,7 @@ impl Run {
         let mut chaos = Chaos::new(dice.fork(), most_hosts, options.limits.clone());
         chaos.version1 =
             odd.iter().filter(|(_, odd)| **odd == Odd::Version1).map(|(host, _)| *host).collect();
-        Self { world, dice, chaos, odd, heard_version1: 0, silent: 0, breach: None }
+        Self { world, dice, chaos, odd, heard_version1: 0, silent: 0, listed: 0, breach: None }
     }
 
     /// From the beginning to the end; the time from the calm to one network with one view.
@@ -350,7 +362,8 @@ impl Run {
         let settled = self.world.now() - start;
         // Where next to nothing is held, what is dated ahead leaves no room for what is not.
         let heard = if options.cramped { self.all_is_found_out() } else { self.final_delivery() };
-        (heard && (options.forgets() || self.falls_silent())).then_some(settled)
+        let listed = heard && (options.cramped || self.all_are_listed());
+        (listed && (options.forgets() || self.falls_silent())).then_some(settled)
     }
 
     /// Who else was there, and what befell the bytes.
@@ -360,6 +373,7 @@ impl Run {
             ("sealed dials".to_owned(), self.world.sealed_dials()),
             ("version 1 heard".to_owned(), self.heard_version1),
             ("fell silent".to_owned(), self.silent),
+            ("members listed".to_owned(), self.listed),
         ]);
         for (what, count) in self.world.store_counts() {
             tally.insert(what.to_owned(), count);

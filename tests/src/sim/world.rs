@@ -43,6 +43,8 @@ pub struct World {
     dice: Dice,
     /// None: all connections are in clear.
     seals: Option<Seals>,
+    /// Whether nodes say that they are here.
+    presence: bool,
     /// None: nodes have no stores.
     disks: Option<Disks>,
     epoch_ms: u64,
@@ -123,6 +125,7 @@ impl World {
             prompt: VecDeque::new(),
             dice,
             seals: None,
+            presence: false,
             disks: None,
             events: 0,
             probes: Probes::default(),
@@ -181,12 +184,18 @@ impl World {
         (&mut self.net, &mut self.queue)
     }
 
+    /// The nodes of hosts that are added from now on say that they are here.
+    pub fn announce_members(&mut self) {
+        self.presence = true;
+    }
+
     /// Adds a host on which nothing runs yet.
     pub fn add_host(&mut self, limits: Limits) -> HostId {
         let index = self.hosts.len() as HostId;
         let mut host = Host::new(index, limits, self.epoch_ms, self.dice.fork());
         // Version 1 nodes and raw peers speak in clear.
         host.plaintext = self.seals.is_some().then_some(Plaintext::Allow);
+        host.presence = self.presence;
         self.hosts.push(host);
         index
     }

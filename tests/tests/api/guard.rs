@@ -36,6 +36,7 @@ fn ask(node: &Node, (method, path): (&str, &str), extra: &[(&str, &str)]) -> Res
         _ if method != "POST" => "",
         "/nick" => r#"{"uname":"Alice"}"#,
         "/connect" | "/disconnect" => r#"{"addr":"127.0.0.1:9"}"#,
+        "/mute" | "/unmute" => r#"{"id":"00000000-0000-8000-8000-000000000000"}"#,
         _ => r#"{"msg":"hello"}"#,
     };
     let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();

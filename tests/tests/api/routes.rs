@@ -95,6 +95,7 @@ fn wrong_methods_and_paths_are_told_so() {
         "/",
         "/peers",
         "/me",
+        "/mutes",
         "/messages",
         "/metrics",
         "/openapi.json",
@@ -103,7 +104,7 @@ fn wrong_methods_and_paths_are_told_so() {
         "/page/style.css",
     ];
     let routes = reading.iter().map(|path| (*path, "GET, HEAD")).chain(
-        ["/send", "/nick", "/connect", "/disconnect"]
+        ["/send", "/nick", "/mute", "/unmute", "/connect", "/disconnect"]
             .map(|path| (path, "POST"))
             .into_iter()
             .chain([("/ws", "GET")]),
@@ -126,9 +127,26 @@ fn wrong_methods_and_paths_are_told_so() {
     {
         expect_error(&node.get(path), 404);
     }
-    for path in
-        ["/peers?x=1", "/me?x", "/messages?&y=", "/openapi.json?v=1", "/ws?w=2", "/ws?v=3", "/ws?v=2&x"]
-    {
+    for path in [
+        "/peers?x=1",
+        "/me?x",
+        "/members?x",
+        "/mutes?id=1",
+        "/status?v=2",
+        "/metrics?format=text",
+        "/messages?&y=",
+        "/messages?limit",
+        "/messages?limit=",
+        "/messages?limit=+5",
+        "/messages?limit=5&limit=5",
+        "/peers?=1",
+        "/me?%78=1",
+        "/ws?v=2&v=2",
+        "/openapi.json?v=1",
+        "/ws?w=2",
+        "/ws?v=3",
+        "/ws?v=2&x",
+    ] {
         expect_error(&node.get(path), 400);
     }
     expect_error(&node.request("POST", "/send?x=1", &[], r#"{"msg":"x"}"#), 400);
@@ -465,5 +483,42 @@ fn name_and_addresses_are_changed_as_by_commands() {
         ] {
             expect_error(&post(path, &body), 400);
         }
+    }
+}
+
+#[test]
+fn who_is_muted_is_one_list_and_every_socket_is_told() {
+    for driver in Driver::ALL {
+        let [alice, bob] = pair(driver);
+        let mut socket = alice.socket_at("/ws?v=2");
+        let mut old = alice.socket();
+        let post = |path, body: &Value| alice.request("POST", path, &[], &body.to_string());
+        let (me, id) = (&alice.get("/me").json()["node_id"], &bob.get("/me").json()["node_id"]);
+        assert_eq!(alice.get("/mutes").body, "[]");
+        assert_eq!(post("/mute", &json!({ "id": id })).body, "{}");
+        let told = socket.expect("Mute").0;
+        assert_eq!([&told["node_id"], &told["uname"], &told["muted"]], [id, &json!("Bob"), &json!(true)]);
+        assert_eq!(alice.get("/mutes").json(), json!([{ "id": id, "name": "Bob" }]));
+        let far = "01234567-89ab-8def-8123-456789abcdef";
+        assert_eq!(post("/mute", &json!({ "id": far })).body, "{}");
+        assert_eq!(socket.expect("Mute").0["uname"], "0123456789ab8def", "nobody knows its name");
+        assert_eq!(post("/mute", &json!({ "id": far, "name": "Far" })).body, "{}");
+        assert_eq!(socket.expect("Mute").0["uname"], "Far");
+        for muted in [id, &json!(far)] {
+            assert_eq!(post("/unmute", &json!({ "id": muted })).body, "{}");
+            let told = socket.expect("Mute").0;
+            assert_eq!([&told["node_id"], &told["muted"]], [muted, &json!(false)]);
+        }
+        assert_eq!(alice.get("/mutes").body, "[]");
+        expect_error(&post("/unmute", &json!({ "id": id })), 409);
+        expect_error(&post("/mute", &json!({ "id": me })), 409);
+        for body in
+            [json!({}), json!({"id": "x"}), json!({"id": id, "x": 1}), json!({"id": id, "name": "\u{200d}"})]
+        {
+            expect_error(&post("/mute", &body), 400);
+        }
+        // Sockets without a version get what they always got.
+        bob.say("hello");
+        assert!(old.next().get("MessageReceived").is_some());
     }
 }

@@ -1,5 +1,7 @@
 // What is typed into the box and begins with a slash. It is never said to everybody by mistake.
 
+import { shortId } from "./text.js";
+
 /** A command that cannot be carried out, with the reason. */
 export class Refused extends Error {}
 
@@ -31,8 +33,11 @@ export class Commands {
   /** The text to say, or null if it was a command, which is carried out. Throws what went wrong. */
   async run(entered) {
     const line = entered.trim();
-    if (!line.startsWith("/") || line.includes("\n")) return entered;
+    if (!line.startsWith("/")) return entered;
     if (line.startsWith("//")) return line.slice(1);
+    if (line.includes("\n") && !/^\/me\s/u.test(line)) {
+      throw new Refused("A command has one line. Start with // to send this as text");
+    }
     const [, name, argument] = /^\/(\S*)\s*(.*)$/su.exec(line);
     if (name === "me") {
       if (!argument) throw new Refused("/me TEXT: say what you do, as in /me waves");
@@ -64,17 +69,22 @@ export class Commands {
         const found = this.#people.called(argument);
         if (found.length !== 1) {
           const why = found.length ? "several people are called" : "nobody here is called";
-          throw new Refused(`/mute: ${why} ${argument || "that"}. The list of people has a button for each`);
+          throw new Refused(`/mute: ${why} ${argument || "that"}. Use the id, or the button in the list of people`);
         }
-        this.#mutes.add(found[0].node_id, argument);
-        this.#tell(`${argument} is muted`);
+        const [{ node_id: nodeId, uname }] = found;
+        await this.#mutes.add(nodeId, uname);
+        this.#tell(`${uname} is muted`);
         break;
       }
       case "unmute": {
-        const found = this.#mutes.list().filter(([nodeId, muted]) => muted === argument || nodeId === argument);
+        const found = this.#mutes
+          .list()
+          .filter(([nodeId, muted]) => [muted, nodeId, shortId(nodeId)].includes(argument));
         if (found.length === 0) throw new Refused(`/unmute: ${argument || "nobody"} is not muted`);
-        found.forEach(([nodeId]) => this.#mutes.remove(nodeId));
-        this.#tell(`${argument} is no longer muted`);
+        if (found.length > 1) throw new Refused(`/unmute: several people called ${argument} are muted. Use the id`);
+        const [[nodeId, muted]] = found;
+        await this.#mutes.remove(nodeId);
+        this.#tell(`${muted} is no longer muted`);
         break;
       }
       default:

@@ -1,6 +1,7 @@
 // Connects the parts: events of the node update the page.
 
 import { takeToken } from "./access.js";
+import { Arrivals } from "./arrivals.js";
 import { Commands } from "./commands.js";
 import { Composer } from "./composer.js";
 import { Log } from "./log.js";
@@ -22,7 +23,8 @@ const lonelyText = document.getElementById("lonely-text");
 const notify = document.getElementById("notify");
 
 const node = new ChatNode();
-const mutes = new Mutes();
+const mutes = new Mutes(node, (text) => log.notice([text]));
+const arrivals = new Arrivals();
 const people = new People(mutes, () => composer.begin("/nick "));
 const log = new Log();
 const commands = new Commands(node, people, mutes, (text) => log.notice([text]), renamed);
@@ -41,8 +43,10 @@ node.addEventListener("connected", ({ detail }) => {
   const ids = detail.messages.map(({ id }) => id);
   const missed = me && !restarted && ids.length > 0 && Math.min(...ids) > newest + 1;
   me = detail.me;
-  people.replace(me, detail.peers);
-  people.setMembers(detail.members);
+  mutes.replace(detail.mutes);
+  people.replace(me, detail.peers, detail.members);
+  const here = detail.members.filter(({ state }) => state === "here").map(({ id }) => id);
+  arrivals.reset(detail.peers.map((peer) => peer.node_id), here);
   if (restarted) log.notice(["The node was restarted."]);
   if (missed) log.notice(["Some messages are missing here."]);
   for (const message of detail.messages.filter(({ id }) => id > newest)) showMessage(message);
@@ -53,8 +57,8 @@ node.addEventListener("connected", ({ detail }) => {
   showConnected();
 });
 
-/** Who is not linked comes and goes without an event of this socket. */
-const MEMBERS = 15_000;
+/** When each was last heard is told by no event. */
+const MEMBERS = 60_000;
 setInterval(updateMembers, MEMBERS);
 
 function updateMembers() {
@@ -80,40 +84,47 @@ node.addEventListener("disconnected", ({ detail: { wait, full, refused } }) => {
   show("disconnected", short);
 });
 
+/** What is new about a member. */
+const NEWS = { Joined: " joined", Back: " is back", Silent: " is not heard any more", Left: " left" };
+
 /** One handler for each kind of event. Other kinds are ignored. */
 const HANDLERS = {
-  MessageReceived: (said, event) => receive({ ...event, ...said, own: false }),
-  MessageSent(said, event) {
+  Message(said) {
     // A message sent before a restart may have another name.
-    const now = !event.entry || event.entry.at >= me.started;
+    const now = said.own && (!said.entry || said.entry.at >= me.started);
     if (now && said.from !== me.uname) renamed(said.from);
-    receive({ ...event, ...said, own: true });
+    receive(said);
   },
-  Notice(notice, { text, at }) {
+  Notice({ notice, text, at }) {
     // There was nothing to catch up with.
     if (notice.CaughtUp?.entries !== 0) log.notice([sentence(text)], at);
   },
-  PeerJoined(peer, { at }) {
-    if (!people.put(peer)) log.notice([named(peer.node_id, peer.uname), " joined"], at);
+  PeerJoined({ peer, at }) {
+    people.put(peer);
+    if (arrivals.linked(peer.node_id)) log.notice([named(peer.node_id, peer.uname), " joined"], at);
     showConnected();
   },
-  PeerUpdated(peer, { at }) {
+  PeerUpdated({ peer, at }) {
     const known = people.put(peer);
     if (!known || known.uname === peer.uname) return;
     log.notice([named(peer.node_id, known.uname), " is now ", named(peer.node_id, peer.uname)], at);
   },
-  PeerDisconnected(nodeId, { at, uname, reason }) {
-    // Whoever had to make room may still be in the network, and says so itself.
-    const stays = reason === "NoRoom" && people.isHere(nodeId);
-    if (people.remove(nodeId) && !stays) log.notice([named(nodeId, uname), " left"], at);
-    updateMembers();
+  PeerLeft({ peer, reason, at }) {
+    people.remove(peer.node_id);
+    if (arrivals.unlinked(peer.node_id, reason)) log.notice([named(peer.node_id, peer.uname), " left"], at);
     showConnected();
   },
+  Member({ member, change, at }) {
+    people.putMember(member);
+    if (!arrivals.changed(member.node_id, change)) return;
+    log.notice([named(member.node_id, member.uname), NEWS[change]], at);
+  },
+  Mute: ({ node_id: nodeId, uname, muted }) => mutes.put(nodeId, uname, muted),
 };
 
 node.addEventListener("event", ({ detail: event }) => {
   const kind = Object.keys(HANDLERS).find((kind) => kind in event);
-  if (kind) HANDLERS[kind](event[kind], event);
+  if (kind) HANDLERS[kind](event[kind]);
 });
 
 function renamed(uname) {

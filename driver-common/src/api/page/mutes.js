@@ -1,13 +1,21 @@
-// Whom the reader of this page does not want to hear. The browser keeps it.
+// Whom the user does not want to hear. The node keeps the list, for its terminal and all pages.
 
-const NAME = "muted";
-/** The most people who can be muted. */
-const MOST = 1_000;
+/** Where pages kept a list of their own. */
+const BEFORE = "muted";
 
 /** Dispatches "change". */
 export class Mutes extends EventTarget {
+  #node;
+  #tell;
   /** The name that each had then, by node id. */
-  #muted = new Map(stored());
+  #muted = new Map();
+
+  /** `tell` shows a line to the reader alone. */
+  constructor(node, tell) {
+    super();
+    this.#node = node;
+    this.#tell = tell;
+  }
 
   has(nodeId) {
     return this.#muted.has(nodeId);
@@ -18,27 +26,59 @@ export class Mutes extends EventTarget {
     return [...this.#muted];
   }
 
-  add(nodeId, name) {
-    this.#muted.set(nodeId, name);
-    if (this.#muted.size > MOST) this.#muted.delete(this.#muted.keys().next().value);
+  /** The node says that these are all. */
+  replace(list) {
+    this.#muted = new Map(list.map(({ id, name }) => [id, name]));
+    this.#changed();
+    this.#takeOver();
+  }
+
+  /** The node says that this one is muted, or no longer. */
+  put(nodeId, name, muted) {
+    if (muted) this.#muted.set(nodeId, name);
+    else this.#muted.delete(nodeId);
     this.#changed();
   }
 
-  remove(nodeId) {
-    this.#muted.delete(nodeId);
-    this.#changed();
+  /** Throws what went wrong. */
+  async add(id, name) {
+    await this.#node.post("/mute", { id, name });
+    this.put(id, name, true);
+  }
+
+  /** Throws what went wrong. */
+  async remove(id) {
+    await this.#node.post("/unmute", { id });
+    this.put(id, "", false);
+  }
+
+  /** Mutes, or undoes it, and tells what went wrong. */
+  toggle(nodeId, name) {
+    const done = this.has(nodeId) ? this.remove(nodeId) : this.add(nodeId, name);
+    done.catch(({ message }) => this.#tell(message));
+  }
+
+  /** The list that this page kept itself goes to the node, once. */
+  async #takeOver() {
+    const stored = localStorage.getItem(BEFORE);
+    if (stored === null) return;
+    localStorage.removeItem(BEFORE);
+    let left = [];
+    try {
+      left = JSON.parse(stored);
+      while (left.length > 0) {
+        const [id, name] = left[0];
+        if (!this.has(id)) await this.add(id, name);
+        left = left.slice(1);
+      }
+    } catch (error) {
+      // Where the node is gone, the rest waits. Else this one cannot be taken over.
+      if (!error.temporary) left = left.slice(1);
+      if (left.length > 0) localStorage.setItem(BEFORE, JSON.stringify(left));
+    }
   }
 
   #changed() {
-    localStorage.setItem(NAME, JSON.stringify([...this.#muted]));
     this.dispatchEvent(new Event("change"));
-  }
-}
-
-function stored() {
-  try {
-    return JSON.parse(localStorage.getItem(NAME)) ?? [];
-  } catch {
-    return [];
   }
 }

@@ -8,7 +8,7 @@ const LOAD_TIME = 10_000;
 
 /**
  * Stays connected to the node. Dispatches:
- * - "connected", with the current state: `me`, `peers`, `messages`, `notices`, `members`
+ * - "connected", with the current state: `me`, `peers`, `messages`, `notices`, `members`, `mutes`
  * - "event", for each later event
  * - "disconnected", with `wait`, the milliseconds until the next attempt, `full`, whether the node has no WebSocket left,
  *   and `refused`, why the node does not serve this page, if it says so
@@ -23,7 +23,7 @@ export class ChatNode extends EventTarget {
     clearTimeout(this.#timer);
     if (this.#socket) return;
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws`, protocols());
+    const socket = new WebSocket(`${scheme}://${location.host}/ws?v=2`, protocols());
     this.#socket = socket;
     // Events that arrive before the lists are loaded.
     let waiting = [];
@@ -31,11 +31,11 @@ export class ChatNode extends EventTarget {
     socket.onopen = async () => {
       opened = true;
       try {
-        const lists = ["/me", "/peers", "/messages", "/status", "/members"].map(load);
-        const [me, peers, messages, { notices }, members] = await Promise.all(lists);
+        const lists = ["/me", "/peers", "/messages", "/status", "/members", "/mutes"].map(load);
+        const [me, peers, messages, { notices }, members, mutes] = await Promise.all(lists);
         if (socket !== this.#socket) return;
         this.#failures = 0;
-        this.#dispatch("connected", { me, peers, messages, notices, members });
+        this.#dispatch("connected", { me, peers, messages, notices, members, mutes });
         for (const event of waiting) this.#dispatch("event", event);
         waiting = null;
       } catch {

@@ -66,6 +66,37 @@ fn a_node_says_that_it_is_here_when_it_comes_and_again_and_that_it_leaves() {
 }
 
 #[test]
+fn a_clock_that_was_wrong_and_is_set_right_makes_no_member_silent() {
+    let mut solo = present();
+    keyed(&mut solo);
+    sent_for(&mut solo, 1, Duration::from_secs(1));
+    let dates = |actions: &[Action]| {
+        let text = sent(actions);
+        let live = text.lines().filter_map(|line| match parse(Line::Text(line), 0) {
+            Ok(Parsed::Frame(Frame::Chat(sealed))) => sealed.open(NetworkId::OPEN).ok(),
+            _ => None,
+        });
+        let at = |opened| if let Opened::Live(live) = opened { Some(live.header().at()) } else { None };
+        live.filter_map(at).collect::<Vec<_>>()
+    };
+    let mut presence_at = |wall: u64, uname: &str| {
+        solo.input(Input::wall_clock(wall));
+        solo.node.command(solo.now, Command::Rename(uname.parse().unwrap())).unwrap();
+        let mut actions: Vec<_> = solo.pass(Duration::ZERO).into_iter().map(|(_, action)| action).collect();
+        actions.extend(solo.settle(1));
+        // The dates of what is said go on from the wrong ones, until something else is said.
+        solo.node.command(solo.now, Command::Say(alloc::vec![ChatText::new("hello").unwrap()])).unwrap();
+        solo.drain();
+        solo.settle(1);
+        dates(&actions)
+    };
+    let ahead = WALL + 3_600_000;
+    assert_eq!(presence_at(ahead, "Early"), [ahead]);
+    assert_eq!(presence_at(WALL + 50_000, "In time"), [WALL + 50_000]);
+    assert_eq!(presence_at(WALL + 49_000, "Again"), [WALL + 50_001], "never before what it said last");
+}
+
+#[test]
 fn a_node_lists_who_says_so_near_or_far_until_nothing_is_heard() {
     let mut solo = present();
     keyed(&mut solo);

@@ -45,6 +45,12 @@ pub struct Networks {
     /// Nodes have stores.
     #[arg(long)]
     pub stores: bool,
+    /// Nodes say that they are here in every network, not in half of them.
+    #[arg(long)]
+    pub presence: bool,
+    /// No node says that it is here.
+    #[arg(long, conflicts_with = "presence")]
+    pub no_presence: bool,
 }
 
 impl Networks {
@@ -62,6 +68,7 @@ impl Networks {
             crowded: self.crowded,
             sealed: (self.sealed || self.clear).then_some(self.sealed),
             stores: self.stores,
+            presence: (self.presence || self.no_presence).then_some(self.presence),
             limits: limits.clone(),
             ..Options::default()
         }
@@ -74,7 +81,7 @@ impl fmt::Display for Networks {
         let Self { nodes, chaos, .. } = self;
         write!(f, "--nodes {}..{}", nodes.start(), nodes.end())?;
         write!(f, " --chaos {}..{}", chaos.start(), chaos.end())?;
-        let flags: [(bool, &str); 9] = [
+        let flags: [(bool, &str); 11] = [
             (self.no_faults, " --no-faults"),
             (self.no_hostile, " --no-hostile"),
             (self.no_version1, " --no-version1"),
@@ -84,6 +91,8 @@ impl fmt::Display for Networks {
             (self.sealed, " --sealed"),
             (self.clear, " --clear"),
             (self.stores, " --stores"),
+            (self.presence, " --presence"),
+            (self.no_presence, " --no-presence"),
         ];
         flags.into_iter().filter(|(set, _)| *set).try_for_each(|(_, flag)| f.write_str(flag))
     }

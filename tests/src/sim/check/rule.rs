@@ -65,6 +65,8 @@ pub enum Rule {
     NumberedOnce,
     /// Nobody's entries give way to those of an author that holds far more.
     Fair,
+    /// In the end nodes list as members those who are there, and nobody else as here.
+    Members,
     /// In the end nodes that agree send no entries and ask for none.
     Silent,
     /// In the end version 1 nodes hear the others, and are heard.
@@ -87,6 +89,7 @@ impl fmt::Display for Rule {
             Self::Durable => "lost what was acknowledged",
             Self::NumberedOnce => "a number was used twice",
             Self::Fair => "unfair",
+            Self::Members => "not the members",
             Self::Silent => "not silent in agreement",
             Self::Version1 => "a version 1 node is left out",
         })

@@ -92,11 +92,13 @@ pub enum Trick {
     DenyRanges,
     /// Says that it has runs which do not exist, and never shows them.
     FalseTips,
+    /// Says under ever new keys that they are here, and that nobody hears of them for a day.
+    ManyMembers,
 }
 
 impl Trick {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Silent,
         Self::HalfJoin,
         Self::Deaf,
@@ -135,6 +137,7 @@ impl Trick {
         Self::AskRanges,
         Self::DenyRanges,
         Self::FalseTips,
+        Self::ManyMembers,
     ];
 
     /// Whether it has many connections to one node.
@@ -193,6 +196,7 @@ impl Hostile {
             // Its answers are the bad thing.
             Trick::FalseTips => self.announce_nothing(out),
             Trick::Foreign => self.foreign(now, out),
+            Trick::ManyMembers => (0..6).for_each(|_| self.another_member(now, out)),
             Trick::Sybils => self.lie_about_peers(out),
             Trick::DatesAhead => {
                 let ahead = [5_000, 9_000, 11_000, 60_000, 118_000, 1_800_000, 3_500_000, 7_200_000];
@@ -384,6 +388,19 @@ impl Hostile {
         let (key, names) = (self.keys.key(), of_body(kind, body));
         let header = format!(r#"{{{labels},"key":"{key}","epoch":{epoch},"at":{at},{names}}}"#);
         out.extend(self.keys.signed_line(&header, body));
+    }
+
+    /// Some key is here, was renamed, or leaves.
+    fn another_member(&mut self, now: Nanos, out: &mut Vec<u8>) {
+        let at = self.unix_ms(now) + self.dice.below(3_000);
+        let fresh = self.dice.chance(0.8).then(|| Keys::new(self.dice.secret()));
+        let keys = fresh.as_ref().unwrap_or(&self.keys);
+        let every = ["", r#","every":30"#, r#","every":86400"#, r#","every":99999999"#];
+        let every = self.dice.pick(&every).copied().unwrap_or_default();
+        let body = format!(r#"{{"uname":"host{}","since":{}{every}}}"#, at % 9, at - at % 5_000);
+        let names = of_body("presence", &body);
+        let header = format!(r#"{{"class":"live","key":"{}","epoch":1,"at":{at},{names}}}"#, keys.key());
+        out.extend(keys.signed_line(&header, &body));
     }
 
     fn lie_about_peers(&mut self, out: &mut Vec<u8>) {

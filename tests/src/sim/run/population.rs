@@ -78,6 +78,8 @@ pub(super) fn limits(seed: u64, given: &Limits) -> Option<Limits> {
     confine(&mut limits.chat.serving, 64, 512);
     confine(&mut limits.chat.served_queue, 16 * 1024, 128 * 1024);
     confine(&mut limits.chat.seen, 100, 1_000);
+    // Three quarters of it are more than all honest nodes that ever run.
+    confine(&mut limits.chat.members, 200, 400);
     Some(limits)
 }
 
@@ -141,6 +143,7 @@ pub(super) fn cramped(seed: u64, given: &Limits) -> Limits {
     confine(&mut limits.chat.uncommitted_own, 4 * 1_024, 64 * 1_024);
     confine(&mut limits.chat.loads, 1, 3);
     confine(&mut limits.chat.load_bytes, 512, 4_096);
+    confine(&mut limits.chat.members, 4, 40);
     (limits.mesh.degree_target, limits.mesh.degree_low) =
         (limits.mesh.degree_high - 2, limits.mesh.degree_high - 3);
     (limits.mesh.degree_outbound, limits.conns.slots_reserved) = (2, 2);

@@ -368,6 +368,7 @@ impl World {
             | Action::Ready
             | Action::Report { .. }
             | Action::Notice(_)
+            | Action::Member { .. }
             | Action::Confirmed => {}
             other => panic!("unknown action: {other:?}"),
         }
