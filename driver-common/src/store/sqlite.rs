@@ -16,6 +16,7 @@ mod reader;
 mod retention;
 mod rows;
 mod schema;
+mod shares;
 mod writer;
 
 #[cfg(all(test, feature = "app", target_os = "linux"))]

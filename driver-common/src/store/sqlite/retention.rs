@@ -1,12 +1,15 @@
 //! Drops what is too old, or too much. Bodies go first, then headers. Of each run the newest header stays, and the number
 //! below which the run is expired: that is not missing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use proto_core::PublicKey;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
 use super::batch::number;
 use super::ranges;
+use super::shares::{self, HEADER, Share};
 
 /// What is kept. The default keeps everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,14 +26,16 @@ pub struct Retention {
 /// The most rows that one step changes: some milliseconds of work.
 const STEP: i64 = 512;
 
-/// The most runs. Of more, those with the oldest entries are forgotten.
+/// The most runs of one key. The key of this node may have more.
+const RUNS_OF_KEY: i64 = 1_024;
+
+/// The most runs. Of more, a key keeps [`CROWDED`], and then those with the fewest entries are forgotten: it takes as many
+/// entries to displace a run as it has.
 const RUNS: i64 = 65_536;
+const CROWDED: i64 = 64;
 
 /// The most runs that one step forgets.
 const RUNS_STEP: i64 = 32;
-
-/// What a header takes on the disk, with its places in the indexes, in bytes.
-const HEADER: u64 = 1_024;
 
 /// The pages that one step gives back to the file system.
 const PAGES: i64 = 256;
@@ -51,11 +56,22 @@ impl Retention {
     }
 }
 
-/// Drops a bounded part of what is not to be kept at this time, Unix time in milliseconds.
-pub(super) fn step(conn: &mut Connection, retention: &Retention, now: u64) -> rusqlite::Result<Step> {
+/// What is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) retention: &'a Retention,
+    /// The key of this node.
+    pub(super) own: &'a PublicKey,
+    /// Unix time in milliseconds.
+    pub(super) now: u64,
+}
+
+/// Drops a bounded part of what is not to be kept.
+pub(super) fn step(conn: &mut Connection, terms: &Terms<'_>) -> rusqlite::Result<Step> {
+    let Terms { retention, own, now } = *terms;
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     let mut step = Step::default();
-    let mut changed = forget_runs(&tx)?;
+    let mut changed = forget_runs(&tx, own)?;
     if retention.drops() {
         let excess = Excess::of(&tx, retention, now)?;
         let bodies = drop_bodies(&tx, &excess)?;
@@ -105,7 +121,7 @@ impl Excess {
             && used(conn)? > most
         {
             // A part of the step at a time: how much it gives back is seen after it.
-            if count("NULL")? * HEADER > most / 4 {
+            if count("NULL")? * HEADER.unsigned_abs() > most / 4 {
                 excess.headers = excess.headers.max(STEP);
             } else {
                 excess.bodies = excess.bodies.max(STEP / 4);
@@ -124,15 +140,42 @@ pub(super) fn used(conn: &Connection) -> rusqlite::Result<u64> {
 
 fn drop_bodies(conn: &Connection, excess: &Excess) -> rusqlite::Result<usize> {
     let drop = |condition: &str, bound: i64, most: i64| {
-        conn.prepare_cached(&format!(
-            "UPDATE entries SET body = NULL WHERE entry IN
-                 (SELECT entry FROM entries WHERE body IS NOT NULL AND {condition} ORDER BY at LIMIT ?2)"
-        ))?
-        .execute((bound, most.min(STEP)))
+        let mut oldest = conn.prepare_cached(&format!(
+            "SELECT entry, run, octet_length(body) FROM entries WHERE body IS NOT NULL AND {condition}
+             ORDER BY at LIMIT ?2"
+        ))?;
+        let oldest = oldest.query_map((bound, most.min(STEP)), Body::of)?;
+        drop_all(conn, &oldest.collect::<rusqlite::Result<Vec<_>>>()?)
     };
     let old = drop("at < ?1", excess.bodies_before, STEP)?;
     let many = drop("at >= ?1", 0, excess.bodies)?;
     Ok(old + many)
+}
+
+/// A body that is to be dropped.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    entry: i64,
+    run: i64,
+    bytes: i64,
+}
+
+impl Body {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { entry: row.get(0)?, run: row.get(1)?, bytes: row.get(2)? })
+    }
+}
+
+fn drop_all(conn: &Connection, bodies: &[Body]) -> rusqlite::Result<usize> {
+    let mut taken = BTreeMap::<i64, Share>::new();
+    for body in bodies {
+        conn.prepare_cached("UPDATE entries SET body = NULL WHERE entry = ?1")?.execute([body.entry])?;
+        taken.entry(body.run).or_default().add(body.bytes);
+    }
+    for (run, share) in taken {
+        shares::take(conn, run, share)?;
+    }
+    Ok(bodies.len())
 }
 
 fn drop_headers(conn: &Connection, excess: &Excess) -> rusqlite::Result<bool> {
@@ -140,7 +183,7 @@ fn drop_headers(conn: &Connection, excess: &Excess) -> rusqlite::Result<bool> {
         "SELECT entries.run, seq FROM entries JOIN runs ON runs.run = entries.run
          WHERE body IS NULL AND seq < runs.tip AND at < ?1 ORDER BY at LIMIT ?2",
     )?;
-    let mut floors = std::collections::BTreeMap::<i64, i64>::new();
+    let mut floors = BTreeMap::<i64, i64>::new();
     for (before, most) in [(excess.headers_before, STEP), (i64::MAX, excess.headers.min(STEP))] {
         let rows = select.query_map((before, most), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
         for row in rows {
@@ -150,6 +193,7 @@ fn drop_headers(conn: &Connection, excess: &Excess) -> rusqlite::Result<bool> {
         }
     }
     for (run, floor) in &floors {
+        shares::take(conn, *run, shares::below(conn, *run, *floor)?)?;
         conn.prepare_cached("DELETE FROM entries WHERE run = ?1 AND seq < ?2")?.execute((run, floor))?;
         conn.prepare_cached("UPDATE runs SET floor = max(floor, ?2) WHERE run = ?1")?
             .execute((run, floor))?;
@@ -158,18 +202,38 @@ fn drop_headers(conn: &Connection, excess: &Excess) -> rusqlite::Result<bool> {
     Ok(!floors.is_empty())
 }
 
-/// Forgets runs whose newest entries are the oldest, if there are too many runs.
-fn forget_runs(conn: &Connection) -> rusqlite::Result<bool> {
+/// Forgets runs, if there are too many. Those of this node stay.
+fn forget_runs(conn: &Connection, own: &PublicKey) -> rusqlite::Result<bool> {
+    let own = &own.as_bytes()[..];
     let runs: i64 = conn.query_row("SELECT count(*) FROM runs", [], |row| row.get(0))?;
-    let most = (runs - RUNS).clamp(0, RUNS_STEP);
-    let mut oldest = conn.prepare_cached("SELECT run FROM runs ORDER BY latest LIMIT ?1")?;
-    let oldest: Vec<i64> = oldest.query_map([most], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for run in &oldest {
-        for table in ["entries", "ranges", "runs"] {
-            conn.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
+    let share = if runs > RUNS { CROWDED } else { RUNS_OF_KEY };
+    let most: Option<(Vec<u8>, i64)> = conn
+        .prepare_cached(
+            "SELECT key, count(*) - ?2 AS excess FROM runs WHERE key <> ?1 GROUP BY key HAVING excess > 0
+             ORDER BY excess DESC LIMIT 1",
+        )?
+        .query_row((own, share), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (sql, key, excess) = match &most {
+        Some((key, excess)) => {
+            ("SELECT run FROM runs WHERE key = ?1 ORDER BY latest LIMIT ?2", &key[..], *excess)
         }
+        None => ("SELECT run FROM runs WHERE key <> ?1 ORDER BY bodies, latest LIMIT ?2", own, runs - RUNS),
+    };
+    let mut forgotten = conn.prepare_cached(sql)?;
+    let forgotten = forgotten.query_map((key, excess.clamp(0, RUNS_STEP)), |row| row.get(0))?;
+    let forgotten: Vec<i64> = forgotten.collect::<rusqlite::Result<_>>()?;
+    for run in &forgotten {
+        forget(conn, *run)?;
     }
-    Ok(!oldest.is_empty())
+    Ok(!forgotten.is_empty())
+}
+
+fn forget(conn: &Connection, run: i64) -> rusqlite::Result<()> {
+    for table in ["entries", "ranges", "runs"] {
+        conn.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([run])?;
+    }
+    Ok(())
 }
 
 /// Gives free pages back to the file system. Returns whether there are more.

@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, Row, Transaction, TransactionBehavio
 use sha2::{Digest, Sha256};
 
 use super::batch::{find_run, number};
-use super::ranges;
+use super::{ranges, shares};
 pub(super) use crate::store::channel::DamagedRow as Damaged;
 
 /// The columns that [`read`] takes.
@@ -117,6 +117,7 @@ pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlit
     let runs: BTreeSet<_> = rows.iter().map(|row| row.run).collect();
     for run in runs {
         ranges::count_again(&tx, run)?;
+        shares::count_again(&tx, run)?;
     }
     tx.commit()
 }

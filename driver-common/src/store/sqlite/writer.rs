@@ -11,7 +11,7 @@ use super::batch::{self, RunNumbers};
 use super::error::{OpenError, io_problem, problem};
 use super::files::{self, Files};
 use super::origin::Counter;
-use super::retention::{self, Retention};
+use super::retention::{self, Retention, Terms};
 use super::{StoreOptions, connection, rows, unix_ms};
 use crate::store::StoreProblem;
 use crate::store::channel::{Answer, Batch, Shared, Work};
@@ -209,7 +209,8 @@ impl Writer {
 
     fn retain(&mut self) {
         let Some(conn) = &mut self.conn else { return };
-        let step = retention::step(conn, &self.retention, unix_ms());
+        let terms = Terms { retention: &self.retention, own: &self.key, now: unix_ms() };
+        let step = retention::step(conn, &terms);
         let used = retention::used(conn).unwrap_or(0);
         self.shared.with_status(|status| status.bytes = used);
         match step {

@@ -137,7 +137,8 @@ fn a_file_that_is_no_database_of_this_program_stops_the_node() {
     let conn = Connection::open(database(folder.path())).unwrap();
     conn.pragma_update(None, "user_version", 99).unwrap();
     let error = refused();
-    assert!(error.contains("newer version of this program (schema 99, this one knows 1)"), "{error}");
+    let known = format!("newer version of this program (schema 99, this one knows {})", schema::VERSION);
+    assert!(error.contains(&known), "{error}");
     conn.pragma_update(None, "application_id", 99).unwrap();
     let error = refused();
     assert!(error.contains("history.db is the database of another program"), "{error}");
