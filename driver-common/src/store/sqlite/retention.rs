@@ -7,7 +7,7 @@ use std::time::Duration;
 use proto_core::PublicKey;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior};
 
-use super::batch::number;
+use super::batch::{RunNumbers, number};
 use super::ranges;
 use super::shares::{self, HEADER, Share};
 
@@ -66,8 +66,12 @@ pub(super) struct Terms<'a> {
     pub(super) now: u64,
 }
 
-/// Drops a bounded part of what is not to be kept.
-pub(super) fn step(conn: &mut Connection, terms: &Terms<'_>) -> rusqlite::Result<Step> {
+/// Drops a bounded part of what is not to be kept. The numbers of runs that it forgets are those of no run then.
+pub(super) fn step(
+    conn: &mut Connection,
+    runs: &mut RunNumbers,
+    terms: &Terms<'_>,
+) -> rusqlite::Result<Step> {
     let Terms { retention, own, now } = *terms;
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     let mut step = Step::default();
@@ -81,6 +85,7 @@ pub(super) fn step(conn: &mut Connection, terms: &Terms<'_>) -> rusqlite::Result
     }
     if changed {
         tx.commit()?;
+        runs.forget();
     } else {
         tx.rollback()?;
     }

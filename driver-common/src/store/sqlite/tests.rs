@@ -384,7 +384,7 @@ fn what_is_too_old_or_too_much_is_dropped_and_space_is_given_back() {
     let run = |conn: &mut Connection, retention: Retention| {
         let mut steps = 0;
         let terms = retention::Terms { retention: &retention, own: &options().key, now };
-        while retention::step(conn, &terms).unwrap().more {
+        while retention::step(conn, &mut batch::RunNumbers::default(), &terms).unwrap().more {
             steps += 1;
             assert!(steps < 1_000, "it does not end");
         }

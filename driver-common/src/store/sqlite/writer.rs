@@ -210,7 +210,7 @@ impl Writer {
     fn retain(&mut self) {
         let Some(conn) = &mut self.conn else { return };
         let terms = Terms { retention: &self.retention, own: &self.key, now: unix_ms() };
-        let step = retention::step(conn, &terms);
+        let step = retention::step(conn, &mut self.runs, &terms);
         let used = retention::used(conn).unwrap_or(0);
         self.shared.with_status(|status| status.bytes = used);
         match step {

@@ -36,11 +36,10 @@ impl Disk {
     fn retain_only(&mut self, retention: Retention) {
         let terms = Terms { retention: &retention, own: &options().key, now: NOW };
         let mut steps = 0;
-        while retention::step(&mut self.conn, &terms).unwrap().more {
+        while retention::step(&mut self.conn, &mut self.runs, &terms).unwrap().more {
             steps += 1;
             assert!(steps < 5_000, "it does not end");
         }
-        self.runs.forget();
     }
 
     fn count(&self, what: &str) -> i64 {
@@ -118,4 +117,15 @@ fn where_runs_are_too_many_those_that_hold_least_go() {
     assert_eq!(disk.count("runs"), 65_536);
     // First what one key has above 64, then what is oldest of what has least.
     assert_eq!([OWN, BOB, 3].map(|author| disk.count_of(author, "true")), [1, 2, 64]);
+}
+
+#[test]
+fn an_entry_of_a_run_that_was_forgotten_begins_it_again() {
+    let mut disk = Disk::new();
+    disk.put((0..1_025).map(|epoch| in_epoch(3, epoch, epoch, "hers")));
+    disk.retain(Retention::default());
+    assert_eq!(disk.count_of(3, "epoch = 0"), 0);
+    disk.put([in_epoch(3, 0, 5_000, "hers"), entry(BOB, 0, 5_001, "his")]);
+    disk.check();
+    assert_eq!((disk.count_of(3, "epoch = 0"), disk.count_of(BOB, "true")), (1, 1));
 }
