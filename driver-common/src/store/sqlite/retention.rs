@@ -1,5 +1,6 @@
 //! Drops what is too old, or too much. Bodies go first, then headers. Of each run the newest header stays, and the number
-//! below which the run is expired: that is not missing.
+//! below which the run is expired: that is not missing. Runs are forgotten as a whole where there are too many, or where
+//! their newest headers alone are too large.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub struct Retention {
     pub age: Option<Duration>,
     /// So many entries. As many headers stay.
     pub entries: Option<u64>,
-    /// So many bytes of the database. A quarter of it may be headers.
+    /// So many bytes of the database. Headers without bodies go first, except the newest of each run.
     pub bytes: Option<u64>,
 }
 
@@ -36,6 +37,9 @@ const CROWDED: i64 = 64;
 
 /// The most runs that one step forgets.
 const RUNS_STEP: i64 = 32;
+
+/// The part of the database that the newest headers of runs without bodies may be: a quarter.
+const LAST_HEADERS: u64 = 4;
 
 /// The pages that one step gives back to the file system.
 const PAGES: i64 = 256;
@@ -78,10 +82,15 @@ pub(super) fn step(
     let mut changed = forget_runs(&tx, own)?;
     if retention.drops() {
         let excess = Excess::of(&tx, retention, now)?;
-        let bodies = drop_bodies(&tx, &excess)?;
+        let mut bodies = drop_bodies(&tx, &excess)?;
+        changed |= drop_headers(&tx, &excess)?;
+        if let Some(most) = retention.bytes {
+            let (dropped, shrunk) = shrink(&tx, own, most)?;
+            bodies += dropped;
+            changed |= shrunk;
+        }
         step.expired = u64::try_from(bodies).unwrap_or(0);
         changed |= bodies > 0;
-        changed |= drop_headers(&tx, &excess)?;
     }
     if changed {
         tx.commit()?;
@@ -94,7 +103,7 @@ pub(super) fn step(
 }
 
 /// What there is too much of.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Excess {
     /// Bodies of entries dated before this are to go, and as many of the oldest.
     bodies_before: i64,
@@ -113,27 +122,36 @@ impl Excess {
             age.map_or(0, |age| number(now.saturating_sub(age)))
         };
         let mut excess = Self { bodies_before: before(1), bodies: 0, headers_before: before(2), headers: 0 };
-        let count = |what: &str| -> rusqlite::Result<u64> {
-            let sql = format!("SELECT count(*) FROM entries WHERE body IS {what}");
-            conn.query_row(&sql, [], |row| row.get::<_, i64>(0))
-                .map(|count| u64::try_from(count).unwrap_or(0))
-        };
         if let Some(most) = retention.entries {
-            excess.bodies = number(count("NOT NULL")?.saturating_sub(most));
-            excess.headers = number(count("NULL")?.saturating_sub(most));
-        }
-        if let Some(most) = retention.bytes
-            && used(conn)? > most
-        {
-            // A part of the step at a time: how much it gives back is seen after it.
-            if count("NULL")? * HEADER.unsigned_abs() > most / 4 {
-                excess.headers = excess.headers.max(STEP);
-            } else {
-                excess.bodies = excess.bodies.max(STEP / 4);
-            }
+            excess.bodies = number(count(conn, "NOT NULL")?.saturating_sub(most));
+            excess.headers = number(count(conn, "NULL")?.saturating_sub(most));
         }
         Ok(excess)
     }
+}
+
+/// How many entries have no body, or have one.
+fn count(conn: &Connection, what: &str) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM entries WHERE body IS {what}");
+    conn.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|count| u64::try_from(count).unwrap_or(0))
+}
+
+/// Drops a bounded part, if the database holds more bytes than this. How much that gives back is seen after it. Returns how
+/// many bodies went, and whether anything did.
+fn shrink(conn: &Connection, own: &PublicKey, most: u64) -> rusqlite::Result<(usize, bool)> {
+    if used(conn)? <= most {
+        return Ok((0, false));
+    }
+    // A page is free when all of it is: bodies alone give little back.
+    if drop_headers(conn, &Excess { headers: STEP, ..Excess::default() })? {
+        return Ok((0, true));
+    }
+    // Those that are left are the newest of their runs.
+    if count(conn, "NULL")? * HEADER.unsigned_abs() > most / LAST_HEADERS && forget_empty(conn, own)? {
+        return Ok((0, true));
+    }
+    let bodies = drop_bodies(conn, &Excess { bodies: STEP / 4, ..Excess::default() })?;
+    Ok((bodies, bodies > 0 || forget_empty(conn, own)?))
 }
 
 /// The size of what the database holds, in bytes.
@@ -232,6 +250,16 @@ fn forget_runs(conn: &Connection, own: &PublicKey) -> rusqlite::Result<bool> {
         forget(conn, *run)?;
     }
     Ok(!forgotten.is_empty())
+}
+
+/// Forgets runs of others of which there are no bodies, those with the oldest entries first.
+fn forget_empty(conn: &Connection, own: &PublicKey) -> rusqlite::Result<bool> {
+    let mut empty =
+        conn.prepare_cached("SELECT run FROM runs WHERE bodies = 0 AND key <> ?1 ORDER BY latest LIMIT ?2")?;
+    let empty = empty.query_map((&own.as_bytes()[..], RUNS_STEP), |row| row.get(0))?;
+    let empty: Vec<i64> = empty.collect::<rusqlite::Result<_>>()?;
+    empty.iter().try_for_each(|run| forget(conn, *run))?;
+    Ok(!empty.is_empty())
 }
 
 fn forget(conn: &Connection, run: i64) -> rusqlite::Result<()> {

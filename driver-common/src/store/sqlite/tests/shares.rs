@@ -129,3 +129,19 @@ fn an_entry_of_a_run_that_was_forgotten_begins_it_again() {
     disk.check();
     assert_eq!((disk.count_of(3, "epoch = 0"), disk.count_of(BOB, "true")), (1, 1));
 }
+
+#[test]
+fn a_history_of_runs_with_one_entry_is_bounded_by_its_size() {
+    let most = 500_000;
+    let retention = Retention { bytes: Some(most), ..Retention::default() };
+    let mut disk = Disk::new();
+    let mut at = 0;
+    for author in 3..43 {
+        disk.put((0..25).map(|epoch| in_epoch(author, epoch, at + epoch, &"x".repeat(600))));
+        at += 25;
+        disk.retain(retention);
+        assert!(retention::used(&disk.conn).unwrap() <= most);
+    }
+    assert!(disk.count("entries WHERE body IS NOT NULL") > 100, "not all is headers");
+    assert_eq!(disk.count("runs WHERE latest = 999"), 1, "the newest is there");
+}
