@@ -17,6 +17,7 @@ mod retention;
 mod rows;
 mod schema;
 mod shares;
+mod space;
 mod writer;
 
 #[cfg(all(test, feature = "app", target_os = "linux"))]

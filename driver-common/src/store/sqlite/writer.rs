@@ -12,6 +12,7 @@ use super::error::{OpenError, io_problem, problem};
 use super::files::{self, Files};
 use super::origin::Counter;
 use super::retention::{self, Retention, Terms};
+use super::space::Space;
 use super::{StoreOptions, connection, rows, unix_ms};
 use crate::store::StoreProblem;
 use crate::store::channel::{Answer, Batch, Shared, Work};
@@ -209,7 +210,10 @@ impl Writer {
 
     fn retain(&mut self) {
         let Some(conn) = &mut self.conn else { return };
-        let terms = Terms { retention: &self.retention, own: &self.key, now: unix_ms() };
+        let most = self.retention.bytes.or_else(|| {
+            Space::of(&self.files).ok()?.bound(retention::used(conn).ok()?, retention::unused(conn).ok()?)
+        });
+        let terms = Terms { retention: &self.retention, own: &self.key, most, now: unix_ms() };
         let step = retention::step(conn, &mut self.runs, &terms);
         let used = retention::used(conn).unwrap_or(0);
         self.shared.with_status(|status| status.bytes = used);

@@ -34,7 +34,7 @@ impl Disk {
     }
 
     fn retain_only(&mut self, retention: Retention) {
-        let terms = Terms { retention: &retention, own: &options().key, now: NOW };
+        let terms = Terms { retention: &retention, own: &options().key, most: retention.bytes, now: NOW };
         let mut steps = 0;
         while retention::step(&mut self.conn, &mut self.runs, &terms).unwrap().more {
             steps += 1;
@@ -144,4 +144,46 @@ fn a_history_of_runs_with_one_entry_is_bounded_by_its_size() {
     }
     assert!(disk.count("entries WHERE body IS NOT NULL") > 100, "not all is headers");
     assert_eq!(disk.count("runs WHERE latest = 999"), 1, "the newest is there");
+}
+
+#[test]
+fn whoever_says_most_loses_its_own_oldest_first() {
+    for retention in [
+        Retention { entries: Some(600), ..Retention::default() },
+        Retention { bytes: Some(2_000_000), ..Retention::default() },
+    ] {
+        let mut disk = Disk::new();
+        let text = "x".repeat(700);
+        disk.put((0..100).map(|seq| entry(BOB, seq, seq, &text)));
+        disk.put((0..50).map(|seq| entry(OWN, seq, seq, &text)));
+        // Two talk far more than others, and later.
+        disk.put((0..1_500).map(|seq| entry(3, seq, 1_000 + seq, &text)));
+        disk.put((0..1_500).map(|seq| entry(4, seq, 1_000 + seq, &text)));
+        disk.retain(retention);
+        let [own, bob, one, other] = [OWN, BOB, 3, 4].map(|author| disk.count_of(author, "body IS NOT NULL"));
+        assert_eq!((own, bob), (50, 100), "{retention:?}");
+        assert!(one > 100 && one.abs_diff(other) <= 2, "{retention:?}: {one}, {other}");
+        if retention.entries.is_some() {
+            assert_eq!(own + bob + one + other, 600);
+        }
+        let newest = format!("body IS NOT NULL AND at >= {}", 2_500 - one);
+        assert_eq!(disk.count_of(3, &newest), one, "the newest stay");
+    }
+}
+
+#[test]
+fn own_words_go_last_while_they_are_a_quarter_at_most() {
+    let mut disk = Disk::new();
+    disk.put((0..200).map(|seq| entry(OWN, seq, seq, "mine")));
+    for other in BOB..BOB + 9 {
+        disk.put((0..30).map(|seq| entry(other, seq, 1_000 + seq, "others'")));
+    }
+    let own = |disk: &Disk| disk.count_of(OWN, "body IS NOT NULL");
+    let most = |entries| Retention { entries: Some(entries), ..Retention::default() };
+    disk.retain(most(370));
+    assert_eq!(own(&disk), 100, "this node says most");
+    disk.retain(most(100));
+    assert_eq!(own(&disk), 25);
+    let others = (BOB..BOB + 9).map(|other| disk.count_of(other, "body IS NOT NULL"));
+    assert!(others.clone().all(|others| (8..=9).contains(&others)), "{:?}", others.collect::<Vec<_>>());
 }
