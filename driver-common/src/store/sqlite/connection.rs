@@ -68,8 +68,8 @@ pub(super) fn begin(
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     if behind {
         tx.execute("DELETE FROM own", [])?;
-        origin::begin(&tx, files, key)?;
     }
+    origin::begin(&tx, files, key)?;
     if origin::fact::<i64>(&tx, CLEAN)? == Some(0) {
         tracing::info!("the store was not closed when the node ran last");
     }
@@ -78,8 +78,9 @@ pub(super) fn begin(
 }
 
 /// The last commit of a run.
-pub(super) fn end(conn: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn end(conn: &mut Connection, files: &Files, key: PublicKey) -> rusqlite::Result<()> {
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+    origin::begin(&tx, files, key)?;
     origin::set_fact(&tx, CLEAN, &1)?;
     tx.commit()?;
     // This is optional: the next node that opens the database does it.

@@ -236,7 +236,7 @@ impl Writer {
             counter.sync();
         }
         if let (Some(conn), None) = (&mut self.conn, &self.failing)
-            && let Err(error) = connection::end(conn)
+            && let Err(error) = connection::end(conn, &self.files, self.key)
         {
             tracing::debug!(%error, "the store was not closed");
         }
