@@ -6,6 +6,7 @@
 
 mod batch;
 mod connection;
+mod cutoff;
 mod error;
 mod files;
 mod kept;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use proto_core::{EntryId, PublicKey, Record};
 
 use super::batch::{self, RunNumbers};
+use super::cutoff::Cutoff;
 use super::error::{OpenError, io_problem, problem};
 use super::files::{self, Files};
 use super::origin::Counter;
@@ -33,6 +34,8 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     counter: Option<Counter>,
     runs: RunNumbers,
+    /// The time by which something is too old.
+    cutoff: Option<Cutoff>,
     /// When to look for what is to be dropped.
     retain_at: Instant,
     failing: Option<Failing>,
@@ -64,6 +67,7 @@ impl Writer {
             conn,
             counter,
             runs: RunNumbers::default(),
+            cutoff: None,
             retain_at: Instant::now(),
             failing: None,
         };
@@ -213,8 +217,14 @@ impl Writer {
         let most = self.retention.bytes.or_else(|| {
             Space::of(&self.files).ok()?.bound(retention::used(conn).ok()?, retention::unused(conn).ok()?)
         });
-        let terms = Terms { retention: &self.retention, own: &self.key, most, now: unix_ms() };
-        let step = retention::step(conn, &mut self.runs, &terms);
+        let now = match self.retention.age {
+            Some(_) => Cutoff::now(&mut self.cutoff, conn),
+            None => Ok(unix_ms()),
+        };
+        let step = now.and_then(|now| {
+            let terms = Terms { retention: &self.retention, own: &self.key, most, now };
+            retention::step(conn, &mut self.runs, &terms)
+        });
         let used = retention::used(conn).unwrap_or(0);
         self.shared.with_status(|status| status.bytes = used);
         match step {

@@ -187,3 +187,24 @@ fn own_words_go_last_while_they_are_a_quarter_at_most() {
     let others = (BOB..BOB + 9).map(|other| disk.count_of(other, "body IS NOT NULL"));
     assert!(others.clone().all(|others| (8..=9).contains(&others)), "{:?}", others.collect::<Vec<_>>());
 }
+
+#[test]
+fn a_clock_that_jumped_while_the_node_was_off_deletes_little() {
+    let day = 86_400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    node.put_all([5, 13].map(|days| Record::Entry(entry(BOB, 20 - days, unix_ms() - days * day, "his"))));
+    node.close();
+    // The node ended ten days ago.
+    let conn = Connection::open(database(folder.path())).unwrap();
+    origin::set_fact(&conn, "retention time", &batch::number(unix_ms() - 10 * day)).unwrap();
+    drop(conn);
+    let mut options = options();
+    options.retention.age = Some(Duration::from_secs(2 * 86_400));
+    let mut node = Node::open_with(folder.path(), &options);
+    // Whatever is too old is gone before the second commit.
+    node.put_all([Record::Entry(entry(3, 0, unix_ms(), "hers"))]);
+    node.put_all([Record::Entry(entry(3, 1, unix_ms(), "hers"))]);
+    assert_eq!(node.page(None, 9).unwrap().len(), 3);
+    assert_eq!(node.store().view().status().expired, 1);
+}
