@@ -89,6 +89,7 @@ pub(super) fn end(conn: &mut Connection, files: &Files, key: PublicKey) -> rusql
 
 /// Looks for damage in the whole database, while the node runs.
 pub(super) fn check(shared: &Shared, files: &Files) {
+    let database = shared.database();
     let checked = open_to_read(files).and_then(|conn| {
         let mut rows = conn.prepare("PRAGMA quick_check(1)")?;
         Ok(rows.query_row([], |row| row.get::<_, String>(0))?)
@@ -97,11 +98,11 @@ pub(super) fn check(shared: &Shared, files: &Files) {
         Ok(found) if found == "ok" => tracing::debug!("the database is sound"),
         Ok(found) => {
             tracing::info!(found, file = %files.database().display(), "the database is damaged");
-            shared.rebuild();
+            shared.rebuild(database);
         }
         Err(OpenError::Sqlite(error)) if problem(&error) == StoreProblem::Damaged => {
             tracing::info!(%error, file = %files.database().display(), "the database is damaged");
-            shared.rebuild();
+            shared.rebuild(database);
         }
         Err(error) => tracing::debug!(?error, "the database cannot be checked"),
     }
