@@ -92,15 +92,15 @@ fn bare_rate(count: usize, in_commit: usize) -> f64 {
             let sealed = entry.sealed();
             let mut insert = tx
                 .prepare_cached(
-                    "INSERT INTO entries (id, run, seq, at, heard, signature, mark, header, body)
-                     VALUES (?1, 1, ?2, ?3, ?3, ?4, 7, ?5, ?6)",
+                    "INSERT INTO entries (id, run, seq, at, heard, signature, mark, header, body, place)
+                     VALUES (?1, 1, ?2, ?3, ?3, ?4, 7, ?5, ?6, ?7)",
                 )
                 .unwrap();
             let (seq, at) = (i64::try_from(entry.seq()).unwrap(), i64::try_from(entry.at()).unwrap());
             let signature = sealed.signature.to_string();
-            insert
-                .execute((&entry.id().as_bytes()[..], seq, at, signature, sealed.header, sealed.body))
-                .unwrap();
+            let id = &entry.id().as_bytes()[..];
+            let place = [&entry.run().key.as_bytes()[..], &entry.epoch().to_be_bytes()].concat();
+            insert.execute((id, seq, at, signature, sealed.header, sealed.body, place)).unwrap();
         }
         tx.commit().unwrap();
     }

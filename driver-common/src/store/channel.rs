@@ -150,7 +150,8 @@ struct Writes {
     marks: VecDeque<(EntryId, Marks)>,
     /// Those of entries that are not stored. They are tried again with the next entries.
     early_marks: VecDeque<(EntryId, Marks)>,
-    rebuild: bool,
+    /// The number of a database that is damaged.
+    rebuild: Option<u64>,
     failed: Option<Failed>,
     closed: bool,
 }
@@ -312,8 +313,8 @@ impl Shared {
     pub(super) fn next_work(&self, idle: Option<Instant>) -> Work {
         let mut writes = lock(&self.writes);
         loop {
-            if writes.rebuild {
-                writes.rebuild = false;
+            // There may be another one by now.
+            if writes.rebuild.take().is_some_and(|database| database == self.database()) {
                 return Work::Rebuild;
             }
             if writes.failed.is_none() && writes.has_work() {
@@ -399,9 +400,11 @@ impl Shared {
         change(&mut lock(&self.status));
     }
 
-    /// The database is damaged as a whole.
-    pub(super) fn rebuild(&self) {
-        lock(&self.writes).rebuild = true;
+    /// The database of this number is damaged as a whole.
+    pub(super) fn rebuild(&self, database: u64) {
+        let mut writes = lock(&self.writes);
+        writes.rebuild = writes.rebuild.max(Some(database));
+        drop(writes);
         self.to_write.notify_one();
     }
 
@@ -414,6 +417,11 @@ impl Shared {
             }
         }
         self.to_write.notify_one();
+    }
+
+    /// The number of the database.
+    pub(super) fn database(&self) -> u64 {
+        lock(&self.reads).database
     }
 
     /// The reader has to open the database again.
@@ -484,4 +492,23 @@ fn charge(record: &Record) -> usize {
 /// No code panics while it holds one of these.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_about_a_database_that_was_replaced_says_nothing_about_the_next() {
+        let shared = Shared::default();
+        let work = || shared.next_work(Some(Instant::now()));
+        let checked = shared.database();
+        shared.replaced();
+        shared.rebuild(checked);
+        assert!(matches!(work(), Work::Idle));
+        shared.rebuild(shared.database());
+        shared.rebuild(checked);
+        assert!(matches!(work(), Work::Rebuild));
+        assert!(matches!(work(), Work::Idle), "once");
+    }
 }

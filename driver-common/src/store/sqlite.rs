@@ -6,6 +6,7 @@
 
 mod batch;
 mod connection;
+mod cutoff;
 mod error;
 mod files;
 mod kept;
@@ -16,6 +17,8 @@ mod reader;
 mod retention;
 mod rows;
 mod schema;
+mod shares;
+mod space;
 mod writer;
 
 #[cfg(all(test, feature = "app", target_os = "linux"))]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proto_core::{Entry, EntryId, Marks, NodeId, Record, RunId};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use super::shares::{self, Share};
 use super::{origin, ranges, rows};
 
 /// Runs whose numbers in the database are remembered. With more, all are looked up anew.
@@ -21,6 +22,7 @@ struct Touched {
     stored: Vec<(i64, i64)>,
     tip: i64,
     latest: i64,
+    share: Share,
 }
 
 /// What is committed together.
@@ -159,6 +161,15 @@ pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// Where the entries of one moment that belong to a run stand in the conversation.
+fn place(run: &RunId) -> Vec<u8> {
+    [&run.key.as_bytes()[..], &run.epoch.to_be_bytes()].concat()
+}
+
+fn length(text: &str) -> i64 {
+    i64::try_from(text.len()).unwrap_or(i64::MAX)
+}
+
 fn insert(
     conn: &Connection,
     runs: &mut RunNumbers,
@@ -170,11 +181,11 @@ fn insert(
     let (seq, at) = (number(entry.seq()), number(entry.at()));
     let sealed = entry.sealed();
     let mut statement = conn.prepare_cached(
-        "INSERT INTO entries (id, run, seq, at, heard, signature, mark, header, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO entries (id, run, seq, at, heard, signature, mark, header, body, place)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING",
     )?;
     let signature = sealed.signature.to_string();
-    statement.execute((
+    let inserted = statement.execute((
         &entry.id().as_bytes()[..],
         run,
         seq,
@@ -184,8 +195,12 @@ fn insert(
         rows::mark(&signature),
         sealed.header,
         sealed.body,
+        place(entry.run()),
     ))?;
     let touched = touched.entry(run).or_insert_with(|| Touched { tip: -1, ..Touched::default() });
+    if inserted > 0 {
+        touched.share.add(length(sealed.body));
+    }
     (touched.tip, touched.latest) = (touched.tip.max(seq), touched.latest.max(at));
     match touched.stored.last_mut() {
         Some((_, last)) if *last + 1 == seq => *last = seq,
@@ -196,22 +211,29 @@ fn insert(
 
 /// Brings the runs up to date with what was stored.
 fn settle(conn: &Connection, touched: &mut BTreeMap<i64, Touched>) -> rusqlite::Result<()> {
-    for (run, Touched { stored, tip, latest }) in std::mem::take(touched) {
+    for (run, Touched { stored, tip, latest, share }) in std::mem::take(touched) {
         for (first, last) in stored {
             ranges::add(conn, run, first, last)?;
         }
         conn.prepare_cached("UPDATE runs SET tip = max(tip, ?2), latest = max(latest, ?3) WHERE run = ?1")?
             .execute((run, tip, latest))?;
+        shares::add(conn, run, share)?;
     }
     Ok(())
 }
 
 /// Takes an entry out. Another version with its number may stay.
 pub(super) fn delete(conn: &Connection, id: EntryId) -> rusqlite::Result<()> {
-    let mut statement = conn.prepare_cached("DELETE FROM entries WHERE id = ?1 RETURNING run, seq")?;
-    let found = statement.query_row([&id.as_bytes()[..]], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let mut statement =
+        conn.prepare_cached("DELETE FROM entries WHERE id = ?1 RETURNING run, seq, octet_length(body)")?;
+    let found = statement
+        .query_row([&id.as_bytes()[..]], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?)))
+        .optional()?;
     drop(statement);
-    let Some((run, seq)) = found else { return Ok(()) };
+    let Some((run, seq, body)) = found else { return Ok(()) };
+    let mut share = Share::default();
+    body.into_iter().for_each(|body| share.add(body));
+    shares::take(conn, run, share)?;
     close_hole(conn, run, seq)
 }
 

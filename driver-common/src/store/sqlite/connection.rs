@@ -68,8 +68,8 @@ pub(super) fn begin(
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
     if behind {
         tx.execute("DELETE FROM own", [])?;
-        origin::begin(&tx, files, key)?;
     }
+    origin::begin(&tx, files, key)?;
     if origin::fact::<i64>(&tx, CLEAN)? == Some(0) {
         tracing::info!("the store was not closed when the node ran last");
     }
@@ -78,8 +78,9 @@ pub(super) fn begin(
 }
 
 /// The last commit of a run.
-pub(super) fn end(conn: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn end(conn: &mut Connection, files: &Files, key: PublicKey) -> rusqlite::Result<()> {
     let tx = Transaction::new(conn, TransactionBehavior::Immediate)?;
+    origin::begin(&tx, files, key)?;
     origin::set_fact(&tx, CLEAN, &1)?;
     tx.commit()?;
     // This is optional: the next node that opens the database does it.
@@ -88,6 +89,7 @@ pub(super) fn end(conn: &mut Connection) -> rusqlite::Result<()> {
 
 /// Looks for damage in the whole database, while the node runs.
 pub(super) fn check(shared: &Shared, files: &Files) {
+    let database = shared.database();
     let checked = open_to_read(files).and_then(|conn| {
         let mut rows = conn.prepare("PRAGMA quick_check(1)")?;
         Ok(rows.query_row([], |row| row.get::<_, String>(0))?)
@@ -96,11 +98,11 @@ pub(super) fn check(shared: &Shared, files: &Files) {
         Ok(found) if found == "ok" => tracing::debug!("the database is sound"),
         Ok(found) => {
             tracing::info!(found, file = %files.database().display(), "the database is damaged");
-            shared.rebuild();
+            shared.rebuild(database);
         }
         Err(OpenError::Sqlite(error)) if problem(&error) == StoreProblem::Damaged => {
             tracing::info!(%error, file = %files.database().display(), "the database is damaged");
-            shared.rebuild();
+            shared.rebuild(database);
         }
         Err(error) => tracing::debug!(?error, "the database cannot be checked"),
     }

@@ -2,10 +2,12 @@
 //! signed entries that the database lacks, so it must not go on where the database ends.
 //!
 //! Two small files beside the database tell. `history.id` has a random number that the database has, too, together with
-//! the machine and with the file's inode and change time. A copy of the folder, or one that was put back, differs there:
-//! nobody can set a change time. `history.count` counts the commits with entries of this node. It is behind a database by
-//! one commit at most if the process was killed, and by more after a loss of power. It is ahead of a database that was
-//! replaced by an older one.
+//! the machine, with the file's change time, and with the inodes of all three files. Each start and each end of a node writes
+//! another number. A copy of the folder, or one of which any part was put back, differs there: nobody can set a change time.
+//! `history.count` counts the commits with entries of this node. It is behind a database by one commit at most if the process
+//! was killed, and by more after a loss of power. It is ahead of a database that was replaced by an older one.
+//!
+//! Where the whole file system goes back to an older state, as by a snapshot, nothing here can tell.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -125,13 +127,16 @@ fn write(files: &Files, count: i64) -> io::Result<String> {
     origin(files)
 }
 
-/// Nonce, machine and identity of the file, as one text.
+/// Random number, machine and identities of the files, as one text.
 fn origin(files: &Files) -> io::Result<String> {
     let nonce = fs::read_to_string(files.origin())?;
-    let found = fs::symlink_metadata(files.origin())?;
-    let (dev, ino) = (found.dev(), found.ino());
-    let (seconds, nanos) = (found.ctime(), found.ctime_nsec());
-    Ok(format!("{nonce} {} {dev} {ino} {seconds}.{nanos}", machine()))
+    let changed = fs::symlink_metadata(files.origin())?;
+    let mut origin = format!("{nonce} {} {}.{}", machine(), changed.ctime(), changed.ctime_nsec());
+    for file in [files.origin(), files.count(), files.database()] {
+        let found = fs::symlink_metadata(file)?;
+        origin.push_str(&format!(" {} {}", found.dev(), found.ino()));
+    }
+    Ok(origin)
 }
 
 fn read_count(files: &Files) -> Option<i64> {

@@ -23,16 +23,6 @@ pub(super) fn read(
     damaged: &mut Vec<Damaged>,
 ) -> rusqlite::Result<Option<Vec<Shown>>> {
     let entries = i64::try_from(entries.min(ENTRIES)).unwrap_or(i64::MAX);
-    // The order is that of SPEC 7.3. Entries of one moment are sorted, all others come sorted from the index.
-    let select = |place: &str| {
-        format!(
-            "SELECT {COLUMNS}, (SELECT count(*) FROM entries AS other
-                 WHERE other.run = entries.run AND other.seq = entries.seq) > 1, entries.marks
-             FROM entries JOIN runs ON runs.run = entries.run
-             WHERE body IS NOT NULL AND runs.room = '' AND {place}
-             ORDER BY at DESC, runs.key DESC, runs.epoch DESC, entries.seq DESC, entries.id DESC LIMIT ?1"
-        )
-    };
     let mut shown = Shows { network, shown: Vec::new(), damaged };
     let Some(cursor) = before else {
         let mut rows = conn.prepare_cached(&select("at <= ?2"))?;
@@ -43,28 +33,36 @@ pub(super) fn read(
         }
         return Ok(Some(shown.shown));
     };
-    let Some((at, key, epoch, seq)) = place(conn, cursor)? else { return Ok(None) };
+    let Some((at, run, seq)) = place(conn, cursor)? else { return Ok(None) };
     let id = &cursor.id.as_bytes()[..];
-    // The entry itself is on the page if lines of it come before the cursor.
-    let and_itself = if cursor.part > 0 { "<=" } else { "<" };
-    let mut rows = conn.prepare_cached(&select(&format!(
-        "at <= ?2 AND (at < ?2 OR (runs.key, runs.epoch, entries.seq, entries.id) {and_itself} (?3, ?4, ?5, ?6))"
-    )))?;
-    let mut rows = rows.query((entries, at, key, epoch, seq, id))?;
+    let mut rows = conn.prepare_cached(&select(if cursor.part > 0 { TO_CURSOR } else { BEFORE_CURSOR }))?;
+    let mut rows = rows.query((entries, at, run, seq, id))?;
     while let Some(row) = rows.next()? {
         shown.take(row)?;
     }
     Ok(Some(shown.shown))
 }
 
-type Place = (i64, Vec<u8>, i64, i64);
+/// What comes before the cursor. The entry itself is on the page if lines of it do.
+pub(super) const BEFORE_CURSOR: &str = "(at, place, seq, id) < (?2, ?3, ?4, ?5)";
+const TO_CURSOR: &str = "(at, place, seq, id) <= (?2, ?3, ?4, ?5)";
+
+/// The order is that of SPEC 7.3, and of the index: a page costs what it shows, however many entries are of one moment.
+pub(super) fn select(condition: &str) -> String {
+    format!(
+        "SELECT {COLUMNS}, EXISTS (SELECT 1 FROM entries AS other WHERE other.run = entries.run
+             AND other.seq = entries.seq AND other.entry <> entries.entry), entries.marks
+         FROM entries INDEXED BY bodies_by_place CROSS JOIN runs ON runs.run = entries.run
+         WHERE body IS NOT NULL AND runs.room = '' AND {condition}
+         ORDER BY at DESC, place DESC, seq DESC, id DESC LIMIT ?1"
+    )
+}
+
+type Place = (i64, Vec<u8>, i64);
 
 fn place(conn: &Connection, cursor: Cursor) -> rusqlite::Result<Option<Place>> {
-    let mut row = conn.prepare_cached(
-        "SELECT at, runs.key, runs.epoch, seq FROM entries JOIN runs ON runs.run = entries.run WHERE id = ?1",
-    )?;
-    row.query_row([&cursor.id.as_bytes()[..]], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()
+    let mut row = conn.prepare_cached("SELECT at, place, seq FROM entries WHERE id = ?1")?;
+    row.query_row([&cursor.id.as_bytes()[..]], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
 }
 
 struct Shows<'a> {

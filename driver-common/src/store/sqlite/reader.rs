@@ -24,7 +24,7 @@ pub(super) fn run(shared: &Shared, files: &Files, network: NetworkId) {
         if let Err(error) = read {
             tracing::warn!(%error, "the store cannot be read");
             if super::problem(&error) == crate::store::StoreProblem::Damaged {
-                shared.rebuild();
+                shared.rebuild(database);
             }
             open = None;
         }

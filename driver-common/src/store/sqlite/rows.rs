@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction,
 use sha2::{Digest, Sha256};
 
 use super::batch::{find_run, number};
-use super::ranges;
+use super::{ranges, shares};
 pub(super) use crate::store::channel::DamagedRow as Damaged;
 
 /// The columns that [`read`] takes.
@@ -143,6 +143,7 @@ pub(super) fn delete_damaged(conn: &mut Connection, rows: &[Damaged]) -> rusqlit
     let mut lost = Vec::new();
     for number in runs {
         let ranges = ranges::count_again(&tx, number)?;
+        shares::count_again(&tx, number)?;
         let Some(run) = run_of(&tx, number)? else { continue };
         lost.extend(ranges.into_iter().filter_map(|(first, last)| {
             let (first, last) = (u64::try_from(first).ok()?, u64::try_from(last).ok()?);

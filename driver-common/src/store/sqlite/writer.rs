@@ -8,10 +8,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use proto_core::{EntryId, PublicKey, Record, StoreChange};
 
 use super::batch::{self, RunNumbers};
+use super::cutoff::Cutoff;
 use super::error::{OpenError, io_problem, problem};
 use super::files::{self, Files};
 use super::origin::{self, Counter};
-use super::retention::{self, Retention};
+use super::retention::{self, Retention, Terms};
+use super::space::Space;
 use super::{StoreOptions, connection, rows, unix_ms};
 use crate::store::StoreProblem;
 use crate::store::channel::{Answer, Batch, Shared, Work};
@@ -32,6 +34,8 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     counter: Option<Counter>,
     runs: RunNumbers,
+    /// The time by which something is too old.
+    cutoff: Option<Cutoff>,
     /// When to look for what is to be dropped.
     retain_at: Instant,
     failing: Option<Failing>,
@@ -63,6 +67,7 @@ impl Writer {
             conn,
             counter,
             runs: RunNumbers::default(),
+            cutoff: None,
             retain_at: Instant::now(),
             failing: None,
         };
@@ -232,7 +237,17 @@ impl Writer {
 
     fn retain(&mut self) {
         let Some(conn) = &mut self.conn else { return };
-        let step = retention::step(conn, &self.retention, unix_ms());
+        let most = self.retention.bytes.or_else(|| {
+            Space::of(&self.files).ok()?.bound(retention::used(conn).ok()?, retention::unused(conn).ok()?)
+        });
+        let now = match self.retention.age {
+            Some(_) => Cutoff::now(&mut self.cutoff, conn),
+            None => Ok(unix_ms()),
+        };
+        let step = now.and_then(|now| {
+            let terms = Terms { retention: &self.retention, own: &self.key, most, now };
+            retention::step(conn, &mut self.runs, &terms)
+        });
         let used = retention::used(conn).unwrap_or(0);
         self.shared.with_status(|status| status.bytes = used);
         match step {
@@ -257,7 +272,7 @@ impl Writer {
             counter.sync();
         }
         if let (Some(conn), None) = (&mut self.conn, &self.failing)
-            && let Err(error) = connection::end(conn)
+            && let Err(error) = connection::end(conn, &self.files, self.key)
         {
             tracing::debug!(%error, "the store was not closed");
         }
