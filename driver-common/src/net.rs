@@ -1,13 +1,13 @@
 //! Sockets with the options that a node needs, before a runtime takes them over.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use proto_core::DialError;
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// The number of completed connections that the kernel queues until they are accepted.
@@ -111,12 +111,15 @@ pub(crate) fn limit_held(socket: &impl AsFd, bytes: usize) {
     }
 }
 
-/// Hands bytes to the system. Returns how many it took.
+/// Hands bytes to the system, one part after the other. Returns how many it took.
 ///
 /// Linux checks its limits only where a new buffer begins, and one buffer takes up to 64 KiB. A record of its own
 /// (`MSG_EOR`) begins a new buffer. So the limits are exceeded by no more than the bytes given here.
-pub fn send(socket: &impl AsFd, bytes: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(socket, bytes, FLAGS)?)
+pub fn send(socket: &impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(match parts {
+        [bytes] => rustix::net::send(socket, bytes, FLAGS)?,
+        _ => rustix::net::sendmsg(socket, parts, &mut SendAncillaryBuffer::default(), FLAGS)?,
+    })
 }
 
 /// Shuts down the sending side.
@@ -174,10 +177,12 @@ mod tests {
         socket.set_nonblocking(true).unwrap();
         tune(&socket);
         limit_held(&socket, 1024 * 1024);
+        let bytes = vec![b'.'; piece];
         // Nobody reads. What the receiving side does not take stays here. It is full if nothing more was taken for a while.
         let mut tries = 0;
         while tries < 20 {
-            match send(&socket, &vec![b'.'; piece]) {
+            let parts = [&bytes[..piece / 4], &bytes[piece / 4..]].map(IoSlice::new);
+            match send(&socket, &parts) {
                 Ok(_) => tries = 0,
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);

@@ -1,7 +1,7 @@
 //! The interface of an async runtime: tasks, a timer and sockets. The program needs signals and HTTP types as well.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
@@ -71,8 +71,8 @@ pub trait Stream: AsFd + Send + Sync + Unpin + 'static {
     /// Reads what is available. Returns 0 at the end of the stream.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes as much as fits.
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes as much as fits of these, one after the other.
+    fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
 /// A TCP listener.

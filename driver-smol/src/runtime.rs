@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
@@ -90,8 +90,8 @@ impl Stream for SmolStream {
         self.0.get_ref().read(buffer)
     }
 
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        net::send(&self.0, bytes)
+    fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        net::send(&self.0, parts)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The Tokio runtime.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll};
@@ -78,8 +78,8 @@ impl Stream for TokioStream {
         self.0.try_read(buffer)
     }
 
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_io(Interest::WRITABLE, || net::send(&self.0, bytes))
+    fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_io(Interest::WRITABLE, || net::send(&self.0, parts))
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the bytes of a connection pass through: nothing, or a seal.
 
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 
 use proto_core::PublicKey;
-use proto_core::seal::{OVERHEAD, SealError, Sealer, Session, opens_handshake};
+use proto_core::seal::{MAX_PIECE, MAX_SEALED, OVERHEAD, SealError, Sealer, Session, opens_handshake};
 
 use crate::runtime::Stream;
 
@@ -21,8 +21,41 @@ pub(super) enum Channel {
 /// A connection that is sealed, or whose handshake is under way.
 pub(super) struct Sealed {
     session: Box<Session>,
-    /// The bytes of the frame in the record that is being written.
-    in_record: usize,
+    records: Records,
+}
+
+/// The bytes of a record of the largest size on the wire.
+const FULL: usize = MAX_PIECE + OVERHEAD;
+
+/// The records that are being written: full ones, and maybe a shorter one at the end.
+#[derive(Default)]
+struct Records {
+    /// The bytes of the frame in them.
+    content: usize,
+    /// The bytes that the socket has taken of them.
+    written: usize,
+}
+
+impl Records {
+    /// The most bytes of a frame whose records are no longer than this.
+    fn room(wire: usize) -> usize {
+        let (full, rest) = (wire / FULL, wire % FULL);
+        (full * MAX_PIECE + rest.saturating_sub(OVERHEAD)).max(1)
+    }
+
+    /// The bytes of the frame in those records that the socket has taken whole.
+    fn out(&self) -> usize {
+        let (full, rest) = (self.content / MAX_PIECE, self.content % MAX_PIECE);
+        let last = if rest > 0 { rest + OVERHEAD } else { 0 };
+        if self.written >= full * FULL + last { self.content } else { self.written / FULL * MAX_PIECE }
+    }
+
+    /// The socket has taken so many bytes more. Returns how many of the frame have left completely with them.
+    fn wrote(&mut self, count: usize) -> usize {
+        let before = self.out();
+        self.written += count;
+        self.out() - before
+    }
 }
 
 /// What came out of the bytes that were read.
@@ -37,7 +70,7 @@ pub(super) struct Opened {
 impl Channel {
     /// The channel of a dialed connection whose handshake is complete.
     pub(super) fn of_session(session: Box<Session>) -> Self {
-        Self::Sealed(Sealed { session, in_record: 0 })
+        Self::Sealed(Sealed { session, records: Records::default() })
     }
 
     /// The most bytes to read at once. Of a connection that is undecided nothing is held until the node decides.
@@ -76,7 +109,7 @@ impl Channel {
     pub(super) fn write(&mut self, stream: &impl Stream, frame: &[u8], piece: usize) -> io::Result<usize> {
         match self {
             Self::Sealed(sealed) => sealed.write(stream, frame, piece),
-            _ => match stream.try_write(&frame[..frame.len().min(piece)])? {
+            _ => match stream.try_write(&[IoSlice::new(&frame[..frame.len().min(piece)])])? {
                 0 => Err(io::ErrorKind::WriteZero.into()),
                 count => Ok(count),
             },
@@ -103,13 +136,13 @@ impl Channel {
 impl Sealed {
     fn write(&mut self, stream: &impl Stream, frame: &[u8], piece: usize) -> io::Result<usize> {
         if !self.session.has_output() {
-            let most = piece.saturating_sub(OVERHEAD).max(1);
-            self.in_record = self.session.seal(&frame[..frame.len().min(most)]);
+            let content = self.session.seal(&frame[..frame.len().min(Records::room(piece))]);
+            self.records = Records { content, written: 0 };
         }
-        if self.session.write_to(&mut Piece { stream, most: piece })? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+        match self.session.write_to(&mut Piece { stream, most: piece })? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            count => Ok(self.records.wrote(count)),
         }
-        Ok(if self.session.has_output() { 0 } else { std::mem::take(&mut self.in_record) })
     }
 
     /// Opens what was read. The plain bytes in it replace those in `plain`.
@@ -127,6 +160,9 @@ impl Sealed {
     }
 }
 
+/// The most parts of one write: the records that are sealed at once, and what TLS may have to say before and after them.
+const PARTS: usize = MAX_SEALED / MAX_PIECE + 2;
+
 /// A socket that takes no more than this at once.
 pub(super) struct Piece<'a, S> {
     pub(super) stream: &'a S,
@@ -135,10 +171,50 @@ pub(super) struct Piece<'a, S> {
 
 impl<S: Stream> Write for Piece<'_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.try_write(&bytes[..bytes.len().min(self.most)])
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// The records of one piece go to the system at once.
+    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (mut parts, mut count, mut room) = ([IoSlice::new(&[]); PARTS], 0, self.most);
+        for (part, record) in parts.iter_mut().zip(records) {
+            *part = IoSlice::new(&record[..record.len().min(room)]);
+            (count, room) = (count + 1, room - part.len());
+        }
+        self.stream.try_write(&parts[..count])
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_fill_a_piece_and_never_exceed_it() {
+        let wire = |content: usize| content + content.div_ceil(MAX_PIECE) * OVERHEAD;
+        for piece in
+            [OVERHEAD + 1, 2 * 1024, FULL - 1, FULL, FULL + 1, FULL + OVERHEAD + 1, 64 * 1024, 128 * 1024]
+        {
+            let room = Records::room(piece);
+            assert!(wire(room) <= piece && wire(room + 1) > piece, "{room} of {piece}");
+        }
+        assert_eq!(Records::room(1), 1, "there is always some progress");
+    }
+
+    #[test]
+    fn the_frame_has_left_as_far_as_its_records_have() {
+        let mut records = Records { content: 2 * MAX_PIECE + 100, written: 0 };
+        for (count, left) in
+            [(FULL - 1, 0), (1, MAX_PIECE), (FULL, MAX_PIECE), (100 + OVERHEAD - 1, 0), (1, 100), (24, 0)]
+        {
+            assert_eq!(records.wrote(count), left);
+        }
+        let mut records = Records { content: MAX_PIECE, written: 0 };
+        assert_eq!(records.wrote(FULL), MAX_PIECE);
+        assert_eq!(Records::default().wrote(1_000), 0, "the end of a handshake is no part of a frame");
     }
 }

@@ -49,7 +49,7 @@ use alloc::sync::Arc;
 use rustls::{ClientConfig, ServerConfig};
 
 pub use self::error::SealError;
-pub use self::session::{MAX_HANDSHAKE, MAX_IDLE_INPUT, MAX_PIECE, OVERHEAD, Session};
+pub use self::session::{MAX_HANDSHAKE, MAX_IDLE_INPUT, MAX_PIECE, MAX_SEALED, OVERHEAD, Session};
 use crate::model::{Expected, Identity};
 
 /// The application protocol that both ends must name (ALPN, RFC 7301).

@@ -22,6 +22,9 @@ pub const MAX_HANDSHAKE: usize = 4 * 1024;
 /// The most plain bytes in one record (RFC 8446 section 5.1).
 pub const MAX_PIECE: usize = 16 * 1024;
 
+/// The most plain bytes that are sealed at once: a frame of the largest size fits.
+pub const MAX_SEALED: usize = 4 * MAX_PIECE;
+
 /// The bytes that sealing adds to a record: the header, the content type and the tag.
 pub const OVERHEAD: usize = 22;
 
@@ -37,8 +40,8 @@ const SERVER_NAME: &str = "p2p-chat.invalid";
 
 /// One sealed connection, without its socket.
 ///
-/// It holds 4 KiB for what comes in, up to [`MAX_IDLE_INPUT`] and a record while one is incomplete, and one record of
-/// what goes out. After the first error it takes nothing more; its last output is an alert.
+/// It holds 4 KiB for what comes in, up to [`MAX_IDLE_INPUT`] and a record while one is incomplete, and up to
+/// [`MAX_SEALED`] bytes of what goes out. After the first error it takes nothing more; its last output is an alert.
 pub struct Session {
     pub(super) tls: Connection,
     /// The bytes that the handshake took.
@@ -76,7 +79,7 @@ impl Session {
     }
 
     fn new(mut tls: Connection) -> Self {
-        tls.set_buffer_limit(Some(MAX_PIECE + OVERHEAD));
+        tls.set_buffer_limit(Some(MAX_SEALED));
         Self {
             tls,
             handshake: 0,
@@ -196,14 +199,15 @@ impl Session {
         }
     }
 
-    /// Seals the first of these bytes in one record, [`MAX_PIECE`] at most, and returns how many: 0 while there is other
-    /// output, before the handshake is complete, and after [`close`](Self::close) or an error.
+    /// Seals the first of these bytes, [`MAX_SEALED`] at most, in records of [`MAX_PIECE`], the last of which may be
+    /// shorter. Returns how many: 0 while there is other output, before the handshake is complete, and after
+    /// [`close`](Self::close) or an error.
     pub fn seal(&mut self, plain: &[u8]) -> usize {
         if self.peer.is_none() || self.has_output() || self.closing || self.failed.is_some() {
             return 0;
         }
-        let piece = &plain[..plain.len().min(MAX_PIECE)];
-        self.tls.writer().write(piece).unwrap_or(0)
+        let sealed = &plain[..plain.len().min(MAX_SEALED)];
+        self.tls.writer().write(sealed).unwrap_or(0)
     }
 
     /// Announces that nothing more is sent (`close_notify`).

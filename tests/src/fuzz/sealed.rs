@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use proto_core::Identity;
-use proto_core::seal::{MAX_HANDSHAKE, MAX_PIECE, OVERHEAD, SealError, Sealer, Session};
+use proto_core::seal::{MAX_HANDSHAKE, MAX_PIECE, MAX_SEALED, OVERHEAD, SealError, Sealer, Session};
 
 use super::script::Script;
 
@@ -59,7 +59,7 @@ pub fn sealed(data: &[u8]) -> u64 {
 struct Pair {
     from: Session,
     to: Session,
-    /// Sealed records that have not been carried over, each with its content.
+    /// What was sealed at once and has not been carried over, each with its content.
     wire: VecDeque<(Vec<u8>, Vec<u8>)>,
     /// The wire was changed, so that what comes next is refused.
     foul: bool,
@@ -84,8 +84,8 @@ impl Pair {
         match letter {
             // s<text>\n: it is sealed
             b's' => self.seal(script.line()),
-            // S<n>: n thousand bytes are sealed
-            b'S' => self.seal(&vec![b'x'; script.digit() * 1_000 + 1]),
+            // S<n>: five thousand times n bytes are sealed
+            b'S' => self.seal(&vec![b'x'; script.digit() * 5_000 + 1]),
             // c<n>: what waits is carried over, n bytes at a time, or all at once
             b'c' => self.carry(script.digit()),
             // f<n><n>: a bit of the next record flips
@@ -124,11 +124,11 @@ impl Pair {
 
     fn seal(&mut self, text: &[u8]) {
         let count = self.from.seal(text);
-        assert!(count <= text.len().min(MAX_PIECE));
-        let record = output(&mut self.from);
-        assert_eq!(record.len(), if count == 0 { 0 } else { count + OVERHEAD });
+        assert!(count <= text.len().min(MAX_SEALED));
+        let records = output(&mut self.from);
+        assert_eq!(records.len(), count + count.div_ceil(MAX_PIECE) * OVERHEAD);
         if count > 0 {
-            self.wire.push_back((record, text[..count].to_vec()));
+            self.wire.push_back((records, text[..count].to_vec()));
         }
     }
 
@@ -165,8 +165,8 @@ impl Pair {
             // What was changed may be all of what comes out of it: nothing.
             assert!(plain.is_empty(), "what nobody sealed was opened");
         } else {
+            self.opened += content.len().div_ceil(MAX_PIECE) as u64;
             assert_eq!((self.failed, plain), (None, content), "what was sealed came out otherwise");
-            self.opened += 1;
         }
         assert!(output(&mut self.to).len() <= UNASKED);
     }

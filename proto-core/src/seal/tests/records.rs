@@ -3,12 +3,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::iter;
+use std::io::{self, IoSlice, Write};
 
 use proptest::prelude::*;
 use rustls::{Connection, ServerConnection};
 
 use super::{feed, identity, output, pair, seal_all, sealer};
-use crate::seal::{MAX_IDLE_INPUT, MAX_PIECE, OVERHEAD, SealError, Session, config};
+use crate::seal::{MAX_IDLE_INPUT, MAX_PIECE, MAX_SEALED, OVERHEAD, SealError, Session, config};
 
 #[test]
 fn a_record_holds_a_piece_and_its_overhead() {
@@ -19,11 +20,54 @@ fn a_record_holds_a_piece_and_its_overhead() {
         assert_eq!(wire.len(), len + OVERHEAD);
         assert_eq!(feed(&mut accepted, &wire), Ok(alloc::vec![7; len]));
     }
-    assert_eq!(dialed.seal(&[7; MAX_PIECE + 1]), MAX_PIECE);
+}
+
+/// A socket that takes so much at once.
+struct Taking {
+    most: usize,
+    taken: Vec<u8>,
+    writes: usize,
+}
+
+impl Write for Taking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).take(self.most).collect();
+        self.taken.extend(&bytes);
+        self.writes += 1;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
-fn one_record_waits_at_most() {
+fn a_frame_of_the_largest_size_is_sealed_and_written_at_once() {
+    let frame: Vec<u8> = (0..MAX_SEALED).map(|number| (number * 7 / 5) as u8).collect();
+    for most in [usize::MAX, MAX_PIECE + 100] {
+        let ([mut dialed, mut accepted], _) = pair();
+        assert_eq!(dialed.seal(&frame), MAX_SEALED);
+        let mut socket = Taking { most, taken: Vec::new(), writes: 0 };
+        while dialed.has_output() {
+            dialed.write_to(&mut socket).unwrap();
+        }
+        assert_eq!(socket.taken.len(), MAX_SEALED + MAX_SEALED / MAX_PIECE * OVERHEAD);
+        assert_eq!(socket.writes, socket.taken.len().div_ceil(most));
+        assert!(feed(&mut accepted, &socket.taken).unwrap() == frame);
+    }
+}
+
+#[test]
+fn no_more_is_sealed_than_fits_and_while_some_of_it_waits() {
+    let ([mut dialed, _], _) = pair();
+    assert_eq!(dialed.seal(&alloc::vec![7; MAX_SEALED + 1]), MAX_SEALED);
+    assert_eq!(dialed.seal(&[7; 100]), 0);
+    output(&mut dialed);
     let ([mut dialed, _], _) = pair();
     assert_eq!(dialed.seal(&[7; 100]), 100);
     assert_eq!(dialed.seal(&[7; 100]), 0);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use proto_core::seal::{SealError, Sealer, Session, opens_handshake};
+use proto_core::seal::{MAX_PIECE, SealError, Sealer, Session, opens_handshake};
 use proto_core::{ConnId, DialError, DialId, Expected, Identity, Input, PublicKey};
 
 use super::World;
@@ -97,7 +97,7 @@ impl Seals {
         (sealed.records, sealed.taken) = (Vec::new(), 0);
         let mut rest = &frame[..];
         while !rest.is_empty() {
-            let count = sealed.session.seal(rest);
+            let count = sealed.session.seal(&rest[..rest.len().min(MAX_PIECE)]);
             if count == 0 {
                 break;
             }
