@@ -1,4 +1,5 @@
-//! What it costs to keep the conversation, beside bare SQLite and beside a node that keeps nothing.
+//! What it costs to keep the conversation, beside bare SQLite and beside a node that keeps nothing. `CHAT_ENTRIES` asks for a
+//! longer or shorter conversation than of a million entries.
 
 #[path = "common/stored.rs"]
 mod stored;
@@ -23,8 +24,8 @@ const BURST: usize = 4_096;
 
 fn main() {
     rates();
-    long_conversation();
     latency();
+    long_conversation();
 }
 
 fn rates() {
@@ -109,7 +110,8 @@ fn bare_rate(count: usize, in_commit: usize) -> f64 {
 
 /// A node starts with a long conversation on its disk.
 fn long_conversation() {
-    let count = if is_smoke() { 2_000 } else { 1_000_000 };
+    let asked = std::env::var("CHAT_ENTRIES").ok().and_then(|count| count.parse().ok());
+    let count = asked.unwrap_or(if is_smoke() { 2_000 } else { 1_000_000 });
     let folder = TempDir::new().unwrap();
     let launch = Launch::new(Driver::Tokio, "Alice").args(["--data-dir", folder.path().to_str().unwrap()]);
     fill(&launch, folder.path(), count);
