@@ -1,5 +1,4 @@
-//! What it costs to keep the conversation, beside bare SQLite and beside a node that keeps nothing. `CHAT_ENTRIES` asks for a
-//! longer or shorter conversation than of a million entries.
+//! What it costs to keep the conversation, beside bare SQLite and beside a node that keeps nothing.
 
 #[path = "common/stored.rs"]
 mod stored;
@@ -13,8 +12,8 @@ use proto_core::{Identity, Record};
 use rusqlite::Connection;
 use stored::{Author, Open, fill};
 use tempfile::TempDir;
-use tests::bench::is_smoke;
 use tests::bench::table::Table;
+use tests::bench::{entries, is_smoke};
 use tests::http;
 use tests::journal::SOON;
 use tests::process::{Driver, Launch, Process};
@@ -110,8 +109,7 @@ fn bare_rate(count: usize, in_commit: usize) -> f64 {
 
 /// A node starts with a long conversation on its disk.
 fn long_conversation() {
-    let asked = std::env::var("CHAT_ENTRIES").ok().and_then(|count| count.parse().ok());
-    let count = asked.unwrap_or(if is_smoke() { 2_000 } else { 1_000_000 });
+    let count = entries(1_000_000, 2_000);
     let folder = TempDir::new().unwrap();
     let launch = Launch::new(Driver::Tokio, "Alice").args(["--data-dir", folder.path().to_str().unwrap()]);
     fill(&launch, folder.path(), count);
