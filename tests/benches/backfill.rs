@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tests::bench::backfill::backfill;
-use tests::bench::is_smoke;
 use tests::bench::table::Table;
+use tests::bench::{entries, is_smoke};
 use tests::http;
 use tests::journal::{SOON, eventually};
 use tests::process::{Driver, Launch, Process};
@@ -41,7 +41,7 @@ fn core_alone() {
 
 /// Bob comes to Alice, who has a long conversation. While he is behind, she says something every second.
 fn processes() {
-    let all = if is_smoke() { 500 } else { 100_000 };
+    let all = entries(100_000, 500);
     let mut table =
         Table::new(["driver", "entries", "linked to complete, s", "times told how far", "say to heard, ms"]);
     for driver in Driver::ALL {

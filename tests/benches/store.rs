@@ -12,8 +12,8 @@ use proto_core::{Identity, Record};
 use rusqlite::Connection;
 use stored::{Author, Open, fill};
 use tempfile::TempDir;
-use tests::bench::is_smoke;
 use tests::bench::table::Table;
+use tests::bench::{entries, is_smoke};
 use tests::http;
 use tests::journal::SOON;
 use tests::process::{Driver, Launch, Process};
@@ -23,8 +23,8 @@ const BURST: usize = 4_096;
 
 fn main() {
     rates();
-    long_conversation();
     latency();
+    long_conversation();
 }
 
 fn rates() {
@@ -109,7 +109,7 @@ fn bare_rate(count: usize, in_commit: usize) -> f64 {
 
 /// A node starts with a long conversation on its disk.
 fn long_conversation() {
-    let count = if is_smoke() { 2_000 } else { 1_000_000 };
+    let count = entries(1_000_000, 2_000);
     let folder = TempDir::new().unwrap();
     let launch = Launch::new(Driver::Tokio, "Alice").args(["--data-dir", folder.path().to_str().unwrap()]);
     fill(&launch, folder.path(), count);

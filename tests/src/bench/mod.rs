@@ -11,6 +11,13 @@ pub mod joiner;
 pub mod meeting;
 pub mod table;
 
+/// How many entries a long conversation has: so many, or a few to show that the bench works. `CHAT_ENTRIES` asks for another
+/// number.
+pub fn entries(many: usize, few: usize) -> usize {
+    let asked = std::env::var("CHAT_ENTRIES").ok().and_then(|count| count.parse().ok());
+    asked.unwrap_or(if is_smoke() { few } else { many })
+}
+
 /// Whether to show that the bench works, and no more.
 pub fn is_smoke() -> bool {
     let asked = |arg: &str| std::env::args().any(|given| given == arg);
