@@ -57,9 +57,12 @@ impl Gossip {
         }
     }
 
-    /// The neighbours to send an entry to that is not held: those on eager links, or all where there are none. It is
-    /// announced to nobody.
+    /// The neighbours to send an entry to that is not held. Its author sends it to all: they may take it that each has got
+    /// it, and nothing is announced that would make up for it. Others send it along eager links, or to all where there are none.
     pub(crate) fn relay_live(&self, moment: Moment<'_>, meta: EntryMeta) -> Vec<NodeId> {
+        if meta.from.is_none() {
+            return self.neighbours.ids().collect();
+        }
         let has_it = |peer: &NodeId| *peer == meta.author || Some(*peer) == meta.from;
         if self.neighbours.is_full_mesh() && self.neighbours.contains(meta.author) {
             return Vec::new();

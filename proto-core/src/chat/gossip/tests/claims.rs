@@ -1,12 +1,13 @@
 //! Which claims a node believes, when it claims to be the root, and when it gives up its parent.
 
+use alloc::collections::BTreeSet;
 use core::time::Duration;
 
-use super::super::Gossip;
 use super::super::election::{rank, signed_bytes};
+use super::super::{EntryMeta, Gossip};
 use crate::chat::FalseClaim;
 use crate::chat::testing::{generator, secs};
-use crate::model::{Identity, Instant, Limits, Moment, NetworkId, NodeId, Purpose, Signature};
+use crate::model::{EntryId, Identity, Instant, Limits, Moment, NetworkId, NodeId, Purpose, Signature};
 use crate::wire::{Frame, TreeClaim};
 
 const PERIOD: u64 = 472_000;
@@ -253,6 +254,20 @@ impl Fixture {
         let moment = self.moment();
         (0..times).for_each(|_| self.gossip.trees.parent_failed(moment, moment.wall.unwrap()));
     }
+}
+
+#[test]
+fn what_is_not_held_goes_to_all_from_its_author_and_from_others_along_the_tree() {
+    let fixture = fixture_with_parent();
+    let moment = fixture.moment();
+    let live = |author, from| {
+        let meta = EntryMeta { id: EntryId::from_bytes([9; 32]), at: moment.wall.unwrap(), author, from };
+        fixture.gossip.relay_live(moment, meta)
+    };
+    let all: BTreeSet<_> = (0..3).map(|index| fixture.id(index)).collect();
+    assert!(live(fixture.us.node_id(), None).into_iter().eq(all));
+    assert_eq!(live(fixture.id(2), Some(fixture.id(2))), [fixture.id(1)]);
+    assert_eq!(live(NodeId::from_bytes([5; 16]), Some(fixture.id(1))), []);
 }
 
 #[test]
