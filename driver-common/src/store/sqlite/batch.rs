@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proto_core::{Entry, EntryId, NodeId, Record, RunId};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use super::error::is_of_the_data;
 use super::shares::{self, Share};
 use super::{origin, ranges, rows};
 
@@ -26,7 +27,7 @@ struct Touched {
 }
 
 /// What is committed together.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Batch<'a> {
     pub(super) records: &'a [Record],
     /// What the node knows of others, as JSON.
@@ -52,6 +53,33 @@ pub(super) fn commit(
         runs.0.clear();
     }
     written
+}
+
+/// The same. An entry of another node that the database refuses is left out, so that it does not keep all others from being
+/// stored for ever. The node takes it for stored, and asks for it again when it starts the next time.
+pub(super) fn commit_what_can_be(
+    conn: &mut Connection,
+    runs: &mut RunNumbers,
+    batch: &Batch<'_>,
+) -> rusqlite::Result<Option<i64>> {
+    let error = match commit(conn, runs, batch) {
+        Err(error) if is_of_the_data(&error) => error,
+        done => return done,
+    };
+    match batch.records {
+        [] => Err(error),
+        [Record::Entry(entry)] if batch.memory.is_none() && batch.mutes.is_empty() => {
+            tracing::error!(%error, id = %entry.id(), "an entry cannot be stored");
+            Ok(None)
+        }
+        [record] if !matches!(record, Record::Entry(_)) => Err(error),
+        records => {
+            let (first, second) = records.split_at(records.len() / 2);
+            let rest = Batch { memory: None, mutes: &[], ..*batch };
+            let first = commit_what_can_be(conn, runs, &Batch { records: first, ..*batch })?;
+            Ok(commit_what_can_be(conn, runs, &Batch { records: second, ..rest })?.or(first))
+        }
+    }
 }
 
 fn write(conn: &Connection, runs: &mut RunNumbers, batch: &Batch<'_>) -> rusqlite::Result<Option<i64>> {
