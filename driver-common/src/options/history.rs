@@ -29,7 +29,7 @@ pub(super) struct HistoryFlags {
     #[arg(long, value_name = "NUMBER", env = "CHAT_KEEP_COUNT", value_parser = entries)]
     keep_count: Option<u64>,
 
-    /// Keep messages as long as the history is not larger than this, such as 1GiB or 500MiB [default: no bound]
+    /// Keep messages as long as the history is not larger than this, such as 1GiB or 500MiB [default: what the disk has room for]
     #[arg(long, value_name = "SIZE", env = "CHAT_KEEP_SIZE", value_parser = size)]
     keep_size: Option<u64>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proto_core::{Entry, EntryId, Marks, NodeId, Record, RunId};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
+use super::error::is_of_the_data;
 use super::shares::{self, Share};
 use super::{origin, ranges, rows};
 
@@ -26,7 +27,7 @@ struct Touched {
 }
 
 /// What is committed together.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Batch<'a> {
     pub(super) records: &'a [Record],
     /// What the node knows of others, as JSON.
@@ -63,6 +64,35 @@ pub(super) fn commit(
         runs.0.clear();
     }
     written
+}
+
+/// The same. An entry of another node that the database refuses is left out, so that it does not keep all others from being
+/// stored for ever. The node takes it for stored, and asks for it again when it starts the next time.
+pub(super) fn commit_what_can_be(
+    conn: &mut Connection,
+    runs: &mut RunNumbers,
+    batch: &Batch<'_>,
+) -> rusqlite::Result<Committed> {
+    let error = match commit(conn, runs, batch) {
+        Err(error) if is_of_the_data(&error) => error,
+        done => return done,
+    };
+    match batch.records {
+        [] => Err(error),
+        [Record::Entry(entry)] if batch.memory.is_none() && batch.mutes.is_empty() => {
+            tracing::error!(%error, id = %entry.id(), "an entry cannot be stored");
+            commit(conn, runs, &Batch { records: &[], ..*batch })
+        }
+        [record] if !matches!(record, Record::Entry(_)) => Err(error),
+        records => {
+            let (first, second) = records.split_at(records.len() / 2);
+            // Marks come last: they are those of entries in either half.
+            let rest = Batch { memory: None, mutes: &[], ..*batch };
+            let first = commit_what_can_be(conn, runs, &Batch { records: first, marks: &[], ..*batch })?;
+            let second = commit_what_can_be(conn, runs, &Batch { records: second, ..rest })?;
+            Ok(Committed { count: second.count.or(first.count), early: second.early })
+        }
+    }
 }
 
 fn write(conn: &Connection, runs: &mut RunNumbers, batch: &Batch<'_>) -> rusqlite::Result<Committed> {

@@ -78,6 +78,14 @@ pub(super) fn problem(error: &rusqlite::Error) -> StoreProblem {
     }
 }
 
+/// Whether it is about what was to be stored, and not about the disk.
+pub(super) fn is_of_the_data(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+    )
+}
+
 /// What a failure of the file system means.
 pub(super) fn io_problem(error: &io::Error) -> StoreProblem {
     match error.kind() {

@@ -7,9 +7,10 @@ use super::batch::MEMORY;
 use super::origin;
 use super::rows::{self, COLUMNS, Damaged, Read};
 
-/// The most runs that are read at the start: those with the newest entries. Of others, the node does not know that it has
-/// them, and takes them again.
+/// The most runs that are read at the start: those with the newest entries, but first so many of each key. Of others, the node
+/// does not know that it has them, and takes them again.
 const RUNS: i64 = 8_192;
+const RUNS_OF_KEY: i64 = 64;
 
 /// The most ranges that are read of one run: the last ones.
 const RANGES: i64 = 256;
@@ -30,9 +31,11 @@ pub(super) fn read(conn: &Connection) -> rusqlite::Result<Kept> {
 
 fn runs(conn: &Connection) -> rusqlite::Result<Vec<KeptRun>> {
     let mut rows = conn.prepare(
-        "SELECT run, key, room, class, epoch, tip, floor FROM runs WHERE tip >= 0 ORDER BY latest DESC LIMIT ?1",
+        "SELECT run, key, room, class, epoch, tip, floor FROM
+             (SELECT *, row_number() OVER (PARTITION BY key ORDER BY latest DESC) AS nth FROM runs WHERE tip >= 0)
+         ORDER BY nth > ?1, latest DESC LIMIT ?2",
     )?;
-    let mut rows = rows.query([RUNS])?;
+    let mut rows = rows.query([RUNS_OF_KEY, RUNS])?;
     let mut runs = Vec::new();
     while let Some(row) = rows.next()? {
         runs.extend(run(conn, row)?);

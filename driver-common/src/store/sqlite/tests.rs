@@ -1,4 +1,5 @@
 mod damage;
+mod put_back;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -337,49 +338,6 @@ fn only_the_latest_database_tells_where_the_node_goes_on() {
     options.key = Identity::from_secret(&[BOB; 32]).key();
     let node = Node::open_with(home, &options);
     assert!(node.kept().own.is_empty());
-}
-
-#[test]
-fn parts_of_the_folder_that_were_put_back_are_recognised() {
-    let names = ["history.db", "history.count", "history.id"];
-    // The file with the random number may be left as it is, if a backup program takes it for the same. The others may be
-    // overwritten, or replaced, also by a backup that was made while the node ran.
-    for (in_place, put_back, runs) in [
-        (false, 2, false),
-        (true, 2, false),
-        (false, 3, false),
-        (true, 3, false),
-        (false, 2, true),
-        (true, 2, true),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let inside = folder.path().join("1");
-        let backup = tempfile::tempdir().unwrap();
-        let back_up = || names.map(|name| fs::copy(inside.join(name), backup.path().join(name)).unwrap());
-        let mut node = Node::open(folder.path());
-        node.put_all([Record::Own(entry(OWN, 0, 1, "old"))]);
-        if runs {
-            // All is in the database.
-            let conn = Connection::open(database(folder.path())).unwrap();
-            conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-            drop(conn);
-            back_up();
-        } else {
-            node.close();
-            back_up();
-            node = Node::open(folder.path());
-        }
-        node.put_all([Record::Own(entry(OWN, 1, 2, "new"))]);
-        node.close();
-        for name in &names[..put_back] {
-            let copy = inside.join(if in_place { *name } else { "draft" });
-            fs::copy(backup.path().join(name), &copy).unwrap();
-            fs::rename(copy, inside.join(name)).unwrap();
-        }
-        let node = Node::open(folder.path());
-        assert!(node.kept().own.is_empty(), "in place: {in_place}, {put_back} files, while it runs: {runs}");
-        node.close();
-    }
 }
 
 #[test]

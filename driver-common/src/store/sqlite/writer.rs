@@ -19,7 +19,7 @@ use crate::store::StoreProblem;
 use crate::store::channel::{Answer, Batch, Shared, Work};
 
 /// How long the writer waits until it tries again, at first and at most.
-const RETRY: Duration = Duration::from_millis(250);
+pub(super) const RETRY: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(10);
 
 /// How often it looks for what is to be dropped.
@@ -38,12 +38,26 @@ pub(super) struct Writer {
     cutoff: Option<Cutoff>,
     /// When to look for what is to be dropped.
     retain_at: Instant,
+    pace: Pace,
     failing: Option<Failing>,
+}
+
+/// How long the writer waits until it tries again. A database that can be opened, but not written, is tried ever less often,
+/// too.
+#[derive(Debug)]
+struct Pace(Duration);
+
+impl Pace {
+    const START: Self = Self(RETRY);
+
+    /// What was tried had no success, or none that shows that the next batch has.
+    fn slow_down(&mut self) {
+        self.0 = (self.0 * 2).min(RETRY_MOST);
+    }
 }
 
 /// The store cannot write.
 struct Failing {
-    wait: Duration,
     retry_at: Instant,
     /// Entries of this node whose commit failed. The node signs others in their place, so that they must never come to
     /// light.
@@ -69,6 +83,7 @@ impl Writer {
             runs: RunNumbers::default(),
             cutoff: None,
             retain_at: Instant::now(),
+            pace: Pace::START,
             failing: None,
         };
         if let Some(problem) = problem {
@@ -98,6 +113,9 @@ impl Writer {
     fn commit(&mut self, mut batch: Batch) {
         match self.write(&batch) {
             Ok(()) => {
+                if !batch.records.is_empty() {
+                    self.pace = Pace::START;
+                }
                 self.shared.with_status(|status| {
                     status.commits += 1;
                     status.stored += batch.records.len() as u64;
@@ -144,7 +162,7 @@ impl Writer {
             marks: &batch.marks,
             now: unix_ms(),
         };
-        let committed = batch::commit(conn, &mut self.runs, &written)?;
+        let committed = batch::commit_what_can_be(conn, &mut self.runs, &written)?;
         if let (Some(count), Some(counter)) = (committed.count, &self.counter) {
             counter.set(count);
         }
@@ -165,8 +183,8 @@ impl Writer {
 
     fn fail(&mut self, problem: StoreProblem, void: Vec<EntryId>) {
         let problem = self.files.explain(problem);
-        let retry_at = Instant::now() + RETRY;
-        let failing = self.failing.get_or_insert(Failing { wait: RETRY, retry_at, void: Vec::new() });
+        let retry_at = Instant::now() + self.pace.0;
+        let failing = self.failing.get_or_insert(Failing { retry_at, void: Vec::new() });
         failing.void.extend(void);
         self.shared.fail(problem);
     }
@@ -197,8 +215,8 @@ impl Writer {
                 self.go_on(conn);
             }
             Err(error) => {
-                failing.wait = (failing.wait * 2).min(RETRY_MOST);
-                failing.retry_at = Instant::now() + failing.wait;
+                self.pace.slow_down();
+                failing.retry_at = Instant::now() + self.pace.0;
                 let why = match &error {
                     OpenError::Sqlite(error) => problem(error),
                     OpenError::Io(error) => io_problem(error),
@@ -218,6 +236,7 @@ impl Writer {
         self.conn = Some(conn);
         self.counter = Counter::open(&self.files).ok();
         self.failing = None;
+        self.pace.slow_down();
         self.shared.replaced();
         self.shared.works();
     }
@@ -288,4 +307,20 @@ fn withdraw(conn: &mut Connection, void: &[EntryId]) -> rusqlite::Result<()> {
     // So that something is written in any case.
     origin::count_failure(&tx)?;
     tx.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_fails_again_and_again_is_tried_ever_less_often() {
+        let mut pace = Pace::START;
+        let waits = std::iter::repeat_with(|| {
+            let wait = pace.0;
+            pace.slow_down();
+            wait.as_millis()
+        });
+        assert_eq!(waits.take(8).collect::<Vec<_>>(), [250, 500, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000]);
+    }
 }

@@ -176,6 +176,42 @@ fn a_store_that_cannot_write_says_so_and_comes_back() {
 }
 
 #[test]
+fn an_entry_that_the_database_refuses_keeps_no_other_from_being_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute_batch("CREATE UNIQUE INDEX refusing ON entries (at) WHERE at = 5").unwrap();
+    node.put_all(
+        [5, 5, 6, 5, 7].into_iter().zip(0..).map(|(at, seq)| Record::Entry(entry(BOB, seq, at, "his"))),
+    );
+    let at: Vec<_> = node.page(None, 9).unwrap().iter().map(|entry| entry.at()).collect();
+    assert_eq!(at, [7, 6, 5]);
+    // What this node says is never left out.
+    node.put(Record::Own(entry(OWN, 0, 5, "mine")));
+    assert!(matches!(node.answer(), Answer::Failed(StoreProblem::Other)));
+}
+
+#[test]
+fn a_store_that_fails_for_ever_does_not_flap() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = Node::open(folder.path());
+    let conn = Connection::open(database(folder.path())).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute_batch("ALTER TABLE ranges RENAME TO elsewhere").unwrap();
+    let mut waits = Vec::new();
+    for seq in 0..3 {
+        let start = std::time::Instant::now();
+        node.put(Record::Own(entry(OWN, seq, seq, "mine")));
+        assert!(matches!(node.answer(), Answer::Failed(_)));
+        node.store().client.heard_failure();
+        assert!(matches!(node.answer(), Answer::Works));
+        waits.push(start.elapsed());
+    }
+    assert!(waits[2] >= 4 * writer::RETRY, "{waits:?}");
+}
+
+#[test]
 fn a_file_that_is_no_database_of_this_program_stops_the_node() {
     let folder = tempfile::tempdir().unwrap();
     Node::open(folder.path()).close();

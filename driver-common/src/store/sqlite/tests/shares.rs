@@ -208,3 +208,21 @@ fn a_clock_that_jumped_while_the_node_was_off_deletes_little() {
     assert_eq!(node.page(None, 9).unwrap().len(), 3);
     assert_eq!(node.store().view().status().expired, 1);
 }
+
+#[test]
+fn keys_with_many_runs_hide_no_others_from_a_node_that_starts() {
+    let mut disk = Disk::new();
+    disk.put([entry(BOB, 0, 1, "his")]);
+    disk.put((0..70).map(|epoch| in_epoch(4, epoch, 2 + epoch, "hers")));
+    // Eight with 1,024 runs each, which are newer.
+    disk.conn
+        .execute_batch(
+            "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 8191)
+             INSERT INTO runs (key, room, class, epoch, tip, latest)
+             SELECT unhex(printf('%064x', n % 8)), '', '', n, 0, 1000 + n FROM number",
+        )
+        .unwrap();
+    let kept = kept::read(&disk.conn).unwrap();
+    assert_eq!(kept.runs.iter().filter(|run| run.run.key == key(BOB)).count(), 1);
+    assert_eq!(kept.runs.iter().filter(|run| run.run.key == key(4)).count(), 64);
+}
