@@ -46,8 +46,8 @@ pub struct Options {
     pub crowded: bool,
     /// Whether the nodes seal their connections with each other. None: in half of all networks.
     pub sealed: Option<bool>,
-    /// Whether the nodes have stores.
-    pub stores: bool,
+    /// Whether the nodes have stores. None: in half of all networks.
+    pub stores: Option<bool>,
     /// Whether the digest of the run is wanted.
     pub digest: bool,
     /// Of the nodes.
@@ -66,7 +66,7 @@ impl Default for Options {
             cramped: false,
             crowded: false,
             sealed: None,
-            stores: false,
+            stores: None,
             digest: false,
             limits: Limits::default(),
         }
@@ -188,7 +188,7 @@ fn keep_panics_quiet() {
 /// What the draw whether a network is sealed starts from.
 const SEALED: u64 = 0x5ea1;
 
-/// The same for what happens to stores.
+/// The same for whether nodes have stores, and what happens to these.
 const STORES: u64 = 0x570e;
 
 struct Run {
@@ -220,8 +220,10 @@ impl Run {
         if options.sealed.unwrap_or_else(|| Dice::new(seed ^ SEALED).chance(0.5)) {
             world.seal();
         }
-        if options.stores {
-            world.give_stores(Dice::new(seed ^ STORES));
+        let mut stores = Dice::new(seed ^ STORES);
+        let drawn = stores.chance(0.5);
+        if options.stores.unwrap_or(drawn) {
+            world.give_stores(stores);
         }
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;

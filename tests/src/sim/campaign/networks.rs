@@ -42,9 +42,12 @@ pub struct Networks {
     /// No connection is sealed.
     #[arg(long, conflicts_with = "sealed")]
     pub clear: bool,
-    /// Nodes have stores.
+    /// Nodes have stores in every network, not in half of them.
     #[arg(long)]
     pub stores: bool,
+    /// No node has a store.
+    #[arg(long, conflicts_with = "stores")]
+    pub no_stores: bool,
 }
 
 impl Networks {
@@ -61,7 +64,7 @@ impl Networks {
             cramped: self.cramped,
             crowded: self.crowded,
             sealed: (self.sealed || self.clear).then_some(self.sealed),
-            stores: self.stores,
+            stores: (self.stores || self.no_stores).then_some(self.stores),
             limits: limits.clone(),
             ..Options::default()
         }
@@ -74,7 +77,7 @@ impl fmt::Display for Networks {
         let Self { nodes, chaos, .. } = self;
         write!(f, "--nodes {}..{}", nodes.start(), nodes.end())?;
         write!(f, " --chaos {}..{}", chaos.start(), chaos.end())?;
-        let flags: [(bool, &str); 9] = [
+        let flags: [(bool, &str); 10] = [
             (self.no_faults, " --no-faults"),
             (self.no_hostile, " --no-hostile"),
             (self.no_version1, " --no-version1"),
@@ -84,6 +87,7 @@ impl fmt::Display for Networks {
             (self.sealed, " --sealed"),
             (self.clear, " --clear"),
             (self.stores, " --stores"),
+            (self.no_stores, " --no-stores"),
         ];
         flags.into_iter().filter(|(set, _)| *set).try_for_each(|(_, flag)| f.write_str(flag))
     }
