@@ -72,6 +72,11 @@ impl MemoryStore {
         lost.iter().for_each(|id| self.remove(id));
     }
 
+    /// Something may be newer than it: the node is not to go on where it ends.
+    pub fn forget_own(&mut self) {
+        self.own.clear();
+    }
+
     /// Whom the node knows.
     pub fn remember(&mut self, memory: Memory) {
         self.memory = memory;
@@ -118,13 +123,12 @@ impl MemoryStore {
         found.into_iter().take_while(fits).map(Loaded::Entry).collect()
     }
 
-    /// What a node gets that starts with it: the newest entries, so many at most, and where it goes on, if the driver is sure
-    /// that nothing is newer (`own`).
-    pub fn kept(&self, window: usize, own: bool) -> Kept {
+    /// What a node gets that starts with it: the newest entries, so many at most, and where it goes on.
+    pub fn kept(&self, window: usize) -> Kept {
         let mut kept = Kept::default();
         kept.runs = self.runs.iter().map(|(run, entries)| kept_run(run, entries)).collect();
         kept.entries = self.order.values().rev().take(window).rev().cloned().collect();
-        kept.own = self.own.values().filter(|_| own).cloned().collect();
+        kept.own = self.own.values().cloned().collect();
         kept.memory = self.memory.clone();
         kept
     }

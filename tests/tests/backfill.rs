@@ -160,3 +160,22 @@ fn a_neighbour_that_has_nothing_holds_nothing_up() {
     let full = meeting.run_until(end, |meeting| has(meeting, 1) == said.len());
     assert!(full, "it has {} of {}", has(&meeting, 1), said.len());
 }
+
+#[test]
+fn few_requests_find_what_little_there_is_below_a_high_number() {
+    let mut author = Author::new(100, 1);
+    let mut said = vec![author.says("first", 90)];
+    author.skip_to(1 << 40);
+    said.push(author.says("between", 80));
+    author.skip_to((1 << 53) - 2);
+    said.push(author.says("last", 70));
+    let said: Vec<_> = said.into_iter().map(Arc::new).collect();
+    let mut meeting = meeting([127, 0, 0], &said, &[], &window(300));
+    meeting.run_for(Duration::from_secs(100));
+    assert_eq!(has(&meeting, 1), 3);
+    let asked = meeting.take_sent().get("RANGE").map_or(0, |(count, _)| *count);
+    assert!(asked < 60, "{asked} requests");
+    meeting.run_for(Duration::from_secs(100));
+    let sent = meeting.take_sent();
+    assert!(!sent.contains_key("RANGE"), "it ends: {sent:?}");
+}

@@ -76,27 +76,26 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
 
 #[test]
 fn nodes_with_stores_are_back_as_who_they_were_and_show_nothing_twice() {
-    let options = Options { stores: true, ..small() };
-    Together::run(0..24, options, "--nodes 3..9 --chaos 20..40 --stores");
+    let options = Options { stores: Some(true), ..small() };
+    let Together { tally, .. } = Together::run(0..60, options, "--nodes 3..9 --chaos 20..40 --stores");
+    for what in [
+        "starts with its store",
+        "starts without its store",
+        "starts with an older copy",
+        "takes an older copy for its latest",
+        "store fails",
+        "read for a neighbour",
+    ] {
+        assert!(tally.get(what).is_some_and(|count| *count > 0), "{what}: {tally:?}");
+    }
 }
-
-/// What is filled only by nodes that have stores.
-const NOT_SIMULATED: [Capacity; 5] = [
-    Capacity::UncommittedOwn,
-    Capacity::Uncommitted,
-    Capacity::Spans,
-    Capacity::Loads,
-    Capacity::LoadedBytes,
-];
 
 #[test]
 fn nodes_with_next_to_no_room_keep_every_bound_and_all_rules_that_ask_for_no_memory() {
     let options = Options { cramped: true, ..small() };
     let Together { fills, .. } = Together::run(0..90, options, "--nodes 3..9 --chaos 20..40 --cramped");
     // A bound that nothing comes near is none that was kept.
-    let simulated = |capacity: &&Capacity| !NOT_SIMULATED.contains(capacity);
-    let empty: Vec<_> =
-        Capacity::ALL.iter().filter(simulated).filter(|capacity| !fills.contains_key(capacity)).collect();
+    let empty: Vec<_> = Capacity::ALL.iter().filter(|capacity| !fills.contains_key(capacity)).collect();
     let full = fills.values().filter(|fill| **fill == 100).count();
     assert!(empty.is_empty() && full >= 25, "{empty:?} {fills:?}");
 }
@@ -123,9 +122,24 @@ fn half_of_all_networks_are_sealed_and_each_does_as_it_is_told() {
 }
 
 #[test]
+fn half_of_all_networks_have_stores_and_each_does_as_it_is_told() {
+    let starts = |seed, stores| {
+        let chaos = (Duration::from_secs(1), Duration::from_secs(2));
+        let options = Options { nodes: 3..=3, chaos, faults: false, hostile: false, stores, ..small() };
+        let outcome = run(seed, &options, Attached::default());
+        assert!(outcome.breach.is_none(), "{outcome:?}");
+        outcome.tally.get("starts with an empty store").copied().unwrap_or(0)
+    };
+    let stores = (0..20).filter(|seed| starts(*seed, None) > 0).count();
+    assert!((4..=16).contains(&stores), "{stores} of 20 networks have stores");
+    assert!((0..4).all(|seed| starts(seed, Some(true)) > 0 && starts(seed, Some(false)) == 0));
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in 0..6 {
-        let options = Options { digest: true, sealed: Some(seed % 2 == 0), ..small() };
+        let options =
+            Options { digest: true, sealed: Some(seed % 2 == 0), stores: Some(seed % 3 == 0), ..small() };
         let [first, second] = [(); 2].map(|()| run(seed, &options, Attached::default()));
         assert!(first.digest.is_some());
         assert_eq!(first.digest, second.digest);

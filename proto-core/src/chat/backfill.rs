@@ -7,17 +7,14 @@ use core::cmp::Reverse;
 use core::time::Duration;
 
 use super::log::Below;
-use super::ranges::Low;
+use super::ranges::{Low, STEP};
 use super::{Chat, Event};
 use crate::model::{Cx, Instant, Limits, RunId};
 
 /// The most runs of which something is asked for at once.
 const RUNS: usize = 16;
 
-/// The numbers of a run that are asked for in one step. Steps that bring nothing become longer.
-const STEP: u64 = 4_096;
-
-/// How much longer a step becomes that brought nothing.
+/// How much longer than [`STEP`] a step becomes for each before it that brought nothing.
 const LONGER: u64 = 8;
 
 /// How long after a round the next one may begin.

@@ -33,6 +33,7 @@ mod log;
 mod lookahead;
 mod members;
 mod names;
+mod output;
 mod own_runs;
 mod presence;
 mod ranges;
@@ -66,19 +67,20 @@ use members::Members;
 use names::Names;
 use own_runs::OwnRuns;
 use ranges::{Missing, Ranges};
-use serving::{Served, Serving};
+use serving::Serving;
 use skew::Skew;
 
 use crate::model::{
     ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, LeaveReason, LoadId, Loaded,
-    Marks, NodeId, Outlet, PeerInfo, RunId, TokenBuckets,
+    Marks, NodeId, PeerInfo, RunId, TokenBuckets,
 };
-use crate::wire::{Frame, RangeQuery, Token};
+use crate::wire::Frame;
 
 pub(crate) use author::Spoken;
 pub(crate) use event::{Counts, Event, Fault};
 pub(crate) use gossip::{Role, Standing};
 pub(crate) use lookahead::Lookahead;
+pub(crate) use output::Output;
 pub(crate) use skew::Skewed;
 
 /// One conversation.
@@ -135,25 +137,10 @@ pub(crate) enum Timer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FalseClaim;
 
-/// A frame to send.
-#[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) conn: ConnId,
-    pub(crate) line: Vec<u8>,
-    /// Send a `PING` with this token right behind the frame.
-    pub(crate) ping: Option<Token>,
-}
-
-impl Output {
-    fn new(conn: ConnId, frame: &Frame<'_>) -> Self {
-        Self { conn, line: encode(frame), ping: None }
-    }
-}
-
 impl Chat {
     /// The conversation, as far as the store has kept it.
     pub(crate) fn restore(cx: &mut Cx, kept: &Kept) -> Self {
-        Self {
+        let mut chat = Self {
             clock: Clock::after(keeper::last_date(&kept.own)),
             skew: Skew::default(),
             own_runs: OwnRuns::restore(cx, &kept.own),
@@ -176,7 +163,14 @@ impl Chat {
             members: Members::new(),
             events: VecDeque::new(),
             counts: Counts::default(),
+        };
+        // What the store need not have any more.
+        chat.process_log_events(cx, None);
+        let mut runs = kept.own.iter().map(|own| (own.run(cx.identity.key()), own.next.seq()));
+        if runs.any(|(run, next)| chat.log.goes_beyond(&run, next)) {
+            chat.own_runs.set_forked();
         }
+        chat
     }
 
     /// The next event, in order.
@@ -303,105 +297,6 @@ impl Chat {
         let (moment, identity, random) = cx.split();
         self.gossip.timeout(moment, identity, random);
         self.presence_timeout(cx);
-    }
-
-    /// The next frame to send. `outlet` gives the connection on which frames for a peer go out.
-    pub(crate) fn next_output(
-        &mut self,
-        cx: &mut Cx,
-        outlet: impl Fn(NodeId) -> Option<Outlet>,
-    ) -> Option<Output> {
-        self.follow_ranges(cx, &outlet);
-        // Here, and not where something came, so that needless timeouts cannot change when it ends.
-        self.end_catch_up(cx);
-        self.compare_to_confirm(cx);
-        self.backfill(cx);
-        while let Some(peer) = self.due_for_sync(cx) {
-            let Some(Outlet { conn, .. }) = outlet(peer) else { continue };
-            let ping = Token::from_bits(cx.random_bits());
-            match self.reconciler.begin(cx.now, conn, ping, &self.log, cx.limits()) {
-                Some(opening) => {
-                    self.counts.syncs += 1;
-                    self.confirmation.comparing(peer);
-                    return Some(Output { ping: Some(ping), ..Output::new(conn, &Frame::Sync(opening)) });
-                }
-                // One is under way there, or too many are elsewhere: try again later.
-                None => self.gossip.sync_with(cx.moment(), peer),
-            }
-        }
-        while let Some((peer, frame)) = self.gossip.next_frame(cx.moment()) {
-            if let Some(Outlet { conn, .. }) = outlet(peer) {
-                return Some(Output::new(conn, &frame));
-            }
-        }
-        while let Some((peer, query)) = self.next_query(cx) {
-            if let Some(Outlet { conn, .. }) = outlet(peer) {
-                return Some(Output::new(conn, &Frame::Range(query)));
-            }
-        }
-        self.next_served(cx, outlet)
-    }
-
-    fn due_for_sync(&mut self, cx: &mut Cx) -> Option<NodeId> {
-        let (moment, _, random) = cx.split();
-        let Self { gossip, ranges, .. } = self;
-        gossip.due_for_sync(moment, random, |peer| ranges.is_asked_any(peer))
-    }
-
-    /// Takes ranges from those that bring nothing, and announces what came by ranges.
-    fn follow_ranges(&mut self, cx: &Cx, outlet: impl Fn(NodeId) -> Option<Outlet>) {
-        if self.ranges.expire(cx.now, cx.limits(), |peer| outlet(peer)?.heard) {
-            self.gossip.sync_with_any(cx.moment());
-        }
-        while let Some((id, from)) = self.ranges.next_finished() {
-            if self.log.get(&id).is_some() {
-                self.gossip.announce_newest(cx.moment(), id, from);
-            }
-        }
-    }
-
-    /// The next range to ask for.
-    fn next_query(&mut self, cx: &Cx) -> Option<(NodeId, RangeQuery)> {
-        /// Somewhat more than the first answer of a neighbour takes.
-        const ANSWER: u32 = 256 * 1024;
-        let Self { ranges, log, excused, .. } = self;
-        let limits = cx.limits();
-        let fresh = serving::budget(limits.chat.log_bytes, limits);
-        let missing = |run: &RunId, numbers| log.first_missing(run, numbers, limits);
-        // What comes beyond the budget counts against rates, and would be in vain.
-        let free_at = |peer: NodeId| excused.next_many_at(cx.now, &peer, ANSWER, fresh);
-        ranges.next_query(cx.now, limits, missing, free_at)
-    }
-
-    /// The next frame of an answer to `GRAFT` or `RANGE`, as far as there is room on the link.
-    fn next_served(&mut self, cx: &Cx, outlet: impl Fn(NodeId) -> Option<Outlet>) -> Option<Output> {
-        let limits = cx.limits();
-        let most = limits.chat.served_queue.min(limits.conns.queue / 2);
-        // A line that is longer than this goes out on an empty queue.
-        let room = |Outlet { queued, .. }| if queued == 0 { usize::MAX } else { most.saturating_sub(queued) };
-        loop {
-            let Self { serving, log, .. } = self;
-            let (peer, served) = serving.next(cx.now, log, |peer| outlet(peer).map(room), limits)?;
-            if let Served::Load(id, wanted) = served {
-                self.events.push_back(Event::Load { id, wanted, most_bytes: limits.chat.load_bytes });
-                continue;
-            }
-            let Outlet { conn, .. } = outlet(peer)?;
-            if matches!(served, Served::Entry(_) | Served::Gone(_)) {
-                self.confirmation.disturbed(peer);
-                self.counts.entries_sent += 1;
-            }
-            return Some(match served {
-                Served::Entry(entry) => Output::new(conn, &Frame::Chat(entry.sealed())),
-                Served::Gone(gone) => Output::new(conn, &Frame::Chat(gone.sealed())),
-                Served::End(end) => Output::new(conn, &Frame::Held(end)),
-                Served::Lack(id) => {
-                    self.gossip.lacks_here(peer, &[id]);
-                    Output::new(conn, &Frame::Lack(Vec::from([id])))
-                }
-                Served::Load(..) => continue,
-            });
-        }
     }
 
     fn show(&mut self, cx: &Cx, entry: Arc<Entry>, mut marks: Marks) {

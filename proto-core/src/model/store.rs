@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Entry, EntryId, Gone, Memory, RunId, RunPosition};
+use super::{Class, Entry, EntryId, Gone, Memory, PublicKey, RunId, RunPosition};
 
 /// The number of a record that the node asked the store to keep. It rises by one with each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -95,6 +95,9 @@ pub enum StoreChange {
 pub struct Kept {
     /// The runs of which the store has entries, in any order.
     pub runs: Vec<KeptRun>,
+    /// The date of the newest entry in runs that are left out of [`runs`](Self::runs). Nothing of them that is dated no later is
+    /// shown. 0: none is left out.
+    pub left_out: u64,
     /// The newest entries, in the order of the conversation. The node holds them, and never shows them again.
     pub entries: Vec<Arc<Entry>>,
     /// Where the node goes on in its own runs. One of a class that is not named begins another run.
@@ -141,6 +144,11 @@ pub struct OwnPosition {
 }
 
 impl OwnPosition {
+    /// The run of the author with this key.
+    pub(crate) fn run(&self, key: PublicKey) -> RunId {
+        RunId::new(key, None, self.class.clone(), self.epoch)
+    }
+
     /// The position behind this entry. None: its run is at its end.
     pub fn after(entry: &Entry) -> Option<Self> {
         let next = RunPosition::after(entry)?;

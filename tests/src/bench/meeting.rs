@@ -79,7 +79,7 @@ impl Meeting {
             let config = Config::builder("bench".parse().expect("a name")).store(store.is_some());
             let config = config.listen_addr(addr(host, index)).trust_loopback(true);
             let config = config.limits(|own| own.clone_from(limits)).build();
-            let kept = store.map(|store| store.kept(limits.chat.log_entries, true)).unwrap_or_default();
+            let kept = store.map(|store| store.kept(limits.chat.log_entries)).unwrap_or_default();
             let config = config.expect("limits that work");
             Node::restore(config, Identity::from_secret(&seed), seed, Instant::ORIGIN, kept)
         };
@@ -387,5 +387,14 @@ impl Author {
         let at = EPOCH_MS - ago * 1_000;
         let draft = Draft::new(self.epoch, self.next, at, &self.uname, &texts, [7; 16]);
         Entry::sign(&self.identity, &draft)
+    }
+
+    /// Leaves out all numbers before this one.
+    ///
+    /// # Panics
+    /// Where it is no later number.
+    pub fn skip_to(&mut self, seq: u64) {
+        let prev = self.next.prev().expect("something was said");
+        self.next = RunPosition::new(seq, prev).expect("a later number");
     }
 }

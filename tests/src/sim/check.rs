@@ -1,6 +1,7 @@
 //! What has to hold at every step and at the end of a run.
 
 mod dials;
+mod end;
 mod fairness;
 mod forks;
 mod links;
@@ -12,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use proto_core::{
-    Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Message, Node, NodeId, Place,
-    PublicKey, Record, RunId, SayId, Violation,
+    Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Message, Node, NodeId, OwnPosition,
+    Place, PublicKey, Record, RunId, SayId, Violation,
 };
 
 use super::host::Host;
-use super::{HostId, Nanos, World};
+use super::{HostId, Nanos};
 use crate::bounds;
 use crate::store::MemoryStore;
 
@@ -48,6 +49,8 @@ pub struct Checker {
     said: HashMap<EntryId, HostId>,
     /// What honest nodes said, and others have heard or its user was told of, by its number.
     numbers: HashMap<(RunId, u64), EntryId>,
+    /// Runs in which an honest node went on from an older copy of its store: they may be forked.
+    repeated: BTreeSet<(PublicKey, u64)>,
     /// What became of what users said on nodes with stores.
     sayings: HashMap<(HostId, SayId), Vec<Arc<Entry>>>,
     /// What users said, line by line; the lines of a run differ.
@@ -180,6 +183,8 @@ impl Checker {
             ..View::default()
         };
         let before = self.views.remove(&index);
+        // It numbers what its user says anew.
+        self.sayings.retain(|(host, _), _| *host != index);
         if let Some((store, whole)) = store {
             self.remember(&mut view, store);
             if let Some(before) = before.filter(|_| whole) {
@@ -191,6 +196,16 @@ impl Checker {
             }
         }
         self.views.insert(index, view);
+    }
+
+    /// A node starts with an older copy of its store and goes on at these positions, which it takes for its latest ones.
+    pub(super) fn goes_on_from_a_copy(&mut self, key: PublicKey, own: &[OwnPosition]) {
+        self.repeated.extend(own.iter().map(|own| (key, own.epoch)));
+    }
+
+    /// Whether no number of this run was used twice.
+    fn is_whole(&self, place: &Place) -> bool {
+        !self.repeated.contains(&(place.key, place.epoch))
     }
 
     /// What is in its store was shown by a node, as far as its user can tell.
@@ -206,7 +221,7 @@ impl Checker {
     /// An entry of an honest node went out.
     fn went_out(&mut self, index: HostId, now: Nanos, entry: &Entry) {
         let before = self.numbers.insert((entry.run().clone(), entry.seq()), entry.id());
-        if before.is_some_and(|before| before != entry.id()) {
+        if before.is_some_and(|before| before != entry.id()) && self.is_whole(&entry.place()) {
             let what = format!("host {index} said {} again", self.name(&entry.place()));
             self.found(now, Rule::NumberedOnce, what);
         }
@@ -335,7 +350,7 @@ impl Checker {
             Message::Line { peer, text } => self.showed_line(index, now, peer.node_id, text),
             Message::Entry { entry, marks } => {
                 self.showed(index, now, entry, marks.late || marks.forked);
-                if self.keys.contains_key(&entry.key()) && marks.forked {
+                if self.keys.contains_key(&entry.key()) && marks.forked && self.is_whole(&entry.place()) {
                     let what = format!("host {index} shows a fork of an honest author");
                     self.found(now, Rule::NotForged, what);
                 }
@@ -447,84 +462,6 @@ impl Checker {
         }
         if let Some(broken) = broken {
             self.found(now, Rule::Bounded, format!("host {index}: {broken}"));
-        }
-    }
-
-    /// What has to hold at the end, when all has been calm for long enough.
-    pub fn end(&self, world: &World) -> Result<(), Breach> {
-        let breach = |rule, what| Err(Breach { at: world.now(), rule, what });
-        let live = world.live();
-        let parts = parts(world, &live);
-        if parts.len() > 1 {
-            return breach(Rule::OneNetwork, format!("the parts {parts:?} do not know each other"));
-        }
-        if self.shares {
-            self.fair(world, &live).or_else(|what| breach(Rule::Fair, what))?;
-        }
-        if self.forgiving {
-            return Ok(());
-        }
-        self.same_view(world, &live).or_else(|what| breach(Rule::SameView, what))
-    }
-
-    /// Whether no node has dropped what an honest author said for the sake of one that holds far more.
-    fn fair(&self, world: &World, live: &[HostId]) -> Result<(), String> {
-        for host in live {
-            let (Some(node), Some(view)) = (world.host(*host).node(), self.views.get(host)) else { continue };
-            let honest = view.conversation.iter().map(|(place, id)| (&place.key, id));
-            if let Some((loser, most)) = fairness::robbed(node, honest) {
-                let (loser, most) = (loser.node_id().short(), most.node_id().short());
-                return Err(format!("host {host} dropped entries of {loser}, while {most} holds far more"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether all whose clock is right show the same, and what live ones said is in it.
-    fn same_view(&self, world: &World, live: &[HostId]) -> Result<(), String> {
-        let due = world.unix_ms().saturating_sub(1_000);
-        let mut all = BTreeMap::new();
-        let right: Vec<_> = live.iter().copied().filter(|host| world.host(*host).clock.is_right()).collect();
-        for host in &right {
-            all.extend(self.conversation(*host, due));
-        }
-        for host in live {
-            let own = self.views.get(host).into_iter().flat_map(|view| &view.own);
-            if let Some(place) = own.filter(|place| place.at <= due).find(|place| !all.contains_key(place)) {
-                return Err(format!("nobody whose clock is right shows {} of host {host}", self.name(place)));
-            }
-        }
-        for host in &right {
-            let shown: BTreeMap<_, _> = self.conversation(*host, due).collect();
-            let mut missing = all.keys().filter(|place| !shown.contains_key(place));
-            if let Some(place) = missing.next() {
-                let (count, of, name, more) = (shown.len(), all.len(), self.name(place), missing.count());
-                return Err(format!("host {host} shows {count} of {of} entries, not {name} and {more} more"));
-            }
-            if let Some(node) = world.host(*host).node() {
-                self.same_window(node, &shown, due).map_err(|what| format!("host {host} {what}"))?;
-            }
-        }
-        forks::same_forks(world, &right)
-    }
-
-    /// What a host shows of honest authors, up to a time.
-    fn conversation(&self, host: HostId, due: u64) -> impl Iterator<Item = (Place, EntryId)> {
-        let view = self.views.get(&host).into_iter().flat_map(|view| &view.conversation);
-        view.filter(move |(place, _)| place.at <= due).map(|(place, id)| (*place, *id))
-    }
-
-    /// Whether what a node holds is what it has shown; it gives that in the order of the conversation, see [`bounds`].
-    fn same_window(&self, node: &Node, shown: &BTreeMap<Place, EntryId>, due: u64) -> Result<(), String> {
-        let spoken = node.entries().filter(|entry| entry.via().is_none()).map(|entry| entry.place());
-        let honest = |place: &Place| place.at <= due && self.keys.contains_key(&place.key);
-        let held: BTreeSet<_> = spoken.filter(honest).collect();
-        match shown.keys().find(|place| !held.contains(place)) {
-            Some(place) => Err(format!("does not hold {}, which it has shown", self.name(place))),
-            None => match held.iter().find(|place| !shown.contains_key(place)) {
-                Some(place) => Err(format!("holds {} and has not shown it", self.name(place))),
-                None => Ok(()),
-            },
         }
     }
 

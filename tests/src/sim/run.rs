@@ -47,8 +47,8 @@ pub struct Options {
     pub crowded: bool,
     /// Whether the nodes seal their connections with each other. None: in half of all networks.
     pub sealed: Option<bool>,
-    /// Whether the nodes have stores.
-    pub stores: bool,
+    /// Whether the nodes have stores. None: in half of all networks.
+    pub stores: Option<bool>,
     /// Whether the nodes say that they are here. None: in half of all networks.
     pub presence: Option<bool>,
     /// Whether the digest of the run is wanted.
@@ -69,7 +69,7 @@ impl Default for Options {
             cramped: false,
             crowded: false,
             sealed: None,
-            stores: false,
+            stores: None,
             presence: None,
             digest: false,
             limits: Limits::default(),
@@ -195,7 +195,7 @@ const SEALED: u64 = 0x5ea1;
 /// The same for whether its nodes say that they are here.
 const PRESENCE: u64 = 0x4e4e;
 
-/// The same for what happens to stores.
+/// The same for whether nodes have stores, and what happens to these.
 const STORES: u64 = 0x570e;
 
 struct Run {
@@ -232,8 +232,10 @@ impl Run {
         if options.presence.unwrap_or_else(|| Dice::new(seed ^ PRESENCE).chance(0.5)) {
             world.announce_members();
         }
-        if options.stores {
-            world.give_stores(Dice::new(seed ^ STORES));
+        let mut stores = Dice::new(seed ^ STORES);
+        let drawn = stores.chance(0.5);
+        if options.stores.unwrap_or(drawn) {
+            world.give_stores(stores);
         }
         world.probes.digest = options.digest.then(Digest::default);
         world.probes.recorder = attached.recorder;

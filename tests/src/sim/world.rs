@@ -214,6 +214,7 @@ impl World {
         let host = &mut self.hosts[index as usize];
         let (again, window) = (memory && host.runs > 0, host.limits.chat.log_entries);
         let (kept, whole) = self.disks.as_mut().map(|disks| disks.boot(index, window, again)).unzip();
+        let own = kept.as_ref().map(|kept| kept.own.clone()).unwrap_or_default();
         let (config, seed, node) = host.boot(now, memory, kept.clone());
         if let Some((_, recorder)) = self.probes.recorder.as_mut().filter(|(recorded, _)| *recorded == index)
         {
@@ -226,6 +227,9 @@ impl World {
         if let Some(check) = &mut self.probes.check {
             let store = self.disks.as_ref().and_then(|disks| disks.store(index));
             check.started(index, now, host, store.zip(whole));
+            if whole == Some(false) {
+                check.goes_on_from_a_copy(host.key(), &own);
+            }
         }
         for target in self.hosts[index as usize].targets.clone() {
             // More addresses than a node takes are not dialed.

@@ -8,7 +8,7 @@ use super::origin;
 use super::rows::{self, COLUMNS, Damaged, Read};
 
 /// The most runs that are read at the start: those with the newest entries, but first so many of each key. Of others, the node
-/// does not know that it has them, and takes them again.
+/// does not know that it has them. It shows nothing that is as old as they are and of no run that it knows.
 const RUNS: i64 = 8_192;
 const RUNS_OF_KEY: i64 = 64;
 
@@ -22,6 +22,7 @@ const ENTRIES: i64 = 8_192;
 pub(super) fn read(conn: &Connection) -> rusqlite::Result<Kept> {
     let mut kept = Kept::default();
     kept.runs = runs(conn)?;
+    kept.left_out = left_out(conn)?;
     kept.own = own(conn)?;
     let memory: Option<String> = origin::fact(conn, MEMORY)?;
     // What cannot be read is forgotten: the node learns it again.
@@ -41,6 +42,15 @@ fn runs(conn: &Connection) -> rusqlite::Result<Vec<KeptRun>> {
         runs.extend(run(conn, row)?);
     }
     Ok(runs)
+}
+
+/// The date of the newest entry in other runs.
+fn left_out(conn: &Connection) -> rusqlite::Result<u64> {
+    let mut latest =
+        conn.prepare("SELECT latest FROM runs WHERE tip >= 0 ORDER BY latest DESC LIMIT 1 OFFSET ?1")?;
+    let mut latest = latest.query([RUNS])?;
+    let latest: Option<i64> = latest.next()?.map(|row| row.get(0)).transpose()?;
+    Ok(latest.and_then(|latest| u64::try_from(latest).ok()).unwrap_or(0))
 }
 
 fn run(conn: &Connection, row: &Row<'_>) -> rusqlite::Result<Option<KeptRun>> {

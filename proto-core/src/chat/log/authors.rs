@@ -223,7 +223,11 @@ impl Authors {
             let next = last.map(|last| last.saturating_add(1));
             // What is above a fork was not shown.
             let end = window.frozen_at(run).unwrap_or(u64::MAX);
-            let spans = window.spans(run).chain(shelf.spans_of(run));
+            // Of what the window may want, the shelf may count missing numbers as held, for want of room.
+            let base = window.tips().base(run);
+            let shelved = shelf.spans_of(run).filter(|(first, _)| *first < base);
+            let shelved = shelved.map(|(first, last)| (first, last.min(base - 1)));
+            let spans = window.spans(run).chain(shelved);
             let shown = spans.filter(|(first, _)| *first <= end).map(|(first, last)| (first, last.min(end)));
             AuthorSequence::starting_at(next, window.held_twice(run), shown)
         };

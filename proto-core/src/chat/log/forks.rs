@@ -70,6 +70,12 @@ impl Window {
             .filter(|proof| proof.seq() > fork.seq && proof.id() != entry.id())
     }
 
+    /// Whether this entry, which is new, shows with those that are held that its run is forked.
+    pub(super) fn shows_fork(&self, entry: &Arc<Entry>) -> bool {
+        let before = entry.seq().checked_sub(1);
+        [before, Some(entry.seq())].into_iter().flatten().any(|number| self.is_forked(entry, number))
+    }
+
     /// What follows for its run if this entry is taken, which is new. None: it is not taken, since the run is frozen.
     pub(super) fn effect_of(&self, entry: &Arc<Entry>) -> Option<Effect> {
         let (run, seq) = (entry.run(), entry.seq());

@@ -168,9 +168,11 @@ impl Log {
             return Taken::Known;
         }
         if self.is_shelved(&entry) {
+            // It may be another version than that of the store, which is of no use either.
+            self.window.dropped(&entry, limits);
             return Taken::Known;
         }
-        if self.window.is_below_floor(&entry) || self.is_archival(&entry) {
+        if self.window.is_below_floor(&entry) || self.is_archival(&entry) || self.is_forgotten(&entry) {
             self.window.dropped(&entry, limits);
             return Taken::Dropped;
         }
@@ -369,10 +371,7 @@ impl Log {
         if effect.missing {
             events.push(SequenceEvent::Reconcile(run.key));
         }
-        for entry in &effect.withdrawn {
-            self.window.remove(entry, limits);
-            self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: entry.run().clone() });
-        }
+        effect.withdrawn.iter().for_each(|entry| self.withdraw(entry, limits));
     }
 
     /// Reports these events, and evicts entries until the window is within its limits.

@@ -370,7 +370,7 @@ fn give_range(from: &TestLog, (run, last): (&RunId, u64), to: &mut TestLog) -> b
 }
 
 /// Reconciles two logs, and gives each the entries that it knows to lack, until neither takes anything.
-fn exchange(one: &mut TestLog, other: &mut TestLog) {
+pub(super) fn exchange(one: &mut TestLog, other: &mut TestLog) {
     let mut rounds = 0;
     while reconcile(one, other) | fill_holes(one, other) | fill_holes(other, one) {
         rounds += 1;
@@ -451,7 +451,7 @@ fn two_logs_that_reconcile_to_the_end_hold_all_that_neither_evicted_and_show_the
 
 /// Entries of one run with forks of all sorts: of each number two entries behind each of three entries of the number
 /// before.
-fn tangle() -> Vec<Arc<Entry>> {
+pub(super) fn tangle() -> Vec<Arc<Entry>> {
     let who = TestAuthor::new(1);
     let mut levels: Vec<Vec<Arc<Entry>>> = Vec::new();
     for seq in 0..5 {
@@ -469,7 +469,7 @@ fn tangle() -> Vec<Arc<Entry>> {
     levels.concat()
 }
 
-fn held(log: &TestLog) -> BTreeSet<EntryId> {
+pub(super) fn held(log: &TestLog) -> BTreeSet<EntryId> {
     log.inner.iter().map(|entry| entry.id()).collect()
 }
 

@@ -7,6 +7,7 @@
 mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::cmp::Reverse;
 
 use crate::model::{KeptRun, Limits, MAX_NUMBER, RunId};
 
@@ -14,8 +15,8 @@ use crate::model::{KeptRun, Limits, MAX_NUMBER, RunId};
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     runs: BTreeMap<RunId, Shelved>,
-    /// The runs by how many spans they have. An index of `runs`.
-    by_spans: BTreeSet<(usize, RunId)>,
+    /// The runs by how many spans they have, the newest of those with as many first. An index of `runs`.
+    by_spans: BTreeSet<(usize, Reverse<u64>, RunId)>,
     /// The number of spans. A cache over `runs`.
     spans: usize,
     /// How many entries of each run are not committed.
@@ -24,6 +25,8 @@ pub(super) struct Shelf {
     generation: u64,
     /// How often missing numbers of a run were given up for want of room.
     joined: u64,
+    /// The store may have entries of runs that are not [restored](Shelved::restored), dated no later than this.
+    forgotten_until: Option<u64>,
 }
 
 /// What the store has of one run.
@@ -33,6 +36,10 @@ struct Shelved {
     held: BTreeMap<u64, u64>,
     /// What is below is expired.
     floor: u64,
+    /// The date of its newest entry, as far as that is known.
+    latest: u64,
+    /// All is known that the store had of it at the start.
+    restored: bool,
 }
 
 impl Shelved {
@@ -68,6 +75,19 @@ impl Shelved {
             }
         }
     }
+
+    /// Removes all above a number.
+    fn end_at(&mut self, last: u64) {
+        self.held.split_off(&last.saturating_add(1));
+        if let Some(mut span) = self.held.last_entry() {
+            *span.get_mut() = last.min(*span.get());
+        }
+    }
+
+    /// Its place among runs with as many spans. None: it has none.
+    fn order(&self, run: &RunId) -> Option<(usize, Reverse<u64>, RunId)> {
+        (!self.held.is_empty()).then(|| (self.held.len(), Reverse(self.latest), run.clone()))
+    }
 }
 
 impl Shelf {
@@ -76,15 +96,38 @@ impl Shelf {
         let spans = kept.held.iter().filter(|(first, last)| first <= last && *last <= MAX_NUMBER);
         self.change(&kept.run, |shelved| {
             shelved.floor = kept.floor;
+            shelved.latest = kept.versions.iter().map(|(at, _)| *at).max().unwrap_or(0);
+            shelved.restored = true;
             spans.for_each(|span| shelved.add(*span));
         });
         self.bound(limits);
     }
 
-    /// The store is asked to keep an entry with this number.
-    pub(super) fn put(&mut self, run: &RunId, seq: u64, limits: &Limits) {
-        self.change(run, |shelved| shelved.add((seq, seq)));
+    /// The store has runs that are not restored. This is the date of their newest entry.
+    pub(super) fn forget_until(&mut self, at: u64) {
+        self.forgotten_until = self.forgotten_until.max(Some(at));
+    }
+
+    /// Whether the store may have had an entry with this date at the start, of a run of which it is not known what it had.
+    pub(super) fn has_forgotten(&self, run: &RunId, at: u64) -> bool {
+        self.forgotten_until.is_some_and(|until| at <= until)
+            && self.runs.get(run).is_none_or(|shelved| !shelved.restored)
+    }
+
+    /// The store is asked to keep an entry with this number and this date.
+    pub(super) fn put(&mut self, run: &RunId, (seq, at): (u64, u64), limits: &Limits) {
+        self.change(run, |shelved| {
+            shelved.add((seq, seq));
+            shelved.latest = shelved.latest.max(at);
+        });
         self.bound(limits);
+    }
+
+    /// Nothing above this number of a run is of use, since it is forked.
+    pub(super) fn end_at(&mut self, run: &RunId, last: u64) {
+        if self.last_number(run).is_some_and(|highest| highest > last) {
+            self.change(run, |shelved| shelved.end_at(last));
+        }
     }
 
     /// The store does not have it after all.
@@ -230,21 +273,17 @@ impl Shelf {
     /// Changes what is held of a run, and updates the index.
     fn change(&mut self, run: &RunId, change: impl FnOnce(&mut Shelved)) {
         let shelved = self.runs.entry(run.clone()).or_default();
-        let before = shelved.held.len();
+        let before = shelved.order(run);
         change(shelved);
-        let after = shelved.held.len();
-        let none = after == 0 && shelved.floor == 0;
-        if none {
+        let after = shelved.order(run);
+        if after.is_none() && shelved.floor == 0 {
             self.runs.remove(run);
         }
         if before != after {
-            if before > 0 {
-                self.by_spans.remove(&(before, run.clone()));
-            }
-            if after > 0 {
-                self.by_spans.insert((after, run.clone()));
-            }
-            self.spans = self.spans + after - before;
+            let spans = |order: &Option<(usize, _, _)>| order.as_ref().map_or(0, |(spans, ..)| *spans);
+            self.spans = self.spans + spans(&after) - spans(&before);
+            before.into_iter().for_each(|before| _ = self.by_spans.remove(&before));
+            self.by_spans.extend(after);
         }
     }
 
@@ -252,7 +291,7 @@ impl Shelf {
     /// So whoever leaves out every other number loses its own.
     fn bound(&mut self, limits: &Limits) {
         while self.spans > limits.chat.spans
-            && let Some((most, run)) = self.by_spans.last().cloned()
+            && let Some((most, Reverse(latest), run)) = self.by_spans.last().cloned()
         {
             if most > 1 {
                 self.change(&run, |shelved| {
@@ -262,8 +301,12 @@ impl Shelf {
                     }
                 });
             } else {
-                // More runs than the store may have: that of the lowest key is not known any more.
-                self.change(&run, |shelved| *shelved = Shelved::default());
+                // More runs than the store may have: the oldest one is not known any more.
+                let mut was_restored = false;
+                self.change(&run, |shelved| was_restored = core::mem::take(shelved).restored);
+                if was_restored {
+                    self.forget_until(latest);
+                }
             }
             self.joined += 1;
         }
@@ -275,9 +318,8 @@ impl Shelf {
             spans().all(|(first, last)| first <= last)
                 && spans().zip(spans().skip(1)).all(|((_, last), (first, _))| last + 1 < *first)
         };
-        let indexed = self.runs.iter().filter(|(_, shelved)| !shelved.held.is_empty());
         self.runs.values().all(apart)
-            && self.by_spans == indexed.map(|(run, shelved)| (shelved.held.len(), run.clone())).collect()
+            && self.by_spans == self.runs.iter().filter_map(|(run, shelved)| shelved.order(run)).collect()
             && self.spans == self.runs.values().map(|shelved| shelved.held.len()).sum::<usize>()
             && self.uncommitted.values().all(|uncommitted| *uncommitted > 0)
     }

@@ -1,10 +1,13 @@
 //! The log and the store: what is restored, what is to be kept, and what is of use to the store alone (SPEC section 23).
 
+#[cfg(test)]
+mod tests;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::window::Window;
-use super::{Log, Taken};
+use super::{Log, LogEvent, Taken};
 use crate::model::{Entry, EntryId, Kept, KeptRun, Limits, PublicKey, RunId};
 
 /// The part of a run that only the store is to have: what is below the window.
@@ -27,21 +30,26 @@ impl Log {
         if !stores {
             return log;
         }
-        kept.runs.iter().for_each(|run| log.shelf.restore(run, limits));
-        for entry in &kept.entries {
-            // It is what the store has, whatever that says of the run.
-            log.shelf.put(entry.run(), entry.seq(), limits);
-            log.enter(entry, own, limits);
+        if kept.left_out > 0 {
+            log.shelf.forget_until(kept.left_out);
         }
+        kept.runs.iter().for_each(|run| log.shelf.restore(run, limits));
+        kept.entries.iter().for_each(|entry| log.enter(entry, own, limits));
         let mut runs: Vec<_> = kept.runs.iter().collect();
         // Where there are too many, the newest tips stay.
         runs.sort_by_key(|run| run.versions.iter().map(|(at, _)| *at).max());
         for run in runs {
+            if log.window.fork(&run.run).is_some() {
+                // What is behind a fork is neither held nor served.
+                let last = log.window.last_number(&run.run).unwrap_or(0);
+                log.shelf.end_at(&run.run, last);
+            }
             let base = log.first_above_shelved(&run.run);
             log.window.restore_tip(run, base, limits);
         }
         while let Some(entry) = log.window.over_limit(limits).cloned() {
             log.lost.forks += log.window.evict(&entry, limits);
+            log.lost.evicted += 1;
         }
         log
     }
@@ -57,13 +65,15 @@ impl Log {
         held.map_or(0, |held| held.saturating_add(1))
     }
 
-    /// Takes an entry of the store into the window.
+    /// Takes an entry of the store into the window. What a fork leaves no place for was not withdrawn before the node ended.
     fn enter(&mut self, entry: &Arc<Entry>, own: PublicKey, limits: &Limits) {
-        let known = self.window.contains(&entry.id());
-        let Some(effect) = self.window.effect_of(entry).filter(|_| !known) else { return };
-        for gone in &effect.withdrawn {
-            self.window.remove(gone, limits);
+        if self.window.contains(&entry.id()) {
+            return;
         }
+        // It is what the store has, whatever that says of the run.
+        self.shelve(entry, limits);
+        let Some(effect) = self.window.effect_of(entry) else { return self.withdraw(entry, limits) };
+        effect.withdrawn.iter().for_each(|gone| self.withdraw(gone, limits));
         self.window.insert(entry.clone(), None, limits);
         if effect.fork.is_some() {
             self.window.end_with_proof(entry.run(), limits);
@@ -71,6 +81,27 @@ impl Log {
         if entry.key() != own {
             self.shown_until = self.shown_until.max(entry.at());
         }
+    }
+
+    /// Whether the store knows of an entry with this number of a run or a later one, or of a fork below it.
+    pub(crate) fn goes_beyond(&self, run: &RunId, seq: u64) -> bool {
+        let last = self.shelf.last_number(run).max(self.window.tips().last_number(run));
+        last >= Some(seq) || self.window.frozen_at(run).is_some_and(|frozen| frozen < seq)
+    }
+
+    /// A fork leaves no place for this entry, neither in the window nor in the store.
+    pub(super) fn withdraw(&mut self, entry: &Entry, limits: &Limits) {
+        let (run, seq) = (entry.run(), entry.seq());
+        self.window.remove(entry, limits);
+        if self.window.versions(run, seq) == 0 {
+            self.shelf.take_back(run, seq);
+        }
+        self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: run.clone() });
+    }
+
+    /// Whether the store may have this entry, though it is not known what it has of its run.
+    pub(super) fn is_forgotten(&self, entry: &Entry) -> bool {
+        self.stores && self.shelf.has_forgotten(entry.run(), entry.at())
     }
 
     /// Whether there is a store.
@@ -85,24 +116,20 @@ impl Log {
 
     /// Whether the store has this entry, which is not in the window: it was evicted there. Where the window may still want
     /// its number, another version may have it.
-    pub(crate) fn is_shelved(&self, entry: &Entry) -> bool {
-        self.stores && self.is_below(entry.run(), entry.seq()) && self.shelf.holds(entry.run(), entry.seq())
+    pub(crate) fn is_shelved(&self, entry: &Arc<Entry>) -> bool {
+        self.is_archival(entry) && self.shelf.holds(entry.run(), entry.seq())
     }
 
-    /// Whether the window wants no entry with this number any more.
-    fn is_below(&self, run: &RunId, seq: u64) -> bool {
-        seq < self.window.tips().base(run)
-    }
-
-    /// Whether an entry is of use to the store alone, which has to ask for it.
-    pub(super) fn is_archival(&self, entry: &Entry) -> bool {
-        self.stores && self.is_below(entry.run(), entry.seq())
+    /// Whether an entry is of use to the store alone, which has to ask for it: the window wants none with its number any more,
+    /// and what it holds of the run does not show with this entry that the run is forked.
+    pub(super) fn is_archival(&self, entry: &Arc<Entry>) -> bool {
+        self.stores && entry.seq() < self.window.tips().base(entry.run()) && !self.window.shows_fork(entry)
     }
 
     /// What becomes of an entry that was asked for and that is of use to the store alone, if it is. None: it is not.
-    pub(crate) fn archives(&self, entry: &Entry) -> Option<Taken> {
+    pub(crate) fn archives(&self, entry: &Arc<Entry>) -> Option<Taken> {
         let (run, seq) = (entry.run(), entry.seq());
-        if !self.stores || self.contains(&entry.id()) || !self.is_below(run, seq) {
+        if self.contains(&entry.id()) || !self.is_archival(entry) {
             return None;
         }
         if self.shelf.holds(run, seq) {
@@ -116,7 +143,7 @@ impl Log {
     /// The store is asked to keep an entry.
     pub(crate) fn shelve(&mut self, entry: &Entry, limits: &Limits) {
         if self.stores {
-            self.shelf.put(entry.run(), entry.seq(), limits);
+            self.shelf.put(entry.run(), (entry.seq(), entry.at()), limits);
         }
     }
 
@@ -217,8 +244,13 @@ impl Window {
     /// The store has this of a run, of which the newest may be in the window.
     fn restore_tip(&mut self, kept: &KeptRun, base: u64, limits: &Limits) {
         let run = &kept.run;
+        let is_proven = self.fork(run).is_some();
+        if kept.versions.len() > 1 && !is_proven {
+            // What proves that it is forked is in the store alone.
+            let _ = self.remember(run, kept.tip, limits);
+        }
         // The tip of a frozen run is what proves that.
-        if self.fork(run).is_none() && !kept.versions.is_empty() {
+        if !is_proven && !kept.versions.is_empty() {
             let mut versions = kept.versions.clone();
             versions.sort_unstable_by_key(|(_, id)| *id);
             self.restore_run(

@@ -409,7 +409,7 @@ impl Window {
     }
 
     /// What proves that this run is frozen is evicted. Returns how many frozen runs are no longer remembered.
-    fn remember(&mut self, run: &RunId, seq: u64, limits: &Limits) -> u64 {
+    pub(super) fn remember(&mut self, run: &RunId, seq: u64, limits: &Limits) -> u64 {
         let seq = self.frozen.remove(run).map_or(seq, |before| before.min(seq));
         self.frozen.insert(run.clone(), seq);
         let mut forgotten = 0;

@@ -5,6 +5,10 @@ use alloc::collections::BTreeMap;
 use super::{Ranges, Want};
 use crate::model::{Instant, Limits, NodeId, RunId};
 
+/// The numbers of a run that are wanted in a step. In one of more numbers, few exist, since the step before brought none: they are
+/// asked for at once, however many they are.
+pub(in crate::chat) const STEP: u64 = 4_096;
+
 /// How far numbers that are wanted for the store have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::chat) enum Low {

@@ -3,6 +3,7 @@ use core::time::Duration;
 use super::*;
 use crate::chat::log::testing::TestAuthor;
 use crate::chat::testing::{at, entry_id as id, peer};
+use crate::wire::RangeEnd;
 
 /// Ranges, with what the log holds.
 struct Fixture {

@@ -1,5 +1,7 @@
 //! A node with a store: what is committed before it is sent, and what goes on without (SPEC section 23).
 
+mod restarts;
+
 use alloc::collections::BTreeSet;
 
 use super::*;
@@ -16,6 +18,11 @@ fn storing() -> Solo {
 }
 
 fn storing_with(kept: Kept, change: impl FnOnce(&mut Limits)) -> Solo {
+    started(kept, change).0
+}
+
+/// The same, and what it does at once.
+fn started(kept: Kept, change: impl FnOnce(&mut Limits)) -> (Solo, Vec<Action>) {
     let config = Config::builder("Me".parse().unwrap())
         .listen_addr(SocketAddr::from(([127, 0, 0, 1], 8080)))
         .limits(change)
@@ -24,8 +31,8 @@ fn storing_with(kept: Kept, change: impl FnOnce(&mut Limits)) -> Solo {
         .unwrap();
     let node = Node::restore(config, Identity::from_secret(&[7; 32]), [7; 32], Instant::ORIGIN, kept);
     let mut solo = Solo { node, now: Instant::ORIGIN };
-    solo.input(Input::wall_clock(WALL));
-    solo
+    let actions = solo.input(Input::wall_clock(WALL));
+    (solo, actions)
 }
 
 fn texts(text: &str) -> Vec<ChatText> {

@@ -42,9 +42,12 @@ pub struct Networks {
     /// No connection is sealed.
     #[arg(long, conflicts_with = "sealed")]
     pub clear: bool,
-    /// Nodes have stores.
+    /// Nodes have stores in every network, not in half of them.
     #[arg(long)]
     pub stores: bool,
+    /// No node has a store.
+    #[arg(long, conflicts_with = "stores")]
+    pub no_stores: bool,
     /// Nodes say that they are here in every network, not in half of them.
     #[arg(long)]
     pub presence: bool,
@@ -67,7 +70,7 @@ impl Networks {
             cramped: self.cramped,
             crowded: self.crowded,
             sealed: (self.sealed || self.clear).then_some(self.sealed),
-            stores: self.stores,
+            stores: (self.stores || self.no_stores).then_some(self.stores),
             presence: (self.presence || self.no_presence).then_some(self.presence),
             limits: limits.clone(),
             ..Options::default()
@@ -81,7 +84,7 @@ impl fmt::Display for Networks {
         let Self { nodes, chaos, .. } = self;
         write!(f, "--nodes {}..{}", nodes.start(), nodes.end())?;
         write!(f, " --chaos {}..{}", chaos.start(), chaos.end())?;
-        let flags: [(bool, &str); 11] = [
+        let flags: [(bool, &str); 12] = [
             (self.no_faults, " --no-faults"),
             (self.no_hostile, " --no-hostile"),
             (self.no_version1, " --no-version1"),
@@ -91,6 +94,7 @@ impl fmt::Display for Networks {
             (self.sealed, " --sealed"),
             (self.clear, " --clear"),
             (self.stores, " --stores"),
+            (self.no_stores, " --no-stores"),
             (self.presence, " --presence"),
             (self.no_presence, " --no-presence"),
         ];

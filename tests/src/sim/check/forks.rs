@@ -38,13 +38,19 @@ pub(super) fn same_forks(world: &World, hosts: &[HostId]) -> Result<(), String> 
     Ok(())
 }
 
-/// What a node holds, by run, each in the order of its numbers.
+/// What a node holds, by run, each in the order of its numbers. Nobody asks for numbers that are further below the last one of
+/// a run than a window may hold entries (SPEC 9.7.11): who was told of them holds them.
 fn runs(node: &Node) -> BTreeMap<RunId, Vec<&Entry>> {
     let mut runs: BTreeMap<RunId, Vec<&Entry>> = BTreeMap::new();
     for entry in node.entries() {
         runs.entry(entry.run().clone()).or_default().push(entry);
     }
-    runs.values_mut().for_each(|run| run.sort_by_key(|entry| (entry.seq(), entry.id())));
+    let most = node.config().limits().chat.log_entries as u64;
+    for run in runs.values_mut() {
+        run.sort_by_key(|entry| (entry.seq(), entry.id()));
+        let last = run.last().map_or(0, |entry| entry.seq());
+        run.retain(|entry| last - entry.seq() < most);
+    }
     runs
 }
 

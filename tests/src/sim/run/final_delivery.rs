@@ -7,7 +7,7 @@ use proto_core::{ConnId, Node, NodeId, Outcome};
 
 use super::Run;
 use super::population::Odd;
-use crate::sim::check::{Breach, Rule};
+use crate::sim::check::{Breach, Rule, parts};
 use crate::sim::{HostId, nanos};
 
 /// How long the final delivery may take.
@@ -19,6 +19,9 @@ const FOUND_OUT: Duration = Duration::from_secs(90);
 
 /// Links to version 1 nodes are settled so long after both sides have them.
 const GREETED: Duration = Duration::from_secs(3);
+
+/// How far a clock may be behind so that what others say now is surely not dated ahead of it.
+const BEHIND_MS: i64 = 5_000;
 
 impl Run {
     /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
@@ -32,6 +35,7 @@ impl Run {
         }
         let live = self.world.live();
         let Some(host) = self.dice.pick(&live).copied() else { return true };
+        let hearing = self.hearing(host);
         let answer = self.world.say(host, "the last words");
         let speaker = self.dice.pick(&before.keys().copied().collect::<Vec<_>>()).copied();
         if let Some(speaker) = speaker {
@@ -54,8 +58,8 @@ impl Run {
             },
             Ok(other) => panic!("unknown outcome: {other:?}"),
         };
-        let right = live.iter().filter(|host| self.world.host(**host).clock.is_right());
-        let deaf: Vec<_> = right
+        let deaf: Vec<_> = hearing
+            .iter()
             .filter(|host| {
                 !said.iter().all(|entry| check.is_some_and(|check| check.has_shown(**host, entry.id())))
             })
@@ -68,6 +72,18 @@ impl Run {
         }
         self.breach = self.breach.take().or_else(|| self.unheard_version1(&before, speaker, &live));
         self.breach.is_none()
+    }
+
+    /// Who hears in time what a host says now: whose clock is right and who is linked with it by way of others whose clocks are
+    /// not far behind. Where an entry is dated ahead, it waits, and is not relayed (SPEC 9.4.1).
+    fn hearing(&self, speaker: HostId) -> Vec<HostId> {
+        let clock = |host: HostId| self.world.host(host).clock;
+        let passes_on = |host: &HostId| *host == speaker || clock(*host).ahead_ms > -BEHIND_MS;
+        let passing: Vec<_> = self.world.live().into_iter().filter(passes_on).collect();
+        let mut parts = parts(&self.world, &passing).into_iter();
+        let mut part = parts.find(|part| part.contains(&speaker)).unwrap_or_default();
+        part.retain(|host| clock(*host).is_right());
+        part
     }
 
     /// Whether version 1 nodes have found out who is gone, and know whose peers they are.

@@ -1,5 +1,5 @@
 //! The stores of hosts: commits take a while, writes fail for some time, and a node that starts again finds what was committed,
-//! an older copy, or nothing.
+//! an older copy, or nothing. In half of the cases nobody notices that a copy is older: the node goes on where that says.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,6 +19,8 @@ const FAILS: Duration = Duration::from_secs(20);
 
 /// The most records that are committed at once.
 const BATCH: u64 = 64;
+
+const OLDER: &str = "starts with an older copy";
 
 /// The stores of all hosts.
 pub(super) struct Disks {
@@ -55,22 +57,30 @@ impl Disks {
         now + nanos(self.dice.between(Duration::from_micros(100), SLOW))
     }
 
-    /// What a node finds that starts on a host, and whether its store is what was committed last. `again`: it is who it was.
+    /// What a node finds that starts on a host, and whether its store is what was committed last. If it is an older copy and
+    /// nobody notices, it says where the node goes on. `again`: it is who it was.
     pub(super) fn boot(&mut self, host: HostId, window: usize, again: bool) -> (Kept, bool) {
-        let drawn = self.dice.below(10);
+        let (drawn, unnoticed) = (self.dice.below(10), self.dice.chance(0.5));
         let disk = self.disks.entry(host).or_default();
         disk.fails = false;
         let before = std::mem::take(&mut disk.store);
         disk.older.take_if(|_| !again);
-        let (what, store, whole) = match drawn {
+        let (what, mut store, whole) = match drawn {
             _ if !again => ("starts with an empty store", MemoryStore::default(), false),
             0 => ("starts without its store", MemoryStore::default(), false),
-            1 | 2 if let Some(older) = disk.older.take() => ("starts with an older copy", older, false),
+            1 | 2 if let Some(older) = disk.older.take() => (OLDER, older, false),
             _ => ("starts with its store", before, true),
         };
-        let kept = store.kept(window, whole);
+        let unnoticed = unnoticed && what == OLDER;
+        if !whole && !unnoticed {
+            store.forget_own();
+        }
+        let kept = store.kept(window);
         disk.store = store;
         self.count(what);
+        if unnoticed {
+            self.count("takes an older copy for its latest");
+        }
         (kept, whole)
     }
 }

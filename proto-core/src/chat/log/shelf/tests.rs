@@ -20,7 +20,7 @@ fn with(held: &[(u64, u64)], floor: u64) -> Shelf {
 fn spans_that_touch_become_one() {
     let (mut shelf, limits) = (Shelf::default(), Limits::default());
     for (seq, spans) in [(5, 1), (7, 2), (6, 1), (5, 1), (0, 2), (1, 2), (4, 2), (3, 2), (2, 1)] {
-        shelf.put(&run(1), seq, &limits);
+        shelf.put(&run(1), (seq, 0), &limits);
         assert!(shelf.holds(&run(1), seq) && shelf.is_consistent());
         assert_eq!(shelf.spans(), spans, "{seq}");
     }
@@ -80,7 +80,7 @@ fn whoever_leaves_out_every_other_number_loses_its_own() {
     let limits = Limits::default().with(|limits| limits.chat.spans = 8);
     let mut shelf = with(&[(0, 9), (20, 29)], 0);
     for n in 0..1_000 {
-        shelf.put(&run(2), n * 2, &limits);
+        shelf.put(&run(2), (n * 2, 0), &limits);
         assert!(shelf.spans() <= 8 && shelf.is_consistent());
     }
     assert_eq!(shelf.last_gap(&run(1), 20), Some((10, 19)), "another run lost nothing");
@@ -88,7 +88,7 @@ fn whoever_leaves_out_every_other_number_loses_its_own() {
     assert!(shelf.joined() > 900);
     // So do many runs.
     for n in 0..100 {
-        shelf.put(&run(n), 0, &limits);
+        shelf.put(&run(n), (0, 0), &limits);
         assert!(shelf.spans() <= 8 && shelf.is_consistent());
     }
 }

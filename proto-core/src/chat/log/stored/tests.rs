@@ -1,0 +1,146 @@
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::properties::{exchange, held, tangle};
+use super::super::testing::{EPOCH, TestAuthor, TestLog};
+use super::super::{LogEvent, Taken};
+use super::*;
+use crate::model::Identity;
+
+/// What a log asks its store to keep, in order.
+#[derive(Clone, Debug)]
+enum Keep {
+    Entry(Arc<Entry>),
+    Withdrawn(EntryId),
+}
+
+impl Keep {
+    fn entry(&self) -> Option<&Arc<Entry>> {
+        if let Self::Entry(entry) = self { Some(entry) } else { None }
+    }
+}
+
+/// A log and its store.
+struct Stored {
+    log: TestLog,
+    records: Vec<Keep>,
+    shown: Vec<EntryId>,
+}
+
+impl Stored {
+    /// What a log has that starts with these records.
+    fn start(records: &[Keep], window: usize, change: impl FnOnce(&mut Limits)) -> Self {
+        let mut entries: Vec<Arc<Entry>> = Vec::new();
+        for record in records {
+            match record {
+                Keep::Entry(entry) if entries.contains(entry) => {}
+                Keep::Entry(entry) => entries.push(entry.clone()),
+                Keep::Withdrawn(id) => entries.retain(|entry| entry.id() != *id),
+            }
+        }
+        let runs: BTreeSet<_> = entries.iter().map(|entry| entry.run().clone()).collect();
+        let mut kept =
+            Kept { runs: runs.iter().map(|run| kept_run(run, &entries)).collect(), ..Kept::default() };
+        entries.sort_by_key(|entry| (entry.place(), entry.id()));
+        kept.entries = entries.split_off(entries.len().saturating_sub(window));
+        let mut log = TestLog::new(change);
+        log.inner = Log::restore(Identity::from_secret(&[99; 32]).key(), true, &kept, &log.limits);
+        assert!(log.inner.is_consistent());
+        let mut stored = Self { log, records: records.to_vec(), shown: Vec::new() };
+        stored.follow();
+        stored
+    }
+
+    fn take(&mut self, entry: &Arc<Entry>) -> Taken {
+        let taken = self.log.take(entry);
+        if taken == Taken::New {
+            self.log.inner.shelve(entry, &self.log.limits);
+            self.records.push(Keep::Entry(entry.clone()));
+        }
+        self.follow();
+        taken
+    }
+
+    fn follow(&mut self) {
+        for event in self.log.events() {
+            match event {
+                LogEvent::Show { entry, .. } => self.shown.push(entry.id()),
+                LogEvent::Withdrawn { id, .. } => self.records.push(Keep::Withdrawn(id)),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn kept_run(run: &RunId, entries: &[Arc<Entry>]) -> KeptRun {
+    let of_run = || entries.iter().filter(|entry| entry.run() == run);
+    let tip = of_run().map(|entry| entry.seq()).max().unwrap();
+    let versions = of_run().filter(|entry| entry.seq() == tip).map(|entry| (entry.at(), entry.id()));
+    let numbers: BTreeSet<_> = of_run().map(|entry| entry.seq()).collect();
+    KeptRun::new(run.clone(), tip, versions.collect(), numbers.into_iter().map(|seq| (seq, seq)).collect())
+}
+
+/// So many at most, and as many often.
+fn some(most: usize) -> impl Strategy<Value = usize> {
+    prop_oneof![1 => Just(most), 1 => 0..most]
+}
+
+#[test]
+fn a_node_that_starts_again_ends_with_what_others_hold_of_a_forked_run() {
+    let given = proptest::sample::subsequence(tangle(), 1..14).prop_flat_map(|given| {
+        let orders = (Just(given.clone()).prop_shuffle(), Just(given).prop_shuffle());
+        (orders, some(14), some(14), some(40))
+    });
+    let config = ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(((one, other), first, second, committed) in given)| {
+        let mut stored = Stored::start(&[], usize::MAX, |_| ());
+        one.iter().take(first).for_each(|entry| _ = stored.take(entry));
+        // What was not committed when it crashed is lost.
+        let before = &stored.records[..committed.min(stored.records.len())];
+        let mut again = Stored::start(before, usize::MAX, |_| ());
+        let was_kept: BTreeSet<_> = before.iter().filter_map(Keep::entry).map(|entry| entry.id()).collect();
+        let mut peer = TestLog::new(|_| ());
+        other.iter().take(second).for_each(|entry| _ = peer.take(entry));
+        peer.events();
+        exchange(&mut again.log, &mut peer);
+        again.log.pass(Duration::from_secs(3));
+        again.follow();
+        prop_assert!(again.shown.iter().all(|id| !was_kept.contains(id)), "shown again");
+        // Where neither can fill a hole, each has a version of its own below it, and nothing tells.
+        let given = before.iter().filter_map(Keep::entry).chain(other.iter().take(second));
+        let numbers: BTreeSet<_> = given.map(|entry| entry.seq()).collect();
+        if numbers.iter().copied().eq(0..numbers.len() as u64) {
+            prop_assert_eq!(held(&again.log), held(&peer));
+        }
+    });
+}
+
+#[test]
+fn a_fork_with_what_the_window_holds_is_taken_also_below_what_it_asks_for() {
+    let anna = TestAuthor::new(1);
+    let (one, other) = (anna.entry(1), anna.entry_at(EPOCH, 1, 1_001_001, "other"));
+    for window in [2, 1] {
+        let mut stored = Stored::start(&[], usize::MAX, |_| ());
+        for entry in [&one, &anna.entry(5_000)] {
+            assert_eq!(stored.take(entry), Taken::New);
+        }
+        let mut again = Stored::start(&stored.records, window, |_| ());
+        again.log.inner.raise_base(one.run(), 4_000);
+        let is_held = window == 2;
+        assert_eq!(again.take(&other), if is_held { Taken::New } else { Taken::Known });
+        assert_eq!(held(&again.log).contains(&other.id()), is_held);
+        assert!(!again.log.inner.wants(&other.id()), "it is not asked for again");
+        assert_eq!(again.shown, if is_held { Vec::from([other.id()]) } else { Vec::new() });
+    }
+}
+
+#[test]
+fn missing_numbers_for_which_the_shelf_has_no_room_are_no_fork() {
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
+    [0, 3].iter().for_each(|seq| _ = stored.take(&anna.entry(*seq)));
+    let mut again = Stored::start(&stored.records, usize::MAX, |limits| limits.chat.spans = 1);
+    again.log.take(&anna.entry(1));
+    assert_eq!(again.log.shown(), ["1~"]);
+}
