@@ -71,6 +71,8 @@ struct Want {
     came: Option<(EntryId, NodeId)>,
     /// Who showed it first, and the order of that.
     shown: (NodeId, u64),
+    /// Who had nothing of what was last asked for.
+    empty: Option<NodeId>,
 }
 
 impl Want {
@@ -169,6 +171,7 @@ impl Ranges {
                     again,
                     came: None,
                     shown,
+                    empty: None,
                 },
             );
         }
@@ -349,7 +352,7 @@ impl Ranges {
     /// This neighbour sent an entry that it was asked for.
     pub(super) fn came(&mut self, now: Instant, peer: NodeId, run: &RunId, seq: u64) {
         let Some(asked) = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq)) else { return };
-        asked.since = now;
+        (asked.since, asked.brought) = (now, true);
     }
 
     /// Such an entry is in the log now.
@@ -380,6 +383,7 @@ impl Ranges {
             if refused.is_some() {
                 want.ready = now + limits.chat.hold_back;
             }
+            want.empty = Some(peer).filter(|_| !asked.brought && end.next > asked.last);
             if want.asked == Some(peer) && !lost {
                 want.asked = None;
             }
@@ -456,6 +460,8 @@ impl Ranges {
                 let Some((_, peer)) = best else { break };
                 let next = want.holders.get(&peer).copied().unwrap_or(0).max(want.first);
                 let (last, low) = (want.last, want.low);
+                // An author alone decides how high its numbers are, and so how many there are that nobody has.
+                let all = low && want.empty == Some(peer);
                 let batch = self.links.entry(peer).or_default().batch(limits);
                 let Some((first, end)) = missing(&run, (next, last)) else {
                     // Nothing of it is missing from there on.
@@ -463,7 +469,7 @@ impl Ranges {
                     continue;
                 };
                 self.counter += 1;
-                let end = end.min(first.saturating_add(batch - 1));
+                let end = if all { end } else { end.min(first.saturating_add(batch - 1)) };
                 let query = RangeQuery::new(run.clone(), first, end, self.counter)?;
                 self.change(&run, |want| want.asked = Some(peer));
                 let link = self.links.entry(peer).or_default();

@@ -52,6 +52,7 @@ impl Ranges {
                 again: Instant::ORIGIN,
                 came: None,
                 shown: (shower, self.counter),
+                empty: None,
             },
         );
         self.change(run, |want| want.holders = holders);
