@@ -249,7 +249,7 @@ impl Chat {
             let run = &order.2;
             let Some((_, last)) = log.last_gap(run, progress.below) else { continue };
             let first = last.saturating_add(1).saturating_sub(progress.step);
-            if !ranges.want_low(run, (first, last), progress.at, addrs.keys().copied(), limits) {
+            if !ranges.want_low(cx.now, run, (first, last), progress.at, addrs.keys().copied(), limits) {
                 later.push((order, progress));
                 continue;
             }

@@ -222,7 +222,7 @@ impl Chat {
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId, reason: LeaveReason) {
         self.presence_unlinked(peer, reason);
         self.gossip.unlinked(cx.moment(), peer);
-        self.ranges.interrupted(peer, true);
+        self.ranges.interrupted(cx.now, peer, true);
         self.serving.unlinked(peer);
         self.confirmation.interrupted(peer);
         self.addrs.remove(&peer);
@@ -234,7 +234,7 @@ impl Chat {
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
         // What it asks for is served on the other connection: it may have asked there before.
-        self.ranges.interrupted(peer, false);
+        self.ranges.interrupted(cx.now, peer, false);
         self.confirmation.interrupted(peer);
         self.gossip.moved(cx.moment(), peer);
     }
@@ -282,7 +282,8 @@ impl Chat {
         let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline(moment.now));
         let log = log.min().map(|at| (at, Timer::Log));
         let backfill = self.backfill_deadline(cx.now).filter(|_| self.log.stores());
-        let ranges = self.ranges.deadline().into_iter().chain(backfill).map(|at| (at, Timer::Graft));
+        let ranges =
+            self.ranges.deadline(moment.limits).into_iter().chain(backfill).map(|at| (at, Timer::Graft));
         let presence = self.presence_deadline(cx).map(|at| (at, Timer::Presence));
         self.gossip.deadline(moment).into_iter().chain(log).chain(ranges).chain(presence).min()
     }
@@ -351,6 +352,8 @@ impl Chat {
         if self.ranges.expire(cx.now, cx.limits(), |peer| outlet(peer)?.heard) {
             self.gossip.sync_with_any(cx.moment());
         }
+        let Self { ranges, log, .. } = self;
+        ranges.expire_alone(cx.now, cx.limits(), |run, numbers| log.first_missing(run, numbers, cx.limits()));
         while let Some((id, from)) = self.ranges.next_finished() {
             if self.log.get(&id).is_some() {
                 self.gossip.announce_newest(cx.moment(), id, from);
@@ -504,7 +507,7 @@ impl Chat {
         if !may_ask {
             self.gossip.sync_with_any(cx.moment());
         }
-        self.ranges.want((shower, may_ask), missing, cx.now + after, cx.limits());
+        self.ranges.want((shower, may_ask), missing, (cx.now, cx.now + after), cx.limits());
     }
 
     /// This node has compared its tips with this neighbour's: what is missing is asked of that one, too.
@@ -513,7 +516,7 @@ impl Chat {
         for (run, first, last) in self.log.holes(cx.limits()) {
             self.ranges.note_hole(peer, &run, (first, last), cx.now, cx.limits());
         }
-        self.ranges.compared(peer, cx.limits());
+        self.ranges.compared(cx.now, peer, cx.limits());
     }
 }
 
