@@ -445,9 +445,9 @@ impl Chat {
                     let node_id = run.key.node_id();
                     self.events.push_back(Event::Gap { node_id, uname, missing });
                 }
-                LogEvent::Missing { run, first, last, at } => {
+                LogEvent::Missing { run, first, last, at, from: parked } => {
                     let missing = Missing { run, first, last, at, tip: None };
-                    self.want(cx, from, missing, cx.limits().chat.ask_after);
+                    self.want(cx, from.or(parked), missing, cx.limits().chat.ask_after);
                 }
                 LogEvent::Reconcile { .. } => match from {
                     Some(peer) => self.gossip.sync_with(cx.moment(), peer),
