@@ -191,7 +191,7 @@ impl Chat {
 
     /// The store answered.
     pub(crate) fn loaded(&mut self, cx: &Cx, id: LoadId, entries: Vec<Loaded>) {
-        self.serving.loaded(id, entries, cx.limits());
+        self.serving.loaded(cx.now, id, entries, cx.limits());
     }
 
     /// Whether this node may sign something of so many bytes now. If not, [`Event::Ready`] follows.
