@@ -9,7 +9,7 @@ use core::time::Duration;
 use super::log::Below;
 use super::ranges::{Low, STEP};
 use super::{Chat, Event};
-use crate::model::{Cx, Instant, Limits, RunId};
+use crate::model::{Cx, Instant, RunId};
 
 /// The most runs of which something is asked for at once.
 const RUNS: usize = 16;
@@ -17,8 +17,14 @@ const RUNS: usize = 16;
 /// How much longer than [`STEP`] a step becomes for each before it that brought nothing.
 const LONGER: u64 = 8;
 
+/// How long a step may bring nothing while other runs wait. Then one of them takes its place.
+const TURN: Duration = Duration::from_secs(30);
+
 /// How long after a round the next one may begin.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// How long after the beginning of a round that is not over the next one may begin.
+const ROUND: Duration = Duration::from_secs(60);
 
 /// How long after a round what nobody had is looked for again, if neighbours came since.
 const AGAIN: Duration = Duration::from_secs(600);
@@ -32,10 +38,11 @@ const TELL: Duration = Duration::from_secs(5);
 /// The most entries of one run that are told as missing: an author alone decides how high its numbers are.
 const MOST_TOLD: u64 = 1_000_000;
 
-/// What is looked for, and how far that is. It goes in rounds over the runs.
+/// What is looked for, and how far that is. It goes in rounds over the runs. A round that lasts long is joined by the next
+/// one.
 #[derive(Debug, Default)]
 pub(super) struct Backfill {
-    /// The runs of this round that wait for their next step: by the number of steps they have had, the newest first.
+    /// The runs that wait for their next step: by the number of steps they have had, the newest first.
     waiting: BTreeMap<(u64, Reverse<u64>, RunId), Progress>,
     under_way: BTreeMap<RunId, Step>,
     /// What nobody had of a run at the end of its round.
@@ -66,6 +73,8 @@ struct Progress {
     /// The end of what is looked for.
     end: u64,
     step: u64,
+    /// The number of neighbours that had come when its round began.
+    links: u64,
 }
 
 /// A step that is under way.
@@ -77,6 +86,15 @@ struct Step {
     missing: u64,
     /// The last number that it asks for.
     last: u64,
+    /// When it began, or was last seen to have brought something, and what was missing of the run then.
+    seen: (Instant, u64),
+}
+
+impl Step {
+    /// When another run may take its place.
+    fn turn_ends(&self) -> Instant {
+        self.seen.0 + TURN
+    }
 }
 
 #[derive(Debug)]
@@ -112,11 +130,13 @@ impl Backfill {
         self.links != self.links_then || self.tips_then != tips
     }
 
-    /// A round begins with these runs, as far as there is news of them.
-    fn begin(&mut self, now: Instant, tips: u64, runs: Vec<Below>) -> Vec<(RunId, u64)> {
+    /// A round begins with these runs, as far as there is news of them and they are not looked at already.
+    fn begin(&mut self, now: Instant, tips: u64, mut runs: Vec<Below>) -> Vec<(RunId, u64)> {
         (self.links_then, self.tips_then) = (self.links, tips);
         let known: BTreeSet<_> = runs.iter().map(|below| below.run.clone()).collect();
         self.absent.retain(|run, _| known.contains(run));
+        let waiting: BTreeSet<_> = self.waiting.keys().map(|(_, _, run)| run).collect();
+        runs.retain(|below| !waiting.contains(&below.run) && !self.under_way.contains_key(&below.run));
         let mut begun = Vec::new();
         for Below { run, at, end, missing } in runs {
             let is_news = self.absent.get(&run).is_none_or(|absent| {
@@ -124,11 +144,17 @@ impl Backfill {
             });
             if is_news {
                 begun.push((run.clone(), end));
-                let progress = Progress { at, steps: 0, below: end, end, step: STEP };
+                self.absent.remove(&run);
+                let progress = Progress { at, steps: 0, below: end, end, step: STEP, links: self.links };
                 self.waiting.insert((0, Reverse(at), run), progress);
             }
         }
         begun
+    }
+
+    /// When a run that waits may take the place of a step that brings nothing.
+    fn next_turn(&self) -> Option<Instant> {
+        self.under_way.values().map(Step::turn_ends).min().filter(|_| !self.waiting.is_empty())
     }
 
     /// The user is told how far it is from time to time, and what nobody has once.
@@ -159,12 +185,13 @@ impl Chat {
         }
         let had_work = !self.backfill.is_idle();
         self.end_steps(cx);
+        self.end_turns(cx.now);
         let waits = self.ranges.pending() > 0 || self.gossip.awaited() > 0;
         let since = waits.then(|| self.backfill.waits_since.unwrap_or(cx.now));
         self.backfill.waits_since = since;
         if self.may_backfill() && since.is_none_or(|since| since + PATIENCE <= cx.now) {
             self.begin_round(cx);
-            self.begin_steps(cx.limits());
+            self.begin_steps(cx);
         }
         if had_work || !self.backfill.is_idle() {
             self.tell_of_backfill(cx);
@@ -180,15 +207,16 @@ impl Chat {
     pub(super) fn backfill_deadline(&self, now: Instant) -> Option<Instant> {
         let Backfill { next_round, waits_since, tell_at, .. } = &self.backfill;
         let patience = waits_since.map(|since| since + PATIENCE).filter(|until| *until > now);
-        if !self.backfill.is_idle() {
-            return patience.into_iter().chain(*tell_at).min();
-        }
         let is_needed = self.may_backfill() && self.backfill.has_news(self.log.tips_generation());
         let round = match waits_since {
-            Some(_) => patience.map(|until| until.max(*next_round)),
-            None => Some(*next_round),
+            Some(since) => (*since + PATIENCE).max(*next_round),
+            None => *next_round,
         };
-        round.filter(|_| is_needed)
+        let round = Some(round).filter(|_| is_needed);
+        if self.backfill.is_idle() {
+            return round;
+        }
+        patience.into_iter().chain(*tell_at).chain(self.backfill.next_turn()).chain(round).min()
     }
 
     /// The store fails: what comes could not be kept.
@@ -203,18 +231,19 @@ impl Chat {
     fn begin_round(&mut self, cx: &Cx) {
         let tips = self.log.tips_generation();
         let Self { backfill, log, .. } = self;
-        if !backfill.is_idle() || backfill.next_round > cx.now || !backfill.has_news(tips) {
+        if backfill.next_round > cx.now || !backfill.has_news(tips) {
             return;
         }
         let runs: Vec<_> = log.incomplete(cx.limits()).collect();
         for (run, end) in backfill.begin(cx.now, tips, runs) {
             log.raise_base(&run, end);
         }
-        backfill.next_round = cx.now + PAUSE;
-        backfill.tell_at = Some(cx.now + TELL);
+        backfill.next_round = cx.now + if backfill.is_idle() { PAUSE } else { ROUND };
+        backfill.tell_at.get_or_insert(cx.now + TELL);
     }
 
-    fn begin_steps(&mut self, limits: &Limits) {
+    fn begin_steps(&mut self, cx: &Cx) {
+        let limits = cx.limits();
         let Self { backfill, log, ranges, addrs, .. } = self;
         let mut later = Vec::new();
         while backfill.under_way.len() < RUNS
@@ -223,13 +252,13 @@ impl Chat {
             let run = &order.2;
             let Some((_, last)) = log.last_gap(run, progress.below) else { continue };
             let first = last.saturating_add(1).saturating_sub(progress.step);
-            if !ranges.want_low(run, (first, last), progress.at, addrs.keys().copied(), limits) {
+            if !ranges.want_low(cx.now, run, (first, last), progress.at, addrs.keys().copied(), limits) {
                 later.push((order, progress));
                 continue;
             }
             let missing = log.missing_below(run, progress.end);
             let then = Progress { below: first, steps: progress.steps + 1, ..progress };
-            backfill.under_way.insert(order.2, Step { then, missing, last });
+            backfill.under_way.insert(order.2, Step { then, missing, last, seen: (cx.now, missing) });
         }
         backfill.waiting.extend(later);
     }
@@ -257,12 +286,35 @@ impl Chat {
             if self.log.last_gap(&run, progress.below).is_some() {
                 self.backfill.waiting.insert((progress.steps, Reverse(progress.at), run), progress);
             } else if missing > 0 {
-                let absent = Absent { missing, links: self.backfill.links_then, at: cx.now };
+                let absent = Absent { missing, links: progress.links, at: cx.now };
                 self.backfill.absent.insert(run, absent);
             }
         }
         if self.backfill.is_idle() {
             self.backfill.next_round = cx.now + PAUSE;
+        }
+    }
+
+    /// Where runs wait, a step that has brought nothing for a while gives them its place, and goes on later: whoever holds up
+    /// some runs does not hold up others.
+    fn end_turns(&mut self, now: Instant) {
+        let Self { backfill, log, ranges, .. } = self;
+        if backfill.next_turn().is_none_or(|at| at > now) {
+            return;
+        }
+        let mut over = Vec::new();
+        for (run, step) in backfill.under_way.iter_mut().filter(|(_, step)| step.turn_ends() <= now) {
+            let missing = log.missing_below(run, step.then.end);
+            if missing == step.seen.1 {
+                over.push(run.clone());
+            }
+            step.seen = (now, missing);
+        }
+        for run in over {
+            ranges.drop_low(&run);
+            let Some(Step { then, last, .. }) = backfill.under_way.remove(&run) else { continue };
+            let progress = Progress { below: last.saturating_add(1), ..then };
+            backfill.waiting.insert((progress.steps, Reverse(progress.at), run), progress);
         }
     }
 

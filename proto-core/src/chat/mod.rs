@@ -185,7 +185,7 @@ impl Chat {
 
     /// The store answered.
     pub(crate) fn loaded(&mut self, cx: &Cx, id: LoadId, entries: Vec<Loaded>) {
-        self.serving.loaded(id, entries, cx.limits());
+        self.serving.loaded(cx.now, id, entries, cx.limits());
     }
 
     /// Whether this node may sign something of so many bytes now. If not, [`Event::Ready`] follows.
@@ -216,7 +216,7 @@ impl Chat {
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId, reason: LeaveReason) {
         self.presence_unlinked(cx, peer, reason);
         self.gossip.unlinked(cx.moment(), peer);
-        self.ranges.interrupted(peer, true);
+        self.ranges.interrupted(cx.now, peer, true);
         self.serving.unlinked(peer);
         self.confirmation.interrupted(peer);
         self.addrs.remove(&peer);
@@ -228,7 +228,7 @@ impl Chat {
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
         // What it asks for is served on the other connection: it may have asked there before.
-        self.ranges.interrupted(peer, false);
+        self.ranges.interrupted(cx.now, peer, false);
         self.confirmation.interrupted(peer);
         self.gossip.moved(cx.moment(), peer);
     }
@@ -276,7 +276,8 @@ impl Chat {
         let log = log.into_iter().chain(self.reconciler.deadline()).chain(self.catch_up.deadline(moment.now));
         let log = log.min().map(|at| (at, Timer::Log));
         let backfill = self.backfill_deadline(cx.now).filter(|_| self.log.stores());
-        let ranges = self.ranges.deadline().into_iter().chain(backfill).map(|at| (at, Timer::Graft));
+        let ranges =
+            self.ranges.deadline(moment.limits).into_iter().chain(backfill).map(|at| (at, Timer::Graft));
         let presence = self.presence_deadline(cx).map(|at| (at, Timer::Presence));
         self.gossip.deadline(moment).into_iter().chain(log).chain(ranges).chain(presence).min()
     }
@@ -340,9 +341,9 @@ impl Chat {
                     let node_id = run.key.node_id();
                     self.events.push_back(Event::Gap { node_id, uname, missing });
                 }
-                LogEvent::Missing { run, first, last, at } => {
+                LogEvent::Missing { run, first, last, at, from: parked } => {
                     let missing = Missing { run, first, last, at, tip: None };
-                    self.want(cx, from, missing, cx.limits().chat.ask_after);
+                    self.want(cx, from.or(parked), missing, cx.limits().chat.ask_after);
                 }
                 LogEvent::Reconcile { .. } => match from {
                     Some(peer) => self.gossip.sync_with(cx.moment(), peer),
@@ -402,7 +403,7 @@ impl Chat {
         if !may_ask {
             self.gossip.sync_with_any(cx.moment());
         }
-        self.ranges.want((shower, may_ask), missing, cx.now + after, cx.limits());
+        self.ranges.want((shower, may_ask), missing, (cx.now, cx.now + after), cx.limits());
     }
 
     /// This node has compared its tips with this neighbour's: what is missing is asked of that one, too.
@@ -411,7 +412,7 @@ impl Chat {
         for (run, first, last) in self.log.holes(cx.limits()) {
             self.ranges.note_hole(peer, &run, (first, last), cx.now, cx.limits());
         }
-        self.ranges.compared(peer, cx.limits());
+        self.ranges.compared(cx.now, peer, cx.limits());
     }
 }
 

@@ -71,6 +71,8 @@ impl Chat {
         if self.ranges.expire(cx.now, cx.limits(), |peer| outlet(peer)?.heard) {
             self.gossip.sync_with_any(cx.moment());
         }
+        let Self { ranges, log, .. } = self;
+        ranges.expire_alone(cx.now, cx.limits(), |run, numbers| log.first_missing(run, numbers, cx.limits()));
         while let Some((id, from)) = self.ranges.next_finished() {
             if self.log.get(&id).is_some() {
                 self.gossip.announce_newest(cx.moment(), id, from);

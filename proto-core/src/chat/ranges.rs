@@ -2,21 +2,28 @@
 //!
 //! A run is wanted because a valid entry of it came whose predecessors are missing. One neighbour is asked at a time, for a
 //! few entries first and for more while they come fast. One that brings nothing loses its ranges to another.
+//!
+//! - [`want`]: one run of which entries are missing;
+//! - [`wanting`]: what shows that, and who may hold them;
+//! - [`asking`]: who is asked, and when that one loses a range, by what is known of each [`link`];
+//! - [`low`]: what only the store is to have.
 
 mod asking;
 mod link;
 mod low;
 #[cfg(test)]
 mod tests;
+mod want;
+mod wanting;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
-use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
+use crate::model::{EntryId, Instant, NodeId, RunId};
 
 use link::LinkRanges;
 pub(super) use low::{Low, STEP};
+use want::{Order, Want};
 
 /// What is missing, and who is asked for it.
 #[derive(Debug, Default)]
@@ -24,6 +31,11 @@ pub(super) struct Ranges {
     wants: BTreeMap<RunId, Want>,
     /// The runs that nobody is asked for and somebody may hold, in the order in which they are asked for. An index of `wants`.
     waiting: BTreeSet<(Order, RunId)>,
+    /// Those of them that changed since nobody could be asked for any.
+    changed: BTreeSet<(Order, RunId)>,
+    /// The runs that are wanted for the window and that nobody is asked for or may hold, by since when that is so. An index of
+    /// `wants`.
+    alone: BTreeSet<(Instant, RunId)>,
     /// The runs by the tip that showed them. An index of `wants`.
     tips: BTreeMap<EntryId, RunId>,
     /// The runs that each neighbour showed first, in order. An index of `wants`.
@@ -35,60 +47,13 @@ pub(super) struct Ranges {
     low: usize,
     /// Tags, and the order of wants, follow from it.
     counter: u64,
-    /// Nobody can be asked for anything until this time, or until something changes. None: that is not known.
+    /// Nobody can be asked for anything but what changed until this time, or until a neighbour may be asked for more. None: that
+    /// is not known.
     idle_until: Option<Instant>,
     /// Runs of which nothing more is to come for now: the newest entry that came, and who sent it.
     finished: Vec<(EntryId, NodeId)>,
     /// How many wanted runs had to make room.
     dropped: u64,
-}
-
-/// What is wanted for the window comes before what is wanted for the store alone, then the newest entry.
-type Order = (bool, Reverse<u64>);
-
-/// A run of which entries are missing.
-#[derive(Debug)]
-struct Want {
-    /// They are wanted for the store alone.
-    low: bool,
-    /// Between these numbers, both included. The first one is missing.
-    first: u64,
-    last: u64,
-    /// The date of the entry that showed it.
-    at: u64,
-    /// The tip that showed it, which is not in the log yet, and its number. The range is to bring it.
-    tip: Option<(EntryId, u64)>,
-    /// Who may hold something of it, and from which number on: what it holds below, it has sent.
-    holders: BTreeMap<NodeId, u64>,
-    /// Who is asked for it now.
-    asked: Option<NodeId>,
-    /// It is not asked for before.
-    ready: Instant,
-    /// Whoever held nothing of it may be asked again from then on.
-    again: Instant,
-    /// The newest entry that came, and who sent it.
-    came: Option<(EntryId, NodeId)>,
-    /// Who showed it first, and the order of that.
-    shown: (NodeId, u64),
-}
-
-impl Want {
-    fn may_hold(&self, peer: NodeId) -> bool {
-        self.holders.get(&peer).is_some_and(|next| *next <= self.last)
-    }
-
-    fn order(&self) -> Order {
-        (self.low, Reverse(self.at))
-    }
-
-    /// It is wanted for the store alone, and something may still come.
-    fn is_low_and_open(&self) -> bool {
-        self.low && (self.asked.is_some() || self.is_waiting())
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.asked.is_none() && self.holders.values().any(|next| *next <= self.last)
-    }
 }
 
 /// A run that an entry showed to be incomplete.
@@ -104,7 +69,7 @@ pub(super) struct Missing {
     pub(super) tip: Option<EntryId>,
 }
 
-/// What is missing.
+/// Views.
 impl Ranges {
     /// The number of wanted runs.
     pub(super) fn len(&self) -> usize {
@@ -136,195 +101,55 @@ impl Ranges {
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
+}
 
-    /// An entry shows that entries before it are missing. They are asked for after `ready`. `from`: who sent it, and whether
-    /// that one is linked, and so may be asked.
-    pub(super) fn want(
-        &mut self,
-        (from, may_ask): (NodeId, bool),
-        missing: Missing,
-        ready: Instant,
-        limits: &Limits,
-    ) {
-        let Missing { run, first, last, at, tip } = missing;
-        if !self.wants.contains_key(&run) {
-            self.make_room(from, limits);
-            self.counter += 1;
-            self.shown_by.entry(from).or_default().insert((self.counter, run.clone()));
-            let shown = (from, self.counter);
-            let holders = BTreeMap::new();
-            let again = Instant::ORIGIN;
-            self.wants.insert(
-                run.clone(),
-                Want {
-                    low: false,
-                    first,
-                    last,
-                    at,
-                    tip: None,
-                    holders,
-                    asked: None,
-                    ready,
-                    again,
-                    came: None,
-                    shown,
-                },
-            );
-        }
-        self.change(&run, |want| {
-            if core::mem::take(&mut want.low) {
-                // What is below can wait.
-                (want.first, want.last, want.at, want.ready) = (first, last, at, ready);
-                want.holders.values_mut().for_each(|next| *next = first);
-            }
-            if first < want.first {
-                // Nobody was asked for these.
-                want.holders.values_mut().for_each(|next| *next = first.min(*next));
-                want.first = first;
-            }
-            want.last = want.last.max(last);
-            want.at = want.at.max(at);
-            want.tip = tip.map(|tip| (tip, last)).or(want.tip);
-            let room = want.holders.len() < limits.chat.announcers.max(1);
-            if may_ask && (room || want.holders.contains_key(&from)) {
-                // A new one may hold all that is missing, and another one may have got these since it was asked.
-                let next = want.holders.entry(from).or_insert(want.first);
-                *next = first.min(*next);
-            }
-        });
-    }
-
-    /// Entries of a run between those that are held are missing, whoever may hold them. This neighbour was compared with.
-    pub(super) fn note_hole(
-        &mut self,
-        peer: NodeId,
-        run: &RunId,
-        (first, last): (u64, u64),
-        now: Instant,
-        limits: &Limits,
-    ) {
-        let is_known = self.wants.get(run).is_some_and(|want| want.first <= first && last <= want.last);
-        if !is_known {
-            let missing = Missing { run: run.clone(), first, last, at: 0, tip: None };
-            self.want((peer, true), missing, now, limits);
-        }
-    }
-
-    /// This neighbour announced an entry of a run that is held: it may have got now what it did not hold. It is asked again,
-    /// but not often.
-    pub(super) fn announced(&mut self, now: Instant, peer: NodeId, run: &RunId, limits: &Limits) {
-        let is_due =
-            |want: &Want| want.again <= now && want.holders.contains_key(&peer) && !want.may_hold(peer);
-        if self.wants.get(run).is_some_and(is_due) {
-            self.change(run, |want| {
-                want.again = now + limits.chat.reconcile_every;
-                want.holders.insert(peer, want.first);
-            });
-        }
-    }
-
-    /// The last number of this run that is wanted.
-    pub(super) fn last(&self, run: &RunId) -> Option<u64> {
-        self.wants.get(run).map(|want| want.last)
-    }
-
-    /// A reconciliation showed that this neighbour holds the entry. Whether it is a tip that a range of its run is to bring.
-    /// One that none brings has to be asked for by its id: another version of its number is held, or its number is too far
-    /// below what the run was shown to have. `missing` tells the first missing numbers of a run between two.
-    pub(super) fn show_tip(
-        &mut self,
-        peer: NodeId,
-        id: &EntryId,
-        limits: &Limits,
-        missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
-    ) -> bool {
-        let Some(run) = self.tips.get(id).cloned() else { return false };
-        self.change(&run, |want| {
-            let is_missing =
-                |number| missing(&run, (number, want.last)).map(|(first, _)| first) == Some(number);
-            want.tip = want.tip.filter(|(_, number)| is_missing(*number));
-            let Some((_, number)) = want.tip else { return false };
-            let room = want.holders.len() < limits.chat.announcers.max(1);
-            if want.holders.contains_key(&peer) || room {
-                // It has the tip, whatever it said.
-                let next = want.holders.entry(peer).or_insert(want.first);
-                *next = number.min(*next);
-            }
-            true
-        })
-        .unwrap_or(false)
-    }
-
-    /// This neighbour was compared with: it may hold what is missing of runs of which nothing is expected.
-    pub(super) fn compared(&mut self, peer: NodeId, limits: &Limits) {
-        let is_new = |want: &Want| {
-            let room = want.holders.len() < limits.chat.announcers.max(1);
-            room && !want.holders.contains_key(&peer)
-        };
-        let new: Vec<_> =
-            self.wants.iter().filter(|(_, want)| is_new(want)).map(|(run, _)| run.clone()).collect();
-        for run in new {
-            self.change(&run, |want| _ = want.holders.insert(peer, want.first));
-        }
-    }
-
-    /// An entry with this number came into the log. `missing` tells the first missing number of a run from one on.
-    pub(super) fn arrived(
-        &mut self,
-        run: &RunId,
-        seq: u64,
-        missing: impl Fn(u64, u64) -> Option<(u64, u64)>,
-    ) {
-        let Some(want) = self.wants.get_mut(run).filter(|want| seq == want.first) else { return };
-        match missing(want.first, want.last) {
-            Some((first, _)) => want.first = first,
-            None => self.remove(run),
-        }
-    }
-
-    /// Makes room for a run that this neighbour shows: the neighbour that showed most runs loses the oldest one.
-    fn make_room(&mut self, from: NodeId, limits: &Limits) {
-        while self.wants.len() >= limits.chat.wanted.max(1) {
-            let len = |peer: &NodeId, runs: &BTreeSet<_>| runs.len() + usize::from(*peer == from);
-            let most = self.shown_by.iter().max_by_key(|(peer, runs)| len(peer, runs));
-            let Some(oldest) = most.and_then(|(_, runs)| runs.first().cloned()) else { return };
-            self.dropped += 1;
-            self.remove(&oldest.1);
-        }
-    }
-
+/// The indexes.
+impl Ranges {
     /// Changes a wanted run, and updates the indexes.
-    fn change<R>(&mut self, run: &RunId, change: impl FnOnce(&mut Want) -> R) -> Option<R> {
-        let want = self.wants.get_mut(run)?;
+    fn change(&mut self, now: Instant, run: &RunId, change: impl FnOnce(&mut Want)) {
+        let Some(want) = self.wants.get_mut(run) else { return };
         if want.is_waiting() {
-            self.waiting.remove(&(want.order(), run.clone()));
+            let place = (want.order(), run.clone());
+            self.waiting.remove(&place);
+            self.changed.remove(&place);
+        }
+        if let Some(since) = want.alone {
+            self.alone.remove(&(since, run.clone()));
         }
         if let Some((tip, _)) = want.tip {
             self.tips.remove(&tip);
         }
         self.asked -= usize::from(want.asked.is_some());
         self.low -= usize::from(want.is_low_and_open());
-        let result = change(want);
+        change(want);
         self.asked += usize::from(want.asked.is_some());
         self.low += usize::from(want.is_low_and_open());
         if let Some((tip, _)) = want.tip {
             self.tips.insert(tip, run.clone());
         }
         if want.is_waiting() {
-            self.waiting.insert((want.order(), run.clone()));
-            self.idle_until = Some(Instant::ORIGIN);
+            let place = (want.order(), run.clone());
+            self.waiting.insert(place.clone());
+            self.changed.insert(place);
         } else if want.asked.is_none() {
             // What only the store has is not announced.
             self.finished.extend(want.came.take().filter(|_| !want.low));
         }
-        Some(result)
+        let is_alone = !want.low && want.asked.is_none() && !want.is_waiting();
+        want.alone = is_alone.then(|| want.alone.unwrap_or(now));
+        self.alone.extend(want.alone.map(|since| (since, run.clone())));
     }
 
     fn remove(&mut self, run: &RunId) {
-        self.change(run, |want| (want.holders.clear(), want.tip.take(), want.asked.take()));
-        if let Some(Want { shown: (peer, order), .. }) = self.wants.remove(run)
-            && let Some(runs) = self.shown_by.get_mut(&peer)
-        {
+        self.change(Instant::ORIGIN, run, |want| {
+            want.holders.clear();
+            (want.tip, want.asked) = (None, None);
+        });
+        let Some(Want { shown: (peer, order), alone, .. }) = self.wants.remove(run) else { return };
+        if let Some(since) = alone {
+            self.alone.remove(&(since, run.clone()));
+        }
+        if let Some(runs) = self.shown_by.get_mut(&peer) {
             runs.remove(&(order, run.clone()));
             if runs.is_empty() {
                 self.shown_by.remove(&peer);
@@ -332,13 +157,6 @@ impl Ranges {
         }
     }
 
-    /// The newest entry of a run of which nothing more is to come for now, and who sent it.
-    pub(super) fn next_finished(&mut self) -> Option<(EntryId, NodeId)> {
-        self.finished.pop()
-    }
-}
-
-impl Ranges {
     pub(super) fn is_consistent(&self, is_linked: impl Fn(&NodeId) -> bool) -> bool {
         let wants = || self.wants.iter();
         let waiting = wants().filter(|(_, want)| want.is_waiting());
@@ -350,6 +168,8 @@ impl Ranges {
             link.is_some_and(|link| link.asked.iter().any(|asked| asked.run == *run && !asked.lost))
         };
         self.waiting == waiting.map(|(run, want)| (want.order(), run.clone())).collect()
+            && self.changed.is_subset(&self.waiting)
+            && self.alone == wants().filter_map(|(run, want)| Some((want.alone?, run.clone()))).collect()
             && self.tips == wants().filter_map(|(run, want)| Some((want.tip?.0, run.clone()))).collect()
             && shown_by.collect::<BTreeSet<_>>() == shown.collect()
             && self.low == wants().filter(|(_, want)| want.is_low_and_open()).count()
@@ -358,6 +178,7 @@ impl Ranges {
                 want.holders.keys().all(&is_linked)
                     && want.asked.is_none_or(|peer| is_asked(run, &peer))
                     && want.first <= want.last
+                    && want.alone.is_some() == (!want.low && want.asked.is_none() && !want.is_waiting())
             })
             && self.links.keys().all(&is_linked)
     }

@@ -282,7 +282,7 @@ impl Chat {
     fn shows_tip(&mut self, cx: &Cx, peer: NodeId, id: &EntryId) -> bool {
         let Self { ranges, log, .. } = self;
         let missing = |run: &RunId, numbers| log.first_missing(run, numbers, cx.limits());
-        ranges.show_tip(peer, id, cx.limits(), missing)
+        ranges.show_tip(cx.now, peer, id, cx.limits(), missing)
     }
 
     /// An entry of no run came, with a valid signature. It is relayed once, and not held.
@@ -368,7 +368,7 @@ impl Chat {
         let (run, seq) = (entry.run(), entry.seq());
         self.ranges.came(cx.now, from, run, seq);
         match taken {
-            Taken::New => self.ranges.taken(from, run, entry.id()),
+            Taken::New => self.ranges.taken(cx.now, from, run, entry.id()),
             Taken::Full => self.ranges.refused(from, run, seq),
             Taken::Archived | Taken::Dropped | Taken::Known | Taken::Parked => {}
         }

@@ -1,7 +1,7 @@
 //! What neighbours asked for, and how much of it each is served (SPEC 9.18).
 //!
 //! Requests wait until there is room on the link. Each key and each host have a budget of bytes. Both are looked at before
-//! an entry is encoded. What has left the window is [read](loads) from the store.
+//! an entry is encoded. What has left the window is [read](loads) from the store, and is charged when it is read.
 
 mod loads;
 #[cfg(test)]
@@ -189,7 +189,7 @@ impl Serving {
                 return Some(Served::Lack(id));
             }
             if queue.loading.is_some() || !queue.loaded.is_empty() {
-                return self.serve_loaded(now, peer, room, limits);
+                return self.serve_loaded(peer, room);
             }
             if let Some(id) = queue.ids.front() {
                 let entry = log.get(id);
@@ -197,9 +197,10 @@ impl Serving {
                 if len.is_some_and(|len| len > room) {
                     return None;
                 }
-                if entry.is_none() && log.shelved_tip(id).is_some() {
+                if entry.is_none() && log.shelved_tip(id).is_some() && self.may_spend(now, peer, 1, limits) {
                     return self.load_ids(peer, log, limits);
                 }
+                let queue = self.queues.get_mut(&peer)?;
                 queue.ids.pop_front().inspect(|id| _ = queue.known.remove(id));
                 let (Some(entry), Some(len)) = (entry, len) else { continue };
                 if self.spend(now, peer, len, limits) {
@@ -216,7 +217,11 @@ impl Serving {
             let shelved = before.checked_sub(1).filter(|end| next <= *end);
             if let Some(span) = shelved.and_then(|end| log.first_shelved(run, next, end)) {
                 let wanted = Wanted::Range { run: run.clone(), first: span.0, last: span.1 };
-                return self.load(peer, wanted, limits);
+                if self.may_spend(now, peer, 1, limits) {
+                    return self.load(peer, wanted, limits);
+                }
+                self.queues.get_mut(&peer)?.next_range();
+                return RangeEnd::new(tag, span.0).map(Served::End);
             }
             let Some(entry) = entry else {
                 queue.next_range();
@@ -242,20 +247,44 @@ impl Serving {
 
     /// Takes so many bytes from the budgets of a neighbour. False: one of them has not as many.
     fn spend(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) -> bool {
+        let may = self.may_spend(now, peer, bytes, limits);
+        if may {
+            self.charge(now, peer, bytes, limits);
+        }
+        may
+    }
+
+    /// Whether both budgets of a neighbour have so many bytes.
+    fn may_spend(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) -> bool {
         let Some(host) = self.queues.get(&peer).and_then(|queue| queue.host) else { return true };
-        let most = limits.conns.slots.max(1);
-        let fresh = budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits);
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let spent = self.keys.take_many(now, peer, count, fresh, most)
-            && self.hosts.take_many(now, host, count, fresh, most);
-        self.over_budget += u64::from(!spent);
-        spent
+        let (fresh, count) = (full_budget(limits), tokens(bytes));
+        let key = self.keys.next_many_at(now, &peer, count, fresh);
+        let may = key.max(self.hosts.next_many_at(now, &host, count, fresh)) <= now;
+        self.over_budget += u64::from(!may);
+        may
+    }
+
+    /// Takes so many bytes from both, also where they have fewer.
+    fn charge(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) {
+        let Some(host) = self.queues.get(&peer).and_then(|queue| queue.host) else { return };
+        let (fresh, count, most) = (full_budget(limits), tokens(bytes), limits.conns.slots.max(1));
+        self.keys.charge(now, peer, count, fresh, most);
+        self.hosts.charge(now, host, count, fresh, most);
     }
 
     pub(super) fn is_consistent(&self) -> bool {
         self.queues.values().all(|queue| queue.known == queue.ids.iter().copied().collect())
             && self.loads.is_consistent()
     }
+}
+
+/// What a neighbour is served: a window and a quarter.
+fn full_budget(limits: &Limits) -> TokenBucket {
+    budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits)
+}
+
+fn tokens(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// A budget of so many bytes, which is full again after `limits.chat.budget_time`.

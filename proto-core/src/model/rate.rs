@@ -138,6 +138,14 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         self.take_by(key, fresh, most, |bucket| bucket.take_many(now, count))
     }
 
+    /// Takes `count` tokens from the bucket of a key, overdrawing it if needed.
+    pub(crate) fn charge(&mut self, now: Instant, key: K, count: u32, fresh: TokenBucket, most: usize) {
+        self.take_by(key, fresh, most, |bucket| {
+            bucket.charge(now, count);
+            true
+        });
+    }
+
     fn take_by(
         &mut self,
         key: K,

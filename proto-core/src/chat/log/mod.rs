@@ -99,8 +99,8 @@ pub(crate) enum LogEvent {
     /// Entries of this run are missing, and are no longer waited for.
     Gap { run: RunId, uname: Name, missing: u64 },
     /// An entry dated `at` shows that the entries of this run before it are missing: those with these numbers, both
-    /// included. Ask the sender of the last entry for them.
-    Missing { run: RunId, first: u64, last: u64, at: u64 },
+    /// included. Ask the sender of the last entry for them, or, for an entry that was parked, who sent that.
+    Missing { run: RunId, first: u64, last: u64, at: u64, from: Option<NodeId> },
     /// Entries of this author had to make room and have it now. Reconcile with the sender of the last entry, or with any
     /// neighbour.
     Reconcile { key: PublicKey },
@@ -186,7 +186,7 @@ impl Log {
             self.events.extend(displaced.into_iter().map(|id| LogEvent::Deferred { id }));
             return taken;
         }
-        self.admit(now, wall, entry, true, limits)
+        self.admit((now, wall), entry, None, true, limits)
     }
 
     /// Takes an entry of this node, which is not shown.
@@ -200,7 +200,7 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
-        self.admit(now, wall, entry, false, limits)
+        self.admit((now, wall), entry, None, false, limits)
     }
 
     /// The next event, in order.
@@ -303,18 +303,18 @@ impl Log {
         self.report(events, None, wall, limits);
         let Some(wall) = wall else { return };
         while let Some(parked::Waiting { entry, from }) = self.parked.pop_due(latest_date(wall, limits)) {
-            if self.admit(now, Some(wall), entry.clone(), true, limits) == Taken::New {
+            if self.admit((now, Some(wall)), entry.clone(), Some(from), true, limits) == Taken::New {
                 self.events.push_back(LogEvent::Due { entry, from });
             }
         }
     }
 
-    /// Takes an entry that is due and new.
+    /// Takes an entry that is due and new. `from`: who sent it, if it was parked.
     fn admit(
         &mut self,
-        now: Instant,
-        wall: Option<u64>,
+        (now, wall): (Instant, Option<u64>),
         entry: Arc<Entry>,
+        from: Option<NodeId>,
         show: bool,
         limits: &Limits,
     ) -> Taken {
@@ -331,7 +331,7 @@ impl Log {
         let missing = self.window.missing_before(&entry, limits).filter(|_| show);
         if let Some((first, last)) = missing {
             let (run, at) = (entry.run().clone(), entry.at());
-            self.events.push_back(LogEvent::Missing { run, first, last, at });
+            self.events.push_back(LogEvent::Missing { run, first, last, at, from });
         }
         let mut events = Vec::new();
         self.authors.take(now, (&entry, &effect), (&self.window, &self.shelf), limits, &mut events);

@@ -28,7 +28,7 @@ pub(crate) struct Reconciler {
     ignored: IgnoredSyncs,
     /// The rate of messages that are answered, by connection.
     rates: BTreeMap<ConnId, TokenBucket>,
-    /// The snapshot of the last answer, since one message is seldom the only one.
+    /// The snapshot of the last answer, since one message is seldom the only one. It has all tips.
     cached: Option<Snapshot>,
     given_up: u64,
     refused: u64,
@@ -183,8 +183,8 @@ impl Reconciler {
         if tag == Tag::Begin && since < ours {
             return Ok(encode(Tag::Later, ours, &[]));
         }
-        let cached = self.cached.take().filter(|cached| cached.is_current(log, since));
-        let snapshot = cached.map_or_else(|| Snapshot::of(log, since), Ok)?;
+        let cached = self.cached.take().filter(|cached| cached.is_current(log));
+        let snapshot = cached.map_or_else(|| Snapshot::of(log, 0), Ok)?.from(since);
         let answer = snapshot.answer(message)?;
         self.cached = Some(snapshot);
         Ok(answer)
@@ -202,7 +202,7 @@ impl Reconciler {
         let mut step = Step::default();
         let Some(mut session) = self.sessions.remove(&conn) else { return Ok(step) };
         if tag == Tag::Later {
-            session.snapshot = Snapshot::of(log, since)?;
+            session.snapshot = session.snapshot.from(since);
             step.reply = Some(session.snapshot.first_message(Tag::Continue)?);
         } else {
             session.snapshot.compare(message, log, &mut step)?;

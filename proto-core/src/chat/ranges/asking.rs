@@ -1,16 +1,21 @@
-//! Who is asked for what is missing: one neighbour at a time for each run, and another one if that brings nothing.
+//! Who is asked for what is missing, and when that one loses it.
 
 use alloc::vec::Vec;
 use core::ops::Bound;
+use core::time::Duration;
 
-use super::Ranges;
 use super::link::{Asked, LinkRanges};
-use super::low::STEP;
+use super::{Ranges, Want};
 use crate::chat::log::Coming;
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
 
 impl Ranges {
+    /// The newest entry of a run of which nothing more is to come for now, and who sent it.
+    pub(in crate::chat) fn next_finished(&mut self) -> Option<(EntryId, NodeId)> {
+        self.finished.pop()
+    }
+
     /// Whether this neighbour was asked for the entry with this number.
     pub(in crate::chat) fn is_asked(&self, peer: NodeId, run: &RunId, seq: u64) -> bool {
         self.links.get(&peer).is_some_and(|link| link.of(run, seq).is_some())
@@ -19,7 +24,7 @@ impl Ranges {
     /// This neighbour sent an entry that it was asked for.
     pub(in crate::chat) fn came(&mut self, now: Instant, peer: NodeId, run: &RunId, seq: u64) {
         let Some(asked) = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq)) else { return };
-        asked.since = now;
+        (asked.since, asked.brought) = (now, true);
         asked.next = seq.saturating_add(1);
     }
 
@@ -45,8 +50,8 @@ impl Ranges {
     }
 
     /// Such an entry is in the log now.
-    pub(in crate::chat) fn taken(&mut self, peer: NodeId, run: &RunId, id: EntryId) {
-        self.change(run, |want| want.came = Some((id, peer)));
+    pub(in crate::chat) fn taken(&mut self, now: Instant, peer: NodeId, run: &RunId, id: EntryId) {
+        self.change(now, run, |want| want.came = Some((id, peer)));
     }
 
     /// There was no room for such an entry.
@@ -66,12 +71,13 @@ impl Ranges {
             return;
         }
         let next = end.next.clamp(asked.first, asked.last.saturating_add(1));
-        self.change(&asked.run, |want| {
+        self.change(now, &asked.run, |want| {
             // One that was late holds it, too.
             want.holders.insert(peer, refused.map_or(next, |refused| refused.min(next)));
             if refused.is_some() {
                 want.ready = now + limits.chat.hold_back;
             }
+            want.empty = Some(peer).filter(|_| !asked.brought && end.next > asked.last);
             if want.asked == Some(peer) && !lost {
                 want.asked = None;
             }
@@ -79,32 +85,42 @@ impl Ranges {
     }
 
     /// The neighbour's link ended, or moved to another connection: its answers are lost. `gone`: it holds nothing any more.
-    pub(in crate::chat) fn interrupted(&mut self, peer: NodeId, gone: bool) {
-        let Some(link) = self.links.remove(&peer) else { return self.forget(peer, gone) };
-        for Asked { run, lost, .. } in link.asked {
-            self.change(&run, |want| {
+    pub(in crate::chat) fn interrupted(&mut self, now: Instant, peer: NodeId, gone: bool) {
+        let asked = self.links.remove(&peer).map(|link| link.asked).unwrap_or_default();
+        for Asked { run, lost, .. } in asked {
+            self.change(now, &run, |want| {
                 if !lost && want.asked == Some(peer) {
                     want.asked = None;
                 }
             });
         }
-        self.forget(peer, gone);
-    }
-
-    fn forget(&mut self, peer: NodeId, gone: bool) {
-        let runs = self.wants.iter().filter(|(_, want)| gone && want.holders.contains_key(&peer));
-        let runs: Vec<_> = runs.map(|(run, _)| run.clone()).collect();
-        for run in runs {
-            self.change(&run, |want| want.holders.remove(&peer));
+        if gone {
+            self.forget(now, peer);
         }
         self.idle_until = Some(Instant::ORIGIN);
     }
 
+    /// A neighbour is gone. So is what it showed and nobody else may hold: whoever has it shows it again.
+    fn forget(&mut self, now: Instant, peer: NodeId) {
+        let runs = self.wants.iter().filter(|(_, want)| want.holders.contains_key(&peer));
+        let runs: Vec<_> = runs.map(|(run, _)| run.clone()).collect();
+        for run in runs {
+            self.change(now, &run, |want| _ = want.holders.remove(&peer));
+        }
+        let shown: Vec<_> = self.shown_by.get(&peer).into_iter().flatten().cloned().collect();
+        for (_, run) in shown {
+            if self.wants.get(&run).is_some_and(|want| want.alone.is_some()) {
+                self.remove(&run);
+            }
+        }
+    }
+
     /// When something is due.
-    pub(in crate::chat) fn deadline(&self) -> Option<Instant> {
+    pub(in crate::chat) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         let checks = self.links.values().flat_map(|link| link.asked.iter().map(|asked| asked.check));
         let idle = self.idle_until.filter(|until| *until < Instant::FAR_FUTURE && !self.waiting.is_empty());
-        idle.into_iter().chain(checks).min()
+        let alone = self.alone.first().map(|(since, _)| *since + given_up_after(limits));
+        idle.into_iter().chain(checks).chain(alone).min()
     }
 
     /// The next range to ask for, and whom. `missing` tells the first missing numbers of a run between two, and `free_at` when
@@ -116,58 +132,90 @@ impl Ranges {
         missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
         free_at: impl Fn(NodeId) -> Instant,
     ) -> Option<(NodeId, RangeQuery)> {
-        if self.idle_until.is_none_or(|until| until > now) {
-            return None;
-        }
-        let mut wake = Instant::FAR_FUTURE;
-        let mut after = Bound::Unbounded;
-        while let Some((order, run)) = self.waiting.range((after, Bound::Unbounded)).next().cloned() {
-            after = Bound::Excluded((order, run.clone()));
-            while let Some(want) = self.wants.get(&run) {
-                if missing(&run, (want.first, want.last)).is_none() {
-                    self.remove(&run);
-                    break;
-                }
-                if want.ready > now {
-                    wake = wake.min(want.ready);
-                    break;
-                }
-                let links = &self.links;
-                let free = |peer: NodeId| match free_at(peer) {
-                    until if until > now => Err(Some(until)),
-                    _ => links.get(&peer).map_or(Ok((0, 0)), |link| link.load(now, &run, want.low, limits)),
-                };
-                let candidates = want.holders.keys().filter(|peer| want.may_hold(**peer));
-                let mut best = None;
-                for peer in candidates {
-                    match free(*peer) {
-                        Ok(load) => best = best.min(Some((load, *peer))).or(Some((load, *peer))),
-                        Err(until) => wake = until.map_or(wake, |until| wake.min(until)),
-                    }
-                }
-                let Some((_, peer)) = best else { break };
-                let next = want.holders.get(&peer).copied().unwrap_or(0).max(want.first);
-                let (last, low) = (want.last, want.low);
-                let is_sparse = low && last - want.first >= STEP;
-                let batch = self.links.entry(peer).or_default().batch(limits);
-                let batch = if is_sparse { u64::MAX } else { batch };
-                let Some((first, end)) = missing(&run, (next, last)) else {
-                    // Nothing of it is missing from there on.
-                    self.change(&run, |want| want.holders.insert(peer, last.saturating_add(1)));
-                    continue;
-                };
-                self.counter += 1;
-                let end = end.min(first.saturating_add(batch - 1));
-                let query = RangeQuery::new(run.clone(), first, end, self.counter)?;
-                self.change(&run, |want| want.asked = Some(peer));
-                let link = self.links.entry(peer).or_default();
-                link.asked.push(Asked::new(now, query.clone(), low, limits));
-                self.idle_until = Some(Instant::ORIGIN);
+        let all = self.idle_until.is_some_and(|until| until <= now);
+        let mut wake = self.idle_until.filter(|_| !all).unwrap_or(Instant::FAR_FUTURE);
+        let mut from = Bound::Unbounded;
+        loop {
+            let runs = if all { &self.waiting } else { &self.changed };
+            let mut askable = runs.range((from, Bound::Unbounded)).filter_map(|place| {
+                let peer = self.whom_to_ask(now, &place.1, &mut wake, limits, &free_at)?;
+                Some((place.clone(), peer))
+            });
+            let Some((place, peer)) = askable.next() else { break };
+            if let Some(query) = self.ask(now, &place.1, peer, limits, &missing) {
                 return Some((peer, query));
             }
+            from = Bound::Included(place);
         }
+        self.changed.clear();
         self.idle_until = Some(wake);
         None
+    }
+
+    /// Which neighbour may be asked for a run now: of those that may hold it, the one that was asked for least. `wake` becomes
+    /// when one may, if that is sooner.
+    fn whom_to_ask(
+        &self,
+        now: Instant,
+        run: &RunId,
+        wake: &mut Instant,
+        limits: &Limits,
+        free_at: impl Fn(NodeId) -> Instant,
+    ) -> Option<NodeId> {
+        let want = self.wants.get(run)?;
+        if want.ready > now {
+            *wake = want.ready.min(*wake);
+            return None;
+        }
+        let free = |peer: NodeId| {
+            let link = self.links.get(&peer);
+            let load = link.map_or(Ok((0, 0)), |link| link.load(now, run, want.low, limits))?;
+            Some(free_at(peer)).filter(|until| *until > now).map_or(Ok(load), |until| Err(Some(until)))
+        };
+        let mut best = None;
+        for peer in want.holders.keys().filter(|peer| want.may_hold(**peer)) {
+            match free(*peer) {
+                Ok(load) => best = best.min(Some((load, *peer))).or(Some((load, *peer))),
+                Err(until) => *wake = until.map_or(*wake, |until| until.min(*wake)),
+            }
+        }
+        best.map(|(_, peer)| peer)
+    }
+
+    /// Asks a neighbour for the next numbers of a run. None: none is missing that it may hold.
+    fn ask(
+        &mut self,
+        now: Instant,
+        run: &RunId,
+        peer: NodeId,
+        limits: &Limits,
+        missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
+    ) -> Option<RangeQuery> {
+        let want = self.wants.get(run)?;
+        let (last, low) = (want.last, want.low);
+        let next = want.holders.get(&peer).copied().unwrap_or(0).max(want.first);
+        // An author alone decides how high its numbers are, and so how many there are that nobody has.
+        let whole = low && want.empty == Some(peer);
+        if missing(run, (want.first, last)).is_none() {
+            self.remove(run);
+            return None;
+        }
+        let Some((first, end)) = missing(run, (next, last)) else {
+            // Nothing of it is missing from there on.
+            self.change(now, run, |want| _ = want.holders.insert(peer, last.saturating_add(1)));
+            return None;
+        };
+        let link = self.links.entry(peer).or_default();
+        let most = if whole { u64::MAX } else { link.batch(limits) };
+        let end = end.min(first.saturating_add(most - 1));
+        self.counter += 1;
+        let Some(query) = RangeQuery::new(run.clone(), first, end, self.counter) else {
+            self.remove(run);
+            return None;
+        };
+        link.asked.push(Asked::new(now, query.clone(), low, limits));
+        self.change(now, run, |want| want.asked = Some(peer));
+        Some(query)
     }
 
     /// Takes ranges from neighbours that bring nothing. `heard` tells when the last byte of a neighbour came. Returns
@@ -197,7 +245,7 @@ impl Ranges {
         for (peer, run, another) in lost {
             self.idle_until = Some(Instant::ORIGIN);
             alone |= !another;
-            self.change(&run, |want| {
+            self.change(now, &run, |want| {
                 if want.asked == Some(peer) {
                     want.asked = None;
                 }
@@ -208,4 +256,28 @@ impl Ranges {
         }
         alone
     }
+    /// Gives up what nobody has had for long, unless the log still shows that it is missing.
+    pub(in crate::chat) fn expire_alone(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
+    ) {
+        let is_due = |(since, _): &&(Instant, RunId)| *since + given_up_after(limits) <= now;
+        let due: Vec<_> = self.alone.iter().take_while(is_due).map(|(_, run)| run.clone()).collect();
+        for run in due {
+            let is_hole =
+                |want: &Want| want.tip.is_none() && missing(&run, (want.first, want.last)).is_some();
+            if self.wants.get(&run).is_some_and(is_hole) {
+                self.change(now, &run, |want| want.alone = None);
+            } else {
+                self.remove(&run);
+            }
+        }
+    }
+}
+
+/// How long after nobody may hold a run it is given up.
+fn given_up_after(limits: &Limits) -> Duration {
+    limits.chat.sync_timeout.max(Duration::from_secs(1))
 }

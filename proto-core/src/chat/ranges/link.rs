@@ -34,6 +34,8 @@ pub(super) struct Asked {
     pub(super) check: Instant,
     /// It is wanted for the store alone.
     pub(super) low: bool,
+    /// An entry of it came.
+    pub(super) brought: bool,
     /// Another neighbour is asked now. What still comes counts as asked for.
     pub(super) lost: bool,
     /// The lowest number of those for which there was no room.
@@ -44,19 +46,8 @@ impl Asked {
     pub(super) fn new(now: Instant, query: RangeQuery, low: bool, limits: &Limits) -> Self {
         let RangeQuery { run, first, last, tag } = query;
         let check = now + limits.chat.range_wait;
-        Self {
-            tag,
-            run,
-            first,
-            last,
-            at: now,
-            since: now,
-            next: first,
-            check,
-            low,
-            lost: false,
-            refused: None,
-        }
+        let (brought, lost, refused) = (false, false, None);
+        Self { tag, run, first, last, at: now, since: now, next: first, check, low, brought, lost, refused }
     }
 
     fn contains(&self, run: &RunId, seq: u64) -> bool {
@@ -116,7 +107,9 @@ impl LinkRanges {
     pub(super) fn end(&mut self, now: Instant, end: RangeEnd, limits: &Limits) -> Option<Asked> {
         let index = self.asked.iter().position(|asked| asked.tag == end.tag)?;
         let asked = self.asked.remove(index);
-        if end.next <= asked.first {
+        // Whoever is asked goes on from this number, so one that brings nothing and denies little is asked as often.
+        let is_later = end.next <= asked.first || !asked.brought && end.next <= asked.last;
+        if is_later {
             let longest = limits.chat.range_wait * 4;
             let pause = self.pause.map_or(limits.chat.range_wait / 4, |(_, pause)| pause * 2).min(longest);
             self.pause = Some((now + pause, pause));

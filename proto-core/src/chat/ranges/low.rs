@@ -25,6 +25,7 @@ impl Ranges {
     /// window wants of the run.
     pub(in crate::chat) fn want_low(
         &mut self,
+        now: Instant,
         run: &RunId,
         (first, last): (u64, u64),
         at: u64,
@@ -42,23 +43,9 @@ impl Ranges {
         self.make_room(shower, limits);
         self.counter += 1;
         self.shown_by.entry(shower).or_default().insert((self.counter, run.clone()));
-        self.wants.insert(
-            run.clone(),
-            Want {
-                low: true,
-                first,
-                last,
-                at,
-                tip: None,
-                holders: BTreeMap::new(),
-                asked: None,
-                ready: Instant::ORIGIN,
-                again: Instant::ORIGIN,
-                came: None,
-                shown: (shower, self.counter),
-            },
-        );
-        self.change(run, |want| want.holders = holders);
+        let want = Want::new(true, (first, last), at, (shower, self.counter));
+        self.wants.insert(run.clone(), want);
+        self.change(now, run, |want| want.holders = holders);
         true
     }
 

@@ -1,8 +1,10 @@
+use core::cell::Cell;
 use core::time::Duration;
 
 use super::*;
 use crate::chat::log::testing::TestAuthor;
 use crate::chat::testing::{at, entry_id as id, peer};
+use crate::model::Limits;
 use crate::wire::RangeEnd;
 
 /// Ranges, with what the log holds.
@@ -12,28 +14,36 @@ struct Fixture {
     held: BTreeSet<(RunId, u64)>,
     /// When neighbours may be asked.
     free_at: u64,
+    /// How often it was looked up what is missing of a run, or when a neighbour may be asked.
+    looks: Cell<usize>,
 }
 
 impl Fixture {
     fn new() -> Self {
-        Self { ranges: Ranges::default(), limits: Limits::default(), held: BTreeSet::new(), free_at: 0 }
+        let (ranges, limits) = (Ranges::default(), Limits::default());
+        Self { ranges, limits, held: BTreeSet::new(), free_at: 0, looks: Cell::new(0) }
     }
 
     /// This neighbour showed that these numbers are missing.
     fn want(&mut self, from: u8, run: &RunId, first: u64, last: u64, tip: u16) {
         let missing = Missing { run: run.clone(), first, last, at: last, tip: Some(id(tip)) };
-        self.ranges.want((peer(from), true), missing, at(0), &self.limits);
+        self.ranges.want((peer(from), true), missing, (at(0), at(0)), &self.limits);
         self.check();
     }
 
     /// The queries that are sent now: to whom, the numbers, and the tag.
     fn queries(&mut self, now: u64) -> Vec<(u8, u64, u64, u64)> {
         let mut queries = Vec::new();
-        let held = &self.held;
-        let missing = |run: &RunId, numbers| missing(held, run, numbers);
-        while let Some((to, query)) =
-            self.ranges.next_query(at(now), &self.limits, missing, |_| at(self.free_at))
-        {
+        let (held, looks) = (&self.held, &self.looks);
+        let missing = |run: &RunId, numbers| {
+            looks.set(looks.get() + 1);
+            missing(held, run, numbers)
+        };
+        let free_at = |_| {
+            looks.set(looks.get() + 1);
+            at(self.free_at)
+        };
+        while let Some((to, query)) = self.ranges.next_query(at(now), &self.limits, missing, free_at) {
             queries.push((to.as_bytes()[0], query.first, query.last, query.tag));
         }
         self.check();
@@ -44,7 +54,7 @@ impl Fixture {
         for seq in seqs {
             assert!(self.ranges.is_asked(peer(from), run, seq), "{seq}");
             self.ranges.came(at(now), peer(from), run, seq);
-            self.ranges.taken(peer(from), run, id(seq as u16));
+            self.ranges.taken(at(now), peer(from), run, id(seq as u16));
             self.held.insert((run.clone(), seq));
             let held = &self.held;
             self.ranges.arrived(run, seq, |first, last| {
@@ -63,9 +73,17 @@ impl Fixture {
     fn show_tip(&mut self, from: u8, tip: u16) -> bool {
         let held = &self.held;
         let missing = |run: &RunId, numbers| missing(held, run, numbers);
-        let shows = self.ranges.show_tip(peer(from), &id(tip), &self.limits, missing);
+        let shows = self.ranges.show_tip(at(0), peer(from), &id(tip), &self.limits, missing);
         self.check();
         shows
+    }
+
+    /// Lets the time come until when nobody may have had something.
+    fn give_up(&mut self, now: u64) {
+        let held = &self.held;
+        let missing = |run: &RunId, numbers| missing(held, run, numbers);
+        self.ranges.expire_alone(at(now), &self.limits, missing);
+        self.check();
     }
 
     fn check(&self) {
@@ -136,12 +154,12 @@ fn what_a_neighbour_does_not_hold_it_is_not_asked_for_again_but_another_is() {
     fixture.ends(60_000, 1, tag, 5);
     assert_eq!(fixture.queries(60_000), []);
     // Another one is compared with.
-    fixture.ranges.compared(peer(2), &fixture.limits);
+    fixture.ranges.compared(at(60_000), peer(2), &fixture.limits);
     let [(2, 0, 4, tag)] = fixture.queries(60_000)[..] else { panic!() };
     fixture.ends(60_000, 2, tag, 10);
-    fixture.ranges.compared(peer(2), &fixture.limits);
+    fixture.ranges.compared(at(60_000), peer(2), &fixture.limits);
     assert_eq!(fixture.queries(90_000), []);
-    assert_eq!(fixture.ranges.deadline(), None);
+    assert_eq!(fixture.ranges.deadline(&fixture.limits), Some(at(390_000)), "it is given up then");
 }
 
 #[test]
@@ -158,7 +176,7 @@ fn a_neighbour_that_brings_nothing_loses_its_range_to_another() {
     assert_eq!(expire(&mut fixture, 2_999, 0), (false, vec![]));
     // Bytes of its link come: the answer may be behind them.
     assert_eq!(expire(&mut fixture, 3_000, 2_500), (false, vec![]));
-    assert_eq!(fixture.ranges.deadline(), Some(at(4_500)));
+    assert_eq!(fixture.ranges.deadline(&fixture.limits), Some(at(4_500)));
     let [(2, first, 9, _)] = expire(&mut fixture, 4_500, 2_500).1[..] else { panic!() };
     assert_eq!(first, 1);
     // What still comes from the first one counts as asked for.
@@ -203,7 +221,7 @@ fn a_neighbour_that_says_later_is_asked_later() {
         let [(1, 0, 9, tag)] = fixture.queries(now)[..] else { panic!("{pause}") };
         fixture.ends(now, 1, tag, 0);
         assert_eq!(fixture.queries(now), []);
-        assert_eq!(fixture.ranges.deadline(), Some(at(now + pause)));
+        assert_eq!(fixture.ranges.deadline(&fixture.limits), Some(at(now + pause)));
         now += pause;
     }
 }
@@ -240,7 +258,7 @@ fn nobody_is_asked_whose_entries_would_count_against_rates() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.free_at = 700;
     fixture.want(1, &run, 0, 9, 1);
-    assert_eq!((fixture.queries(699), fixture.ranges.deadline()), (vec![], Some(at(700))));
+    assert_eq!((fixture.queries(699), fixture.ranges.deadline(&fixture.limits)), (vec![], Some(at(700))));
     assert_eq!(fixture.queries(700).len(), 1);
 }
 
@@ -249,15 +267,27 @@ fn a_link_that_ends_or_moves_loses_its_ranges() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.want(1, &run, 0, 9, 1);
     let [(1, 0, 9, tag)] = fixture.queries(0)[..] else { panic!() };
-    fixture.ranges.interrupted(peer(1), false);
+    fixture.ranges.interrupted(at(0), peer(1), false);
     fixture.check();
     fixture.ends(0, 1, tag, 10);
     assert_eq!(fixture.queries(0).len(), 1, "asked for again on the other connection");
-    fixture.ranges.interrupted(peer(1), true);
+    fixture.ranges.interrupted(at(0), peer(1), true);
     fixture.check();
     assert_eq!((fixture.queries(0), fixture.ranges.pending()), (vec![], 0));
-    assert!(fixture.show_tip(2, 1));
+    // Nobody else showed it: it is shown again.
+    assert!(!fixture.ranges.contains(&run) && !fixture.show_tip(2, 1));
+    fixture.want(2, &run, 0, 9, 1);
     assert_eq!(fixture.queries(0).len(), 1);
+}
+
+#[test]
+fn what_another_neighbour_showed_too_is_asked_of_it_when_the_first_one_is_gone() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9, 1);
+    assert_eq!(fixture.queries(0).len(), 1);
+    assert!(fixture.show_tip(2, 1));
+    fixture.ranges.interrupted(at(0), peer(1), true);
+    let [(2, 0, 9, _)] = fixture.queries(0)[..] else { panic!("nobody is asked") };
 }
 
 #[test]
@@ -299,4 +329,115 @@ fn a_tip_whose_number_came_in_another_version_is_asked_for_by_its_id() {
     fixture.ends(0, 1, tag, 5);
     assert!(!fixture.show_tip(2, 1));
     assert!(fixture.ranges.contains(&run), "number 3 is still wanted");
+}
+
+#[test]
+fn a_tip_that_is_shown_again_costs_no_look_at_other_runs() {
+    let mut fixture = Fixture::new();
+    for n in 1..=100 {
+        fixture.want(1, &run(n), 0, u64::from(n), u16::from(n));
+    }
+    assert_eq!(fixture.queries(0).len(), 4, "and none is answered");
+    fixture.looks.set(0);
+    for n in 1..=50 {
+        assert!(fixture.show_tip(1, n));
+        assert_eq!(fixture.queries(0), []);
+    }
+    assert_eq!(fixture.looks.get(), 0);
+    // What another neighbour shows is asked of that one, and nothing else is looked at.
+    for n in 1..=4 {
+        assert!(fixture.show_tip(2, n));
+        let [(2, 0, last, _)] = fixture.queries(0)[..] else { panic!("it is not asked") };
+        assert_eq!(last, u64::from(n));
+    }
+    assert!(fixture.looks.get() <= 12, "{} looks", fixture.looks.get());
+    // Nor where nobody may be asked for now.
+    (fixture.free_at, fixture.limits.chat.ranges) = (700, 100);
+    fixture.ranges.idle_until = Some(at(0));
+    assert_eq!(fixture.queries(0), []);
+    fixture.looks.set(0);
+    for n in 5..=8 {
+        assert!(fixture.show_tip(2, n));
+        assert_eq!(fixture.queries(0), []);
+    }
+    assert!(fixture.looks.get() <= 8, "{} looks", fixture.looks.get());
+}
+
+#[test]
+fn what_nobody_may_hold_makes_room_first() {
+    let mut fixture = Fixture::new();
+    fixture.limits.chat.wanted = 8;
+    // Many keys showed one run each. What the only other one that may hold it had was nothing.
+    for n in 1..=6 {
+        fixture.want(n, &run(n), 0, 9, u16::from(n));
+        let [(_, 0, 9, tag)] = fixture.queries(0)[..] else { panic!("nobody is asked") };
+        fixture.ends(0, n, tag, 10);
+    }
+    for n in 11..=18 {
+        fixture.want(100, &run(n), 0, 9, u16::from(n));
+        assert!(fixture.ranges.contains(&run(11)), "{n} took its place");
+    }
+    assert_eq!((fixture.ranges.pending(), fixture.ranges.dropped()), (8, 6));
+}
+
+#[test]
+fn what_nobody_has_is_given_up_unless_the_log_shows_that_it_is_missing() {
+    let mut fixture = Fixture::new();
+    fixture.want(1, &run(1), 0, 9, 1);
+    let hole = Missing { run: run(2), first: 0, last: 9, at: 9, tip: None };
+    fixture.ranges.want((peer(1), true), hole.clone(), (at(0), at(0)), &fixture.limits);
+    let came = Missing { run: run(3), ..hole };
+    fixture.ranges.want((peer(1), true), came, (at(0), at(0)), &fixture.limits);
+    for (_, _, last, tag) in fixture.queries(0) {
+        fixture.ends(5_000, 1, tag, last + 1);
+    }
+    fixture.held.extend((0..=9).map(|seq| (run(3), seq)));
+    assert_eq!(fixture.ranges.deadline(&fixture.limits), Some(at(305_000)));
+    fixture.give_up(304_999);
+    assert_eq!(fixture.ranges.len(), 3);
+    fixture.give_up(305_000);
+    assert!(fixture.ranges.contains(&run(2)) && fixture.ranges.len() == 1);
+    assert_eq!(fixture.ranges.deadline(&fixture.limits), Some(at(605_000)));
+}
+
+#[test]
+fn whoever_brings_nothing_and_denies_little_is_asked_later() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9_999, 1);
+    let [(1, 0, 255, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.ends(0, 1, tag, 1);
+    assert_eq!(fixture.queries(0), []);
+    let [(1, 1, 256, tag)] = fixture.queries(500)[..] else { panic!("it goes on from there") };
+    fixture.comes(500, 1, &run, 1..=1);
+    fixture.ends(500, 1, tag, 2);
+    assert_eq!(fixture.queries(500).len(), 1, "it brought something");
+}
+
+#[test]
+fn what_only_the_store_wants_is_asked_for_at_once_of_whoever_has_nothing() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    let last = 100_000;
+    assert!(fixture.ranges.want_low(
+        at(0),
+        &run,
+        (0, last),
+        9,
+        [peer(1), peer(2)].into_iter(),
+        &fixture.limits
+    ));
+    let [(1, 0, 255, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.ends(0, 1, tag, 256);
+    let [(1, 256, end, tag)] = fixture.queries(0)[..] else { panic!() };
+    assert_eq!(end, last, "it had nothing");
+    fixture.ends(0, 1, tag, last + 1);
+    // Another one may have all of it.
+    let [(2, 0, 255, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.comes(0, 2, &run, 0..=255);
+    fixture.ends(0, 2, tag, 256);
+    let [(2, 256, 767, tag)] = fixture.queries(0)[..] else { panic!() };
+    fixture.ends(0, 2, tag, 768);
+    let [(2, 768, end, tag)] = fixture.queries(0)[..] else { panic!() };
+    assert_eq!(end, last);
+    fixture.ends(0, 2, tag, last + 1);
+    assert_eq!((fixture.queries(0), fixture.ranges.low(&run)), (vec![], Low::Exhausted));
 }

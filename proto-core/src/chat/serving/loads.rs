@@ -7,7 +7,6 @@ use alloc::vec::Vec;
 use super::{Served, Serving};
 use crate::chat::log::Log;
 use crate::model::{EntryId, Instant, Limits, LoadId, Loaded, NodeId, Wanted};
-use crate::wire::RangeEnd;
 
 /// The most ids that the store is asked for at once.
 const IDS: usize = 64;
@@ -106,10 +105,10 @@ impl Serving {
         self.load(peer, Wanted::Ids(ids), limits)
     }
 
-    /// The store answered.
-    pub(in crate::chat) fn loaded(&mut self, id: LoadId, loaded: Vec<Loaded>, limits: &Limits) {
-        let peer = self.loads.under_way.remove(&id);
-        let Some(queue) = peer.and_then(|peer| self.queues.get_mut(&peer)) else { return };
+    /// The store answered. What it read counts as served: whoever asked for it has what it costs.
+    pub(in crate::chat) fn loaded(&mut self, now: Instant, id: LoadId, loaded: Vec<Loaded>, limits: &Limits) {
+        let Some(peer) = self.loads.under_way.remove(&id) else { return };
+        let Some(queue) = self.queues.get_mut(&peer) else { return };
         let Some(Loading { wanted, .. }) = queue.loading.take_if(|loading| loading.id == id) else { return };
         let mut bytes = 0;
         let fits = |loaded: &Loaded| {
@@ -132,42 +131,23 @@ impl Serving {
             }
             _ => {}
         }
+        let read = loaded.iter().map(Loaded::line_len).sum();
         queue.loaded = loaded;
+        self.charge(now, peer, read, limits);
     }
 
     /// The next of what the store gave for a neighbour. None: there is no room, or it has not answered.
-    pub(super) fn serve_loaded(
-        &mut self,
-        now: Instant,
-        peer: NodeId,
-        room: usize,
-        limits: &Limits,
-    ) -> Option<Served> {
-        loop {
-            let len = self.queues.get(&peer)?.loaded.front().map(Loaded::line_len)?;
-            if len > room {
-                return None;
-            }
-            let spent = self.spend(now, peer, len, limits);
-            let queue = self.queues.get_mut(&peer)?;
-            let loaded = queue.loaded.pop_front()?;
-            if queue.loaded_ids {
-                queue.forget(&loaded.id());
-            } else if let Some(query) = queue.ranges.front_mut() {
-                let (tag, next) = (query.tag, loaded.seq());
-                if !spent {
-                    queue.loaded.clear();
-                    queue.next_range();
-                    return RangeEnd::new(tag, next).map(Served::End);
-                }
-                (query.first, queue.versions) = (next.saturating_add(1), 0);
-            }
-            if spent {
-                return Some(match loaded {
-                    Loaded::Entry(entry) => Served::Entry(entry),
-                    Loaded::Gone(gone) => Served::Gone(gone),
-                });
-            }
+    pub(super) fn serve_loaded(&mut self, peer: NodeId, room: usize) -> Option<Served> {
+        let queue = self.queues.get_mut(&peer)?;
+        let loaded = queue.loaded.pop_front_if(|loaded| loaded.line_len() <= room)?;
+        if queue.loaded_ids {
+            queue.forget(&loaded.id());
+        } else if let Some(query) = queue.ranges.front_mut() {
+            (query.first, queue.versions) = (loaded.seq().saturating_add(1), 0);
         }
+        Some(match loaded {
+            Loaded::Entry(entry) => Served::Entry(entry),
+            Loaded::Gone(gone) => Served::Gone(gone),
+        })
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::chat::log::testing::TestAuthor;
 use crate::chat::testing::{at, peer};
+use crate::model::{Kept, KeptRun};
 
 const HERE: Option<IpAddr> = Some(IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 1)));
 const THERE: Option<IpAddr> = Some(IpAddr::V4(core::net::Ipv4Addr::new(192, 0, 2, 9)));
@@ -128,4 +129,88 @@ fn one_neighbours_requests_are_bounded() {
     assert_eq!((serving.most(), serving.dropped()), (3, 3));
     assert_eq!(served(&mut serving, 0, &log, &limits).0, [0, 1, 2, 1, 2]);
     assert_eq!(serving.most(), 0);
+}
+
+/// A log without a window, whose store has the numbers 0 to 9, and limits with a budget of so many entries.
+fn shelf(entries: usize) -> (Log, Limits) {
+    let (_, limits, _) = fixture(&[], entries);
+    let tip = TestAuthor::new(1).entry(9);
+    let run = KeptRun::new(tip.run().clone(), 9, Vec::from([(tip.at(), tip.id())]), Vec::from([(0, 9)]));
+    let kept = Kept { runs: Vec::from([run]), ..Kept::default() };
+    (Log::restore(TestAuthor::new(7).key(), true, &kept, &limits), limits)
+}
+
+/// What is served now, where the store gives so many entries at once: how often it was read, the numbers and the ends.
+fn read(serving: &mut Serving, log: &Log, at_once: u64, limits: &Limits) -> (usize, Vec<u64>, Vec<u64>) {
+    let (mut reads, mut seqs, mut ends) = (0, Vec::new(), Vec::new());
+    while let Some((_, served)) = serving.next(at(0), log, |_| Some(usize::MAX), limits) {
+        match served {
+            Served::Entry(entry) => seqs.push(entry.seq()),
+            Served::End(end) => ends.push(end.next),
+            Served::Load(id, wanted) => {
+                reads += 1;
+                let numbers = match wanted {
+                    Wanted::Range { first, last, .. } => first..(first + at_once).min(last + 1),
+                    Wanted::Ids(_) => 9..10,
+                };
+                let loaded = numbers.map(|seq| Loaded::Entry(TestAuthor::new(1).entry(seq)));
+                serving.loaded(at(0), id, loaded.collect(), limits);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(serving.is_consistent());
+    }
+    (reads, seqs, ends)
+}
+
+#[test]
+fn nothing_is_read_for_a_neighbour_whose_budget_is_used_up() {
+    let (log, limits) = shelf(4);
+    let mut serving = Serving::default();
+    let mut ask = |from, host, first| {
+        serving.ask_range(peer(from), host, query(first, 9, 1), &limits);
+        read(&mut serving, &log, 3, &limits)
+    };
+    // The second piece goes beyond the budget, and no third one is read.
+    assert_eq!(ask(1, HERE, 0), (2, vec![0, 1, 2, 3, 4, 5], vec![6]));
+    for _ in 0..10 {
+        assert_eq!(ask(1, HERE, 6), (0, vec![], vec![6]), "later");
+        assert_eq!(ask(2, HERE, 0), (0, vec![], vec![0]), "another key at the same address");
+    }
+    assert_eq!(ask(2, THERE, 0).1.len(), 6);
+    let id = TestAuthor::new(1).entry(9).id();
+    serving.ask(peer(1), HERE, &[id], &limits);
+    assert_eq!(read(&mut serving, &log, 3, &limits), (0, vec![], vec![]));
+    serving.ask(peer(1), None, &[id], &limits);
+    assert_eq!(read(&mut serving, &log, 3, &limits), (1, vec![9], vec![]), "on this machine");
+}
+
+#[test]
+fn what_is_read_is_charged_whether_or_not_it_is_sent() {
+    let (log, limits) = shelf(4);
+    let mut serving = Serving::default();
+    for _ in 0..10 {
+        serving.ask_range(peer(1), HERE, query(0, 9, 1), &limits);
+        let next = serving.next(at(0), &log, |_| Some(usize::MAX), &limits);
+        let Some((_, Served::Load(id, _))) = next else { break };
+        let loaded = (0..3).map(|seq| Loaded::Entry(TestAuthor::new(1).entry(seq)));
+        serving.loaded(at(0), id, loaded.collect(), &limits);
+        // There is no room, and then the link ends.
+        assert!(serving.next(at(0), &log, |_| Some(1), &limits).is_none());
+        serving.unlinked(peer(1));
+    }
+    assert_eq!(serving.load_count(), 2);
+}
+
+#[test]
+fn what_a_host_is_refused_is_not_charged_to_the_key() {
+    let (log, limits, _) = fixture(&[0, 1, 2, 3], 8);
+    let mut serving = Serving::default();
+    let mut ask = |from, host| {
+        serving.ask_range(peer(from), host, query(0, 3, 1), &limits);
+        served(&mut serving, 0, &log, &limits).0.len()
+    };
+    assert_eq!([ask(1, HERE), ask(1, HERE)], [4, 4]);
+    assert_eq!([(); 20].map(|()| ask(2, HERE)), [0; 20]);
+    assert_eq!([ask(2, THERE), ask(2, THERE)], [4, 4], "another address");
 }

@@ -139,6 +139,21 @@ fn what_is_missing_before_a_parked_entry_is_asked_for_when_it_falls_due() {
 }
 
 #[test]
+fn what_is_missing_before_a_parked_entry_of_another_author_is_asked_of_whoever_sent_it() {
+    const NOW: u64 = 1_700_000_000_000;
+    let mut solo = solo();
+    solo.input(Input::wall_clock(NOW));
+    keyed(&mut solo);
+    live(&mut solo, Duration::from_secs(5), |_| None);
+    let author = Identity::from_secret(&[9; 32]);
+    let at = NOW + (Limits::default().chat.ahead + Duration::from_secs(20)).as_millis() as u64;
+    solo.receive(1, &chat(&author, 1, at, None));
+    let actions = live(&mut solo, Duration::from_secs(30), |_| None);
+    let asked = sent(&actions).lines().filter(|line| line.starts_with("RANGE|")).count();
+    assert_eq!(asked, 1, "{}", sent(&actions));
+}
+
+#[test]
 fn entries_with_false_signatures_count_as_malformed_frames() {
     let mut solo = solo();
     let identity = keyed(&mut solo);

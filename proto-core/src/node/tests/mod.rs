@@ -1,6 +1,7 @@
 //! Tests of a single node, byte by byte and in virtual time.
 
 mod admission;
+mod backfill;
 mod batches;
 mod classes;
 mod conversation;

@@ -13,7 +13,7 @@ use crate::model::{
 
 const WALL: u64 = 1_700_000_000_000;
 
-fn storing() -> Solo {
+pub(super) fn storing() -> Solo {
     storing_with(Kept::default(), |_| {})
 }
 
@@ -35,7 +35,7 @@ fn started(kept: Kept, change: impl FnOnce(&mut Limits)) -> (Solo, Vec<Action>) 
     (solo, actions)
 }
 
-fn texts(text: &str) -> Vec<ChatText> {
+pub(super) fn texts(text: &str) -> Vec<ChatText> {
     ChatText::lines(text).unwrap()
 }
 
@@ -222,13 +222,13 @@ fn answers_that_nobody_asked_for_do_no_harm() {
 
 /// A store that commits at once.
 #[derive(Default)]
-struct Store {
+pub(super) struct Store {
     entries: Vec<Arc<Entry>>,
 }
 
 impl Store {
     /// Carries out what these actions ask for. What follows from that.
-    fn carry_out(&mut self, solo: &mut Solo, actions: Vec<Action>) -> Vec<Action> {
+    pub(super) fn carry_out(&mut self, solo: &mut Solo, actions: Vec<Action>) -> Vec<Action> {
         let mut all = Vec::new();
         let mut next = actions;
         while !next.is_empty() {
@@ -300,7 +300,7 @@ fn is_wanted(entry: &Entry, wanted: &Wanted) -> bool {
     }
 }
 
-fn eve() -> Identity {
+pub(super) fn eve() -> Identity {
     Identity::from_secret(&[9; 32])
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use negentropy::{Id, Negentropy, NegentropyStorageVector};
+use negentropy::{Bound, Error, Id, Item, Negentropy, NegentropyStorageBase, NegentropyStorageVector};
 
 use super::Step;
 use super::message::{MAX_MESSAGE, SyncError, Tag, encode};
@@ -15,11 +15,12 @@ pub(super) struct Snapshot {
     since: u64,
     /// That of the log at the time.
     generation: (u64, u64),
+    /// Earlier ones may be among them.
     ids: NegentropyStorageVector,
 }
 
 impl Snapshot {
-    pub(super) fn of(log: &Log, since: u64) -> Result<Self, negentropy::Error> {
+    pub(super) fn of(log: &Log, since: u64) -> Result<Self, Error> {
         let mut ids = NegentropyStorageVector::new();
         for ((at, id), run) in log.window.tips().dated_since(since) {
             // What the store has not committed is not offered yet.
@@ -31,9 +32,14 @@ impl Snapshot {
         Ok(Self { since, generation: generation(log), ids })
     }
 
-    /// Whether it still is a snapshot of this log, from this date on.
-    pub(super) fn is_current(&self, log: &Log, since: u64) -> bool {
-        self.since == since && self.generation == generation(log)
+    /// The part that is dated `since` or later. A peer chooses that date, so it costs no other snapshot.
+    pub(super) fn from(self, since: u64) -> Self {
+        Self { since, ..self }
+    }
+
+    /// Whether it still is a snapshot of this log.
+    pub(super) fn is_current(&self, log: &Log) -> bool {
+        self.generation == generation(log)
     }
 
     /// Whether a responder's message with this date belongs to this snapshot, and not to an earlier opening.
@@ -41,21 +47,31 @@ impl Snapshot {
         if tag == Tag::Later { since > self.since } else { since == self.since }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.ids.size().unwrap_or(0)
+    }
+
+    fn part(&self) -> Result<Part<'_>, Error> {
+        let begin = self.ids.find_lower_bound(0, self.ids.size()?, &Bound::with_timestamp(self.since));
+        Ok(Part { ids: &self.ids, begin })
+    }
+
     /// The initiator's first message.
-    pub(super) fn first_message(&self, tag: Tag) -> Result<Vec<u8>, negentropy::Error> {
-        let message = Negentropy::borrowed(&self.ids, MAX_MESSAGE)?.initiate()?;
+    pub(super) fn first_message(&self, tag: Tag) -> Result<Vec<u8>, Error> {
+        let message = Negentropy::owned(self.part()?, MAX_MESSAGE)?.initiate()?;
         Ok(encode(tag, self.since, &message))
     }
 
     /// The responder's answer.
-    pub(super) fn answer(&self, message: &[u8]) -> Result<Vec<u8>, negentropy::Error> {
-        let answer = Negentropy::borrowed(&self.ids, MAX_MESSAGE)?.reconcile(message)?;
+    pub(super) fn answer(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
+        let answer = Negentropy::owned(self.part()?, MAX_MESSAGE)?.reconcile(message)?;
         Ok(encode(Tag::Answer, self.since, &answer))
     }
 
     /// What the initiator learns from an answer, and its next message.
     pub(super) fn compare(&self, message: &[u8], log: &Log, step: &mut Step) -> Result<(), SyncError> {
-        let mut side = Negentropy::borrowed(&self.ids, MAX_MESSAGE)?;
+        let mut side = Negentropy::owned(self.part()?, MAX_MESSAGE)?;
         side.set_initiator();
         let (mut have, mut need) = (Vec::new(), Vec::new());
         let next = side.reconcile_with_ids(message, &mut have, &mut need)?;
@@ -66,6 +82,36 @@ impl Snapshot {
         // The crate collects them in no certain order.
         step.need.sort_unstable();
         Ok(())
+    }
+}
+
+/// The items from one on.
+struct Part<'a> {
+    ids: &'a NegentropyStorageVector,
+    begin: usize,
+}
+
+impl NegentropyStorageBase for Part<'_> {
+    fn size(&self) -> Result<usize, Error> {
+        Ok(self.ids.size()? - self.begin)
+    }
+
+    fn get_item(&self, index: usize) -> Result<Option<Item>, Error> {
+        self.ids.get_item(self.begin + index)
+    }
+
+    fn iterate(
+        &self,
+        begin: usize,
+        end: usize,
+        visit: &mut dyn FnMut(Item, usize) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let mut visit = |item, index: usize| visit(item, index - self.begin);
+        self.ids.iterate(self.begin + begin, self.begin + end, &mut visit)
+    }
+
+    fn find_lower_bound(&self, first: usize, last: usize, value: &Bound) -> usize {
+        self.ids.find_lower_bound(self.begin + first, self.begin + last, value) - self.begin
     }
 }
 

@@ -313,3 +313,40 @@ fn a_snapshot_of_an_answer_is_taken_anew_when_more_is_committed() {
         }
     }
 }
+
+#[test]
+fn a_peer_that_names_another_date_costs_no_other_snapshot() {
+    let all = entries(300);
+    let log = log_with(&all);
+    let mut theirs = Reconciler::default();
+    for (from, shown) in [(0, 300), (120, 180), (299, 1), (300, 0), (7, 293)] {
+        let since = all.get(from).map_or(u64::MAX, |entry| entry.at());
+        // Nobody has anything, from that date on.
+        let nothing = Snapshot::of(&log_with(&[]).inner, 0).unwrap().from(since);
+        let mut message = nothing.first_message(Tag::Continue).unwrap();
+        let mut need = Vec::new();
+        loop {
+            let step = theirs.message(NOW, CONN, &message, &log.inner, &log.limits).unwrap();
+            let cached = theirs.cached.as_ref().unwrap();
+            assert!(cached.is_current(&log.inner) && cached.len() == 300, "it has all tips");
+            let reply = step.reply.unwrap();
+            let (_, _, answer) = decode(&reply).unwrap();
+            let mut step = Step::default();
+            nothing.compare(answer, &log_with(&[]).inner, &mut step).unwrap();
+            need.extend(step.need);
+            let Some(next) = step.reply else { break };
+            message = next;
+        }
+        assert_eq!((need.len(), BTreeSet::from_iter(need)), (shown, ids(&all[from..])));
+    }
+}
+
+#[test]
+fn a_snapshot_holds_until_a_tip_comes() {
+    let all = entries(10);
+    let mut log = log_with(&all[..9]);
+    let snapshot = Snapshot::of(&log.inner, 0).unwrap();
+    assert!(snapshot.is_current(&log.inner));
+    log.take(&all[9]);
+    assert!(!snapshot.is_current(&log.inner));
+}

@@ -70,7 +70,7 @@ fn what_the_store_lost_is_missing_and_what_expired_is_not() {
     shelf.empty();
     assert_eq!(gaps(&shelf), (Some((14, 39)), 26, 0));
     assert!(shelf.is_consistent());
-    shelf.put(&run(1), 20, &Limits::default());
+    shelf.put(&run(1), (20, 0), &Limits::default());
     assert_eq!(gaps(&shelf), (Some((14, 19)), 25, 1));
     assert!(shelf.is_consistent());
 }

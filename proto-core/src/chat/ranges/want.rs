@@ -1,0 +1,78 @@
+//! A run of which entries are missing.
+
+use alloc::collections::BTreeMap;
+use core::cmp::Reverse;
+
+use crate::model::{EntryId, Instant, NodeId};
+
+/// What is wanted for the window comes before what is wanted for the store alone, then the newest entry.
+pub(super) type Order = (bool, Reverse<u64>);
+
+/// A run of which entries are missing.
+#[derive(Debug)]
+pub(super) struct Want {
+    /// They are wanted for the store alone.
+    pub(super) low: bool,
+    /// Between these numbers, both included. The first one is missing.
+    pub(super) first: u64,
+    pub(super) last: u64,
+    /// The date of the entry that showed it.
+    pub(super) at: u64,
+    /// The tip that showed it, which is not in the log yet, and its number. The range is to bring it.
+    pub(super) tip: Option<(EntryId, u64)>,
+    /// Who may hold something of it, and from which number on: what it holds below, it has sent.
+    pub(super) holders: BTreeMap<NodeId, u64>,
+    /// Who is asked for it now.
+    pub(super) asked: Option<NodeId>,
+    /// It is not asked for before.
+    pub(super) ready: Instant,
+    /// Whoever held nothing of it may be asked again from then on.
+    pub(super) again: Instant,
+    /// The newest entry that came, and who sent it.
+    pub(super) came: Option<(EntryId, NodeId)>,
+    /// Who showed it first, and the order of that.
+    pub(super) shown: (NodeId, u64),
+    /// Since when nobody is asked for it and nobody may hold it, if it is wanted for the window.
+    pub(super) alone: Option<Instant>,
+    /// Who had nothing of what was last asked for.
+    pub(super) empty: Option<NodeId>,
+}
+
+impl Want {
+    /// What is wanted of a run of which nobody is known yet who may hold it. It is the run with this order that this neighbour
+    /// showed first.
+    pub(super) fn new(low: bool, (first, last): (u64, u64), at: u64, shown: (NodeId, u64)) -> Self {
+        Self {
+            low,
+            first,
+            last,
+            at,
+            tip: None,
+            holders: BTreeMap::new(),
+            asked: None,
+            ready: Instant::ORIGIN,
+            again: Instant::ORIGIN,
+            came: None,
+            shown,
+            alone: None,
+            empty: None,
+        }
+    }
+
+    pub(super) fn may_hold(&self, peer: NodeId) -> bool {
+        self.holders.get(&peer).is_some_and(|next| *next <= self.last)
+    }
+
+    pub(super) fn order(&self) -> Order {
+        (self.low, Reverse(self.at))
+    }
+
+    /// It is wanted for the store alone, and something may still come.
+    pub(super) fn is_low_and_open(&self) -> bool {
+        self.low && (self.asked.is_some() || self.is_waiting())
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.asked.is_none() && self.holders.values().any(|next| *next <= self.last)
+    }
+}
