@@ -329,6 +329,7 @@ impl Log {
         self.window.insert(entry, limits);
         if let Some(run) = frozen {
             self.window.end_with_proof(&run, limits);
+            self.end_shelf_with_proof(&run);
         }
         let mut taken = Taken::New;
         for displaced in self.authors.bound_early(key, limits, &mut events) {
