@@ -344,6 +344,7 @@ impl Log {
         self.window.insert(entry, self.caught_up.then_some(now), limits);
         if let Some(run) = frozen {
             self.window.end_with_proof(&run, limits);
+            self.end_shelf_with_proof(&run);
         }
         let mut taken = Taken::New;
         for displaced in self.authors.bound_early(key, limits, &mut events) {

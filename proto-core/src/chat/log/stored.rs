@@ -40,9 +40,7 @@ impl Log {
         runs.sort_by_key(|run| run.versions.iter().map(|(at, _)| *at).max());
         for run in runs {
             if log.window.fork(&run.run).is_some() {
-                // What is behind a fork is neither held nor served.
-                let last = log.window.last_number(&run.run).unwrap_or(0);
-                log.shelf.end_at(&run.run, last);
+                log.end_shelf_with_proof(&run.run);
             }
             let base = log.first_above_shelved(&run.run);
             log.window.restore_tip(run, base, limits);
@@ -97,6 +95,13 @@ impl Log {
             self.shelf.take_back(run, seq);
         }
         self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: run.clone() });
+    }
+
+    /// What proves that a run is forked is in the window: what the store has behind it is neither served nor missing.
+    pub(super) fn end_shelf_with_proof(&mut self, run: &RunId) {
+        if let Some(last) = self.window.last_number(run) {
+            self.shelf.end_at(run, last);
+        }
     }
 
     /// Whether the store may have this entry, though it is not known what it has of its run.

@@ -18,7 +18,7 @@ pub(super) fn same_forks(world: &World, hosts: &[HostId]) -> Result<(), String> 
     let whole: Vec<_> = nodes.filter(|(_, node)| node.stats().entries_evicted == 0).collect();
     let actors = world.hosts().iter().any(|host| host.is_up() && host.node().is_none());
     let quiet = if actors { world.unix_ms().saturating_sub(QUIET.as_millis() as u64) } else { u64::MAX };
-    let views: Vec<_> = whole.iter().map(|(host, node)| (*host, runs(node))).collect();
+    let views: Vec<_> = whole.iter().map(|(host, node)| (*host, runs(world, node))).collect();
     for (host, view) in &views {
         for (run, held) in view.iter().filter(|(_, held)| is_forked(held)) {
             if views.iter().filter_map(|(_, other)| other.get(run)).flatten().any(|entry| entry.at() > quiet)
@@ -39,8 +39,9 @@ pub(super) fn same_forks(world: &World, hosts: &[HostId]) -> Result<(), String> 
 }
 
 /// What a node holds, by run, each in the order of its numbers. Nobody asks for numbers that are further below the last one of
-/// a run than a window may hold entries (SPEC 9.7.11): who was told of them holds them.
-fn runs(node: &Node) -> BTreeMap<RunId, Vec<&Entry>> {
+/// a run than a window may hold entries (SPEC 9.7.11): who was told of them holds them. With stores, it is the last two entries, which
+/// prove a fork: what a node lacks below its window it asks for when it may, and nobody may have it then (SPEC 23.5).
+fn runs<'a>(world: &World, node: &'a Node) -> BTreeMap<RunId, Vec<&'a Entry>> {
     let mut runs: BTreeMap<RunId, Vec<&Entry>> = BTreeMap::new();
     for entry in node.entries() {
         runs.entry(entry.run().clone()).or_default().push(entry);
@@ -50,6 +51,9 @@ fn runs(node: &Node) -> BTreeMap<RunId, Vec<&Entry>> {
         run.sort_by_key(|entry| (entry.seq(), entry.id()));
         let last = run.last().map_or(0, |entry| entry.seq());
         run.retain(|entry| last - entry.seq() < most);
+        if world.has_stores() {
+            run.drain(..run.len().saturating_sub(2));
+        }
     }
     runs
 }

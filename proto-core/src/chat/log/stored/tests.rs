@@ -138,9 +138,26 @@ fn a_fork_with_what_the_window_holds_is_taken_also_below_what_it_asks_for() {
 
 #[test]
 fn missing_numbers_for_which_the_shelf_has_no_room_are_no_fork() {
+    let few = |limits: &mut Limits| (limits.chat.spans, limits.chat.epochs_per_author) = (2, 1);
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
+    [0, 2, 4].iter().for_each(|seq| _ = stored.take(&anna.entry(*seq)));
+    // What is known of the run makes room for another one, and has to follow from what is held.
+    stored.take(&anna.entry_at(EPOCH + 1, 0, 1_004_500, "anew"));
+    assert!(stored.log.inner.shelf.holds(anna.entry(0).run(), 1));
+    stored.log.take(&anna.entry(1));
+    assert_eq!(stored.log.shown(), ["1~"]);
+}
+
+#[test]
+fn what_the_store_has_behind_a_fork_is_not_served() {
     let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
-    [0, 3].iter().for_each(|seq| _ = stored.take(&anna.entry(*seq)));
-    let mut again = Stored::start(&stored.records, usize::MAX, |limits| limits.chat.spans = 1);
-    again.log.take(&anna.entry(1));
-    assert_eq!(again.log.shown(), ["1~"]);
+    for seq in [0, 1, 2, 5] {
+        stored.take(&anna.entry(seq));
+    }
+    let run = anna.entry(0).run().clone();
+    // The window does not want this one, so the store alone has it.
+    stored.log.inner.shelve(&anna.entry(3), &Limits::default());
+    assert_eq!(stored.log.inner.first_shelved(&run, 3, 9), Some((3, 3)));
+    stored.take(&anna.entry_at(EPOCH, 1, 1_001_001, "other"));
+    assert_eq!(stored.log.inner.first_shelved(&run, 2, 9), None);
 }
