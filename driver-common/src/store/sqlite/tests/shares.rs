@@ -193,7 +193,7 @@ fn a_clock_that_jumped_while_the_node_was_off_deletes_little() {
     let day = 86_400_000;
     let folder = tempfile::tempdir().unwrap();
     let mut node = Node::open(folder.path());
-    node.put_all([5, 13].map(|days| Record::Entry(entry(BOB, 20 - days, unix_ms() - days * day, "his"))));
+    node.put_all([5, 12].map(|days| Record::Entry(entry(BOB, 20 - days, unix_ms() - days * day, "his"))));
     node.close();
     // The node ended ten days ago.
     let conn = Connection::open(database(folder.path())).unwrap();
