@@ -266,8 +266,13 @@ impl Ranges {
         let is_due = |(since, _): &&(Instant, RunId)| *since + given_up_after(limits) <= now;
         let due: Vec<_> = self.alone.iter().take_while(is_due).map(|(_, run)| run.clone()).collect();
         for run in due {
-            let is_hole =
-                |want: &Want| want.tip.is_none() && missing(&run, (want.first, want.last)).is_some();
+            let is_missing = |first, last| missing(&run, (first, last)).map(|(first, _)| first);
+            // The tip may have come without what is before it.
+            let is_hole = |want: &Want| {
+                let has_come = |number| is_missing(number, want.last) != Some(number);
+                is_missing(want.first, want.last).is_some()
+                    && want.tip.is_none_or(|(_, number)| has_come(number))
+            };
             if self.wants.get(&run).is_some_and(is_hole) {
                 self.change(now, &run, |want| want.alone = None);
             } else {
