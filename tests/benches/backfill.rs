@@ -60,7 +60,7 @@ fn processes() {
             if begin.elapsed().as_secs() as usize >= said.len() {
                 let (text, at) = (format!("news {}", said.len()), Instant::now());
                 alice.send(&text);
-                bob.expect_out(&format!("Alice: {text}"), SOON);
+                bob.expect_out(&format!("Alice: {text}"), PATIENCE);
                 said.push(at.elapsed());
             }
             stored(&bob) >= (all + said.len()) as u64
