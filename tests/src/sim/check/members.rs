@@ -10,8 +10,8 @@ impl Checker {
     pub fn members(&self, world: &World) -> Result<(), Breach> {
         let live = world.live();
         let right: Vec<_> = live.iter().copied().filter(|host| world.host(*host).clock.is_right()).collect();
-        let nodes = right.iter().filter_map(|host| Some((*host, world.host(*host).node()?)));
-        let wrong = nodes.into_iter().find_map(|(host, node)| {
+        let mut nodes = right.iter().filter_map(|host| Some((*host, world.host(*host).node()?)));
+        let wrong = nodes.find_map(|(host, node)| {
             self.unlisted(world, node, &right)
                 .or_else(|| self.wrongly_listed(world, node))
                 .map(|what| (host, what))

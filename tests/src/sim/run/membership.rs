@@ -24,7 +24,7 @@ impl Run {
         let mut hostile = self.odd.iter().filter(|(_, odd)| **odd != Odd::Version1);
         let attacked = hostile.any(|(host, _)| self.world.host(*host).is_up());
         let nodes = live.iter().filter_map(|host| self.world.host(*host).node());
-        let longest = Duration::from_secs(nodes.map(|node| interval(node)).max().unwrap_or(0)) * 3;
+        let longest = Duration::from_secs(nodes.map(interval).max().unwrap_or(0)) * 3;
         if !says_so || attacked || longest > LONGEST {
             return true;
         }
