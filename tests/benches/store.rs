@@ -98,9 +98,11 @@ fn bare_rate(count: usize, in_commit: usize) -> f64 {
                 .unwrap();
             let (seq, at) = (i64::try_from(entry.seq()).unwrap(), i64::try_from(entry.at()).unwrap());
             let signature = sealed.signature.to_string();
-            let id = &entry.id().as_bytes()[..];
+            let id = entry.id();
             let place = [&entry.run().key.as_bytes()[..], &entry.epoch().to_be_bytes()].concat();
-            insert.execute((id, seq, at, signature, sealed.header, sealed.body, place)).unwrap();
+            insert
+                .execute((&id.as_bytes()[..], seq, at, signature, sealed.header, sealed.body, place))
+                .unwrap();
         }
         tx.commit().unwrap();
     }
