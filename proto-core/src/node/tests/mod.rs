@@ -12,6 +12,7 @@ mod keyed;
 mod networks;
 mod presence;
 mod sealed;
+mod sealed_again;
 mod shared_key;
 mod slots;
 mod store;

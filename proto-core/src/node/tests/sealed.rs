@@ -18,11 +18,11 @@ pub(super) fn sealing(plaintext: Plaintext) -> Solo {
     }
 }
 
-fn key(n: u8) -> PublicKey {
+pub(super) fn key(n: u8) -> PublicKey {
     Identity::from_secret(&[n; 32]).key()
 }
 
-fn join_of(n: u8) -> String {
+pub(super) fn join_of(n: u8) -> String {
     let (key, id) = (key(n), key(n).node_id());
     let hello = alloc::format!(r#""v":2,"nonce":"n{n}","links":0,"key":"{key}""#);
     alloc::format!("JOIN|{{\"node_id\":\"{id}\",\"uname\":\"Alice\",{hello}}}\n")
@@ -140,7 +140,7 @@ fn whoever_says_nothing_sealed_is_dropped_in_time_without_a_byte() {
 }
 
 impl Solo {
-    fn connect(&mut self, target: &str) -> Vec<Action> {
+    pub(super) fn connect(&mut self, target: &str) -> Vec<Action> {
         self.node.command(self.now, Command::Connect(target.parse().unwrap())).unwrap();
         self.drain()
     }
@@ -152,7 +152,7 @@ impl Solo {
     }
 }
 
-fn dialed(actions: &[Action]) -> Option<(DialId, Seal)> {
+pub(super) fn dialed(actions: &[Action]) -> Option<(DialId, Seal)> {
     actions.iter().find_map(|action| match action {
         Action::Dial { dial, seal, .. } => Some((*dial, *seal)),
         _ => None,
@@ -220,7 +220,7 @@ fn an_address_that_cannot_be_reached_sealed_is_tried_once_in_clear_where_that_is
 
 impl Solo {
     /// A sealed dial reaches the node with this key, which is linked. Then the link ends.
-    fn reach(&mut self, dial: DialId, conn: u64, n: u8) -> Vec<Action> {
+    pub(super) fn reach(&mut self, dial: DialId, conn: u64, n: u8) -> Vec<Action> {
         let mut actions = self.input(Input::connected(dial, ConnId(conn)).sealed_by(key(n)));
         actions.extend(self.receive(conn, &join_of(n)));
         let linked = |action: &Action| matches!(action, Action::RegisterPeer(peer) if peer.sealed);
@@ -230,7 +230,7 @@ impl Solo {
     }
 
     /// The next dial. All timers fire until it is due.
-    fn next_dial(&mut self) -> (DialId, Seal) {
+    pub(super) fn next_dial(&mut self) -> (DialId, Seal) {
         for _ in 0..100 {
             let (at, _) = self.node.poll_timeout().expect("the address is dialed again");
             self.now = at.max(self.now);
@@ -242,7 +242,7 @@ impl Solo {
     }
 }
 
-fn wrong_keys(actions: &[Action]) -> Vec<(NodeId, NodeId, bool)> {
+pub(super) fn wrong_keys(actions: &[Action]) -> Vec<(NodeId, NodeId, bool)> {
     let wrong = actions.iter().filter_map(|action| match action {
         Action::Notice(Notice::WrongKey { expected, found, given, .. }) => Some((*expected, *found, *given)),
         Action::Notice(other) => panic!("{other:?}"),
