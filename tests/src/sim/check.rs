@@ -52,7 +52,7 @@ pub struct Checker {
     /// Runs in which an honest node went on from an older copy of its store: they may be forked.
     repeated: BTreeSet<(PublicKey, u64)>,
     /// What became of what users said on nodes with stores.
-    sayings: HashMap<(HostId, SayId), Vec<Arc<Entry>>>,
+    sayings: BTreeMap<(HostId, SayId), Vec<Arc<Entry>>>,
     /// What users said, line by line; the lines of a run differ.
     lines: HashMap<Arc<str>, Said>,
     /// Whether some clock was ever wrong, or was moved by who dates entries ahead.
