@@ -174,7 +174,8 @@ fn few_requests_find_what_little_there_is_below_a_high_number() {
     meeting.run_for(Duration::from_secs(100));
     assert_eq!(has(&meeting, 1), 3);
     let asked = meeting.take_sent().get("RANGE").map_or(0, |(count, _)| *count);
-    assert!(asked < 60, "{asked} requests");
+    // Some thirty for each of the two gaps, twice as many where a neighbour ends its answers.
+    assert!(asked < 120, "{asked} requests");
     meeting.run_for(Duration::from_secs(100));
     let sent = meeting.take_sent();
     assert!(!sent.contains_key("RANGE"), "it ends: {sent:?}");

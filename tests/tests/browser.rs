@@ -260,7 +260,7 @@ fn a_page_behind_a_port_forward_takes_the_token_once() {
     expect_message(&browser, "Alice", "through the forward");
 
     // The user needs none. The refusals of before are in the console.
-    assert!(browser.errors().iter().all(|error| error.contains("401") || error.contains("/ws' failed")));
+    assert!(browser.errors().iter().all(|error| error.contains("401") || error.contains("/ws?v=2' failed")));
     browser.open(&format!("http://{}/", alice.api()));
     expect_connected(&browser, &["Alice"], SOON);
     assert_eq!(browser.errors(), Vec::<String>::new());

@@ -45,7 +45,10 @@ const SOUND: [(&str, &str); 11] = [
         "use super::Dialed; use std::fmt;\npub(crate) struct Book { a: u8, pub(super) b: u8 }\n// crate::chat",
     ),
     ("mesh/tests.rs", "use crate::{Name, chat::Log}; impl Node {} struct Open { pub(crate) a: u8 }"),
-    ("chat.rs", "pub(in crate::chat) struct Log; const TEXT: &str = \"a crate::mesh\";"),
+    (
+        "chat.rs",
+        "pub(in crate::chat) struct Log; impl Log { pub(crate) fn f() {} } const TEXT: &str = \"a crate::mesh\";",
+    ),
     ("wire/mod.rs", "use crate::model::{self, Name};"),
     ("model/mod.rs", "mod names;\npub use names::*;"),
     ("model/names.rs", "/// See [`crate::mesh`].\npub struct Name { pub(crate) a: u8 }"),

@@ -84,7 +84,6 @@ fn nodes_with_stores_are_back_as_who_they_were_and_show_nothing_twice() {
         "starts with an older copy",
         "takes an older copy for its latest",
         "store fails",
-        "read for a neighbour",
     ] {
         assert!(tally.get(what).is_some_and(|count| *count > 0), "{what}: {tally:?}");
     }

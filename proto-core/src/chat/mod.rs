@@ -216,7 +216,8 @@ impl Chat {
     pub(crate) fn unlinked(&mut self, cx: &Cx, peer: NodeId, reason: LeaveReason) {
         self.presence_unlinked(cx, peer, reason);
         self.gossip.unlinked(cx.moment(), peer);
-        self.ranges.interrupted(cx.now, peer, true);
+        let Self { ranges, log, .. } = self;
+        ranges.unlinked(cx.now, peer, |run, number| log.has_after(run, number));
         self.serving.unlinked(peer);
         self.confirmation.interrupted(peer);
         self.addrs.remove(&peer);
@@ -228,7 +229,7 @@ impl Chat {
     pub(crate) fn moved(&mut self, cx: &Cx, peer: NodeId, before: ConnId, after: ConnId) {
         self.reconciler.moved(before, after);
         // What it asks for is served on the other connection: it may have asked there before.
-        self.ranges.interrupted(cx.now, peer, false);
+        self.ranges.interrupted(cx.now, peer);
         self.confirmation.interrupted(peer);
         self.gossip.moved(cx.moment(), peer);
     }

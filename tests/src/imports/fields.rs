@@ -38,7 +38,9 @@ pub(super) fn of_struct(place: &Place, tokens: &[TokenTree]) -> Vec<(usize, What
 fn body(tokens: &[TokenTree]) -> Option<Vec<TokenTree>> {
     let outside = outside_angles(tokens);
     let conditions = outside.iter().position(|token| is_word(token, "where")).unwrap_or(outside.len());
-    let group = outside.iter().enumerate().find_map(|(at, token)| match token {
+    // Behind it stands the next item.
+    let end = outside.iter().position(|token| is_punct(token, ';')).unwrap_or(outside.len());
+    let group = outside[..end].iter().enumerate().find_map(|(at, token)| match token {
         TokenTree::Group(group) if at < conditions || group.delimiter() == Delimiter::Brace => Some(group),
         _ => None,
     })?;

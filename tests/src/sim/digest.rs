@@ -392,6 +392,12 @@ impl Record {
                 self.0.extend_from_slice(&ahead_ms.to_be_bytes());
                 self.0.extend_from_slice(&(*clocks as u64).to_be_bytes());
             }
+            Notice::Backfill { came, missing, over } => {
+                self.text("backfill");
+                self.number(*came);
+                self.number(*missing);
+                self.flag(*over);
+            }
             Notice::Alone => self.text("alone"),
             Notice::KeyShared => self.text("key-shared"),
             Notice::Unreachable { target, reason } => {

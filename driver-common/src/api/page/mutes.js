@@ -63,18 +63,22 @@ export class Mutes extends EventTarget {
     const stored = localStorage.getItem(BEFORE);
     if (stored === null) return;
     localStorage.removeItem(BEFORE);
-    let left = [];
+    let list;
     try {
-      left = JSON.parse(stored);
-      while (left.length > 0) {
-        const [id, name] = left[0];
+      list = JSON.parse(stored);
+    } catch {
+      return;
+    }
+    for (const [place, [id, name]] of list.entries()) {
+      try {
         if (!this.has(id)) await this.add(id, name);
-        left = left.slice(1);
+      } catch (error) {
+        // Where the node is gone, the rest waits. What it refuses cannot be taken over.
+        if (error.temporary) {
+          localStorage.setItem(BEFORE, JSON.stringify(list.slice(place)));
+          return;
+        }
       }
-    } catch (error) {
-      // Where the node is gone, the rest waits. Else this one cannot be taken over.
-      if (!error.temporary) left = left.slice(1);
-      if (left.length > 0) localStorage.setItem(BEFORE, JSON.stringify(left));
     }
   }
 

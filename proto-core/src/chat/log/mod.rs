@@ -252,6 +252,11 @@ impl Log {
         self.window.of_run(run, first..=last)
     }
 
+    /// Whether an entry of this run with a higher number is in the window.
+    pub(crate) fn has_after(&self, run: &RunId, number: u64) -> bool {
+        self.window.last_number(run) > Some(number)
+    }
+
     /// The first catch-up is over.
     pub(crate) fn catch_up_ended(&mut self) {
         self.caught_up = true;

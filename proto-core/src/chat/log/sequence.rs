@@ -41,9 +41,9 @@ pub(super) struct AuthorSequence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Coming {
     /// The lowest number that may still come.
-    pub(crate) from: u64,
+    pub(in crate::chat) from: u64,
     /// When whoever was asked for it sent something.
-    pub(crate) at: Instant,
+    pub(in crate::chat) at: Instant,
 }
 
 /// What may come, and how long it is waited for.

@@ -10,6 +10,9 @@ use crate::chat::log::Coming;
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
 
+/// How long after a neighbour was asked, or brought something, bytes of something else show that more is to come.
+const BYTES_COUNT: Duration = Duration::from_secs(5);
+
 impl Ranges {
     /// The newest entry of a run of which nothing more is to come for now, and who sent it.
     pub(in crate::chat) fn next_finished(&mut self) -> Option<(EntryId, NodeId)> {
@@ -23,13 +26,15 @@ impl Ranges {
 
     /// This neighbour sent an entry that it was asked for.
     pub(in crate::chat) fn came(&mut self, now: Instant, peer: NodeId, run: &RunId, seq: u64) {
-        let Some(asked) = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq)) else { return };
+        let Some(link) = self.links.get_mut(&peer) else { return };
+        let Some(asked) = link.of_mut(run, seq) else { return };
         (asked.since, asked.brought) = (now, true);
         asked.next = seq.saturating_add(1);
+        link.begun = Some(now);
     }
 
     /// What of this run may come from neighbours that are answering, be it with another range. `heard` tells when the last
-    /// byte of a neighbour came.
+    /// byte of a neighbour came. Bytes alone count for a short time only: what was asked for may be behind them, or not.
     pub(in crate::chat) fn coming(
         &self,
         run: &RunId,
@@ -42,7 +47,9 @@ impl Ranges {
                 Some(asked) => asked.next,
                 None => *want.holders.get(peer).filter(|next| **next <= want.last)?,
             };
-            let at = heard(*peer).filter(|_| asked.clone().next().is_some())?;
+            asked.clone().next()?;
+            let begun = link.begun?;
+            let at = heard(*peer).map_or(begun, |heard| heard.clamp(begun, begun + BYTES_COUNT));
             Some(Coming { from: from.max(want.first), at })
         };
         let coming = self.links.iter().filter_map(of);
@@ -84,8 +91,8 @@ impl Ranges {
         });
     }
 
-    /// The neighbour's link ended, or moved to another connection: its answers are lost. `gone`: it holds nothing any more.
-    pub(in crate::chat) fn interrupted(&mut self, now: Instant, peer: NodeId, gone: bool) {
+    /// The neighbour's link moved to another connection: its answers are lost.
+    pub(in crate::chat) fn interrupted(&mut self, now: Instant, peer: NodeId) {
         let asked = self.links.remove(&peer).map(|link| link.asked).unwrap_or_default();
         for Asked { run, lost, .. } in asked {
             self.change(now, &run, |want| {
@@ -94,14 +101,18 @@ impl Ranges {
                 }
             });
         }
-        if gone {
-            self.forget(now, peer);
-        }
         self.idle_until = Some(Instant::ORIGIN);
     }
 
-    /// A neighbour is gone. So is what it showed and nobody else may hold: whoever has it shows it again.
-    fn forget(&mut self, now: Instant, peer: NodeId) {
+    /// The neighbour is gone. So is what it showed and nobody else may hold: whoever has it shows it again. `shows` tells whether
+    /// an entry of the log still shows that a number of a run is missing: that stays wanted.
+    pub(in crate::chat) fn unlinked(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        shows: impl Fn(&RunId, u64) -> bool,
+    ) {
+        self.interrupted(now, peer);
         let runs = self.wants.iter().filter(|(_, want)| want.holders.contains_key(&peer));
         let runs: Vec<_> = runs.map(|(run, _)| run.clone()).collect();
         for run in runs {
@@ -109,7 +120,7 @@ impl Ranges {
         }
         let shown: Vec<_> = self.shown_by.get(&peer).into_iter().flatten().cloned().collect();
         for (_, run) in shown {
-            if self.wants.get(&run).is_some_and(|want| want.alone.is_some()) {
+            if self.wants.get(&run).is_some_and(|want| want.alone.is_some() && !shows(&run, want.first)) {
                 self.remove(&run);
             }
         }
@@ -213,6 +224,9 @@ impl Ranges {
             self.remove(run);
             return None;
         };
+        if link.asked.is_empty() {
+            link.begun = Some(now);
+        }
         link.asked.push(Asked::new(now, query.clone(), low, limits));
         self.change(now, run, |want| want.asked = Some(peer));
         Some(query)

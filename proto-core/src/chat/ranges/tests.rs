@@ -267,11 +267,11 @@ fn a_link_that_ends_or_moves_loses_its_ranges() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.want(1, &run, 0, 9, 1);
     let [(1, 0, 9, tag)] = fixture.queries(0)[..] else { panic!() };
-    fixture.ranges.interrupted(at(0), peer(1), false);
+    fixture.ranges.interrupted(at(0), peer(1));
     fixture.check();
     fixture.ends(0, 1, tag, 10);
     assert_eq!(fixture.queries(0).len(), 1, "asked for again on the other connection");
-    fixture.ranges.interrupted(at(0), peer(1), true);
+    fixture.ranges.unlinked(at(0), peer(1), |_, _| false);
     fixture.check();
     assert_eq!((fixture.queries(0), fixture.ranges.pending()), (vec![], 0));
     // Nobody else showed it: it is shown again.
@@ -281,12 +281,24 @@ fn a_link_that_ends_or_moves_loses_its_ranges() {
 }
 
 #[test]
+fn what_an_entry_of_the_log_shows_is_asked_of_those_that_come_when_all_are_gone() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    let missing = Missing { run: run.clone(), first: 0, last: 0, at: 1, tip: None };
+    fixture.ranges.want((peer(1), true), missing, (at(0), at(0)), &fixture.limits);
+    fixture.ranges.unlinked(at(0), peer(1), |_, first| first < 1);
+    fixture.check();
+    assert_eq!(fixture.queries(0), []);
+    fixture.ranges.compared(at(0), peer(2), &fixture.limits);
+    let [(2, 0, 0, _)] = fixture.queries(0)[..] else { panic!("nobody is asked") };
+}
+
+#[test]
 fn what_another_neighbour_showed_too_is_asked_of_it_when_the_first_one_is_gone() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.want(1, &run, 0, 9, 1);
     assert_eq!(fixture.queries(0).len(), 1);
     assert!(fixture.show_tip(2, 1));
-    fixture.ranges.interrupted(at(0), peer(1), true);
+    fixture.ranges.unlinked(at(0), peer(1), |_, _| false);
     let [(2, 0, 9, _)] = fixture.queries(0)[..] else { panic!("nobody is asked") };
 }
 
