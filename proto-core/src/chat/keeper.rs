@@ -281,7 +281,7 @@ impl Chat {
         self.keeper.state = State::Failed;
         self.keeper.others_bytes = 0;
         for (_, entry) in core::mem::take(&mut self.keeper.others) {
-            self.log.unshelve(&entry);
+            self.log.unshelve(&entry, cx.limits());
             self.log.settled(entry.run());
         }
         while let Some((_, run)) = self.keeper.waiting.pop_first() {
@@ -317,7 +317,7 @@ impl Chat {
             StoreChange::Expired { run, floor } => return self.log.expire(&run, floor),
             StoreChange::Emptied => self.log.empty_shelf(),
             StoreChange::Lost { run, first, last } => {
-                self.log.lose(&run, first, last);
+                self.log.lose(&run, (first, last), cx.limits());
                 if run.key == cx.identity.key() {
                     // What comes back of the run is then no sign of another node with this key.
                     self.own_runs.begin(cx);

@@ -131,9 +131,10 @@ impl Shelf {
     }
 
     /// The store does not have it after all.
-    pub(super) fn take_back(&mut self, run: &RunId, seq: u64) {
+    pub(super) fn take_back(&mut self, run: &RunId, seq: u64, limits: &Limits) {
         if self.holds(run, seq) {
             self.change(run, |shelved| shelved.remove_all(seq, seq));
+            self.bound(limits);
         }
     }
 
@@ -148,9 +149,10 @@ impl Shelf {
     }
 
     /// The store has none of these numbers any more, both included.
-    pub(super) fn lose(&mut self, run: &RunId, first: u64, last: u64) {
+    pub(super) fn lose(&mut self, run: &RunId, (first, last): (u64, u64), limits: &Limits) {
         if self.first_held(run, first, last).is_some() {
             self.change(run, |shelved| shelved.remove_all(first, last));
+            self.bound(limits);
         }
     }
 

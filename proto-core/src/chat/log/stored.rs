@@ -92,7 +92,7 @@ impl Log {
         let (run, seq) = (entry.run(), entry.seq());
         self.window.remove(entry, limits);
         if self.window.versions(run, seq) == 0 {
-            self.shelf.take_back(run, seq);
+            self.shelf.take_back(run, seq, limits);
         }
         self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: run.clone() });
     }
@@ -153,8 +153,8 @@ impl Log {
     }
 
     /// The store does not have it after all.
-    pub(crate) fn unshelve(&mut self, entry: &Entry) {
-        self.shelf.take_back(entry.run(), entry.seq());
+    pub(crate) fn unshelve(&mut self, entry: &Entry, limits: &Limits) {
+        self.shelf.take_back(entry.run(), entry.seq(), limits);
     }
 
     /// The store has nothing any more.
@@ -163,8 +163,8 @@ impl Log {
     }
 
     /// The store has none of these numbers of a run any more, both included.
-    pub(crate) fn lose(&mut self, run: &RunId, first: u64, last: u64) {
-        self.shelf.lose(run, first, last);
+    pub(crate) fn lose(&mut self, run: &RunId, numbers: (u64, u64), limits: &Limits) {
+        self.shelf.lose(run, numbers, limits);
     }
 
     /// What is below this number of a run is expired.

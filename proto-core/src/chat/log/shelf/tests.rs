@@ -26,7 +26,7 @@ fn spans_that_touch_become_one() {
     }
     assert_eq!(shelf.last_number(&run(1)), Some(7));
     assert!(!shelf.holds(&run(1), 8) && !shelf.holds(&run(2), 0));
-    shelf.take_back(&run(1), 4);
+    shelf.take_back(&run(1), 4, &limits);
     assert!(!shelf.holds(&run(1), 4) && shelf.holds(&run(1), 5) && shelf.spans() == 2);
 }
 
@@ -56,12 +56,12 @@ fn what_is_neither_held_nor_expired_is_missing() {
 #[test]
 fn what_the_store_lost_is_missing_and_what_expired_is_not() {
     let mut shelf = with(&[(10, 19), (30, 39)], 3);
-    shelf.lose(&run(1), 15, 34);
+    shelf.lose(&run(1), (15, 34), &Limits::default());
     let gaps = |shelf: &Shelf| (shelf.first_gap(&run(1), 0, 39), shelf.missing(&run(1), 40), shelf.spans());
     assert_eq!(gaps(&shelf), (Some((3, 9)), 7 + 20, 2));
-    shelf.lose(&run(1), 0, 12);
-    shelf.lose(&run(1), 17, 18);
-    shelf.lose(&run(2), 0, 9);
+    shelf.lose(&run(1), (0, 12), &Limits::default());
+    shelf.lose(&run(1), (17, 18), &Limits::default());
+    shelf.lose(&run(2), (0, 9), &Limits::default());
     assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (true, (Some((3, 12)), 10 + 20, 2)));
     assert!(shelf.is_consistent());
     shelf.expire(&run(1), 14);
@@ -115,4 +115,17 @@ fn numbers_are_walked_downwards_by_spans() {
     assert_eq!(below(39, 25), Some(30), "the lowest of the span");
     assert_eq!(below(30, 25), Some(19));
     assert_eq!((below(10, 10), below(25, 0)), (None, None));
+}
+
+#[test]
+fn what_is_taken_out_of_a_span_keeps_the_bound_on_spans() {
+    let limits = Limits::default().with(|limits| limits.chat.spans = 2);
+    let taken = |change: fn(&mut Shelf, &Limits)| {
+        let mut shelf = with(&[(0, 9), (20, 29)], 0);
+        change(&mut shelf, &limits);
+        assert!(shelf.spans() <= 2 && shelf.is_consistent());
+        shelf.joined()
+    };
+    assert_eq!(taken(|shelf, limits| shelf.take_back(&run(1), 25, limits)), 1);
+    assert_eq!(taken(|shelf, limits| shelf.lose(&run(1), (4, 5), limits)), 1);
 }
