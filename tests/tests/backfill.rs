@@ -171,7 +171,7 @@ fn few_requests_find_what_little_there_is_below_a_high_number() {
     said.push(author.says("last", 70));
     let said: Vec<_> = said.into_iter().map(Arc::new).collect();
     let mut meeting = meeting([127, 0, 0], &said, &[], &window(300));
-    meeting.run_for(Duration::from_secs(100));
+    meeting.run_for(Duration::from_secs(300));
     assert_eq!(has(&meeting, 1), 3);
     let asked = meeting.take_sent().get("RANGE").map_or(0, |(count, _)| *count);
     // Some thirty for each of the two gaps, twice as many where a neighbour ends its answers.

@@ -30,7 +30,7 @@ impl Ranges {
         let Some(asked) = link.of_mut(run, seq) else { return };
         (asked.since, asked.brought) = (now, true);
         asked.next = seq.saturating_add(1);
-        link.begun = Some(now);
+        (link.begun, link.came) = (Some(now), Some(now));
     }
 
     /// What of this run may come from neighbours that are answering, be it with another range. `heard` tells when the last
@@ -49,8 +49,9 @@ impl Ranges {
             };
             asked.clone().next()?;
             let begun = link.begun?;
-            let at = heard(*peer).map_or(begun, |heard| heard.clamp(begun, begun + BYTES_COUNT));
-            Some(Coming { from: from.max(want.first), at })
+            let bytes =
+                heard(*peer).filter(|heard| *heard > begun).map(|heard| heard.min(begun + BYTES_COUNT));
+            Some(Coming { from: from.max(want.first), at: bytes.max(link.came)? })
         };
         let coming = self.links.iter().filter_map(of);
         coming.reduce(|one, other| Coming { from: one.from.min(other.from), at: one.at.max(other.at) })

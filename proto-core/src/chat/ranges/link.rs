@@ -13,6 +13,8 @@ pub(super) struct LinkRanges {
     pub(super) asked: Vec<Asked>,
     /// When it was asked for the first of these, or last brought something of them.
     pub(super) begun: Option<Instant>,
+    /// When it last brought something that it was asked for.
+    pub(super) came: Option<Instant>,
     /// How many entries it is asked for at once. None: few.
     batch: Option<u64>,
     /// It sends nothing for now, by its own word: until when it is not asked, and how long that is.
