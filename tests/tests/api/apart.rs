@@ -25,8 +25,8 @@ pub(crate) struct Apart {
 impl Apart {
     /// Its API listens at this address, and serves these.
     pub(crate) fn start(driver: Driver, ip: Ipv4Addr, access: Access) -> Self {
-        let (tell, told) = mpsc::channel();
-        let (work, given) = channel::unbounded();
+        let (tell, told) = mpsc::sync_channel(1);
+        let (work, given) = channel::bounded(1);
         thread::spawn(move || match driver {
             Driver::Tokio => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -44,8 +44,8 @@ impl Apart {
 
     /// Does this while the node stands still.
     pub(crate) fn meanwhile<T>(&self, work: impl FnOnce() -> T) -> T {
-        let (stand, stands) = mpsc::channel();
-        let (go_on, goes_on) = mpsc::channel::<()>();
+        let (stand, stands) = mpsc::sync_channel(1);
+        let (go_on, goes_on) = mpsc::sync_channel::<()>(1);
         let stand_still = move || {
             stand.send(()).unwrap();
             // It ends when nobody can send any more.
@@ -71,7 +71,7 @@ async fn run<R: AppRuntime>(
     runtime: R,
     ip: Ipv4Addr,
     access: Access,
-    tell: mpsc::Sender<Node>,
+    tell: mpsc::SyncSender<Node>,
     given: Receiver<Work>,
 ) {
     tell.send(Node::on(&runtime, ip, "Alice", vec![], access, ApiLimits::default())).unwrap();
