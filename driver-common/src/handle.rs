@@ -19,6 +19,7 @@ pub struct Handle {
     says: Sender<Say>,
     requests: Sender<Request>,
     store: Option<StoreView>,
+    #[cfg_attr(not(feature = "app"), expect(dead_code, reason = "the program alone asks for it"))]
     mutes: Mutes,
 }
 
