@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use proto_core::{LeaveReason, MemberChange, NodeId};
 
-/// The most news of members far away that is told at once. Keys are free, so anybody can bring about any number.
+/// The most news of who comes, goes or has another name that is told at once. Keys are free, so anybody can bring about any
+/// number.
 const AT_ONCE: u64 = 20;
 /// After this time, in milliseconds, one more is told.
 const EVERY: u64 = 3_000;
@@ -38,7 +39,7 @@ impl Arrivals {
         self.told.remove(&node_id)
     }
 
-    /// Whether one more news of a member far away is told at this time, Unix time in milliseconds.
+    /// Whether one more piece of such news is told at this time, Unix time in milliseconds.
     pub(super) fn may_tell(&mut self, now: u64) -> bool {
         let most = now.saturating_add(AT_ONCE * EVERY);
         let paid = self.paid_until.clamp(now, most);

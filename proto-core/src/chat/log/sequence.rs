@@ -33,7 +33,7 @@ pub(super) struct AuthorSequence {
     dropped: bool,
     /// The lowest number of which two versions were shown. No further one of it or above it is.
     twice: Option<u64>,
-    /// The last entry that came because its number was asked for.
+    /// What is on its way of what is missing, as of the last time that an entry was due to be shown.
     awaited: Option<Awaited>,
 }
 
