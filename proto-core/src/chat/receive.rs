@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::budget::{Dues, Over};
 use super::gossip::{EntryMeta, Request};
-use super::log::Taken;
+use super::log::{SHARE, Taken};
 use super::lookahead::Candidate;
 use super::{Chat, Event, FalseClaim, Fault, Lookahead, Missing, serving};
 use crate::model::{
@@ -23,8 +23,15 @@ pub(super) struct Reason {
     request: Request,
     /// Its sender was asked for it by its number.
     ranged: bool,
-    /// It was asked for after a reconciliation, and the budget of its sender has room for it: it counts against no rate.
-    excused: bool,
+    /// It was asked for after a reconciliation, and the budget of its sender has room for it: it counts against no rate. What
+    /// it takes from that budget.
+    excused: Option<u32>,
+}
+
+impl Reason {
+    fn is_excused(&self) -> bool {
+        self.excused.is_some()
+    }
 }
 
 /// An entry that was read: ahead of its turn, or now.
@@ -115,8 +122,8 @@ impl Chat {
             Read::Ahead(candidate) => self.accept(cx, candidate),
             Read::Now(entry) => self.open(cx, from, entry, ahead),
         };
-        if opened.is_ok() && reason.excused {
-            self.excuse(cx, from, bytes);
+        if opened.is_ok() && reason.is_excused() {
+            self.excuse(cx, from, reason, bytes);
         }
         match opened {
             Ok(Opened::Entry(entry)) => {
@@ -151,21 +158,23 @@ impl Chat {
     ) -> Reason {
         let ranged = entry.place_in_run().is_some_and(|(run, seq)| self.ranges.is_asked(from.peer, run, seq));
         let shown = ranged || request == Request::Reconciled;
-        Reason { request, ranged, excused: shown && (!from.rated || self.has_excuse(cx, from.peer, bytes)) }
+        // A new author costs its place among those that are remembered, too.
+        let bytes = if self.log.knows(&entry.key()) { bytes } else { bytes.max(SHARE) };
+        let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let excused = shown && (!from.rated || self.has_excuse(cx, from.peer, cost));
+        Reason { request, ranged, excused: excused.then_some(cost) }
     }
 
     /// Whether the budget of bytes of the neighbour that sent an entry has room for it.
-    fn has_excuse(&self, cx: &Cx, peer: NodeId, bytes: usize) -> bool {
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.excused.next_many_at(cx.now, &peer, count, self.excuses(cx)) <= cx.now
+    fn has_excuse(&self, cx: &Cx, peer: NodeId, cost: u32) -> bool {
+        self.excused.next_many_at(cx.now, &peer, cost, self.excuses(cx)) <= cx.now
     }
 
     /// Takes an entry that is excused from that budget, and from no rate.
-    fn excuse(&mut self, cx: &Cx, from: Sender, bytes: usize) {
-        if from.rated {
-            let count = u32::try_from(bytes).unwrap_or(u32::MAX);
+    fn excuse(&mut self, cx: &Cx, from: Sender, reason: Reason, bytes: usize) {
+        if let Some(cost) = reason.excused.filter(|_| from.rated) {
             let (fresh, most) = (self.excuses(cx), cx.limits().conns.slots.max(1));
-            self.excused.take_many(cx.now, from.peer, count, fresh, most);
+            self.excused.take_many(cx.now, from.peer, cost, fresh, most);
         }
         self.events.push_back(Event::Asked { conn: from.conn, bytes });
     }
@@ -206,7 +215,7 @@ impl Chat {
     /// What an entry takes from the budgets. None: nothing, since its sender is on this machine, it is excused, or its body is
     /// gone.
     pub(super) fn dues_of(&self, from: Sender, entry: &Unverified<'_>, reason: Reason) -> Option<Dues> {
-        let counts = from.rated && !reason.excused && !entry.is_gone();
+        let counts = from.rated && !reason.is_excused() && !entry.is_gone();
         counts.then(|| Dues::of(entry, from.peer, self.log.knows(&entry.key())))
     }
 
@@ -233,7 +242,7 @@ impl Chat {
         }
         let (peer, Reason { request, ranged, excused }) = (from.peer, reason);
         // Versions of one number that displace others could come without end, so they count in any case.
-        let counted = from.rated && excused && self.log.displaces(entry);
+        let counted = from.rated && excused.is_some() && self.log.displaces(entry);
         let dues = counted.then(|| Dues::of_author(entry));
         if dues.is_some_and(|dues| self.budgets.check(cx.now, dues, 0, cx.limits()).is_err()) {
             self.counts.entries_over_rate += 1;

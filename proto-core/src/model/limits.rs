@@ -275,7 +275,7 @@ declare! {
         /// entries is forgotten (SPEC 9.16). If there is none, no entry of another author is taken.
         floors: usize = 16_384, "authors", Guess: "more than the window holds entries", [nonzero] => Floors;
         /// How long ago a floor has to be before it is forgotten (SPEC 9.16).
-        floors_for: Duration = Duration::from_secs(600), "seconds", Spec, [];
+        floors_for: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// The most bytes that entries of this node are charged that the store has not committed. Above it, the user's words are
         /// refused as busy, and lines of peers without a key wait.
         uncommitted_own: usize = 2 * MIB, "bytes", Guess: "twice as many as an output queue holds", [nonzero];

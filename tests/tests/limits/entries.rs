@@ -313,6 +313,19 @@ fn floors_and_how_long_they_are_kept() {
 }
 
 #[test]
+fn a_new_author_is_heard_while_keys_without_end_speak_once_each() {
+    // More keys in ten minutes than there are floors, and fewer in half a minute.
+    let limits = Limits::default().with(|limits| (limits.chat.log_entries, limits.chat.floors) = (1, 350));
+    let mut solo = linked(limits);
+    let keys = 1_000;
+    (0..keys).for_each(|n| {
+        solo.now = solo.now + Duration::from_millis(100);
+        solo.chat(0, &entry(10 + n, 0, EPOCH_MS + 100 * n as u64));
+    });
+    assert_eq!((solo.stats().delivered, solo.stats().entries_dropped), (keys as u64, 0));
+}
+
+#[test]
 fn bytes_of_parked_entries() {
     let ahead = |n: usize| entry(7, 10 + n, EPOCH_MS + 1_000_000 + n as u64);
     let room = 5 * ahead(0).charge();

@@ -271,6 +271,23 @@ fn what_a_reconciliation_showed_is_outside_all_rates() {
 }
 
 #[test]
+fn new_authors_that_a_reconciliation_showed_cost_their_neighbour_a_share_each() {
+    let (authors, share) = (20, 4_096);
+    let limits = Limits::default().with(|limits| {
+        limits.chat.log_bytes = authors * share;
+        limits.chat.new_authors_burst = 1;
+        limits.chat.new_authors_every = Duration::from_secs(3_600);
+    });
+    let mut solo = solo(limits);
+    solo.link_from(0, ELSEWHERE);
+    let entries: Vec<_> = (0..authors + 5).map(|author| entry(7 + author, 0, EPOCH_MS)).collect();
+    solo.reconcile(0, &entries);
+    solo.chats(0, &entries);
+    let stats = solo.stats();
+    assert_eq!((stats.entries as usize, stats.entries_of_new_authors), (authors + 1, 4));
+}
+
+#[test]
 fn forgeries_take_nothing_from_the_rate_of_the_author_whom_they_name() {
     let limits = Limits::default();
     let burst = limits.chat.entries_burst as usize;

@@ -45,6 +45,7 @@ pub(crate) use sequence::Coming;
 use sequence::{EvictedState, SequenceEvent};
 use shelf::Shelf;
 pub(super) use stored::Below;
+pub(super) use shares::SHARE;
 use window::Window;
 
 use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, RunId};
@@ -167,14 +168,14 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
-        if self.is_shelved(&entry) {
-            // It may be another version than that of the store, which is of no use either.
+        if self.window.is_below_floor(&entry)
+            || self.is_forgotten(&entry)
+            || self.is_archival(&entry) && !self.window.wants_passed(&entry)
+        {
+            // The store may have another version, which is of no use either.
+            let known = self.is_shelved(&entry);
             self.window.dropped(&entry, limits);
-            return Taken::Known;
-        }
-        if self.window.is_below_floor(&entry) || self.is_archival(&entry) || self.is_forgotten(&entry) {
-            self.window.dropped(&entry, limits);
-            return Taken::Dropped;
+            return if known { Taken::Known } else { Taken::Dropped };
         }
         if wall.is_some_and(|wall| entry.at() > wall.saturating_add(millis(limits.chat.ahead_most))) {
             return Taken::Full;

@@ -14,7 +14,7 @@ use crate::model::{Entry, EntryId, Instant, Limits, Place, PublicKey};
 
 /// Shares are compared in units of so many bytes (SPEC 9.15). Of two authors with one short entry each, the one who said it
 /// first gives way, and not the one with the longer name.
-const UNIT: usize = 4_096;
+pub(in crate::chat) const SHARE: usize = 4_096;
 
 /// New authors, and the node itself, have a share of the window: one in so many of its bytes, and of its entries.
 const PART: usize = 4;
@@ -270,6 +270,6 @@ impl Shares {
 impl Share {
     /// How soon the author gives way.
     fn rank(&self) -> Rank {
-        (self.held.bytes.div_ceil(UNIT), Reverse(self.oldest))
+        (self.held.bytes.div_ceil(SHARE), Reverse(self.oldest))
     }
 }

@@ -234,10 +234,10 @@ fn a_forgotten_authors_entries_are_not_shown_again_and_recent_floors_are_kept() 
     log.set_wall(Some(WALL));
     // Each entry evicts the one before.
     let said: Vec<_> =
-        (0..5).map(|n| authors[n].entry_at(EPOCH, 0, WALL - 601_000 + 1_000 * n as u64, "x")).collect();
+        (0..5).map(|n| authors[n].entry_at(EPOCH, 0, WALL - 31_000 + 1_000 * n as u64, "x")).collect();
     assert_eq!(said[..3].iter().map(|entry| log.take(entry)).collect::<Vec<_>>(), [Taken::New; 3]);
     assert_eq!(log.inner.window.authors(), 3);
-    // The first two floors are ten minutes ago: they can be forgotten, one by one.
+    // The first two floors are half a minute ago: they can be forgotten, one by one.
     assert_eq!((log.take(&said[3]), log.inner.lost().floors), (Taken::New, 1));
     assert_eq!((log.take(&said[4]), log.inner.lost().floors), (Taken::New, 2));
     assert_eq!(log.shown().len(), 5);
@@ -251,8 +251,8 @@ fn a_forgotten_authors_entries_are_not_shown_again_and_recent_floors_are_kept() 
     assert_eq!(log.take(&newcomer), Taken::New);
     // All that is dated before the shared floor may be of an author that is forgotten.
     let late = |at| TestAuthor::new(8).entry_at(EPOCH, 0, at, "x");
-    assert_eq!(log.take(&late(WALL - 599_000)), Taken::Dropped);
-    assert_eq!(log.take(&late(WALL - 598_999)), Taken::Full);
+    assert_eq!(log.take(&late(WALL - 29_000)), Taken::Dropped);
+    assert_eq!(log.take(&late(WALL - 28_999)), Taken::Full);
 }
 
 #[test]

@@ -56,6 +56,16 @@ struct Tip {
     held: bool,
     /// Below this number, entries were evicted, or are below a floor.
     base: u64,
+    /// The entry that came last of those that the window does not want.
+    passed: Option<Passed>,
+}
+
+/// An entry that is not held: its number, its id, and the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Passed {
+    seq: u64,
+    id: EntryId,
+    prev: Option<EntryId>,
 }
 
 impl Tip {
@@ -132,7 +142,7 @@ impl Tips {
     /// window.
     pub(super) fn restore(&mut self, run: &RunId, (seq, versions): Newest, base: u64) {
         self.change(run, |tip| {
-            let Some(tip) = tip else { return Some(Tip { seq, versions, held: false, base }) };
+            let Some(tip) = tip else { return Some(Tip { seq, versions, held: false, base, passed: None }) };
             if seq > tip.seq {
                 (tip.seq, tip.versions) = (seq, versions);
             }
@@ -159,7 +169,7 @@ impl Tips {
         self.change(entry.run(), |tip| {
             let Some(tip) = tip else {
                 let versions = ArrayVec::from_iter([item]);
-                return Some(Tip { seq: entry.seq(), versions, held, base: 0 });
+                return Some(Tip { seq: entry.seq(), versions, held, base: 0, passed: None });
             };
             if entry.seq() > tip.seq {
                 tip.seq = entry.seq();
@@ -183,6 +193,24 @@ impl Tips {
             }
             None
         });
+        self.note_passed(entry);
+    }
+
+    /// An entry came that the window does not want.
+    pub(super) fn note_passed(&mut self, entry: &Entry) {
+        if let Some(tip) = self.runs.get_mut(entry.run()) {
+            tip.passed = Some(Passed { seq: entry.seq(), id: entry.id(), prev: entry.prev() });
+        }
+    }
+
+    /// The entry that came last of those of a run that the window does not want, if it shows with this one that the run is
+    /// forked.
+    pub(super) fn passed_fork(&self, entry: &Entry) -> Option<EntryId> {
+        let passed = self.runs.get(entry.run())?.passed.filter(|passed| passed.id != entry.id())?;
+        let forked = passed.seq == entry.seq()
+            || passed.seq.checked_add(1) == Some(entry.seq()) && entry.prev() != Some(passed.id)
+            || entry.seq().checked_add(1) == Some(passed.seq) && passed.prev != Some(entry.id());
+        forked.then_some(passed.id)
     }
 
     /// An entry left the window so that it can be received again. `last`: what is the newest of its run there now.
@@ -205,7 +233,7 @@ impl Tips {
         let base = self.base(run);
         let left = last.map(|(seq, mut versions)| {
             versions.sort_unstable_by_key(|(_, id)| *id);
-            Tip { seq, versions, held: true, base }
+            Tip { seq, versions, held: true, base, passed: None }
         });
         self.remove(run);
         if let Some(tip) = left {

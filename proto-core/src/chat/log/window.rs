@@ -340,10 +340,15 @@ impl Window {
     /// its run is frozen.
     pub(super) fn dropped(&mut self, entry: &Entry, limits: &Limits) {
         let held = self.last_number(entry.run()).is_some();
-        if self.frozen_at(entry.run()).is_none() {
-            self.note_tip(entry, held);
-            self.tips.passed(entry, held);
-            self.bound_tips(&entry.key(), limits);
+        match self.frozen_at(entry.run()) {
+            None => {
+                self.note_tip(entry, held);
+                self.tips.passed(entry, held);
+                self.bound_tips(&entry.key(), limits);
+            }
+            // Its run may be forked at a lower number than is known.
+            Some(frozen) if entry.seq() < frozen => self.tips.note_passed(entry),
+            Some(_) => {}
         }
         self.remember_evicted(entry.id(), limits);
     }
@@ -380,6 +385,13 @@ impl Window {
         while self.evicted.len() > limits.chat.evicted && self.evicted.pop_first().is_some() {
             self.ids_forgotten += 1;
         }
+    }
+
+    /// Whether this entry shows with one that is not held that its run is forked. That one is wanted again then, since the
+    /// two prove it.
+    pub(super) fn wants_passed(&mut self, entry: &Entry) -> bool {
+        let passed = self.tips.passed_fork(entry);
+        passed.inspect(|id| _ = self.evicted.remove(id)).is_some()
     }
 
     /// How many ids of entries that are not wanted were forgotten.

@@ -137,6 +137,32 @@ fn a_fork_with_what_the_window_holds_is_taken_also_below_what_it_asks_for() {
 }
 
 #[test]
+fn a_fork_far_below_the_window_freezes_the_run_when_both_versions_came() {
+    let anna = TestAuthor::new(1);
+    let (one, far) = (anna.entry(1), anna.entry(5_000));
+    let other = anna.entry_at(EPOCH, 1, 1_001_001, "other");
+    let third = anna.entry_at(EPOCH, 2, 1_001_002, "third");
+    let far_too = anna.entry_at(EPOCH, 5_000, 6_000_001, "far, too");
+    let pairs = [[&one, &other], [&other, &one], [&other, &third], [&third, &other]];
+    let cases = pairs.iter().flat_map(|pair| [(pair, false), (pair, true)]);
+    for ([first, second], forks_above) in cases {
+        let mut stored = Stored::start(&[], usize::MAX, |_| ());
+        assert_eq!(stored.take(&far), Taken::New);
+        if forks_above {
+            assert_eq!(stored.take(&far_too), Taken::New);
+        }
+        stored.log.inner.raise_base(one.run(), 4_000);
+        assert_eq!(stored.take(first), Taken::Dropped, "one alone shows nothing");
+        assert!(!stored.log.inner.wants(&first.id()));
+        assert_eq!(stored.take(second), Taken::New);
+        assert!(stored.log.inner.wants(&first.id()), "what proves the fork with it");
+        assert_eq!(stored.take(first), Taken::New);
+        assert_eq!(held(&stored.log), BTreeSet::from([first.id(), second.id()]));
+        assert!(stored.log.inner.window.frozen_at(one.run()).is_some());
+    }
+}
+
+#[test]
 fn missing_numbers_for_which_the_shelf_has_no_room_are_no_fork() {
     let few = |limits: &mut Limits| (limits.chat.spans, limits.chat.epochs_per_author) = (2, 1);
     let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
