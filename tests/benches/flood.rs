@@ -41,7 +41,12 @@ fn row(driver: Driver, name: &str, done: &Flood) -> [String; 8] {
     [
         format!("{driver:?}, {name}"),
         format!("{:.0}", done.offered as f64 / done.time.as_secs_f64()),
-        done.cuts.iter().filter(|(bad, _)| *bad != Bad::HalfOpen).map(|(_, cut)| cut).sum::<usize>().to_string(),
+        done.cuts
+            .iter()
+            .filter(|(bad, _)| *bad != Bad::HalfOpen)
+            .map(|(_, cut)| cut)
+            .sum::<usize>()
+            .to_string(),
         format!("{:.0}", done.handshakes as f64 / done.time.as_secs_f64()),
         format!("{:.0} %", 100.0 * done.cpu.as_secs_f64() / done.time.as_secs_f64()),
         done.grown.to_string(),

@@ -51,7 +51,10 @@ fn main() {
     table.print("A handshake is X25519MLKEM768 with two Ed25519 keys; records are AES-256-GCM");
     let each = sealed.listener / u32::try_from(connections).unwrap();
     let most = Limits::default().conns.handshakes_per_second;
-    println!("A handshake takes the listener {each:?} besides its socket: {most} a second are {:?}", each * most);
+    println!(
+        "A handshake takes the listener {each:?} besides its socket: {most} a second are {:?}",
+        each * most
+    );
 }
 
 /// Two ends of a connection.

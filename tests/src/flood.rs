@@ -34,7 +34,7 @@ pub struct Flood {
     pub handshakes: u64,
     /// How long it took.
     pub time: Duration,
-    /// How often each bad peer was cut.
+    /// How often each bad peer was cut, or its handshakes answered.
     pub cuts: Vec<(Bad, usize)>,
     /// The CPU time of the victim meanwhile.
     pub cpu: Duration,
@@ -159,7 +159,8 @@ impl Bad {
             Self::Replayed => line(&Frame::Chat(signed().sealed())),
             Self::Oversized => vec![b'x'; 70_000],
             Self::HalfOpen => {
-                let mut session = Sealer::new(&Identity::from_secret(&[9; 32])).dial(None).expect("a session");
+                let mut session =
+                    Sealer::new(&Identity::from_secret(&[9; 32])).dial(None).expect("a session");
                 let mut hello = Vec::new();
                 while session.has_output() {
                     session.write_to(&mut hello).expect("a vector takes all");
@@ -252,13 +253,7 @@ fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, st
 
 /// Begins handshakes until it is told to stop, always with the same bytes, which cost it nothing. It leaves each when it is
 /// answered, or when that takes long. Returns how many were.
-fn shake_hands(
-    bad: Bad,
-    from: Ipv4Addr,
-    to: SocketAddr,
-    offered: &AtomicUsize,
-    stop: &AtomicBool,
-) -> usize {
+fn shake_hands(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, stop: &AtomicBool) -> usize {
     let (mut answered, hello, began) = (0, bad.frame(0), Instant::now());
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -267,7 +262,7 @@ fn shake_hands(
         offered.fetch_add(1, Ordering::Relaxed);
         let heard = connect(from, to).and_then(|mut stream| {
             stream.write_all(&hello)?;
-            stream.set_read_timeout(Some(Duration::from_millis(250)))?;
+            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
             stream.read(&mut [0; 4 * 1024])
         });
         answered += usize::from(heard.is_ok_and(|count| count > 0));

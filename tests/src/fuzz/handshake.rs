@@ -49,8 +49,13 @@ pub fn handshake(data: &[u8]) -> Shaken {
         (intact, whole) = (intact && means(&came).starts_with(&means(&said)), whole && came == said);
         pass(&mut ends[to], &came, piece);
         let proves = flight > 0 && ends[to].peer().is_some();
-        assert!(intact || !proves, "flight {flight} was changed, and proves a key");
-        assert!(!whole || flight == 0 || proves, "flight {flight} was not changed, and proves none");
+        let shown = || data.escape_ascii();
+        assert!(intact || !proves, "flight {flight} was changed, and proves a key: {}", shown());
+        assert!(
+            !whole || flight == 0 || proves,
+            "flight {flight} was not changed, and proves none: {}",
+            shown()
+        );
     }
     let keys = [other.key(), one.key()];
     for (end, key) in ends.iter_mut().zip(keys) {
@@ -131,12 +136,13 @@ fn change(letter: u8, came: &mut Vec<u8>, script: &mut Script<'_>) {
 /// What records mean. TLS has no regard for the version in their headers. What kind they are it takes from what is in them
 /// where they are sealed. It passes over `ChangeCipherSpec`, which old routers want to see (RFC 8446, appendix D.4).
 fn means(mut wire: &[u8]) -> Vec<u8> {
-    const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
+    /// The length, and what is in it.
+    const CHANGE_CIPHER_SPEC: [u8; 3] = [0, 1, 1];
     let mut meant = Vec::new();
     while let [_, _, _, high, low, ..] = wire {
         let len = (5 + usize::from(*high) * 256 + usize::from(*low)).min(wire.len());
         let (record, rest) = wire.split_at(len);
-        if record != CHANGE_CIPHER_SPEC {
+        if record[3..] != CHANGE_CIPHER_SPEC {
             meant.extend(&record[3..]);
         }
         wire = rest;
