@@ -1,4 +1,4 @@
-//! Bad frames without end from fifty addresses of another machine, at a node that talks with another one.
+//! Bad frames or handshakes without end from fifty addresses of another machine, at a node that talks with another one.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use proto_core::seal::Sealer;
 use proto_core::wire::Frame;
-use proto_core::{ChatText, Draft, Entry};
+use proto_core::{ChatText, Draft, Entry, Identity};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
@@ -21,16 +22,19 @@ use crate::version1::random_uuid;
 
 /// Addresses from which bad frames come.
 pub const LINKS: u8 = 50;
-/// Frames that each of them offers in a second.
+/// Frames or handshakes that each of them offers in a second.
 pub const RATE: u32 = 200;
+
 /// What a flood did.
 #[derive(Clone, Debug)]
 pub struct Flood {
-    /// The frames that were offered.
+    /// The frames or handshakes that were offered.
     pub offered: usize,
+    /// The handshakes that the victim began.
+    pub handshakes: u64,
     /// How long it took.
     pub time: Duration,
-    /// How often each bad peer was cut.
+    /// How often each bad peer was cut, or its handshakes answered.
     pub cuts: Vec<(Bad, usize)>,
     /// The CPU time of the victim meanwhile.
     pub cpu: Duration,
@@ -40,14 +44,15 @@ pub struct Flood {
     pub delays: Vec<Duration>,
 }
 
-/// Floods a node for so long, while it talks with another one. With `links` of 0 the two talk in peace. `None` if this process
-/// cannot make network namespaces.
+/// Floods a node with this for so long, while it talks with another one. With nothing, the two talk in peace. `None` if this
+/// process cannot make network namespaces.
 ///
 /// # Panics
-/// When a line of those who talk is lost or late.
+/// When a line of those who talk is lost or late, or a newcomer does not get in.
 #[track_caller]
-pub fn flood(driver: Driver, links: u8, time: Duration) -> Option<Flood> {
+pub fn flood(driver: Driver, with: &[Bad], time: Duration) -> Option<Flood> {
     let cable = Cable::lay()?;
+    let links = if with.is_empty() { 0 } else { LINKS };
     let addrs = cable.add_addresses(links);
     Some(cable.at(0, || {
         let bind = ENDS[0].to_string();
@@ -58,34 +63,44 @@ pub fn flood(driver: Driver, links: u8, time: Duration) -> Option<Flood> {
         let mut bob = launch("Bob").peer(victim).start();
         alice.expect_peers(&["Bob"], SOON);
         let (memory, cpu, started) = (alice.peak_memory(), alice.cpu(), Instant::now());
+        let handshakes = alice.counted("handshakes");
         let (offered, stop, mut delays) = (AtomicUsize::new(0), AtomicBool::new(false), Vec::new());
         let cuts = thread::scope(|scope| {
-            let all = scope.spawn(|| cable.at(1, || misbehave_all(&addrs, victim, &offered, &stop)));
-            let frames = f64::from(links) * f64::from(RATE) * time.as_secs_f64();
-            while started.elapsed() < time || offered.load(Ordering::Relaxed) < frames as usize {
+            let all = scope.spawn(|| cable.at(1, || misbehave_all(with, &addrs, victim, &offered, &stop)));
+            let wanted = f64::from(links) * f64::from(RATE) * time.as_secs_f64();
+            // Whoever waits for an answer to its handshake offers fewer.
+            let wanted = if with == Bad::HANDSHAKES { 0 } else { wanted as usize };
+            while started.elapsed() < time || offered.load(Ordering::Relaxed) < wanted {
                 delays.push(talk(&mut alice, &mut bob, delays.len()));
             }
+            let carol = launch("Carol").peer(victim).start();
+            carol.expect_err(&["Alice", "joined"], SOON);
             stop.store(true, Ordering::Relaxed);
             all.join().expect("what was cut")
         });
         let (time, cpu) = (started.elapsed(), alice.cpu().saturating_sub(cpu));
         let (offered, grown) = (offered.into_inner(), alice.peak_memory() - memory);
+        let handshakes = alice.counted("handshakes") - handshakes;
         delays.sort_unstable();
-        Flood { offered, time, cuts, cpu, grown, delays }
+        Flood { offered, handshakes, time, cuts, cpu, grown, delays }
     }))
 }
 
 /// All peers misbehave, each from an address of its own. Returns how often each was cut.
 fn misbehave_all(
+    with: &[Bad],
     addrs: &[Ipv4Addr],
     victim: SocketAddr,
     offered: &AtomicUsize,
     stop: &AtomicBool,
 ) -> Vec<(Bad, usize)> {
     thread::scope(|scope| {
-        let peers = addrs.iter().zip(Bad::ALL.into_iter().cycle());
+        let peers = addrs.iter().zip(with.iter().copied().cycle());
         let peers: Vec<_> = peers
-            .map(|(from, bad)| (bad, scope.spawn(move || misbehave(bad, *from, victim, offered, stop))))
+            .map(|(from, bad)| {
+                let misbehave = if bad == Bad::HalfOpen { shake_hands } else { misbehave };
+                (bad, scope.spawn(move || misbehave(bad, *from, victim, offered, stop)))
+            })
             .collect();
         peers.into_iter().map(|(bad, peer)| (bad, peer.join().expect("a number"))).collect()
     })
@@ -115,11 +130,15 @@ pub enum Bad {
     Replayed,
     /// A line that does not end.
     Oversized,
+    /// The beginning of a handshake, which is left once it is answered.
+    HalfOpen,
 }
 
 impl Bad {
-    /// Each of them.
-    pub const ALL: [Self; 4] = [Self::Junk, Self::Forged, Self::Replayed, Self::Oversized];
+    /// Those that send frames.
+    pub const FRAMES: [Self; 4] = [Self::Junk, Self::Forged, Self::Replayed, Self::Oversized];
+    /// Those that make the victim compute.
+    pub const HANDSHAKES: [Self; 1] = [Self::HalfOpen];
 
     fn frame(self, number: u32) -> Vec<u8> {
         let name = "Mallory".parse().expect("a name");
@@ -139,16 +158,29 @@ impl Bad {
             }
             Self::Replayed => line(&Frame::Chat(signed().sealed())),
             Self::Oversized => vec![b'x'; 70_000],
+            Self::HalfOpen => {
+                let mut session =
+                    Sealer::new(&Identity::from_secret(&[9; 32])).dial(None).expect("a session");
+                let mut hello = Vec::new();
+                while session.has_output() {
+                    session.write_to(&mut hello).expect("a vector takes all");
+                }
+                hello
+            }
         }
     }
 }
 
-/// Connects from this address, and joins: with a key if entries are to be taken from it, which then is proven.
-fn join(bad: Bad, from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((from, 0)).into())?;
     socket.connect_timeout(&to.into(), SOON)?;
-    let mut stream = TcpStream::from(socket);
+    Ok(TcpStream::from(socket))
+}
+
+/// Connects from this address, and joins: with a key if entries are to be taken from it, which then is proven.
+fn join(bad: Bad, from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    let mut stream = connect(from, to)?;
     if matches!(bad, Bad::Junk | Bad::Oversized) {
         stream.write_all(join_line(&random_uuid(), "Mallory").as_bytes())?;
     } else {
@@ -217,4 +249,26 @@ fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, st
         thread::sleep(due.saturating_duration_since(Instant::now()));
     }
     cut
+}
+
+/// Begins handshakes until it is told to stop, always with the same bytes, which cost it nothing. It leaves each when it is
+/// answered, or when that takes long. Returns how many were.
+fn shake_hands(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, stop: &AtomicBool) -> usize {
+    let (mut answered, hello, began) = (0, bad.frame(0), Instant::now());
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        offered.fetch_add(1, Ordering::Relaxed);
+        let heard = connect(from, to).and_then(|mut stream| {
+            stream.write_all(&hello)?;
+            stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+            stream.read(&mut [0; 4 * 1024])
+        });
+        answered += usize::from(heard.is_ok_and(|count| count > 0));
+        // The offered rate is what the test is about: no event says when the next one is due.
+        let due = began + Duration::from_secs(1) * (number + 1) / RATE;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    answered
 }

@@ -10,6 +10,7 @@ pub mod faults;
 #[cfg(target_os = "linux")]
 pub mod flood;
 pub mod fuzz;
+pub mod heap;
 pub mod http;
 pub mod imports;
 pub mod journal;

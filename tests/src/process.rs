@@ -292,8 +292,17 @@ impl Process {
     /// When it does not answer.
     #[track_caller]
     pub fn delivered(&self) -> u64 {
+        self.counted("delivered")
+    }
+
+    /// What a counter of its node says, in `GET /status`.
+    ///
+    /// # Panics
+    /// When it does not answer, or has no such counter.
+    #[track_caller]
+    pub fn counted(&self, what: &str) -> u64 {
         let status = http::get(self.api(), "/status").expect("an answer").json();
-        status["stats"]["delivered"].as_u64().expect("a number")
+        status["stats"][what].as_u64().expect("a number")
     }
 
     /// The names in `GET /peers`, in order.

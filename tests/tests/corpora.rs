@@ -19,6 +19,17 @@ fn first_byte() {
 }
 
 #[test]
+fn handshake() {
+    let (mut complete, mut failed) = (0, 0);
+    replay("handshake", |data| {
+        let shaken = tests::fuzz::handshake(data);
+        complete += usize::from(shaken.listener == tests::fuzz::End::Complete);
+        failed += usize::from(matches!(shaken.listener, tests::fuzz::End::Failed(_)));
+    });
+    assert!(complete >= 3 && failed >= 5, "{complete} are complete, {failed} failed");
+}
+
+#[test]
 fn sealed() {
     let mut opened = 0;
     replay("sealed", |data| opened += tests::fuzz::sealed(data));

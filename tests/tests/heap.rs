@@ -6,11 +6,9 @@
 #[allow(dead_code)]
 mod solo;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proto_core::wire::Frame;
 use proto_core::{
@@ -19,34 +17,11 @@ use proto_core::{
 };
 
 use solo::{EPOCH_MS, Solo, id, keys, records, solo};
+use tests::heap::{Counting, in_use};
 use tests::sim::hostile::{behind, position};
-
-/// Counts the bytes in use.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: `System` does the work. The counter never changes what it returns.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are the same.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn in_use() -> usize {
-    IN_USE.load(Ordering::Relaxed)
-}
 
 /// Neighbours that send entries and announcements.
 const NEIGHBOURS: usize = 8;

@@ -1,4 +1,7 @@
-//! Random scripts for the bodies of the fuzz targets `first_byte` and `sealed`: what was sealed comes out, and nothing else.
+//! Random scripts for the bodies of the fuzz targets `first_byte`, `handshake` and `sealed`: what was sealed comes out, and
+//! nothing else.
+
+use std::collections::BTreeMap;
 
 use proto_core::Identity;
 use proto_core::seal::Sealer;
@@ -96,4 +99,44 @@ fn a_beginning_that_is_almost_one_of_ours_proves_nothing() {
         }
         fuzz::first_bytes(&wire);
     }
+}
+
+#[test]
+fn a_handshake_that_is_changed_on_its_way_proves_nothing_wherever_it_is() {
+    let (mut dice, mut ends) = (dice(), BTreeMap::<_, u64>::new());
+    for _ in 0..handshakes() {
+        let shaken = fuzz::handshake(&changes(&mut dice));
+        *ends.entry(format!("dialer {:?}, listener {:?}", shaken.dialer, shaken.listener)).or_default() += 1;
+    }
+    println!("{ends:#?}");
+    for end in [
+        "dialer Complete, listener Complete",
+        "dialer Complete, listener Failed(NotOurs)",
+        "dialer Failed(NotOurs), listener Failed(Refused)",
+        "dialer Failed(Refused), listener Failed(NotOurs)",
+        "dialer Complete, listener Waits",
+        "dialer Waits, listener Waits",
+    ] {
+        assert!(ends.contains_key(end), "{end}: {ends:#?}");
+    }
+}
+
+/// What becomes of the three flights of a handshake: in most cases one of them is changed.
+fn changes(dice: &mut Dice) -> Vec<u8> {
+    let (foul, mut script) = (dice.below(4), Vec::new());
+    for flight in 0..3 {
+        if dice.chance(0.3) {
+            script.extend([b'c', digit(dice)]);
+        }
+        let edits = if flight == foul { dice.below(3) + 1 } else { 0 };
+        for _ in 0..edits {
+            let letter = b"fffbbitld2o"[dice.index(11)];
+            script.push(letter);
+            if b"fbitl".contains(&letter) {
+                script.extend([(); 4].map(|()| digit(dice)));
+            }
+        }
+        script.push(b'\n');
+    }
+    script
 }

@@ -252,7 +252,7 @@ impl PublicKey {
     }
 
     /// The key with this encoding, of which [`point`](Self::point) has to tell yet whether it is that of a point.
-    pub(super) fn of_encoding(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
+    pub(crate) fn of_encoding(bytes: &[u8; 32]) -> Result<Self, PublicKeyError> {
         if is_strict(bytes) { Ok(Self(*bytes)) } else { Err(PublicKeyError) }
     }
 

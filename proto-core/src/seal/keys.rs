@@ -25,9 +25,15 @@ fn spki(key: PublicKey) -> Vec<u8> {
 }
 
 /// The key with this SubjectPublicKeyInfo. None: it is no Ed25519 key, or one that the protocol refuses.
-pub(super) fn key_of(spki: &[u8]) -> Option<PublicKey> {
+fn key_of(spki: &[u8]) -> Option<PublicKey> {
     let key = spki.strip_prefix(&SPKI_PREFIX)?;
     PublicKey::from_bytes(key.try_into().ok()?).ok()
+}
+
+/// The same, of one that [`KeyCheck`] has accepted: that it is a point of the curve is not computed again.
+pub(super) fn accepted_key_of(spki: &[u8]) -> Option<PublicKey> {
+    let key = spki.strip_prefix(&SPKI_PREFIX)?;
+    PublicKey::of_encoding(key.try_into().ok()?).ok()
 }
 
 /// The key that a node shows and signs with.
@@ -94,7 +100,7 @@ impl KeyCheck {
         }
         let signature = signed.signature().try_into().map(Signature::from_bytes);
         let holds = signature.is_ok_and(|signature| {
-            key_of(shown).is_some_and(|key| key.verify_handshake(message, &signature))
+            accepted_key_of(shown).is_some_and(|key| key.verify_handshake(message, &signature))
         });
         if holds {
             Ok(HandshakeSignatureValid::assertion())

@@ -11,7 +11,7 @@ use rustls::{
     ServerConfig, ServerConnection,
 };
 
-use super::keys::key_of;
+use super::keys::accepted_key_of;
 use super::{ALPN, SealError};
 use crate::model::PublicKey;
 
@@ -166,7 +166,7 @@ impl Session {
             return Ok(());
         }
         let key = match self.tls.peer_certificates() {
-            Some([shown]) => key_of(shown),
+            Some([shown]) => accepted_key_of(shown),
             _ => None,
         };
         let is_ours =

@@ -10,10 +10,10 @@ use driver_smol::ChatText;
 
 use crate::child::{self, Role};
 use crate::library::{linked, on, wait_for_bench};
-use crate::{Kind, LINE, RECEIVERS, text};
+use crate::{Kind, LINE, RECEIVERS, ROUNDS, in_turns, text};
 
 /// Messages, the first of which only warm up.
-const ROUNDS: usize = 500;
+const MESSAGES: usize = 250;
 const WARM_UP: usize = 50;
 
 /// Milliseconds from one message to the next. After the longer time all are idle again. In the shorter one two cores cannot
@@ -21,18 +21,29 @@ const WARM_UP: usize = 50;
 const GAPS: [&str; 2] = ["20", "1"];
 
 pub(crate) fn print() {
-    println!("                                     median us   99th us   median to bare");
+    println!("                                     median us   99th us   to bare   sealing adds, to bare");
     for gap in GAPS {
-        let bare = measure_bare(gap);
-        let row = |name: &str, [median, late]: [f64; 2]| {
+        let bare = least((0..ROUNDS).map(|_| measure_bare(gap)).collect());
+        let row = |name: &str, [median, late]: [f64; 2], adds: &str| {
             let name = format!("{name}, each {gap} ms");
-            println!("{name:<36} {median:>9.0} {late:>9.0} {:>16.2}", median / bare[0]);
+            println!("{name:<36} {median:>9.0} {late:>9.0} {:>9.2} {adds:>23}", median / bare[0]);
         };
-        row("bare sockets", bare);
-        for kind in Kind::all() {
-            row(&format!("{kind}, library"), measure(kind, gap));
+        row("bare sockets", bare, "");
+        let kinds: Vec<_> = Kind::all().collect();
+        let times = in_turns(&kinds, |kind| measure(kind, gap)).map(least);
+        let times: Vec<_> = kinds.iter().zip(times).collect();
+        for (kind, time) in &times {
+            let clear = times.iter().find(|(other, _)| other.driver == kind.driver && !other.sealed);
+            let adds = clear.filter(|_| kind.sealed).map(|(_, clear)| (time[0] - clear[0]) / bare[0]);
+            row(&format!("{kind}, library"), *time, &adds.map_or(String::new(), |adds| format!("{adds:.2}")));
         }
     }
+}
+
+/// The times of the run with the least median.
+fn least(mut runs: Vec<[f64; 2]>) -> [f64; 2] {
+    runs.sort_by(|one, other| one[0].total_cmp(&other[0]));
+    runs[0]
 }
 
 /// The gap between two messages, from its argument.
@@ -70,8 +81,8 @@ fn compare(caller: &mut Role, hearers: &mut [Role]) -> [f64; 2] {
     };
     let said = times(caller);
     let heard: Vec<_> = hearers.iter_mut().map(times).collect();
-    let last = |round: usize| heard.iter().map(|times| times[round]).max().unwrap();
-    let mut delays: Vec<_> = (WARM_UP..ROUNDS).map(|round| last(round) - said[round]).collect();
+    let last = |number: usize| heard.iter().map(|times| times[number]).max().unwrap();
+    let mut delays: Vec<_> = (WARM_UP..MESSAGES).map(|number| last(number) - said[number]).collect();
     delays.sort_unstable();
     [delays[delays.len() / 2], delays[delays.len() * 99 / 100]].map(|nanos| nanos as f64 / 1000.0)
 }
@@ -82,7 +93,7 @@ pub(crate) fn hear_bare() {
     let (mut stream, _) = listener.accept().unwrap();
     let mut line = [0; LINE];
     let mut times = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..MESSAGES {
         stream.read_exact(&mut line).unwrap();
         times.push(now());
     }
@@ -96,8 +107,8 @@ pub(crate) fn call_bare(millis: &str, addrs: &[&str]) {
     child::say("linked");
     child::wait();
     let mut times = Vec::new();
-    for round in 0..ROUNDS {
-        let line = format!("MSG|{}\n", text(round));
+    for number in 0..MESSAGES {
+        let line = format!("MSG|{}\n", text(number));
         times.push(now());
         streams.iter_mut().for_each(|stream| stream.write_all(line.as_bytes()).unwrap());
         thread::sleep(gap(millis));
@@ -110,7 +121,7 @@ pub(crate) fn hear(kind: Kind, addrs: &[&str]) {
     on(kind, "Receiver", addrs, async move |node| {
         linked(&node).await;
         let mut times = Vec::new();
-        while times.len() < ROUNDS {
+        while times.len() < MESSAGES {
             for event in node.events.recv().await.unwrap() {
                 if matches!(event, Event::Message(_)) {
                     times.push(now());
@@ -127,8 +138,8 @@ pub(crate) fn call(millis: &str, kind: Kind, addrs: &[&str]) {
         linked(&node).await;
         wait_for_bench().await;
         let mut times = Vec::new();
-        for round in 0..ROUNDS {
-            let texts = vec![ChatText::new(text(round)).unwrap()];
+        for number in 0..MESSAGES {
+            let texts = vec![ChatText::new(text(number)).unwrap()];
             times.push(now());
             node.handle.say(texts, Origin::TERMINAL).await.unwrap();
             while node.events.try_recv().is_ok() {}

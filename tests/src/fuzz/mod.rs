@@ -5,6 +5,7 @@
 
 mod conversation;
 mod frames;
+mod handshake;
 mod keyed;
 mod ledger;
 mod messages;
@@ -14,6 +15,7 @@ mod script;
 mod sealed;
 
 pub use frames::{check_lines, frames};
+pub use handshake::{End, Shaken, handshake};
 pub use ledger::Counts;
 pub use messages::messages;
 pub use node::node;

@@ -8,7 +8,7 @@ use proto_core::seal::{MAX_HANDSHAKE, MAX_PIECE, MAX_SEALED, OVERHEAD, SealError
 use super::script::Script;
 
 /// What a session writes at most without being asked to seal: its answer in a handshake, or an alert and an update of keys.
-const UNASKED: usize = 2 * 1024;
+pub(super) const UNASKED: usize = 2 * 1024;
 
 /// Any bytes from the beginning of an accepted connection, and of a dialed one. The first byte says how they are cut.
 ///
@@ -172,7 +172,7 @@ impl Pair {
     }
 }
 
-fn output(session: &mut Session) -> Vec<u8> {
+pub(super) fn output(session: &mut Session) -> Vec<u8> {
     let mut wire = Vec::new();
     while session.has_output() {
         session.write_to(&mut wire).expect("a vector takes all");

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::thread;
 
 use proto_core::Identity;
 use proto_core::seal::{Sealer, Session};
@@ -104,12 +105,13 @@ fn key(node: &Process) -> String {
     status["key"].as_str().expect("a key").to_owned()
 }
 
-/// A node that expects Alice behind a proxy which treats it so: it says nothing in clear, and finds her once the proxy
-/// lets it.
-fn expect_silence(driver: Driver, alice: &Process, treatment: Treatment) {
+/// A node that expects Alice behind a proxy which treats it so: it says nothing in clear, whatever it may say in clear to
+/// others, and finds her once the proxy lets it.
+fn expect_silence(driver: Driver, plaintext: &str, alice: &Process, treatment: Treatment) {
     let proxy = Proxy::new(treatment);
     let target = format!("{}@{}", id(alice), proxy.addr());
-    let mut bob = Launch::new(driver, "Bob-in-clear").args(OFF).peer(&target).start();
+    let launch = Launch::new(driver, "Bob-in-clear").args(["--plaintext", plaintext]);
+    let mut bob = launch.peer(&target).start();
     proxy.treated().expect("a treated connection", SOON, |all| all.first().copied());
     bob.say("a secret of bob");
     let (id, key) = (id(&bob), key(&bob));
@@ -122,8 +124,15 @@ fn expect_silence(driver: Driver, alice: &Process, treatment: Treatment) {
 
 fn lies_are_told(treatment: impl Fn(&Process) -> Treatment + Sync) {
     Driver::each(|driver| {
-        let alice = Launch::new(driver, "Alice").args(OFF).start();
-        expect_silence(driver, &alice, treatment(&alice));
+        let expect_silence = |plaintext| {
+            let alice = Launch::new(driver, "Alice").args(OFF).start();
+            expect_silence(driver, plaintext, &alice, treatment(&alice));
+        };
+        thread::scope(|scope| {
+            for plaintext in ["off", "loopback", "allow"] {
+                scope.spawn(move || expect_silence(plaintext));
+            }
+        });
     });
 }
 
