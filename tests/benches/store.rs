@@ -10,21 +10,20 @@ use std::time::{Duration, Instant};
 use driver_common::DataDir;
 use proto_core::{Identity, Record};
 use rusqlite::Connection;
-use stored::{Author, Open, fill};
+use stored::{AUTHORS, Author, Open, fill};
 use tempfile::TempDir;
 use tests::bench::table::Table;
-use tests::bench::{entries, is_smoke};
+use tests::bench::{entries, is_asked, is_smoke};
 use tests::http;
-use tests::journal::SOON;
+use tests::journal::{SOON, eventually};
 use tests::process::{Driver, Launch, Process};
 
 /// The most entries in one commit, as the store has it.
 const BURST: usize = 4_096;
 
 fn main() {
-    rates();
-    latency();
-    long_conversation();
+    let parts: [(&str, fn()); 3] = [("rates", rates), ("latency", latency), ("long", long_conversation)];
+    parts.into_iter().filter(|(name, _)| is_asked(name)).for_each(|(_, part)| part());
 }
 
 fn rates() {
@@ -114,7 +113,7 @@ fn long_conversation() {
     let count = entries(1_000_000, 2_000);
     let folder = TempDir::new().unwrap();
     let launch = Launch::new(Driver::Tokio, "Alice").args(["--data-dir", folder.path().to_str().unwrap()]);
-    fill(&launch, folder.path(), count);
+    fill(&launch, folder.path(), count, AUTHORS);
     let database = folder.path().join(launch.addr().port().to_string()).join("history.db");
     let size = fs::metadata(database).unwrap().len();
     let begin = Instant::now();
@@ -148,13 +147,15 @@ fn latency() {
         let ms = |time: Duration| format!("{:.2}", time.as_secs_f64() * 1e3);
         table.row([what.to_owned(), ms(times[times.len() / 2]), ms(times[times.len() * 9 / 10])]);
     };
-    row("with a store", heard_by_seven(rounds, &[]));
-    row("without", heard_by_seven(rounds, &["--no-history"]));
+    row("with a store", heard_by_seven(rounds, &[], true));
+    row("with a store, while the eight still write what was said before", heard_by_seven(rounds, &[], false));
+    row("without", heard_by_seven(rounds, &["--no-history"], false));
     row("4 KiB and one sync", syncs(rounds));
     table.print("From POST /send to the last of seven others");
 }
 
-fn heard_by_seven(rounds: usize, args: &[&str]) -> Vec<Duration> {
+/// `rests`: before each round, all of the last one is on the disk.
+fn heard_by_seven(rounds: usize, args: &[&str], rests: bool) -> Vec<Duration> {
     let folder = TempDir::new().unwrap();
     let args = [&["--data-dir", folder.path().to_str().unwrap()], args].concat();
     let alice = Launch::new(Driver::Tokio, "Alice").args(args.iter().copied()).start();
@@ -164,12 +165,23 @@ fn heard_by_seven(rounds: usize, args: &[&str]) -> Vec<Duration> {
     alice.expect_peers(&["Bob"; 7], SOON);
     let heard = |round: usize| {
         let text = format!("round {round}");
+        if rests {
+            others.iter().chain([&alice]).for_each(|node| expect_stored(node, round));
+        }
         let begin = Instant::now();
         alice.send(&text);
         others.iter().for_each(|other| other.expect_out(&format!("Alice: {text}"), SOON));
         begin.elapsed()
     };
     (0..rounds).map(heard).collect()
+}
+
+/// Waits until a node has stored so many entries.
+fn expect_stored(node: &Process, entries: usize) {
+    eventually("they are on the disk", SOON, || {
+        let status = http::get(node.api(), "/status").unwrap().json();
+        status["store"]["stored"].as_u64() >= Some(entries as u64)
+    });
 }
 
 fn syncs(rounds: usize) -> Vec<Duration> {

@@ -147,6 +147,38 @@ fn what_is_said_now_comes_first() {
 }
 
 #[test]
+fn what_left_the_window_before_a_slow_store_could_take_it_is_asked_for_again() {
+    let said = said(3_000, 7);
+    let limits = window(300).with(|limits| limits.chat.uncommitted = 64 * 1024);
+    let mut meeting = meeting([127, 0, 0], &said, &[], &limits);
+    meeting.slow_down(1, Duration::from_millis(50));
+    // Each commit takes some forty entries. Rounds are ten seconds apart.
+    let end = meeting.now + Duration::from_secs(30);
+    let full = meeting.run_until(end, |meeting| has(meeting, 1) == said.len());
+    assert!(full, "it has {} of {}: {:?}", has(&meeting, 1), said.len(), progress(&meeting));
+    let not_kept = meeting.node(1).status().stats.entries_not_kept;
+    assert!(not_kept > 300, "the store was not slow: {not_kept}");
+    let lacking = progress(&meeting).into_iter().find(|(_, missing, over)| *over && *missing > 0);
+    assert_eq!(lacking, None, "its neighbour has them");
+}
+
+#[test]
+fn how_far_it_is_is_told_of_what_the_window_wants_too() {
+    let said = said(5_000, 7);
+    // All of it fits the window, and comes in some twenty seconds.
+    let mut meeting = meeting([127, 0, 0], &said, &[], &Limits::default());
+    meeting.narrow(1, 100_000);
+    let end = meeting.now + Duration::from_secs(60);
+    let full = meeting.run_until(end, |meeting| has(meeting, 1) == said.len());
+    assert!(full, "it has {} of {}: {:?}", has(&meeting, 1), said.len(), progress(&meeting));
+    meeting.run_for(Duration::from_secs(30));
+    let told = progress(&meeting);
+    let Some(((5_000, 0, true), before)) = told.split_last() else { panic!("{told:?}") };
+    assert!(before.len() > 1 && before.is_sorted(), "{told:?}");
+    assert!(before.iter().all(|(came, missing, over)| came + missing <= 5_000 && !over), "{told:?}");
+}
+
+#[test]
 fn a_neighbour_that_has_nothing_holds_nothing_up() {
     let said = said(3_000, 3);
     let limits = window(300);

@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The interval at which it is told how far it is.
 const TELL: Duration = Duration::from_secs(5);
 
+/// How many entries of the window have to be missing to tell how far it is.
+const MANY: u64 = 1_000;
+
 /// The most entries of one run that are told as missing: an author alone decides how high its numbers are.
 const MOST_TOLD: u64 = 1_000_000;
 
@@ -51,6 +54,9 @@ pub(super) struct Backfill {
     came: u64,
     /// When the user is to be told next.
     tell_at: Option<Instant>,
+    window: Filling,
+    /// The user was told how far the window is, and is to be told when all is over.
+    owed: bool,
     /// What the user was last told as missing, at the end of a round.
     told_missing: u64,
     next_round: Instant,
@@ -61,6 +67,17 @@ pub(super) struct Backfill {
     links_then: u64,
     /// The generation of the tips at the start of the last round.
     tips_then: u64,
+}
+
+/// How far the window is, as long as it wants something.
+#[derive(Debug, Default)]
+struct Filling {
+    /// Entries that came for it.
+    came: u64,
+    /// How many had come when the user was last told.
+    told: u64,
+    /// When the user is to be told next.
+    tell_at: Option<Instant>,
 }
 
 /// How far a run is in this round.
@@ -113,6 +130,44 @@ impl Backfill {
     /// An entry came for the store alone.
     pub(super) fn came(&mut self) {
         self.came += 1;
+    }
+
+    /// An entry came that was asked for by its number, for the window and the store.
+    pub(super) fn came_to_window(&mut self) {
+        self.window.came += 1;
+    }
+
+    /// Such an entry left the window before the store could take it: it will come again.
+    pub(super) fn passed_over(&mut self) {
+        self.links_then = u64::MAX;
+        match self.window.came.checked_sub(1) {
+            Some(came) => self.window.came = came,
+            None => self.came = self.came.saturating_sub(1),
+        }
+    }
+
+    /// The window wants something, or nothing more. What came for it counts with the rest, if the user knows of it.
+    fn follow_window(&mut self, now: Instant, wants: bool) {
+        if wants {
+            self.window.tell_at.get_or_insert(now + TELL);
+            return;
+        }
+        let Filling { came, told, .. } = core::mem::take(&mut self.window);
+        if told > 0 {
+            self.came += came;
+            self.owed = true;
+        }
+    }
+
+    /// The user is told how far the window is, if much is missing there.
+    fn tell_of_window(&mut self, now: Instant, missing: u64) -> Option<Event> {
+        let Filling { came, told, tell_at } = &mut self.window;
+        *tell_at = Some(now + TELL);
+        if *came <= *told || missing < MANY {
+            return None;
+        }
+        *told = *came;
+        Some(Event::Backfill { came: self.came + *came, missing, over: false })
     }
 
     /// The store lost something: whether it is complete is looked at again.
@@ -168,7 +223,7 @@ impl Backfill {
         let came = self.came;
         self.tell_at = (!is_over).then_some(now + TELL);
         if is_over {
-            (self.came, self.told_missing) = (0, missing);
+            (self.came, self.told_missing, self.owed) = (0, missing, false);
         }
         is_news.then_some(Event::Backfill { came, missing, over: is_over })
     }
@@ -186,16 +241,25 @@ impl Chat {
         let had_work = !self.backfill.is_idle();
         self.end_steps(cx);
         self.end_turns(cx.now);
-        let waits = self.ranges.pending() > 0 || self.gossip.awaited() > 0;
+        let wants = self.ranges.pending() > 0;
+        self.backfill.follow_window(cx.now, wants);
+        let waits = wants || self.gossip.awaited() > 0;
         let since = waits.then(|| self.backfill.waits_since.unwrap_or(cx.now));
         self.backfill.waits_since = since;
         if self.may_backfill() && since.is_none_or(|since| since + PATIENCE <= cx.now) {
             self.begin_round(cx);
             self.begin_steps(cx);
         }
-        if had_work || !self.backfill.is_idle() {
+        let is_owed = self.backfill.owed && !wants && self.may_backfill() && !self.has_news();
+        if had_work || !self.backfill.is_idle() || is_owed {
             self.tell_of_backfill(cx);
+        } else {
+            self.tell_of_window(cx);
         }
+    }
+
+    fn has_news(&self) -> bool {
+        self.backfill.has_news(self.log.tips_generation())
     }
 
     /// Whether there is somebody to ask, and room for what comes.
@@ -205,16 +269,16 @@ impl Chat {
 
     /// When something of it is due.
     pub(super) fn backfill_deadline(&self, now: Instant) -> Option<Instant> {
-        let Backfill { next_round, waits_since, tell_at, .. } = &self.backfill;
+        let Backfill { next_round, waits_since, tell_at, window, .. } = &self.backfill;
         let patience = waits_since.map(|since| since + PATIENCE).filter(|until| *until > now);
-        let is_needed = self.may_backfill() && self.backfill.has_news(self.log.tips_generation());
+        let is_needed = self.may_backfill() && self.has_news();
         let round = match waits_since {
             Some(since) => (*since + PATIENCE).max(*next_round),
             None => *next_round,
         };
         let round = Some(round).filter(|_| is_needed);
         if self.backfill.is_idle() {
-            return round;
+            return round.into_iter().chain(window.tell_at).min();
         }
         patience.into_iter().chain(*tell_at).chain(self.backfill.next_turn()).chain(round).min()
     }
@@ -329,5 +393,17 @@ impl Chat {
         let absent = absent.values().map(|absent| absent.missing);
         let missing = open.chain(absent).map(|missing| missing.min(MOST_TOLD)).sum();
         self.events.extend(self.backfill.tell(cx.now, missing));
+    }
+
+    fn tell_of_window(&mut self, cx: &Cx) {
+        if self.backfill.window.tell_at.is_none_or(|at| at > cx.now) {
+            return;
+        }
+        let missing = self.ranges.open_for_window().map(|(run, (first, last))| {
+            let below = self.log.missing_below(run, last.saturating_add(1));
+            below.saturating_sub(self.log.missing_below(run, first)).min(MOST_TOLD)
+        });
+        let missing = missing.sum();
+        self.events.extend(self.backfill.tell_of_window(cx.now, missing));
     }
 }

@@ -197,6 +197,11 @@ impl Keeper {
         self.state == State::Works && self.others_bytes < limits.chat.uncommitted
     }
 
+    /// Whether half of the room for entries of others is taken.
+    pub(super) fn is_half_full(&self, limits: &Limits) -> bool {
+        self.others_bytes > limits.chat.uncommitted / 2
+    }
+
     /// Asks the store to keep an entry of others. There was [room](Self::has_store_room).
     fn ask_to_keep(&mut self, entry: Arc<Entry>) -> (StoreId, Record) {
         let record = self.number(Record::Entry(entry.clone()));
@@ -353,12 +358,21 @@ impl Chat {
             return self.log.settled(entry.run());
         }
         self.keeper.waiting.insert(entry.id(), entry.run().clone());
-        // What has left the window is looked for in vain: no more of them than it may hold are of use.
-        while self.keeper.waiting.len() > cx.limits().chat.log_entries
-            && let Some((_, run)) = self.keeper.waiting.pop_first()
-        {
-            self.keeper.passed_over += 1;
-            self.log.settled(&run);
+        // They are looked through at once, so that one more costs little.
+        if self.keeper.waiting.len() > cx.limits().chat.log_entries.saturating_mul(2) {
+            self.pass_over_evicted();
+        }
+    }
+
+    /// Of what waits for the store, leaves out what has left the window.
+    fn pass_over_evicted(&mut self) {
+        let mut waiting = core::mem::take(&mut self.keeper.waiting);
+        while let Some((id, run)) = waiting.pop_first() {
+            if self.log.get(&id).is_some() {
+                self.keeper.waiting.insert(id, run);
+            } else {
+                self.pass_over(&run);
+            }
         }
     }
 
@@ -381,12 +395,16 @@ impl Chat {
         {
             match self.log.get(&id).cloned() {
                 Some(entry) => self.ask_to_keep(cx, &entry),
-                None => {
-                    self.keeper.passed_over += 1;
-                    self.log.settled(&run);
-                }
+                None => self.pass_over(&run),
             }
         }
+    }
+
+    /// An entry of this run left the window before the store was asked to keep it.
+    fn pass_over(&mut self, run: &RunId) {
+        self.keeper.passed_over += 1;
+        self.backfill.passed_over();
+        self.log.settled(run);
     }
 
     /// An entry was withdrawn, since its run is forked: the store need not have it.

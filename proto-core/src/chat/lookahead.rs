@@ -129,11 +129,12 @@ impl Chat {
         {
             let Some(sealed) = sealed(line) else { continue };
             let id = sealed.id(cx.config.network());
-            if id == first.id() || self.is_known(&id) || ahead.contains(&id) {
+            if id == first.id() || self.is_known(from.peer, &id) || ahead.contains(&id) {
                 continue;
             }
             // What is malformed is read again and reported when its line is handled. What may be ignored is not verified.
             if let Ok(entry) = sealed.read(cx.config.network(), id)
+                && !self.is_seen(from.peer, &entry)
                 && !entry.is_gone()
                 && !is_untimely(cx, &entry)
                 && self.has_room_behind(cx, from, &entry, &mut dues)

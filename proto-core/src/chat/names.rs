@@ -97,15 +97,15 @@ impl Names {
 
     /// What is to be kept: of one name, whoever has it first; and the least recently heard ones first.
     pub(super) fn remember(&self) -> Vec<KnownName> {
-        let mut order: Vec<_> = self.uses.iter().collect();
-        let position = |(name, key): &UseId| {
-            let keys = self.users.get(name).map(|users| users.keys.iter());
-            keys.and_then(|mut keys| keys.position(|other| other == key))
-        };
-        order.sort_by_key(|(id, used)| (position(id), used.last));
-        let known = |((_, key), used): (&UseId, &Use)| KnownName {
+        let uses = self.users.iter().flat_map(|(name, users)| {
+            let keys = users.keys.iter().enumerate();
+            keys.filter_map(move |(nth, key)| Some((nth, self.uses.get(&(name.clone(), *key))?, *key)))
+        });
+        let mut order: Vec<_> = uses.collect();
+        order.sort_by_key(|(nth, used, _)| (*nth, used.last));
+        let known = |(_, used, key): (usize, &Use, PublicKey)| KnownName {
             uname: used.name.clone(),
-            key: *key,
+            key,
             settled: used.settled,
         };
         order.into_iter().map(known).collect()

@@ -84,8 +84,9 @@ impl Chat {
     fn next_query(&mut self, cx: &Cx) -> Option<(NodeId, RangeQuery)> {
         /// Somewhat more than the first answer of a neighbour takes.
         const ANSWER: u32 = 256 * 1024;
-        let Self { ranges, log, excused, .. } = self;
+        let Self { ranges, log, excused, keeper, .. } = self;
         let limits = cx.limits();
+        ranges.hold_low(keeper.is_half_full(limits));
         let fresh = serving::budget(limits.chat.log_bytes, limits);
         let missing = |run: &RunId, numbers| log.first_missing(run, numbers, limits);
         // What comes beyond the budget counts against rates, and would be in vain.

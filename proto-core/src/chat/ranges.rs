@@ -50,6 +50,8 @@ pub(super) struct Ranges {
     /// Nobody can be asked for anything but what changed until this time, or until a neighbour may be asked for more. None: that
     /// is not known.
     idle_until: Option<Instant>,
+    /// The store has no room: nothing is asked for it alone.
+    low_held: bool,
     /// Runs of which nothing more is to come for now: the newest entry that came, and who sent it.
     finished: Vec<(EntryId, NodeId)>,
     /// How many wanted runs had to make room.
@@ -85,6 +87,15 @@ impl Ranges {
     /// The number of runs that are wanted for the window and of which something may still come.
     pub(super) fn pending(&self) -> usize {
         self.waiting.len() + self.asked - self.low
+    }
+
+    /// The runs that are wanted for the window and of which something may still come, and between which numbers.
+    pub(super) fn open_for_window(&self) -> impl Iterator<Item = (&RunId, (u64, u64))> {
+        let open = |want: &&Want| !want.low && (want.asked.is_some() || want.is_waiting());
+        self.wants
+            .iter()
+            .filter(move |(_, want)| open(want))
+            .map(|(run, want)| (run, (want.first, want.last)))
     }
 
     /// The most ranges that one neighbour was asked for and has not answered.

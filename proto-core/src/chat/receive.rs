@@ -106,7 +106,7 @@ impl Chat {
         let id = candidate.as_ref().map_or_else(|| sealed.id(cx.config.network()), Candidate::id);
         let request = self.gossip.request_to(peer, &id);
         let bytes = sealed.line_len();
-        if self.is_known(&id) {
+        if self.is_known(peer, &id) {
             return self.known_received(cx, from, &id, (request, bytes));
         }
         let read = match candidate {
@@ -116,6 +116,9 @@ impl Chat {
                 Err(error) => return self.report_fault(conn, Fault::Entry(error)),
             },
         };
+        if self.is_seen(peer, read.entry()) {
+            return self.known_received(cx, from, &id, (request, bytes));
+        }
         let reason = self.reason(cx, from, read.entry(), (request, bytes));
         let Look::Wanted(dues) = self.look_at(cx, from, read.entry(), reason) else { return };
         let opened = match read {
@@ -308,8 +311,15 @@ impl Chat {
         self.presence_heard(cx, live);
     }
 
-    pub(super) fn is_known(&self, id: &EntryId) -> bool {
-        self.log.contains(id) || self.gossip.has_seen(id)
+    /// Whether an entry from this neighbour is known by its id. One that came lately and is not held may be missing in the store.
+    pub(super) fn is_known(&self, from: NodeId, id: &EntryId) -> bool {
+        self.log.contains(id) || self.gossip.has_seen(id) && !self.ranges.is_asked_low(from)
+    }
+
+    /// Whether an entry from this neighbour came lately, and is not one that the store alone is to have.
+    pub(super) fn is_seen(&self, from: NodeId, entry: &Unverified<'_>) -> bool {
+        let is_low = |(run, seq)| self.ranges.is_low(from, run, seq);
+        self.gossip.has_seen(&entry.id()) && !entry.place_in_run().is_some_and(is_low)
     }
 
     /// A neighbour pushed its own entry: its date is the time of that neighbour's clock.
@@ -329,7 +339,8 @@ impl Chat {
     /// Takes a new entry whose signature is valid. `ranged`: this neighbour was asked for it by its number.
     fn take(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, ranged: bool) {
         let taken = self.take_into_log(cx, from, entry, ranged);
-        self.counts.entries_dropped += u64::from(matches!(taken, Taken::Full | Taken::Dropped));
+        self.counts.entries_dropped +=
+            u64::from(matches!(taken, Taken::Full | Taken::NoRoom | Taken::Dropped));
         if ranged {
             self.range_came(cx, from, entry, taken);
         }
@@ -337,6 +348,7 @@ impl Chat {
             Taken::New if ranged => {
                 // The newest one of those that come is announced, when all have come.
                 self.counts.entries += 1;
+                self.backfill.came_to_window();
                 self.gossip.arrived(cx.moment(), Some(from), entry.id());
             }
             Taken::New => self.relay(cx, from, entry),
@@ -345,7 +357,7 @@ impl Chat {
                 self.backfill.came();
             }
             Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
-            Taken::Full | Taken::Parked | Taken::Known => {
+            Taken::Full | Taken::NoRoom | Taken::Parked | Taken::Known => {
                 self.gossip.duplicate_received(cx.now, from, &entry.id());
             }
         }
@@ -360,7 +372,7 @@ impl Chat {
                 return taken;
             }
             if !self.keeper.has_store_room(cx.limits()) {
-                return Taken::Full;
+                return Taken::NoRoom;
             }
             self.archive(cx, entry);
             return taken;
@@ -378,6 +390,7 @@ impl Chat {
         self.ranges.came(cx.now, from, run, seq);
         match taken {
             Taken::New => self.ranges.taken(cx.now, from, run, entry.id()),
+            Taken::NoRoom => self.ranges.had_no_room(from, run, seq),
             Taken::Full => self.ranges.refused(from, run, seq),
             Taken::Archived | Taken::Dropped | Taken::Known | Taken::Parked => {}
         }

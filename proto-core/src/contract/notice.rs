@@ -18,7 +18,7 @@ pub enum Notice {
         entries: usize,
     },
     /// The store is filled with what was said before the window: how far that is, at intervals, and when it is over (SPEC
-    /// section 23).
+    /// section 23). Where much is missing, what the window wants counts, too.
     Backfill {
         /// How many entries came so far.
         came: u64,

@@ -13,7 +13,7 @@ use proto_core::{
 use tests::process::Launch;
 
 /// Authors of a long conversation.
-const AUTHORS: u8 = 50;
+pub(crate) const AUTHORS: u8 = 50;
 
 /// Entries of an author in a row, a millisecond apart.
 pub(crate) struct Author {
@@ -93,15 +93,16 @@ impl Open {
     }
 }
 
-/// Gives a node, which must not run, a conversation of so many entries.
-pub(crate) fn fill(launch: &Launch, folder: &std::path::Path, count: usize) {
+/// Gives a node, which must not run, a conversation of so many entries of these authors in turn.
+pub(crate) fn fill(launch: &Launch, folder: &std::path::Path, count: usize, authors: u8) {
     drop(launch.start());
     let data = DataDir::open(Some(folder), launch.addr().port()).unwrap();
     let key = data.identity().unwrap().key();
-    let mut authors: Vec<_> = (0..AUTHORS).map(|number| Author::new(100 + number)).collect();
+    let mut authors: Vec<_> = (0..authors).map(|number| Author::new(100 + number)).collect();
     let mut open = Open::new(&data, key);
     for number in 0..count {
-        let entry = authors[number % usize::from(AUTHORS)].say();
+        let turn = number % authors.len();
+        let entry = authors[turn].say();
         open.put(Record::Entry(entry));
         open.make_room();
     }

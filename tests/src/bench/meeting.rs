@@ -40,6 +40,10 @@ pub struct Meeting {
     /// What each node was sent of entries, in bytes.
     served: BTreeMap<usize, u64>,
     stores: Vec<Option<MemoryStore>>,
+    /// How long the commits of a store take that are not done at once, and when the next one is done.
+    commits: BTreeMap<usize, (Duration, Option<Instant>)>,
+    /// How many bytes a second come to a node, and what is on its way there.
+    links: BTreeMap<usize, (u32, VecDeque<(Instant, usize, Event)>)>,
     notices: Vec<(usize, Notice)>,
 }
 
@@ -86,6 +90,8 @@ impl Meeting {
         let mut meeting = Self {
             nodes: limits.iter().enumerate().map(node).collect(),
             stores,
+            commits: BTreeMap::new(),
+            links: BTreeMap::new(),
             notices: Vec::new(),
             host,
             now: Instant::ORIGIN,
@@ -187,6 +193,16 @@ impl Meeting {
         self.input(index, Input::store_changed(change));
     }
 
+    /// So many bytes a second come to this node from now on.
+    pub fn narrow(&mut self, index: usize, bytes: u32) {
+        self.links.insert(index, (bytes, VecDeque::new()));
+    }
+
+    /// Each commit of this node's store takes so long from now on.
+    pub fn slow_down(&mut self, index: usize, commit: Duration) {
+        self.commits.insert(index, (commit, None));
+    }
+
     /// What a node told its user.
     pub fn notices(&self, index: usize) -> impl Iterator<Item = &Notice> {
         self.notices.iter().filter(move |(told, _)| *told == index).map(|(_, notice)| notice)
@@ -233,9 +249,36 @@ impl Meeting {
                 return true;
             }
             let deadlines = self.nodes.iter().filter_map(Node::poll_timeout).map(|(at, _)| at);
+            let deadlines = deadlines.chain(self.commits.values().filter_map(|(_, at)| *at));
+            let arrivals = self.links.values().filter_map(|(_, on_way)| on_way.front());
+            let deadlines = deadlines.chain(arrivals.map(|(at, ..)| *at));
             let Some(next) = deadlines.min().filter(|next| *next <= end) else { return false };
             self.now = self.now.max(next);
+            self.commit();
+            self.arrive();
             (0..self.nodes.len()).for_each(|index| self.input(index, Input::Timeout));
+        }
+    }
+
+    /// Ends the commits that are done by now.
+    fn commit(&mut self) {
+        for (index, (_, done)) in &mut self.commits {
+            let Some(store) = self.stores[*index].as_mut().filter(|_| done.is_some_and(|at| at <= self.now))
+            else {
+                continue;
+            };
+            *done = None;
+            let through = store.commit(usize::MAX);
+            self.waiting.extend(through.map(|through| (*index, Event::Stored(through))));
+        }
+    }
+
+    /// What is on its way and has come by now happens.
+    fn arrive(&mut self) {
+        for (_, on_way) in self.links.values_mut() {
+            while let Some((_, index, event)) = on_way.pop_front_if(|(at, ..)| *at <= self.now) {
+                self.waiting.push_back((index, event));
+            }
         }
     }
 
@@ -282,6 +325,10 @@ impl Meeting {
                 Action::Store { id, record } => {
                     if let Some(store) = &mut self.stores[index] {
                         store.queue(id, record);
+                        if let Some((commit, done)) = self.commits.get_mut(&index) {
+                            done.get_or_insert(self.now + *commit);
+                            continue;
+                        }
                         let through = store.commit(1);
                         self.waiting.extend(through.map(|through| (index, Event::Stored(through))));
                     }
@@ -311,6 +358,12 @@ impl Meeting {
                 if word == "CHAT" {
                     *self.served.entry(*other).or_default() += line.len() as u64 + 1;
                 }
+            }
+            if let Some((rate, on_way)) = self.links.get_mut(other) {
+                let before = on_way.back().map_or(self.now, |(at, ..)| *at);
+                let at = before + Duration::from_secs(1) * bytes.len() as u32 / *rate;
+                on_way.push_back((at, *other, Event::Received(*conn, bytes)));
+                return on_way.push_back((at, from.0, Event::Flushed(from.1)));
             }
             self.waiting.push_back((*other, Event::Received(*conn, bytes)));
         }

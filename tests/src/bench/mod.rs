@@ -18,6 +18,12 @@ pub fn entries(many: usize, few: usize) -> usize {
     asked.unwrap_or(if is_smoke() { few } else { many })
 }
 
+/// Whether to run this part: it is among the arguments, or none is.
+pub fn is_asked(part: &str) -> bool {
+    let mut parts = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).peekable();
+    parts.peek().is_none() || parts.any(|asked| asked == part)
+}
+
 /// Whether to show that the bench works, and no more.
 pub fn is_smoke() -> bool {
     let asked = |arg: &str| std::env::args().any(|given| given == arg);

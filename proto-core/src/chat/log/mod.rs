@@ -88,6 +88,8 @@ pub(crate) enum Taken {
     /// There is no room for it now, or it is dated too far ahead. Do not record it, so that it can be received again
     /// (the wall clock may be wrong), and do not relay it.
     Full,
+    /// It is of use to the store alone, which has no room for it now. It is to be asked for again.
+    NoRoom,
 }
 
 /// What follows from new entries and from time.

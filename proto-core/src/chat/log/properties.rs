@@ -293,7 +293,7 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
                         }
                         Taken::Parked => prop_assert!(parked.insert(entry.id()) || deferred.remove(&entry.id())),
                         Taken::Known => prop_assert!(accepted.contains(&entry.id()) || parked.contains(&entry.id())),
-                        Taken::Archived | Taken::Dropped | Taken::Full => {}
+                        Taken::Archived | Taken::Dropped | Taken::Full | Taken::NoRoom => {}
                     }
                 }
                 Op::Pass { millis } => log.pass(Duration::from_millis(millis)),

@@ -24,6 +24,16 @@ impl Ranges {
         self.links.get(&peer).is_some_and(|link| link.of(run, seq).is_some())
     }
 
+    /// Whether this neighbour was asked for anything that the store alone is to have.
+    pub(in crate::chat) fn is_asked_low(&self, peer: NodeId) -> bool {
+        self.links.get(&peer).is_some_and(LinkRanges::is_asked_low)
+    }
+
+    /// Whether the store alone is to have this entry that this neighbour was asked for.
+    pub(in crate::chat) fn is_low(&self, peer: NodeId, run: &RunId, seq: u64) -> bool {
+        self.links.get(&peer).is_some_and(|link| link.is_low(run, seq))
+    }
+
     /// This neighbour sent an entry that it was asked for.
     pub(in crate::chat) fn came(&mut self, now: Instant, peer: NodeId, run: &RunId, seq: u64) {
         let Some(link) = self.links.get_mut(&peer) else { return };
@@ -68,6 +78,12 @@ impl Ranges {
         asked.refused = Some(asked.refused.map_or(seq, |before| before.min(seq)));
     }
 
+    /// The store had no room for an entry that this neighbour sent. It is asked for again when there is.
+    pub(in crate::chat) fn had_no_room(&mut self, peer: NodeId, run: &RunId, seq: u64) {
+        let Some(asked) = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq)) else { return };
+        asked.left = Some(asked.left.map_or(seq, |before| before.min(seq)));
+    }
+
     /// This neighbour ended its answer.
     pub(in crate::chat) fn ended(&mut self, now: Instant, peer: NodeId, end: RangeEnd, limits: &Limits) {
         let asked = self.links.get_mut(&peer).and_then(|link| link.end(now, end, limits));
@@ -79,9 +95,10 @@ impl Ranges {
             return;
         }
         let next = end.next.clamp(asked.first, asked.last.saturating_add(1));
+        let next = refused.into_iter().chain(asked.left).fold(next, u64::min);
         self.change(now, &asked.run, |want| {
             // One that was late holds it, too.
-            want.holders.insert(peer, refused.map_or(next, |refused| refused.min(next)));
+            want.holders.insert(peer, next);
             if refused.is_some() {
                 want.ready = now + limits.chat.hold_back;
             }
@@ -174,7 +191,7 @@ impl Ranges {
         limits: &Limits,
         free_at: impl Fn(NodeId) -> Instant,
     ) -> Option<NodeId> {
-        let want = self.wants.get(run)?;
+        let want = self.wants.get(run).filter(|want| !(want.low && self.low_held))?;
         if want.ready > now {
             *wake = want.ready.min(*wake);
             return None;

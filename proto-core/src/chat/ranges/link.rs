@@ -44,14 +44,29 @@ pub(super) struct Asked {
     pub(super) lost: bool,
     /// The lowest number of those for which there was no room.
     pub(super) refused: Option<u64>,
+    /// The same where it was the store that had no room.
+    pub(super) left: Option<u64>,
 }
 
 impl Asked {
     pub(super) fn new(now: Instant, query: RangeQuery, low: bool, limits: &Limits) -> Self {
         let RangeQuery { run, first, last, tag } = query;
         let check = now + limits.chat.range_wait;
-        let (brought, lost, refused) = (false, false, None);
-        Self { tag, run, first, last, at: now, since: now, next: first, check, low, brought, lost, refused }
+        Self {
+            tag,
+            run,
+            first,
+            last,
+            at: now,
+            since: now,
+            next: first,
+            check,
+            low,
+            brought: false,
+            lost: false,
+            refused: None,
+            left: None,
+        }
     }
 
     fn contains(&self, run: &RunId, seq: u64) -> bool {
@@ -77,6 +92,16 @@ impl Asked {
 impl LinkRanges {
     pub(super) fn of(&self, run: &RunId, seq: u64) -> Option<&Asked> {
         self.asked.iter().find(|asked| asked.contains(run, seq))
+    }
+
+    /// Whether it was asked for anything that the store alone is to have.
+    pub(super) fn is_asked_low(&self) -> bool {
+        self.asked.iter().any(|asked| asked.low)
+    }
+
+    /// Whether the store alone is to have this entry that it was asked for.
+    pub(super) fn is_low(&self, run: &RunId, seq: u64) -> bool {
+        self.asked.iter().any(|asked| asked.low && asked.contains(run, seq))
     }
 
     pub(super) fn of_mut(&mut self, run: &RunId, seq: u64) -> Option<&mut Asked> {

@@ -58,6 +58,14 @@ impl Ranges {
         }
     }
 
+    /// Whether the store has no room. Nothing is asked for it alone then.
+    pub(in crate::chat) fn hold_low(&mut self, held: bool) {
+        if self.low_held && !held {
+            self.idle_until = Some(Instant::ORIGIN);
+        }
+        self.low_held = held;
+    }
+
     /// They are not wanted any more.
     pub(in crate::chat) fn drop_low(&mut self, run: &RunId) {
         if self.wants.get(run).is_some_and(|want| want.low) {
