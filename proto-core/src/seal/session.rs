@@ -41,7 +41,7 @@ const SERVER_NAME: &str = "p2p-chat.invalid";
 /// One sealed connection, without its socket.
 ///
 /// It holds 4 KiB for what comes in, up to [`MAX_IDLE_INPUT`] and a record while one is incomplete, and up to
-/// [`MAX_SEALED`] bytes of what goes out. After the first error it takes nothing more; its last output is an alert.
+/// [`MAX_SEALED`] bytes of what goes out. After the first error it takes nothing more; its last output is an alert, or nothing.
 pub struct Session {
     pub(super) tls: Connection,
     /// The bytes that the handshake took.
@@ -127,6 +127,8 @@ impl Session {
             bytes = &bytes[count..];
             let processed = self.tls.process_new_packets();
             if self.peer.is_none() {
+                // If the handshake was complete before that, a dialer's proof is ready, and nobody checked for whom.
+                self.muted = processed.is_err() && !self.tls.is_handshaking();
                 self.over = processed.map_err(|error| self.reason(error))?.peer_has_closed();
                 self.handshake += count;
                 // What came with the end of the handshake counts only if that is one of ours.

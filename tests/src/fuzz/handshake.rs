@@ -57,6 +57,8 @@ pub fn handshake(data: &[u8]) -> Shaken {
             shown()
         );
     }
+    let shows = ends[0].peer().is_some() || ends[1].peer().is_none();
+    assert!(shows, "the dialer shows its key and has not taken the listener's: {}", data.escape_ascii());
     let keys = [other.key(), one.key()];
     for (end, key) in ends.iter_mut().zip(keys) {
         assert!(end.peer().is_none_or(|proven| proven == key), "another key is proven");

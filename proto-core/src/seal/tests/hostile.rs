@@ -105,12 +105,17 @@ fn what_comes_with_the_end_of_a_handshake_counts_if_that_is_one_of_ours() {
 
 #[test]
 fn a_dialer_shows_its_key_to_nobody_without_our_application_protocol() {
-    let mut dialed = sealer(1).dial(None).unwrap();
-    let mut accepted = accepted(|config| config.alpn_protocols.clear());
-    feed(&mut accepted, &output(&mut dialed)).unwrap();
-    assert_eq!(feed(&mut dialed, &output(&mut accepted)), Err(SealError::NotOurs));
-    assert!(output(&mut dialed).is_empty());
-    assert_eq!((dialed.peer(), dialed.seal(b"JOIN|{}\n")), (None, 0));
+    // Whatever comes at once with the answer.
+    let [alert, record] = [&[21, 3, 3, 0, 2, 2, 40][..], &[23, 3, 3, 0, 17]].map(<[u8]>::to_vec);
+    for more in [Vec::new(), alert, [record, Vec::from([7; 17])].concat()] {
+        let mut dialed = sealer(1).dial(None).unwrap();
+        let mut accepted = accepted(|config| config.alpn_protocols.clear());
+        feed(&mut accepted, &output(&mut dialed)).unwrap();
+        let answer = [output(&mut accepted), more].concat();
+        assert!(feed(&mut dialed, &answer).is_err());
+        assert!(output(&mut dialed).is_empty());
+        assert_eq!((dialed.peer(), dialed.seal(b"JOIN|{}\n")), (None, 0));
+    }
 }
 
 /// Algorithms of an end that wants this key exchange.
