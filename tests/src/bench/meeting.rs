@@ -42,9 +42,16 @@ pub struct Meeting {
     stores: Vec<Option<MemoryStore>>,
     /// How long the commits of a store take that are not done at once, and when the next one is done.
     commits: BTreeMap<usize, (Duration, Option<Instant>)>,
-    /// How many bytes a second come to a node, and what is on its way there.
-    links: BTreeMap<usize, (u32, VecDeque<(Instant, usize, Event)>)>,
+    /// What comes to nodes at a limited rate.
+    links: BTreeMap<usize, Narrow>,
     notices: Vec<(usize, Notice)>,
+}
+
+/// So many bytes a second come to a node.
+struct Narrow {
+    rate: u32,
+    /// What is on its way: when it happens, and where.
+    on_way: VecDeque<(Instant, usize, Event)>,
 }
 
 enum Event {
@@ -195,7 +202,7 @@ impl Meeting {
 
     /// So many bytes a second come to this node from now on.
     pub fn narrow(&mut self, index: usize, bytes: u32) {
-        self.links.insert(index, (bytes, VecDeque::new()));
+        self.links.insert(index, Narrow { rate: bytes, on_way: VecDeque::new() });
     }
 
     /// Each commit of this node's store takes so long from now on.
@@ -250,7 +257,7 @@ impl Meeting {
             }
             let deadlines = self.nodes.iter().filter_map(Node::poll_timeout).map(|(at, _)| at);
             let deadlines = deadlines.chain(self.commits.values().filter_map(|(_, at)| *at));
-            let arrivals = self.links.values().filter_map(|(_, on_way)| on_way.front());
+            let arrivals = self.links.values().filter_map(|link| link.on_way.front());
             let deadlines = deadlines.chain(arrivals.map(|(at, ..)| *at));
             let Some(next) = deadlines.min().filter(|next| *next <= end) else { return false };
             self.now = self.now.max(next);
@@ -275,8 +282,8 @@ impl Meeting {
 
     /// What is on its way and has come by now happens.
     fn arrive(&mut self) {
-        for (_, on_way) in self.links.values_mut() {
-            while let Some((_, index, event)) = on_way.pop_front_if(|(at, ..)| *at <= self.now) {
+        for link in self.links.values_mut() {
+            while let Some((_, index, event)) = link.on_way.pop_front_if(|(at, ..)| *at <= self.now) {
                 self.waiting.push_back((index, event));
             }
         }
@@ -359,7 +366,7 @@ impl Meeting {
                     *self.served.entry(*other).or_default() += line.len() as u64 + 1;
                 }
             }
-            if let Some((rate, on_way)) = self.links.get_mut(other) {
+            if let Some(Narrow { rate, on_way }) = self.links.get_mut(other) {
                 let before = on_way.back().map_or(self.now, |(at, ..)| *at);
                 let at = before + Duration::from_secs(1) * bytes.len() as u32 / *rate;
                 on_way.push_back((at, *other, Event::Received(*conn, bytes)));
