@@ -367,7 +367,7 @@ impl Chat {
 
     /// Takes a new entry into the window, or has the store alone keep it.
     fn take_into_log(&mut self, cx: &Cx, from: NodeId, entry: &Arc<Entry>, ranged: bool) -> Taken {
-        if let Some(taken) = self.log.archives(entry).filter(|_| ranged) {
+        if ranged && let Some(taken) = self.log.archives(entry) {
             if taken != Taken::Archived {
                 return taken;
             }

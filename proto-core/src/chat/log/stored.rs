@@ -132,11 +132,13 @@ impl Log {
     }
 
     /// What becomes of an entry that was asked for and that is of use to the store alone, if it is. None: it is not.
-    pub(crate) fn archives(&self, entry: &Arc<Entry>) -> Option<Taken> {
+    pub(crate) fn archives(&mut self, entry: &Arc<Entry>) -> Option<Taken> {
         let (run, seq) = (entry.run(), entry.seq());
-        if self.contains(&entry.id()) || !self.is_archival(entry) {
+        let shows_fork = self.window.tips().passed_fork(entry).is_some();
+        if self.contains(&entry.id()) || !self.is_archival(entry) || shows_fork {
             return None;
         }
+        self.window.passed_by(entry);
         if self.shelf.holds(run, seq) {
             return Some(Taken::Known);
         }

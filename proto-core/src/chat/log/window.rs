@@ -394,6 +394,11 @@ impl Window {
         passed.inspect(|id| _ = self.evicted.remove(id)).is_some()
     }
 
+    /// An entry came that is of use to the store alone.
+    pub(super) fn passed_by(&mut self, entry: &Entry) {
+        self.tips.note_passed(entry);
+    }
+
     /// How many ids of entries that are not wanted were forgotten.
     pub(super) fn ids_forgotten(&self) -> u64 {
         self.ids_forgotten
