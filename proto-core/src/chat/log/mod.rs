@@ -43,9 +43,9 @@ use parked::Parked;
 pub(crate) use reconcile::Reconciler;
 pub(crate) use sequence::Coming;
 use sequence::{EvictedState, SequenceEvent};
+pub(super) use shares::SHARE;
 use shelf::Shelf;
 pub(super) use stored::Below;
-pub(super) use shares::SHARE;
 use window::Window;
 
 use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, RunId};
