@@ -135,7 +135,8 @@ impl Broadcast {
         for event in &batch.events {
             match event {
                 Event::Message(_) | Event::Recalled(_) | Event::Said { .. } => {
-                    for (id, line) in (id..).zip(line::lines(event)) {
+                    for line in line::lines(event) {
+                        let id = id + line.offset as u64;
                         send_to_all(&subscribers, line.origin, |form| match form {
                             Form::V1 => Some(json::line(&line, at, id)),
                             Form::V2 => Some(json_v2::line(&line, at, id)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proto_core::DialError;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// The number of completed connections that the kernel queues until they are accepted.
@@ -120,6 +120,18 @@ pub fn send(socket: &impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         [bytes] => rustix::net::send(socket, bytes, FLAGS)?,
         _ => rustix::net::sendmsg(socket, parts, &mut SendAncillaryBuffer::default(), FLAGS)?,
     })
+}
+
+/// Reads what the system has. Returns 0 at the end of the stream.
+pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (_, count) = rustix::net::recv(socket, buffer, RecvFlags::empty())?;
+    Ok(count)
+}
+
+/// Whether a read of so many bytes into a buffer of this size has left nothing behind. A read that fills its buffer may have left
+/// more, and one of nothing has met the end of the stream.
+pub fn has_taken_all(count: usize, buffer: usize) -> bool {
+    (1..buffer).contains(&count)
 }
 
 /// Shuts down the sending side.

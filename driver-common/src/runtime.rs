@@ -60,7 +60,8 @@ pub fn hangup_ends() -> bool {
 /// A non-blocking TCP connection that reports when it is ready.
 ///
 /// For each direction, the last waker that was polled with is woken. It is guaranteed to be woken only if the operation
-/// returned `WouldBlock` before; it may be woken spuriously.
+/// returned `WouldBlock` before, or if a read did not fill its buffer: such a read has taken all that there was, unless urgent
+/// data lies behind, which no node sends. It may be woken spuriously.
 pub trait Stream: AsFd + Send + Sync + Unpin + 'static {
     /// Ready when reading may make progress.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -68,7 +69,8 @@ pub trait Stream: AsFd + Send + Sync + Unpin + 'static {
     /// Ready when writing may make progress.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Reads what is available. Returns 0 at the end of the stream.
+    /// Reads what is available. Returns 0 at the end of the stream. After a read that did not fill the buffer, the stream
+    /// is readable again when more has come.
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
     /// Writes as much as fits of these, one after the other.

@@ -10,6 +10,7 @@ use smol::Executor;
 fn main() -> ExitCode {
     app::main("chat-smol", |app| {
         let executor = Arc::new(Executor::new());
-        smol::block_on(executor.run(app.run(Smol::on(Arc::clone(&executor)))))
+        // smol's own `block_on` reads the sockets' events, too, and so competes with the thread that waits for them.
+        smol::future::block_on(executor.run(app.run(Smol::on(Arc::clone(&executor)))))
     })
 }

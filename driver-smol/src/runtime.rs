@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use driver_common::net;
@@ -87,7 +87,12 @@ impl Stream for SmolStream {
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.get_ref().read(buffer)
+        let count = net::receive(&self.0, buffer)?;
+        if net::has_taken_all(count, buffer.len()) {
+            // Nothing is left. This consumes the event that the read has served; the next poll waits for another one.
+            let _ = self.0.poll_readable(&mut Context::from_waker(Waker::noop()));
+        }
+        Ok(count)
     }
 
     fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -31,7 +31,6 @@
 mod app;
 mod runtime;
 
-use std::io;
 use std::net::SocketAddr;
 
 pub use driver_common::{
@@ -55,6 +54,6 @@ pub fn start(
     config: Config,
     peers: Vec<PeerTarget>,
 ) -> Result<Started, StartError> {
-    let runtime = Tokio::current().map_err(io::Error::other)?;
+    let runtime = Tokio::current().map_err(|error| StartError::Runtime(error.into()))?;
     driver_common::start(&runtime, driver_common::net::listen(bind)?, identity, config, peers)
 }

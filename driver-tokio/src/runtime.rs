@@ -75,7 +75,17 @@ impl Stream for TokioStream {
     }
 
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let mut count = 0;
+        // After `WouldBlock`, Tokio waits for the next event of the socket, without a second read that finds nothing.
+        let result = self.0.try_io(Interest::READABLE, || {
+            count = net::receive(&self.0, buffer)?;
+            if net::has_taken_all(count, buffer.len()) {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                Ok(count)
+            }
+        });
+        if count > 0 { Ok(count) } else { result }
     }
 
     fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -96,8 +96,8 @@ pub use model::{
     LoadId, Loaded, MAX_CHUNK, MAX_HEADER, MAX_NUMBER, MAX_RESOLVED, MAX_TEXTS, MAX_TO, Marks, Member,
     MemberChange, MemberState, Memory, MeshLimits, Name, NameError, NetworkId, NetworkIdError, NodeId,
     NodeIdError, Opened, Origin, OwnPosition, PeerAddr, PeerAddrError, PeerInfo, PeerTarget, PeerTargetError,
-    Place, Plaintext, Presence, PublicKey, PublicKeyError, Record, Room, RoomError, RunId, RunPosition,
-    SayId, Seal, Sealed, Signature, StoreChange, StoreId, Texts, V1Limits, Value, Version, Via, Wanted,
-    WireLimits, Word,
+    Place, Plaintext, Presence, PublicKey, PublicKeyError, Record, Repeated, Room, RoomError, RunId,
+    RunPosition, SayId, Seal, Sealed, Signature, StoreChange, StoreId, Texts, V1Limits, Value, Version, Via,
+    Wanted, WireLimits, Word,
 };
 pub use node::Node;

@@ -18,7 +18,7 @@ use crate::contract::{Action, Command, CommandError, Input, Message, Outcome, St
 use crate::mesh::{self, Mesh, Verdict};
 use crate::model::{
     Capacity, Config, ConnId, Cx, Entry, Identity, Instant, Kept, Marks, Member, Memory, Name, NodeId,
-    PeerInfo, PublicKey, Stage,
+    PeerInfo, PublicKey, Stage, canonical,
 };
 use crate::v1::{self, V1};
 use crate::wire::Chunk;
@@ -79,7 +79,9 @@ impl Node {
                 }
                 self.chat_timeout();
             }
-            Input::Accepted { conn, remote, key } => self.conns.accepted(&mut self.cx, conn, remote, key),
+            Input::Accepted { conn, remote, key } => {
+                self.conns.accepted(&mut self.cx, conn, canonical(remote), key);
+            }
             Input::Sealing { conn } => {
                 let expected = self.conns.remote_ip(conn).is_some_and(|ip| self.mesh.expects(ip));
                 self.conns.sealing(&mut self.cx, conn, expected);
@@ -122,7 +124,7 @@ impl Node {
                 self.conns.rename(&mut self.cx, name);
                 self.chat.renamed(&self.cx);
             }
-            Command::Advertise(addr) => self.conns.advertise(&mut self.cx, addr),
+            Command::Advertise(addr) => self.conns.advertise(&mut self.cx, canonical(addr)),
             Command::Shutdown => self.shut_down(),
         }
         self.settle();
@@ -343,11 +345,11 @@ impl Node {
         }
     }
 
-    /// Delivers an entry, unless it brings a line that a peer without a key said here. Relays it to such peers.
+    /// Delivers an entry, unless all that it brings was shown before. Relays it to peers without a key.
     fn deliver_unless_known(&mut self, entry: Arc<Entry>, marks: Marks) {
-        let v1::Reception { lines, shown } = self.v1.note_entry(&self.cx, &entry);
+        let v1::Reception { lines, repeated } = self.v1.note_entry(&self.cx, &entry);
         speech::send_lines(self, lines);
-        let message = shown.then_some(Message::Entry { entry, marks });
+        let message = repeated.map(|repeated| Message::Entry { entry, marks: Marks { repeated, ..marks } });
         self.actions.extend(message.map(Action::Deliver));
     }
 
@@ -356,13 +358,16 @@ impl Node {
         match event {
             Event::Decide { conn, stage } => self.decide(conn, stage),
             Event::Room { conn, remote, key } => self.conns.open_accepted(&mut self.cx, conn, remote, key),
-            Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed),
+            Event::Linked { peer, dialed } => self.mesh.linked(&self.cx, &peer, dialed, &self.conns),
+            Event::Readdressed(peer) => self.mesh.claim(&self.cx, &peer),
             Event::Registered(conns::Registration { peer, named, dialed, clock }) => {
                 self.chat.linked(&self.cx, &peer, dialed, clock);
                 self.v1.linked(&mut self.cx, &peer, named);
                 self.actions.push_back(Action::RegisterPeer(peer));
             }
-            Event::Reached { dialed, node_id } => self.mesh.reached(&self.cx, dialed, node_id),
+            Event::Reached { dialed, node_id } => {
+                self.mesh.reached(&self.cx, dialed, node_id, &self.conns);
+            }
             Event::OwnAddress(dialed) => self.mesh.reached_ourselves(dialed),
             Event::OwnKeyProven => self.chat.own_key_proven(&self.cx),
             Event::Line { peer, text } => {

@@ -22,23 +22,24 @@ pub fn path(name: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     let folder = folder();
     BUILT.call_once(|| {
-        let newest = SOURCES.iter().map(|source| newest(&workspace().join(source))).max();
-        let up_to_date = |name| Some(modified(&folder.join(name))) > newest;
-        if !["chat-tokio", "chat-smol"].into_iter().all(up_to_date) {
+        if !["chat-tokio", "chat-smol"].into_iter().all(|name| is_up_to_date(&folder.join(name))) {
             build(&folder, &["--package", "driver-tokio", "--package", "driver-smol", "--bins"]);
         }
     });
     folder.join(name)
 }
 
-/// The example of this name of the package `proto-core`.
+/// The example of this name of the package `proto-core`. `cargo test --workspace` has built it; otherwise Cargo does now.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn example(name: &str) -> PathBuf {
     let folder = folder();
-    build(&folder, &["--package", "proto-core", "--example", name]);
-    folder.join("examples").join(name)
+    let path = folder.join("examples").join(name);
+    if !is_up_to_date(&path) {
+        build(&folder, &["--package", "proto-core", "--example", name]);
+    }
+    path
 }
 
 /// `target/PROFILE`: a test is in `target/PROFILE/deps`.
@@ -60,6 +61,12 @@ fn build(folder: &Path, what: &[&str]) {
     cargo.current_dir(workspace()).args(["build", "--quiet", "--profile", profile]).args(what);
     let status = cargo.arg("--target-dir").arg(target).status().expect("Cargo starts");
     assert!(status.success(), "{what:?} cannot be built");
+}
+
+/// Whether what was built is there and newer than its source.
+fn is_up_to_date(built: &Path) -> bool {
+    let newest = SOURCES.iter().map(|source| newest(&workspace().join(source))).max();
+    Some(modified(built)) > newest
 }
 
 /// When the newest file in a folder was changed.

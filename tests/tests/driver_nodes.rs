@@ -1,14 +1,14 @@
 //! Nodes of both drivers in one process, on real sockets: what their libraries promise to who embeds them.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver_common::{Event, Handle, Origin, RequestError, SayError, Started, new_identity};
+use driver_common::{Event, Handle, Origin, RequestError, SayError, StartError, Started, new_identity};
 use driver_smol::Smol;
-use proto_core::{ChatText, Config, LeaveReason, PeerAddr};
+use proto_core::{ChatText, CommandError, Config, LeaveReason, Limits, PeerAddr};
 use tests::journal::{Journal, SOON};
 use tests::process::Driver;
 use tokio::runtime::Runtime;
@@ -41,6 +41,25 @@ fn three_nodes_find_each_other_and_hear_each_other_in_order() {
             assert_eq!(node.leaves("Alice"), LeaveReason::Bye);
         }
     }
+}
+
+#[test]
+fn a_node_that_cannot_start_says_why() {
+    let too_many = Limits::default().mesh.targets + 1;
+    let peers: Vec<_> = (0..too_many).map(|n| SocketAddr::from(([10, 0, 0, 1], n as u16 + 1))).collect();
+    for driver in Driver::ALL {
+        let failed = try_start(driver, ANY, named("Bob"), peers.iter().copied());
+        assert!(matches!(failed, Err(StartError::Peers(CommandError::TooManyTargets))));
+        let with_a_store = Config::builder("Bob".parse().unwrap()).store(true).build().unwrap();
+        let failed = try_start(driver, ANY, with_a_store, []);
+        assert!(matches!(failed, Err(StartError::Store)));
+        let taken = TcpListener::bind(ANY).unwrap();
+        let bind = taken.local_addr().unwrap();
+        let failed = try_start(driver, bind, named("Bob"), []);
+        assert!(matches!(failed, Err(StartError::Io(error)) if error.kind() == ErrorKind::AddrInUse));
+    }
+    let elsewhere = driver_tokio::start(ANY, new_identity().unwrap(), named("Bob"), Vec::new());
+    assert!(matches!(elsewhere, Err(StartError::Runtime(_))));
 }
 
 #[test]
@@ -247,16 +266,27 @@ fn start(
     uname: &str,
     peers: impl IntoIterator<Item = SocketAddr>,
 ) -> Started {
-    let config = Config::new(uname.parse().unwrap());
+    try_start(driver, bind, named(uname), peers).unwrap()
+}
+
+fn named(uname: &str) -> Config {
+    Config::new(uname.parse().unwrap())
+}
+
+fn try_start(
+    driver: Driver,
+    bind: SocketAddr,
+    config: Config,
+    peers: impl IntoIterator<Item = SocketAddr>,
+) -> Result<Started, StartError> {
     let peers = peers.into_iter().map(|addr| PeerAddr::Ip(addr).into()).collect();
-    let started = match driver {
+    match driver {
         Driver::Tokio => {
             let _entered = TOKIO.enter();
             driver_tokio::start(bind, new_identity().unwrap(), config, peers)
         }
         Driver::Smol => driver_smol::start(&Smol::global(), bind, new_identity().unwrap(), config, peers),
-    };
-    started.unwrap()
+    }
 }
 
 impl Node {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
-use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use serde_json::Value;
 use tests::sim::campaign::each;
 use tests::sim::campaign::seeds::Campaign;
 use tests::sim::faults::Fault;
+use tests::sim::hostile::Trick;
 use tests::sim::run::{Attached, Options, Outcome, run};
 use tests::sim::trace::{Recorder, ReplayError, replay};
 
@@ -18,6 +18,9 @@ use tests::sim::trace::{Recorder, ReplayError, replay};
 fn small() -> Options {
     Options { nodes: 3..=9, chaos: (Duration::from_secs(20), Duration::from_secs(40)), ..Options::default() }
 }
+
+/// Links of a hostile peer in a network of nine.
+const MOST_LINKS: u64 = 16;
 
 /// What the runs of many seeds came to together.
 #[derive(Default)]
@@ -29,10 +32,9 @@ struct Together {
 }
 
 impl Together {
-    fn run(seeds: Range<u64>, options: Options, arguments: &str) -> Self {
-        let arguments = arguments.to_owned();
-        let campaign = Campaign { seeds, options, arguments, jobs: 2, log: None };
-        let seeds: Vec<_> = campaign.seeds.clone().collect();
+    fn run(seeds: impl IntoIterator<Item = u64>, options: Options, arguments: &str) -> Self {
+        let seeds: Vec<_> = seeds.into_iter().collect();
+        let campaign = Campaign { seeds: 0..0, options, arguments: arguments.to_owned(), jobs: 2, log: None };
         let mut all = Self::default();
         each(
             campaign.jobs,
@@ -57,7 +59,9 @@ impl Together {
 
 #[test]
 fn a_hundred_networks_under_every_fault_become_one_conversation() {
-    let Together { faults, tally, .. } = Together::run(0..160, small(), "--nodes 3..9 --chaos 20..40");
+    // Three more have the hostile kinds that are in none of the first.
+    let seeds = (0..160).chain([168, 233, 238]);
+    let Together { faults, tally, .. } = Together::run(seeds, small(), "--nodes 3..9 --chaos 20..40");
     // What was to go wrong did.
     for fault in Fault::ALL {
         assert!(faults.get(&fault).is_some_and(|count| *count >= 3), "{fault}: {faults:?}");
@@ -71,7 +75,8 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
         "{tally:?}"
     );
     assert!(tally["members listed"] > 20, "{tally:?}");
-    assert!(tally.keys().filter(|what| what.starts_with("hostile")).count() > 12, "{tally:?}");
+    let absent = Trick::ALL.into_iter().filter(|trick| !tally.contains_key(&format!("hostile {trick}")));
+    assert_eq!(absent.collect::<Vec<_>>(), [], "hostile peers that were not there");
 }
 
 #[test]
@@ -93,8 +98,11 @@ fn nodes_with_stores_are_back_as_who_they_were_and_show_nothing_twice() {
 fn nodes_with_next_to_no_room_keep_every_bound_and_all_rules_that_ask_for_no_memory() {
     let options = Options { cramped: true, ..small() };
     let Together { fills, .. } = Together::run(0..90, options, "--nodes 3..9 --chaos 20..40 --cramped");
-    // A bound that nothing comes near is none that was kept.
-    let empty: Vec<_> = Capacity::ALL.iter().filter(|capacity| !fills.contains_key(capacity)).collect();
+    // A bound that nothing comes near is none that was kept. Where there is no room for long entries, too few bytes are read from
+    // stores to count. Networks of 3 to 50 nodes fill that one (`sim run`).
+    let is_empty =
+        |capacity: &&Capacity| **capacity != Capacity::LoadedBytes && !fills.contains_key(capacity);
+    let empty: Vec<_> = Capacity::ALL.iter().filter(is_empty).collect();
     let full = fills.values().filter(|fill| **fill == 100).count();
     assert!(empty.is_empty() && full >= 25, "{empty:?} {fills:?}");
 }
@@ -104,6 +112,25 @@ fn authors_keep_their_share_of_a_log_that_others_fill() {
     let options = Options { crowded: true, ..small() };
     let Together { fills, .. } = Together::run(0..40, options, "--nodes 3..9 --chaos 20..40 --crowded");
     assert_eq!(fills[&Capacity::LogBytes], 100, "nothing had to give way: {fills:?}");
+}
+
+#[test]
+fn hostile_peers_do_no_more_than_they_are_told() {
+    let most = 20;
+    // Those whose bad thing is how they open a connection are not bounded by it, and one act is on all links at once.
+    let unbounded = ["silent", "half", "deaf"];
+    let options =
+        Options { acts: Some(most), chaos: (Duration::from_secs(5), Duration::from_secs(8)), ..small() };
+    let Together { tally, .. } = Together::run(0..24, options, "--nodes 3..9 --chaos 5..8 --acts 20");
+    let mut bounded = 0;
+    for (trick, acts) in tally.iter().filter_map(|(what, acts)| Some((what.strip_suffix(", acts")?, *acts))) {
+        println!("{trick}: {acts} acts of {}", tally[trick]);
+        if !unbounded.iter().any(|word| trick.to_lowercase().contains(word)) {
+            assert!(acts <= tally[trick] * (most + MOST_LINKS), "{trick}: {acts}");
+            bounded += u64::from(acts >= tally[trick] * most);
+        }
+    }
+    assert!(bounded >= 3, "{bounded} kinds of them did all that they may");
 }
 
 #[test]

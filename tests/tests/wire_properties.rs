@@ -1,6 +1,6 @@
 //! What holds for every line and every frame.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use proptest::prelude::*;
 use proto_core::wire::{
@@ -54,6 +54,18 @@ proptest! {
         let line = encoded(&Frame::Peers(records.clone()));
         prop_assert_eq!(line.iter().filter(|byte| **byte == b';').count(), records.len().saturating_sub(1));
         check_return(&Frame::Peers(records))?;
+    }
+
+    #[test]
+    fn an_address_is_read_in_one_spelling((ip, port) in any::<(Ipv4Addr, u16)>()) {
+        let record = |ip: IpAddr| {
+            let mut record = PeerRecord::default();
+            record.listen_addr = Some((ip, port).into());
+            record
+        };
+        let line = encoded(&Frame::Peers(vec![record(ip.to_ipv6_mapped().into())]));
+        let line = str::from_utf8(&line).expect("UTF-8").trim_end();
+        prop_assert_eq!(parse(Line::Text(line), 1), Ok(Parsed::Frame(Frame::Peers(vec![record(ip.into())]))));
     }
 
     #[test]
@@ -211,7 +223,9 @@ fn join() -> impl Strategy<Value = Join> {
 
 fn record() -> impl Strategy<Value = PeerRecord> {
     let node_id = prop::option::of(any::<[u8; 16]>().prop_map(NodeId::from_bytes));
-    let address = || prop::option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
+    // What is read has the one spelling of an address (SPEC 2.5.4).
+    let spelled_once = |(ip, port): (IpAddr, u16)| SocketAddr::new(ip.to_canonical(), port);
+    let address = || prop::option::of(any::<(IpAddr, u16)>().prop_map(spelled_once));
     (node_id, name(), address(), address()).prop_map(|(node_id, uname, listen_addr, remote_addr)| {
         let mut record = PeerRecord::default();
         (record.node_id, record.uname) = (node_id, uname);

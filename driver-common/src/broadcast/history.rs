@@ -89,8 +89,8 @@ impl History {
             let skipped = skip.min(count);
             skip -= skipped;
             if skipped < count {
-                for (id, line) in (id..).zip(line::lines(event)).skip(skipped) {
-                    self.push(id, at, line);
+                for line in line::lines(event).skip(skipped) {
+                    self.push(id + line.offset as u64, at, line);
                 }
             }
             id += line::ids(event);

@@ -144,8 +144,8 @@ pub(super) fn event<'a>(event: &'a crate::Event, at: u64, id: u64) -> Option<Str
 pub(crate) fn lines(batch: &Batch) -> String {
     let (mut out, mut id) = (String::new(), batch.first_id);
     for event_of in &batch.events {
-        for (id, line_of) in (id..).zip(line::lines(event_of)) {
-            out.push_str(&line(&line_of, batch.at, id));
+        for line_of in line::lines(event_of) {
+            out.push_str(&line(&line_of, batch.at, id + line_of.offset as u64));
             out.push('\n');
         }
         if let Some(other) = event(event_of, batch.at, id) {

@@ -19,6 +19,8 @@ pub(super) struct Line<'a> {
     pub(super) entry_info: Option<Arc<EntryInfo>>,
     /// The index of the line in its entry.
     pub(super) part: usize,
+    /// The numbers of the event's lines begin with that of the event. This is how far this one is behind.
+    pub(super) offset: usize,
 }
 
 /// Information about an entry.
@@ -134,9 +136,13 @@ pub(super) fn count(event: &Event) -> usize {
     }
 }
 
-/// How many numbers an event takes: one for each line of a message, one for any other event.
+/// How many numbers an event takes: one for each line of a message, also for one that was shown before, and one for any
+/// other event.
 pub(super) fn ids(event: &Event) -> u64 {
     match event {
+        Event::Message(Message::Entry { entry, .. }) | Event::Recalled(Message::Entry { entry, .. }) => {
+            entry.texts().len() as u64
+        }
         Event::Message(_) | Event::Recalled(_) | Event::Said { .. } => count(event) as u64,
         _ => 1,
     }
@@ -151,13 +157,14 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
     };
     let heard = message.into_iter().flat_map(|(message, node_id)| {
         let (from, entry_info) = (message.uname(), EntryInfo::of(message));
-        message.texts().enumerate().map(move |(part, content)| Line {
+        numbered(message).map(move |(part, content)| Line {
             from,
             content,
             node_id,
             origin: None,
             entry_info: entry_info.clone(),
             part,
+            offset: part,
         })
     });
     let said = match event {
@@ -165,7 +172,7 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
         _ => None,
     };
     let said = said.into_iter().flat_map(|(entries, origin)| {
-        entries.iter().flat_map(move |entry| {
+        let lines = entries.iter().flat_map(move |entry| {
             let entry_info = EntryInfo::new(entry, Marks::default());
             entry.texts().enumerate().map(move |(part, content)| Line {
                 from: entry.uname(),
@@ -174,8 +181,49 @@ pub(super) fn lines(event: &Event) -> impl Iterator<Item = Line<'_>> {
                 origin: Some(origin),
                 entry_info: Some(entry_info.clone()),
                 part,
+                offset: 0,
             })
-        })
+        });
+        lines.enumerate().map(|(offset, line)| Line { offset, ..line })
     });
     heard.chain(said)
+}
+
+/// The lines of a message to show, each with its index in the entry.
+fn numbered(message: &Message) -> impl Iterator<Item = (usize, &str)> {
+    let (of_entry, of_line) = match message {
+        Message::Entry { entry, marks } => (Some((entry.texts(), marks.repeated)), None),
+        other => (None, Some(other.texts())),
+    };
+    let of_entry = of_entry
+        .into_iter()
+        .flat_map(|(texts, repeated)| texts.enumerate().filter(move |(part, _)| !repeated.contains(*part)));
+    of_entry.chain(of_line.into_iter().flatten().enumerate())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn lines_that_were_shown_before_are_left_out_and_keep_their_numbers() {
+        let mut marks = Marks::default();
+        marks.repeated = [1].into_iter().collect();
+        let entry = testing::entry(1, [2, 3], "Bob", &["a", "b", "c"], None);
+        let event = Event::Message(Message::Entry { entry, marks });
+        let shown: Vec<_> = lines(&event).map(|line| (line.content, line.part, line.offset)).collect();
+        assert_eq!(shown, [("a", 0, 0), ("c", 2, 2)]);
+        assert_eq!((count(&event), ids(&event)), (2, 3));
+    }
+
+    #[test]
+    fn the_lines_of_all_entries_that_were_said_are_numbered_on() {
+        let entries = [(0, ["a", "b"]), (1, ["c", "d"])];
+        let entries = entries.map(|(seq, texts)| testing::entry(1, [seq, 3], "Bob", &texts, None));
+        let event = Event::Said { entries: entries.to_vec(), origin: Origin::TERMINAL };
+        let said: Vec<_> = lines(&event).map(|line| (line.content, line.part, line.offset)).collect();
+        assert_eq!(said, [("a", 0, 0), ("b", 1, 1), ("c", 0, 2), ("d", 1, 3)]);
+        assert_eq!((count(&event), ids(&event)), (4, 4));
+    }
 }

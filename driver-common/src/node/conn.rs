@@ -53,7 +53,7 @@ pub(super) enum Sent {
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
-    /// This many bytes, in clear. There may be more, so the connection is served again.
+    /// This many bytes, in clear. If there is more, the connection is served again.
     Bytes(usize),
     /// This many bytes of a seal. What came out of them is in the buffer for that.
     Opened(usize, Opened),
@@ -183,8 +183,17 @@ impl<S: Stream> Conn<S> {
                 Read::End
             }
             Ok(count) => {
-                self.mark_ready();
-                self.take(&buffer[..count], plain)
+                // A full buffer may have left something behind. An error shows again at the next read.
+                if count == limit || self.stream.poll_readable(&mut self.ready.context()).is_ready() {
+                    self.mark_ready();
+                }
+                let waited = self.channel.has_output();
+                let read = self.take(&buffer[..count], plain);
+                if !waited && self.channel.has_output() {
+                    // What a handshake answers is written when the connection is served again.
+                    self.mark_ready();
+                }
+                read
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match self.stream.poll_readable(&mut self.ready.context()) {

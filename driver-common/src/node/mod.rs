@@ -28,7 +28,7 @@ use std::task::{Context, Poll};
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
 use proto_core::seal::Sealer;
-use proto_core::{Command, Config, ConnId, Identity, Input, Instant, Node, PeerTarget};
+use proto_core::{Command, CommandError, Config, ConnId, Identity, Input, Instant, Node, PeerTarget};
 
 use self::acceptor::Acceptor;
 use self::conn::Conn;
@@ -67,6 +67,16 @@ pub enum StartError {
     /// The operating system refused an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The config says that there is a store and there is none, or the other way round.
+    #[error("the config and the store do not go together")]
+    Store,
+    /// There are more peers to dial than [`Limits::mesh`](proto_core::Limits::mesh) has `targets`, or one can only be dialed
+    /// where connections are sealed.
+    #[error(transparent)]
+    Peers(#[from] CommandError),
+    /// The runtime of the driver does not run here.
+    #[error("the node has no runtime to run on: {0}")]
+    Runtime(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Starts a node on a listener of [`net::listen`](crate::net::listen), and dials `peers` until each is linked. If the
@@ -94,7 +104,7 @@ pub fn start_with_store<R: Runtime>(
     store: Option<Store>,
 ) -> Result<Started, StartError> {
     if config.stores() != store.is_some() {
-        return Err(io::Error::other("the config and the store do not go together").into());
+        return Err(StartError::Store);
     }
     let local_addr = listener.local_addr()?;
     let listen_addr = config.listen_addr().unwrap_or(local_addr);
@@ -110,7 +120,7 @@ pub fn start_with_store<R: Runtime>(
     let (wall, unix_ms) = WallClockMonitor::start(clock.now());
     node.handle_input(clock.now(), Input::wall_clock(unix_ms));
     for peer in peers {
-        node.command(clock.now(), Command::Connect(peer.into())).map_err(io::Error::other)?;
+        node.command(clock.now(), Command::Connect(peer.into()))?;
     }
     let list = Arc::new(ReadyList::default());
     let (handle, inbox) = handle::channel(client.as_ref().map(StoreClient::view), mutes.clone());

@@ -189,10 +189,7 @@ impl Part {
 
 /// The number of lines of a message.
 pub(crate) fn lines_of(message: &Message) -> usize {
-    match message {
-        Message::Entry { entry, .. } => entry.texts().len(),
-        other => other.texts().count(),
-    }
+    message.texts().count()
 }
 
 impl Hidden {

@@ -1,16 +1,18 @@
 //! How much of an author, and of new authors, is taken, and from whom (SPEC 7.5, 9.15.6).
 
+use super::log::SHARE;
 use crate::model::{
-    ChatLimits, Class, Entry, Instant, Limits, NodeId, TokenBucket, TokenBuckets, Unverified,
+    ChatLimits, Class, Entry, FreshBuckets, Instant, Limits, NodeId, PeerAtHost, PeerBuckets, TokenBucket,
+    TokenBuckets, Unverified,
 };
 
 /// The rates of entries that no reconciliation showed.
 #[derive(Debug)]
 pub(super) struct Budgets {
-    /// By author and kind of entry.
+    /// By author and kind of entry, or by the neighbour that sent what is past.
     authors: TokenBuckets<(NodeId, Budget)>,
-    /// Of authors that are not known, by neighbour.
-    newcomers: TokenBuckets<NodeId>,
+    /// Of authors that are not known.
+    newcomers: PeerBuckets,
 }
 
 /// Entries of an author that share one rate (SPEC 7.5.3).
@@ -22,6 +24,8 @@ enum Budget {
     Lines,
     /// What is in no run.
     Live,
+    /// What is past. It counts against the neighbour that sent it, who can take it from anybody.
+    Past,
 }
 
 /// What an entry takes from the budgets once its signature was found to hold.
@@ -29,7 +33,9 @@ enum Budget {
 pub(super) struct Dues {
     author: (NodeId, Budget),
     /// The neighbour that sent it, if it would make an author known.
-    newcomer_from: Option<NodeId>,
+    newcomer_from: Option<PeerAtHost>,
+    /// How many entries it counts as.
+    cost: u32,
 }
 
 /// The budget that has no room for an entry.
@@ -41,25 +47,26 @@ pub(super) enum Over {
 
 impl Budgets {
     pub(super) fn new() -> Self {
-        Self { authors: TokenBuckets::new(), newcomers: TokenBuckets::new() }
+        Self { authors: TokenBuckets::new(), newcomers: PeerBuckets::default() }
     }
 
-    /// Whether there is room for an entry with these dues, behind so many others with the same author's budget.
+    /// Whether there is room for an entry with these dues, behind others that cost so much of the same author's budget.
     pub(super) fn check(&self, now: Instant, dues: Dues, others: u32, limits: &Limits) -> Result<(), Over> {
-        if dues.newcomer_from.is_some_and(|peer| !self.newcomers.has(now, &peer, newcomers(&limits.chat), 1))
-        {
+        let newcomer_at = |from| self.newcomers.next_many_at(now, &from, dues.cost, newcomers(&limits.chat));
+        if dues.newcomer_from.is_some_and(|from| newcomer_at(from) > now) {
             return Err(Over::Newcomers);
         }
-        let room = self.authors.has(now, &dues.author, entries(&limits.chat), others.saturating_add(1));
-        if room { Ok(()) } else { Err(Over::Author) }
+        let cost = others.saturating_add(dues.cost);
+        let at = self.authors.next_many_at(now, &dues.author, cost, entries(&limits.chat));
+        if at <= now { Ok(()) } else { Err(Over::Author) }
     }
 
     /// Takes what an entry costs whose signature holds. There was [room](Self::check) for it.
     pub(super) fn take(&mut self, now: Instant, dues: Dues, limits: &Limits) {
-        if let Some(peer) = dues.newcomer_from {
-            self.newcomers.take(now, peer, newcomers(&limits.chat), limits.conns.slots);
+        if let Some(from) = dues.newcomer_from {
+            self.newcomers.charge(now, from, dues.cost, newcomers(&limits.chat), limits.conns.slots.max(1));
         }
-        self.authors.take(now, dues.author, entries(&limits.chat), limits.chat.authors);
+        self.authors.charge(now, dues.author, dues.cost, entries(&limits.chat), limits.chat.authors);
     }
 
     /// How many authors' rates are known.
@@ -67,7 +74,7 @@ impl Budgets {
         self.authors.len()
     }
 
-    /// How many neighbours' rates of new authors are known.
+    /// How many neighbours' or hosts' rates of new authors are known, whichever are more.
     pub(super) fn newcomers(&self) -> usize {
         self.newcomers.len()
     }
@@ -75,16 +82,29 @@ impl Budgets {
 
 impl Dues {
     /// Those of an entry that a neighbour sent. `known`: its author is.
-    pub(super) fn of(entry: &Unverified<'_>, from: NodeId, known: bool) -> Self {
+    pub(super) fn of(entry: &Unverified<'_>, from: PeerAtHost, known: bool) -> Self {
         let budget = if entry.live_at().is_some() { Budget::Live } else { Budget::of(entry.class()) };
         // What is in no run makes no author known.
         let newcomer = !known && budget != Budget::Live;
-        Self { author: (entry.author(), budget), newcomer_from: newcomer.then_some(from) }
+        let newcomer_from = newcomer.then_some(from);
+        Self { author: (entry.author(), budget), newcomer_from, cost: cost(entry.line_len()) }
+    }
+
+    /// Those of an entry of no use in the window, which this neighbour sent. `known`: its author is.
+    pub(super) fn of_past(entry: &Unverified<'_>, from: PeerAtHost, known: bool) -> Self {
+        let newcomer_from = (!known).then_some(from);
+        Self { author: (from.peer, Budget::Past), newcomer_from, cost: cost(entry.line_len()) }
     }
 
     /// Those of an entry of a run alone, whoever sent it.
     pub(super) fn of_author(entry: &Entry) -> Self {
-        Self { author: (entry.author(), Budget::of(entry.class())), newcomer_from: None }
+        let cost = cost(entry.sealed().line_len());
+        Self { author: (entry.author(), Budget::of(entry.class())), newcomer_from: None, cost }
+    }
+
+    /// How many entries it counts as.
+    pub(super) fn cost(self) -> u32 {
+        self.cost
     }
 
     /// Whether both take from one author's budget.
@@ -100,10 +120,15 @@ impl Budget {
     }
 }
 
+/// How many entries one of so many bytes counts as: long ones fill links as many short ones do.
+fn cost(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(SHARE)).unwrap_or(u32::MAX)
+}
+
 fn entries(limits: &ChatLimits) -> TokenBucket {
     TokenBucket::per_second(limits.entries_per_second, limits.entries_burst)
 }
 
-fn newcomers(limits: &ChatLimits) -> TokenBucket {
-    TokenBucket::new(limits.new_authors_every, limits.new_authors_burst)
+fn newcomers(limits: &ChatLimits) -> FreshBuckets {
+    FreshBuckets::twice(TokenBucket::new(limits.new_authors_every, limits.new_authors_burst))
 }

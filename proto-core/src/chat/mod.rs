@@ -72,7 +72,7 @@ use skew::Skew;
 
 use crate::model::{
     ClockReading, ConnId, Cx, Entry, EntryId, Instant, Kept, Kind, KnownName, LeaveReason, LoadId, Loaded,
-    Marks, NodeId, PeerInfo, RunId, TokenBuckets,
+    Marks, NodeId, PeerBuckets, PeerInfo, RunId,
 };
 use crate::wire::Frame;
 
@@ -101,8 +101,8 @@ pub(crate) struct Chat {
     confirmation: Confirmation,
     backfill: Backfill,
     budgets: Budgets,
-    /// The bytes of ranges and tips that are not counted against rates, by neighbour.
-    excused: TokenBuckets<NodeId>,
+    /// The bytes of ranges and tips that are not counted against rates.
+    excused: PeerBuckets,
     /// Where each neighbour is.
     addrs: BTreeMap<NodeId, IpAddr>,
     /// The points of authors' keys.
@@ -156,7 +156,7 @@ impl Chat {
             confirmation: Confirmation::default(),
             backfill: Backfill::default(),
             budgets: Budgets::new(),
-            excused: TokenBuckets::new(),
+            excused: PeerBuckets::default(),
             addrs: BTreeMap::new(),
             known_keys: KnownKeys::default(),
             batch_seed: batch_seed(&cx.random),
@@ -327,7 +327,7 @@ impl Chat {
                     self.counts.entries_not_shown += 1;
                 }
                 LogEvent::Show { entry, mut marks } => {
-                    marks.history = is_history(cx, entry.at());
+                    marks.history |= is_history(cx, entry.at());
                     let shown = self.catch_up.hold(entry, marks);
                     shown.into_iter().for_each(|(entry, marks)| self.show(cx, entry, marks));
                 }
@@ -359,6 +359,11 @@ impl Chat {
                 LogEvent::Deferred { id } => {
                     self.counts.entries_displaced += 1;
                     self.gossip.forget(&id);
+                }
+                LogEvent::Proof { id, from: parked } => {
+                    self.gossip.forget(&id);
+                    let sender = from.or(parked);
+                    sender.into_iter().for_each(|peer| self.gossip.ask_for(cx.moment(), peer, id));
                 }
             }
         }

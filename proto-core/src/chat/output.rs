@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::serving::{self, Served};
+use super::serving::Served;
 use super::{Chat, Event, encode};
-use crate::model::{ConnId, Cx, NodeId, Outlet, RunId};
+use crate::model::{ConnId, Cx, NodeId, Outlet, PeerAtHost, RunId, host_of};
 use crate::wire::{Frame, RangeQuery, Token};
 
 /// A frame to send.
@@ -84,13 +84,17 @@ impl Chat {
     fn next_query(&mut self, cx: &Cx) -> Option<(NodeId, RangeQuery)> {
         /// Somewhat more than the first answer of a neighbour takes.
         const ANSWER: u32 = 256 * 1024;
-        let Self { ranges, log, excused, keeper, .. } = self;
+        let Self { ranges, log, excused, keeper, addrs, .. } = self;
         let limits = cx.limits();
         ranges.hold_low(keeper.is_half_full(limits));
-        let fresh = serving::budget(limits.chat.log_bytes, limits);
+        let fresh = Self::excuses(limits);
         let missing = |run: &RunId, numbers| log.first_missing(run, numbers, limits);
         // What comes beyond the budget counts against rates, and would be in vain.
-        let free_at = |peer: NodeId| excused.next_many_at(cx.now, &peer, ANSWER, fresh);
+        let free_at = |peer: NodeId| {
+            let host = addrs.get(&peer).copied().map(host_of);
+            let free_at = |host| excused.next_many_at(cx.now, &PeerAtHost { peer, host }, ANSWER, fresh);
+            host.map_or(cx.now, free_at)
+        };
         ranges.next_query(cx.now, limits, missing, free_at)
     }
 

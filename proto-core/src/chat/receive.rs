@@ -2,17 +2,16 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use core::time::Duration;
 
 use super::budget::{Dues, Over};
 use super::gossip::{EntryMeta, Request};
-use super::log::{SHARE, Taken};
+use super::log::{Asker, SHARE, Taken};
 use super::lookahead::Candidate;
 use super::{Chat, Event, FalseClaim, Fault, Lookahead, Missing, serving};
 use crate::model::{
-    ClockReading, ConnId, Cx, Entry, EntryId, Live, NodeId, Opened, RunId, Sealed, Sender, TokenBucket,
-    Unverified,
+    ClockReading, ConnId, Cx, Entry, EntryId, FreshBuckets, Limits, Live, NodeId, Opened, PeerAtHost, RunId,
+    Sealed, Sender, Unverified,
 };
 use crate::wire::{ChatFrame, Frame, MAX_IHAVE, RangeQuery, Token, TreeClaim};
 
@@ -164,27 +163,27 @@ impl Chat {
         // A new author costs its place among those that are remembered, too.
         let bytes = if self.log.knows(&entry.key()) { bytes } else { bytes.max(SHARE) };
         let cost = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let excused = shown && (!from.rated || self.has_excuse(cx, from.peer, cost));
+        let excused = shown && (!from.rated || self.has_excuse(cx, from.at_host(), cost));
         Reason { request, ranged, excused: excused.then_some(cost) }
     }
 
     /// Whether the budget of bytes of the neighbour that sent an entry has room for it.
-    fn has_excuse(&self, cx: &Cx, peer: NodeId, cost: u32) -> bool {
-        self.excused.next_many_at(cx.now, &peer, cost, self.excuses(cx)) <= cx.now
+    fn has_excuse(&self, cx: &Cx, from: PeerAtHost, cost: u32) -> bool {
+        self.excused.next_many_at(cx.now, &from, cost, Self::excuses(cx.limits())) <= cx.now
     }
 
     /// Takes an entry that is excused from that budget, and from no rate.
     fn excuse(&mut self, cx: &Cx, from: Sender, reason: Reason, bytes: usize) {
         if let Some(cost) = reason.excused.filter(|_| from.rated) {
-            let (fresh, most) = (self.excuses(cx), cx.limits().conns.slots.max(1));
-            self.excused.take_many(cx.now, from.peer, cost, fresh, most);
+            let (fresh, most) = (Self::excuses(cx.limits()), cx.limits().conns.slots.max(1));
+            self.excused.charge(cx.now, from.at_host(), cost, fresh, most);
         }
         self.events.push_back(Event::Asked { conn: from.conn, bytes });
     }
 
-    /// A full budget of bytes that are excused.
-    fn excuses(&self, cx: &Cx) -> TokenBucket {
-        serving::budget(cx.limits().chat.log_bytes, cx.limits())
+    /// Full budgets of bytes that are excused.
+    pub(super) fn excuses(limits: &Limits) -> FreshBuckets {
+        FreshBuckets::twice(serving::budget(limits.chat.log_bytes, limits))
     }
 
     /// Looks at an entry before it is verified, so that what is over a rate costs no verification.
@@ -219,7 +218,10 @@ impl Chat {
     /// gone.
     pub(super) fn dues_of(&self, from: Sender, entry: &Unverified<'_>, reason: Reason) -> Option<Dues> {
         let counts = from.rated && !reason.is_excused() && !entry.is_gone();
-        counts.then(|| Dues::of(entry, from.peer, self.log.knows(&entry.key())))
+        counts.then(|| match self.log.is_past(entry) {
+            true => Dues::of_past(entry, from.at_host(), self.log.knows(&entry.key())),
+            false => Dues::of(entry, from.at_host(), self.log.knows(&entry.key())),
+        })
     }
 
     fn pay(&mut self, cx: &Cx, dues: Option<Dues>) {
@@ -387,11 +389,11 @@ impl Chat {
     /// An entry came that was asked for by its number.
     fn range_came(&mut self, cx: &Cx, from: NodeId, entry: &Entry, taken: Taken) {
         let (run, seq) = (entry.run(), entry.seq());
-        self.ranges.came(cx.now, from, run, seq);
+        self.ranges.came(cx.now, from, (run, seq), entry.sealed().line_len());
         match taken {
             Taken::New => self.ranges.taken(cx.now, from, run, entry.id()),
             Taken::NoRoom => self.ranges.had_no_room(from, run, seq),
-            Taken::Full => self.ranges.refused(from, run, seq),
+            Taken::Full => self.ranges.untimely(from, run, seq),
             Taken::Archived | Taken::Dropped | Taken::Known | Taken::Parked => {}
         }
     }
@@ -431,7 +433,7 @@ impl Chat {
         let Sender { conn, peer, .. } = from;
         self.gossip.graft_received(cx.now, peer, ids.len());
         let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.serves(id));
-        self.serving.ask(peer, self.budgeted(from), &held, cx.limits());
+        self.serving.ask(peer, from.rated.then_some(from.host), &held, cx.limits());
         if !lacking.is_empty() {
             self.gossip.lacks_here(peer, &lacking);
             self.events.push_back(Event::Reply { conn, frame: Frame::Lack(lacking) });
@@ -452,14 +454,9 @@ impl Chat {
         let Sender { conn, peer, .. } = from;
         let numbers = usize::try_from(query.last - query.first).unwrap_or(usize::MAX);
         self.gossip.graft_received(cx.now, peer, numbers);
-        if let Some(end) = self.serving.ask_range(peer, self.budgeted(from), query, cx.limits()) {
+        if let Some(end) = self.serving.ask_range(peer, from.rated.then_some(from.host), query, cx.limits()) {
             self.events.push_back(Event::Reply { conn, frame: Frame::Held(end) });
         }
-    }
-
-    /// The address of a neighbour that is served within a budget: one on another machine.
-    fn budgeted(&self, from: Sender) -> Option<IpAddr> {
-        self.addrs.get(&from.peer).copied().filter(|_| from.rated)
     }
 
     /// `TREE`: the peer's position in a tree.
@@ -472,7 +469,9 @@ impl Chat {
     /// `SYNC`: one message of a reconciliation.
     fn sync_received(&mut self, cx: &Cx, from: Sender, bytes: &[u8]) {
         let Sender { conn, peer, .. } = from;
-        let step = match self.reconciler.message(cx.now, conn, bytes, &self.log, cx.limits()) {
+        let budget = from.rated.then(|| from.at_host());
+        let asker = Asker { conn, peer, room: self.serving.answer_room(cx.now, budget, cx.limits()) };
+        let step = match self.reconciler.message(cx.now, asker, bytes, &self.log, cx.limits()) {
             Ok(step) => step,
             Err(_) => return self.report_fault(conn, Fault::Sync),
         };
@@ -485,6 +484,8 @@ impl Chat {
         if step.peer_initiated {
             self.catch_up.neighbour_compares(cx.now);
             self.gossip.peer_began_sync(peer, cx.now);
+            let answer = step.reply.as_ref().map_or(0, Vec::len);
+            self.serving.answered(cx.now, budget, answer, cx.limits());
         }
         if let Some(reply) = step.reply {
             self.events.push_back(Event::Reply { conn, frame: Frame::Sync(reply) });

@@ -12,9 +12,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use super::log::Log;
+use super::log::{AnswerRoom, Log};
 use crate::model::{
-    Entry, EntryId, Gone, Instant, Limits, LoadId, Loaded, NodeId, TokenBucket, TokenBuckets, Wanted, host_of,
+    Entry, EntryId, FreshBuckets, Gone, Instant, Limits, LoadId, Loaded, NodeId, PeerAtHost, PeerBuckets,
+    TokenBucket, Wanted,
 };
 use crate::wire::{RangeEnd, RangeQuery};
 use loads::{Loading, Loads};
@@ -26,8 +27,7 @@ pub(super) struct Serving {
     /// Who was served last: the others come first.
     last: Option<NodeId>,
     loads: Loads,
-    keys: TokenBuckets<NodeId>,
-    hosts: TokenBuckets<IpAddr>,
+    budgets: PeerBuckets,
     over_budget: u64,
     dropped: u64,
 }
@@ -98,7 +98,7 @@ impl Serving {
 
     /// The number of budgets: of keys or of hosts, whichever are more.
     pub(super) fn budgets(&self) -> usize {
-        self.keys.len().max(self.hosts.len())
+        self.budgets.len()
     }
 
     /// How many entries and ranges were not served because a budget was used up.
@@ -111,10 +111,10 @@ impl Serving {
         self.dropped
     }
 
-    /// This neighbour asks for these entries. `ip`: it is on another machine, so that budgets apply.
-    pub(super) fn ask(&mut self, peer: NodeId, ip: Option<IpAddr>, ids: &[EntryId], limits: &Limits) {
+    /// This neighbour asks for these entries. `host`: where it is, if it is on another machine, so that budgets apply.
+    pub(super) fn ask(&mut self, peer: NodeId, host: Option<IpAddr>, ids: &[EntryId], limits: &Limits) {
         let queue = self.queues.entry(peer).or_default();
-        queue.host = ip.map(host_of);
+        queue.host = host;
         for id in ids {
             if queue.known.contains(id) {
             } else if queue.len() < limits.chat.serving {
@@ -130,12 +130,12 @@ impl Serving {
     pub(super) fn ask_range(
         &mut self,
         peer: NodeId,
-        ip: Option<IpAddr>,
+        host: Option<IpAddr>,
         query: RangeQuery,
         limits: &Limits,
     ) -> Option<RangeEnd> {
         let queue = self.queues.entry(peer).or_default();
-        queue.host = ip.map(host_of);
+        queue.host = host;
         if queue.len() < limits.chat.serving && queue.ranges.len() < limits.chat.ranges {
             queue.ranges.push_back(query);
             return None;
@@ -245,31 +245,47 @@ impl Serving {
         }
     }
 
+    /// How much an answer to a reconciliation may bring to this neighbour. None: it has no budgets.
+    pub(super) fn answer_room(&self, now: Instant, of: Option<PeerAtHost>, limits: &Limits) -> AnswerRoom {
+        let has_some = of.is_none_or(|of| self.has(now, &of, 1, limits));
+        if has_some { AnswerRoom::Whole } else { AnswerRoom::Least }
+    }
+
+    /// Such an answer counts as served. One may go beyond the budgets.
+    pub(super) fn answered(&mut self, now: Instant, of: Option<PeerAtHost>, bytes: usize, limits: &Limits) {
+        if let Some(of) = of {
+            self.charge(now, of, bytes, limits);
+        }
+    }
+
     /// Takes so many bytes from the budgets of a neighbour. False: one of them has not as many.
     fn spend(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) -> bool {
         let may = self.may_spend(now, peer, bytes, limits);
-        if may {
-            self.charge(now, peer, bytes, limits);
+        if let Some(of) = self.budget_of(peer).filter(|_| may) {
+            self.charge(now, of, bytes, limits);
         }
         may
     }
 
     /// Whether both budgets of a neighbour have so many bytes.
     fn may_spend(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) -> bool {
-        let Some(host) = self.queues.get(&peer).and_then(|queue| queue.host) else { return true };
-        let (fresh, count) = (full_budget(limits), tokens(bytes));
-        let key = self.keys.next_many_at(now, &peer, count, fresh);
-        let may = key.max(self.hosts.next_many_at(now, &host, count, fresh)) <= now;
+        let may = self.budget_of(peer).is_none_or(|of| self.has(now, &of, bytes, limits));
         self.over_budget += u64::from(!may);
         may
     }
 
+    /// Whose budgets a neighbour that asked uses. None: none apply.
+    fn budget_of(&self, peer: NodeId) -> Option<PeerAtHost> {
+        self.queues.get(&peer).and_then(|queue| queue.host).map(|host| PeerAtHost { peer, host })
+    }
+
+    fn has(&self, now: Instant, of: &PeerAtHost, bytes: usize, limits: &Limits) -> bool {
+        self.budgets.next_many_at(now, of, tokens(bytes), full_budget(limits)) <= now
+    }
+
     /// Takes so many bytes from both, also where they have fewer.
-    fn charge(&mut self, now: Instant, peer: NodeId, bytes: usize, limits: &Limits) {
-        let Some(host) = self.queues.get(&peer).and_then(|queue| queue.host) else { return };
-        let (fresh, count, most) = (full_budget(limits), tokens(bytes), limits.conns.slots.max(1));
-        self.keys.charge(now, peer, count, fresh, most);
-        self.hosts.charge(now, host, count, fresh, most);
+    fn charge(&mut self, now: Instant, of: PeerAtHost, bytes: usize, limits: &Limits) {
+        self.budgets.charge(now, of, tokens(bytes), full_budget(limits), limits.conns.slots.max(1));
     }
 
     pub(super) fn is_consistent(&self) -> bool {
@@ -279,8 +295,8 @@ impl Serving {
 }
 
 /// What a neighbour is served: a window and a quarter.
-fn full_budget(limits: &Limits) -> TokenBucket {
-    budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits)
+fn full_budget(limits: &Limits) -> FreshBuckets {
+    FreshBuckets::alike(budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits))
 }
 
 fn tokens(bytes: usize) -> u32 {

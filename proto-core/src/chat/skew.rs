@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::model::{ClockReading, Instant, NodeId};
+use crate::model::{ClockReading, Instant, NodeId, host_of};
 
 /// How far the clock is off, by a majority of the clocks that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) struct Skewed {
     pub(crate) clocks: usize,
 }
 
-/// The clocks of the neighbours. There is one vote for each IP address, so that many keys of one machine count once.
+/// The clocks of the neighbours. There is one vote for each host, so that many keys of one machine count once.
 #[derive(Debug, Default)]
 pub(super) struct Skew {
     /// Bounded by the number of links.
@@ -27,7 +27,7 @@ pub(super) struct Skew {
 
 #[derive(Clone, Copy, Debug)]
 struct Neighbour {
-    ip: IpAddr,
+    host: IpAddr,
     /// This node dialed it.
     dialed: bool,
     reading: Option<ClockReading>,
@@ -36,7 +36,7 @@ struct Neighbour {
 impl Skew {
     /// A neighbour was linked. Its `JOIN` may have said its time.
     pub(super) fn linked(&mut self, peer: NodeId, ip: IpAddr, dialed: bool, reading: Option<ClockReading>) {
-        self.neighbours.insert(peer, Neighbour { ip: ip.to_canonical(), dialed, reading });
+        self.neighbours.insert(peer, Neighbour { host: host_of(ip), dialed, reading });
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
@@ -73,23 +73,29 @@ impl Skew {
     /// The differences that count. Neighbours that dialed this node count at most as often as those that it dialed,
     /// unless it dialed none: nobody can outvote whom this node has chosen.
     fn votes(&self, now: Instant, wall: u64) -> Vec<i64> {
-        let mut by_ip: BTreeMap<IpAddr, (bool, ClockReading)> = BTreeMap::new();
+        let mut by_host: BTreeMap<IpAddr, Vec<(bool, i64)>> = BTreeMap::new();
         let neighbours = self.neighbours.values();
         let read = neighbours.filter_map(|neighbour| Some((neighbour, neighbour.reading?)));
         for (neighbour, reading) in read.filter(|(_, reading)| reading.is_valid(now, wall)) {
-            let vote = (neighbour.dialed, reading);
-            let kept = by_ip.entry(neighbour.ip).or_insert(vote);
-            if (vote.0, vote.1.at()) > (kept.0, kept.1.at()) {
-                *kept = vote;
-            }
+            by_host.entry(neighbour.host).or_default().push((neighbour.dialed, reading.ahead_ms()));
         }
-        let ahead = |dialed: bool| {
-            by_ip.values().filter(move |vote| vote.0 == dialed).map(|(_, reading)| reading.ahead_ms())
-        };
+        let votes: Vec<_> = by_host.into_values().filter_map(vote_of_host).collect();
+        let ahead = |dialed: bool| votes.iter().filter(move |vote| vote.0 == dialed).map(|vote| vote.1);
         let dialed: Vec<_> = ahead(true).collect();
         let most = if dialed.is_empty() { usize::MAX } else { dialed.len() };
         ahead(false).take(most).chain(dialed).collect()
     }
+}
+
+/// What the clocks of one host say together: the median of those that this node dialed, or else of all. Of the two in the middle
+/// it is the one that is less off, so that one liar beside one that is right accuses nobody.
+fn vote_of_host(mut clocks: Vec<(bool, i64)>) -> Option<(bool, i64)> {
+    if clocks.iter().any(|(dialed, _)| *dialed) {
+        clocks.retain(|(dialed, _)| *dialed);
+    }
+    clocks.sort_unstable();
+    let middle = [clocks.len().checked_sub(1)? / 2, clocks.len() / 2].map(|at| clocks.get(at).copied());
+    middle.into_iter().flatten().min_by_key(|(_, ahead_ms)| ahead_ms.abs())
 }
 
 #[cfg(test)]
@@ -142,6 +148,35 @@ mod tests {
         (neighbours[0], neighbours[1]) = ((1, false, 0), (2, false, 0));
         assert_eq!(ahead(&skew(&neighbours)), None);
         assert_eq!(ahead(&skew(&neighbours[1..])), None, "one against one");
+    }
+
+    #[test]
+    fn all_addresses_that_one_host_can_have_have_one_vote() {
+        let mut skew = Skew::default();
+        for n in 0..9 {
+            let ip = IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, n]);
+            skew.linked(peer(n as u8), ip, false, Some(reading(200_000)));
+        }
+        assert_eq!(ahead(&skew), Some(200_000));
+        (20..22).for_each(|n| skew.linked(peer(n), ip(n.into()), false, Some(reading(0))));
+        assert_eq!(ahead(&skew), None);
+    }
+
+    #[test]
+    fn one_liar_does_not_speak_for_its_local_network() {
+        let mut skew = Skew::default();
+        for n in 0..5 {
+            let ip = IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, n]);
+            let ahead_ms = if n == 4 { 200_000 } else { 0 };
+            skew.linked(peer(n as u8), ip, true, Some(reading(ahead_ms)));
+        }
+        assert_eq!(ahead(&skew), None);
+        (0..3).for_each(|n| skew.unlinked(peer(n)));
+        assert_eq!(ahead(&skew), None, "one against one, whichever way it is off");
+        skew.heard(peer(4), reading(-200_000));
+        assert_eq!(ahead(&skew), None);
+        skew.unlinked(peer(3));
+        assert_eq!(ahead(&skew), Some(-200_000), "the liar alone");
     }
 
     #[test]

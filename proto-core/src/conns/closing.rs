@@ -70,7 +70,7 @@ impl Conns {
             Phase::Linked => {
                 let lost = link.node_id().map(|node_id| lost(conn, node_id, link, cx, bye, reason));
                 if let Some(lost) = lost {
-                    self.link_lost(lost);
+                    self.link_lost(cx, lost);
                 }
             }
             Phase::Leaving { .. } => {
@@ -100,11 +100,11 @@ impl Conns {
     }
 
     /// One of a peer's links ended. Either it has another one, or it is no longer linked.
-    fn link_lost(&mut self, lost: LostLink) {
+    fn link_lost(&mut self, cx: &mut Cx, lost: LostLink) {
         let Some(parallel) = self.roster.drop_parallel(lost.node_id, lost.conn) else { return };
         if parallel {
             self.events.push_back(Event::MayForget(lost.node_id));
-            self.update(lost.node_id);
+            self.update(cx, lost.node_id);
         } else {
             self.events.push_back(Event::LinkLost(lost));
         }

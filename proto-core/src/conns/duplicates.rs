@@ -107,7 +107,7 @@ impl Conns {
         }
         self.send(cx, conn, &Frame::Peers([].into()));
         self.linked(cx, conn, &info);
-        self.update(node_id);
+        self.update(cx, node_id);
     }
 
     /// A `PING` on `conn` brought the nonce that this node sent on `other`: they are duplicates.
@@ -186,7 +186,7 @@ impl Conns {
         }
         self.send_ping(cx, newcomer);
         self.linked(cx, newcomer, &info);
-        self.update(node_id);
+        self.update(cx, node_id);
         self.leave(cx, before, newcomer);
         if info.key.is_some() {
             self.events.push_back(Event::Moved { peer: node_id, before, after: newcomer });

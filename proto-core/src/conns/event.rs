@@ -41,6 +41,8 @@ pub(crate) enum Event {
     OtherNetwork(SocketAddr),
     /// A linked peer has another name, address or active connection.
     Updated(Arc<PeerInfo>),
+    /// A linked peer says another address, for the first time since it was linked.
+    Readdressed(Arc<PeerInfo>),
     /// The dialed address leads to that node, which is linked already.
     Reached { dialed: Dialed, node_id: NodeId },
     /// The dialed address leads to this node itself.

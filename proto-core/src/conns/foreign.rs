@@ -41,7 +41,7 @@ impl Conns {
         self.counts.foreign += 1;
         let dialed_in = self.table.get(conn).filter(|link| link.dialed.is_none());
         if let Some(remote) = dialed_in.map(|link| link.remote)
-            && self.foreign.is_news(cx.now, remote.ip().to_canonical(), cx.limits())
+            && self.foreign.is_news(cx.now, remote.ip(), cx.limits())
         {
             self.events.push_back(Event::OtherNetwork(remote));
         }

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::closing::Ending;
 use super::link::{Link, Phase};
-use super::roster::LinkedPeer;
+use super::roster::{Changed, LinkedPeer};
 use super::{Breach, Conns, Event, Registration, encode};
 use crate::model::{
     ClockReading, Config, ConnId, Cx, Identity, LeaveReason, Name, NetworkId, NodeId, PeerInfo, PublicKey,
@@ -148,7 +148,7 @@ impl Conns {
         self.send_peer_sample(cx, conn, found);
         self.roster.insert(peer.clone(), conn);
         self.linked(cx, conn, &peer);
-        self.announce_newcomer(cx, &peer);
+        self.announce(cx, &peer);
         self.alone_notified = false;
         self.events.push_back(Event::Registered(Registration { peer, named, dialed, clock }));
         if self.table.get(conn).and_then(Link::key).is_some() {
@@ -215,7 +215,7 @@ impl Conns {
     }
 
     /// Another `JOIN` came from the peer: it has another name or address.
-    pub(super) fn rejoined(&mut self, conn: ConnId, join: &Join) {
+    pub(super) fn rejoined(&mut self, cx: &mut Cx, conn: ConnId, join: &Join) {
         let Some(link) = self.table.get_mut(conn) else { return };
         let Some(node_id) = link.node_id() else { return };
         let Some(before) = link.peer.as_ref().map(|peer| (peer.nonce, peer.key, peer.proven, peer.clock))
@@ -227,16 +227,20 @@ impl Conns {
             (peer.nonce, peer.key, peer.proven, peer.clock) = before;
         }
         if link.phase == Phase::Linked {
-            self.update(node_id);
+            self.update(cx, node_id);
         }
     }
 
-    /// A peer's name, address or active connection may have changed.
-    pub(super) fn update(&mut self, node_id: NodeId) {
+    /// A peer's name, address or active connection may have changed. Its first other address is told like a newcomer's;
+    /// if each was, a peer could have this node send as much as it likes.
+    pub(super) fn update(&mut self, cx: &mut Cx, node_id: NodeId) {
         let Some(active) = self.active(node_id) else { return };
         let Some(info) = self.table.get(active).and_then(Link::info) else { return };
-        if let Some(info) = self.roster.update(info) {
-            self.events.push_back(Event::Updated(info));
+        let Some(Changed { info, readdressed }) = self.roster.update(info) else { return };
+        self.events.push_back(Event::Updated(info.clone()));
+        if readdressed {
+            self.announce(cx, &info);
+            self.events.push_back(Event::Readdressed(info));
         }
     }
 
@@ -341,21 +345,21 @@ impl Conns {
         linked.into_iter().map(|peer| record(&peer.info)).chain(found).collect()
     }
 
-    /// Sends `PEERS` with a newcomer to a sample of the linked peers that can reach it.
-    fn announce_newcomer(&mut self, cx: &mut Cx, newcomer: &PeerInfo) {
-        if newcomer.listen_addr.is_none() {
+    /// Sends `PEERS` with a peer, which is new or at another address, to a sample of the linked peers that can reach it.
+    fn announce(&mut self, cx: &mut Cx, announced: &PeerInfo) {
+        if announced.listen_addr.is_none() {
             return;
         }
         let Cx { random, config, .. } = &mut *cx;
         let reach_of = |conn: ConnId| self.table.get(conn).map(|link| link.reach);
         let tells =
-            |peer: &LinkedPeer| reach_of(peer.active).is_some_and(|reach| is_told(config, newcomer, reach));
-        let others = |peer: &LinkedPeer| peer.info.node_id != newcomer.node_id;
+            |peer: &LinkedPeer| reach_of(peer.active).is_some_and(|reach| is_told(config, announced, reach));
+        let others = |peer: &LinkedPeer| peer.info.node_id != announced.node_id;
         self.counts.withheld += self.roster.iter().filter(|peer| others(peer) && !tells(peer)).count() as u64;
         let count = config.limits().conns.peers_sent;
         let sample = self.roster.sample(count, |peer| others(peer) && tells(peer), random);
         for conn in sample.iter().map(|peer| peer.active).collect::<Vec<_>>() {
-            self.send(cx, conn, &Frame::Peers([record(newcomer)].into()));
+            self.send(cx, conn, &Frame::Peers([record(announced)].into()));
         }
     }
 }

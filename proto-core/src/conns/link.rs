@@ -324,7 +324,7 @@ impl Link {
         let node_id = join.node_id.unwrap_or(fallback_id);
         let uname = join.uname.clone().or_else(|| Name::cut(&alloc::format!("{}", node_id.short())));
         let Some(uname) = uname else { return };
-        let remote = self.remote.ip().to_canonical();
+        let remote = self.remote.ip();
         let seen = |addr: SocketAddr| {
             if addr.ip().is_unspecified() { SocketAddr::new(remote, addr.port()) } else { addr }
         };

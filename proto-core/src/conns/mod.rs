@@ -45,7 +45,7 @@ use sealing::{Handshakes, channel_of};
 use table::Table;
 
 use crate::model::{
-    ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PeersSource, PublicKey, Sender, Version,
+    ConnId, Cx, Dialed, Instant, LeaveReason, NodeId, PeersSource, PublicKey, Sender, Version, host_of,
 };
 use crate::wire::{ByeCode, ChatFrame, Chunk, Frame, PeerRecord, Token};
 
@@ -171,10 +171,10 @@ impl Conns {
         chunk: &mut Chunk<'b>,
     ) -> Option<Incoming<'a>> {
         let link = self.table.get_mut(conn)?;
-        let (peer, rated) = (link.node_id(), link.is_rate_limited());
+        let (peer, host, rated) = (link.node_id(), host_of(link.remote.ip()), link.is_rate_limited());
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
             LinkEvent::Conn(frame) => Incoming::Conn(frame),
-            LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, rated }, frame),
+            LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, host, rated }, frame),
         })
     }
 
@@ -183,7 +183,7 @@ impl Conns {
         match frame {
             ConnFrame::Skipped { unknown } => self.counts.unknown_frames += u64::from(unknown),
             ConnFrame::Join(join) => self.joined(cx, conn, &join),
-            ConnFrame::Rejoin(join) => self.rejoined(conn, &join),
+            ConnFrame::Rejoin(join) => self.rejoined(cx, conn, &join),
             ConnFrame::Msg(text) => self.line_received(conn, text),
             ConnFrame::Ping(token) => self.pinged(cx, conn, token),
             ConnFrame::Pong(token) => self.ponged(cx, conn, token),

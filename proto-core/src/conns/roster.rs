@@ -27,6 +27,15 @@ pub(super) struct LinkedPeer {
     pub(super) active: ConnId,
     /// The other link of a version 1 peer, which is only read.
     pub(super) parallel: Option<ConnId>,
+    /// It has said another address than when it was linked.
+    readdressed: bool,
+}
+
+/// What has changed of a peer.
+pub(super) struct Changed {
+    pub(super) info: Arc<PeerInfo>,
+    /// It says another address, for the first time since it was linked.
+    pub(super) readdressed: bool,
 }
 
 impl Roster {
@@ -41,7 +50,7 @@ impl Roster {
     pub(super) fn insert(&mut self, info: Arc<PeerInfo>, active: ConnId) {
         self.remove(info.node_id);
         self.degree += usize::from(info.key.is_some());
-        self.peers.insert(info.node_id, LinkedPeer { info, active, parallel: None });
+        self.peers.insert(info.node_id, LinkedPeer { info, active, parallel: None, readdressed: false });
     }
 
     pub(super) fn remove(&mut self, node_id: NodeId) -> Option<Arc<PeerInfo>> {
@@ -51,10 +60,13 @@ impl Roster {
     }
 
     /// Replaces what is known of a peer. None if it is the same.
-    pub(super) fn update(&mut self, info: PeerInfo) -> Option<Arc<PeerInfo>> {
+    pub(super) fn update(&mut self, info: PeerInfo) -> Option<Changed> {
         let peer = self.peers.get_mut(&info.node_id).filter(|peer| *peer.info != info)?;
+        let other_address = info.listen_addr.is_some() && info.listen_addr != peer.info.listen_addr;
+        let readdressed = other_address && !peer.readdressed;
+        peer.readdressed |= readdressed;
         peer.info = Arc::new(info);
-        Some(peer.info.clone())
+        Some(Changed { info: peer.info.clone(), readdressed })
     }
 
     /// Makes another connection the active one of a peer. Returns the one before, and what is known of the peer.

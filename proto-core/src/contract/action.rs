@@ -188,11 +188,11 @@ impl Message {
         matches!(self, Self::Entry { entry, .. } if entry.via().is_none())
     }
 
-    /// The lines that were said: at least one.
+    /// The lines to show: at least one. Those of an entry that were shown before are left out.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         let (line, texts) = match self {
             Self::Line { text, .. } => (Some(text.as_str()), None),
-            Self::Entry { entry, .. } => (None, Some(entry.texts())),
+            Self::Entry { entry, marks } => (None, Some(marks.repeated.others(entry.texts()))),
         };
         line.into_iter().chain(texts.into_iter().flatten())
     }

@@ -5,7 +5,10 @@ use core::net::SocketAddr;
 
 use super::Mesh;
 use super::degree::{count_outbound, has_enough_outbound};
-use crate::model::{Census, ConnId, Crowd, Cx, Dialed, Limits, LinkView, NodeId, Stage};
+use super::displacements::Payer;
+use crate::model::{
+    Census, ConnId, Crowd, Cx, Dialed, Instant, Largest, Limits, LinkView, NodeId, Stage, host_of, net_of,
+};
 
 /// The decision about a newcomer, or about a peer that makes room for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +35,9 @@ pub(crate) type Found = Vec<(SocketAddr, NodeId)>;
 enum Admission {
     /// It is admitted.
     Admit,
-    /// It is admitted, and this link is closed to make room.
-    Replace(ConnId),
+    /// It is admitted, and this link is closed to make room. None pays where the peers have no key: these leave the links
+    /// to peers with one alone.
+    Replace(ConnId, Option<Payer>),
     /// No slot is free.
     Full,
 }
@@ -88,7 +92,12 @@ impl Mesh {
         let replaced = match self.admission(cx, conn, census, full_mesh) {
             Admission::Full => return self.turn_away(cx, conn, census),
             Admission::Admit => None,
-            Admission::Replace(other) => Some(other),
+            Admission::Replace(other, payer) => {
+                if let Some(payer) = payer {
+                    self.maintenance.displacements.charge(cx.now, payer, cx.limits());
+                }
+                Some(other)
+            }
         };
         Verdict::Welcome(self.sample_for(cx, conn, census), replaced)
     }
@@ -102,10 +111,6 @@ impl Mesh {
     /// A link is closed to make room for a newcomer.
     fn displace(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census) -> Verdict {
         self.counts.displaced += 1;
-        // Links to peers without a key leave those to peers with one alone.
-        if census.link(conn).is_some_and(|link| link.keyed) {
-            self.maintenance.displacements.charge(cx.now, 1);
-        }
         Verdict::TurnAway(self.sample_for(cx, conn, census))
     }
 
@@ -135,14 +140,18 @@ impl Mesh {
                 if target.is_some() || !has_enough_outbound(census, limits) || full_mesh =>
             {
                 let otherwise = if target.is_some() { Admission::Admit } else { Admission::Full };
-                self.youngest_expendable(census, |_| true).map_or(otherwise, Admission::Replace)
+                let youngest = youngest(self.expendable(census));
+                youngest.map_or(otherwise, |other| Admission::Replace(other, Some(Payer::Own)))
             }
             Some(_) => Admission::Full,
             None if census.degree() + self.slots_kept(cx, node_id, census) < limits.mesh.degree_high => {
                 Admission::Admit
             }
             None => {
-                self.link_to_replace(cx, &link, census, full_mesh).map_or(Admission::Full, Admission::Replace)
+                let (other, payer) = self.link_to_replace(&link, census, limits, full_mesh);
+                let allowed = self.maintenance.displacements.allows(cx.now, payer, limits);
+                let other = other.filter(|_| allowed);
+                other.map_or(Admission::Full, |other| Admission::Replace(other, Some(payer)))
             }
         }
     }
@@ -171,42 +180,40 @@ impl Mesh {
         to_come.max(dials + in_handshake)
     }
 
-    /// The link that makes room for an inbound newcomer when all slots are taken (SPEC 5.4.2 to 5.4.5).
+    /// The link that makes room for an inbound newcomer when all slots are taken, and who pays (SPEC 5.4.2 to 5.4.7).
     ///
     /// If one address or network holds more expendable links than the newcomer's would, it is the youngest of these (SPEC
-    /// 5.15). Else, for a newcomer without links, and for any newcomer in a full mesh, it is the youngest expendable link. A full
-    /// mesh gains more from a link out of it. For a newcomer with few links, it is the youngest expendable link whose
-    /// peer has more links than it needs.
+    /// 5.15). By network, the older half is spared: nodes of one network that have been linked for long stay linked,
+    /// from however many other networks somebody comes. Else, for a newcomer without links, and for any newcomer in a full
+    /// mesh, it is the youngest expendable link. A full mesh gains more from a link out of it. For a newcomer with few
+    /// links, it is the youngest expendable link whose peer has more links than it needs. Where the newcomer's own host or
+    /// network holds links, it is one of these.
     fn link_to_replace(
         &self,
-        cx: &Cx,
         newcomer: &LinkView,
         census: &impl Census,
+        limits: &Limits,
         full_mesh: bool,
-    ) -> Option<ConnId> {
-        let limits = cx.limits();
-        if self.maintenance.displacements.next_at(cx.now) > cx.now {
-            return None;
+    ) -> (Option<ConnId>, Payer) {
+        let crowded = crowded(newcomer, self.expendable(census), self.count_expendable(census) / 2);
+        if crowded.is_some() {
+            return (crowded, Payer::Crowd);
         }
-        let crowded = crowded(newcomer, self.expendable(census));
-        match newcomer.advertised_degree {
-            _ if crowded.is_some() => crowded,
-            0 => self.youngest_expendable(census, |_| true),
-            _ if full_mesh => self.youngest_expendable(census, |_| true),
-            few if few < limits.mesh.degree_low => {
-                self.youngest_expendable(census, |link| link.advertised_degree > limits.mesh.degree_target)
-            }
-            _ => None,
-        }
+        let payer = self.payer_for(newcomer, census);
+        let makes_room = |link: &LinkView| match newcomer.advertised_degree {
+            _ if full_mesh => true,
+            0 => true,
+            few => few < limits.mesh.degree_low && link.advertised_degree > limits.mesh.degree_target,
+        };
+        let of_payer = self.expendable(census).filter(|link| payer.holds(link));
+        (youngest(of_payer.filter(makes_room)), payer)
     }
 
-    /// The youngest expendable link that the condition holds for.
-    fn youngest_expendable(
-        &self,
-        census: &impl Census,
-        condition: impl Fn(&LinkView) -> bool,
-    ) -> Option<ConnId> {
-        youngest(self.expendable(census).filter(condition))
+    /// Who pays if a link makes room for a newcomer, and holds that link (SPEC 5.4.7).
+    fn payer_for(&self, newcomer: &LinkView, census: &impl Census) -> Payer {
+        let own = [Payer::Host(host_of(newcomer.ip)), Payer::Net(net_of(newcomer.ip))];
+        let holds = |own: &Payer| self.expendable(census).any(|link| own.holds(&link));
+        own.into_iter().find(holds).unwrap_or(Payer::All)
     }
 
     /// The links that may be closed for others: inbound ones to peers with a key that were not reached at an address
@@ -228,19 +235,29 @@ fn admit_keyless(link: &LinkView, census: &impl Census, limits: &Limits) -> Admi
         return Admission::Admit;
     }
     let keyless = census.links().filter(|link| link.linked && !link.keyed && link.dialed.is_none());
-    let crowded = if link.dialed.is_none() { crowded(link, keyless) } else { None };
-    crowded.map_or(Admission::Full, Admission::Replace)
+    let crowded = if link.dialed.is_none() { crowded(link, keyless, 0) } else { None };
+    crowded.map_or(Admission::Full, |other| Admission::Replace(other, None))
 }
 
 /// The link that makes room for one of the same kind: the youngest of the address, or of the network, that holds more of
-/// these links than the newcomer's would. None: there is no such address or network.
-fn crowded(newcomer: &LinkView, links: impl Iterator<Item = LinkView>) -> Option<ConnId> {
-    let links: Vec<_> = links.collect();
+/// these links than the newcomer's would. None: there is no such address or network, or it holds only links that are
+/// spared: the `spared` oldest of all make no room where it is by network.
+fn crowded(newcomer: &LinkView, links: impl Iterator<Item = LinkView>, spared: usize) -> Option<ConnId> {
+    let mut links: Vec<_> = links.collect();
     let crowd = Crowd::of(links.iter().map(|link| link.ip));
     let largest = crowd.larger_than(newcomer.ip)?;
+    if matches!(largest, Largest::Nets(_)) {
+        links.sort_unstable_by_key(age);
+        links.drain(..spared);
+    }
     youngest(links.into_iter().filter(|link| crowd.is_among(link.ip, largest)))
 }
 
 fn youngest(links: impl Iterator<Item = LinkView>) -> Option<ConnId> {
-    links.max_by_key(|link| (link.linked_since, link.conn)).map(|link| link.conn)
+    links.max_by_key(age).map(|link| link.conn)
+}
+
+/// Orders links from the oldest to the youngest.
+fn age(link: &LinkView) -> (Option<Instant>, ConnId) {
+    (link.linked_since, link.conn)
 }

@@ -3,6 +3,7 @@
 
 mod entry;
 mod pick;
+mod room;
 #[cfg(test)]
 mod tests;
 mod views;
@@ -15,7 +16,7 @@ use rand_core::Rng;
 
 use super::budgets::Account;
 use super::event::Disconnect;
-use crate::model::{Instant, Limits, NodeId, Past, uniform};
+use crate::model::{Crowd, Instant, Limits, NodeId, Past, uniform};
 pub(super) use entry::Advertisement;
 use entry::{BookEntry, Kind, State};
 
@@ -27,6 +28,8 @@ pub(super) struct AddressBook {
     due: BTreeSet<(Kind, Instant, SocketAddr)>,
     /// The number of fresh entries. An index of `entries`.
     fresh: usize,
+    /// How many each host and each network holds. An index of `entries`.
+    crowd: Crowd,
     /// How often an address came, went, or turned out to lead to a node.
     changes: u64,
 }
@@ -62,7 +65,7 @@ impl AddressBook {
         limits: &Limits,
     ) -> bool {
         let Some(entry) = self.entries.get(&addr) else {
-            let room = self.make_room_for(advertisement.source, limits);
+            let room = self.make_room_for(addr, advertisement.source, limits);
             if room {
                 self.insert(addr, BookEntry::new(advertisement, State::Waiting { dial_at }));
             }
@@ -104,7 +107,7 @@ impl AddressBook {
     /// from another node's address by claiming it.
     pub(super) fn claim(&mut self, addr: SocketAddr, by: NodeId, teller: Option<IpAddr>, limits: &Limits) {
         let Some(entry) = self.entries.get(&addr) else {
-            if self.make_room_for(by, limits) {
+            if self.make_room_for(addr, by, limits) {
                 let advertisement =
                     Advertisement { source: by, source_dialed: false, teller, node_id: Some(by) };
                 self.insert(addr, BookEntry::new(advertisement, State::Linked(by)));
@@ -197,6 +200,7 @@ impl AddressBook {
     ) {
         if !self.entries.contains_key(&addr) {
             self.insert(addr, BookEntry::recalled(node_id, found_at, now));
+            self.keep_few_of(node_id, &[]);
         }
     }
 
@@ -205,8 +209,14 @@ impl AddressBook {
         self.changes
     }
 
-    /// A dial reached this node, which is linked.
-    pub(super) fn reached(&mut self, addr: SocketAddr, node_id: NodeId, now: Instant) {
+    /// A dial reached this node, which is linked. `link`: where the dial led that its link came from.
+    pub(super) fn reached(
+        &mut self,
+        addr: SocketAddr,
+        node_id: NodeId,
+        link: Option<SocketAddr>,
+        now: Instant,
+    ) {
         self.changes += 1;
         self.change(addr, |entry| {
             entry.source = None;
@@ -216,6 +226,7 @@ impl AddressBook {
             entry.unanswered = false;
             entry.state = State::Linked(node_id);
         });
+        self.keep_few_of(Some(node_id), &[addr, link.unwrap_or(addr)]);
     }
 
     /// A dial reached this node itself. The address is not dialed again.
@@ -269,29 +280,9 @@ impl AddressBook {
         }
     }
 
-    /// Makes room for one more address from this source. False: there is none.
-    fn make_room_for(&mut self, source: NodeId, limits: &Limits) -> bool {
-        let from_source = self.entries.values().filter(|entry| entry.source == Some(source)).count();
-        from_source < limits.mesh.book_per_source
-            && (self.entries.len() < limits.mesh.book || self.forget_worst())
-    }
-
-    /// Forgets an address that waits and where no node was found: one whose dial a budget put off, else the one with the
-    /// most failed dials (SPEC 5.12.2). False: there is none.
-    fn forget_worst(&mut self) -> bool {
-        let waiting = |entry: &BookEntry| matches!(entry.state, State::Waiting { .. });
-        let badness = |entry: &BookEntry| (entry.put_off, entry.failures);
-        let bad = self.entries.iter().filter(|(_, entry)| waiting(entry) && badness(entry) > (false, 0));
-        let not_found = bad.filter(|(_, entry)| entry.found_at.is_none());
-        let worst = not_found.max_by_key(|(_, entry)| badness(entry)).map(|(addr, _)| *addr);
-        if let Some(addr) = worst {
-            self.remove(addr);
-        }
-        worst.is_some()
-    }
-
     fn insert(&mut self, addr: SocketAddr, entry: BookEntry) {
         self.changes += 1;
+        self.crowd.add(addr.ip());
         self.entries.insert(addr, entry);
         self.index(addr);
     }
@@ -299,7 +290,9 @@ impl AddressBook {
     fn remove(&mut self, addr: SocketAddr) {
         self.changes += 1;
         self.unindex(addr);
-        self.entries.remove(&addr);
+        if self.entries.remove(&addr).is_some() {
+            self.crowd.remove(addr.ip());
+        }
     }
 
     fn change(&mut self, addr: SocketAddr, change: impl FnOnce(&mut BookEntry)) {

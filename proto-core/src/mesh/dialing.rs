@@ -7,7 +7,8 @@ use super::book::Eligible;
 use super::dials::{Dial, DialStep};
 use super::event::{Event, LinkFailure};
 use crate::model::{
-    Census, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr, PublicKey, Seal, TargetId,
+    Census, Cx, DialError, DialId, Dialed, Instant, MAX_RESOLVED, NodeId, PeerAddr, PublicKey, Seal,
+    TargetId, canonical,
 };
 use crate::wire::ByeCode;
 
@@ -102,8 +103,8 @@ impl Mesh {
         let Some(Dial { target: Some(target), .. }) = self.dials.finish(dial) else { return };
         let addrs = &addrs[..addrs.len().min(MAX_RESOLVED)];
         self.targets.begin_attempts(target, addrs.len(), cx.now);
-        for addr in addrs {
-            let (step, seal) = (DialStep::Connect(*addr), self.seal_of(cx, *addr, Some(target)));
+        for addr in addrs.iter().copied().map(canonical) {
+            let (step, seal) = (DialStep::Connect(addr), self.seal_of(cx, addr, Some(target)));
             let dial = self.dials.begin_target(step.clone(), seal, target, cx.now, cx.limits());
             self.request(dial, step, seal);
         }
@@ -212,7 +213,7 @@ impl Mesh {
     }
 
     /// A dial reached this node, which is linked.
-    pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId) {
+    pub(crate) fn reached(&mut self, cx: &Cx, dialed: Dialed, node_id: NodeId, census: &impl Census) {
         self.pin(cx, dialed, node_id);
         match dialed.target {
             Some(target) => {
@@ -221,7 +222,7 @@ impl Mesh {
             }
             None => {
                 self.refund(dialed.addr);
-                self.book.reached(dialed.addr, node_id, cx.now);
+                self.book.reached(dialed.addr, node_id, link_addr(node_id, census), cx.now);
             }
         }
     }
@@ -252,6 +253,12 @@ impl Mesh {
             self.failed(cx, dial, DialError::TimedOut, census);
         }
     }
+}
+
+/// Where the dial led that a peer's link came from.
+fn link_addr(node_id: NodeId, census: &impl Census) -> Option<SocketAddr> {
+    let link = census.links().find(|link| link.linked && link.node_id == Some(node_id));
+    Some(link?.dialed?.addr)
 }
 
 /// The linked peer that a dial of this address reached.

@@ -7,8 +7,9 @@ use rand_core::Rng;
 
 use super::budgets::Account;
 use super::dials::DialStep;
+use super::displacements::Displacements;
 use super::{Event, Mesh, degree};
-use crate::model::{Census, Cx, Instant, Limits, LinkView, NodeId, TokenBucket, below, uniform};
+use crate::model::{Census, Cx, Instant, Limits, LinkView, NodeId, below, uniform};
 
 /// When each task is due.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ pub(super) struct Maintenance {
     trim_at: Instant,
     explore_at: Instant,
     advertise_at: Instant,
-    /// The rate at which links are closed to make room for newcomers (SPEC 5.4.5).
-    pub(super) displacements: TokenBucket,
+    /// How often links are closed to make room for newcomers.
+    pub(super) displacements: Displacements,
 }
 
 /// A maintenance task.
@@ -45,7 +46,7 @@ impl Maintenance {
             trim_at: now,
             explore_at: now + jittered(random, limits.mesh.explore_every),
             advertise_at: now + jittered(random, limits.mesh.refresh_every),
-            displacements: TokenBucket::new(limits.mesh.displace_every, 1),
+            displacements: Displacements::new(limits),
         }
     }
 

@@ -6,7 +6,7 @@ use core::cmp::Reverse;
 use core::net::SocketAddr;
 
 use super::Mesh;
-use crate::model::{Cx, Dialed, KnownAddress, Memory, NodeId, Past};
+use crate::model::{Cx, Dialed, KnownAddress, Memory, NodeId, Past, canonical};
 
 /// Where the node of an address that the user gave was reached last. The user may not give it again.
 #[derive(Debug, Default)]
@@ -67,12 +67,12 @@ impl Mesh {
     pub(crate) fn recall(&mut self, cx: &Cx, wall: u64, memory: &Memory) {
         let limits = cx.limits();
         for known in memory.addresses.iter().take(limits.mesh.book) {
-            let own =
-                known.node_id == Some(cx.identity.node_id()) || Some(known.addr) == cx.config.listen_addr();
-            if !own && !self.targets.contains(known.addr) {
+            let addr = canonical(known.addr);
+            let own = known.node_id == Some(cx.identity.node_id()) || Some(addr) == cx.config.listen_addr();
+            if !own && !self.targets.contains(addr) {
                 let found = known.found_ms.map(|at| Past::of_unix(cx.now, wall, at));
                 let found = found.filter(|past| past.age(cx.now) < limits.mesh.book_forget_after);
-                self.book.recall(known.addr, known.node_id, found, cx.now);
+                self.book.recall(addr, known.node_id, found, cx.now);
             }
         }
         for known in memory.pins.iter().take(limits.mesh.pins) {

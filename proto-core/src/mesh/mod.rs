@@ -11,6 +11,7 @@ mod budgets;
 mod degree;
 mod dialing;
 mod dials;
+mod displacements;
 mod event;
 mod maintenance;
 mod memory;
@@ -202,14 +203,18 @@ impl Mesh {
     }
 
     /// A connection is now this peer's link.
-    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: Option<Dialed>) {
+    pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: Option<Dialed>, census: &impl Census) {
         if let Some(dialed) = dialed {
-            self.reached(cx, dialed, peer.node_id);
+            self.reached(cx, dialed, peer.node_id, census);
             if let Some(target) = dialed.target {
                 self.cancel(Some(target));
             }
         }
-        // The peer is dialed there once the link has ended.
+        self.claim(cx, peer);
+    }
+
+    /// A linked peer says where it listens. It is dialed there once the link has ended.
+    pub(crate) fn claim(&mut self, cx: &Cx, peer: &PeerInfo) {
         let ip = peer.remote_addr.ip();
         let reach = cx.reach_of(ip);
         if let Some(addr) = peer.listen_addr

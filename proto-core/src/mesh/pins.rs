@@ -5,7 +5,7 @@
 use alloc::collections::BTreeMap;
 use core::net::{IpAddr, SocketAddr};
 
-use crate::model::{Crowd, Instant, KnownPin, Limits, NodeId, Past, is_loopback};
+use crate::model::{Crowd, Instant, KnownPin, Limits, NodeId, Past, canonical, is_loopback};
 
 /// The addresses off loopback where a key was proven.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl Pins {
         let past = |unix_ms| Past::of_unix(now, wall, unix_ms);
         let (proven, sealed) = (past(known.proven_ms), known.sealed_ms.map(past));
         let pin = Pin { node_id: known.node_id, proven, sealed, told: false };
-        self.pins.entry(known.addr).or_insert(pin);
+        self.pins.entry(canonical(known.addr)).or_insert(pin);
     }
 
     /// Whether a node has proven its key at this IP address.
@@ -145,6 +145,16 @@ mod tests {
         pins.reached(addr("127.0.0.1:9000"), node(1), true, start, &limits);
         assert_eq!(pins.len(), 1);
         assert!(pins.knows(addr("9.9.9.9:1").ip()) && !pins.knows(addr("9.9.9.8:1").ip()));
+    }
+
+    #[test]
+    fn a_kept_pin_holds_however_its_address_is_spelled() {
+        let (mut pins, limits, start) = (Pins::default(), Limits::default(), Instant::from_origin(DAY));
+        let kept = addr("[::ffff:9.9.9.9]:9000");
+        let known = KnownPin { addr: kept, node_id: node(1), proven_ms: 5, sealed_ms: Some(5) };
+        pins.recall(&known, start, 5);
+        assert_eq!(pins.expected(addr("9.9.9.9:9000"), start, &limits), Some(node(1)));
+        assert!(pins.is_sealed(addr("9.9.9.9:9000"), start, &limits));
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl Targets {
     /// takes whoever is there, unless somebody is named. False: there are `mesh.targets` others.
     pub(super) fn add(&mut self, given: PeerTarget, now: Instant, limits: &Limits) -> bool {
         let PeerTarget { addr, expected } = given;
+        let addr = addr.canonical();
         if let Some(index) = self.list.iter().position(|target| target.addr == addr) {
             let target = &mut self.list[index];
             target.takes_anybody = expected.is_none() && !matches!(target.state, State::Linked(_));
@@ -134,7 +135,8 @@ impl Targets {
 
     /// The user gives an address up. None: it is not among the targets.
     pub(super) fn give_up(&mut self, addr: &PeerAddr) -> Option<TargetId> {
-        let index = self.list.iter().position(|target| target.addr == *addr)?;
+        let addr = addr.clone().canonical();
+        let index = self.list.iter().position(|target| target.addr == addr)?;
         if self.list[index].state == State::GivenUp {
             return None;
         }

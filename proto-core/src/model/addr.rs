@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -49,11 +49,31 @@ impl PeerAddr {
             Self::Host { port, .. } => *port,
         }
     }
+
+    /// The same address in its one spelling. A parsed one has it already.
+    pub(crate) fn canonical(self) -> Self {
+        match self {
+            Self::Ip(addr) => addr.into(),
+            host => host,
+        }
+    }
 }
 
 impl From<SocketAddr> for PeerAddr {
     fn from(addr: SocketAddr) -> Self {
-        Self::Ip(addr)
+        Self::Ip(canonical(addr))
+    }
+}
+
+/// The one spelling of an address (SPEC 2.5.4). Every address takes it where it enters the node, so that what is known of an
+/// address is found whoever spells it, and however.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    match (addr.ip().to_canonical(), addr) {
+        // The zone is a part of such an address: each link has its own.
+        (IpAddr::V6(ip), SocketAddr::V6(v6)) if ip.is_unicast_link_local() => {
+            SocketAddrV6::new(ip, v6.port(), 0, v6.scope_id()).into()
+        }
+        (ip, _) => SocketAddr::new(ip, addr.port()),
     }
 }
 
@@ -80,8 +100,8 @@ impl FromStr for PeerAddr {
         let (host, port) = text.rsplit_once(':').ok_or(PeerAddrError::Port)?;
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let port = port.parse().ok().filter(|port| digits && *port != 0).ok_or(PeerAddrError::Port)?;
-        if let Ok(addr) = text.parse() {
-            return Ok(Self::Ip(addr));
+        if let Ok(addr) = text.parse::<SocketAddr>() {
+            return Ok(addr.into());
         }
         if let Ok(ip @ IpAddr::V4(_)) = host.parse() {
             return Ok(Self::Ip(SocketAddr::new(ip, port)));
@@ -122,6 +142,24 @@ impl fmt::Display for PeerAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_one_spelling() {
+        for (text, spelled) in [
+            ("[::ffff:9.9.9.9]:9000", "9.9.9.9:9000"),
+            ("[::ffff:9.9.9.9%3]:9000", "9.9.9.9:9000"),
+            ("[2a00::1%7]:9000", "[2a00::1]:9000"),
+            ("[::1%1]:9000", "[::1]:9000"),
+            ("[fe80::1%7]:9000", "[fe80::1%7]:9000"),
+            ("[::]:9000", "[::]:9000"),
+        ] {
+            assert_eq!(text.parse::<PeerAddr>().map(String::from).as_deref(), Ok(spelled));
+            assert_eq!(alloc::format!("{}", canonical(text.parse().unwrap())), spelled);
+        }
+        let ip = "fe80::1".parse().unwrap();
+        let flow = |flow| canonical(SocketAddrV6::new(ip, 1, flow, 7).into());
+        assert_eq!(flow(5), flow(0));
+    }
 
     #[test]
     fn an_address_is_parsed_and_written_in_the_same_form() {

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use super::rate::PeerAtHost;
 use super::{ConnId, Dialed, Instant, Limits, NodeId, Reach};
 
 /// One connection, for decisions about which nodes to link with.
@@ -81,8 +82,16 @@ pub(crate) struct PeersSource {
 pub(crate) struct Sender {
     pub(crate) conn: ConnId,
     pub(crate) peer: NodeId,
+    /// The host that it is on.
+    pub(crate) host: IpAddr,
     /// It is on another machine, so that rates apply.
     pub(crate) rated: bool,
+}
+
+impl Sender {
+    pub(crate) fn at_host(&self) -> PeerAtHost {
+        PeerAtHost { peer: self.peer, host: self.host }
+    }
 }
 
 /// The connection on which a neighbour is sent its frames.

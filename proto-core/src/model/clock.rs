@@ -43,11 +43,6 @@ impl ClockReading {
         Self { at, wall, theirs }
     }
 
-    /// When they were compared.
-    pub(crate) fn at(&self) -> Instant {
-        self.at
-    }
-
     /// How far this node's clock was ahead, in milliseconds. Both clocks are below 2^53, so the casts are lossless.
     pub(crate) fn ahead_ms(&self) -> i64 {
         self.wall as i64 - self.theirs as i64

@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Limits, Name, NetworkId, is_loopback};
+use super::{ConfigError, Limits, Name, NetworkId, canonical, is_loopback};
 
 /// A node's settings. They are checked: a node can work with them.
 ///
@@ -96,7 +96,7 @@ impl Config {
 
     /// The same settings for a node that can be dialed at this address.
     pub fn with_listen_addr(mut self, addr: SocketAddr) -> Self {
-        self.0.listen_addr = Some(addr);
+        self.0.listen_addr = Some(canonical(addr));
         self
     }
 
@@ -161,7 +161,7 @@ impl ConfigBuilder {
     /// Where the node can be dialed, as its `JOIN` says it. Each peer replaces an unspecified IP address (`0.0.0.0`) by the one
     /// that it sees.
     pub fn listen_addr(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
-        self.listen_addr = addr.into();
+        self.listen_addr = addr.into().map(canonical);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Who makes room where there is none: the address that holds most, then the network that holds most (SPEC 5.15).
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use core::net::IpAddr;
 
 use super::{host_of, net_of};
@@ -28,11 +29,37 @@ impl Crowd {
     /// Of things of which each holder has one.
     pub(crate) fn of(holders: impl Iterator<Item = IpAddr>) -> Self {
         let mut crowd = Self::default();
-        for ip in holders {
-            *crowd.hosts.entry(host_of(ip)).or_default() += 1;
-            *crowd.nets.entry(net_of(ip)).or_default() += 1;
-        }
+        holders.for_each(|ip| crowd.add(ip));
         crowd
+    }
+
+    /// This holder has one more.
+    pub(crate) fn add(&mut self, ip: IpAddr) {
+        *self.hosts.entry(host_of(ip)).or_default() += 1;
+        *self.nets.entry(net_of(ip)).or_default() += 1;
+    }
+
+    /// This holder has one less.
+    pub(crate) fn remove(&mut self, ip: IpAddr) {
+        for (map, holder) in [(&mut self.hosts, host_of(ip)), (&mut self.nets, net_of(ip))] {
+            if let Entry::Occupied(mut held) = map.entry(holder) {
+                *held.get_mut() -= 1;
+                if *held.get() == 0 {
+                    held.remove();
+                }
+            }
+        }
+    }
+
+    /// Who holds most, and more than a share and than this newcomer with one more: hosts, else nets. `shares`: of a host
+    /// and of a net.
+    pub(crate) fn beyond(&self, newcomer: IpAddr, shares: (usize, usize)) -> Option<Largest> {
+        let (host, net) = self.held(newcomer);
+        let most = |map: &BTreeMap<IpAddr, usize>, least: usize| {
+            map.values().copied().max().filter(|most| *most > least)
+        };
+        let hosts = most(&self.hosts, shares.0.max(host + 1)).map(Largest::Hosts);
+        hosts.or_else(|| most(&self.nets, shares.1.max(net + 1)).map(Largest::Nets))
     }
 
     /// Who makes room for one more of this newcomer: the hosts that hold most, if the newcomer's host holds less with it;
@@ -111,6 +138,22 @@ mod tests {
         let largest = crowd.largest();
         let those = ["9.9.9.1", "9.9.9.2", "8.8.8.1"].map(|holder| crowd.is_among(ip(holder), largest));
         assert_eq!(those, [true, false, false]);
+    }
+
+    #[test]
+    fn who_holds_more_than_a_share_and_than_the_newcomer_is_beyond_it() {
+        let mut held = crowd(&[("9.9.9.1", 3), ("9.9.9.2", 2), ("8.8.8.1", 1)]);
+        let beyond = |held: &Crowd, newcomer, shares| held.beyond(ip(newcomer), shares);
+        assert_eq!(beyond(&held, "7.7.7.7", (2, 9)), Some(Largest::Hosts(3)));
+        assert_eq!(beyond(&held, "7.7.7.7", (3, 4)), Some(Largest::Nets(5)));
+        assert_eq!(beyond(&held, "7.7.7.7", (3, 5)), None);
+        assert_eq!(beyond(&held, "9.9.9.2", (1, 1)), None, "it would hold as much");
+        held.remove(ip("9.9.9.1"));
+        held.remove(ip("7.7.7.7"));
+        assert_eq!(held, crowd(&[("9.9.9.1", 2), ("9.9.9.2", 2), ("8.8.8.1", 1)]));
+        held.remove(ip("8.8.8.1"));
+        assert_eq!(held.held(ip("8.8.8.1")), (0, 0));
+        assert_eq!(held, crowd(&[("9.9.9.1", 2), ("9.9.9.2", 2)]));
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl<K: Ord + Clone, V> Fifo<K, V> {
         Some((key, value))
     }
 
+    /// The keys and their values, the oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.values.values().map(|(key, value)| (key, value))
+    }
+
     /// The keys, the oldest first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.values.values().map(|(key, _)| key)

@@ -292,6 +292,8 @@ declare! {
         catch_up_bytes: usize = 16 * MIB, "bytes", Guess: "as many as the window holds", [] => CatchUpBytes;
         /// An entry that came this long after its date is marked as history (SPEC 9.12).
         history: Duration = Duration::from_secs(600), "seconds", Spec, [];
+        /// An entry that waited longer than this for its date is marked as history (SPEC 9.12).
+        waited: Duration = Duration::from_secs(60), "seconds", Spec, [];
         /// The most entries of one author that wait for earlier ones. With one more, the one with the highest `seq` is
         /// dropped.
         early_per_author: usize = 64, "entries", Spec, [at_most(chat.early)] => EarlyPerAuthor;

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Name, NodeId, PublicKey};
+use super::{Name, NodeId, PublicKey, Repeated};
 
 /// What is known of a linked peer. [`Action::UpdatePeer`](crate::Action::UpdatePeer) tells when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +110,9 @@ pub struct Marks {
     /// Another key went by the name of its author before, as far as this node remembers.
     #[serde(default, skip_serializing_if = "is_false")]
     pub name_taken: bool,
+    /// These of its texts were shown before. The others are to be shown; there is at least one.
+    #[serde(default, skip_serializing_if = "Repeated::is_empty")]
+    pub repeated: Repeated,
 }
 
 /// Whether a mark is absent: Serde leaves rare ones out.

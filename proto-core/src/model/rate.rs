@@ -1,9 +1,10 @@
 //! Token buckets: how often something may happen.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::model::Instant;
+use crate::model::{Instant, NodeId};
 
 /// A token bucket. It holds at most `burst` tokens and gains one per `every`. It can be overdrawn; the debt is then
 /// repaid before there is a token again.
@@ -43,15 +44,6 @@ impl TokenBucket {
         let free = self.next_at(now) <= now;
         if free {
             self.charge(now, 1);
-        }
-        free
-    }
-
-    /// Takes `count` tokens. False: there are not as many, and not all that it can hold.
-    pub(crate) fn take_many(&mut self, now: Instant, count: u32) -> bool {
-        let free = self.next_many_at(now, count) <= now;
-        if free {
-            self.charge(now, count);
         }
         free
     }
@@ -126,18 +118,6 @@ impl<K: Ord + Copy> TokenBuckets<K> {
         self.take_by(key, fresh, most, |bucket| bucket.take(now))
     }
 
-    /// Takes `count` tokens from the bucket of a key. False: there are not as many, and not all that it can hold.
-    pub(crate) fn take_many(
-        &mut self,
-        now: Instant,
-        key: K,
-        count: u32,
-        fresh: TokenBucket,
-        most: usize,
-    ) -> bool {
-        self.take_by(key, fresh, most, |bucket| bucket.take_many(now, count))
-    }
-
     /// Takes `count` tokens from the bucket of a key, overdrawing it if needed.
     pub(crate) fn charge(&mut self, now: Instant, key: K, count: u32, fresh: TokenBucket, most: usize) {
         self.take_by(key, fresh, most, |bucket| {
@@ -171,9 +151,75 @@ impl<K: Ord + Copy> TokenBuckets<K> {
     }
 }
 
+/// Where something comes from: the key of a neighbour, and the [host](super::host_of) that it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerAtHost {
+    pub(crate) peer: NodeId,
+    pub(crate) host: IpAddr,
+}
+
+/// Full buckets, of a key and of a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FreshBuckets {
+    pub(crate) key: TokenBucket,
+    pub(crate) host: TokenBucket,
+}
+
+impl FreshBuckets {
+    /// A host has as much as a key.
+    pub(crate) fn alike(bucket: TokenBucket) -> Self {
+        Self { key: bucket, host: bucket }
+    }
+
+    /// A host has twice as much as a key, so that one key leaves something to others at its host.
+    pub(crate) fn twice(bucket: TokenBucket) -> Self {
+        Self { key: bucket, host: TokenBucket::new(bucket.every / 2, bucket.burst.saturating_mul(2)) }
+    }
+}
+
+/// A token bucket for each key and one for each host. So nobody has more for coming under one key after the other.
+#[derive(Debug, Default)]
+pub(crate) struct PeerBuckets {
+    keys: TokenBuckets<NodeId>,
+    hosts: TokenBuckets<IpAddr>,
+}
+
+impl PeerBuckets {
+    /// The number of buckets: of keys or of hosts, whichever are more.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len().max(self.hosts.len())
+    }
+
+    /// When both buckets have `count` tokens, or all that they can hold: `now`, if they have already.
+    pub(crate) fn next_many_at(
+        &self,
+        now: Instant,
+        of: &PeerAtHost,
+        count: u32,
+        fresh: FreshBuckets,
+    ) -> Instant {
+        let key = self.keys.next_many_at(now, &of.peer, count, fresh.key);
+        key.max(self.hosts.next_many_at(now, &of.host, count, fresh.host))
+    }
+
+    /// Takes `count` tokens from both, overdrawing them if needed. Of each kind there are `most` buckets.
+    pub(crate) fn charge(
+        &mut self,
+        now: Instant,
+        of: PeerAtHost,
+        count: u32,
+        fresh: FreshBuckets,
+        most: usize,
+    ) {
+        self.keys.charge(now, of.peer, count, fresh.key, most);
+        self.hosts.charge(now, of.host, count, fresh.host, most);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Identity;
 
     #[test]
     fn a_burst_is_free_and_then_one_token_per_interval() {
@@ -190,16 +236,23 @@ mod tests {
     fn many_tokens_are_taken_at_once_if_they_are_there_or_the_bucket_is_full() {
         let start = Instant::from_origin(Duration::from_secs(9));
         let mut bucket = TokenBucket::new(Duration::from_secs(1), 10);
-        assert!(bucket.take_many(start, 4) && bucket.take_many(start, 6) && !bucket.take_many(start, 1));
+        let take_many = |bucket: &mut TokenBucket, now, count| {
+            let free = bucket.next_many_at(now, count) <= now;
+            bucket.charge(now, if free { count } else { 0 });
+            free
+        };
+        assert!(take_many(&mut bucket, start, 4) && take_many(&mut bucket, start, 6));
+        assert!(!take_many(&mut bucket, start, 1));
         let later = start + Duration::from_secs(5);
         assert_eq!(
             [5, 6].map(|count| bucket.next_many_at(later, count)),
             [later, later + Duration::from_secs(1)]
         );
-        assert!(!bucket.take_many(later, 6) && bucket.take_many(later, 5));
+        assert!(!take_many(&mut bucket, later, 6) && take_many(&mut bucket, later, 5));
         // More than it can hold is taken from a full one alone.
         let full = start + Duration::from_secs(15);
-        assert!(!bucket.take_many(start + Duration::from_millis(14_999), 30) && bucket.take_many(full, 30));
+        assert!(!take_many(&mut bucket, start + Duration::from_millis(14_999), 30));
+        assert!(take_many(&mut bucket, full, 30));
         assert_eq!(bucket.next_many_at(full, 1), full + Duration::from_secs(21));
     }
 
@@ -235,5 +288,30 @@ mod tests {
         buckets.refund('x');
         assert_eq!(buckets.next_at(later, &'a', fresh), later);
         assert_eq!((buckets.buckets.len(), buckets.full.len()), (2, 2));
+    }
+
+    #[test]
+    fn whoever_comes_back_under_another_key_has_what_its_host_has_left() {
+        let second = Duration::from_secs(1);
+        let (fresh, now) = (TokenBucket::new(second, 10), Instant::from_origin(second * 9));
+        let of = |key: u8, host: [u8; 4]| PeerAtHost {
+            peer: Identity::from_secret(&[key; 32]).node_id(),
+            host: host.into(),
+        };
+        for (fresh, keys) in [(FreshBuckets::alike(fresh), 1), (FreshBuckets::twice(fresh), 2)] {
+            let mut buckets = PeerBuckets::default();
+            let waits =
+                |buckets: &PeerBuckets, of| !buckets.next_many_at(now, &of, 1, fresh).since(now).is_zero();
+            for key in 1..=keys {
+                assert!(!waits(&buckets, of(key, [10, 0, 0, 1])));
+                buckets.charge(now, of(key, [10, 0, 0, 1]), 10, fresh, 4);
+            }
+            assert!(waits(&buckets, of(9, [10, 0, 0, 1])), "another key");
+            assert!(waits(&buckets, of(1, [10, 0, 0, 2])), "another host");
+            assert!(!waits(&buckets, of(9, [10, 0, 0, 2])), "both");
+            (3..9).for_each(|n| buckets.charge(now, of(n, [10, 0, 0, n]), 1, fresh, 4));
+            assert_eq!(buckets.len(), 4);
+            assert!(waits(&buckets, of(9, [10, 0, 0, 1])), "those that are full first are forgotten first");
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! nodes linked to one of them brings its lines in as `via` entries.
 //!
 //! **Ways in.** [`V1::linked`], [`V1::unlinked`], [`V1::peers_received`] and [`V1::may_forget`] tell it of links.
-//! [`V1::note_line`] tells it a line, [`V1::note_entry`] an entry: each returns whether to show it, and the latter also
+//! [`V1::note_line`] tells it a line, [`V1::note_entry`] an entry: each returns what to show of it, and the latter also
 //! the peers to send it to. [`V1::relay`] does that for an entry of this node that brings lines in. The node sends what
 //! its own user says to all these peers itself, and names them in the entry's `to`.
 //!
@@ -32,9 +32,11 @@ use core::time::Duration;
 use greetings::Greetings;
 #[cfg(test)]
 pub(crate) use tests::Ran;
-use utterances::{Origin, Source, Utterances, When};
+use utterances::{Origin, Utterances, When};
 
-use crate::model::{Capacity, ChatText, Cx, Entry, Instant, Limits, NodeId, PeerInfo, Version, Via, host_of};
+use crate::model::{
+    Capacity, ChatText, Cx, Entry, Instant, Limits, NodeId, PeerInfo, Repeated, Version, Via, host_of,
+};
 use crate::wire::{Frame, PeerRecord};
 
 /// The most steps that a line waits before it is brought in, however many nodes the peer names.
@@ -58,9 +60,8 @@ pub(crate) struct V1 {
 pub(crate) struct Reception {
     /// The peers without a key to send it to, and the frames for them.
     pub(crate) lines: Option<(Vec<NodeId>, Vec<u8>)>,
-    /// Whether to show it: not if it is what a peer without a key said, and that came from the peer or in another entry
-    /// before.
-    pub(crate) shown: bool,
+    /// Which of its texts were shown before, because a peer without a key said them. None: all were, so it is not shown.
+    pub(crate) repeated: Option<Repeated>,
 }
 
 /// The counters of this machine.
@@ -68,7 +69,7 @@ pub(crate) struct Reception {
 pub(crate) struct Counts {
     /// Lines of peers without a key that were shown.
     pub(crate) shown: u64,
-    /// Texts of `via` entries that were not shown because they had come before.
+    /// Texts of `via` entries that were not shown again.
     pub(crate) again: u64,
     /// Lines sent to peers without a key with what others said.
     pub(crate) relayed: u64,
@@ -250,39 +251,37 @@ impl V1 {
         let steps = u32::try_from(peer.rank(self.own_id).min(MAX_STEPS)).unwrap_or(u32::MAX);
         let due = now + limits.v1.step.saturating_mul(steps);
         let when = When { now, at };
-        let noted = self.utterances.note(Origin::Host(host), who.node_id, text, when, true, limits);
+        let noted = self.utterances.note(Origin::Host(host), who.node_id, text, when, limits);
         // A text that is too long for an entry is not brought in.
-        if let (Some(number), Ok(text)) = (noted.new, ChatText::new(text)) {
+        if let (Some(number), Ok(text)) = (noted, ChatText::new(text)) {
             self.utterances.bring_in((number, next_gathering(due, limits)), host, who, text, limits);
         }
-        noted.show
+        noted.is_some()
     }
 
     /// Notes an entry whose turn to be shown has come. Nothing is done for one without `via` where no peer without a
     /// key is linked. For one with `via`, only the check for duplicates runs there.
     pub(crate) fn note_entry(&mut self, cx: &Cx, entry: &Entry) -> Reception {
         if entry.via().is_none() && self.peers.is_empty() {
-            return Reception { lines: None, shown: true };
+            return Reception { lines: None, repeated: Some(Repeated::default()) };
         }
         let lines = self.relay(entry);
-        let shown = self.note_entry_at(cx.now, entry, cx.limits());
-        self.counts.again += if shown { 0 } else { entry.texts().len() as u64 };
-        Reception { lines, shown }
+        let repeated = self.note_entry_at(cx.now, entry, cx.limits());
+        self.counts.again += repeated.len() as u64;
+        Reception { lines, repeated: Some(repeated).filter(|it| it.len() < entry.texts().len()) }
     }
 
-    fn note_entry_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> bool {
-        let Some(via) = entry.via() else { return true };
+    fn note_entry_at(&mut self, now: Instant, entry: &Entry, limits: &Limits) -> Repeated {
+        let Some(via) = entry.via() else { return Repeated::default() };
         #[cfg(test)]
         {
             self.ran.duplicate_check += 1;
         }
         let origin = Origin::Author(entry.key());
         let when = When { now, at: entry.at() };
-        let known = self.utterances.any_known(Source::from(origin), via.node_id, entry.texts(), when, limits);
-        for text in entry.texts() {
-            self.utterances.note(origin, via.node_id, text, when, !known, limits);
-        }
-        !known
+        let mut is_new = |text| self.utterances.note(origin, via.node_id, text, when, limits).is_some();
+        let texts = entry.texts().enumerate();
+        texts.filter_map(|(position, text)| (!is_new(text)).then_some(position)).collect()
     }
 
     /// The peers without a key to which this node has to send an entry of another author, and the frames for them.

@@ -1,3 +1,5 @@
+mod batches;
+
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -48,6 +50,13 @@ fn entry(author: &Identity, at: u64, via: Option<&Via>, texts: &[&str], to: &[No
     let uname = &Name::cut("Anna").unwrap();
     let draft = Draft::new(1, RunPosition::unlinked(at), at, uname, &texts, [9; 16]);
     Entry::sign(author, &Draft { to, via, ..draft })
+}
+
+/// Whether the machine shows all texts of an entry, or none.
+fn shows_all(v1: &mut V1, now: Instant, entry: &Entry) -> bool {
+    let repeated = v1.note_entry_at(now, entry, &Limits::default());
+    assert!(repeated.is_empty() || repeated.len() == entry.texts().len());
+    repeated.is_empty()
 }
 
 /// The machine of the node `of`. Victor is linked to it, and his `PEERS` name `linked`.
@@ -111,20 +120,20 @@ fn a_line_that_another_node_brought_in_is_neither_brought_in_nor_shown_again() {
     // The line comes first, then the entry, as often as he says it. Then the other way round.
     for at in [0, 100] {
         assert!(v1.note_line_at((START, at), HOST, victor(), "hi", &limits));
-        assert!(!v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
+        assert!(!shows_all(&mut v1, START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[])));
     }
     for at in [200, 300] {
-        assert!(v1.note_entry_at(START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[]), &limits));
+        assert!(shows_all(&mut v1, START, &entry(&all[0], at + 50, Some(&victor()), &["hi"], &[])));
         assert!(!v1.note_line_at((START, at), HOST, victor(), "hi", &limits));
     }
     assert_eq!(due(&mut v1, START + A_STEP), []);
     // A third source of one of these.
-    assert!(!v1.note_entry_at(START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[]), &limits));
+    assert!(!shows_all(&mut v1, START, &entry(&all[2], 60, Some(&victor()), &["hi"], &[])));
     // Another text, another author and another speaker.
     assert!(v1.note_line_at((START, 400), HOST, victor(), "ho", &limits));
-    assert!(v1.note_entry_at(START, &entry(&all[0], 400, None, &["ho"], &[]), &limits));
+    assert!(shows_all(&mut v1, START, &entry(&all[0], 400, None, &["ho"], &[])));
     let other = Via { node_id: old(8), ..victor() };
-    assert!(v1.note_entry_at(START, &entry(&all[0], 400, Some(&other), &["ho"], &[]), &limits));
+    assert!(shows_all(&mut v1, START, &entry(&all[0], 400, Some(&other), &["ho"], &[])));
     assert_eq!(due(&mut v1, START + A_STEP), [text("ho")]);
 }
 
@@ -139,21 +148,10 @@ fn words_match_if_said_or_received_at_most_a_minute_apart() {
             let mut v1 = relay_node(&all[1], &[&all[0]]);
             assert!(v1.note_line_at((START, line), HOST, victor(), "hi", &limits));
             let by_entry = entry(&all[0], by_entry, Some(&victor()), &["hi"], &[]);
-            assert_eq!(v1.note_entry_at(START + millis(later), &by_entry, &limits), shown, "{apart}");
+            assert_eq!(shows_all(&mut v1, START + millis(later), &by_entry), shown, "{apart}");
             assert_eq!(due(&mut v1, START + A_STEP).is_empty(), !shown);
         }
     }
-}
-
-#[test]
-fn unknown_lines_of_a_partly_known_entry_are_shown_when_the_peer_sends_them() {
-    let all = identities(2);
-    let limits = Limits::default();
-    let mut v1 = relay_node(&all[1], &[&all[0]]);
-    assert!(v1.note_line_at((START, 0), HOST, victor(), "one", &limits));
-    assert!(!v1.note_entry_at(START, &entry(&all[0], 1, Some(&victor()), &["one", "two"], &[]), &limits));
-    assert!(v1.note_line_at((START, 2), HOST, victor(), "two", &limits));
-    assert_eq!(due(&mut v1, START + A_STEP), []);
 }
 
 #[test]
@@ -271,7 +269,7 @@ fn the_oldest_line_is_forgotten_first() {
     let all = identities(2);
     let limits = Limits::default().with(|limits| limits.v1.lines = 2);
     let shows = |v1: &mut V1, line: &str| {
-        v1.note_entry_at(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits)
+        v1.note_entry_at(START, &entry(&all[0], 0, Some(&victor()), &[line], &[]), &limits).is_empty()
     };
     for count in 1..=3 {
         let mut v1 = relay_node(&all[1], &[&all[0]]);
@@ -356,10 +354,11 @@ fn converse(
                 Packet::Line(text) if v1.note_line_at((now, at), HOST, victor(), text.as_str(), &limits) => {
                     shown.push(text);
                 }
-                Packet::Entry(entry) if v1.note_entry_at(now, &entry, &limits) => {
-                    shown.extend(entry.texts().map(text));
+                Packet::Line(_) => {}
+                Packet::Entry(entry) => {
+                    let repeated = v1.note_entry_at(now, &entry, &limits);
+                    shown.extend(repeated.others(entry.texts()).map(text));
                 }
-                Packet::Line(_) | Packet::Entry(_) => {}
             }
             assert!(v1.is_consistent());
         }
@@ -458,15 +457,15 @@ fn all_peers_together_have_one_budget_of_entries() {
 }
 
 #[test]
-fn all_peers_together_have_one_budget_of_bytes() {
+fn a_long_entry_counts_as_many() {
     let (mut v1, speakers) = bridge(&[(CROWD, 20)]);
     let (limits, long) = (Limits::default(), "x".repeat(40_000));
     for (n, (host, who)) in speakers.iter().enumerate() {
         v1.note_line_at((START, 0), *host, who.clone(), &alloc::format!("{n} {long}"), &limits);
     }
     let entries = brought_in(&mut v1, START, Duration::from_secs(29)).len();
-    let most = limits.v1.bytes_burst + 29 * limits.v1.bytes_per_second;
-    assert_eq!(entries, (most as usize).div_ceil(long.len() + 3).min(20));
+    let most = limits.v1.entries_burst + 29 * limits.v1.entries_per_second;
+    assert_eq!(entries, (most as usize).div_ceil(long.len().div_ceil(4_096) + 1), "of 4 KiB each");
     let slow = brought_in(&mut v1, START, Duration::from_secs(1)).len();
     assert_eq!(slow, 0);
 }
@@ -523,7 +522,9 @@ fn what_waited_for_half_a_minute_is_not_brought_in_any_more() {
         let (host, who) = &speakers[0];
         v1.note_line_at((START, 0), *host, who.clone(), &alloc::format!("{n} {long}"), &limits);
     }
-    let slow = limits.clone().with(|limits| limits.v1.bytes_per_second = 1);
+    let slow = limits.clone().with(|limits| {
+        (limits.v1.bytes_per_second, limits.v1.entries_per_second, limits.v1.entries_burst) = (1, 100, 100);
+    });
     while v1.utterances.next_due(START, &slow).is_some() {}
     let before = v1.counts().dropped;
     let late = START + limits.v1.match_window / 2;

@@ -82,55 +82,31 @@ pub(super) struct Utterances {
     pub(super) forgotten: u64,
 }
 
-/// What became of a report.
-pub(super) struct Noted {
-    /// The number of the utterance, if it is a new one.
-    pub(super) new: Option<u64>,
-    /// Whether to show the words now.
-    pub(super) show: bool,
-}
-
 impl Utterances {
-    /// Notes a report. `show`: the words are to be shown unless they were shown before.
+    /// Notes a report. If it is of a new utterance, returns the number of that, and the words are to be shown.
     pub(super) fn note(
         &mut self,
         origin: Origin,
         speaker: NodeId,
         text: &str,
         when: When,
-        show: bool,
         limits: &Limits,
-    ) -> Noted {
+    ) -> Option<u64> {
         let words = Words::new(speaker, text);
         let source = Source::from(origin);
         let repeats = self.by_words.entry(words).or_default();
         let Some(number) = repeats.first_match(source, when, limits) else {
             let number = self.next_number;
             self.next_number += 1;
-            repeats.push(number, source, when, show);
+            repeats.push(number, source, when);
             self.words.insert(number, (words, origin));
             self.origins.insert(origin, number);
             self.enforce_bound(limits);
-            return Noted { new: Some(number), show };
+            return Some(number);
         };
-        let newly_shown = repeats.report(number, source, show);
+        repeats.report(number, source);
         self.cancel(words, number);
-        Noted { new: None, show: newly_shown }
-    }
-
-    /// Whether another source reported any of these words before.
-    pub(super) fn any_known<'a>(
-        &mut self,
-        source: Source,
-        speaker: NodeId,
-        texts: impl IntoIterator<Item = &'a str>,
-        when: When,
-        limits: &Limits,
-    ) -> bool {
-        texts.into_iter().any(|text| {
-            let repeats = self.by_words.get_mut(&Words::new(speaker, text));
-            repeats.is_some_and(|repeats| repeats.first_match(source, when, limits).is_some())
-        })
+        None
     }
 
     /// Brings an utterance in at `due`, unless another node's entry brings it in before.

@@ -13,7 +13,9 @@ use super::{
     ByeCode, Frame, FrameError, Hello, Join, Line, MAX_ADDRESS, MAX_BYE_TEXT, MAX_GRAFT, MAX_IHAVE,
     MAX_LINKS, PeerRecord, RangeEnd, RangeQuery, Token, TreeClaim,
 };
-use crate::model::{Class, EntryId, MAX_NUMBER, Name, NetworkId, NodeId, Room, RunId, Sealed, Signature};
+use crate::model::{
+    Class, EntryId, MAX_NUMBER, Name, NetworkId, NodeId, Room, RunId, Sealed, Signature, canonical,
+};
 
 /// What a line is, if it is not malformed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,7 +244,10 @@ fn name(object: &Object<'_>) -> Result<Option<Name>, FrameError> {
 }
 
 fn address(value: &Value<'_>) -> Result<Option<SocketAddr>, FrameError> {
-    Ok(string(value)?.filter(|text| text.len() <= MAX_ADDRESS).and_then(|text| text.parse().ok()))
+    Ok(string(value)?
+        .filter(|text| text.len() <= MAX_ADDRESS)
+        .and_then(|text| text.parse().ok())
+        .map(canonical))
 }
 
 fn string<'a>(value: &'a Value<'_>) -> Result<Option<&'a str>, FrameError> {

@@ -41,6 +41,20 @@ fn named(uname: &str) -> PeerRecord {
 }
 
 #[test]
+fn an_address_has_one_spelling() {
+    let plain = Some(([9, 9, 9, 9], 9000).into());
+    for spelled in ["9.9.9.9:9000", "[::ffff:9.9.9.9]:9000", "[::ffff:909:909%7]:9000"] {
+        let object = format!(r#"{{"listen_addr":"{spelled}","remote_addr":"{spelled}"}}"#);
+        let joined = join(&object).unwrap();
+        assert_eq!((joined.listen_addr, joined.remote_addr), (plain, plain), "{spelled}");
+        let record = peers(&object, 64).unwrap().remove(0);
+        assert_eq!((record.listen_addr, record.remote_addr), (plain, plain), "{spelled}");
+    }
+    let zoned = join(r#"{"listen_addr":"[2a00::1%7]:9000"}"#).unwrap();
+    assert_eq!(zoned.listen_addr, "[2a00::1]:9000".parse().ok());
+}
+
+#[test]
 fn types_are_compared_byte_by_byte() {
     for line in ["", "\r"] {
         assert_eq!(parse(Line::Text(line), 64), Ok(Parsed::Blank));

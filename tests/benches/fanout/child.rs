@@ -1,10 +1,12 @@
 //! The processes of a bench: this binary again, in another role.
 
 use std::env;
-use std::fs;
 use std::io::{BufRead, BufReader, Write, stdin, stdout};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
+
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 use crate::{Kind, bare, latency, library};
 
@@ -82,12 +84,8 @@ pub(crate) fn wait() {
     stdin().lock().read_line(&mut String::new()).unwrap();
 }
 
-/// The CPU time that the threads of a process have had.
+/// The CPU time that a process has had, with that of its threads that have ended.
 pub(crate) fn cpu(pid: u32) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let nanos = tasks.map(|task| {
-        let line = fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-        line.split(' ').next().unwrap().parse::<u64>().unwrap()
-    });
-    Duration::from_nanos(nanos.sum())
+    let pid = Pid::from_raw(pid.try_into().unwrap());
+    clock_gettime(clock_getcpuclockid(pid).unwrap()).unwrap().into()
 }

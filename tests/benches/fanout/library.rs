@@ -105,7 +105,8 @@ pub(crate) fn on(kind: Kind, uname: &str, addrs: &[&str], run: impl AsyncFnOnce(
         });
     } else {
         let executor = Arc::new(smol::Executor::new());
-        smol::block_on(executor.run(async {
+        // As in `driver-smol`'s program.
+        smol::future::block_on(executor.run(async {
             let smol = Smol::on(Arc::clone(&executor));
             let node = driver_smol::start(&smol, bind, identity, config, peers).unwrap();
             announce(&node);

@@ -59,12 +59,46 @@ pub fn sealed(data: &[u8]) -> u64 {
 struct Pair {
     from: Session,
     to: Session,
-    /// What was sealed at once and has not been carried over, each with its content.
-    wire: VecDeque<(Vec<u8>, Vec<u8>)>,
-    /// The wire was changed, so that what comes next is refused.
-    foul: bool,
+    /// What was written at once and has not been carried over.
+    wire: VecDeque<Vec<u8>>,
+    written: Written,
     failed: Option<SealError>,
     opened: u64,
+}
+
+/// What one end wrote, compared with what reaches the other. A script may undo its own change: what arrives counts.
+#[derive(Default)]
+struct Written {
+    /// What has not arrived yet.
+    bytes: VecDeque<u8>,
+    /// The records in it: how much of each is missing, and its content.
+    records: VecDeque<(usize, Vec<u8>)>,
+    /// Other bytes arrived: what comes next is refused.
+    foul: bool,
+}
+
+impl Written {
+    fn write(&mut self, record: &[u8], content: &[u8]) {
+        self.bytes.extend(record);
+        self.records.push_back((record.len(), content.to_vec()));
+    }
+
+    /// These bytes arrive. The contents of the records that are complete with them.
+    fn arrive(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut complete = Vec::new();
+        for byte in bytes {
+            self.foul |= self.bytes.pop_front() != Some(*byte);
+            if self.foul {
+                break;
+            }
+            let Some((missing, _)) = self.records.front_mut() else { break };
+            *missing -= 1;
+            if *missing == 0 {
+                complete.extend(self.records.pop_front().map(|(_, content)| content));
+            }
+        }
+        complete
+    }
 }
 
 impl Pair {
@@ -77,7 +111,7 @@ impl Pair {
         from.receive(&output(&mut to), &mut plain).expect("a handshake");
         to.receive(&output(&mut from), &mut plain).expect("a handshake");
         assert_eq!((from.peer(), to.peer()), (Some(other.key()), Some(one.key())));
-        Self { from, to, wire: VecDeque::new(), foul: false, failed: None, opened: 0 }
+        Self { from, to, wire: VecDeque::new(), written: Written::default(), failed: None, opened: 0 }
     }
 
     fn step(&mut self, letter: u8, script: &mut Script<'_>) {
@@ -93,21 +127,19 @@ impl Pair {
             // t<n><n>: the next record ends there
             b't' => self.change(cut, script),
             // d: the next record is lost
-            b'd' => self.foul |= self.wire.pop_front().is_some() || self.foul,
+            b'd' => drop(self.wire.pop_front()),
             // 2: the next record comes twice
             b'2' => {
-                if let Some((record, _)) = self.wire.front().cloned() {
+                if let Some(record) = self.wire.front().cloned() {
+                    self.wire.push_front(record);
                     self.carry_record(0);
-                    self.foul = true;
-                    self.wire.push_front((record, Vec::new()));
                 }
             }
             // r<bytes>\n: any bytes in between
             b'r' => {
                 let bytes = script.line().to_vec();
                 if !bytes.is_empty() {
-                    self.foul = true;
-                    self.wire.push_front((bytes, Vec::new()));
+                    self.wire.push_front(bytes);
                 }
             }
             // e: the end is announced
@@ -115,7 +147,8 @@ impl Pair {
                 self.from.close();
                 let end = output(&mut self.from);
                 if !end.is_empty() {
-                    self.wire.push_back((end, Vec::new()));
+                    self.written.write(&end, b"");
+                    self.wire.push_back(end);
                 }
             }
             _ => {}
@@ -128,19 +161,21 @@ impl Pair {
         let records = output(&mut self.from);
         assert_eq!(records.len(), count + count.div_ceil(MAX_PIECE) * OVERHEAD);
         if count > 0 {
-            self.wire.push_back((records, text[..count].to_vec()));
+            for (record, content) in records.chunks(MAX_PIECE + OVERHEAD).zip(text[..count].chunks(MAX_PIECE))
+            {
+                self.written.write(record, content);
+            }
+            self.wire.push_back(records);
         }
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Vec<u8>, usize), script: &mut Script<'_>) {
         let at = script.digit() * 16 + script.digit();
-        if let Some((record, content)) = self.wire.front_mut() {
+        if let Some(record) = self.wire.front_mut().filter(|record| record.len() > 3) {
             // The type and the version in the header are the same in all sealed records. rustls opens the content whatever is
             // there, and authenticates what should be there.
             let at = (at % record.len()).max(3);
             change(record, at);
-            content.clear();
-            self.foul = true;
         }
     }
 
@@ -151,31 +186,31 @@ impl Pair {
     }
 
     fn carry_record(&mut self, size: usize) {
-        let Some((record, content)) = self.wire.pop_front() else { return };
+        let Some(record) = self.wire.pop_front() else { return };
         let size = if size == 0 { record.len() } else { size };
-        let mut plain = Vec::new();
+        let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         for piece in record.chunks(size.max(1)) {
+            let over = self.to.is_over();
             let result = self.to.receive(piece, &mut plain);
             if let Some(error) = self.failed {
                 assert_eq!(result, Err(error), "an error is for good");
             }
             self.failed = result.err();
+            let complete = self.written.arrive(piece);
+            if !over {
+                self.opened += complete.iter().filter(|content| !content.is_empty()).count() as u64;
+                sealed.extend(complete.concat());
+            }
         }
-        if self.foul || self.to.is_over() {
-            // What was changed may be all of what comes out of it: nothing.
-            assert!(plain.is_empty(), "what nobody sealed was opened");
-        } else {
-            self.opened += content.len().div_ceil(MAX_PIECE) as u64;
-            assert_eq!((self.failed, plain), (None, content), "what was sealed came out otherwise");
-        }
+        assert_eq!(plain, sealed, "what was sealed came out otherwise");
+        assert!(self.written.foul || self.failed.is_none(), "nothing was changed, and it is refused");
         assert!(output(&mut self.to).len() <= UNASKED);
     }
 }
 
-/// Ends a record early. The next record begins with 0x17: if that is the first byte that is cut, it could be the last one, too,
-/// and what was sealed would be complete again.
+/// Ends a record early.
 fn cut(record: &mut Vec<u8>, at: usize) {
-    record.truncate(at - usize::from(record.get(at) == Some(&0x17)));
+    record.truncate(at);
 }
 
 pub(super) fn output(session: &mut Session) -> Vec<u8> {

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use proto_core::{
-    Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Message, Node, NodeId, OwnPosition,
-    Place, PublicKey, Record, RunId, SayId, Violation,
+    Action, Capacity, ChatText, ConnId, Entry, EntryId, Input, Limits, Marks, Message, Node, NodeId,
+    OwnPosition, Place, PublicKey, Record, RunId, SayId, Violation,
 };
 
 use super::host::Host;
@@ -32,6 +32,9 @@ const TIMEOUTS: (u32, u32) = (64, 5_000);
 
 /// How long after it was said a line that comes by two ways is known to be one.
 const MATCHED: Nanos = 50_000_000_000;
+
+/// How full its capacities are is looked at after so many steps of a node. Looking at all of them is slow.
+const LOOKED_AT: u32 = 8;
 
 /// Actions that may follow one input, beside one for each byte that came in.
 const ACTIONS: u64 = 4_096;
@@ -105,6 +108,8 @@ struct View {
     timeouts: Timeouts,
     /// The most that was seen in each capacity, in their order.
     most: Vec<usize>,
+    /// How often the node had done what it wanted to do.
+    steps: u32,
     looked: u64,
 }
 
@@ -349,7 +354,7 @@ impl Checker {
         match message {
             Message::Line { peer, text } => self.showed_line(index, now, peer.node_id, text),
             Message::Entry { entry, marks } => {
-                self.showed(index, now, entry, marks.late || marks.forked);
+                self.showed(index, now, entry, *marks);
                 if self.keys.contains_key(&entry.key()) && marks.forked && self.is_whole(&entry.place()) {
                     let what = format!("host {index} shows a fork of an honest author");
                     self.found(now, Rule::NotForged, what);
@@ -398,7 +403,7 @@ impl Checker {
         }
     }
 
-    fn showed(&mut self, index: HostId, now: Nanos, entry: &Entry, out_of_order: bool) {
+    fn showed(&mut self, index: HostId, now: Nanos, entry: &Entry, marks: Marks) {
         let author = self.keys.get(&entry.key()).copied();
         let name = format_args!("{} {}/{}", entry.author().short(), entry.epoch(), entry.seq()).to_string();
         let Some(view) = self.views.get_mut(&index) else { return };
@@ -410,7 +415,7 @@ impl Checker {
         let number = entry.seq() + 1;
         // An author that forks its run says the same number again when all of it is forgotten.
         let forgotten = self.forgiving && author.is_none();
-        if number <= *newest && !out_of_order && !forgotten {
+        if number <= *newest && !(marks.late || marks.forked) && !forgotten {
             let newest = *newest - 1;
             return self.found(
                 now,
@@ -421,9 +426,8 @@ impl Checker {
         *newest = number.max(*newest);
         // What version 1 nodes say reaches some as a line and others as an entry: each text once.
         if let Some(via) = entry.via() {
-            for text in entry.texts() {
-                self.showed_line(index, now, via.node_id, text);
-            }
+            let texts = entry.texts().enumerate().filter(|(text, _)| !marks.repeated.contains(*text));
+            texts.for_each(|(_, text)| self.showed_line(index, now, via.node_id, text));
             return;
         }
         if author.is_some() && !self.said.contains_key(&entry.id()) {
@@ -444,16 +448,20 @@ impl Checker {
     /// The node has done what it wanted to do.
     pub(super) fn settled(&mut self, index: HostId, now: Nanos, node: &Node) {
         let Some(view) = self.views.get_mut(&index).filter(|view| view.honest) else { return };
-        let capacities: Vec<_> = node.capacities().collect();
-        let mut broken = bounds::over(capacities.iter().copied(), &view.limits);
-        view.most.resize(capacities.len(), 0);
-        for (&(capacity, holds), most) in
-            capacities.iter().zip(&mut view.most).filter(|((_, holds), most)| holds > *most)
-        {
-            *most = holds;
-            let percent = (holds * 100).div_ceil(capacity.bound(&view.limits).max(1)) as u64;
-            let fill = self.fills.entry(capacity).or_default();
-            *fill = percent.max(*fill);
+        view.steps = view.steps.wrapping_add(1);
+        let mut broken = None;
+        if view.steps.is_multiple_of(LOOKED_AT) {
+            let capacities: Vec<_> = node.capacities().collect();
+            broken = bounds::over(capacities.iter().copied(), &view.limits);
+            view.most.resize(capacities.len(), 0);
+            for (&(capacity, holds), most) in
+                capacities.iter().zip(&mut view.most).filter(|((_, holds), most)| holds > *most)
+            {
+                *most = holds;
+                let percent = (holds * 100).div_ceil(capacity.bound(&view.limits).max(1)) as u64;
+                let fill = self.fills.entry(capacity).or_default();
+                *fill = percent.max(*fill);
+            }
         }
         // What takes longer to look at than the step, now and again.
         let second = now / 1_000_000_000;

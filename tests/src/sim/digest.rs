@@ -346,6 +346,8 @@ impl Record {
                 [late, forked, backdated, behind, history, catch_up, name_taken]
                     .into_iter()
                     .for_each(|mark| self.flag(mark));
+                let repeated = (0..entry.texts().len()).filter(|text| marks.repeated.contains(*text));
+                repeated.for_each(|text| self.number(text as u64));
             }
             other => panic!("unknown message: {other:?}"),
         }

@@ -37,6 +37,8 @@ pub struct Options {
     pub faults: bool,
     /// Whether hostile peers may be among them.
     pub hostile: bool,
+    /// How often each of them does its bad thing at most.
+    pub acts: Option<u64>,
     /// Whether version 1 nodes may be among them.
     pub version1: bool,
     /// Whether they are in every network then, not in a third of all.
@@ -64,6 +66,7 @@ impl Default for Options {
             chaos: (Duration::from_secs(30), Duration::from_secs(120)),
             faults: true,
             hostile: true,
+            acts: None,
             version1: true,
             always_version1: false,
             cramped: false,
@@ -204,6 +207,8 @@ struct Run {
     chaos: Chaos,
     /// What runs on hosts that have no node.
     odd: BTreeMap<HostId, Odd>,
+    /// How often a hostile peer does its bad thing at most.
+    most_acts: u64,
     /// Version 1 nodes that were seen to hear, and to be heard, in the end.
     heard_version1: u64,
     /// How often the network was seen to fall silent.
@@ -251,7 +256,8 @@ impl Run {
         let mut chaos = Chaos::new(dice.fork(), most_hosts, options.limits.clone());
         chaos.version1 =
             odd.iter().filter(|(_, odd)| **odd == Odd::Version1).map(|(host, _)| *host).collect();
-        Self { world, dice, chaos, odd, heard_version1: 0, silent: 0, listed: 0, breach: None }
+        let most_acts = options.acts.unwrap_or(u64::MAX);
+        Self { world, dice, chaos, odd, most_acts, heard_version1: 0, silent: 0, listed: 0, breach: None }
     }
 
     /// From the beginning to the end; the time from the calm to one network with one view.
@@ -307,7 +313,7 @@ impl Run {
             }
             Some(Odd::Hostile(trick)) => {
                 let actor = Hostile::new(*trick, addr, targets, self.world.epoch_ms(), dice);
-                self.world.start_actor(host, Box::new(actor));
+                self.world.start_actor(host, Box::new(actor.at_most(self.most_acts)));
             }
         }
     }

@@ -162,7 +162,8 @@ fn entries_of_new_authors_from_one_neighbour() {
     let (burst, every) = (5, limits.chat.new_authors_every);
     for count in around(burst) {
         let mut solo = solo(limits.clone());
-        (0..2).for_each(|conn| solo.link_from(conn, ELSEWHERE));
+        solo.link_from(0, ELSEWHERE);
+        solo.link_from(1, [9, 9, 9, 8]);
         (0..count).for_each(|n| solo.chat(0, &entry(10 + n, 0, EPOCH_MS)));
         let over = count.saturating_sub(burst) as u64;
         assert_eq!((solo.stats().entries, solo.stats().entries_of_new_authors), (count as u64 - over, over));
@@ -179,6 +180,14 @@ fn entries_of_new_authors_from_one_neighbour() {
             }
         }
     }
+    // All at one host have twice as much.
+    let mut node = solo(limits.clone());
+    for conn in 0..3 {
+        node.link_from(conn, ELSEWHERE);
+        (0..burst).for_each(|n| node.chat(conn, &entry(10 + conn * burst + n, 0, EPOCH_MS)));
+    }
+    let stats = node.stats();
+    assert_eq!((stats.entries as usize, stats.entries_of_new_authors as usize), (2 * burst, burst));
     // On this machine there is no such rate.
     let mut solo = solo(limits);
     solo.link(0);
@@ -285,6 +294,16 @@ fn new_authors_that_a_reconciliation_showed_cost_their_neighbour_a_share_each() 
     solo.chats(0, &entries);
     let stats = solo.stats();
     assert_eq!((stats.entries as usize, stats.entries_of_new_authors), (authors + 1, 4));
+    // A second key at the same host brings as many. A third one finds nothing left.
+    for (conn, (taken, over)) in [(1, (2 * (authors + 1), 8)), (2, (2 * (authors + 1), 33))] {
+        solo.link_from(conn, ELSEWHERE);
+        let entries: Vec<_> =
+            (0..authors + 5).map(|author| entry(7 + conn * 50 + author, 0, EPOCH_MS)).collect();
+        solo.reconcile(conn, &entries);
+        solo.chats(conn, &entries);
+        let stats = solo.stats();
+        assert_eq!((stats.entries as usize, stats.entries_of_new_authors), (taken, over), "{conn}");
+    }
 }
 
 #[test]

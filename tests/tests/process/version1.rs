@@ -64,6 +64,29 @@ fn we_dial_it() {
 }
 
 #[test]
+fn a_network_with_a_name_takes_it_in_only_where_the_user_allows_that() {
+    Driver::each(|driver| {
+        let club = |name| Launch::new(driver, name).args(["--network", "club"]);
+        let anna = club("Anna").start();
+        let mut ben = club("Ben").args(["--allow-v1"]).peer(anna.addr()).start();
+        ben.expect_peers(&["Anna"], SOON);
+        let dora = Version1::start("Dora");
+        dora.dial(anna.addr());
+        anna.expect_err(&["127.0.0.1", "belongs to another network"], SOON);
+        dora.events().expect("the end of the connection", SOON, |events| {
+            events.iter().any(|event| matches!(event, Event::Closed(_))).then_some(())
+        });
+        dora.dial(ben.addr());
+        dora.expect_peer("Ben", SOON);
+        ben.expect_peers(&["Anna", "Dora"], SOON);
+        each_hears(&mut ben, &dora, 0);
+        assert_eq!(anna.peers().len(), 1, "Ben alone");
+        // Anna hears of Ben what she does not take from Dora herself.
+        anna.expect_out("Dora: 0.2", SOON);
+    });
+}
+
+#[test]
 fn one_that_speaks_only_if_it_was_not_spoken_to_is_let_speak_first() {
     Driver::each(|driver| {
         let habits = Habits { speaks_after: Duration::from_millis(5), ..Habits::default() };

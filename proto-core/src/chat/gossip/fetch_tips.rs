@@ -1,6 +1,7 @@
 //! Requests after a reconciliation: tips of runs that a neighbour showed and this node lacks, a bounded number at a time.
 //!
-//! Each tip is requested from one neighbour. One that does not come is left to the next reconciliation.
+//! Each tip is requested from one neighbour. One that does not come is requested from another one that showed it, too. Else it
+//! is left to the next reconciliation.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -151,18 +152,62 @@ impl TipFetch {
         (requested, others)
     }
 
-    /// Drops a neighbour's queue. Returns whether it had one.
-    pub(super) fn unlinked(&mut self, peer: NodeId) -> bool {
-        let Some(queue) = self.queues.remove(&peer) else { return false };
-        for id in queue.queued.keys().chain(queue.requested.keys()) {
-            self.source.remove(id);
+    /// The neighbour does not have an entry, or not its body. It is requested from another one that showed it.
+    pub(super) fn asked_in_vain(&mut self, now: Instant, peer: NodeId, id: &EntryId) {
+        let Some(source) = self.source.get_mut(id) else { return };
+        source.others.retain(|other| *other != peer);
+        if source.peer != peer {
+            return;
         }
-        true
+        if let Some(queue) = self.queues.get_mut(&peer) {
+            queue.queued.remove(id);
+            // It answered.
+            queue.progress |= queue.requested.remove(id).is_some();
+        }
+        self.remove_if_empty(peer);
+        self.hand_over(now, *id);
+    }
+
+    /// The neighbour is gone. What it was to send is requested from others. Returns whether some of it is left to the next
+    /// reconciliation.
+    pub(super) fn unlinked(&mut self, now: Instant, peer: NodeId) -> bool {
+        for source in self.source.values_mut() {
+            source.others.retain(|other| *other != peer);
+        }
+        let alone = self.give_up_all(now, peer);
+        debug_assert!(!self.queues.contains_key(&peer));
+        alone
+    }
+
+    /// Requests from others what a neighbour was to send. Returns whether nobody else showed some of it.
+    fn give_up_all(&mut self, now: Instant, peer: NodeId) -> bool {
+        let Some(queue) = self.queues.remove(&peer) else { return false };
+        let ids: Vec<_> = queue.requested.keys().chain(queue.queued.keys()).copied().collect();
+        ids.into_iter().map(|id| self.hand_over(now, id)).fold(false, |any, alone| any | alone)
+    }
+
+    /// Requests a tip, which is in no queue now, from the next neighbour that showed it. True: there is none.
+    fn hand_over(&mut self, now: Instant, id: EntryId) -> bool {
+        let Some(source) = self.source.get_mut(&id) else { return true };
+        if source.others.is_empty() {
+            self.source.remove(&id);
+            return true;
+        }
+        source.peer = source.others.remove(0);
+        self.queues.entry(source.peer).or_default().queued.insert(id, now);
+        false
     }
 
     /// When a request is due or expires.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        let of = |queue: &PeerQueue| queue.ready_at(limits).into_iter().chain(queue.expires_at(limits)).min();
+        // Of those that are shared, and of the others, the first one expires first.
+        let expires = |queue: &PeerQueue| {
+            let first = queue.requested.iter().next();
+            let shared = queue.requested.iter().find(|(id, _)| self.is_shared(id));
+            let of = |(id, at): (&EntryId, &Instant)| queue.expires_at(*at, self.is_shared(id), limits);
+            first.into_iter().chain(shared).map(of).min()
+        };
+        let of = |queue| expires(queue).into_iter().chain(queue.ready_at(limits)).min();
         self.queues.values().filter_map(of).min()
     }
 
@@ -183,31 +228,35 @@ impl TipFetch {
         Some((*peer, ids))
     }
 
-    /// Drops requests that are too old. If a neighbour sent nothing requested since the last time, drops its
-    /// whole queue. Returns whether a request expired.
+    /// Gives up requests that are too old. If a neighbour sent nothing requested since the last time, gives up its whole queue.
+    /// Returns whether nobody else showed some of it.
     pub(super) fn expire(&mut self, now: Instant, limits: &Limits) -> bool {
         let mut expired = Vec::new();
-        let mut peers = BTreeSet::new();
-        for (peer, queue) in &mut self.queues {
-            while queue.expires_at(limits).is_some_and(|at| at <= now)
-                && let Some((id, _)) = queue.requested.pop_first()
-            {
-                expired.push(id);
-                peers.insert(*peer);
+        for (peer, queue) in &self.queues {
+            let is_over =
+                |(id, at): &(&EntryId, &Instant)| queue.expires_at(**at, self.is_shared(id), limits) <= now;
+            expired.extend(queue.requested.iter().filter(is_over).map(|(id, _)| (*peer, *id)));
+        }
+        let mut alone = false;
+        for (peer, id) in &expired {
+            if self.queues.get_mut(peer).is_some_and(|queue| queue.requested.remove(id).is_some()) {
+                alone |= self.hand_over(now, *id);
             }
         }
-        for id in &expired {
-            self.source.remove(id);
-        }
-        for peer in peers {
+        for peer in expired.into_iter().map(|(peer, _)| peer).collect::<BTreeSet<_>>() {
             let progress =
                 self.queues.get_mut(&peer).is_some_and(|queue| core::mem::take(&mut queue.progress));
             if !progress {
-                self.unlinked(peer);
+                alone |= self.give_up_all(now, peer);
             }
             self.remove_if_empty(peer);
         }
-        !expired.is_empty()
+        alone
+    }
+
+    /// Whether another neighbour showed a tip, too.
+    fn is_shared(&self, id: &EntryId) -> bool {
+        self.source.get(id).is_some_and(|source| !source.others.is_empty())
     }
 
     pub(super) fn is_consistent(&self) -> bool {
@@ -231,17 +280,15 @@ impl PeerQueue {
         self.queued.first().filter(|_| enough).map(|(_, at)| *at)
     }
 
-    /// When the oldest request expires. On a slow link the entries of one request come over minutes, behind what was sent
-    /// before, so each one that comes extends the time.
-    fn expires_at(&self, limits: &Limits) -> Option<Instant> {
+    /// When a request made at this time expires. On a slow link the entries of one request come over minutes, behind what was
+    /// sent before, so each one that comes extends the time. `shared`: another neighbour showed the tip, too.
+    fn expires_at(&self, requested: Instant, shared: bool, limits: &Limits) -> Instant {
         let wait = limits.chat.asked_for;
-        let requested = *self.requested.first()?.1;
         let extended = |last: Option<Instant>, most: u32| {
             last.map_or(requested, |last| last.max(requested) + wait).min(requested + wait * most)
         };
-        let answering = extended(self.came, MAX_WAIT_ANSWERING);
-        let busy = extended(self.heard, MAX_WAIT_BUSY);
-        Some((requested + wait).max(answering).max(busy))
+        let (answering, busy) = if shared { (MAX_WAIT_BUSY, 1) } else { (MAX_WAIT_ANSWERING, MAX_WAIT_BUSY) };
+        (requested + wait).max(extended(self.came, answering)).max(extended(self.heard, busy))
     }
 }
 
@@ -286,7 +333,7 @@ mod tests {
         assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), ids(0..2))));
         assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(2), ids(6..8))));
         assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
-        assert!(fetch.unlinked(peer(2)) && !fetch.unlinked(peer(2)));
+        assert!(fetch.unlinked(at(150), peer(2)) && !fetch.unlinked(at(150), peer(2)));
         assert!(fetch.complete(at(151), Some(peer(1)), &id(0)).0);
         let over = at(151) + limits.chat.asked_for;
         assert_eq!(
@@ -346,6 +393,56 @@ mod tests {
         assert_eq!(fetch.deadline(&limits), Some(at(5000) + limits.chat.asked_for));
         fetch.heard(at(500_000), peer(1));
         assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for * MAX_WAIT_BUSY));
+    }
+
+    #[test]
+    fn a_tip_that_does_not_come_is_requested_from_another_that_showed_it() {
+        let limits = Limits::default();
+        let mut fetch = TipFetch::default();
+        // The first one is shown by the one alone, who sends something all the time.
+        fetch.add(at(0), peer(1), (0..3).map(id), &limits);
+        fetch.add(at(0), peer(2), [id(1), id(2)], &limits);
+        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), (0..3).map(id).collect())));
+        fetch.heard(at(9_000), peer(1));
+        assert_eq!(fetch.deadline(&limits), Some(at(10_150)));
+        assert!(!fetch.expire(at(10_149), &limits));
+        // What it brings extends the time for a while.
+        assert!(fetch.complete(at(10_149), Some(peer(1)), &id(1)).0);
+        fetch.heard(at(20_000), peer(1));
+        assert_eq!(fetch.deadline(&limits), Some(at(20_149)), "but not what else it sends");
+        assert!(!fetch.expire(at(20_149), &limits), "another one showed it");
+        assert_eq!(fetch.next_graft(at(20_149), &limits), Some((peer(2), vec![id(2)])));
+        assert!(fetch.is_requested(peer(1), &id(0)) && fetch.is_consistent());
+        assert!(fetch.unlinked(at(20_149), peer(2)), "nobody else showed it");
+        assert!(!fetch.is_queued(peer(2), &id(2)) && fetch.is_consistent());
+    }
+
+    #[test]
+    fn a_tip_that_a_neighbour_denies_is_requested_from_another() {
+        let limits = Limits::default();
+        let mut fetch = TipFetch::default();
+        for n in 1..4 {
+            fetch.add(at(0), peer(n), [id(1)], &limits);
+        }
+        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), vec![id(1)])));
+        fetch.asked_in_vain(at(200), peer(2), &id(1));
+        fetch.asked_in_vain(at(200), peer(1), &id(1));
+        assert_eq!(fetch.next_graft(at(200), &limits), Some((peer(3), vec![id(1)])));
+        fetch.asked_in_vain(at(300), peer(3), &id(1));
+        assert!(fetch.source.is_empty() && fetch.queues.is_empty());
+    }
+
+    #[test]
+    fn what_a_neighbour_that_is_gone_was_to_send_is_requested_from_others() {
+        let limits = Limits::default();
+        let mut fetch = TipFetch::default();
+        for n in 1..4 {
+            fetch.add(at(0), peer(n), (0..3).map(id), &limits);
+        }
+        assert!(!fetch.unlinked(at(10), peer(2)) && !fetch.unlinked(at(10), peer(1)));
+        assert_eq!(fetch.next_graft(at(10), &limits), Some((peer(3), (0..3).map(id).collect())));
+        assert!(fetch.is_consistent());
+        assert!(fetch.unlinked(at(10), peer(3)));
     }
 
     #[test]

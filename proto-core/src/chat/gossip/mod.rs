@@ -42,6 +42,7 @@ mod views;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use rand_core::Rng;
 
@@ -161,7 +162,7 @@ impl Gossip {
         self.trees.unlinked(moment, peer);
         self.announcements.unlinked(peer);
         self.announced_fetch.unlinked(peer);
-        if self.tip_fetch.unlinked(peer) {
+        if self.tip_fetch.unlinked(moment.now, peer) {
             self.syncs.request_any(moment.now, moment.limits);
         }
         self.grafts.remove(&peer);
@@ -225,9 +226,7 @@ impl Gossip {
         if !self.neighbours.contains(from) {
             return;
         }
-        // Without a tree no push is expected, so there is less to wait for.
-        let after =
-            if self.is_attached(moment, None) { limits.chat.ask_after } else { limits.chat.ask_after_alone };
+        let after = self.ask_after(moment);
         let mut surplus = false;
         for id in ids {
             // It holds it now, whatever it said.
@@ -243,6 +242,23 @@ impl Gossip {
         if surplus {
             // So many do not come along the tree. A reconciliation shows the tips of their runs, if they exist.
             self.syncs.request(now, from, limits);
+        }
+    }
+
+    /// How long the tree may take to bring what was announced.
+    fn ask_after(&self, moment: Moment<'_>) -> Duration {
+        // Without a tree no push is expected, so there is less to wait for.
+        let chat = &moment.limits.chat;
+        if self.is_attached(moment, None) { chat.ask_after } else { chat.ask_after_alone }
+    }
+
+    /// This neighbour most likely holds an entry that is wanted, though it did not announce it.
+    pub(crate) fn ask_for(&mut self, moment: Moment<'_>, from: NodeId, id: EntryId) {
+        let is_in_vain = self.lacked.contains(from, &id) || self.bodiless.contains(from, &id);
+        if self.neighbours.contains(from) && !is_in_vain && !self.tip_fetch.is_queued(from, &id) {
+            let after = self.ask_after(moment);
+            // Where its share is full, the fork stays unknown until it is shown again.
+            let _ = self.announced_fetch.add(moment.now, from, id, after, moment.limits);
         }
     }
 
@@ -344,7 +360,7 @@ impl Gossip {
 
     fn asked_in_vain(&mut self, now: Instant, from: NodeId, id: &EntryId) {
         self.announced_fetch.asked_in_vain(now, from, id);
-        self.tip_fetch.complete(now, Some(from), id);
+        self.tip_fetch.asked_in_vain(now, from, id);
     }
 
     /// This neighbour asked for entries that are not held: it has to be told of them when they are.

@@ -31,7 +31,7 @@ mod tests;
 mod tips;
 mod window;
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -39,8 +39,8 @@ use core::time::Duration;
 use authors::Authors;
 pub(crate) use authors::Gap;
 use forks::Effect;
-use parked::Parked;
-pub(crate) use reconcile::Reconciler;
+use parked::{Parked, Waiting};
+pub(crate) use reconcile::{AnswerRoom, Asker, Reconciler};
 pub(crate) use sequence::Coming;
 use sequence::{EvictedState, SequenceEvent};
 pub(super) use shares::SHARE;
@@ -48,7 +48,9 @@ use shelf::Shelf;
 pub(super) use stored::Below;
 use window::Window;
 
-use crate::model::{Capacity, Entry, EntryId, Instant, Limits, Marks, Name, NodeId, PublicKey, RunId};
+use crate::model::{
+    Capacity, Entry, EntryId, Instant, Limits, MAX_NUMBER, Marks, Name, NodeId, PublicKey, RunId, Unverified,
+};
 
 /// The log. It shows each entry at most once, and those of an author sequence in order, unless they are
 /// marked as late.
@@ -64,6 +66,8 @@ pub(crate) struct Log {
     stores: bool,
     authors: Authors,
     parked: Parked,
+    /// Entries that were parked for so long that they are history, and that are held back now.
+    waited: BTreeSet<EntryId>,
     events: VecDeque<LogEvent>,
     lost: LogLost,
     /// The latest date that was shown. This node's own entries do not count, since its clock may be wrong.
@@ -114,6 +118,9 @@ pub(crate) enum LogEvent {
     Withdrawn { id: EntryId, run: RunId },
     /// An entry that waited had to make room. It can be received again, so it is no longer recorded as seen.
     Deferred { id: EntryId },
+    /// This entry came before and was of no use. With one that is in the window now it proves a fork, so it is wanted after all.
+    /// Ask the sender of the last entry for it, or, for an entry that was parked, who sent that.
+    Proof { id: EntryId, from: Option<NodeId> },
 }
 
 /// How much is stored.
@@ -170,9 +177,10 @@ impl Log {
         if self.contains(&entry.id()) {
             return Taken::Known;
         }
+        let shows_fork = self.window.tips().passed_fork(&entry).is_some();
         if self.window.is_below_floor(&entry)
             || self.is_forgotten(&entry)
-            || self.is_archival(&entry) && !self.window.wants_passed(&entry)
+            || self.is_archival(&entry) && !shows_fork
         {
             // The store may have another version, which is of no use either.
             let known = self.is_shelved(&entry);
@@ -184,7 +192,7 @@ impl Log {
         }
         if wall.is_some_and(|wall| entry.at() > latest_date(wall, limits)) {
             let id = entry.id();
-            let mut displaced = self.parked.insert(entry, from, limits);
+            let mut displaced = self.parked.insert(Waiting { entry, from, since: now }, limits);
             let taken = if displaced.remove(&id) { Taken::Full } else { Taken::Parked };
             self.events.extend(displaced.into_iter().map(|id| LogEvent::Deferred { id }));
             return taken;
@@ -226,6 +234,15 @@ impl Log {
         self.window.is_below_floor(entry)
     }
 
+    /// Whether an entry whose signature was not verified is of no use in the window: it was evicted, or may have been, or has
+    /// been stored.
+    pub(crate) fn is_past(&self, entry: &Unverified<'_>) -> bool {
+        let Some(((run, seq), place)) = entry.place_in_run().zip(entry.place()) else { return false };
+        let stored =
+            self.stores && (seq < self.window.tips().base(run) || self.shelf.has_forgotten(run, place.at));
+        stored || self.window.is_place_below_floor(place, entry.id())
+    }
+
     /// The numbers directly before an entry that are missing here and wanted, both included.
     pub(crate) fn missing_before(&self, entry: &Entry, limits: &Limits) -> Option<(u64, u64)> {
         self.window.missing_before(entry, limits)
@@ -244,10 +261,10 @@ impl Log {
         self.window.first_missing(run, first, last, limits)
     }
 
-    /// The runs with holes between entries that are held: the first and the last number that is missing there and wanted. After
-    /// a start with a store, nothing else tells what is missing before them.
+    /// The runs with holes before entries that are held: the first and the last number that is missing there and wanted. Nothing
+    /// else tells of a hole after a start with a store, or once it had to make room among what is wanted.
     pub(crate) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
-        self.window.holes(self.stores, limits)
+        self.window.holes(limits)
     }
 
     /// The entries of a run in the window with these numbers, in order. Parked entries are not served.
@@ -310,8 +327,15 @@ impl Log {
         self.authors.bound_bytes(limits, &mut events);
         self.report(events, None, wall, limits);
         let Some(wall) = wall else { return };
-        while let Some(parked::Waiting { entry, from }) = self.parked.pop_due(latest_date(wall, limits)) {
-            if self.admit((now, Some(wall)), entry.clone(), Some(from), true, limits) == Taken::New {
+        while let Some(Waiting { entry, from, since }) = self.parked.pop_due(latest_date(wall, limits)) {
+            if now.since(since) > limits.chat.waited {
+                self.waited.insert(entry.id());
+            }
+            let taken = self.admit((now, Some(wall)), entry.clone(), Some(from), true, limits);
+            if !self.authors.is_held_back(&entry) {
+                self.waited.remove(&entry.id());
+            }
+            if taken == Taken::New {
                 self.events.push_back(LogEvent::Due { entry, from });
             }
         }
@@ -327,6 +351,7 @@ impl Log {
         limits: &Limits,
     ) -> Taken {
         let (key, id) = (entry.key(), entry.id());
+        let passed = self.window.tips().passed_fork(&entry).filter(|_| self.is_archival(&entry));
         let effect = self.window.effect_of(&entry).filter(|_| !self.window.is_below_floor(&entry));
         let Some(effect) = effect else {
             self.window.dropped(&entry, limits);
@@ -359,6 +384,7 @@ impl Log {
             // What proves a fork with it counts for nothing alone.
             let proof = self.window.proof_behind(&displaced).cloned();
             for gone in [displaced].into_iter().chain(proof) {
+                self.waited.remove(&gone.id());
                 self.window.remove(&gone, limits);
                 if gone.id() == id {
                     taken = Taken::Full;
@@ -366,6 +392,10 @@ impl Log {
                     self.events.push_back(LogEvent::Deferred { id: gone.id() });
                 }
             }
+        }
+        if let Some(id) = passed.filter(|_| taken == Taken::New) {
+            self.window.want_again(&id);
+            self.events.push_back(LogEvent::Proof { id, from });
         }
         self.evict(hidden, events, wall, limits);
         taken
@@ -381,6 +411,11 @@ impl Log {
             events.push(SequenceEvent::Reconcile(run.key));
         }
         effect.withdrawn.iter().for_each(|entry| self.withdraw(entry, limits));
+        // What proves the fork stays in the window, and is not held back any more.
+        let Self { waited, window, authors, .. } = self;
+        for entry in window.of_run(run, seq..=MAX_NUMBER).filter(|entry| !authors.is_held_back(entry)) {
+            waited.remove(&entry.id());
+        }
     }
 
     /// Reports these events, and evicts entries until the window is within its limits.
@@ -416,10 +451,9 @@ impl Log {
                     let backdated = self.window.is_backdated(&entry);
                     let behind = entry.at().saturating_add(millis(limits.chat.ahead)) < self.shown_until;
                     self.shown_until = self.shown_until.max(entry.at().min(wall.unwrap_or(u64::MAX)));
-                    LogEvent::Show {
-                        entry,
-                        marks: Marks { late, forked, backdated, behind, ..Marks::default() },
-                    }
+                    let history = self.waited.remove(&entry.id());
+                    let marks = Marks { late, forked, backdated, behind, history, ..Marks::default() };
+                    LogEvent::Show { entry, marks }
                 }
                 SequenceEvent::Gap { entry, from, to } => LogEvent::Gap {
                     run: entry.run().clone(),
@@ -506,6 +540,7 @@ impl Log {
             && self.shelf.is_consistent()
             && self.authors.is_consistent(&self.window)
             && self.window.iter().all(|entry| !self.parked.contains(&entry.id()))
+            && self.waited.iter().all(|id| self.get(id).is_some_and(|entry| self.authors.is_held_back(entry)))
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 
-use crate::model::{Entry, EntryId, Limits, NodeId, PublicKey};
+use crate::model::{Entry, EntryId, Instant, Limits, NodeId, PublicKey};
 
 /// Entries that are not due yet, each charged to the neighbour that sent it and to its author.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub(super) struct Waiting {
     pub(super) entry: Arc<Entry>,
     /// The neighbour that sent it.
     pub(super) from: NodeId,
+    /// When it came.
+    pub(super) since: Instant,
 }
 
 impl Waiting {
@@ -49,8 +51,8 @@ impl Parked {
 
     /// Inserts an entry. Above the bound, entries make room, and their ids are returned: of the neighbour that
     /// has the most bytes here, of its author with the most, the one dated furthest ahead.
-    pub(super) fn insert(&mut self, entry: Arc<Entry>, from: NodeId, limits: &Limits) -> BTreeSet<EntryId> {
-        self.add(Waiting { entry, from });
+    pub(super) fn insert(&mut self, waiting: Waiting, limits: &Limits) -> BTreeSet<EntryId> {
+        self.add(waiting);
         let mut displaced = BTreeSet::new();
         while self.bytes > limits.chat.parked_bytes
             && let Some(id) = self.furthest_of_largest_share()
@@ -104,7 +106,7 @@ impl Parked {
     pub(super) fn is_consistent(&self) -> bool {
         let mut again = Self::default();
         for waiting in self.entries.values() {
-            again.add(Waiting { entry: waiting.entry.clone(), from: waiting.from });
+            again.add(Waiting { entry: waiting.entry.clone(), ..*waiting });
         }
         self.by_time == again.by_time
             && self.shares == again.shares

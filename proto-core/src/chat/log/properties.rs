@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::testing::{EPOCH, TestAuthor, TestLog};
 use super::*;
+use crate::chat::testing::peer;
 use crate::model::{ConnId, NodeId, RunPosition};
 
 /// What happens to a log.
@@ -263,6 +264,7 @@ fn tight(limits: &mut Limits) {
     limits.chat.epochs_per_author = 2;
     limits.chat.gaps_per_epoch = 2;
     limits.chat.parked_bytes = 5_000;
+    limits.chat.waited = Duration::ZERO;
     limits.chat.authors_bytes = 8_000;
 }
 
@@ -335,13 +337,14 @@ fn within_bounds_each_entry_is_shown_once_and_in_order_or_marked() {
 fn reconcile(one: &mut TestLog, other: &mut TestLog) -> bool {
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let link = ConnId(1);
+    let asker = Asker { conn: link, peer: peer(1), room: AnswerRoom::Whole };
     let mut next =
         ours.begin(Instant::ORIGIN, link, crate::wire::Token::from_bits(1), &one.inner, &one.limits);
     let mut took = false;
     while let Some(message) = next {
-        let step = theirs.message(Instant::ORIGIN, link, &message, &other.inner, &other.limits).unwrap();
+        let step = theirs.message(Instant::ORIGIN, asker, &message, &other.inner, &other.limits).unwrap();
         let step =
-            ours.message(Instant::ORIGIN, link, &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
+            ours.message(Instant::ORIGIN, asker, &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
         let mut give = |from: &TestLog, ids: &[EntryId], to: &mut TestLog| {
             for id in ids {
                 // It may have been evicted since, on either side.

@@ -12,12 +12,13 @@ mod tests;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+pub(crate) use message::AnswerRoom;
 use message::{SyncError, Tag, decode, encode};
 use snapshot::Snapshot;
 
 use super::Log;
 use super::ignored::IgnoredSyncs;
-use crate::model::{ConnId, EntryId, Instant, Limits, TokenBucket};
+use crate::model::{ConnId, EntryId, Instant, Limits, NodeId, TokenBucket, TokenBuckets};
 use crate::wire::Token;
 
 /// The reconciliations on all connections.
@@ -26,8 +27,8 @@ pub(crate) struct Reconciler {
     /// Those that this node began.
     sessions: BTreeMap<ConnId, Session>,
     ignored: IgnoredSyncs,
-    /// The rate of messages that are answered, by connection.
-    rates: BTreeMap<ConnId, TokenBucket>,
+    /// The rate of messages that are answered, by neighbour: who comes back on another connection has no more.
+    rates: TokenBuckets<NodeId>,
     /// The snapshot of the last answer, since one message is seldom the only one. It has all tips.
     cached: Option<Snapshot>,
     given_up: u64,
@@ -42,6 +43,14 @@ struct Session {
     rounds: usize,
     /// When it is given up without an answer.
     until: Instant,
+}
+
+/// Who sends a message, and how much an answer to it may bring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    pub(crate) conn: ConnId,
+    pub(crate) peer: NodeId,
+    pub(crate) room: AnswerRoom,
 }
 
 /// What follows from a message.
@@ -98,7 +107,7 @@ impl Reconciler {
     pub(crate) fn message(
         &mut self,
         now: Instant,
-        conn: ConnId,
+        Asker { conn, peer, room }: Asker,
         bytes: &[u8],
         log: &Log,
         limits: &Limits,
@@ -106,12 +115,12 @@ impl Reconciler {
         let (tag, since, message) = decode(bytes)?;
         match tag {
             Tag::Begin | Tag::Continue => {
-                let bucket = || TokenBucket::new(limits.chat.sync_every, limits.chat.sync_burst);
-                if !self.rates.entry(conn).or_insert_with(bucket).take(now) {
+                let fresh = TokenBucket::new(limits.chat.sync_every, limits.chat.sync_burst);
+                if !self.rates.take(now, peer, fresh, limits.conns.slots.max(1)) {
                     self.refused += 1;
                     return Ok(Step::default());
                 }
-                let reply = self.serve(tag, since, message, log)?;
+                let reply = self.serve((tag, since, message), room, log)?;
                 Ok(Step { reply: Some(reply), peer_initiated: true, ..Step::default() })
             }
             Tag::Answer | Tag::Later => {
@@ -139,7 +148,6 @@ impl Reconciler {
     /// The peer's link moved to another connection. What was under way on the old one is lost.
     pub(crate) fn moved(&mut self, before: ConnId, after: ConnId) {
         self.sessions.remove(&before);
-        self.rates.remove(&before);
         self.ignored.moved(before, after);
     }
 
@@ -147,7 +155,6 @@ impl Reconciler {
     pub(crate) fn ended(&mut self, conn: ConnId) {
         self.sessions.remove(&conn);
         self.ignored.ended(conn);
-        self.rates.remove(&conn);
     }
 
     /// When [`timeout`](Self::timeout) is due.
@@ -178,14 +185,19 @@ impl Reconciler {
     }
 
     /// The responder's part.
-    fn serve(&mut self, tag: Tag, since: u64, message: &[u8], log: &Log) -> Result<Vec<u8>, SyncError> {
+    fn serve(
+        &mut self,
+        (tag, since, message): (Tag, u64, &[u8]),
+        room: AnswerRoom,
+        log: &Log,
+    ) -> Result<Vec<u8>, SyncError> {
         let ours = log.window.tips().compared_since();
         if tag == Tag::Begin && since < ours {
             return Ok(encode(Tag::Later, ours, &[]));
         }
         let cached = self.cached.take().filter(|cached| cached.is_current(log));
         let snapshot = cached.map_or_else(|| Snapshot::of(log, 0), Ok)?.from(since);
-        let answer = snapshot.answer(message)?;
+        let answer = snapshot.answer(message, room)?;
         self.cached = Some(snapshot);
         Ok(answer)
     }
@@ -208,11 +220,11 @@ impl Reconciler {
             session.snapshot.compare(message, log, &mut step)?;
         }
         session.rounds += 1;
-        if session.rounds > limits.chat.sync_rounds {
-            self.given_up += u64::from(step.reply.is_some());
+        let gives_up = step.reply.is_some() && session.rounds > limits.chat.sync_rounds;
+        if gives_up {
+            self.given_up += 1;
             step.reply = None;
-        }
-        if step.reply.is_some() {
+        } else if step.reply.is_some() {
             session.until = now + limits.chat.sync_timeout;
             self.sessions.insert(conn, session);
         } else {

@@ -91,6 +91,7 @@ impl Log {
     pub(super) fn withdraw(&mut self, entry: &Entry, limits: &Limits) {
         let (run, seq) = (entry.run(), entry.seq());
         self.window.remove(entry, limits);
+        self.waited.remove(&entry.id());
         if self.window.versions(run, seq) == 0 {
             self.shelf.take_back(run, seq, limits);
         }

@@ -130,16 +130,10 @@ fn an_entry_dated_more_than_an_hour_ahead_is_dropped() {
 #[test]
 fn without_a_wall_clock_nothing_is_parked() {
     let (anna, mut log) = (TestAuthor::new(1), TestLog::new(|_| ()));
-    assert_eq!(log.take(&anna.entry_at(EPOCH, 0, crate::model::MAX_NUMBER, "x")), Taken::New);
-    assert_eq!(
-        log.take(&anna.entry_at(EPOCH, crate::model::MAX_NUMBER, crate::model::MAX_NUMBER, "x")),
-        Taken::New
-    );
+    assert_eq!(log.take(&anna.entry_at(EPOCH, 0, MAX_NUMBER, "x")), Taken::New);
+    assert_eq!(log.take(&anna.entry_at(EPOCH, MAX_NUMBER, MAX_NUMBER, "x")), Taken::New);
     log.pass(ALMOST + A_MOMENT);
-    assert_eq!(
-        log.shown(),
-        ["0".into(), format!("-{}", crate::model::MAX_NUMBER - 1), crate::model::MAX_NUMBER.to_string()]
-    );
+    assert_eq!(log.shown(), ["0".into(), format!("-{}", MAX_NUMBER - 1), MAX_NUMBER.to_string()]);
 }
 
 #[test]
@@ -495,7 +489,7 @@ fn the_room_and_class_least_recently_heard_make_room_for_another() {
 }
 
 #[test]
-fn what_a_store_lacks_before_the_first_one_of_a_run_is_a_hole() {
+fn what_is_missing_before_the_first_one_of_a_run_is_a_hole_with_a_store_and_without() {
     let author = Identity::from_secret(&[9; 32]);
     let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("x").unwrap()]);
     let mut entries: Vec<Arc<Entry>> = Vec::new();
@@ -509,7 +503,11 @@ fn what_a_store_lacks_before_the_first_one_of_a_run_is_a_hole() {
     let (run, limits) = (entries[0].run().clone(), Limits::default());
     let tip = Vec::from([(entries[2].at(), entries[2].id())]);
     let runs = Vec::from([KeptRun::new(run.clone(), 4, tip, Vec::from([(2, 4)]))]);
+    let mut heard = TestLog::new(|_| ());
+    entries.iter().for_each(|entry| _ = heard.take(entry));
     let kept = Kept { runs, entries, ..Kept::default() };
-    let log = Log::restore(Identity::from_secret(&[1; 32]).key(), true, &kept, &limits);
-    assert_eq!(log.holes(&limits), [(run, 0, 1)]);
+    let stored = Log::restore(Identity::from_secret(&[1; 32]).key(), true, &kept, &limits);
+    for log in [&stored, &heard.inner] {
+        assert_eq!(log.holes(&limits), [(run.clone(), 0, 1)]);
+    }
 }

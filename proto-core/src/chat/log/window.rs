@@ -115,6 +115,11 @@ impl Window {
         self.floors.covers(&order_key(entry))
     }
 
+    /// The same for an entry with this place and id.
+    pub(super) fn is_place_below_floor(&self, place: Place, id: EntryId) -> bool {
+        self.floors.covers(&(place, id))
+    }
+
     /// Whether the author has entries in the window, or a floor.
     pub(super) fn knows(&self, key: &PublicKey) -> bool {
         self.has_share(key) || self.floors.contains(key)
@@ -195,17 +200,13 @@ impl Window {
         (first <= last).then_some((first, last))
     }
 
-    /// The runs with holes between entries that are held, as many as may be wanted: the first and the last number that is
-    /// missing there and wanted. `from_start`: what is missing before the first one of a run is a hole, too.
-    pub(super) fn holes(&self, from_start: bool, limits: &Limits) -> Vec<(RunId, u64, u64)> {
+    /// The runs with holes before entries that are held, as many as may be wanted: the first and the last number that is
+    /// missing there and wanted.
+    pub(super) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
         let mut holes: Vec<(RunId, u64, u64)> = Vec::new();
         let mut before: Option<&SequenceKey> = None;
         for next in &self.by_sequence {
-            let first = match before.filter(|one| one.run == next.run) {
-                Some(one) => one.seq + 1,
-                None if from_start => 0,
-                None => next.seq,
-            };
+            let first = before.filter(|one| one.run == next.run).map_or(0, |one| one.seq + 1);
             before = Some(next);
             if next.seq <= first {
                 continue;
@@ -387,11 +388,9 @@ impl Window {
         }
     }
 
-    /// Whether this entry shows with one that is not held that its run is forked. That one is wanted again then, since the
-    /// two prove it.
-    pub(super) fn wants_passed(&mut self, entry: &Entry) -> bool {
-        let passed = self.tips.passed_fork(entry);
-        passed.inspect(|id| _ = self.evicted.remove(id)).is_some()
+    /// An entry that was not wanted is wanted now.
+    pub(super) fn want_again(&mut self, id: &EntryId) {
+        self.evicted.remove(id);
     }
 
     /// An entry came that is of use to the store alone.

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::link::{Asked, LinkRanges};
 use super::{Ranges, Want};
+use crate::chat::gossip::MAX_WAIT_ANSWERING;
 use crate::chat::log::Coming;
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
@@ -34,12 +35,17 @@ impl Ranges {
         self.links.get(&peer).is_some_and(|link| link.is_low(run, seq))
     }
 
-    /// This neighbour sent an entry that it was asked for.
-    pub(in crate::chat) fn came(&mut self, now: Instant, peer: NodeId, run: &RunId, seq: u64) {
+    /// This neighbour sent an entry that it was asked for, whose line has so many bytes.
+    pub(in crate::chat) fn came(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        (run, seq): (&RunId, u64),
+        bytes: usize,
+    ) {
         let Some(link) = self.links.get_mut(&peer) else { return };
         let Some(asked) = link.of_mut(run, seq) else { return };
-        (asked.since, asked.brought) = (now, true);
-        asked.next = seq.saturating_add(1);
+        asked.came(now, seq, bytes);
         (link.begun, link.came) = (Some(now), Some(now));
     }
 
@@ -69,13 +75,20 @@ impl Ranges {
 
     /// Such an entry is in the log now.
     pub(in crate::chat) fn taken(&mut self, now: Instant, peer: NodeId, run: &RunId, id: EntryId) {
-        self.change(now, run, |want| want.came = Some((id, peer)));
+        self.change(now, run, |want| (want.came, want.refusals) = (Some((id, peer)), 0));
     }
 
-    /// There was no room for such an entry.
+    /// Such an entry was over a rate.
     pub(in crate::chat) fn refused(&mut self, peer: NodeId, run: &RunId, seq: u64) {
         let Some(asked) = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq)) else { return };
         asked.refused = Some(asked.refused.map_or(seq, |before| before.min(seq)));
+    }
+
+    /// There was no room for such an entry, or it is dated too far ahead.
+    pub(in crate::chat) fn untimely(&mut self, peer: NodeId, run: &RunId, seq: u64) {
+        self.refused(peer, run, seq);
+        let asked = self.links.get_mut(&peer).and_then(|link| link.of_mut(run, seq));
+        asked.into_iter().for_each(|asked| asked.untimely = true);
     }
 
     /// The store had no room for an entry that this neighbour sent. It is asked for again when there is.
@@ -89,7 +102,7 @@ impl Ranges {
         let asked = self.links.get_mut(&peer).and_then(|link| link.end(now, end, limits));
         let Some(asked) = asked else { return };
         self.idle_until = Some(Instant::ORIGIN);
-        let (lost, refused) = (asked.lost, asked.refused);
+        let Asked { lost, refused, untimely, .. } = asked;
         if self.wants.get(&asked.run).is_some_and(|want| asked.first > want.last) {
             // These numbers have come, and lower ones are wanted since.
             return;
@@ -100,9 +113,12 @@ impl Ranges {
             // One that was late holds it, too.
             want.holders.insert(peer, next);
             if refused.is_some() {
-                want.ready = now + limits.chat.hold_back;
+                want.refusals += u8::from(untimely && want.refusals < 16);
+                let doubled = if untimely { want.refusals.saturating_sub(1) } else { 0 };
+                let pause = limits.chat.hold_back.saturating_mul(1 << doubled);
+                want.ready = now + pause.min(limits.chat.asked_for * MAX_WAIT_ANSWERING);
             }
-            want.empty = Some(peer).filter(|_| !asked.brought && end.next > asked.last);
+            want.empty = Some(peer).filter(|_| asked.brought.is_none() && end.next > asked.last);
             if want.asked == Some(peer) && !lost {
                 want.asked = None;
             }

@@ -7,6 +7,10 @@ use crate::chat::gossip::{MAX_WAIT_ANSWERING, MAX_WAIT_BUSY};
 use crate::model::{Instant, Limits, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
 
+/// What a neighbour may take for each entry, and for each piece of a long one, where another may hold it.
+const FOR_EACH: Duration = Duration::from_secs(1);
+const PIECE: usize = 4_096;
+
 /// The ranges that one neighbour was asked for.
 #[derive(Debug, Default)]
 pub(super) struct LinkRanges {
@@ -38,12 +42,14 @@ pub(super) struct Asked {
     pub(super) check: Instant,
     /// It is wanted for the store alone.
     pub(super) low: bool,
-    /// An entry of it came.
-    pub(super) brought: bool,
+    /// When the first entry of it came, and how many pieces of [`PIECE`] bytes came since.
+    pub(super) brought: Option<(Instant, u32)>,
     /// Another neighbour is asked now. What still comes counts as asked for.
     pub(super) lost: bool,
-    /// The lowest number of those for which there was no room.
+    /// The lowest number of those for which there was no room, or that were over a rate.
     pub(super) refused: Option<u64>,
+    /// There was no room, or they are dated too far ahead: that may stay so for long.
+    pub(super) untimely: bool,
     /// The same where it was the store that had no room.
     pub(super) left: Option<u64>,
 }
@@ -62,9 +68,10 @@ impl Asked {
             next: first,
             check,
             low,
-            brought: false,
+            brought: None,
             lost: false,
             refused: None,
+            untimely: false,
             left: None,
         }
     }
@@ -74,12 +81,23 @@ impl Asked {
     }
 
     /// When it is given up if nothing more comes. `another`: someone else may hold it. While bytes of something else come, it
-    /// is waited for, since the answer is behind them, but not without end.
+    /// is waited for, since the answer is behind them, but not without end. Where someone else may hold it, whoever brings it
+    /// entry by entry has a minute from the first one on, and a second for each.
     pub(super) fn expires(&self, heard: Option<Instant>, another: bool, limits: &Limits) -> Instant {
         let (wait, long) = (limits.chat.range_wait, limits.chat.asked_for);
         let (least, rounds) = if another { (wait, MAX_WAIT_BUSY) } else { (long, MAX_WAIT_ANSWERING) };
         let least = self.since + least;
-        heard.map_or(least, |heard| (heard + wait).max(least)).min(self.since + long * rounds)
+        let expires = heard.map_or(least, |heard| (heard + wait).max(least)).min(self.since + long * rounds);
+        let slowest = self.brought.map(|(first, pieces)| first + long * MAX_WAIT_BUSY + FOR_EACH * pieces);
+        slowest.filter(|_| another).map_or(expires, |slowest| expires.min(slowest))
+    }
+
+    /// An entry of it came, whose line has so many bytes.
+    pub(super) fn came(&mut self, now: Instant, seq: u64, bytes: usize) {
+        let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
+        let (first, before) = self.brought.unwrap_or((now, 0));
+        self.brought = Some((first, before.saturating_add(pieces)));
+        (self.since, self.next) = (now, seq.saturating_add(1));
     }
 
     /// Gives it to another neighbour. Until it ends, or for some time, it takes up the place of another range.
@@ -137,7 +155,7 @@ impl LinkRanges {
         let index = self.asked.iter().position(|asked| asked.tag == end.tag)?;
         let asked = self.asked.remove(index);
         // Whoever is asked goes on from this number, so one that brings nothing and denies little is asked as often.
-        let is_later = end.next <= asked.first || !asked.brought && end.next <= asked.last;
+        let is_later = end.next <= asked.first || asked.brought.is_none() && end.next <= asked.last;
         if is_later {
             let longest = limits.chat.range_wait * 4;
             let pause = self.pause.map_or(limits.chat.range_wait / 4, |(_, pause)| pause * 2).min(longest);
@@ -145,7 +163,8 @@ impl LinkRanges {
         } else {
             self.pause = None;
             let is_fast = now.since(asked.at) <= limits.chat.range_wait;
-            let is_whole = end.next > asked.last;
+            // More that there is no room for is not asked for.
+            let is_whole = end.next > asked.last && asked.refused.is_none();
             let doubled = self.batch(limits).saturating_mul(2).min(limits.chat.range_most);
             if !is_fast {
                 self.batch = None;

@@ -53,7 +53,7 @@ impl Fixture {
     fn comes(&mut self, now: u64, from: u8, run: &RunId, seqs: core::ops::RangeInclusive<u64>) {
         for seq in seqs {
             assert!(self.ranges.is_asked(peer(from), run, seq), "{seq}");
-            self.ranges.came(at(now), peer(from), run, seq);
+            self.ranges.came(at(now), peer(from), (run, seq), 400);
             self.ranges.taken(at(now), peer(from), run, id(seq as u16));
             self.held.insert((run.clone(), seq));
             let held = &self.held;
@@ -185,6 +185,31 @@ fn a_neighbour_that_brings_nothing_loses_its_range_to_another() {
 }
 
 #[test]
+fn whoever_brings_an_entry_now_and_then_loses_the_range_to_another() {
+    for every in [1_900, 9_000, 59_000] {
+        let (mut fixture, run) = (Fixture::new(), run(1));
+        fixture.want(1, &run, 0, 255, 1);
+        assert_eq!(fixture.queries(0).len(), 1);
+        assert!(fixture.show_tip(2, 1));
+        let (mut now, mut came) = (0, 0);
+        // Bytes of its link come all the time.
+        let to = loop {
+            now += 100;
+            if now / every > came {
+                fixture.comes(now, 1, &run, came..=came);
+                came += 1;
+            }
+            fixture.ranges.expire(at(now), &fixture.limits, |_| Some(at(now)));
+            if let [(to, ..)] = fixture.queries(now)[..] {
+                break to;
+            }
+        };
+        assert_eq!(to, 2);
+        assert!(now <= 180_000, "an entry each {every} ms: {now} ms");
+    }
+}
+
+#[test]
 fn whoever_is_alone_is_waited_for_longer_and_then_nobody_is() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.want(1, &run, 0, 9, 1);
@@ -239,6 +264,26 @@ fn an_entry_without_room_is_asked_for_again_after_a_while() {
     let hold_back = fixture.limits.chat.hold_back.as_millis() as u64;
     assert_eq!(fixture.queries(hold_back - 1), []);
     let [(1, 5, 9, _)] = fixture.queries(hold_back)[..] else { panic!() };
+}
+
+#[test]
+fn what_has_no_room_again_and_again_is_asked_for_ever_more_seldom() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 9_999, 1);
+    let mut now = 0;
+    for pause in [3, 6, 12, 24, 48, 96, 192, 300, 300] {
+        let [(1, 0, 255, tag)] = fixture.queries(now)[..] else { panic!("{pause}: no more than at first") };
+        fixture.ranges.came(at(now), peer(1), (&run, 0), 400);
+        fixture.ranges.untimely(peer(1), &run, 0);
+        fixture.ends(now, 1, tag, 256);
+        now += pause * 1_000;
+        assert_eq!(fixture.queries(now - 1), []);
+    }
+    let [(1, 0, 255, tag)] = fixture.queries(now)[..] else { panic!() };
+    fixture.comes(now, 1, &run, 0..=0);
+    fixture.ranges.untimely(peer(1), &run, 1);
+    fixture.ends(now, 1, tag, 256);
+    assert_eq!(fixture.queries(now + 3_000).len(), 1, "some of it had room");
 }
 
 #[test]
@@ -313,6 +358,23 @@ fn the_neighbour_that_showed_most_runs_makes_room() {
     assert_eq!((fixture.ranges.len(), fixture.ranges.dropped()), (4, 3));
     assert!(fixture.ranges.contains(&run(9)) && fixture.ranges.contains(&run(6)));
     assert!(!fixture.ranges.contains(&run(3)));
+}
+
+#[test]
+fn nothing_makes_room_for_holes() {
+    let mut fixture = Fixture::new();
+    fixture.limits.chat.wanted = 4;
+    for n in 1..=3 {
+        fixture.want(1, &run(n), 0, 9, u16::from(n));
+    }
+    for n in 4..=6 {
+        fixture.ranges.note_hole(peer(2), &run(n), (0, 9), at(0), &fixture.limits);
+    }
+    assert_eq!(
+        [1, 2, 3, 4, 5, 6].map(|n| fixture.ranges.contains(&run(n))),
+        [true, true, true, true, false, false]
+    );
+    assert_eq!(fixture.ranges.dropped(), 0);
 }
 
 #[test]

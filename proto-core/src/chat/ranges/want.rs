@@ -26,6 +26,8 @@ pub(super) struct Want {
     pub(super) asked: Option<NodeId>,
     /// It is not asked for before.
     pub(super) ready: Instant,
+    /// How often in a row there was no room for what came, or it was dated too far ahead.
+    pub(super) refusals: u8,
     /// Whoever held nothing of it may be asked again from then on.
     pub(super) again: Instant,
     /// The newest entry that came, and who sent it.
@@ -51,6 +53,7 @@ impl Want {
             holders: BTreeMap::new(),
             asked: None,
             ready: Instant::ORIGIN,
+            refusals: 0,
             again: Instant::ORIGIN,
             came: None,
             shown,

@@ -47,7 +47,8 @@ impl Ranges {
         });
     }
 
-    /// Entries of a run between those that are held are missing, whoever may hold them. This neighbour was compared with.
+    /// Entries of a run before one that is held are missing, whoever may hold them. This neighbour was compared with. Nothing
+    /// makes room for them: where there is none, a later comparison shows them again.
     pub(in crate::chat) fn note_hole(
         &mut self,
         peer: NodeId,
@@ -57,7 +58,8 @@ impl Ranges {
         limits: &Limits,
     ) {
         let is_known = self.wants.get(run).is_some_and(|want| want.first <= first && last <= want.last);
-        if !is_known {
+        let has_room = self.wants.len() < limits.chat.wanted || self.wants.contains_key(run);
+        if !is_known && has_room {
             let missing = Missing { run: run.clone(), first, last, at: 0, tip: None };
             self.want((peer, true), missing, (now, now), limits);
         }

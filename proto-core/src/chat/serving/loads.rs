@@ -133,7 +133,9 @@ impl Serving {
         }
         let read = loaded.iter().map(Loaded::line_len).sum();
         queue.loaded = loaded;
-        self.charge(now, peer, read, limits);
+        if let Some(of) = self.budget_of(peer) {
+            self.charge(now, of, read, limits);
+        }
     }
 
     /// The next of what the store gave for a neighbour. None: there is no room, or it has not answered.

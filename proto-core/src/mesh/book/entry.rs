@@ -147,6 +147,11 @@ impl BookEntry {
         self.failures > 0 || self.found_at.is_none_or(|past| past.age(now) >= limits.mesh.book_fresh)
     }
 
+    /// Orders entries by what is lost with them: whether the node is linked, then when it was found.
+    pub(super) fn worth(&self) -> (bool, Option<Past>) {
+        (matches!(self.state, State::Linked(_)), self.found_at)
+    }
+
     /// Whether that node can be the one there. A known id without a key proves nothing, because anybody can use it.
     pub(super) fn can_be(&self, node_id: NodeId) -> bool {
         self.node_id.is_none_or(|known| known == node_id || !known.is_of_key())

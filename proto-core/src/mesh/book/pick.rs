@@ -62,7 +62,8 @@ impl AddressBook {
     }
 
     /// An address that waits, due or not, where it is unknown if a node is there. A coin decides between found and
-    /// advertised addresses. Those of banned nodes are left out, and those whose account cannot pay for a dial.
+    /// advertised addresses. Those are left out that are to be left alone for a while (SPEC 3.13.6, 4.8.4), those of banned
+    /// nodes, and those whose account cannot pay for a dial.
     pub(in crate::mesh) fn pick_uncertain(
         &self,
         now: Instant,
@@ -74,7 +75,8 @@ impl AddressBook {
         let is_candidate = |addr: &SocketAddr| {
             let entry = self.entries.get(addr).filter(|entry| entry.is_uncertain(now, limits));
             entry.is_some_and(|entry| {
-                entry.node_id.is_none_or(|node_id| !bans.contains(now, node_id, addr.ip()))
+                entry.earliest.is_none_or(|earliest| earliest <= now)
+                    && entry.node_id.is_none_or(|node_id| !bans.contains(now, node_id, addr.ip()))
                     && entry.account(*addr).is_none_or(|account| pays(&account))
             })
         };

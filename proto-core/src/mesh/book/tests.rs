@@ -6,13 +6,14 @@ use chacha20::ChaCha8Rng;
 use super::super::bans::Bans;
 use super::super::testing::{at, generator, id};
 use super::*;
-use crate::model::Reach;
+use crate::model::{Past, Reach};
 
 const SECOND: Duration = Duration::from_secs(1);
 const ALL: Eligible = Eligible { keyless: true, keyed: true, from_inbound: true };
 
+/// An address of a host of its own. Each network has 64 of them.
 fn addr(n: u16) -> SocketAddr {
-    SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 8080))
+    SocketAddr::from(([10, (n >> 12) as u8, (n >> 6) as u8 & 63, n as u8 & 63], 8080))
 }
 
 /// An advertisement that names no node.
@@ -47,17 +48,73 @@ fn random() -> ChaCha8Rng {
     generator(1)
 }
 
-/// A book of `limits.mesh.book` addresses, 64 from each of 16 sources. All of them are found where `found`.
+/// A book of `limits.mesh.book` addresses, 64 from each of 16 sources. All of them are found where `found`, four of each node.
 fn full_book(found: bool, limits: &Limits) -> AddressBook {
     let mut book = AddressBook::default();
     for n in 0..limits.mesh.book as u16 {
         assert!(book.learn(addr(n), from((n / 64) as u8), at(0), limits));
         if found {
             book.dialing(addr(n));
-            book.reached(addr(n), id(77), at(0));
+            book.reached(addr(n), id((n / 4) as u8), None, at(0));
         }
     }
     book
+}
+
+/// An address of a host that has many ports.
+fn port(n: u16) -> SocketAddr {
+    SocketAddr::from(([9, 9, 9, 9], 2000 + n))
+}
+
+#[test]
+fn one_key_at_many_addresses_has_few_places_and_never_loses_that_of_its_link() {
+    let limits = Limits::default();
+    let mut book = AddressBook::default();
+    for n in 0..1_100 {
+        let now = at(u64::from(n));
+        assert!(book.learn(port(n), from((n / 64) as u8), now, &limits), "{n}");
+        book.dialing(port(n));
+        book.reached(port(n), id(77), Some(port(3)), now);
+        assert_eq!(book.len(), usize::from(n + 1).min(4));
+        assert!(n < 3 || book.entries.contains_key(&port(3)), "that of its link");
+    }
+    assert!((1_097..1_100).all(|n| book.entries.contains_key(&port(n))), "those that were found last");
+    // Whoever says that a key is at an address has not found it there.
+    for n in 0..8 {
+        assert!(book.learn(addr(n), naming(5, 77), at(0), &limits));
+    }
+    assert!(book.learn(addr(100), from(99), at(0), &limits));
+    book.dialing(addr(100));
+    book.reached(addr(100), id(77), None, at(2_000));
+    assert_eq!(book.len(), 4 + 8);
+    for n in 200..210 {
+        book.recall(addr(n), Some(id(78)), Some(Past::at(at(0))), at(0));
+    }
+    assert_eq!(book.len(), 4 + 8 + 4, "nor has it more after a start");
+    assert!(book.is_consistent());
+}
+
+#[test]
+fn one_host_with_many_keys_makes_room_down_to_its_share() {
+    let limits = Limits::default();
+    let mut book = AddressBook::default();
+    for n in 0..limits.mesh.book as u16 {
+        assert!(book.learn(port(n), from((n / 64) as u8), at(0), &limits), "{n}");
+        book.dialing(port(n));
+        book.reached(port(n), id((n / 4) as u8), None, at(n.into()));
+    }
+    assert_eq!(book.len(), limits.mesh.book);
+    assert!(!book.learn(port(5_000), from(99), at(0), &limits), "not for another address there");
+    assert!(book.learn(addr(0), from(99), at(0), &limits));
+    assert!(!book.entries.contains_key(&port(0)), "the one that was found longest ago");
+    assert_eq!(book.len(), limits.mesh.book);
+    // Told addresses do not push out all that were found at one host.
+    for n in 1..2_000 {
+        book.learn(addr(n), from((100 + n / 64) as u8), at(0), &limits);
+    }
+    let there = book.entries.keys().filter(|addr| addr.ip() == port(0).ip()).count();
+    assert_eq!((book.len(), there), (limits.mesh.book, limits.mesh.book / 64));
+    assert!(book.is_consistent());
 }
 
 #[test]
@@ -87,7 +144,7 @@ fn a_full_book_forgets_an_address_that_failed_and_no_other() {
 fn a_found_address_stays_until_dials_have_failed_for_a_day() {
     let limits = Limits::default();
     let mut book = full_book(true, &limits);
-    book.disconnected(&disconnect(77, false), 8, at(0), &mut random(), &limits);
+    book.disconnected(&disconnect(7 / 4, false), 8, at(0), &mut random(), &limits);
     for (later, forgotten) in
         [(limits.mesh.book_forget_after - SECOND, false), (limits.mesh.book_forget_after, true)]
     {
@@ -106,7 +163,7 @@ fn an_address_is_forgotten_after_failures_unless_it_was_found_or_there_is_no_lin
         let mut book = AddressBook::default();
         book.learn(addr(1), from(1), at(0), &limits);
         if found {
-            book.reached(addr(1), id(5), at(0));
+            book.reached(addr(1), id(5), None, at(0));
             book.disconnected(&disconnect(5, false), degree, at(0), &mut random(), &limits);
         }
         for attempt in 0..limits.mesh.book_failures {
@@ -133,7 +190,7 @@ fn a_claim_stops_dials_unless_the_book_has_another_key_for_the_address() {
         (
             |book, limits| {
                 book.learn(addr(1), naming(1, 5), at(0), limits);
-                book.reached(addr(1), id(6), at(0));
+                book.reached(addr(1), id(6), None, at(0));
                 book.disconnected(&disconnect(6, true), 8, at(0), &mut random(), limits);
             },
             false,
@@ -153,7 +210,7 @@ fn a_claim_stops_dials_unless_the_book_has_another_key_for_the_address() {
     assert!(book.learn(addr(1), naming(7, 6), now, &limits), "one that contradicts it does");
     assert_eq!(book.first_due(ALL), Some(now));
     book.dialing(addr(1));
-    book.reached(addr(1), id(5), now);
+    book.reached(addr(1), id(5), None, now);
     assert!(!book.learn(addr(1), naming(7, 6), now, &limits), "a dial has proven the claim");
     assert!(book.is_consistent());
 }
@@ -174,7 +231,7 @@ fn a_low_degree_shortens_waits_for_found_addresses_and_no_link_those_for_all() {
             for n in 0..2 {
                 book.learn(addr(n), from(1), at(0), &limits);
             }
-            book.reached(addr(0), id(5), at(0));
+            book.reached(addr(0), id(5), None, at(0));
             book.disconnected(&disconnect(5, false), limits.mesh.degree_low, at(0), &mut random, &limits);
             for _ in 0..12 {
                 for n in 0..2 {
@@ -204,9 +261,9 @@ fn half_of_the_picks_are_found_addresses_and_each_kind_is_picked_evenly() {
         book.learn(addr(n), from(1), at(0), &limits);
     }
     for n in 0..6 {
-        book.reached(addr(n), id(5), at(0));
+        book.reached(addr(n), id(n as u8), None, at(0));
+        book.disconnected(&disconnect(n as u8, false), 8, at(0), &mut random(), &limits);
     }
-    book.disconnected(&disconnect(5, false), 8, at(0), &mut random(), &limits);
     let mut counts = [0; 60];
     let (mut random, late) = (random(), at(10_000));
     for _ in 0..6000 {
@@ -245,7 +302,7 @@ fn an_address_that_failed_is_picked_in_one_turn_of_four_while_there_are_others()
     // The first ten are found. Half of them, and half of the others, have failed since.
     for n in 0..10 {
         book.dialing(addr(n));
-        book.reached(addr(n), id(n as u8), at(0));
+        book.reached(addr(n), id(n as u8), None, at(0));
         book.disconnected(&disconnect(n as u8, false), 0, at(0), &mut random, &limits);
     }
     for n in (0..5).chain(10..15) {
@@ -297,7 +354,7 @@ fn a_sample_has_found_addresses_that_have_not_failed_since() {
     for n in 0..40 {
         book.learn(addr(n), from(1), at(0), &limits);
         if n < 30 {
-            book.reached(addr(n), id(n as u8), at(0));
+            book.reached(addr(n), id(n as u8), None, at(0));
             let full = n < 20;
             book.disconnected(&disconnect(n as u8, full), 8, at(0), &mut random(), &limits);
         }
@@ -321,7 +378,7 @@ fn an_advertisement_makes_a_found_address_that_failed_due_sooner() {
     let limits = Limits::default();
     let mut book = AddressBook::default();
     book.learn(addr(1), naming(1, 5), at(0), &limits);
-    book.reached(addr(1), id(5), at(0));
+    book.reached(addr(1), id(5), None, at(0));
     book.disconnected(&disconnect(5, false), 8, at(0), &mut random(), &limits);
     for _ in 0..9 {
         book.dialing(addr(1));
@@ -366,6 +423,27 @@ fn an_address_whose_dial_was_put_off_is_not_fresh_and_makes_room_first() {
 }
 
 #[test]
+fn an_address_that_is_to_be_left_alone_for_long_is_not_explored_before() {
+    let limits = Limits::default();
+    let (mut book, mut random) = (AddressBook::default(), random());
+    for n in 0..2 {
+        book.learn(addr(n), from(1), at(0), &limits);
+        book.dialing(addr(n));
+    }
+    // A node of another network, and one that is full or away.
+    let until = at(0) + limits.mesh.foreign_pause;
+    book.failed(addr(0), false, 8, until, &mut random, &limits);
+    book.failed(addr(1), false, 8, at(0), &mut random, &limits);
+    let mut explored = |now| {
+        let picks = (0..50)
+            .filter_map(|_| book.pick_uncertain(now, &Bans::default(), |_| true, &mut random, &limits));
+        picks.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(explored(at(0)), [addr(1)].into(), "it is, although it is not due");
+    assert_eq!(explored(until), [addr(0), addr(1)].into());
+}
+
+#[test]
 fn dials_are_charged_to_an_account_until_one_has_found_a_node() {
     let limits = Limits::default();
     let (mut book, mut random) = (AddressBook::default(), random());
@@ -378,11 +456,11 @@ fn dials_are_charged_to_an_account_until_one_has_found_a_node() {
     };
     assert!(explore(&book, true) && !explore(&book, false));
     book.dialing(addr(1));
-    book.reached(addr(1), id(5), at(0));
+    book.reached(addr(1), id(5), None, at(0));
     book.disconnected(&disconnect(5, false), 8, at(0), &mut generator(2), &limits);
     assert_eq!(book.account(addr(1)), None);
     assert!(explore(&book, false), "it is free");
-    book.reached(addr(1), id(5), at(0));
+    book.reached(addr(1), id(5), None, at(0));
     let cut = Disconnect { violation: true, ..disconnect(5, false) };
     book.disconnected(&cut, 8, at(0), &mut generator(2), &limits);
     assert_eq!(book.account(addr(1)), account, "its node broke a rule");

@@ -1,10 +1,11 @@
 //! How full the book is, and whether its indexes are right.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::SocketAddr;
 
 use super::AddressBook;
 use super::entry::State;
-use crate::model::{Instant, KnownAddress};
+use crate::model::{Crowd, Instant, KnownAddress};
 
 impl AddressBook {
     /// The number of addresses.
@@ -42,5 +43,6 @@ impl AddressBook {
         let waiting = self.entries.iter().filter_map(|(addr, entry)| entry.due(*addr));
         waiting.collect::<BTreeSet<_>>() == self.due
             && self.entries.values().filter(|entry| entry.is_fresh()).count() == self.fresh
+            && Crowd::of(self.entries.keys().map(SocketAddr::ip)) == self.crowd
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::Content;
 use super::header::{BodyHash, Fields};
-use super::{Class, Entry, EntryId, Gone, Header, Live, RunId, RunPosition};
+use super::{Class, Entry, EntryId, Gone, Header, Live, Place, RunId, RunPosition};
 use crate::model::{Equation, KeyPoint, NetworkId, NodeId, PublicKey, Purpose, Signature};
 
 /// The payload of `CHAT`: an entry that has not been read or verified yet.
@@ -148,6 +148,12 @@ impl Unverified<'_> {
     /// Its run, and its number there. None: it is in no run.
     pub(crate) fn place_in_run(&self) -> Option<(&RunId, u64)> {
         self.position.map(|position| (&self.fields.run, position.seq()))
+    }
+
+    /// Its place in the conversation, if it is in a run.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let Fields { run, at, .. } = &self.fields;
+        self.position.map(|position| Place { at: *at, key: run.key, epoch: run.epoch, seq: position.seq() })
     }
 
     /// The date, if it is in no run.

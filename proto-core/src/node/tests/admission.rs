@@ -231,7 +231,7 @@ fn own_dials_and_links_to_given_addresses_are_never_displaced() {
     let dial = solo.dial_to(&actions, 21).unwrap();
     let Node { mesh, cx, conns, .. } = &mut solo.node;
     let dialed = mesh.connected(cx, dial, None, conns).unwrap();
-    mesh.reached(cx, dialed, identity(21).node_id());
+    mesh.reached(cx, dialed, identity(21).node_id(), conns);
     solo.now = solo.now + SECOND;
     let actions = solo.receive(21, &peers([90].into_iter()));
     let dial = solo.dial_to(&actions, 90).unwrap();

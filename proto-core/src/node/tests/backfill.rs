@@ -2,7 +2,7 @@
 
 use super::store::{Store, eve, storing};
 use super::*;
-use crate::model::MAX_NUMBER;
+use crate::model::{Draft, MAX_NUMBER, Record, RunPosition};
 
 /// A node with a store, and neighbours that answer: on connection 1, and on connection 2 one that has nothing.
 struct Filling {
@@ -100,4 +100,34 @@ fn a_neighbour_that_denies_one_number_after_the_other_does_not_hold_up_other_run
     let later = keyed::chat_in(&eve(), 2, 50_000, 1_699_998_000_000, None);
     filling.run(&later, Duration::from_secs(180), held);
     assert!(is_looked_at(&filling, 2));
+}
+
+#[test]
+fn a_fork_far_below_the_window_is_proven_with_what_came_before_and_was_of_no_use() {
+    let mut filling = Filling::new(1);
+    filling.run(&last_ones(1..2), Duration::from_secs(60), |_, last| last + 1);
+    let version = |at| {
+        let (texts, uname) = (store::texts("hello"), "Eve".parse().unwrap());
+        let draft = Draft::new(1, RunPosition::unlinked(70), at, &uname, &texts, [9; 16]);
+        Entry::sign(&eve(), &draft)
+    };
+    let [first, second] = [version(0), version(1_699_999_000_000)];
+    let [line, other] = [&first, &second].map(|entry| alloc::format!("CHAT|{}\n", entry.sealed()));
+    let Filling { solo, store, .. } = &mut filling;
+    let kept = |actions: &[Action], entry: &Entry| {
+        let is_it = |action: &Action| matches!(action, Action::Store { record: Record::Entry(kept), .. } if kept.id() == entry.id());
+        actions.iter().any(is_it)
+    };
+    let mut pass = |solo: &mut Solo, lines: &str| {
+        let mut actions = solo.receive(1, lines);
+        actions = store.carry_out(solo, actions);
+        actions.extend(solo.pass(Duration::from_secs(2)).into_iter().map(|(_, action)| action));
+        actions
+    };
+    assert!(!kept(&pass(solo, &line), &first), "one of them shows nothing");
+    let actions = pass(solo, &other);
+    assert!(kept(&actions, &second));
+    assert!(sent(&actions).contains(&alloc::format!("GRAFT|{}", first.id())), "{}", sent(&actions));
+    assert!(kept(&pass(solo, &line), &first), "it is taken now");
+    assert_eq!(solo.node.stats().forks, 1);
 }

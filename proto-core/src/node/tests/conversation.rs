@@ -123,6 +123,24 @@ fn what_is_old_when_it_comes_is_history() {
 }
 
 #[test]
+fn what_waited_for_its_date_for_more_than_a_minute_is_history() {
+    let mut solo = with_clock();
+    let eve = keyed(&mut solo);
+    solo.pass(Duration::from_secs(5));
+    let in_seconds = |seconds: u64| WALL + 5_000 + seconds * 1_000;
+    let entries = [chat(&eve, 1, in_seconds(60), "soon"), chat(&eve, 2, in_seconds(80), "late")];
+    assert!(shown(&solo.receive(1, &entries.concat())).is_empty(), "they wait");
+    // Something before this one is missing: it is held back before it is shown.
+    solo.receive(1, &keyed::chat_in(&eve, 3, 5, in_seconds(81), None));
+    let passed = solo.pass(Duration::from_secs(80));
+    let actions: Vec<_> = passed.into_iter().map(|(_, action)| action).collect();
+    let history: Vec<_> = shown(&actions).iter().map(|(text, marks)| (text.clone(), marks.history)).collect();
+    let expected =
+        [("soon", false), ("late", true), ("hello", true)].map(|(text, history)| (text.into(), history));
+    assert_eq!(history, expected);
+}
+
+#[test]
 fn a_first_catch_up_is_shown_in_order_and_its_end_is_told() {
     let mut solo = with_clock();
     let eve = Identity::from_secret(&[8; 32]);

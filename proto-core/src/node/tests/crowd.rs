@@ -148,6 +148,48 @@ fn who_has_no_link_takes_the_place_of_one_of_a_crowd_and_not_of_the_last_that_ca
 }
 
 #[test]
+fn nodes_of_one_network_that_know_each_other_longest_stay_linked_when_many_come_from_elsewhere() {
+    let mut solo = solo_of_degrees([2, 3, 6, 0]);
+    assert!((0..6).all(|n| solo.keyed_from(1_000 + n, [9, 9, 9, n as u8], 9)));
+    for n in 0..8 {
+        solo.now = solo.now + Limits::default().mesh.displace_every;
+        solo.keyed_from(n, [8, 8, n as u8, 8], 9);
+    }
+    let stayed: Vec<_> = (0..6).filter(|n| solo.is_linked(1_000 + n)).collect();
+    assert_eq!(stayed, [0, 1, 2], "the older half");
+}
+
+#[test]
+fn who_comes_back_each_five_seconds_takes_its_own_place_and_keeps_nobody_else_out() {
+    // One address, and one network with an address for each time.
+    for varied in [false, true] {
+        let mut solo = solo_of_degrees([2, 3, 6, 0]);
+        assert!((0..5).all(|n| solo.keyed_from(n, [7, 7, n as u8, 7], 9)));
+        for n in 0..6 {
+            let crowd = if varied { [9, 9, 9, n as u8] } else { CROWD };
+            assert!(solo.keyed_from(1_000 + n, crowd, 0));
+            solo.now = solo.now + Limits::default().mesh.displace_every;
+        }
+        assert!((0..5).all(|n| solo.is_linked(n)), "it parts nobody else");
+        assert!(solo.keyed_from(1_100, CROWD, 0));
+        let again = if varied { [9, 9, 9, 10] } else { CROWD };
+        assert!(!solo.keyed_from(1_101, again, 0), "not free");
+        assert!(solo.keyed_from(10, ELSEWHERE, 0));
+        assert!(!solo.keyed_from(11, [6, 6, 6, 6], 0), "one in a while");
+    }
+}
+
+#[test]
+fn a_crowd_makes_room_for_who_comes_from_elsewhere_although_others_just_did() {
+    let mut solo = solo_of_degrees([2, 3, 6, 0]);
+    assert!((0..4).all(|n| solo.keyed_from(n, [7, 7, n as u8, 7], 9)));
+    assert!((0..2).all(|n| solo.keyed_from(1_000 + n, CROWD, 9)));
+    assert!(solo.keyed_from(1_002, CROWD, 0), "in the place of the youngest there");
+    assert!(solo.keyed_from(10, ELSEWHERE, 9));
+    assert!(!solo.is_linked(1_002));
+}
+
+#[test]
 fn links_without_a_key_that_make_room_do_not_hold_up_those_with_one() {
     let (mut solo, most) = (solo_of_degrees([2, 3, 5, 0]), most_keyless() + 7);
     assert!((0..most).all(|n| solo.keyless_from(1_000 + n, CROWD)));

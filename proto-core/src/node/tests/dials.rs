@@ -4,6 +4,7 @@ use alloc::format;
 use core::net::IpAddr;
 
 use super::admission::SECOND;
+use super::keyed::join_keyed;
 use super::*;
 use crate::model::MeshLimits;
 
@@ -303,4 +304,36 @@ fn addresses_that_were_given_up_leave_room_for_others() {
     let mut connect = |n| solo.node.command(solo.now, Command::Connect(addr(n).parse().unwrap()));
     assert!(connect(3).is_ok());
     assert_eq!(connect(1), Err(CommandError::TooManyTargets), "its place is taken");
+}
+
+#[test]
+fn the_first_address_that_a_linked_peer_tells_later_is_announced_and_dialed_once_the_link_has_ended() {
+    let mut solo = solo_at("9.9.9.1:8080", None);
+    solo.join_from(1, "9.9.9.2", "9.9.9.2:8080");
+    let peer = Identity::from_secret(&[8; 32]);
+    solo.input(Input::accepted(ConnId(2), SocketAddr::from(([9, 9, 9, 3], 50_000))));
+    solo.receive(2, &join_keyed(&peer, 2, r#""uname":"Eve","links":0"#));
+    let linked = solo.prove_key(&peer, 2);
+    assert_eq!((told(&linked, 1), solo.node.status().book.known), (String::new(), 1));
+
+    // Connection 1 is told of each address that is announced.
+    let mut join_again = |addr: &str| {
+        let fields = format!(r#""uname":"Eve","links":0,"listen_addr":"{addr}""#);
+        let mut actions = solo.receive(2, &join_keyed(&peer, 2, &fields));
+        actions.extend(solo.settle(1));
+        told(&actions, 1)
+    };
+    let announced = join_again("9.9.9.3:8080");
+    assert!(
+        announced.contains("9.9.9.3:8080") && announced.contains(&peer.node_id().to_string()),
+        "{announced}"
+    );
+    for n in 0..10 {
+        assert_eq!(join_again(&format!("9.9.9.3:{}", 9_000 + n)), "", "only the first one is announced");
+    }
+    assert_eq!(solo.node.status().book.known, 2, "one address of each peer");
+
+    solo.input(Input::closed(ConnId(2)));
+    let dialed = solo.dialed_in(SECOND * 20);
+    assert!(!dialed.is_empty() && dialed.iter().all(|addr| addr == "9.9.9.3:8080"), "{dialed:?}");
 }

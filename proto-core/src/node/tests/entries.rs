@@ -198,3 +198,106 @@ fn what_no_range_brings_is_taken_although_numbers_before_it_are_missing() {
         assert_eq!(entries, [(0, 1), (held, 2), (number, 3)]);
     }
 }
+
+/// Links a peer on another machine.
+fn link_from_afar(solo: &mut Solo, conn: u64) {
+    let peer = Identity::from_secret(&[conn as u8 + 100; 32]);
+    solo.input(Input::accepted(ConnId(conn), SocketAddr::from(([9, 9, 9, conn as u8], 4_000))));
+    solo.receive(conn, &join_keyed(&peer, conn, r#""uname":"Eve","links":0"#));
+    solo.prove_key(&peer, conn);
+}
+
+#[test]
+fn old_words_that_somebody_sends_again_use_up_no_rate_of_their_author() {
+    let mut solo = solo_with(|limits| (limits.chat.log_entries, limits.chat.seen) = (5, 8));
+    (1..3).for_each(|conn| link_from_afar(&mut solo, conn));
+    let (anna, uname) = (Identity::from_secret(&[9; 32]), "Anna".parse().unwrap());
+    let mut next = RunPosition::FIRST;
+    let mut says = |at: u64| {
+        let texts = [ChatText::new("hi").unwrap()];
+        let entry = Entry::sign(&anna, &Draft::new(1, next, at, &uname, &texts, [9; 16]));
+        next = RunPosition::after(&entry).unwrap();
+        let mut line = Vec::new();
+        Frame::Chat(entry.sealed()).encode(&mut line);
+        line
+    };
+    let lines: Vec<_> = (0..50).map(|n| says(1_000 + n)).collect();
+    for line in &lines {
+        solo.now = solo.now + Duration::from_millis(250);
+        solo.input(Input::received(ConnId(1), line));
+    }
+    assert_eq!(solo.node.stats().entries_over_rate, 0);
+    solo.now = solo.now + Duration::from_secs(60);
+    let replayed = |solo: &mut Solo| {
+        lines[..45].iter().for_each(|line| _ = solo.input(Input::received(ConnId(2), line)));
+    };
+    replayed(&mut solo);
+    let actions = solo.input(Input::received(ConnId(1), &says(2_000)));
+    assert!(actions.iter().any(|action| matches!(action, Action::Deliver(_))), "{actions:?}");
+    // Who sends them has a rate, too.
+    let over = solo.node.stats().entries_over_rate;
+    assert_eq!(over, 15, "all but a burst of 30");
+}
+
+#[test]
+fn a_long_entry_counts_as_many_against_the_rates() {
+    let mut solo = solo();
+    link_from_afar(&mut solo, 1);
+    let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("x".repeat(60_000)).unwrap()]);
+    let mut says = |author: &Identity, at: u64, next: RunPosition| {
+        let entry = Entry::sign(author, &Draft::new(1, next, at, &uname, &texts, [9; 16]));
+        let mut line = Vec::new();
+        Frame::Chat(entry.sealed()).encode(&mut line);
+        solo.input(Input::received(ConnId(1), &line));
+        let stats = solo.node.stats();
+        (RunPosition::after(&entry).unwrap(), stats.entries_over_rate, stats.entries_of_new_authors)
+    };
+    // One counts as fifteen: two are a burst.
+    let (anna, mut next) = (Identity::from_secret(&[1; 32]), RunPosition::FIRST);
+    let over = [1, 2, 3].map(|at| {
+        let (behind, over, _) = says(&anna, at, next);
+        next = behind;
+        over
+    });
+    assert_eq!(over, [0, 0, 1]);
+    // Of 256 entries of new authors, the first of these was the first.
+    let dropped = (30..48).map(|n| says(&Identity::from_secret(&[n; 32]), 1, RunPosition::FIRST).2);
+    assert_eq!(dropped.last(), Some(19 - 256 / 15));
+}
+
+/// A peer on another machine, which brings a run of each of so many authors.
+fn solo_with_tips(tips: u8) -> Solo {
+    let mut solo = solo_with(|limits| {
+        (limits.chat.log_bytes, limits.chat.sync_burst) = (256 * 1024, 100);
+    });
+    link_from_afar(&mut solo, 1);
+    let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("hi").unwrap()]);
+    for n in 0..tips {
+        let draft = Draft::new(1, RunPosition::FIRST, 1_000, &uname, &texts, [9; 16]);
+        let mut line = Vec::new();
+        Frame::Chat(Entry::sign(&Identity::from_secret(&[n; 32]), &draft).sealed()).encode(&mut line);
+        solo.input(Input::received(ConnId(1), &line));
+    }
+    assert_eq!(solo.node.entries().count(), usize::from(tips));
+    solo
+}
+
+#[test]
+fn who_asks_for_all_tips_again_and_again_is_soon_told_few_at_a_time() {
+    let mut solo = solo_with_tips(160);
+    // A list of ids from the first to the last, and there is none in it: the answer is a list of all.
+    let all = Frame::Sync([&[0; 9][..], &[0x61, 0, 0, 2, 0]].concat());
+    let mut line = Vec::new();
+    all.encode(&mut line);
+    let mut ask = || {
+        let mut actions = solo.input(Input::received(ConnId(1), &line));
+        actions.extend(solo.settle(1));
+        sent(&actions).lines().filter(|line| line.starts_with("SYNC|Ag")).map(str::len).sum::<usize>()
+    };
+    let answers: Vec<_> = (0..100).map(|_| ask()).collect();
+    assert!(answers[0] > 6_000, "{answers:?}");
+    let (whole, least): (Vec<_>, Vec<_>) = answers.into_iter().partition(|len| *len > 6_000);
+    // The budget is a window and a quarter: bytes before Base64.
+    assert!((300_000..340_000).contains(&(whole.iter().sum::<usize>() * 3 / 4)), "{whole:?}");
+    assert!(least.len() > 5 && least.iter().all(|len| (1..5_700).contains(len)), "{least:?}");
+}

@@ -50,7 +50,19 @@ pub(super) fn chat(author: &Identity, seq: u64, at: u64, via: Option<&Via>) -> S
 
 /// The same in this epoch.
 pub(super) fn chat_in(author: &Identity, epoch: u64, seq: u64, at: u64, via: Option<&Via>) -> String {
-    let (uname, texts) = ("Eve".parse().unwrap(), [ChatText::new("hello").unwrap()]);
+    chat_of(author, (epoch, seq), at, via, &["hello"])
+}
+
+/// The same with these texts.
+pub(super) fn chat_of(
+    author: &Identity,
+    (epoch, seq): (u64, u64),
+    at: u64,
+    via: Option<&Via>,
+    texts: &[&str],
+) -> String {
+    let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).unwrap()).collect();
+    let uname = "Eve".parse().unwrap();
     let draft = Draft::new(epoch, RunPosition::unlinked(seq), at, &uname, &texts, [9; 16]);
     format!("CHAT|{}\n", Entry::sign(author, &Draft { via, ..draft }).sealed())
 }

@@ -57,3 +57,27 @@ fn whoever_was_found_at_an_address_that_others_told_is_expected_there_as_well() 
         assert_eq!(dialed(&actions), None);
     }
 }
+
+#[test]
+fn what_is_known_of_an_address_holds_for_its_other_spelling() {
+    let mut solo = sealing(Plaintext::Allow);
+    let actions = solo.connect("9.9.9.9:9000");
+    solo.reach(dialed(&actions).unwrap().0, 1, 1);
+    // A name that leads there by another spelling is not dialed in clear either.
+    let other: SocketAddr = "[::ffff:9.9.9.9]:9000".parse().unwrap();
+    let actions = solo.connect("example.org:9000");
+    let resolve = actions.iter().find_map(|action| match action {
+        Action::Resolve { dial, .. } => Some(*dial),
+        _ => None,
+    });
+    let actions = solo.input(Input::resolved(resolve.unwrap(), [other].into()));
+    let dials = |action: &Action| matches!(action, Action::Dial { addr, .. } if *addr != other);
+    assert!(actions.iter().any(dials), "{actions:?}");
+    let (dial, _) = dialed(&actions).unwrap();
+    assert_eq!(dialed(&solo.input(Input::dial_failed(dial, DialError::NotSealed))), None);
+    // The user gives no new address by it, and gives the old one up.
+    solo.node.command(solo.now, Command::Connect(PeerAddr::Ip(other).into())).unwrap();
+    assert_eq!(solo.node.status().targets.len(), 2);
+    solo.node.command(solo.now, Command::Disconnect(PeerAddr::Ip(other))).unwrap();
+    assert_eq!(solo.node.status().targets.len(), 1);
+}

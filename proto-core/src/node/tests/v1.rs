@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::admission::SECOND;
-use super::keyed::chat_in;
+use super::keyed::{chat_in, chat_of};
 use super::{ALICE, Solo, chat, keyed, sent, solo};
 use crate::contract::{Action, Input, Message};
 use crate::model::{ConnId, Identity, NodeId, Via};
@@ -59,4 +59,22 @@ fn with_a_linked_peer_without_a_key_each_entry_is_considered_for_relay() {
     assert_eq!(lines, ["MSG|Victor: hello"]);
     solo.input(Input::closed(ConnId(2)));
     assert_eq!(receive(&mut solo, &chat_in(&author, 2, 0, 30, None)), (Ran::default(), 1));
+}
+
+#[test]
+fn of_a_partly_known_entry_only_the_new_texts_are_shown_and_counted() {
+    let mut solo = solo();
+    let (author, other) = (keyed(&mut solo), Identity::from_secret(&[9; 32]));
+    let mut show = |line: String| {
+        let actions = solo.receive(1, &line);
+        let messages = actions.iter().filter_map(|action| match action {
+            Action::Deliver(message) => Some(message.texts().collect::<Vec<_>>().join(" ")),
+            _ => None,
+        });
+        (messages.collect::<Vec<_>>(), solo.node.stats().delivered)
+    };
+    let via = Some(&speaker(7));
+    assert_eq!(show(chat_of(&author, (1, 0), 1, via, &["a", "b"])), (["a b".into()].into(), 2));
+    assert_eq!(show(chat_of(&other, (1, 0), 2, via, &["b", "c", "a", "d"])), (["c d".into()].into(), 4));
+    assert_eq!(show(chat_of(&author, (1, 1), 3, via, &["c", "d"])), ([].into(), 4));
 }

@@ -44,7 +44,6 @@ struct Utterance {
     when: When,
     /// Who reported it, the first [`MAX_SOURCES`] of them.
     sources: ArrayVec<Source, MAX_SOURCES>,
-    shown: bool,
     /// When it is to be brought in.
     due: Option<Instant>,
 }
@@ -62,25 +61,20 @@ impl Repeats {
     }
 
     /// Adds a new utterance. Numbers grow.
-    pub(super) fn push(&mut self, number: u64, source: Source, when: When, shown: bool) {
+    pub(super) fn push(&mut self, number: u64, source: Source, when: When) {
         debug_assert!(self.utterances.back().is_none_or(|last| last.when.now <= when.now));
         let ordinal = self.end();
         let sources = [source].into_iter().collect();
-        self.utterances.push_back(Utterance { number, when, sources, shown, due: None });
+        self.utterances.push_back(Utterance { number, when, sources, due: None });
         self.add_reported(source, ordinal);
     }
 
-    /// Another source reports an utterance that [`first_match`](Self::first_match) has found. `show`: it is to be shown
-    /// unless it was shown before. Whether to show it now.
-    pub(super) fn report(&mut self, number: u64, source: Source, show: bool) -> bool {
-        let Some(index) = self.index(number) else { return show };
-        let utterance = &mut self.utterances[index];
-        let newly_shown = show && !utterance.shown;
-        utterance.shown |= show;
-        if utterance.sources.try_push(source).is_ok() {
+    /// Another source reports an utterance that [`first_match`](Self::first_match) has found.
+    pub(super) fn report(&mut self, number: u64, source: Source) {
+        let Some(index) = self.index(number) else { return };
+        if self.utterances[index].sources.try_push(source).is_ok() {
             self.add_reported(source, self.first + index as u64);
         }
-        newly_shown
     }
 
     pub(super) fn due_mut(&mut self, number: u64) -> Option<&mut Option<Instant>> {

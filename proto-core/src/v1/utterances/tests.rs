@@ -37,7 +37,6 @@ struct Known {
     text: &'static str,
     first: When,
     sources: Vec<Source>,
-    shown: bool,
 }
 
 impl Known {
@@ -66,31 +65,22 @@ impl Linear {
         }
     }
 
-    fn note(
-        &mut self,
-        source: Source,
-        text: &'static str,
-        when: When,
-        show: bool,
-        limits: &Limits,
-    ) -> (Option<u64>, bool) {
+    fn note(&mut self, source: Source, text: &'static str, when: When, limits: &Limits) -> Option<u64> {
         let found = self.find(source, text, when, limits);
         let Some(known) = self.utterances.iter_mut().find(|known| Some(known.number) == found) else {
             let number = self.next_number;
             self.next_number += 1;
             let sources = [source].into();
-            self.utterances.push(Known { number, text, first: when, sources, shown: show });
+            self.utterances.push(Known { number, text, first: when, sources });
             if self.utterances.len() > limits.v1.lines {
                 self.forget();
             }
-            return (Some(number), show);
+            return Some(number);
         };
         if known.sources.len() < 8 {
             known.sources.push(source);
         }
-        let newly_shown = show && !known.shown;
-        known.shown |= show;
-        (None, newly_shown)
+        None
     }
 }
 
@@ -100,19 +90,18 @@ struct Report {
     text: &'static str,
     after: u64,
     at: u64,
-    show: bool,
 }
 
 /// Reports from some sources of equal or different texts, in the order of their arrival. The clocks of nodes agree or
 /// not.
 fn reports() -> impl Strategy<Value = Vec<Report>> {
     let skewed = prop_oneof![Just(None), (0_u64..60).prop_map(Some)];
-    let one = (0_usize..12, prop_oneof![4 => Just("a"), 1 => Just("b")], 0_u64..6, skewed, any::<bool>());
+    let one = (0_usize..12, prop_oneof![4 => Just("a"), 1 => Just("b")], 0_u64..6, skewed);
     proptest::collection::vec(one, 1..150).prop_map(|reports| {
         let mut now = 0;
-        let report = |(source, text, after, at, show): (_, _, _, Option<u64>, _)| {
+        let report = |(source, text, after, at): (_, _, _, Option<u64>)| {
             now += after;
-            Report { source, text, after, at: at.unwrap_or(now), show }
+            Report { source, text, after, at: at.unwrap_or(now) }
         };
         reports.into_iter().map(report).collect()
     })
@@ -132,15 +121,14 @@ proptest! {
         let sources = sources(count);
         let (mut linear, mut utterances) = (Linear::default(), Utterances::default());
         let mut now = START;
-        for Report { source, text, after, at, show } in reports {
+        for Report { source, text, after, at } in reports {
             now = now + Duration::from_millis(after);
             let (source, when) = (sources[source % sources.len()], When { now, at });
             let expected = linear.find(source, text, when, &limits);
             let repeats = utterances.by_words.get_mut(&Words::new(speaker(), text));
             prop_assert_eq!(repeats.and_then(|repeats| repeats.first_match(source, when, &limits)), expected);
-            prop_assert_eq!(utterances.any_known(source, speaker(), [text], when, &limits), expected.is_some());
-            let noted = utterances.note(origin(source), speaker(), text, when, show, &limits);
-            prop_assert_eq!((noted.new, noted.show), linear.note(source, text, when, show, &limits));
+            let noted = utterances.note(origin(source), speaker(), text, when, &limits);
+            prop_assert_eq!(noted, linear.note(source, text, when, &limits));
             prop_assert!(utterances.is_consistent());
         }
     }
@@ -162,7 +150,7 @@ fn steps(
     let before = looked(utterances);
     for n in 0..limits.v1.lines {
         let now = start + apart * u32::try_from(n).unwrap();
-        utterances.note(origin(source), speaker(), "same", When { now, at: at(now) }, true, &limits);
+        utterances.note(origin(source), speaker(), "same", When { now, at: at(now) }, &limits);
     }
     looked(utterances) - before
 }

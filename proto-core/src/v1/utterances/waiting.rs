@@ -66,12 +66,20 @@ impl Budget {
         self.entries.next_at(now).max(self.bytes.next_at(now))
     }
 
-    /// An entry is brought in. A large one overdraws the budget.
+    /// An entry is brought in, with texts of so many bytes. A large one overdraws the budget. It counts as many entries, as it
+    /// does at neighbours (SPEC 7.5.1).
     fn charge(&mut self, now: Instant, bytes: usize) {
-        self.entries.charge(now, 1);
+        let entries = u32::try_from((bytes + HEADER).div_ceil(PIECE)).unwrap_or(u32::MAX);
+        self.entries.charge(now, entries);
         self.bytes.charge(now, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 }
+
+/// An entry counts as one for each piece of so many bytes.
+const PIECE: usize = 4_096;
+
+/// What its line has besides the texts, about.
+const HEADER: usize = 1_024;
 
 impl Waiting {
     /// A line waits. `host`: where its speaker is.

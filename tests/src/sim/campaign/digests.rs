@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn digests() -> Digests {
-        let options = ["sim", "--seeds", "3..5", "--nodes", "3..4", "--cramped", "--limit", "chat.seen=9"];
+        let options = "sim --seeds 3..5 --nodes 3..4 --acts 9 --cramped --limit chat.seen=9".split(' ');
         let made_by = MadeBy::try_parse_from(options).unwrap();
         Digests { made_by, by_seed: BTreeMap::from([(3, "0a".repeat(32)), (4, "0b".repeat(32))]) }
     }
@@ -121,7 +121,7 @@ mod tests {
     fn a_file_is_read_as_it_was_written() {
         let text = digests().to_string();
         assert!(text.contains(
-            "run --digest --seeds 3..5 --nodes 3..4 --chaos 30..120 --cramped --limit chat.seen=9\n"
+            "run --digest --seeds 3..5 --nodes 3..4 --chaos 30..120 --acts 9 --cramped --limit chat.seen=9\n"
         ));
         assert_eq!(Digests::read(&text), Ok(digests()));
         let first = text.lines().nth(2).unwrap();

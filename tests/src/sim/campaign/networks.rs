@@ -24,6 +24,9 @@ pub struct Networks {
     /// No hostile peers.
     #[arg(long)]
     pub no_hostile: bool,
+    /// A hostile peer does its bad thing of its own accord at most so often: floods take most of the time of a campaign.
+    #[arg(long, conflicts_with = "no_hostile")]
+    pub acts: Option<u64>,
     /// No version 1 nodes.
     #[arg(long)]
     pub no_version1: bool,
@@ -65,6 +68,7 @@ impl Networks {
             chaos: (seconds(self.chaos.start()), seconds(self.chaos.end())),
             faults: !self.no_faults,
             hostile: !self.no_hostile,
+            acts: self.acts,
             version1: !self.no_version1,
             always_version1: self.always_version1,
             cramped: self.cramped,
@@ -81,9 +85,12 @@ impl Networks {
 /// The options of the command line.
 impl fmt::Display for Networks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nodes, chaos, .. } = self;
+        let Self { nodes, chaos, acts, .. } = self;
         write!(f, "--nodes {}..{}", nodes.start(), nodes.end())?;
         write!(f, " --chaos {}..{}", chaos.start(), chaos.end())?;
+        if let Some(acts) = acts {
+            write!(f, " --acts {acts}")?;
+        }
         let flags: [(bool, &str); 12] = [
             (self.no_faults, " --no-faults"),
             (self.no_hostile, " --no-hostile"),

@@ -101,9 +101,13 @@ impl Keys {
 
     /// An entry in the lobby, in this position of an epoch.
     pub(super) fn entry(&self, epoch: u64, position: RunPosition, at: u64, text: &str) -> Entry {
+        self.entry_of(epoch, position, at, &[text])
+    }
+
+    /// The same with these texts.
+    pub(super) fn entry_of(&self, epoch: u64, position: RunPosition, at: u64, texts: &[&str]) -> Entry {
         let uname = Name::cut("mallory").expect("a name");
-        let text = ChatText::new(text).expect("a text");
-        let texts = [text];
+        let texts: Vec<_> = texts.iter().map(|text| ChatText::new(*text).expect("a text")).collect();
         let mut draft = Draft::new(epoch, position, at, &uname, &texts, [7; 16]);
         draft.network = self.network;
         self.sign_entry(&draft)

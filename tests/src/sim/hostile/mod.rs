@@ -62,6 +62,8 @@ pub struct Hostile {
     forks: Forks,
     /// How often it did the bad thing.
     acts: u64,
+    /// How often it does that at most.
+    most_acts: u64,
     /// How many connections it has at once, where it is many.
     connections: usize,
 }
@@ -109,8 +111,14 @@ impl Hostile {
             next: RunPosition::FIRST,
             forks: Forks::default(),
             acts: 0,
+            most_acts: u64::MAX,
             connections: crowd::CONNECTIONS,
         }
+    }
+
+    /// One that does the bad thing so often at most of its own accord. After that it keeps its links, and answers as before.
+    pub fn at_most(self, most_acts: u64) -> Self {
+        Self { most_acts, ..self }
     }
 
     fn open(&mut self, conn: ConnId, dialed: Option<SocketAddr>, todo: &mut Vec<Todo>) {
@@ -230,6 +238,16 @@ impl Hostile {
 
     fn wake(&mut self, now: Nanos, todo: &mut Vec<Todo>) {
         todo.push(Todo::WakeAt(now + nanos(self.every)));
+        if self.acts < self.most_acts {
+            self.act(now, todo);
+        }
+        if !self.trick.is_many() {
+            self.dial_again(todo);
+        }
+    }
+
+    /// The bad thing, on each of its links.
+    fn act(&mut self, now: Nanos, todo: &mut Vec<Todo>) {
         if self.trick.is_many() {
             self.gather(todo);
         }
@@ -243,9 +261,6 @@ impl Hostile {
                 todo.push(Todo::Send(conn, out));
             }
         }
-        if self.trick.is_many() {
-            return;
-        }
         if self.trick == Trick::Newcomers {
             // The next one comes in its place.
             let links: Vec<_> = self.talks.iter().filter(|(_, talk)| talk.greeted).collect();
@@ -256,7 +271,10 @@ impl Hostile {
                 todo.extend(dialed.map(Todo::Dial));
             }
         }
-        // Whom it lost it dials again, one at a time.
+    }
+
+    /// Whom it lost it dials again, one at a time.
+    fn dial_again(&mut self, todo: &mut Vec<Todo>) {
         let linked = |addr: &SocketAddr| self.talks.values().any(|talk| talk.dialed == Some(*addr));
         let lost: Vec<_> = self.targets.iter().copied().filter(|addr| !linked(addr)).collect();
         if let Some(addr) = self.dice.pick(&lost).copied()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use proto_core::{ConnId, Entry, NetworkId, RunPosition};
+use proto_core::{ConnId, Entry, MAX_TEXTS, NetworkId, RunPosition};
 use serde_json::json;
 
 use super::keys::{Keys, PERIOD_MS, SEQUENCE_MS, behind, line_of, of_body, position};
@@ -201,7 +201,11 @@ impl Hostile {
             Trick::DatesAhead => {
                 let ahead = [5_000, 9_000, 11_000, 60_000, 118_000, 1_800_000, 3_500_000, 7_200_000];
                 let ahead = *self.dice.pick(&ahead).unwrap_or(&0);
-                self.say(now, ahead, out);
+                if self.dice.chance(0.5) {
+                    self.say(now, ahead, out);
+                } else {
+                    self.say_much(now, ahead, out);
+                }
             }
             Trick::BigEntries if self.dice.chance(0.7) => {}
             Trick::BigEntries => {
@@ -271,6 +275,14 @@ impl Hostile {
         let at = self.unix_ms(now) + ahead_ms;
         let text = format!("buy {}", self.next.seq());
         self.say_next(at, &text, out);
+    }
+
+    /// As many texts as an entry may have, each of one letter: they take the most memory for what is sent.
+    fn say_much(&mut self, now: Nanos, ahead_ms: u64, out: &mut Vec<u8>) {
+        let at = self.unix_ms(now) + ahead_ms;
+        let entry = self.keys.entry_of(7, self.next, at, &["x"; MAX_TEXTS]);
+        self.next = behind(Some(&entry));
+        out.extend(line_of(&entry));
     }
 
     fn say_next(&mut self, at: u64, text: &str, out: &mut Vec<u8>) {

@@ -6,6 +6,25 @@ use alloc::vec::Vec;
 /// [`MAX_SYNC`](crate::wire::MAX_SYNC) leaves.
 pub(super) const MAX_MESSAGE: u64 = 45_000;
 
+/// How much an answer may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerRoom {
+    /// As much as fits in a message.
+    Whole,
+    /// The least that negentropy can do with: whoever asks has used up what it is served (SPEC 9.18.8).
+    Least,
+}
+
+impl AnswerRoom {
+    /// The most bytes of the negentropy message.
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            Self::Whole => MAX_MESSAGE,
+            Self::Least => 4_096,
+        }
+    }
+}
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use negentropy::{Bound, Error, Id, Item, Negentropy, NegentropyStorageBase, NegentropyStorageVector};
 
 use super::Step;
-use super::message::{MAX_MESSAGE, SyncError, Tag, encode};
+use super::message::{AnswerRoom, MAX_MESSAGE, SyncError, Tag, encode};
 use crate::chat::log::Log;
 use crate::model::EntryId;
 
@@ -64,8 +64,8 @@ impl Snapshot {
     }
 
     /// The responder's answer.
-    pub(super) fn answer(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        let answer = Negentropy::owned(self.part()?, MAX_MESSAGE)?.reconcile(message)?;
+    pub(super) fn answer(&self, message: &[u8], room: AnswerRoom) -> Result<Vec<u8>, Error> {
+        let answer = Negentropy::owned(self.part()?, room.bytes())?.reconcile(message)?;
         Ok(encode(Tag::Answer, self.since, &answer))
     }
 

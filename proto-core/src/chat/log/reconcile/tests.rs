@@ -8,10 +8,15 @@ use proptest::prelude::*;
 use super::super::Taken;
 use super::super::testing::{EPOCH, TestAuthor, TestLog};
 use super::*;
+use crate::chat::testing::peer;
 use crate::model::Entry;
 
 const CONN: ConnId = ConnId(1);
 const NOW: Instant = Instant::ORIGIN;
+
+fn asker() -> Asker {
+    Asker { conn: CONN, peer: peer(1), room: AnswerRoom::Whole }
+}
 
 /// The token of the `PING` behind an opening.
 fn ping() -> Token {
@@ -46,10 +51,10 @@ fn reconcile(one: &TestLog, other: &TestLog) -> (BTreeSet<EntryId>, BTreeSet<Ent
     while let Some(message) = next {
         rounds += 1;
         assert!(message.len() <= crate::wire::MAX_SYNC && ours.sessions.contains_key(&CONN));
-        let step = theirs.message(NOW, CONN, &message, &other.inner, &other.limits).unwrap();
+        let step = theirs.message(NOW, asker(), &message, &other.inner, &other.limits).unwrap();
         let reply = step.reply.unwrap();
         assert!(reply.len() <= crate::wire::MAX_SYNC && step.have.is_empty() && step.need.is_empty());
-        let step = ours.message(NOW, CONN, &reply, &one.inner, &one.limits).unwrap();
+        let step = ours.message(NOW, asker(), &reply, &one.inner, &one.limits).unwrap();
         have.extend(step.have);
         need.extend(step.need);
         next = step.reply;
@@ -106,9 +111,9 @@ fn an_entry_that_came_meanwhile_is_not_needed() {
     let (mut one, other) = (log_with(&all[..5]), log_with(&all));
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let message = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits).unwrap();
-    let step = theirs.message(NOW, CONN, &message, &other.inner, &other.limits).unwrap();
+    let step = theirs.message(NOW, asker(), &message, &other.inner, &other.limits).unwrap();
     assert_eq!(one.take(&all[5]), Taken::New);
-    let step = ours.message(NOW, CONN, &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
+    let step = ours.message(NOW, asker(), &step.reply.unwrap(), &one.inner, &one.limits).unwrap();
     assert_eq!(BTreeSet::from_iter(step.need), ids(&all[6..]));
 }
 
@@ -132,7 +137,7 @@ fn reconciliations_are_bounded_and_there_is_one_per_connection() {
     assert_eq!(ours.given_up(), 4, "all that were under way");
     // An answer after that is ignored.
     let reply = encode(Tag::Answer, 0, &[0x61]);
-    assert_eq!(ours.message(NOW, CONN, &reply, &log.inner, &log.limits), Ok(Step::default()));
+    assert_eq!(ours.message(NOW, asker(), &reply, &log.inner, &log.limits), Ok(Step::default()));
 }
 
 #[test]
@@ -158,7 +163,7 @@ fn a_reconciliation_with_too_many_rounds_is_given_up() {
             // A wrong fingerprint of everything: version, no upper bound, mode, fingerprint.
             let wrong = [&[0x61, 0, 0, 1][..], &[round; 16]].concat();
             let reply = encode(Tag::Answer, 0, &wrong);
-            ours.message(NOW, CONN, &reply, &log.inner, &log.limits).unwrap();
+            ours.message(NOW, asker(), &reply, &log.inner, &log.limits).unwrap();
         }
         assert_eq!((ours.sessions.contains_key(&CONN), ours.given_up()), (more, u64::from(!more)));
     }
@@ -170,7 +175,7 @@ fn messages_over_the_rate_are_not_answered() {
     let mut ours = Reconciler::default();
     let message = Reconciler::default().begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
     let mut answered =
-        |now| ours.message(now, CONN, &message, &log.inner, &log.limits).unwrap().reply.is_some();
+        |now| ours.message(now, asker(), &message, &log.inner, &log.limits).unwrap().reply.is_some();
     for _ in 0..log.limits.chat.sync_burst {
         assert!(answered(NOW));
     }
@@ -178,6 +183,40 @@ fn messages_over_the_rate_are_not_answered() {
     assert!(!answered(NOW + (log.limits.chat.sync_every - Duration::from_nanos(1))));
     assert!(answered(NOW + log.limits.chat.sync_every));
     assert_eq!(ours.refused(), 2);
+}
+
+#[test]
+fn another_connection_brings_no_other_rate() {
+    let log = log_with(&entries(3));
+    let mut ours = Reconciler::default();
+    let message = Reconciler::default().begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
+    let mut answered = |peer, conn| {
+        ours.ended(ConnId(conn - 1));
+        let from = Asker { conn: ConnId(conn), peer, ..asker() };
+        ours.message(NOW, from, &message, &log.inner, &log.limits).unwrap().reply.is_some()
+    };
+    let burst = u64::from(log.limits.chat.sync_burst);
+    assert_eq!((1..=2 * burst).filter(|conn| answered(peer(1), *conn)).count() as u64, burst);
+    assert!(answered(peer(2), 1_000));
+}
+
+#[test]
+fn an_answer_with_the_least_room_is_short_and_the_exchange_goes_on() {
+    let all = entries(1_000);
+    let (log, nothing) = (log_with(&all), log_with(&[]));
+    let (mut theirs, mut ours) = (Reconciler::default(), Reconciler::default());
+    let (mut next, mut need, mut longest) =
+        (ours.begin(NOW, CONN, ping(), &nothing.inner, &nothing.limits), BTreeSet::new(), 0);
+    while let Some(message) = next {
+        let least = Asker { room: AnswerRoom::Least, ..asker() };
+        let reply = theirs.message(NOW, least, &message, &log.inner, &log.limits).unwrap().reply.unwrap();
+        longest = longest.max(reply.len());
+        let step = ours.message(NOW, asker(), &reply, &nothing.inner, &nothing.limits).unwrap();
+        need.extend(step.need);
+        next = step.reply;
+    }
+    assert!(longest < 4_200, "{longest}");
+    assert_eq!(need, ids(&all));
 }
 
 #[test]
@@ -191,7 +230,7 @@ fn malformed_messages_are_refused() {
     for message in bad {
         let mut ours = Reconciler::default();
         ours.begin(NOW, CONN, ping(), &log.inner, &log.limits).unwrap();
-        let step = ours.message(NOW, CONN, &message, &log.inner, &log.limits);
+        let step = ours.message(NOW, asker(), &message, &log.inner, &log.limits);
         assert_eq!(step, Err(SyncError), "{message:?}");
     }
 }
@@ -202,24 +241,25 @@ fn an_answer_to_an_earlier_opening_is_ignored() {
     let (one, other) = (log_with(&all), log_of(&all, 20));
     let (mut ours, mut theirs) = (Reconciler::default(), Reconciler::default());
     let mut exchange = |ours: &mut Reconciler, message: &[u8]| {
-        let answer = theirs.message(NOW, CONN, message, &other.inner, &other.limits).unwrap().reply.unwrap();
-        (answer.clone(), ours.message(NOW, CONN, &answer, &one.inner, &one.limits))
+        let answer =
+            theirs.message(NOW, asker(), message, &other.inner, &other.limits).unwrap().reply.unwrap();
+        (answer.clone(), ours.message(NOW, asker(), &answer, &one.inner, &one.limits))
     };
     let opening = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits).unwrap();
     let (later, step) = exchange(&mut ours, &opening);
     assert_eq!(later[0], Tag::Later as u8);
     let next = step.unwrap().reply.unwrap();
     // The same answer once more.
-    assert_eq!(ours.message(NOW, CONN, &later, &one.inner, &one.limits), Ok(Step::default()));
+    assert_eq!(ours.message(NOW, asker(), &later, &one.inner, &one.limits), Ok(Step::default()));
     let before = encode(Tag::Answer, 0, &[0x61, 0, 0, 9]);
-    assert_eq!(ours.message(NOW, CONN, &before, &one.inner, &one.limits), Ok(Step::default()));
+    assert_eq!(ours.message(NOW, asker(), &before, &one.inner, &one.limits), Ok(Step::default()));
     assert_eq!(ours.pong_received(CONN, ping()), None, "the first answer counts");
     let (_, step) = exchange(&mut ours, &next);
     assert_eq!(step, Ok(Step { is_last: true, ..Step::default() }));
     let opening = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits);
     assert!(opening.is_some());
     let no_later = encode(Tag::Later, 0, &[]);
-    assert_eq!(ours.message(NOW, CONN, &no_later, &one.inner, &one.limits), Ok(Step::default()));
+    assert_eq!(ours.message(NOW, asker(), &no_later, &one.inner, &one.limits), Ok(Step::default()));
     assert_eq!(ours.pong_received(CONN, ping()), Some(1));
 }
 
@@ -264,7 +304,7 @@ proptest! {
         let begun = ours.begin(NOW, CONN, ping(), &one.inner, &one.limits).unwrap();
         let mut message = encode(Tag::Begin, since, &noise);
         if genuine {
-            let reply = Reconciler::default().message(NOW, CONN, &begun, &other.inner, &other.limits).unwrap();
+            let reply = Reconciler::default().message(NOW, asker(), &begun, &other.inner, &other.limits).unwrap();
             message = reply.reply.unwrap();
             for (index, byte) in flips {
                 let index = index % message.len();
@@ -272,7 +312,7 @@ proptest! {
             }
         }
         message[0] = if genuine { message[0] } else { tag };
-        if let Ok(step) = ours.message(NOW, CONN, &message, &one.inner, &one.limits) {
+        if let Ok(step) = ours.message(NOW, asker(), &message, &one.inner, &one.limits) {
             prop_assert!(step.reply.is_none_or(|reply| reply.len() <= crate::wire::MAX_SYNC));
             prop_assert!(step.have.iter().all(|id| one.inner.contains(id)));
             prop_assert!(!step.need.iter().any(|id| one.inner.contains(id)));
@@ -304,8 +344,8 @@ fn a_snapshot_of_an_answer_is_taken_anew_when_more_is_committed() {
     log.inner.awaits_commit(entry.run());
     for found in [0, 1] {
         let opening = ours.begin(NOW, CONN, ping(), &other.inner, &other.limits).unwrap();
-        let reply = theirs.message(NOW, CONN, &opening, &log.inner, &log.limits).unwrap().reply.unwrap();
-        let step = ours.message(NOW, CONN, &reply, &other.inner, &other.limits).unwrap();
+        let reply = theirs.message(NOW, asker(), &opening, &log.inner, &log.limits).unwrap().reply.unwrap();
+        let step = ours.message(NOW, asker(), &reply, &other.inner, &other.limits).unwrap();
         assert_eq!(step.need.len(), found);
         ours.ended(CONN);
         if found == 0 {
@@ -326,7 +366,7 @@ fn a_peer_that_names_another_date_costs_no_other_snapshot() {
         let mut message = nothing.first_message(Tag::Continue).unwrap();
         let mut need = Vec::new();
         loop {
-            let step = theirs.message(NOW, CONN, &message, &log.inner, &log.limits).unwrap();
+            let step = theirs.message(NOW, asker(), &message, &log.inner, &log.limits).unwrap();
             let cached = theirs.cached.as_ref().unwrap();
             assert!(cached.is_current(&log.inner) && cached.len() == 300, "it has all tips");
             let reply = step.reply.unwrap();

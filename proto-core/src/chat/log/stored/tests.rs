@@ -7,7 +7,7 @@ use super::super::properties::{exchange, held, tangle};
 use super::super::testing::{EPOCH, TestAuthor, TestLog};
 use super::super::{LogEvent, Taken};
 use super::*;
-use crate::model::Identity;
+use crate::model::{Identity, NodeId};
 
 /// What a log asks its store to keep, in order.
 #[derive(Clone, Debug)]
@@ -193,4 +193,32 @@ fn what_the_store_has_behind_a_fork_is_not_served() {
     assert_eq!(stored.log.inner.first_shelved(&run, 3, 9), Some((3, 3)));
     stored.take(&anna.entry_at(EPOCH, 1, 1_001_001, "other"));
     assert_eq!(stored.log.inner.first_shelved(&run, 2, 9), None);
+}
+
+#[test]
+fn what_proves_a_fork_is_asked_for_when_the_other_version_is_in_the_window() {
+    const DATE: u64 = 20_000_000;
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
+    let (first, second) = (anna.entry(1), anna.entry_at(EPOCH, 1, DATE, "other"));
+    assert_eq!(stored.take(&anna.entry(5_000)), Taken::New);
+    stored.log.inner.raise_base(first.run(), 4_000);
+    assert_eq!(stored.take(&first), Taken::Dropped);
+    let log = &mut stored.log;
+    let proofs = |log: &mut TestLog| -> Vec<_> {
+        let proof = |event| match event {
+            LogEvent::Proof { id, from } => Some((id, from)),
+            _ => None,
+        };
+        log.events().into_iter().filter_map(proof).collect()
+    };
+    // It is dated too far ahead, and then so far that it waits.
+    for (before, taken) in [(7_200_000, Taken::Full), (60_000, Taken::Parked)] {
+        log.set_wall(Some(DATE - before));
+        assert_eq!(log.take(&second), taken);
+        assert_eq!(proofs(log), []);
+    }
+    log.pass(Duration::from_secs(60));
+    assert_eq!(proofs(log), [(first.id(), Some(NodeId::from_bytes([1; 16])))]);
+    assert_eq!(log.take(&first), Taken::New);
+    assert_eq!(proofs(log), []);
 }
