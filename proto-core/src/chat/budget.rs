@@ -9,8 +9,10 @@ use crate::model::{
 /// The rates of entries that no reconciliation showed.
 #[derive(Debug)]
 pub(super) struct Budgets {
-    /// By author and kind of entry, or by the neighbour that sent what is past.
+    /// By author and kind of entry.
     authors: TokenBuckets<(NodeId, Budget)>,
+    /// Of what is past.
+    past: PeerBuckets,
     /// Of authors that are not known.
     newcomers: PeerBuckets,
 }
@@ -24,14 +26,21 @@ enum Budget {
     Lines,
     /// What is in no run.
     Live,
-    /// What is past. It counts against the neighbour that sent it, who can take it from anybody.
-    Past,
+}
+
+/// Whose rate an entry counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Payer {
+    /// Its author's.
+    Author(NodeId, Budget),
+    /// That of the neighbour that sent it, who can take what is past from anybody.
+    Sender(PeerAtHost),
 }
 
 /// What an entry takes from the budgets once its signature was found to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dues {
-    author: (NodeId, Budget),
+    payer: Payer,
     /// The neighbour that sent it, if it would make an author known.
     newcomer_from: Option<PeerAtHost>,
     /// How many entries it counts as.
@@ -47,26 +56,38 @@ pub(super) enum Over {
 
 impl Budgets {
     pub(super) fn new() -> Self {
-        Self { authors: TokenBuckets::new(), newcomers: PeerBuckets::default() }
+        Self { authors: TokenBuckets::new(), past: PeerBuckets::default(), newcomers: PeerBuckets::default() }
     }
 
-    /// Whether there is room for an entry with these dues, behind others that cost so much of the same author's budget.
+    /// Whether there is room for an entry with these dues, behind others that cost so much of the same payer's budget.
     pub(super) fn check(&self, now: Instant, dues: Dues, others: u32, limits: &Limits) -> Result<(), Over> {
         let newcomer_at = |from| self.newcomers.next_many_at(now, &from, dues.cost, newcomers(&limits.chat));
         if dues.newcomer_from.is_some_and(|from| newcomer_at(from) > now) {
             return Err(Over::Newcomers);
         }
         let cost = others.saturating_add(dues.cost);
-        let at = self.authors.next_many_at(now, &dues.author, cost, entries(&limits.chat));
+        let at = match dues.payer {
+            Payer::Author(author, budget) => {
+                self.authors.next_many_at(now, &(author, budget), cost, entries(&limits.chat))
+            }
+            Payer::Sender(from) => self.past.next_many_at(now, &from, cost, past(&limits.chat)),
+        };
         if at <= now { Ok(()) } else { Err(Over::Author) }
     }
 
     /// Takes what an entry costs whose signature holds. There was [room](Self::check) for it.
     pub(super) fn take(&mut self, now: Instant, dues: Dues, limits: &Limits) {
+        let senders = limits.conns.slots.max(1);
         if let Some(from) = dues.newcomer_from {
-            self.newcomers.charge(now, from, dues.cost, newcomers(&limits.chat), limits.conns.slots.max(1));
+            self.newcomers.charge(now, from, dues.cost, newcomers(&limits.chat), senders);
         }
-        self.authors.charge(now, dues.author, dues.cost, entries(&limits.chat), limits.chat.authors);
+        match dues.payer {
+            Payer::Author(author, budget) => {
+                let fresh = entries(&limits.chat);
+                self.authors.charge(now, (author, budget), dues.cost, fresh, limits.chat.authors);
+            }
+            Payer::Sender(from) => self.past.charge(now, from, dues.cost, past(&limits.chat), senders),
+        }
     }
 
     /// How many authors' rates are known.
@@ -74,9 +95,9 @@ impl Budgets {
         self.authors.len()
     }
 
-    /// How many neighbours' or hosts' rates of new authors are known, whichever are more.
-    pub(super) fn newcomers(&self) -> usize {
-        self.newcomers.len()
+    /// How many neighbours' or hosts' rates of new authors, or of what is past, are known, whichever are most.
+    pub(super) fn senders(&self) -> usize {
+        self.newcomers.len().max(self.past.len())
     }
 }
 
@@ -87,19 +108,19 @@ impl Dues {
         // What is in no run makes no author known.
         let newcomer = !known && budget != Budget::Live;
         let newcomer_from = newcomer.then_some(from);
-        Self { author: (entry.author(), budget), newcomer_from, cost: cost(entry.line_len()) }
+        Self { payer: Payer::Author(entry.author(), budget), newcomer_from, cost: cost(entry.line_len()) }
     }
 
     /// Those of an entry of no use in the window, which this neighbour sent. `known`: its author is.
     pub(super) fn of_past(entry: &Unverified<'_>, from: PeerAtHost, known: bool) -> Self {
         let newcomer_from = (!known).then_some(from);
-        Self { author: (from.peer, Budget::Past), newcomer_from, cost: cost(entry.line_len()) }
+        Self { payer: Payer::Sender(from), newcomer_from, cost: cost(entry.line_len()) }
     }
 
     /// Those of an entry of a run alone, whoever sent it.
     pub(super) fn of_author(entry: &Entry) -> Self {
-        let cost = cost(entry.sealed().line_len());
-        Self { author: (entry.author(), Budget::of(entry.class())), newcomer_from: None, cost }
+        let payer = Payer::Author(entry.author(), Budget::of(entry.class()));
+        Self { payer, newcomer_from: None, cost: cost(entry.sealed().line_len()) }
     }
 
     /// How many entries it counts as.
@@ -107,9 +128,9 @@ impl Dues {
         self.cost
     }
 
-    /// Whether both take from one author's budget.
-    pub(super) fn has_author_of(self, other: Self) -> bool {
-        self.author == other.author
+    /// Whether both take from one payer's budget.
+    pub(super) fn has_payer_of(self, other: Self) -> bool {
+        self.payer == other.payer
     }
 }
 
@@ -127,6 +148,10 @@ fn cost(bytes: usize) -> u32 {
 
 fn entries(limits: &ChatLimits) -> TokenBucket {
     TokenBucket::per_second(limits.entries_per_second, limits.entries_burst)
+}
+
+fn past(limits: &ChatLimits) -> FreshBuckets {
+    FreshBuckets::twice(entries(limits))
 }
 
 fn newcomers(limits: &ChatLimits) -> FreshBuckets {

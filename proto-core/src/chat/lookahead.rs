@@ -148,7 +148,7 @@ impl Chat {
     /// Whether the budgets have room for an entry if all others are paid for. Then it is added to them.
     fn has_room_behind(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>, others: &mut Vec<Dues>) -> bool {
         let Some(dues) = self.dues_ahead(cx, from, entry) else { return true };
-        let before = others.iter().filter(|other| other.has_author_of(dues)).map(|other| other.cost());
+        let before = others.iter().filter(|other| other.has_payer_of(dues)).map(|other| other.cost());
         let before = before.fold(0, u32::saturating_add);
         let room = self.budgets.check(cx.now, dues, before, cx.limits()).is_ok();
         others.extend(room.then_some(dues));

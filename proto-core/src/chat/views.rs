@@ -126,7 +126,7 @@ impl Chat {
     pub(crate) fn capacities(&self) -> impl Iterator<Item = (Capacity, usize)> {
         let own = [
             (Capacity::Rates, self.budgets.authors()),
-            (Capacity::NewAuthors, self.budgets.newcomers()),
+            (Capacity::NewAuthors, self.budgets.senders()),
             (Capacity::KnownKeys, self.known_keys.bytes()),
             (Capacity::Syncs, self.reconciler.begun()),
             (Capacity::UncommittedOwn, self.keeper.own_bytes()),

@@ -148,10 +148,8 @@ impl Mesh {
                 Admission::Admit
             }
             None => {
-                let (other, payer) = self.link_to_replace(&link, census, limits, full_mesh);
-                let allowed = self.maintenance.displacements.allows(cx.now, payer, limits);
-                let other = other.filter(|_| allowed);
-                other.map_or(Admission::Full, |other| Admission::Replace(other, Some(payer)))
+                let replaced = self.link_to_replace(cx, &link, census, full_mesh);
+                replaced.map_or(Admission::Full, |(other, payer)| Admission::Replace(other, Some(payer)))
             }
         }
     }
@@ -188,25 +186,33 @@ impl Mesh {
     /// mesh, it is the youngest expendable link. A full mesh gains more from a link out of it. For a newcomer with few
     /// links, it is the youngest expendable link whose peer has more links than it needs. Where the newcomer's own host or
     /// network holds links, it is one of these.
+    ///
+    /// If a crowd makes no room because it just did for the newcomer's network, that network parts nobody outside it.
     fn link_to_replace(
         &self,
+        cx: &Cx,
         newcomer: &LinkView,
         census: &impl Census,
-        limits: &Limits,
         full_mesh: bool,
-    ) -> (Option<ConnId>, Payer) {
+    ) -> Option<(ConnId, Payer)> {
+        let limits = cx.limits();
+        let allows = |payer| self.maintenance.displacements.allows(cx.now, payer, limits);
         let crowded = crowded(newcomer, self.expendable(census), self.count_expendable(census) / 2);
-        if crowded.is_some() {
-            return (crowded, Payer::Crowd);
+        let by_crowd = Payer::Crowd(net_of(newcomer.ip));
+        if let Some(other) = crowded.filter(|_| allows(by_crowd)) {
+            return Some((other, by_crowd));
         }
         let payer = self.payer_for(newcomer, census);
+        if crowded.is_some() && payer == Payer::All || !allows(payer) {
+            return None;
+        }
         let makes_room = |link: &LinkView| match newcomer.advertised_degree {
             _ if full_mesh => true,
             0 => true,
             few => few < limits.mesh.degree_low && link.advertised_degree > limits.mesh.degree_target,
         };
         let of_payer = self.expendable(census).filter(|link| payer.holds(link));
-        (youngest(of_payer.filter(makes_room)), payer)
+        youngest(of_payer.filter(makes_room)).map(|other| (other, payer))
     }
 
     /// Who pays if a link makes room for a newcomer, and holds that link (SPEC 5.4.7).

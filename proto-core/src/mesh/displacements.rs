@@ -8,6 +8,10 @@ use crate::model::{Instant, Limits, LinkView, TokenBucket, TokenBuckets, host_of
 /// are far fewer within `mesh.displace_every`.
 const HOLDERS: usize = 64;
 
+/// The most networks of newcomers for whom a crowd made room that are remembered. Each took the place of a link, so there are
+/// far fewer within `mesh.displace_every`.
+const COMERS: usize = 64;
+
 /// Who pays when a link makes room for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Payer {
@@ -15,8 +19,8 @@ pub(super) enum Payer {
     Own,
     /// All newcomers whose network holds no expendable link.
     All,
-    /// All newcomers for whom a crowd makes room (SPEC 5.15.4).
-    Crowd,
+    /// The newcomer's network, where a crowd makes room (SPEC 5.15.4).
+    Crowd(IpAddr),
     /// The newcomer's host, which holds an expendable link already.
     Host(IpAddr),
     /// The newcomer's network, which holds an expendable link already.
@@ -27,7 +31,7 @@ impl Payer {
     /// Whether the link can make room for a newcomer for whom this one pays.
     pub(super) fn holds(self, link: &LinkView) -> bool {
         match self {
-            Self::Own | Self::All | Self::Crowd => true,
+            Self::Own | Self::All | Self::Crowd(_) => true,
             Self::Host(host) => host_of(link.ip) == host,
             Self::Net(net) => net_of(link.ip) == net,
         }
@@ -39,13 +43,16 @@ impl Payer {
 pub(super) struct Displacements {
     own: TokenBucket,
     all: TokenBucket,
-    crowd: TokenBucket,
+    /// By the network of the newcomer.
+    crowd: TokenBuckets<IpAddr>,
+    /// By [`Payer::Host`] and [`Payer::Net`].
     holders: TokenBuckets<Payer>,
 }
 
 impl Displacements {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { own: fresh(limits), all: fresh(limits), crowd: fresh(limits), holders: TokenBuckets::new() }
+        let (own, all) = (fresh(limits), fresh(limits));
+        Self { own, all, crowd: TokenBuckets::new(), holders: TokenBuckets::new() }
     }
 
     /// Whether a link may make room.
@@ -53,7 +60,7 @@ impl Displacements {
         let at = match payer {
             Payer::Own => now,
             Payer::All => self.all.next_at(now),
-            Payer::Crowd => self.crowd.next_at(now),
+            Payer::Crowd(net) => self.crowd.next_at(now, &net, fresh(limits)),
             holder => self.holders.next_at(now, &holder, fresh(limits)),
         };
         at.max(self.own.next_at(now)) <= now
@@ -64,7 +71,7 @@ impl Displacements {
         match payer {
             Payer::Own => self.own.charge(now, 1),
             Payer::All => self.all.charge(now, 1),
-            Payer::Crowd => self.crowd.charge(now, 1),
+            Payer::Crowd(net) => self.crowd.charge(now, net, 1, fresh(limits), COMERS),
             holder => self.holders.charge(now, holder, 1, fresh(limits), HOLDERS),
         }
     }

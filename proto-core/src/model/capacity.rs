@@ -50,7 +50,8 @@ pub enum Capacity {
 
     /// Authors whose rate of entries is limited. The bound is `chat.authors`.
     Rates,
-    /// Neighbours whose rate of new authors is limited. The bound is `conns.slots`.
+    /// Neighbours whose rate of new authors, or of what is of no use in the window, is limited: keys or hosts, whichever are
+    /// more. The bound is `conns.slots`.
     NewAuthors,
     /// Bytes of the decompressed keys of authors.
     KnownKeys,

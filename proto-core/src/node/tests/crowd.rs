@@ -127,15 +127,45 @@ fn where_each_address_holds_one_a_newcomer_without_a_key_is_turned_away() {
 }
 
 #[test]
-fn peers_with_a_key_at_one_address_make_room_for_one_from_elsewhere_each_five_seconds() {
+fn peers_with_a_key_at_one_address_make_room_for_one_from_a_network_elsewhere_each_five_seconds() {
     let mut solo = solo_of_degrees([2, 3, 5, 0]);
     assert!((0..5).all(|n| solo.keyed_from(1_000 + n, CROWD, 9)));
     assert!(!solo.keyed_from(1, CROWD, 9));
     assert!(solo.keyed_from(2, ELSEWHERE, 9));
     assert!(!solo.is_linked(1_004), "the youngest");
-    assert!(!solo.keyed_from(3, [7, 7, 7, 7], 9), "one in a while");
+    assert!(!solo.keyed_from(3, [8, 8, 8, 9], 9), "one in a while");
     solo.now = solo.now + Limits::default().mesh.displace_every;
-    assert!(solo.keyed_from(4, [7, 7, 7, 7], 9));
+    assert!(solo.keyed_from(4, [8, 8, 8, 9], 9));
+}
+
+#[test]
+fn who_comes_each_time_that_a_crowd_may_make_room_keeps_nobody_of_another_network_out() {
+    let mut solo = solo_of_degrees([2, 3, 5, 0]);
+    assert!((0..5).all(|n| solo.keyed_from(1_000 + n, CROWD, 9)));
+    for n in 0..4 {
+        assert!(solo.keyed_from(2_000 + n, ELSEWHERE, 9));
+        // It leaves, and the crowd is as large as before.
+        solo.input(Input::closed(ConnId(2_000 + n)));
+        assert!(solo.keyed_from(3_000 + n, CROWD, 9));
+        assert!(!solo.keyed_from(4_000 + n, ELSEWHERE, 0), "nor has it the place of anybody else");
+        solo.now = solo.now + Limits::default().mesh.displace_every;
+    }
+    assert!(solo.keyed_from(2_009, ELSEWHERE, 9));
+    assert!(solo.keyed_from(1, [7, 7, 7, 7], 9));
+    assert_eq!((solo.is_linked(2_009), solo.linked_from(CROWD)), (true, 3));
+}
+
+#[test]
+fn where_a_crowd_just_made_room_for_a_network_who_has_no_link_takes_a_place_of_that_network() {
+    for (newcomer, again) in [(ELSEWHERE, ELSEWHERE), ([8, 8, 8, 9], [8, 8, 8, 10])] {
+        let mut solo = solo_of_degrees([2, 3, 6, 0]);
+        assert!((0..6).all(|n| solo.keyed_from(1_000 + n, CROWD, 9)));
+        assert!(solo.keyed_from(1, ELSEWHERE, 9));
+        assert!(!solo.keyed_from(2, newcomer, 9), "it has links");
+        assert!(solo.keyed_from(3, newcomer, 0));
+        assert_eq!((solo.is_linked(1), solo.linked_from(CROWD)), (false, 5));
+        assert!(!solo.keyed_from(4, again, 0), "one in a while");
+    }
 }
 
 #[test]

@@ -199,33 +199,54 @@ fn what_no_range_brings_is_taken_although_numbers_before_it_are_missing() {
     }
 }
 
-/// Links a peer on another machine.
+/// Links a peer on another machine, which nobody else is on.
 fn link_from_afar(solo: &mut Solo, conn: u64) {
+    link_from_host(solo, conn, conn as u8);
+}
+
+/// Links a peer on another machine, of this number.
+fn link_from_host(solo: &mut Solo, conn: u64, host: u8) {
     let peer = Identity::from_secret(&[conn as u8 + 100; 32]);
-    solo.input(Input::accepted(ConnId(conn), SocketAddr::from(([9, 9, 9, conn as u8], 4_000))));
+    solo.input(Input::accepted(ConnId(conn), SocketAddr::from(([9, 9, 9, host], 4_000))));
     solo.receive(conn, &join_keyed(&peer, conn, r#""uname":"Eve","links":0"#));
     solo.prove_key(&peer, conn);
 }
 
-#[test]
-fn old_words_that_somebody_sends_again_use_up_no_rate_of_their_author() {
-    let mut solo = solo_with(|limits| (limits.chat.log_entries, limits.chat.seen) = (5, 8));
-    (1..3).for_each(|conn| link_from_afar(&mut solo, conn));
+/// A node that soon forgets what was said.
+fn solo_of_few_words() -> Solo {
+    solo_with(|limits| (limits.chat.log_entries, limits.chat.seen) = (5, 8))
+}
+
+/// The lines of what Anna says, each dated so.
+fn anna() -> impl FnMut(u64) -> Vec<u8> {
     let (anna, uname) = (Identity::from_secret(&[9; 32]), "Anna".parse().unwrap());
     let mut next = RunPosition::FIRST;
-    let mut says = |at: u64| {
+    move |at| {
         let texts = [ChatText::new("hi").unwrap()];
         let entry = Entry::sign(&anna, &Draft::new(1, next, at, &uname, &texts, [9; 16]));
         next = RunPosition::after(&entry).unwrap();
         let mut line = Vec::new();
         Frame::Chat(entry.sealed()).encode(&mut line);
         line
-    };
+    }
+}
+
+/// Somebody says 50 things, within her rate, on connection 1. Returns their lines.
+fn long_ago(solo: &mut Solo, mut says: impl FnMut(u64) -> Vec<u8>) -> Vec<Vec<u8>> {
+    link_from_afar(solo, 1);
     let lines: Vec<_> = (0..50).map(|n| says(1_000 + n)).collect();
     for line in &lines {
         solo.now = solo.now + Duration::from_millis(250);
         solo.input(Input::received(ConnId(1), line));
     }
+    lines
+}
+
+#[test]
+fn old_words_that_somebody_sends_again_use_up_no_rate_of_their_author() {
+    let (mut solo, mut says) = (solo_of_few_words(), anna());
+    let lines = long_ago(&mut solo, &mut says);
+    link_from_afar(&mut solo, 2);
     assert_eq!(solo.node.stats().entries_over_rate, 0);
     solo.now = solo.now + Duration::from_secs(60);
     let replayed = |solo: &mut Solo| {
@@ -237,6 +258,22 @@ fn old_words_that_somebody_sends_again_use_up_no_rate_of_their_author() {
     // Who sends them has a rate, too.
     let over = solo.node.stats().entries_over_rate;
     assert_eq!(over, 15, "all but a burst of 30");
+}
+
+#[test]
+fn who_sends_old_words_again_under_one_key_after_the_other_has_twice_the_rate_of_a_key() {
+    let mut solo = solo_of_few_words();
+    let lines = long_ago(&mut solo, anna());
+    let mut over_of = |conn: u64, host: u8| {
+        link_from_host(&mut solo, conn, host);
+        let before = solo.node.stats().entries_over_rate;
+        lines[..40].iter().for_each(|line| _ = solo.input(Input::received(ConnId(conn), line)));
+        solo.input(Input::closed(ConnId(conn)));
+        solo.node.stats().entries_over_rate - before
+    };
+    // The last eight that were taken are known.
+    assert_eq!([2, 3, 4].map(|conn| over_of(conn, 2)), [10, 10, 40 - 8]);
+    assert_eq!(over_of(5, 3), 10, "another host");
 }
 
 #[test]
