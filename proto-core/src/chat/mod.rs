@@ -415,10 +415,10 @@ impl Chat {
     /// This node has compared its tips with this neighbour's: what is missing is asked of that one, too.
     fn compared(&mut self, cx: &Cx, peer: NodeId) {
         self.catch_up.compared(cx.now);
-        for (run, first, last) in self.log.holes(cx.limits()) {
-            self.ranges.note_hole(peer, &run, (first, last), cx.now, cx.limits());
-        }
+        // What it may hold does not make room for holes.
         self.ranges.compared(cx.now, peer, cx.limits());
+        let holes = self.log.holes(self.ranges.next_hole(), cx.limits());
+        self.ranges.note_holes(cx.now, peer, holes, cx.limits());
     }
 }
 

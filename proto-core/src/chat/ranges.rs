@@ -56,6 +56,8 @@ pub(super) struct Ranges {
     finished: Vec<(EntryId, NodeId)>,
     /// How many wanted runs had to make room.
     dropped: u64,
+    /// The first run with a hole that found no room at the last comparison. None: all of them did.
+    next_hole: Option<RunId>,
 }
 
 /// A run that an entry showed to be incomplete.
@@ -111,6 +113,11 @@ impl Ranges {
     /// How many wanted runs had to make room.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// The run whose hole comes first at the next comparison. None: that of the first run does.
+    pub(super) fn next_hole(&self) -> Option<&RunId> {
+        self.next_hole.as_ref()
     }
 }
 

@@ -262,9 +262,10 @@ impl Log {
     }
 
     /// The runs with holes before entries that are held: the first and the last number that is missing there and wanted. Nothing
-    /// else tells of a hole after a start with a store, or once it had to make room among what is wanted.
-    pub(crate) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
-        self.window.holes(limits)
+    /// else tells of a hole after a start with a store, or once it had to make room among what is wanted. They begin with the
+    /// run `from`, or where it would be, and the ones before it come last.
+    pub(crate) fn holes(&self, from: Option<&RunId>, limits: &Limits) -> Vec<(RunId, u64, u64)> {
+        self.window.holes(from, limits)
     }
 
     /// The entries of a run in the window with these numbers, in order. Parked entries are not served.

@@ -508,6 +508,32 @@ fn what_is_missing_before_the_first_one_of_a_run_is_a_hole_with_a_store_and_with
     let kept = Kept { runs, entries, ..Kept::default() };
     let stored = Log::restore(Identity::from_secret(&[1; 32]).key(), true, &kept, &limits);
     for log in [&stored, &heard.inner] {
-        assert_eq!(log.holes(&limits), [(run.clone(), 0, 1)]);
+        assert_eq!(log.holes(None, &limits), [(run.clone(), 0, 1)]);
     }
+}
+
+#[test]
+fn holes_begin_with_any_run_and_all_are_listed() {
+    let mut log = TestLog::new(|limits| limits.chat.wanted = 1);
+    let mut runs = Vec::new();
+    for n in 1..=4 {
+        let author = TestAuthor::new(n);
+        runs.push(author.entry(0).run().clone());
+        if n < 4 {
+            log.take(&author.entry(2));
+            log.take(&author.entry(5));
+        }
+    }
+    let without = runs.pop().unwrap();
+    runs.sort();
+    let holes = |from| log.inner.holes(from, &log.limits);
+    let listed = |runs: &[RunId]| runs.iter().map(|run| (run.clone(), 0, 4)).collect::<Vec<_>>();
+    assert_eq!(holes(None), listed(&runs));
+    for from in 0..3 {
+        let (before, after) = runs.split_at(from);
+        assert_eq!(holes(Some(&runs[from])), listed(&[after, before].concat()));
+    }
+    // A run that is not in the log.
+    let (before, after) = runs.split_at(runs.partition_point(|run| *run < without));
+    assert_eq!(holes(Some(&without)), listed(&[after, before].concat()));
 }

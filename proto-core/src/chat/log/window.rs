@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use super::floors::Floors;
 use super::shares::Shares;
@@ -200,22 +201,23 @@ impl Window {
         (first <= last).then_some((first, last))
     }
 
-    /// The runs with holes before entries that are held, as many as may be wanted: the first and the last number that is
-    /// missing there and wanted.
-    pub(super) fn holes(&self, limits: &Limits) -> Vec<(RunId, u64, u64)> {
+    /// The runs with holes before entries that are held: the first and the last number that is missing there and wanted. They
+    /// begin with the run `from`, or where it would be, and the ones before it come last.
+    pub(super) fn holes(&self, from: Option<&RunId>, limits: &Limits) -> Vec<(RunId, u64, u64)> {
         let mut holes: Vec<(RunId, u64, u64)> = Vec::new();
         let mut before: Option<&SequenceKey> = None;
-        for next in &self.by_sequence {
+        let from = from.map(|run| SequenceKey { run: run.clone(), seq: 0, at: 0, id: FIRST_ID });
+        let start = from.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let first_ones = from.iter().flat_map(|from| self.by_sequence.range(..from));
+        for next in self.by_sequence.range((start, Bound::Unbounded)).chain(first_ones) {
             let first = before.filter(|one| one.run == next.run).map_or(0, |one| one.seq + 1);
             before = Some(next);
             if next.seq <= first {
                 continue;
             }
             let last = next.seq - 1;
-            let is_full = holes.len() >= limits.chat.wanted;
             match holes.last_mut().filter(|(run, ..)| *run == next.run) {
                 Some(hole) => hole.2 = last,
-                None if is_full => break,
                 None => holes.extend(
                     self.first_missing(&next.run, first, last, limits)
                         .map(|(first, last)| (next.run.clone(), first, last)),

@@ -78,6 +78,27 @@ impl Fixture {
         shows
     }
 
+    /// This neighbour was compared with, and these runs have holes.
+    fn compare(&mut self, now: u64, with: u8, runs: &[RunId]) {
+        self.ranges.compared(at(now), peer(with), &self.limits);
+        let holes = runs.iter().map(|run| (run.clone(), 0, 9)).collect();
+        self.ranges.note_holes(at(now), peer(with), holes, &self.limits);
+        self.check();
+    }
+
+    /// Whoever is asked for anything has nothing of it. Returns how often anybody was asked.
+    fn deny(&mut self, now: u64) -> usize {
+        let mut times = 0;
+        loop {
+            let queries = self.queries(now);
+            if queries.is_empty() {
+                return times;
+            }
+            times += queries.len();
+            queries.into_iter().for_each(|(to, _, last, tag)| self.ends(now, to, tag, last + 1));
+        }
+    }
+
     /// Lets the time come until when nobody may have had something.
     fn give_up(&mut self, now: u64) {
         let held = &self.held;
@@ -361,20 +382,65 @@ fn the_neighbour_that_showed_most_runs_makes_room() {
 }
 
 #[test]
-fn nothing_makes_room_for_holes() {
+fn nothing_that_somebody_may_hold_makes_room_for_holes() {
     let mut fixture = Fixture::new();
     fixture.limits.chat.wanted = 4;
     for n in 1..=3 {
         fixture.want(1, &run(n), 0, 9, u16::from(n));
     }
-    for n in 4..=6 {
-        fixture.ranges.note_hole(peer(2), &run(n), (0, 9), at(0), &fixture.limits);
-    }
+    fixture.compare(0, 2, &[4, 5, 6].map(run));
     assert_eq!(
         [1, 2, 3, 4, 5, 6].map(|n| fixture.ranges.contains(&run(n))),
         [true, true, true, true, false, false]
     );
-    assert_eq!(fixture.ranges.dropped(), 0);
+    assert_eq!((fixture.ranges.dropped(), fixture.ranges.next_hole()), (0, Some(&run(5))));
+    fixture.deny(0);
+    // A neighbour that came since may hold all of it.
+    fixture.compare(0, 3, &[5, 6].map(run));
+    assert_eq!((fixture.ranges.dropped(), fixture.ranges.pending()), (0, 4));
+    fixture.deny(0);
+    fixture.compare(0, 3, &[5, 6].map(run));
+    assert_eq!((fixture.ranges.dropped(), fixture.ranges.next_hole()), (1, Some(&run(6))));
+    assert!(fixture.ranges.contains(&run(5)));
+}
+
+#[test]
+fn holes_that_nobody_fills_take_turns() {
+    let mut fixture = Fixture::new();
+    fixture.limits.chat.wanted = 32;
+    let mut runs: Vec<_> = (1..=40).map(run).collect();
+    runs.sort();
+    let mut asked = BTreeMap::<_, usize>::new();
+    for comparison in 0..=20 {
+        // As the log lists them.
+        let next = fixture.ranges.next_hole().map_or(0, |next| runs.binary_search(next).unwrap());
+        let (before, after) = runs.split_at(next);
+        let wanted: BTreeSet<_> = fixture.ranges.wants.keys().cloned().collect();
+        fixture.compare(comparison, 1, &[after, before].concat());
+        let new: Vec<_> = fixture.ranges.wants.keys().filter(|run| !wanted.contains(*run)).collect();
+        assert_eq!(new.len(), if comparison == 0 { 32 } else { 2 });
+        new.into_iter().for_each(|run| *asked.entry(run.clone()).or_default() += 1);
+        if comparison == 4 {
+            assert_eq!(asked.len(), 40, "each is asked for before any is asked for again");
+        }
+        assert_eq!(fixture.deny(comparison), if comparison == 0 { 32 } else { 2 });
+    }
+    assert_eq!(asked.values().sum::<usize>(), 32 + 20 * 2);
+    assert!(asked.values().all(|times| (1..=2).contains(times)), "{asked:?}");
+}
+
+#[test]
+fn all_holes_that_there_is_room_for_are_wanted_and_the_next_time_the_first_one_is_first() {
+    let mut fixture = Fixture::new();
+    fixture.compare(0, 1, &[3, 1, 2].map(run));
+    assert_eq!((fixture.ranges.len(), fixture.ranges.next_hole()), (3, None));
+    let order: Vec<_> = fixture.ranges.shown_by[&peer(1)].iter().map(|(_, run)| run.clone()).collect();
+    assert_eq!(order, [3, 1, 2].map(run));
+    // One is wider than it was, and comes when all places are taken.
+    fixture.limits.chat.wanted = 3;
+    fixture.ranges.note_holes(at(0), peer(1), vec![(run(4), 0, 9), (run(2), 0, 20)], &fixture.limits);
+    assert_eq!(fixture.ranges.last(&run(2)), Some(20));
+    assert_eq!(fixture.ranges.next_hole(), Some(&run(4)));
 }
 
 #[test]

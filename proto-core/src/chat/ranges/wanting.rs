@@ -6,6 +6,10 @@ use alloc::vec::Vec;
 use super::{Missing, Ranges, Want};
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 
+/// At one comparison, holes take the place of one in so many wanted runs. If many holes cannot be filled, each is asked for
+/// again and again: so it stays wanted for some comparisons, and neighbours are not asked all the time.
+const TURNOVER: usize = 16;
+
 impl Ranges {
     /// An entry shows that entries before it are missing. They are asked for after `ready`. `from`: who sent it, and whether
     /// that one is linked, and so may be asked.
@@ -47,21 +51,30 @@ impl Ranges {
         });
     }
 
-    /// Entries of a run before one that is held are missing, whoever may hold them. This neighbour was compared with. Nothing
-    /// makes room for them: where there is none, a later comparison shows them again.
-    pub(in crate::chat) fn note_hole(
+    /// Entries of these runs between these numbers, both included, are missing before ones that are held, whoever may hold
+    /// them. This neighbour was compared with, and [`compared`](Self::compared) comes first. Where there is no room, they take
+    /// the place of some of what nobody is known to hold, and of nothing else.
+    pub(in crate::chat) fn note_holes(
         &mut self,
-        peer: NodeId,
-        run: &RunId,
-        (first, last): (u64, u64),
         now: Instant,
+        peer: NodeId,
+        mut holes: Vec<(RunId, u64, u64)>,
         limits: &Limits,
     ) {
-        let is_known = self.wants.get(run).is_some_and(|want| want.first <= first && last <= want.last);
-        let has_room = self.wants.len() < limits.chat.wanted || self.wants.contains_key(run);
-        if !is_known && has_room {
-            let missing = Missing { run: run.clone(), first, last, at: 0, tip: None };
-            self.want((peer, true), missing, (now, now), limits);
+        // Those that make room for others here are not among them.
+        holes.retain(|(run, first, last)| {
+            self.wants.get(run).is_none_or(|want| *first < want.first || want.last < *last)
+        });
+        let most_dropped = self.dropped + limits.chat.wanted.div_ceil(TURNOVER) as u64;
+        self.next_hole = None;
+        for (run, first, last) in holes {
+            let has_room = self.wants.len() < limits.chat.wanted || self.wants.contains_key(&run);
+            if has_room || !self.alone.is_empty() && self.dropped < most_dropped {
+                let missing = Missing { run, first, last, at: 0, tip: None };
+                self.want((peer, true), missing, (now, now), limits);
+            } else {
+                self.next_hole.get_or_insert(run);
+            }
         }
     }
 
