@@ -1,9 +1,13 @@
 //! Filling the store with what is below the window: the newest first, in bounded steps, after all that the window wants
 //! (SPEC section 23).
 
+#[cfg(test)]
+mod tests;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::ops::Bound;
 use core::time::Duration;
 
 use super::log::Below;
@@ -13,6 +17,9 @@ use crate::model::{Cx, Instant, RunId};
 
 /// The most runs of which something is asked for at once.
 const RUNS: usize = 16;
+
+/// The most runs whose step is held up that are looked at in one go.
+const LOOKS: usize = 64;
 
 /// How much longer than [`STEP`] a step becomes for each before it that brought nothing.
 const LONGER: u64 = 8;
@@ -41,12 +48,17 @@ const MANY: u64 = 1_000;
 /// The most entries of one run that are told as missing: an author alone decides how high its numbers are.
 const MOST_TOLD: u64 = 1_000_000;
 
+/// The order in which runs have their next steps: by the number of steps they have had, the newest first.
+type Order = (u64, Reverse<u64>, RunId);
+
 /// What is looked for, and how far that is. It goes in rounds over the runs. A round that lasts long is joined by the next
 /// one.
 #[derive(Debug, Default)]
 pub(super) struct Backfill {
-    /// The runs that wait for their next step: by the number of steps they have had, the newest first.
-    waiting: BTreeMap<(u64, Reverse<u64>, RunId), Progress>,
+    /// The runs that wait for their next step.
+    waiting: BTreeMap<Order, Progress>,
+    /// The last one of them that was looked at, if others behind it were not.
+    looked_to: Option<Order>,
     under_way: BTreeMap<RunId, Step>,
     /// What nobody had of a run at the end of its round.
     absent: BTreeMap<RunId, Absent>,
@@ -92,6 +104,15 @@ struct Progress {
     step: u64,
     /// The number of neighbours that had come when its round began.
     links: u64,
+}
+
+/// What becomes of a run that waits.
+enum Turn {
+    /// There is nothing left to look for.
+    Over,
+    /// The window wants something of the run first.
+    HeldUp,
+    Begun(Step),
 }
 
 /// A step that is under way.
@@ -207,6 +228,36 @@ impl Backfill {
         begun
     }
 
+    /// Begins steps of runs that wait, in order. `begin` looks at a run. Keys cost nothing, so any number of runs may be held up:
+    /// after some of these, the next call goes on behind them.
+    fn begin_steps(&mut self, mut begin: impl FnMut(&RunId, &Progress) -> Turn) {
+        if self.under_way.len() >= RUNS {
+            return;
+        }
+        let mut behind = self.looked_to.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut held_up = 0;
+        while self.under_way.len() < RUNS
+            && let Some((order, progress)) = self.waiting.range((behind, Bound::Unbounded)).next()
+        {
+            let (order, turn) = (order.clone(), begin(&order.2, progress));
+            match turn {
+                Turn::HeldUp => {
+                    held_up += 1;
+                    if held_up >= LOOKS {
+                        self.looked_to = Some(order);
+                        return;
+                    }
+                }
+                Turn::Over => _ = self.waiting.remove(&order),
+                Turn::Begun(step) => {
+                    self.waiting.remove(&order);
+                    self.under_way.insert(order.2.clone(), step);
+                }
+            }
+            behind = Bound::Excluded(order);
+        }
+    }
+
     /// When a run that waits may take the place of a step that brings nothing.
     fn next_turn(&self) -> Option<Instant> {
         self.under_way.values().map(Step::turn_ends).min().filter(|_| !self.waiting.is_empty())
@@ -309,22 +360,16 @@ impl Chat {
     fn begin_steps(&mut self, cx: &Cx) {
         let limits = cx.limits();
         let Self { backfill, log, ranges, addrs, .. } = self;
-        let mut later = Vec::new();
-        while backfill.under_way.len() < RUNS
-            && let Some((order, progress)) = backfill.waiting.pop_first()
-        {
-            let run = &order.2;
-            let Some((_, last)) = log.last_gap(run, progress.below) else { continue };
+        backfill.begin_steps(|run, progress| {
+            let Some((_, last)) = log.last_gap(run, progress.below) else { return Turn::Over };
             let first = last.saturating_add(1).saturating_sub(progress.step);
             if !ranges.want_low(cx.now, run, (first, last), progress.at, addrs.keys().copied(), limits) {
-                later.push((order, progress));
-                continue;
+                return Turn::HeldUp;
             }
             let missing = log.missing_below(run, progress.end);
-            let then = Progress { below: first, steps: progress.steps + 1, ..progress };
-            backfill.under_way.insert(order.2, Step { then, missing, last, seen: (cx.now, missing) });
-        }
-        backfill.waiting.extend(later);
+            let then = Progress { below: first, steps: progress.steps + 1, ..progress.clone() };
+            Turn::Begun(Step { then, missing, last, seen: (cx.now, missing) })
+        });
     }
 
     /// Ends the steps that are over, and leads their runs to the next ones.

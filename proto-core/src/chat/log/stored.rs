@@ -90,7 +90,7 @@ impl Log {
     /// A fork leaves no place for this entry, neither in the window nor in the store.
     pub(super) fn withdraw(&mut self, entry: &Entry, limits: &Limits) {
         let (run, seq) = (entry.run(), entry.seq());
-        self.window.remove(entry, limits);
+        self.window.withdraw(entry, limits);
         self.waited.remove(&entry.id());
         if self.window.versions(run, seq) == 0 {
             self.shelf.take_back(run, seq, limits);

@@ -339,6 +339,12 @@ impl Window {
         self.bound_tips(&entry.key(), limits);
     }
 
+    /// Removes an entry, for which a fork leaves no place. It is not shown again, also when that is forgotten.
+    pub(super) fn withdraw(&mut self, entry: &Entry, limits: &Limits) {
+        self.floors.withdrawn(order_key(entry));
+        self.remove(entry, limits);
+    }
+
     /// A valid entry came and is not taken: it is below its author's floor, where it still shows how far its run goes, or
     /// its run is frozen.
     pub(super) fn dropped(&mut self, entry: &Entry, limits: &Limits) {
@@ -431,7 +437,10 @@ impl Window {
         let seq = self.frozen.remove(run).map_or(seq, |before| before.min(seq));
         self.frozen.insert(run.clone(), seq);
         let mut forgotten = 0;
-        while self.frozen.len() > limits.chat.forks && self.frozen.pop_first().is_some() {
+        while self.frozen.len() > limits.chat.forks
+            && let Some((run, _)) = self.frozen.pop_first()
+        {
+            self.floors.thawed(&run.key);
             forgotten += 1;
         }
         forgotten

@@ -138,3 +138,56 @@ fn a_run_stays_frozen_when_what_proves_it_is_evicted() {
     (0..4).for_each(|seq| _ = log.take(&anew(seq)));
     assert_eq!((log.take(&later(2)), log.inner.lost().forks), (Taken::New, 1));
 }
+
+#[test]
+fn what_a_fork_withdrew_is_not_shown_again_when_the_fork_is_forgotten() {
+    let anna = TestAuthor::new(1);
+    let mut log = TestLog::new(|limits| {
+        (limits.chat.log_entries, limits.chat.forks, limits.chat.epochs_per_author) = (8, 0, 1);
+    });
+    let other = anna.entry_at(EPOCH, 1, 1_001_001, "other");
+    for entry in (0..4).map(|seq| anna.entry(seq)).chain([other]) {
+        log.take(&entry);
+    }
+    assert_eq!(log.shown(), ["0", "1", "2", "3", "1~!"]);
+    // Others displace what proves the fork, and what is known of the order of the run.
+    let anew = |seq, at| anna.entry_at(EPOCH + 1, seq, at, "anew");
+    (0..8).for_each(|seq| _ = log.take(&anew(seq, 1_002_500 + seq)));
+    assert_eq!((log.inner.lost().forks, log.shown().len()), (1, 8));
+    assert_eq!([3, 2].map(|seq| log.take(&anna.entry(seq))), [Taken::Dropped; 2]);
+    log.pass(Duration::from_secs(3));
+    assert_eq!(log.shown(), [""; 0]);
+    // What is newer is taken, and what is held stays.
+    assert_eq!(log.take(&anna.entry(4)), Taken::New);
+    assert_eq!((log.take(&anew(7, 1_002_507)), log.inner.sizes().held), (Taken::Known, 8));
+}
+
+#[test]
+fn what_a_fork_withdrew_is_not_shown_again_when_its_author_is_forgotten() {
+    let (anna, bob, eve) = (TestAuthor::new(1), TestAuthor::new(2), TestAuthor::new(3));
+    let mut log = TestLog::new(|limits| {
+        (limits.chat.log_entries, limits.chat.forks) = (2, 1);
+        (limits.chat.floors, limits.chat.authors) = (2, 1);
+    });
+    let forked = |author: &TestAuthor, log: &mut TestLog, at: u64| {
+        let other = author.entry_at(EPOCH, 0, at + 1, "other");
+        let entries = [0, 1].map(|seq| author.entry_at(EPOCH, seq, at + seq * 20_000, "one"));
+        entries.iter().chain([&other]).for_each(|entry| _ = log.take(entry));
+        entries
+    };
+    log.set_wall(Some(1_040_000));
+    let [_, gone] = forked(&anna, &mut log, 1_000_000);
+    assert_eq!(log.shown(), ["0", "1", "0~!^"]);
+    // Bob and then Eve take the place of Anna, who is forgotten, as late as what was withdrawn allows.
+    forked(&bob, &mut log, 1_030_000);
+    assert_eq!(log.take(&eve.entry_at(EPOCH, 0, 1_039_000, "too soon")), Taken::Full);
+    log.set_wall(Some(1_060_000));
+    for seq in 0..3 {
+        log.take(&eve.entry_at(EPOCH, seq, 1_059_000 + seq, "now"));
+    }
+    log.events();
+    assert_eq!((log.inner.lost().floors, log.inner.lost().forks), (1, 1));
+    assert_eq!(log.take(&gone), Taken::Dropped);
+    log.pass(Duration::from_secs(3));
+    assert_eq!(log.shown(), [""; 0]);
+}
