@@ -31,11 +31,7 @@ impl Cable {
         match Self::try_lay() {
             Ok(cable) => Some(cable),
             Err(why) => {
-                let required = env::var_os("CHAT_REQUIRE_NETNS").is_some_and(|value| !value.is_empty());
-                assert!(!required, "CHAT_REQUIRE_NETNS is set, and there are no network namespaces: {why}");
-                // Past the test harness, which keeps what a passed test prints to itself.
-                let note = format!("a test with network namespaces did not run: {why}\n");
-                let _ = io::stderr().write_all(note.as_bytes());
+                not_run(&why);
                 None
             }
         }
@@ -158,6 +154,19 @@ pub fn dissect(file: &Path, port: u16, filter: &str, field: &str) -> Vec<String>
     String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
 }
 
+/// Says that a test cannot run, unless `CHAT_REQUIRE_NETNS` is set.
+///
+/// # Panics
+/// When it is.
+#[track_caller]
+pub(crate) fn not_run(why: &str) {
+    let required = env::var_os("CHAT_REQUIRE_NETNS").is_some_and(|value| !value.is_empty());
+    assert!(!required, "CHAT_REQUIRE_NETNS is set, and there are no network namespaces: {why}");
+    // Past the test harness, which keeps what a passed test prints to itself.
+    let note = format!("a test with network namespaces did not run: {why}\n");
+    let _ = io::stderr().write_all(note.as_bytes());
+}
+
 /// Moves this thread into a namespace.
 #[cfg(target_os = "linux")]
 fn enter(namespace: &fs::File) {
@@ -178,7 +187,12 @@ fn find(program: &str) -> Option<PathBuf> {
 }
 
 fn ip(args: &[&str]) -> Result<(), String> {
-    let output = Command::new("ip").args(args).output().map_err(|error| format!("ip: {error}"))?;
+    run("ip", args)
+}
+
+/// Runs a program to its end. An error is what it says.
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(()) } else { Err(format!("ip {}: {said}", args.join(" "))) }
+    if output.status.success() { Ok(()) } else { Err(format!("{program} {}: {said}", args.join(" "))) }
 }

@@ -23,6 +23,8 @@ pub mod proxy;
 pub mod pty;
 pub mod raw;
 pub mod signer;
+#[cfg(target_os = "linux")]
+pub mod silent_dns;
 pub mod sim;
 pub mod store;
 pub mod talk;

@@ -114,26 +114,35 @@ impl EventPrinter {
         if self.style == Style::Bare {
             return;
         }
-        let mut left = Self::EARLIER;
-        let fits = |shown: &&Shown| {
-            let lines = shown.entry.texts().len();
-            let fits = lines <= left || left == Self::EARLIER;
-            left = left.saturating_sub(lines);
-            fits
-        };
-        let last: Vec<_> = shown.iter().take_while(fits).collect();
+        let last = self.last_lines(shown, own);
         if last.is_empty() {
             return;
         }
         self.notice(Gravity::Info, "the last messages from before:");
-        for Shown { entry, marks, .. } in last.into_iter().rev() {
+        for (message, own) in last.into_iter().rev() {
+            self.print_message(&message, own);
+        }
+        self.hand_over().await;
+    }
+
+    /// The first of these messages that have [`EARLIER`](Self::EARLIER) lines at most, or the first one alone, and whether
+    /// they are of this node. Lines that are not shown do not count.
+    fn last_lines(&self, shown: &[Shown], own: NodeId) -> Vec<(Message, bool)> {
+        let messages = shown.iter().filter_map(|Shown { entry, marks, .. }| {
             let mut marks = *marks;
             marks.history = true;
             let message = Message::Entry { entry: entry.clone(), marks };
             let own = message.is_signed() && message.node_id() == own;
-            self.print_message(&message, own);
-        }
-        self.hand_over().await;
+            (self.may_show(&message, own) && lines_of(&message) > 0).then_some((message, own))
+        });
+        let mut left = Self::EARLIER;
+        let fits = |(message, _): &(Message, bool)| {
+            let lines = lines_of(message);
+            let fits = lines <= left || left == Self::EARLIER;
+            left = left.saturating_sub(lines);
+            fits
+        };
+        messages.take_while(fits).collect()
     }
 
     async fn hand_over(&mut self) {
@@ -279,11 +288,16 @@ impl EventPrinter {
         self.print_earlier();
     }
 
+    /// Whether the user wants to hear who said it.
+    fn may_show(&self, message: &Message, own: bool) -> bool {
+        own || !self.mutes.is_muted(message.node_id())
+    }
+
     fn print_message(&mut self, message: &Message, own: bool) {
-        let (node_id, uname) = (message.node_id(), message.uname());
-        if !own && self.mutes.is_muted(node_id) {
+        if !self.may_show(message, own) {
             return;
         }
+        let (node_id, uname) = (message.node_id(), message.uname());
         let name = if own { shown(uname) } else { self.people.roster().note_author(node_id, uname) };
         let author = Author { node_id, name, own, caveat: render::caveat(message) };
         let earlier = earlier_date(message);

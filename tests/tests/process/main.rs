@@ -13,6 +13,8 @@ mod hostile_frames;
 mod identity;
 mod life;
 mod links;
+#[cfg(target_os = "linux")]
+mod name_server;
 mod network;
 mod output;
 mod resources;

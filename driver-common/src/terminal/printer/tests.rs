@@ -84,6 +84,35 @@ fn a_terminal_shows_the_end_of_what_was_before_and_a_pipe_does_not() {
     }
 }
 
+#[test]
+fn what_is_not_shown_of_before_does_not_count() {
+    let shown = |author: u8, number: u64, texts: &[&str], hidden: usize| {
+        let mut marks = Marks::default();
+        marks.repeated = (0..hidden).collect();
+        Shown { number, heard: 0, entry: testing::entry(author, [2, 3], "Zoe", texts, None), marks }
+    };
+    let texts: Vec<_> = ["repeated"; 18].into_iter().chain(["new"]).collect();
+    // One line of every other entry is shown, and nothing of the rest.
+    let before = (1..=20).rev().map(|number| match number % 4 {
+        0 => shown(1, number, &texts, 18),
+        1 => shown(1, number, &["shown"], 0),
+        2 => shown(1, number, &texts, 19),
+        _ => shown(2, number, &texts, 0),
+    });
+    let before: Vec<_> = before.collect();
+    let (output, text) = output();
+    let mut printer = printer(output, None, Style::Plain);
+    let muted = Identity::from_secret(&[2; 32]).node_id();
+    printer.mutes.mute(muted, Name::cut("Zoe").unwrap()).unwrap();
+    block_on(printer.print_before(&before, NodeId::from_bytes([9; 16])));
+    let lines = text();
+    let lines: Vec<_> = lines.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(lines, ["shown", "new"].repeat(5));
+    let nothing = [shown(2, 2, &texts, 0), shown(1, 1, &texts, 19)];
+    block_on(printer.print_before(&nothing, NodeId::from_bytes([9; 16])));
+    assert_eq!(text().lines().count(), 11, "there is no heading of nothing");
+}
+
 fn said(text: &str, origin: Origin) -> Event {
     Event::Said { entries: vec![entry("Me", &[text])], origin }
 }
