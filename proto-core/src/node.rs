@@ -381,7 +381,9 @@ impl Node {
                 }
                 self.mesh.peers_received(&mut self.cx, &source, &records, &self.conns);
             }
-            Event::Answered { conn, peer, token } => self.chat.pong_received(&self.cx, conn, peer, token),
+            Event::Answered { conn, peer, token, round_trip } => {
+                self.chat.pong_received(&self.cx, (conn, peer), token, round_trip);
+            }
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
             Event::Doubt { peer, doubted } => self.chat.doubt(peer, doubted),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),

@@ -5,9 +5,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::model::{Entry, Instant, Limits, Marks, RunId};
+use crate::model::{ConnId, Entry, Instant, Limits, Marks, RunId};
 
-/// How long after the last message of a neighbour's reconciliation it is taken to be over.
+/// How long after the last message of a neighbour's reconciliation it is taken to be over, at least.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Entries to show, each with its marks.
@@ -24,16 +24,25 @@ enum Phase {
     /// No neighbour was linked yet.
     #[default]
     Before,
-    /// `missing`: entries turned out to be missing. From then on, what is to be shown is held back. `compared`: when a
-    /// reconciliation is over. What it found may still have to come.
+    /// `missing`: entries turned out to be missing. From then on, what is to be shown is held back. `compared`: the last
+    /// reconciliation. What it found may still have to come.
     Running {
         until: Instant,
         missing: bool,
-        compared: Option<Instant>,
+        compared: Option<Compared>,
         held: Shown,
         bytes: usize,
     },
     Over,
+}
+
+/// A reconciliation.
+#[derive(Clone, Copy, Debug)]
+struct Compared {
+    /// When it is over.
+    at: Instant,
+    /// The connection on which a neighbour began it, and when its last message came. None: this node began it.
+    begun: Option<(ConnId, Instant)>,
 }
 
 impl CatchUp {
@@ -65,15 +74,31 @@ impl CatchUp {
     /// A reconciliation that this node began is over.
     pub(super) fn compared(&mut self, now: Instant) {
         if let Phase::Running { compared, .. } = &mut self.phase {
-            *compared = Some(now);
+            *compared = Some(Compared { at: now, begun: None });
         }
     }
 
     /// A message of a reconciliation that a neighbour began came, or what followed from it. Nothing tells when that is
-    /// over, so it is taken to be over after a while without one.
-    pub(super) fn neighbour_compares(&mut self, now: Instant) {
+    /// over, so it is taken to be over after a while without one. `round_trip` is the link's, as far as it is known.
+    pub(super) fn neighbour_compares(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        round_trip: Option<Duration>,
+        limits: &Limits,
+    ) {
         if let Phase::Running { compared, .. } = &mut self.phase {
-            *compared = Some(now + QUIET);
+            let at = now + quiet(round_trip.unwrap_or_default(), limits);
+            *compared = Some(Compared { at, begun: Some((conn, now)) });
+        }
+    }
+
+    /// The round trip of a link was measured. It was unknown or another one, perhaps, when the last message came there.
+    pub(super) fn measured(&mut self, conn: ConnId, round_trip: Duration, limits: &Limits) {
+        if let Phase::Running { compared: Some(compared), .. } = &mut self.phase
+            && let Some((_, last)) = compared.begun.filter(|(begun, _)| *begun == conn)
+        {
+            compared.at = last + quiet(round_trip, limits);
         }
     }
 
@@ -86,7 +111,8 @@ impl CatchUp {
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
         match self.phase {
             Phase::Running { until, compared, .. } => {
-                Some(compared.filter(|at| *at > now).map_or(until, |at| until.min(at)))
+                let compared = compared.map(|compared| compared.at).filter(|at| *at > now);
+                Some(compared.map_or(until, |at| until.min(at)))
             }
             Phase::Before | Phase::Over => None,
         }
@@ -104,13 +130,19 @@ impl CatchUp {
     /// no more fits. Returns what was held back, in order.
     pub(super) fn end(&mut self, now: Instant, complete: bool, limits: &Limits) -> Option<Shown> {
         let Phase::Running { until, compared, held, bytes, .. } = &mut self.phase else { return None };
-        let is_over = complete && compared.is_some_and(|at| at <= now)
+        let is_over = complete && compared.is_some_and(|compared| compared.at <= now)
             || now >= *until
             || *bytes > limits.chat.catch_up_bytes;
         let held = is_over.then(|| core::mem::take(held))?;
         self.phase = Phase::Over;
         Some(sorted(held))
     }
+}
+
+/// How long a neighbour may take to go on with its reconciliation over a link with this round trip. The neighbour delays its
+/// `PONG` as it likes, and so the round trip, but gets no more than half of the catch-up.
+fn quiet(round_trip: Duration, limits: &Limits) -> Duration {
+    round_trip.saturating_mul(2).min(limits.chat.catch_up / 2).max(QUIET)
 }
 
 /// In the order of the conversation, but no entry before one that was shown before it in its author sequence: a backdated
@@ -185,11 +217,17 @@ mod tests {
         assert!(catch_up.end(at(1), false, &small).is_some());
     }
 
+    const CONN: ConnId = ConnId(1);
+
+    fn ms(round_trip: u64) -> Duration {
+        Duration::from_millis(round_trip)
+    }
+
     #[test]
     fn a_neighbours_reconciliation_is_over_after_a_while_without_a_message() {
         let (mut catch_up, limits) = (running(), Limits::default());
-        catch_up.neighbour_compares(at(100));
-        catch_up.neighbour_compares(at(200));
+        catch_up.neighbour_compares(at(100), CONN, None, &limits);
+        catch_up.neighbour_compares(at(200), CONN, Some(ms(250)), &limits);
         assert_eq!(catch_up.deadline(at(200)), Some(at(700)));
         assert!(catch_up.end(at(699), true, &limits).is_none());
         assert!(catch_up.end(at(700), false, &limits).is_none());
@@ -199,6 +237,38 @@ mod tests {
             "it waits for what is awaited"
         );
         assert!(catch_up.end(at(701), true, &limits).is_some());
+    }
+
+    #[test]
+    fn over_a_far_link_it_is_over_two_round_trips_after_its_last_message() {
+        let limits = Limits::default();
+        for (round_trip, over) in [(250, 600), (251, 602), (1_200, 2_500), (2_500, 5_100), (60_000, 5_100)] {
+            let mut catch_up = running();
+            catch_up.neighbour_compares(at(100), CONN, Some(ms(round_trip)), &limits);
+            assert_eq!(catch_up.deadline(at(100)), Some(at(over)), "{round_trip}");
+            assert!(catch_up.end(at(over - 1), true, &limits).is_none(), "{round_trip}");
+            assert!(catch_up.end(at(over), true, &limits).is_some(), "{round_trip}");
+        }
+        let mut catch_up = running();
+        catch_up.neighbour_compares(at(9_900), CONN, Some(ms(1_000)), &limits);
+        assert_eq!(catch_up.deadline(at(9_900)), Some(at(10_000)), "not beyond its time");
+    }
+
+    #[test]
+    fn a_round_trip_that_is_measured_later_holds_from_the_last_message() {
+        let limits = Limits::default();
+        let mut catch_up = running();
+        catch_up.measured(CONN, ms(1_000), &limits);
+        catch_up.neighbour_compares(at(100), CONN, None, &limits);
+        catch_up.measured(ConnId(2), ms(1_000), &limits);
+        assert_eq!(catch_up.deadline(at(200)), Some(at(600)), "another link was measured");
+        catch_up.measured(CONN, ms(1_000), &limits);
+        assert_eq!(catch_up.deadline(at(200)), Some(at(2_100)));
+        catch_up.measured(CONN, ms(100), &limits);
+        assert_eq!(catch_up.deadline(at(200)), Some(at(600)));
+        catch_up.compared(at(300));
+        catch_up.measured(CONN, ms(1_000), &limits);
+        assert!(catch_up.end(at(300), true, &limits).is_some(), "this node's own reconciliation is over");
     }
 
     #[test]

@@ -89,7 +89,14 @@ impl Chat {
 
     /// `PONG` came. It may show that the peer ignored a reconciliation. A peer that ignores several in a row
     /// takes up a neighbour's place without being useful.
-    pub(crate) fn pong_received(&mut self, cx: &Cx, conn: ConnId, peer: NodeId, token: Token) {
+    pub(crate) fn pong_received(
+        &mut self,
+        cx: &Cx,
+        (conn, peer): (ConnId, NodeId),
+        token: Token,
+        round_trip: Duration,
+    ) {
+        self.catch_up.measured(conn, round_trip, cx.limits());
         let Some(ignored) = self.reconciler.pong_received(conn, token) else { return };
         if ignored >= cx.limits().chat.syncs_ignored {
             self.report_fault(conn, Fault::SyncsIgnored);
@@ -482,7 +489,7 @@ impl Chat {
             }
         }
         if step.peer_initiated {
-            self.catch_up.neighbour_compares(cx.now);
+            self.catch_up.neighbour_compares(cx.now, conn, from.round_trip, cx.limits());
             self.gossip.peer_began_sync(peer, cx.now);
             let answer = step.reply.as_ref().map_or(0, Vec::len);
             self.serving.answered(cx.now, budget, answer, cx.limits());

@@ -137,7 +137,7 @@ impl Conns {
 /// Sends `BYE` on a link and begins to close it.
 fn send_bye(link: &mut Link, cx: &Cx, code: ByeCode) {
     let limits = cx.limits();
-    let introduced = link.version() == Some(Version::V2) && link.join_sent;
+    let introduced = link.version() == Some(Version::V2) && link.join_sent.is_some();
     if introduced || link.channel.is_sealed() {
         link.push(cx.now, &encode(&Frame::Bye(code, "")), limits);
     }

@@ -50,8 +50,8 @@ pub(crate) enum Event {
 
     /// A line came from a peer without a key.
     Line { peer: Arc<PeerInfo>, text: String },
-    /// `PONG` came from this peer, with the token of the unanswered `PING`.
-    Answered { conn: ConnId, peer: NodeId, token: Token },
+    /// `PONG` came from this peer, with the token of the unanswered `PING`, so long after that.
+    Answered { conn: ConnId, peer: NodeId, token: Token, round_trip: Duration },
     /// `PEERS` came, and its content is to be used.
     PeersReceived { source: PeersSource, records: Vec<PeerRecord> },
     /// A peer with a key moved from the connection `before` to `after`. What was under way on `before` may be lost.

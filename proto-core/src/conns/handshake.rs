@@ -20,10 +20,10 @@ impl Conns {
     /// Sends `JOIN`, once.
     pub(super) fn greet(&mut self, cx: &Cx, conn: ConnId) {
         let frame = self.join_frame(cx, conn);
-        if let Some(link) = self.table.get_mut(conn).filter(|link| !link.join_sent)
+        if let Some(link) = self.table.get_mut(conn).filter(|link| link.join_sent.is_none())
             && let Some(frame) = frame
         {
-            link.join_sent = true;
+            link.join_sent = Some(cx.now);
             link.push(cx.now, &frame, cx.limits());
         }
     }
@@ -260,7 +260,7 @@ impl Conns {
 
     /// Sends `JOIN` wherever it was sent before, during handshakes, too.
     fn reintroduce(&mut self, cx: &Cx) {
-        let join_sent = self.table.iter().filter(|(_, link)| link.join_sent);
+        let join_sent = self.table.iter().filter(|(_, link)| link.join_sent.is_some());
         for (conn, node_id) in join_sent.map(|(conn, link)| (conn, link.node_id())).collect::<Vec<_>>() {
             let peer = node_id.and_then(|node_id| self.roster.get(node_id));
             match peer.filter(|peer| peer.info.version == Version::V1) {

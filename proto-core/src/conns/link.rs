@@ -48,8 +48,8 @@ pub(super) struct Link {
     pub(super) peer: Option<Box<PeerHandshake>>,
     /// The nonce of this node's `JOIN` on this connection.
     pub(super) nonce: Token,
-    /// This node has sent its `JOIN`.
-    pub(super) join_sent: bool,
+    /// When this node sent its `JOIN`.
+    pub(super) join_sent: Option<Instant>,
     /// This node has sent its `PROOF`, or needs none, since the connection is sealed.
     pub(super) proof_sent: bool,
     pub(super) queue: OutputQueue,
@@ -231,7 +231,7 @@ impl Link {
             channel,
             peer: None,
             nonce,
-            join_sent: false,
+            join_sent: None,
             proof_sent: channel.is_sealed(),
             queue: OutputQueue::default(),
             duplicate: None,
@@ -381,15 +381,21 @@ impl Link {
         }
     }
 
-    /// A `PONG` came. Whether it answers the unanswered `PING`.
-    pub(super) fn pong(&mut self, now: Instant, token: Token) -> bool {
-        let awaited = self.ping.filter(|ping| ping.token == token);
-        if let Some(ping) = awaited {
-            self.round_trip = Some(now.since(ping.queued));
-            self.ping = None;
-            self.answered = Some(now);
-        }
-        awaited.is_some()
+    /// A `PONG` came. The round trip, if it answers the unanswered `PING`.
+    pub(super) fn pong(&mut self, now: Instant, token: Token) -> Option<Duration> {
+        let ping = self.ping.filter(|ping| ping.token == token)?;
+        let round_trip = now.since(ping.queued);
+        self.round_trip = Some(round_trip);
+        self.ping = None;
+        self.answered = Some(now);
+        Some(round_trip)
+    }
+
+    /// The last round trip that `PONG` showed, else how long the peer took to answer this node's `JOIN`. The latter is 0 on a
+    /// sealed connection that the peer dialed, where nothing answers `JOIN`, and too much where the peer was made to wait.
+    pub(super) fn known_round_trip(&self) -> Option<Duration> {
+        let handshake = || Some(self.linked_since?.since(self.join_sent?));
+        self.round_trip.or_else(handshake)
     }
 
     /// Refunds the rates for a frame of that size.

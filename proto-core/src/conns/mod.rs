@@ -172,9 +172,12 @@ impl Conns {
     ) -> Option<Incoming<'a>> {
         let link = self.table.get_mut(conn)?;
         let (peer, host, rated) = (link.node_id(), host_of(link.remote.ip()), link.is_rate_limited());
+        let round_trip = link.known_round_trip();
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
             LinkEvent::Conn(frame) => Incoming::Conn(frame),
-            LinkEvent::Chat(frame) => Incoming::Chat(Sender { conn, peer: peer?, host, rated }, frame),
+            LinkEvent::Chat(frame) => {
+                Incoming::Chat(Sender { conn, peer: peer?, host, rated, round_trip }, frame)
+            }
         })
     }
 
@@ -411,11 +414,11 @@ impl Conns {
 
     fn ponged(&mut self, cx: &mut Cx, conn: ConnId, token: Token) {
         let Some(link) = self.table.get_mut(conn) else { return };
-        let peer = link.node_id().filter(|_| link.pong(cx.now, token));
-        if let Some(peer) = peer {
+        let answered = link.node_id().and_then(|peer| Some((peer, link.pong(cx.now, token)?)));
+        if let Some((peer, round_trip)) = answered {
             self.send_ping(cx, conn);
             self.claim_answered(cx, peer, conn, token);
-            self.events.push_back(Event::Answered { conn, peer, token });
+            self.events.push_back(Event::Answered { conn, peer, token, round_trip });
         }
     }
 

@@ -40,7 +40,7 @@ impl Conns {
     pub(crate) fn sealing(&mut self, cx: &mut Cx, conn: ConnId, expected: bool) {
         let Some(link) = self.table.get_mut(conn) else { return };
         match link.channel {
-            Channel::Undecided { .. } if !link.join_sent && !link.is_closing() => {
+            Channel::Undecided { .. } if link.join_sent.is_none() && !link.is_closing() => {
                 link.channel = Channel::Waiting { since: cx.now, expected };
                 link.note_bytes(cx.now);
                 self.handshakes.waiting.insert(conn);
@@ -120,7 +120,7 @@ impl Conns {
             Channel::Sealed(_) => return,
             Channel::Clear => {}
         }
-        if !link.join_sent {
+        if link.join_sent.is_none() {
             self.greet(cx, conn);
         }
     }

@@ -1,6 +1,7 @@
 //! What a machine sees of the connections, which another machine owns.
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use super::rate::PeerAtHost;
 use super::{ConnId, Dialed, Instant, Limits, NodeId, Reach};
@@ -86,6 +87,8 @@ pub(crate) struct Sender {
     pub(crate) host: IpAddr,
     /// It is on another machine, so that rates apply.
     pub(crate) rated: bool,
+    /// The round trip of the link, as far as it is known.
+    pub(crate) round_trip: Option<Duration>,
 }
 
 impl Sender {

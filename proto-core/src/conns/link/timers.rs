@@ -88,7 +88,7 @@ impl Link {
                 if let Channel::Sealing { since, .. } = self.channel {
                     add(since + first_byte, Timer::FirstByte);
                 }
-                if !self.join_sent && self.channel.may_be_greeted() {
+                if self.join_sent.is_none() && self.channel.may_be_greeted() {
                     let conns = &limits.conns;
                     let wait = if self.is_outbound() { conns.greet_dialed } else { conns.greet_after };
                     add(self.opened + wait, Timer::Greet);

@@ -182,6 +182,67 @@ fn a_neighbour_that_withholds_delays_the_first_catch_up_by_ten_seconds() {
     assert!(later.iter().any(|(_, action)| is_caught_up(core::slice::from_ref(action), 1)));
 }
 
+/// A peer with a key that begins the reconciliation, since its id is the lower one.
+fn beginner(solo: &Solo) -> Identity {
+    let mut identities = (20..).map(|n| Identity::from_secret(&[n; 32]));
+    identities.find(|identity| identity.node_id() < solo.node.id()).unwrap()
+}
+
+/// The answers to each `PING`.
+fn pongs(actions: &[Action]) -> String {
+    answers(&sent(actions)).split_inclusive('\n').filter(|line| line.starts_with("PONG|")).collect()
+}
+
+/// The first and a later message of a reconciliation, of a peer without entries.
+fn compares() -> [String; 2] {
+    ["SYNC|AA", "SYNC|AQ"].map(|tag| answer_with(&[]).replacen("SYNC|Ag", tag, 1))
+}
+
+/// When the first catch-up ends, if nothing comes for ten seconds.
+fn caught_up_at(solo: &mut Solo) -> Option<Instant> {
+    let later = solo.pass(Duration::from_secs(10));
+    later.iter().find(|(_, action)| is_caught_up(core::slice::from_ref(action), 0)).map(|(at, _)| *at)
+}
+
+/// Shorter than the time after which the node begins a reconciliation itself.
+const ROUND_TRIP: Duration = Duration::from_millis(1_500);
+
+#[test]
+fn the_first_catch_up_does_not_end_between_two_messages_over_a_far_link() {
+    let mut solo = solo();
+    let [first, second] = compares();
+    let peer = beginner(&solo);
+    solo.accept(1);
+    solo.receive(1, &join_keyed(&peer, 1, r#""uname":"Eve","links":0"#));
+    solo.settle(1);
+    solo.pass(ROUND_TRIP);
+    let mut actions = solo.prove_key(&peer, 1);
+    actions.extend(solo.receive(1, &first));
+    actions.extend(solo.settle(1));
+    let passed = solo.pass(ROUND_TRIP).into_iter().map(|(_, action)| action);
+    assert!(!is_caught_up(&passed.collect::<Vec<_>>(), 0), "the handshake took a round trip");
+    let actions = solo.receive(1, &(pongs(&actions) + &second));
+    assert!(!is_caught_up(&actions, 0));
+    assert_eq!(caught_up_at(&mut solo), Some(Instant::ORIGIN + 4 * ROUND_TRIP));
+}
+
+#[test]
+fn a_pong_behind_the_first_message_of_a_reconciliation_tells_how_long_to_wait_for_the_next() {
+    for pong in [true, false] {
+        let mut solo = solo();
+        let [first, _] = compares();
+        let peer = beginner(&solo);
+        solo.input(Input::Accepted { conn: ConnId(1), remote: remote(), key: Some(peer.key()) });
+        let mut actions = solo.receive(1, &join_keyed(&peer, 1, r#""uname":"Eve","links":0"#));
+        actions.extend(solo.settle(1));
+        solo.pass(ROUND_TRIP);
+        let pong = if pong { pongs(&actions) } else { String::new() };
+        let wait = if pong.is_empty() { Duration::from_millis(500) } else { 2 * ROUND_TRIP };
+        assert!(!is_caught_up(&solo.receive(1, &(first + &pong)), 0));
+        assert_eq!(caught_up_at(&mut solo), Some(Instant::ORIGIN + ROUND_TRIP + wait));
+    }
+}
+
 fn is_caught_up(actions: &[Action], count: usize) -> bool {
     actions
         .iter()
