@@ -223,7 +223,13 @@ impl Capacity {
         match self {
             // Already bytes.
             Self::Buffers | Self::LogBytes | Self::Parked | Self::AuthorsBytes | Self::V1WaitingBytes => 1,
-            Self::TipsBytes | Self::UncommittedOwn | Self::Uncommitted => 1,
+            Self::TipsBytes
+            | Self::UncommittedOwn
+            | Self::Uncommitted
+            | Self::CatchUpBytes
+            | Self::KnownKeys => 1,
+            // Bytes of lines. An entry has its texts besides.
+            Self::LoadedBytes => 2,
             Self::Wanted => 2 * 1024,
             // With the ids of its last `LINKS` or `PEERS`.
             Self::Slots => 16 * 1024,
@@ -234,14 +240,18 @@ impl Capacity {
             | Self::Rates
             | Self::NewAuthors
             | Self::ServingBudgets
+            | Self::Members
+            | Self::Pins
             | Self::V1Lost => 256,
-            Self::Floors => 512,
+            Self::Floors | Self::Names => 512,
+            // In three tables.
+            Self::DialBudgets => 3 * 128,
             // It holds the ids of all tips.
             Self::Syncs => limits.chat.tips_bytes / 8,
             Self::Spans | Self::Evicted | Self::Fetching | Self::Forks => 256,
-            Self::Seen | Self::Announced => 128,
+            Self::Seen | Self::Announced | Self::Spared | Self::Serving | Self::Bodiless => 128,
             Self::AnnouncedMissing => limits.chat.announcers.saturating_mul(32).saturating_add(256),
-            Self::V1Lines => 1024,
+            Self::V1Lines => 1280,
             _ => 0,
         }
     }
