@@ -255,6 +255,9 @@ impl EventPrinter {
             self.print_earlier();
             return self.print_message(&message, own);
         }
+        if !self.may_show(&message, own) {
+            return;
+        }
         if self.earlier.len() >= Self::EARLIER {
             self.earlier.pop_front();
         }
@@ -279,8 +282,13 @@ impl EventPrinter {
         if entries > 0 {
             let notice = render::notice(&Notice::CaughtUp { entries });
             let last = self.earlier.len();
-            if last < entries && self.style != Style::Bare {
-                self.notice(Gravity::Info, &format!("{notice}; these are the last {last}:"));
+            if (1..entries).contains(&last) && self.style != Style::Bare {
+                let these = if last == 1 {
+                    "this is the last one".to_owned()
+                } else {
+                    format!("these are the last {last}")
+                };
+                self.notice(Gravity::Info, &format!("{notice}; {these}:"));
             } else {
                 self.notice(Gravity::Info, &notice);
             }

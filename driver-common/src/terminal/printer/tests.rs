@@ -177,6 +177,26 @@ fn a_terminal_shows_the_last_messages_of_a_first_catch_up() {
 }
 
 #[test]
+fn whom_the_user_mutes_takes_no_place_among_the_last_messages_of_a_first_catch_up() {
+    let (screen, shown) = output();
+    let mut printer = printer(screen, None, Style::Plain);
+    printer.mutes.mute(Identity::from_secret(&[2; 32]).node_id(), Name::cut("Zoe").unwrap()).unwrap();
+    let mut marks = Marks::default();
+    marks.catch_up = true;
+    let earlier = |author: u8, text: &str| {
+        Event::Message(Message::Entry { entry: testing::entry(author, [2, 3], "Zoe", &[text], None), marks })
+    };
+    let muted = || (0..30).map(|_| earlier(2, "muted"));
+    block_on(printer.print(batch([earlier(1, "heard")].into_iter().chain(muted()).collect())));
+    block_on(printer.print(batch(vec![Event::Notice(Notice::CaughtUp { entries: 31 })])));
+    let lines = shown();
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines[0], "* 31 messages were sent before you were connected; this is the last one:");
+    assert!(lines[1].ends_with("heard"), "{lines:?}");
+    assert_eq!(lines[2..], ["──── new messages ────"]);
+}
+
+#[test]
 fn own_messages_of_a_first_catch_up_wait_with_the_others() {
     let (screen, shown) = output();
     let mut printer = printer(screen, None, Style::Plain);
