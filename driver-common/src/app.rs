@@ -24,7 +24,7 @@ use crate::options::{History, Options};
 use crate::runtime::AppRuntime;
 use crate::store::{Shown, Store, StoreOptions, Threads};
 use crate::terminal::{EventPrinter, Quit, Terminal};
-use crate::{ApiToken, DataDir, Handle, net, new_identity, node};
+use crate::{ApiToken, DataDir, Handle, net, new_identity, node, repeats};
 
 /// A node that has its ports and is ready to run.
 #[derive(Debug)]
@@ -241,7 +241,9 @@ fn open_store(
 
 /// The end of the conversation before the node started, the newest message first.
 async fn last_messages(handle: &Handle) -> Option<Vec<Shown>> {
-    handle.store()?.page(None, EventPrinter::EARLIER).await
+    let mut shown = handle.store()?.page(None, EventPrinter::EARLIER).await?;
+    repeats::mark(&mut shown);
+    Some(shown)
 }
 
 /// Who may use the API, as the options say.

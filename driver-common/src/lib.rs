@@ -20,6 +20,8 @@ pub mod net;
 mod node;
 #[cfg(feature = "app")]
 pub mod options;
+#[cfg(feature = "app")]
+mod repeats;
 mod resolve;
 pub mod runtime;
 pub mod store;

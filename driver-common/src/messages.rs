@@ -51,11 +51,15 @@ pub(crate) fn notice(notice: &Notice) -> String {
         Notice::IsSelf { target } => format!("{target} is this node itself; it is not dialed again"),
         Notice::OtherNetwork { remote } => {
             format!(
-                "{remote} tried to connect, but belongs to another network: compare your --network options"
+                "{remote} tried to connect, but belongs to another network: compare your --network options, or \
+                 let version 1 nodes in with --allow-v1"
             )
         }
         Notice::TurnedAway { target, code: ByeCode::Network } => {
-            format!("{target} belongs to another network: compare your --network options")
+            format!(
+                "{target} belongs to another network: compare your --network options, or let version 1 nodes \
+                 in with --allow-v1"
+            )
         }
         Notice::TurnedAway { target, code: ByeCode::Taken } => {
             let why = turned_away(ByeCode::Taken);

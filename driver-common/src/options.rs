@@ -48,7 +48,7 @@ pub struct Options {
     pub api_token_file: Option<PathBuf>,
     /// The names under which the API is served to those who have the token, besides those of this machine.
     pub api_hosts: Vec<ApiHost>,
-    /// The address that peers are told to dial, if it differs from the one listened on. A host name is resolved first.
+    /// The address that peers are told to dial, if it differs from the one listened on. A host name is resolved in the background.
     pub advertise: Option<PeerAddr>,
     /// Whether peers at loopback addresses are taken for peers on this machine, however the node can be reached.
     pub trust_loopback: bool,

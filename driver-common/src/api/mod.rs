@@ -72,8 +72,10 @@
 //! `entry` describes the signed entry that contains the line: `id`, `author` (its node id), `uname` (its name), `key`,
 //! `epoch`, `seq`, `at` (the time by its author's clock), `signed`, and the marks `late` (later entries of its author
 //! arrived first), `forked` (its author signed another entry with the same number), `backdated`, `behind` (it is dated
-//! before entries that were shown before it), `history` (it is from before this node came, or came late), `name_taken`
-//! (another key used its author's name before), and `repeated` (the indices of its lines that were shown before; they are left out). `part` is the index of the line in the entry. If `signed` is false,
+//! before entries that were shown before it), `history` (it is from before this node came, came late, or waited here for more
+//! than a minute), `catch_up` (it came with the first catch-up, of whose end the notice `CaughtUp` tells), `name_taken`
+//! (another key used its author's name before), and `repeated` (the indices of its lines that were shown before; they are
+//! left out). A mark that is absent is false, or empty. `part` is the index of the line in the entry. If `signed` is false,
 //! `via` names the peer without a key that sent the line, as the author claims; such entries have the `class` `line`, and
 //! numbers of their own. A line without `entry` came from such a peer directly. Messages that this node sent before a restart come
 //! back as `MessageSent`.

@@ -116,6 +116,11 @@ impl EntryInfo {
         self.signed
     }
 
+    /// The node that brought it in, if it is of a peer without a key.
+    pub(super) fn brought_by(&self) -> Option<NodeId> {
+        (!self.signed).then_some(self.author)
+    }
+
     /// When it was said, by its author's clock: Unix time in milliseconds.
     pub(super) fn said_at(&self) -> u64 {
         self.at

@@ -8,13 +8,11 @@ use proto_core::{EntryId, Message, NodeId, PublicKey};
 use super::history::{BYTES, FirstIds, HistoryLine, LINES};
 use super::line;
 use crate::Event;
+use crate::repeats::{Repeats, SOON};
 use crate::store::{Cursor, Shown, StoreView};
 
 /// The most lines of a page that a client may ask for.
 const MOST: usize = 1_000;
-
-/// A line of a peer without a key comes as such, and soon after in an entry: within this time, in milliseconds.
-const SOON: u64 = 60_000;
 
 /// Which messages a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,21 +132,34 @@ fn add_stored(
         page.iter().filter_map(|line| Some((line.entry_info.as_ref()?.id(), line.part))).collect();
     let before =
         |id: EntryId, part: usize| query.before.is_none_or(|cursor| cursor.id != id || part < cursor.part);
+    let mut repeats = Repeats::default();
+    page.iter().for_each(|line| _ = is_repeated(&mut repeats, line));
     let mut lines = Vec::new();
-    for shown in &stored.shown {
+    for shown in stored.shown.iter().rev() {
         let id = shown.entry.id();
         let first_id = first_ids.and_then(|ids| ids.get(&id).copied()).unwrap_or(shown.number * 512);
         let event = event_of(shown, stored.own);
         for line in line::lines(&event).filter(|line| before(id, line.part)) {
             if !known.contains(&(id, line.part)) {
-                let number = first_id + line.part as u64;
-                lines.push(Arc::new(HistoryLine::new(number, shown.heard, line)));
+                let line = HistoryLine::new(first_id + line.part as u64, shown.heard, line);
+                if !is_repeated(&mut repeats, &line) {
+                    lines.push(Arc::new(line));
+                }
             }
         }
     }
     page.retain(|line| line.entry_info.is_some() || !take_signed(&mut lines, line));
     page.append(&mut lines);
     page.sort_by_key(|line| line.place());
+}
+
+/// Whether another node has brought in this line of a peer without a key, too, and it is on the page.
+fn is_repeated(repeats: &mut Repeats, line: &HistoryLine) -> bool {
+    let entry_info = line.entry_info.as_ref();
+    let brought = entry_info.and_then(|entry_info| Some((entry_info.brought_by()?, entry_info.said_at())));
+    line.node_id
+        .zip(brought)
+        .is_some_and(|(speaker, (by, at))| repeats.is_repeated((speaker, &line.content), by, at))
 }
 
 /// Whether an entry has brought the line of a peer without a key. It keeps the number of the line.
@@ -275,6 +286,34 @@ mod tests {
         let page = merge(NEWEST, history.recent(), Some(stored([&brought])), None).unwrap();
         assert_eq!(lines(&page), [(1_000_000, "hi"), (1_000_001, "not signed yet")]);
         assert!(page[0].entry_info.is_some() && page[1].entry_info.is_none());
+    }
+
+    #[test]
+    fn a_line_that_two_nodes_brought_in_is_listed_once() {
+        let via = Via::new(NodeId::from_bytes([7; 16]), "Old".parse().unwrap());
+        let [first, second] = [(2, 40, &["hi"][..]), (3, 41, &["hi", "there"])]
+            .map(|(author, at, texts)| entry(author, at, texts, Some(&via)));
+        let listed = |history: &History| {
+            let stored = stored([&first, &second]);
+            let page = merge(NEWEST, history.recent(), Some(stored), Some(&history.first_ids())).unwrap();
+            page.iter().map(|line| line.content.to_string()).collect::<Vec<_>>()
+        };
+        let mut history = History::new(1_000_000);
+        assert_eq!(listed(&history), ["hi", "there"], "out of the store alone");
+        // The second one came first, and of the first one nothing was new.
+        history.record(&[heard(&second)], 50);
+        assert_eq!(listed(&history), ["hi", "there"]);
+        let mut both = [first.clone(), second.clone()].map(|entry| Shown {
+            number: 1,
+            heard: 1,
+            entry,
+            marks: Marks::default(),
+        });
+        both.reverse();
+        crate::repeats::mark(&mut both);
+        let left = both.map(|shown| Message::Entry { entry: shown.entry, marks: shown.marks });
+        let left: Vec<_> = left.iter().flat_map(Message::texts).collect();
+        assert_eq!(left, ["there", "hi"], "the newest first");
     }
 
     #[test]

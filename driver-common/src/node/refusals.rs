@@ -19,12 +19,12 @@ pub(super) struct Refusals {
     /// The time up to which `room` was earned.
     earned: Instant,
     /// Refusals since the last line.
-    addresses_ignored: u64,
+    unlogged: u64,
 }
 
 impl Refusals {
     pub(super) fn new(now: Instant) -> Self {
-        Self { room: BURST, earned: now, addresses_ignored: 0 }
+        Self { room: BURST, earned: now, unlogged: 0 }
     }
 
     /// Logs that a peer was refused or cut.
@@ -48,11 +48,11 @@ impl Refusals {
             self.earned = now;
         }
         let Some(room) = self.room.checked_sub(1) else {
-            self.addresses_ignored += 1;
+            self.unlogged += 1;
             return None;
         };
         self.room = room;
-        Some(std::mem::take(&mut self.addresses_ignored))
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
 

@@ -137,7 +137,7 @@ pub(super) struct Flags {
     #[arg(long, env = "CHAT_EXIT_WHEN_DONE", action = ArgAction::SetTrue, value_parser = switch)]
     pub(super) exit_when_done: bool,
 
-    /// How times are shown on a terminal, as in strftime; an empty text shows none
+    /// How times are shown on a terminal, as in strftime; none shows no times
     #[arg(long, value_name = "FORMAT", env = "CHAT_TIME_FORMAT", default_value = "%H:%M", value_parser = time_format)]
     pub(super) time_format: TimeFormat,
 

@@ -7,8 +7,8 @@ use super::rows::{self, COLUMNS, Damaged, Read};
 use super::unix_ms;
 use crate::store::{Cursor, Shown};
 
-/// How far ahead of this clock an entry may be dated to be shown. The node parks others.
-const AHEAD_MS: u64 = 5_000;
+/// How far ahead of this clock an entry may be dated to be shown, in milliseconds. The node parks others (SPEC 9.4.1).
+const AHEAD_MS: u64 = 10_000;
 
 /// The most entries of a page.
 const ENTRIES: usize = 1_024;
