@@ -17,8 +17,8 @@ use crate::conns::{self, Conns, Incoming};
 use crate::contract::{Action, Command, CommandError, Input, Message, Outcome, Stats, Status, TimerKind};
 use crate::mesh::{self, Mesh, Verdict};
 use crate::model::{
-    Capacity, Config, ConnId, Cx, Entry, Identity, Instant, Kept, Marks, Member, Memory, Name, NodeId,
-    PeerInfo, PublicKey, Stage, canonical,
+    Capacity, Census as _, Config, ConnId, Cx, Entry, Identity, Instant, Kept, Marks, Member, Memory, Name,
+    NodeId, PeerInfo, PublicKey, Stage, canonical,
 };
 use crate::v1::{self, V1};
 use crate::wire::Chunk;
@@ -403,8 +403,9 @@ impl Node {
     }
 
     fn decide(&mut self, conn: ConnId, stage: Stage) {
-        let full_mesh = self.chat.is_full_mesh();
-        match self.mesh.decide(&mut self.cx, (conn, stage), &self.conns, full_mesh) {
+        let newcomer = self.conns.link(conn).and_then(|link| link.node_id);
+        let closed = newcomer.is_some_and(|node_id| self.chat.is_closed_to(node_id));
+        match self.mesh.decide(&mut self.cx, (conn, stage), &self.conns, closed) {
             Verdict::Banned => self.conns.refuse_banned(&mut self.cx, conn),
             Verdict::Prove => self.conns.prove(&self.cx, conn),
             Verdict::AwaitProof => {}

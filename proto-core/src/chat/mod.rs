@@ -256,10 +256,10 @@ impl Chat {
         }
     }
 
-    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
-    /// show.
-    pub(crate) fn is_full_mesh(&self) -> bool {
-        self.gossip.is_full_mesh()
+    /// Whether the neighbours lead nowhere new, as far as their `LINKS` show, and a node with this id is none of those to whom
+    /// they lead (SPEC 5.4.4).
+    pub(crate) fn is_closed_to(&self, outsider: NodeId) -> bool {
+        self.gossip.is_closed_to(outsider)
     }
 
     /// Whether the peer is linked to another neighbour, too, as far as its `LINKS` show.

@@ -190,10 +190,10 @@ impl Gossip {
         self.neighbours.has_mutual_neighbour(peer)
     }
 
-    /// Whether the neighbours are all linked to each other and to no other node, as far as their `LINKS`
-    /// show.
-    pub(crate) fn is_full_mesh(&self) -> bool {
-        self.neighbours.is_full_mesh()
+    /// Whether the neighbours lead nowhere new, as far as their `LINKS` show, and a node with this id is none of those to whom
+    /// they lead (SPEC 5.4.4).
+    pub(crate) fn is_closed_to(&self, outsider: NodeId) -> bool {
+        self.neighbours.is_closed_to(outsider)
     }
 
     /// `LINKS` came.

@@ -107,6 +107,20 @@ impl Neighbours {
         self.same_neighbourhoods == self.peers.len() && self.doubted.is_empty()
     }
 
+    /// Whether the neighbours lead nowhere new, and a node with this id is none of those to whom they lead: three quarters of them
+    /// are linked, as far as their `LINKS` show, to this node and its neighbours but for a quarter of their links. So it takes
+    /// more than one neighbour that lies to hide that nodes are cut off from all others.
+    pub(super) fn is_closed_to(&self, outsider: NodeId) -> bool {
+        let is_near = |id: &NodeId| *id == self.me || self.peers.contains_key(id);
+        let leads_nowhere = |peer: &&Neighbour| {
+            let near = peer.links.iter().filter(|id| is_near(id)).count();
+            near > 0 && near * 4 >= peer.links.len() * 3
+        };
+        let closed = self.peers.values().filter(leads_nowhere).count();
+        let known = self.peers.values().filter(|peer| peer.links.contains(&outsider)).count();
+        closed * 4 >= self.peers.len() * 3 && known * 4 <= self.peers.len()
+    }
+
     /// Whether this neighbour is linked to another neighbour.
     pub(super) fn has_mutual_neighbour(&self, peer: NodeId) -> bool {
         let links = self.peers.get(&peer).map(|neighbour| &neighbour.links);
@@ -186,6 +200,31 @@ mod tests {
         assert!(!neighbours.is_full_mesh(), "the other still has a third");
         neighbours.links_received(peer(1), &[peer(0)]);
         assert!(neighbours.is_full_mesh() && neighbours.is_consistent());
+    }
+
+    #[test]
+    fn neighbours_are_closed_to_an_outsider_though_a_quarter_of_them_lie() {
+        let mut neighbours = Neighbours::new(peer(0));
+        assert!(neighbours.is_closed_to(peer(50)), "a node alone");
+        let circle: Vec<_> = (0..=12).map(peer).collect();
+        (1..=12).for_each(|n| neighbours.linked(peer(n)));
+        assert!(!neighbours.is_closed_to(peer(50)), "nobody has sent LINKS");
+        // Each has another neighbour beside them in the place of one.
+        for n in 1..=9 {
+            neighbours.links_received(peer(n), &[&circle[..12], &[peer(100 + n)]].concat());
+        }
+        assert!(neighbours.is_closed_to(peer(50)) && !neighbours.is_full_mesh());
+        neighbours.links_received(peer(10), &[]);
+        neighbours.links_received(peer(11), &[peer(50)]);
+        neighbours.links_received(peer(12), &[peer(50), peer(51)]);
+        assert!(neighbours.is_closed_to(peer(50)), "whatever liars say");
+        neighbours.links_received(peer(9), &[&circle[..8], &[20, 21, 22].map(peer)].concat());
+        assert!(!neighbours.is_closed_to(peer(50)), "too many lead elsewhere");
+        neighbours.links_received(peer(9), &circle);
+        for n in 1..=4 {
+            neighbours.links_received(peer(n), &[&circle[..12], &[peer(60)]].concat());
+        }
+        assert!(neighbours.is_closed_to(peer(50)) && !neighbours.is_closed_to(peer(60)), "four lead there");
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub(super) fn same_forks(world: &World, hosts: &[HostId]) -> Result<(), String> 
             let unlike = views.iter().find(|(_, other)| other.get(run).map(ids) != Some(ids(held)));
             if let Some((other, theirs)) = unlike {
                 let (author, epoch) = (run.key.node_id().short(), run.epoch);
-                let (ours, theirs) = (held.len(), theirs.get(run).map_or(0, Vec::len));
+                let (ours, theirs) = (listed(held), theirs.get(run).map(listed).unwrap_or_default());
                 return Err(format!(
-                    "of the forked run {author}/{epoch} host {host} holds {ours} entries, and host {other} {theirs} or others"
+                    "of the forked run {author}/{epoch} host {host} holds {ours}, and host {other} {theirs}"
                 ));
             }
         }
@@ -56,6 +56,13 @@ fn runs<'a>(world: &World, node: &'a Node) -> BTreeMap<RunId, Vec<&'a Entry>> {
         }
     }
     runs
+}
+
+/// The last entries of a run, by number and the start of the id.
+fn listed(run: &Vec<&Entry>) -> String {
+    let last = run.iter().skip(run.len().saturating_sub(4));
+    let last: Vec<_> = last.map(|entry| format!("{} {:.6}", entry.seq(), entry.id().to_string())).collect();
+    format!("{} entries [.., {}]", run.len(), last.join(", "))
 }
 
 fn ids(run: &Vec<&Entry>) -> BTreeSet<EntryId> {
