@@ -3,11 +3,17 @@
 //! Each tip is requested from one neighbour. One that does not come is requested from another one that showed it, too. Else it
 //! is left to the next reconciliation.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+#[cfg(test)]
+mod tests;
+mod tips;
+
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::model::{EntryId, Fifo, Instant, Limits, NodeId};
+use crate::model::{EntryId, Instant, Limits, NodeId};
 use crate::wire::MAX_GRAFT;
+
+use tips::Tips;
 
 /// While a neighbour sends what was requested, a request expires after this many times `limits.chat.asked_for` at the latest.
 pub(crate) const MAX_WAIT_ANSWERING: u32 = 30;
@@ -35,10 +41,10 @@ struct Source {
 #[derive(Debug, Default)]
 struct PeerQueue {
     /// Tips to request, each with the earliest time for that.
-    queued: Fifo<EntryId, Instant>,
+    queued: Tips,
     /// Tips requested, each with the time of that.
-    requested: Fifo<EntryId, Instant>,
-    /// A requested entry came since one last expired.
+    requested: Tips,
+    /// A requested entry came since one last expired. So the queue stays, but for what others showed, too.
     progress: bool,
     /// When a requested entry last came.
     came: Option<Instant>,
@@ -63,9 +69,9 @@ impl TipFetch {
 
     /// Queues entries to request from a neighbour, in this order.
     ///
-    /// An entry that is queued for another neighbour stays there. At the bound, the neighbour with the
-    /// longest queue makes room for one with a shorter queue, and other entries are dropped. Requests wait
-    /// for a short time, since entries that are spreading just now come by themselves.
+    /// An entry that is queued for another neighbour stays there until that one is late. At the bound, the
+    /// neighbour with the longest queue makes room for one with a shorter queue, and other entries are
+    /// dropped. Requests wait for a short time, since entries that are spreading just now come by themselves.
     pub(super) fn add(
         &mut self,
         now: Instant,
@@ -75,10 +81,10 @@ impl TipFetch {
     ) {
         let mut ids = ids.into_iter();
         while let Some(id) = ids.next() {
-            if let Some(source) = self.source.get_mut(&id) {
+            if let Some(source) = self.source.get(&id) {
                 let is_new = source.peer != peer && !source.others.contains(&peer);
                 if is_new && source.others.len() < limits.chat.announcers {
-                    source.others.push(peer);
+                    self.change_others(&id, |others| others.push(peer));
                 }
                 continue;
             }
@@ -90,7 +96,17 @@ impl TipFetch {
                 }
             }
             self.source.insert(id, Source { peer, others: Vec::new() });
-            self.queues.entry(peer).or_default().queued.insert(id, now + limits.chat.ask_after);
+            self.queues.entry(peer).or_default().queued.insert(id, now + limits.chat.ask_after, false);
+        }
+    }
+
+    /// Changes who else showed a tip, and updates the indexes of its queue.
+    fn change_others(&mut self, id: &EntryId, change: impl FnOnce(&mut Vec<NodeId>)) {
+        let Some(source) = self.source.get_mut(id) else { return };
+        change(&mut source.others);
+        if let Some(queue) = self.queues.get_mut(&source.peer) {
+            queue.queued.set_shared(id, !source.others.is_empty());
+            queue.requested.set_shared(id, !source.others.is_empty());
         }
     }
 
@@ -102,7 +118,7 @@ impl TipFetch {
             return false;
         };
         let last = queue.queued.pop_last();
-        last.is_some_and(|(id, _)| self.source.remove(&id).is_some())
+        last.is_some_and(|id| self.source.remove(&id).is_some())
     }
 
     /// How many tips were left to the next reconciliation for want of room.
@@ -143,7 +159,7 @@ impl TipFetch {
         let Some(Source { peer, others }) = self.source.remove(id) else { return Default::default() };
         let Some(queue) = self.queues.get_mut(&peer) else { return (false, others) };
         queue.queued.remove(id);
-        let requested = queue.requested.remove(id).is_some();
+        let requested = queue.requested.remove(id);
         queue.progress |= requested;
         if requested && from == Some(peer) {
             queue.came = Some(now);
@@ -154,15 +170,14 @@ impl TipFetch {
 
     /// The neighbour does not have an entry, or not its body. It is requested from another one that showed it.
     pub(super) fn asked_in_vain(&mut self, now: Instant, peer: NodeId, id: &EntryId) {
-        let Some(source) = self.source.get_mut(id) else { return };
-        source.others.retain(|other| *other != peer);
-        if source.peer != peer {
+        self.change_others(id, |others| others.retain(|other| *other != peer));
+        if !self.is_queued(peer, id) {
             return;
         }
         if let Some(queue) = self.queues.get_mut(&peer) {
             queue.queued.remove(id);
             // It answered.
-            queue.progress |= queue.requested.remove(id).is_some();
+            queue.progress |= queue.requested.remove(id);
         }
         self.remove_if_empty(peer);
         self.hand_over(now, *id);
@@ -171,8 +186,9 @@ impl TipFetch {
     /// The neighbour is gone. What it was to send is requested from others. Returns whether some of it is left to the next
     /// reconciliation.
     pub(super) fn unlinked(&mut self, now: Instant, peer: NodeId) -> bool {
-        for source in self.source.values_mut() {
-            source.others.retain(|other| *other != peer);
+        let shown = self.source.iter().filter(|(_, source)| source.others.contains(&peer));
+        for id in shown.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.change_others(&id, |others| others.retain(|other| *other != peer));
         }
         let alone = self.give_up_all(now, peer);
         debug_assert!(!self.queues.contains_key(&peer));
@@ -194,20 +210,22 @@ impl TipFetch {
             return true;
         }
         source.peer = source.others.remove(0);
-        self.queues.entry(source.peer).or_default().queued.insert(id, now);
+        self.queues.entry(source.peer).or_default().queued.insert(id, now, !source.others.is_empty());
         false
+    }
+
+    /// Leaves a queued tip to the next neighbour that showed it. This one was not asked, so it may still be, after the others.
+    fn pass_on(&mut self, now: Instant, peer: NodeId, id: EntryId) {
+        if self.queues.get_mut(&peer).is_some_and(|queue| queue.queued.remove(&id)) {
+            self.source.entry(id).and_modify(|source| source.others.push(peer));
+            self.hand_over(now, id);
+        }
     }
 
     /// When a request is due or expires.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
-        // Of those that are shared, and of the others, the first one expires first.
-        let expires = |queue: &PeerQueue| {
-            let first = queue.requested.iter().next();
-            let shared = queue.requested.iter().find(|(id, _)| self.is_shared(id));
-            let of = |(id, at): (&EntryId, &Instant)| queue.expires_at(*at, self.is_shared(id), limits);
-            first.into_iter().chain(shared).map(of).min()
-        };
-        let of = |queue| expires(queue).into_iter().chain(queue.ready_at(limits)).min();
+        let of =
+            |queue: &PeerQueue| queue.first_expiry(limits).into_iter().chain(queue.ready_at(limits)).min();
         self.queues.values().filter_map(of).min()
     }
 
@@ -217,36 +235,36 @@ impl TipFetch {
             self.queues.iter_mut().find(|(_, queue)| queue.ready_at(limits).is_some_and(|at| at <= now))?;
         let room = limits.chat.requested.saturating_sub(queue.requested.len()).min(MAX_GRAFT);
         let mut ids = Vec::new();
-        while let Some((&id, at)) = queue.queued.first()
-            && *at <= now
+        while queue.queued.first().is_some_and(|tip| tip.at <= now)
             && ids.len() < room
+            && let Some(tip) = queue.queued.pop_first()
         {
-            queue.queued.pop_first();
-            queue.requested.insert(id, now);
-            ids.push(id);
+            queue.requested.insert(tip.id, now, tip.shared);
+            ids.push(tip.id);
         }
         Some((*peer, ids))
     }
 
     /// Gives up requests that are too old. If a neighbour sent nothing requested since the last time, gives up its whole queue.
-    /// Returns whether nobody else showed some of it.
+    /// Else leaves to others what they showed, too. Returns whether nobody else showed some of it.
     pub(super) fn expire(&mut self, now: Instant, limits: &Limits) -> bool {
-        let mut expired = Vec::new();
-        for (peer, queue) in &self.queues {
-            let is_over =
-                |(id, at): &(&EntryId, &Instant)| queue.expires_at(**at, self.is_shared(id), limits) <= now;
-            expired.extend(queue.requested.iter().filter(is_over).map(|(id, _)| (*peer, *id)));
-        }
+        let is_due = |queue: &PeerQueue| queue.first_expiry(limits).is_some_and(|at| at <= now);
+        // All are looked at first, so that a tip changes its queue once, and does not come back to a neighbour that is late, too.
+        let due = self.queues.iter().filter(|(_, queue)| is_due(queue));
+        let late: Vec<_> = due.map(|(peer, queue)| (*peer, queue.late(now, limits))).collect();
         let mut alone = false;
-        for (peer, id) in &expired {
-            if self.queues.get_mut(peer).is_some_and(|queue| queue.requested.remove(id).is_some()) {
-                alone |= self.hand_over(now, *id);
+        for (peer, Late { requested, .. }) in &late {
+            for id in requested {
+                if self.queues.get_mut(peer).is_some_and(|queue| queue.requested.remove(id)) {
+                    alone |= self.hand_over(now, *id);
+                }
             }
         }
-        for peer in expired.into_iter().map(|(peer, _)| peer).collect::<BTreeSet<_>>() {
-            let progress =
-                self.queues.get_mut(&peer).is_some_and(|queue| core::mem::take(&mut queue.progress));
-            if !progress {
+        for (peer, Late { requested, queued }) in late {
+            let progress = |queue: &mut PeerQueue| core::mem::take(&mut queue.progress);
+            if requested.is_empty() || self.queues.get_mut(&peer).is_some_and(progress) {
+                queued.into_iter().for_each(|id| self.pass_on(now, peer, id));
+            } else {
                 alone |= self.give_up_all(now, peer);
             }
             self.remove_if_empty(peer);
@@ -254,21 +272,25 @@ impl TipFetch {
         alone
     }
 
-    /// Whether another neighbour showed a tip, too.
-    fn is_shared(&self, id: &EntryId) -> bool {
-        self.source.get(id).is_some_and(|source| !source.others.is_empty())
-    }
-
     pub(super) fn is_consistent(&self) -> bool {
         let all = self.queues.iter().flat_map(|(peer, queue)| {
             queue.queued.keys().chain(queue.requested.keys()).map(|id| (*id, *peer))
         });
+        let is_shared = |id: &EntryId| self.source.get(id).is_some_and(|source| !source.others.is_empty());
         all.collect::<BTreeMap<_, _>>() == self.source.iter().map(|(id, it)| (*id, it.peer)).collect()
-            && self
-                .queues
-                .values()
-                .all(|queue| queue.queued.is_consistent() && queue.requested.is_consistent())
+            && self.source.values().all(|source| !source.others.contains(&source.peer))
+            && self.queues.values().all(|queue| {
+                queue.queued.is_consistent(is_shared) && queue.requested.is_consistent(is_shared)
+            })
     }
+}
+
+/// What a neighbour is late with.
+struct Late {
+    /// Requests that expired.
+    requested: Vec<EntryId>,
+    /// Queued tips that others showed, too, and that are not to wait for this neighbour any longer.
+    queued: Vec<EntryId>,
 }
 
 impl PeerQueue {
@@ -277,7 +299,24 @@ impl PeerQueue {
     fn ready_at(&self, limits: &Limits) -> Option<Instant> {
         let room = limits.chat.requested.saturating_sub(self.requested.len());
         let enough = room >= MAX_GRAFT || room >= self.queued.len() || self.requested.is_empty();
-        self.queued.first().filter(|_| enough).map(|(_, at)| *at)
+        self.queued.first().filter(|_| enough).map(|tip| tip.at)
+    }
+
+    /// When a request, or the wait for one, first expires.
+    fn first_expiry(&self, limits: &Limits) -> Option<Instant> {
+        // Of the requests that are shared, and of the others, the first one expires first.
+        let first = self.requested.first().map(|tip| self.expires_at(tip.at, tip.shared, limits));
+        let shared = self.requested.first_shared().map(|at| self.expires_at(at, true, limits));
+        let queued = self.queued.first_shared().map(|at| wait_ends(at, limits));
+        [first, shared, queued].into_iter().flatten().min()
+    }
+
+    fn late(&self, now: Instant, limits: &Limits) -> Late {
+        let expired = self.requested.iter().filter(|tip| self.expires_at(tip.at, tip.shared, limits) <= now);
+        let requested: Vec<_> = expired.map(|tip| tip.id).collect();
+        let shared = self.queued.iter().filter(|tip| tip.shared);
+        let queued = shared.filter(|tip| !requested.is_empty() || wait_ends(tip.at, limits) <= now);
+        Late { queued: queued.map(|tip| tip.id).collect(), requested }
     }
 
     /// When a request made at this time expires. On a slow link the entries of one request come over minutes, behind what was
@@ -292,181 +331,8 @@ impl PeerQueue {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use core::time::Duration;
-
-    use super::*;
-    use crate::chat::testing::{at, entry_id as id, peer};
-
-    #[test]
-    fn a_bounded_number_is_requested_at_a_time_in_order() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        fetch.add(at(0), peer(1), (0..400).map(id), &limits);
-        let mut frames = Vec::new();
-        assert!(fetch.next_graft(at(149), &limits).is_none(), "it may come by itself");
-        while let Some((_, ids)) = fetch.next_graft(at(150), &limits) {
-            frames.push(ids);
-        }
-        let asked = frames.concat();
-        assert_eq!((asked.len(), frames.len()), (limits.chat.requested, limits.chat.requested / MAX_GRAFT));
-        assert!(asked.iter().copied().eq((0..256).map(id)));
-        for n in 0..64 {
-            assert!(fetch.next_graft(at(151), &limits).is_none());
-            assert!(fetch.is_requested(peer(1), &id(n)) && fetch.complete(at(151), Some(peer(1)), &id(n)).0);
-        }
-        let (_, next) = fetch.next_graft(at(151), &limits).unwrap();
-        assert!(next.iter().copied().eq((256..320).map(id)));
-        assert!(!fetch.complete(at(151), Some(peer(1)), &id(399)).0, "it came before it was requested");
-        assert!(!fetch.complete(at(151), Some(peer(1)), &id(0)).0, "it is no longer missing");
-        assert!(fetch.is_consistent());
-    }
-
-    #[test]
-    fn entries_that_do_not_come_are_left_to_another_reconciliation() {
-        let limits = Limits::default().with(|limits| limits.chat.requested = 2);
-        let mut fetch = TipFetch::default();
-        fetch.add(at(0), peer(1), (0..6).map(id), &limits);
-        fetch.add(at(0), peer(2), (3..8).map(id), &limits);
-        let ids = |range: core::ops::Range<u16>| range.map(id).collect::<Vec<_>>();
-        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), ids(0..2))));
-        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(2), ids(6..8))));
-        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
-        assert!(fetch.unlinked(at(150), peer(2)) && !fetch.unlinked(at(150), peer(2)));
-        assert!(fetch.complete(at(151), Some(peer(1)), &id(0)).0);
-        let over = at(151) + limits.chat.asked_for;
-        assert_eq!(
-            fetch.deadline(&limits),
-            Some(over),
-            "an entry that comes extends the time for the others"
-        );
-        assert!(fetch.expire(over, &limits), "one of two requests");
-        assert_eq!(fetch.next_graft(over, &limits), Some((peer(1), ids(2..4))));
-        assert!(fetch.is_consistent());
-        let over = over + limits.chat.asked_for;
-        assert!(fetch.expire(over, &limits), "nothing came since, so all the rest expires");
-        assert!(fetch.queues.is_empty() && fetch.source.is_empty());
-        assert!(fetch.deadline(&limits).is_none() && !fetch.expire(over, &limits));
-    }
-
-    #[test]
-    fn a_slow_neighbour_is_waited_for_while_entries_come_but_not_without_end() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        fetch.add(at(0), peer(1), (0..128).map(id), &limits);
-        while fetch.next_graft(at(150), &limits).is_some() {}
-        let pause = limits.chat.asked_for - Duration::from_millis(1);
-        let end = at(150) + limits.chat.asked_for * MAX_WAIT_ANSWERING;
-        let mut now = at(150);
-        for n in 1..128 {
-            now = now + pause;
-            if now >= end {
-                break;
-            }
-            assert!(!fetch.expire(now, &limits), "entry {n}");
-            assert!(fetch.complete(now, Some(peer(1)), &id(n)).0);
-            assert_eq!(fetch.deadline(&limits), Some((now + limits.chat.asked_for).min(end)));
-        }
-        assert!(fetch.expire(end, &limits), "the neighbour withholds entry 0");
-        assert!(!fetch.is_requested(peer(1), &id(0)));
-    }
-
-    #[test]
-    fn what_others_send_does_not_extend_the_time() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        fetch.add(at(0), peer(1), (0..2).map(id), &limits);
-        while fetch.next_graft(at(150), &limits).is_some() {}
-        assert!(fetch.complete(at(5000), Some(peer(2)), &id(0)).0);
-        fetch.heard(at(6000), peer(2));
-        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for));
-    }
-
-    #[test]
-    fn other_entries_ahead_of_the_answer_extend_the_time_a_little() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        fetch.add(at(0), peer(1), (0..2).map(id), &limits);
-        while fetch.next_graft(at(150), &limits).is_some() {}
-        fetch.heard(at(5000), peer(1));
-        assert_eq!(fetch.deadline(&limits), Some(at(5000) + limits.chat.asked_for));
-        fetch.heard(at(500_000), peer(1));
-        assert_eq!(fetch.deadline(&limits), Some(at(150) + limits.chat.asked_for * MAX_WAIT_BUSY));
-    }
-
-    #[test]
-    fn a_tip_that_does_not_come_is_requested_from_another_that_showed_it() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        // The first one is shown by the one alone, who sends something all the time.
-        fetch.add(at(0), peer(1), (0..3).map(id), &limits);
-        fetch.add(at(0), peer(2), [id(1), id(2)], &limits);
-        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), (0..3).map(id).collect())));
-        fetch.heard(at(9_000), peer(1));
-        assert_eq!(fetch.deadline(&limits), Some(at(10_150)));
-        assert!(!fetch.expire(at(10_149), &limits));
-        // What it brings extends the time for a while.
-        assert!(fetch.complete(at(10_149), Some(peer(1)), &id(1)).0);
-        fetch.heard(at(20_000), peer(1));
-        assert_eq!(fetch.deadline(&limits), Some(at(20_149)), "but not what else it sends");
-        assert!(!fetch.expire(at(20_149), &limits), "another one showed it");
-        assert_eq!(fetch.next_graft(at(20_149), &limits), Some((peer(2), vec![id(2)])));
-        assert!(fetch.is_requested(peer(1), &id(0)) && fetch.is_consistent());
-        assert!(fetch.unlinked(at(20_149), peer(2)), "nobody else showed it");
-        assert!(!fetch.is_queued(peer(2), &id(2)) && fetch.is_consistent());
-    }
-
-    #[test]
-    fn a_tip_that_a_neighbour_denies_is_requested_from_another() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        for n in 1..4 {
-            fetch.add(at(0), peer(n), [id(1)], &limits);
-        }
-        assert_eq!(fetch.next_graft(at(150), &limits), Some((peer(1), vec![id(1)])));
-        fetch.asked_in_vain(at(200), peer(2), &id(1));
-        fetch.asked_in_vain(at(200), peer(1), &id(1));
-        assert_eq!(fetch.next_graft(at(200), &limits), Some((peer(3), vec![id(1)])));
-        fetch.asked_in_vain(at(300), peer(3), &id(1));
-        assert!(fetch.source.is_empty() && fetch.queues.is_empty());
-    }
-
-    #[test]
-    fn what_a_neighbour_that_is_gone_was_to_send_is_requested_from_others() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        for n in 1..4 {
-            fetch.add(at(0), peer(n), (0..3).map(id), &limits);
-        }
-        assert!(!fetch.unlinked(at(10), peer(2)) && !fetch.unlinked(at(10), peer(1)));
-        assert_eq!(fetch.next_graft(at(10), &limits), Some((peer(3), (0..3).map(id).collect())));
-        assert!(fetch.is_consistent());
-        assert!(fetch.unlinked(at(10), peer(3)));
-    }
-
-    #[test]
-    fn who_else_showed_a_tip_is_known_when_it_comes() {
-        let limits = Limits::default();
-        let mut fetch = TipFetch::default();
-        for n in [1, 2, 1, 3, 2] {
-            fetch.add(at(0), peer(n), [id(1)], &limits);
-        }
-        assert!(fetch.is_queued(peer(1), &id(1)) && !fetch.is_queued(peer(2), &id(1)));
-        assert_eq!(fetch.complete(at(1), Some(peer(1)), &id(1)), (false, [peer(2), peer(3)].into()));
-        assert_eq!(fetch.complete(at(1), Some(peer(1)), &id(1)), (false, vec![]));
-    }
-
-    #[test]
-    fn the_longest_queue_makes_room() {
-        let limits = Limits::default().with(|limits| limits.chat.fetching = 8);
-        let mut fetch = TipFetch::default();
-        fetch.add(at(0), peer(1), (0..20).map(id), &limits);
-        assert_eq!((fetch.source.len(), fetch.dropped()), (8, 12));
-        fetch.add(at(0), peer(2), (20..40).map(id), &limits);
-        assert_eq!(fetch.dropped(), 12 + 20, "four of the one and all but four of the other");
-        assert_eq!(fetch.queues.values().map(|queue| queue.queued.len()).collect::<Vec<_>>(), [4, 4]);
-        assert!(fetch.queues[&peer(1)].queued.keys().copied().eq((0..4).map(id)), "the first entries stay");
-        assert!(fetch.is_consistent());
-    }
+/// Until when a tip that another neighbour showed, too, waits to be requested, counted from when it might have been. So whoever
+/// brings what is requested slowly, be it all of it, does not hold up what waits behind that.
+fn wait_ends(at: Instant, limits: &Limits) -> Instant {
+    at + limits.chat.asked_for * MAX_WAIT_BUSY
 }
