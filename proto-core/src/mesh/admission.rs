@@ -1,13 +1,15 @@
 //! Which newcomers are admitted, and which links make room for them (SPEC 5.4, 5.5).
 
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::net::SocketAddr;
 
 use super::Mesh;
 use super::degree::{count_outbound, has_enough_outbound};
 use super::displacements::Payer;
 use crate::model::{
-    Census, ConnId, Crowd, Cx, Dialed, Instant, Largest, Limits, LinkView, NodeId, Stage, host_of, net_of,
+    Census, ConnId, Crowd, Cx, Dialed, Instant, Largest, Limits, LinkView, MeshLimits, NodeId, Stage,
+    host_of, net_of,
 };
 
 /// The decision about a newcomer, or about a peer that makes room for one.
@@ -178,14 +180,14 @@ impl Mesh {
         to_come.max(dials + in_handshake)
     }
 
-    /// The link that makes room for an inbound newcomer when all slots are taken, and who pays (SPEC 5.4.2 to 5.4.7).
+    /// The link that makes room for an inbound newcomer when all slots are taken, and who pays (SPEC 5.4.2 to 5.4.10).
     ///
     /// If one address or network holds more expendable links than the newcomer's would, it is the youngest of these (SPEC
     /// 5.15). By network, the older half is spared: nodes of one network that have been linked for long stay linked,
     /// from however many other networks somebody comes. Else, for a newcomer without links, and for any newcomer in a full
     /// mesh, it is the youngest expendable link. A full mesh gains more from a link out of it. For a newcomer with few
     /// links, it is the youngest expendable link whose peer has more links than it needs. Where the newcomer's own host or
-    /// network holds links, it is one of these.
+    /// network holds links, it is one of these. Else it is spared for a while, if it came in the same way.
     ///
     /// If a crowd makes no room because it just did for the newcomer's network, that network parts nobody outside it.
     fn link_to_replace(
@@ -203,7 +205,7 @@ impl Mesh {
             return Some((other, by_crowd));
         }
         let payer = self.payer_for(newcomer, census);
-        if crowded.is_some() && payer == Payer::All || !allows(payer) {
+        if crowded.is_some() && matches!(payer, Payer::All(_)) || !allows(payer) {
             return None;
         }
         let makes_room = |link: &LinkView| match newcomer.advertised_degree {
@@ -211,15 +213,31 @@ impl Mesh {
             0 => true,
             few => few < limits.mesh.degree_low && link.advertised_degree > limits.mesh.degree_target,
         };
-        let of_payer = self.expendable(census).filter(|link| payer.holds(link));
-        youngest(of_payer.filter(makes_room)).map(|other| (other, payer))
+        let of_payer = self.expendable(census).filter(|link| payer.holds(link)).filter(makes_room);
+        let other = match payer {
+            Payer::All(_) => self.first_to_go(cx, of_payer.collect()),
+            _ => youngest(of_payer),
+        };
+        other.map(|other| (other, payer))
+    }
+
+    /// Which of these links makes room where all newcomers pay (SPEC 5.4.10): the youngest whose network did not come in that
+    /// way of late, else the one whose network did so first. It is one of the youngest few, as many as a node can do without.
+    /// So who gets in stays for some turns, and the older links stay whoever comes.
+    fn first_to_go(&self, cx: &Cx, mut links: Vec<LinkView>) -> Option<ConnId> {
+        let MeshLimits { degree_high, degree_target, .. } = cx.limits().mesh;
+        let few = degree_high.saturating_sub(degree_target).max(1);
+        links.sort_unstable_by_key(|link| Reverse(age(link)));
+        let pays_at =
+            |link: &&LinkView| self.maintenance.displacements.net_pays_at(cx.now, link.ip, cx.limits());
+        links.iter().take(few).min_by_key(pays_at).map(|link| link.conn)
     }
 
     /// Who pays if a link makes room for a newcomer, and holds that link (SPEC 5.4.7).
     fn payer_for(&self, newcomer: &LinkView, census: &impl Census) -> Payer {
         let own = [Payer::Host(host_of(newcomer.ip)), Payer::Net(net_of(newcomer.ip))];
         let holds = |own: &Payer| self.expendable(census).any(|link| own.holds(&link));
-        own.into_iter().find(holds).unwrap_or(Payer::All)
+        own.into_iter().find(holds).unwrap_or(Payer::All(newcomer.ip))
     }
 
     /// The links that may be closed for others: inbound ones to peers with a key that were not reached at an address

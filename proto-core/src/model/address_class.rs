@@ -165,6 +165,11 @@ pub(crate) fn net_of(ip: IpAddr) -> IpAddr {
     prefix(ip, 24, 48)
 }
 
+/// The region of an address: its /16, in IPv6 its /32. One organisation can have all networks of a region.
+pub(crate) fn region_of(ip: IpAddr) -> IpAddr {
+    prefix(ip, 16, 32)
+}
+
 /// The first address that shares so many bits with this one.
 fn prefix(ip: IpAddr, bits_v4: u8, bits_v6: u8) -> IpAddr {
     match ip.to_canonical() {

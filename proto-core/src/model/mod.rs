@@ -31,7 +31,7 @@ mod verify;
 
 pub(crate) use addr::canonical;
 pub use addr::{PeerAddr, PeerAddrError};
-pub(crate) use address_class::{Reach, host_of, is_loopback, net_of};
+pub(crate) use address_class::{Reach, host_of, is_loopback, net_of, region_of};
 pub use capacity::Capacity;
 pub(crate) use capacity::most_charged;
 pub(crate) use census::{Census, LinkView, Outlet, PeersSource, Sender, Stage};

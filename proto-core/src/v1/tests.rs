@@ -1,4 +1,5 @@
 mod batches;
+mod long_lines;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;

@@ -174,12 +174,13 @@ fn a_peer_reaches_global_addresses_those_near_it_and_on_this_machine_all() {
 }
 
 #[test]
-fn hosts_and_networks_are_prefixes() {
-    for (addr, host, net) in [
-        ("8.8.4.4", "8.8.4.4", "8.8.4.0"),
-        ("::ffff:8.8.4.4", "8.8.4.4", "8.8.4.0"),
-        ("2a00:1:2:3:4:5:6:7", "2a00:1:2:3::", "2a00:1:2::"),
+fn hosts_networks_and_regions_are_prefixes() {
+    for (addr, host, net, region) in [
+        ("8.8.4.4", "8.8.4.4", "8.8.4.0", "8.8.0.0"),
+        ("::ffff:8.8.4.4", "8.8.4.4", "8.8.4.0", "8.8.0.0"),
+        ("2a00:1:2:3:4:5:6:7", "2a00:1:2:3::", "2a00:1:2::", "2a00:1::"),
     ] {
-        assert_eq!((host_of(ip(addr)), net_of(ip(addr))), (ip(host), ip(net)), "{addr}");
+        let prefixes = [host_of, net_of, region_of].map(|prefix| prefix(ip(addr)));
+        assert_eq!(prefixes, [host, net, region].map(ip), "{addr}");
     }
 }

@@ -19,7 +19,7 @@ fn keyless(n: u64) -> String {
 }
 
 impl Solo {
-    fn accept_from(&mut self, conn: u64, ip: [u8; 4]) -> Vec<Action> {
+    fn accept_from(&mut self, conn: u64, ip: impl Into<IpAddr>) -> Vec<Action> {
         self.input(Input::accepted(ConnId(conn), SocketAddr::from((ip, 40_000))))
     }
 
@@ -32,7 +32,7 @@ impl Solo {
     }
 
     /// A peer with a key dials in from there, which has links enough. Whether it is linked.
-    fn keyed_from(&mut self, conn: u64, ip: [u8; 4], links: usize) -> bool {
+    fn keyed_from(&mut self, conn: u64, ip: impl Into<IpAddr>, links: usize) -> bool {
         self.accept_from(conn, ip);
         let fields = format!(r#""uname":"p","links":{links}"#);
         self.receive(conn, &join_keyed(&identity(conn), conn, &fields));
@@ -207,6 +207,70 @@ fn who_comes_back_each_five_seconds_takes_its_own_place_and_keeps_nobody_else_ou
         assert!(solo.keyed_from(10, ELSEWHERE, 0));
         assert!(!solo.keyed_from(11, [6, 6, 6, 6], 0), "one in a while");
     }
+}
+
+/// A full node, each of whose links is to another network. From the oldest to the youngest, these have the numbers 0 to 5.
+fn full_of_networks() -> Solo {
+    let mut solo = solo_of_degrees([2, 3, 6, 0]);
+    assert!((0..6).all(|n| solo.keyed_from(n, [7, n as u8, 7, 7], 9)));
+    solo
+}
+
+#[test]
+fn two_who_come_by_turns_from_two_networks_keep_no_newcomer_out_and_do_not_push_it_out() {
+    let mut solo = full_of_networks();
+    let every = Limits::default().mesh.displace_every;
+    for turn in 0..12 {
+        // They come the moment that a link may make room, with a new key each time.
+        solo.keyed_from(1_000 + turn, [[9, 9, 9, 9], [8, 8, 8, 8]][turn as usize % 2], 0);
+        if turn == 2 {
+            assert!(solo.keyed_from(100, [6, 6, 6, 6], 0));
+        }
+        assert_eq!(solo.is_linked(100), turn >= 2, "{turn}");
+        assert!((0..3).all(|n| solo.is_linked(n)), "the older ones");
+        solo.now = solo.now + every;
+    }
+}
+
+#[test]
+fn one_region_with_many_networks_keeps_no_newcomer_out_and_does_not_push_it_out_at_once() {
+    let v4 = |n: u8| IpAddr::from([9, 9, n, 9]);
+    let v6 = |n: u8| IpAddr::from([0x2a01, 0xdb8, u16::from(n), 0, 0, 0, 0, 1]);
+    for region in [&v4 as &dyn Fn(u8) -> IpAddr, &v6] {
+        let mut solo = full_of_networks();
+        let every = Limits::default().mesh.displace_every;
+        for turn in 0..7 {
+            let in_turn = solo.keyed_from(1_000 + turn, region(turn as u8), 0);
+            assert_eq!(in_turn, turn % 2 == 0, "every other turn is for others: {turn}");
+            if turn == 1 {
+                assert!(solo.keyed_from(100, [6, 6, 6, 6], 0));
+            }
+            assert_eq!(
+                solo.is_linked(100),
+                (1..6).contains(&turn),
+                "for three more turns that all share: {turn}"
+            );
+            assert!((0..3).all(|n| solo.is_linked(n)), "the older ones");
+            solo.now = solo.now + every;
+        }
+    }
+}
+
+#[test]
+fn a_network_takes_a_place_from_others_once_a_minute() {
+    let mut solo = full_of_networks();
+    let every = Limits::default().mesh.displace_every;
+    for turn in 0..=12 {
+        let let_in = solo.keyed_from(1_000 + turn, [8, 8, 8, turn as u8], 0);
+        assert_eq!(let_in, turn % 12 == 0, "{turn}");
+        if let_in {
+            // It leaves, and others take the place.
+            solo.input(Input::closed(ConnId(1_000 + turn)));
+            assert!(solo.keyed_from(100 + turn, [5, 5, turn as u8, 5], 9));
+        }
+        solo.now = solo.now + every;
+    }
+    assert_eq!((solo.is_linked(100), solo.is_linked(4)), (false, true), "the youngest made room");
 }
 
 #[test]

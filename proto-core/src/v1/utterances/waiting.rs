@@ -1,5 +1,6 @@
 //! The lines that wait to be brought in. All peers without a key share one budget (SPEC 10.7): addresses take turns, and at
-//! one address its peers do. Where too much waits, the address that has most waiting gives way.
+//! one address its peers do. Long lines wait apart, so that short ones do not wait for many of them. Where too much waits, the
+//! address that has most waiting gives way.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -19,8 +20,10 @@ pub(super) struct Waiting {
     hosts: BTreeMap<IpAddr, Host>,
     /// Bytes of `lines`: an index.
     bytes: usize,
-    /// The host whose turn was last.
-    turn: Option<IpAddr>,
+    /// The host whose turn was last, by [`Kind`].
+    turns: [Option<IpAddr>; 2],
+    /// So many short entries come before the next long one, if there are any.
+    short_first: u32,
     /// What all may bring in. None: nothing was brought in yet.
     budget: Option<Budget>,
 }
@@ -36,14 +39,29 @@ struct Line {
 struct Host {
     bytes: usize,
     speakers: BTreeMap<NodeId, Speaker>,
-    /// The speaker whose turn was last.
-    turn: Option<NodeId>,
+    /// The speaker whose turn was last, by [`Kind`].
+    turns: [Option<NodeId>; 2],
 }
 
 #[derive(Debug, Default)]
 struct Speaker {
     bytes: usize,
     due: BTreeSet<Due>,
+}
+
+/// What a speaker has to say next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// An entry that counts as one.
+    Short,
+    /// A line that counts as more than one entry.
+    Long,
+}
+
+impl Kind {
+    fn of(text: &ChatText) -> Self {
+        if cost(text.as_str().len()) > 1 { Self::Long } else { Self::Short }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +84,9 @@ impl Budget {
         self.entries.next_at(now).max(self.bytes.next_at(now))
     }
 
-    /// An entry is brought in, with texts of so many bytes. A large one overdraws the budget. It counts as many entries, as it
-    /// does at neighbours (SPEC 7.5.1).
+    /// An entry is brought in, with texts of so many bytes. A large one overdraws the budget.
     fn charge(&mut self, now: Instant, bytes: usize) {
-        let entries = u32::try_from((bytes + HEADER).div_ceil(PIECE)).unwrap_or(u32::MAX);
-        self.entries.charge(now, entries);
+        self.entries.charge(now, cost(bytes));
         self.bytes.charge(now, u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 }
@@ -80,6 +96,15 @@ const PIECE: usize = 4_096;
 
 /// What its line has besides the texts, about.
 const HEADER: usize = 1_024;
+
+/// As how many entries one with texts of so many bytes counts, as it does at neighbours (SPEC 7.5.1).
+fn cost(bytes: usize) -> u32 {
+    u32::try_from((bytes + HEADER).div_ceil(PIECE)).unwrap_or(u32::MAX)
+}
+
+/// Short entries that come for each one that a long entry counts as (SPEC 10.7.6). So even if each peer without a key has a
+/// host of its own, all have a turn within half a minute.
+const SHORT_FOR_LONG: u32 = 3;
 
 impl Waiting {
     /// A line waits. `host`: where its speaker is.
@@ -145,24 +170,52 @@ impl Waiting {
         if budget.next_at(now) > now {
             return None;
         }
-        let host = after(&self.hosts, self.turn, |host| host.is_due(now))?;
+        let (kind, host, speaker) = self.next_speaker(now)?;
         let of_host = self.hosts.get_mut(&host)?;
-        let speaker = after(&of_host.speakers, of_host.turn, |speaker| speaker.is_due(now))?;
-        let due = of_host.speakers.get(&speaker)?.due.range(..=(now, u64::MAX)).take(MAX_TEXTS);
-        let lines: Vec<_> = due.filter_map(|due| Some((*due, self.lines.get(due)?))).collect();
-        let who = &lines.first()?.1.who;
-        let texts: Vec<_> = lines
-            .iter()
-            .take_while(|(_, line)| line.who == *who)
-            .map(|(_, line)| line.text.clone())
-            .collect();
-        let count = Draft::fitting(&texts);
-        let bytes = texts.iter().take(count).map(|text| text.as_str().len()).sum();
-        let entry = lines.iter().take(count).map(|(due, _)| *due).collect();
-        (self.turn, of_host.turn) = (Some(host), Some(speaker));
+        (self.turns[kind as usize], of_host.turns[kind as usize]) = (Some(host), Some(speaker));
+        let (entry, bytes) = self.entry(now, kind, host, speaker);
+        self.short_first = match kind {
+            Kind::Short => self.short_first.saturating_sub(1),
+            Kind::Long => cost(bytes).saturating_mul(SHORT_FOR_LONG),
+        };
         budget.charge(now, bytes);
         self.budget = Some(budget);
         Some(entry)
+    }
+
+    /// Whose turn it is.
+    fn next_speaker(&self, now: Instant) -> Option<(Kind, IpAddr, NodeId)> {
+        let kinds = if self.short_first > 0 { [Kind::Short, Kind::Long] } else { [Kind::Long, Kind::Short] };
+        kinds.into_iter().find_map(|kind| {
+            let is_next = |speaker: &Speaker| self.kind(speaker, now) == Some(kind);
+            let index = kind as usize;
+            let host = after(&self.hosts, self.turns[index], |host| host.speakers.values().any(is_next))?;
+            let of_host = self.hosts.get(&host)?;
+            Some((kind, host, after(&of_host.speakers, of_host.turns[index], is_next)?))
+        })
+    }
+
+    /// What a speaker has to say now, if anything is due.
+    fn kind(&self, speaker: &Speaker, now: Instant) -> Option<Kind> {
+        let due = speaker.due.first().filter(|(at, _)| *at <= now)?;
+        self.lines.get(due).map(|line| Kind::of(&line.text))
+    }
+
+    /// The lines of this speaker's next entry, and the bytes of their texts.
+    fn entry(&self, now: Instant, kind: Kind, host: IpAddr, speaker: NodeId) -> (Vec<Due>, usize) {
+        let speaker = self.hosts.get(&host).and_then(|host| host.speakers.get(&speaker));
+        let due = speaker.into_iter().flat_map(|speaker| speaker.due.range(..=(now, u64::MAX)));
+        let lines: Vec<_> =
+            due.take(MAX_TEXTS).filter_map(|due| Some((*due, self.lines.get(due)?))).collect();
+        let (who, mut bytes) = (lines.first().map(|(_, line)| &line.who), 0);
+        let together = lines.iter().take_while(|(_, line)| {
+            bytes += line.text.as_str().len();
+            Some(&line.who) == who && (kind == Kind::Long || cost(bytes) == 1)
+        });
+        let texts: Vec<_> = together.map(|(_, line)| line.text.clone()).collect();
+        let count = Draft::fitting(&texts);
+        let bytes = texts.iter().take(count).map(|text| text.as_str().len()).sum();
+        (lines.iter().take(count).map(|(due, _)| *due).collect(), bytes)
     }
 
     /// How many lines wait, and their bytes.
@@ -195,18 +248,6 @@ impl Waiting {
         });
         let bytes = self.lines.values().map(|line| size(&line.text)).sum::<usize>();
         consistent && lines == self.lines.len() && bytes == self.bytes
-    }
-}
-
-impl Host {
-    fn is_due(&self, now: Instant) -> bool {
-        self.speakers.values().any(|speaker| speaker.is_due(now))
-    }
-}
-
-impl Speaker {
-    fn is_due(&self, now: Instant) -> bool {
-        self.due.first().is_some_and(|(at, _)| *at <= now)
     }
 }
 
