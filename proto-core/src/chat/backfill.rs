@@ -3,29 +3,19 @@
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::ops::Bound;
 use core::time::Duration;
 
 use super::log::Below;
 use super::ranges::{Low, STEP};
 use super::{Chat, Event};
-use crate::model::{Cx, Instant, RunId};
+use crate::model::{Cx, Entry, Instant, RunId};
 
-/// The most runs of which something is asked for at once.
-const RUNS: usize = 16;
-
-/// The most runs whose step is held up that are looked at in one go.
-const LOOKS: usize = 64;
-
-/// How much longer than [`STEP`] a step becomes for each before it that brought nothing.
-const LONGER: u64 = 8;
-
-/// How long a step may bring nothing while other runs wait. Then one of them takes its place.
-const TURN: Duration = Duration::from_secs(30);
+use turns::{Progress, Step, Turn, Turns};
 
 /// How long after a round the next one may begin.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -48,18 +38,11 @@ const MANY: u64 = 1_000;
 /// The most entries of one run that are told as missing: an author alone decides how high its numbers are.
 const MOST_TOLD: u64 = 1_000_000;
 
-/// The order in which runs have their next steps: by the number of steps they have had, the newest first.
-type Order = (u64, Reverse<u64>, RunId);
-
 /// What is looked for, and how far that is. It goes in rounds over the runs. A round that lasts long is joined by the next
 /// one.
 #[derive(Debug, Default)]
 pub(super) struct Backfill {
-    /// The runs that wait for their next step.
-    waiting: BTreeMap<Order, Progress>,
-    /// The last one of them that was looked at, if others behind it were not.
-    looked_to: Option<Order>,
-    under_way: BTreeMap<RunId, Step>,
+    turns: Turns,
     /// What nobody had of a run at the end of its round.
     absent: BTreeMap<RunId, Absent>,
     /// Entries that came in this round.
@@ -92,49 +75,6 @@ struct Filling {
     tell_at: Option<Instant>,
 }
 
-/// How far a run is in this round.
-#[derive(Clone, Debug)]
-struct Progress {
-    at: u64,
-    steps: u64,
-    /// All from this number on was looked for.
-    below: u64,
-    /// The end of what is looked for.
-    end: u64,
-    step: u64,
-    /// The number of neighbours that had come when its round began.
-    links: u64,
-}
-
-/// What becomes of a run that waits.
-enum Turn {
-    /// There is nothing left to look for.
-    Over,
-    /// The window wants something of the run first.
-    HeldUp,
-    Begun(Step),
-}
-
-/// A step that is under way.
-#[derive(Debug)]
-struct Step {
-    /// How far the run is when it is over.
-    then: Progress,
-    /// What was missing of the run before it.
-    missing: u64,
-    /// The last number that it asks for.
-    last: u64,
-    /// When it began, or was last seen to have brought something, and what was missing of the run then.
-    seen: (Instant, u64),
-}
-
-impl Step {
-    /// When another run may take its place.
-    fn turn_ends(&self) -> Instant {
-        self.seen.0 + TURN
-    }
-}
-
 #[derive(Debug)]
 struct Absent {
     missing: u64,
@@ -149,8 +89,9 @@ impl Backfill {
     }
 
     /// An entry came for the store alone.
-    pub(super) fn came(&mut self) {
+    pub(super) fn came(&mut self, entry: &Entry) {
         self.came += 1;
+        self.turns.came(entry.run(), entry.seq());
     }
 
     /// An entry came that was asked for by its number, for the window and the store.
@@ -198,7 +139,11 @@ impl Backfill {
     }
 
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_empty()
+        self.turns.is_empty()
+    }
+
+    pub(super) fn is_consistent(&self) -> bool {
+        self.turns.is_consistent()
     }
 
     /// Whether there may be more to look for than in the last round.
@@ -211,8 +156,10 @@ impl Backfill {
         (self.links_then, self.tips_then) = (self.links, tips);
         let known: BTreeSet<_> = runs.iter().map(|below| below.run.clone()).collect();
         self.absent.retain(|run, _| known.contains(run));
-        let waiting: BTreeSet<_> = self.waiting.keys().map(|(_, _, run)| run).collect();
-        runs.retain(|below| !waiting.contains(&below.run) && !self.under_way.contains_key(&below.run));
+        let open: BTreeSet<_> = self.turns.open().map(|(run, _)| run).collect();
+        runs.retain(|below| !open.contains(&below.run));
+        // Keys that come at once have their first turns in this order.
+        runs.sort_by_key(|below| Reverse(below.at));
         let mut begun = Vec::new();
         for Below { run, at, end, missing } in runs {
             let is_news = self.absent.get(&run).is_none_or(|absent| {
@@ -222,45 +169,32 @@ impl Backfill {
                 begun.push((run.clone(), end));
                 self.absent.remove(&run);
                 let progress = Progress { at, steps: 0, below: end, end, step: STEP, links: self.links };
-                self.waiting.insert((0, Reverse(at), run), progress);
+                self.turns.wait(run, progress);
             }
         }
         begun
     }
 
-    /// Begins steps of runs that wait, in order. `begin` looks at a run. Keys cost nothing, so any number of runs may be held up:
-    /// after some of these, the next call goes on behind them.
-    fn begin_steps(&mut self, mut begin: impl FnMut(&RunId, &Progress) -> Turn) {
-        if self.under_way.len() >= RUNS {
-            return;
+    /// Leads a run on whose step is over. The window wanted something of it first, or somebody may still have the rest:
+    /// `is_cut_off`. `has_more` tells whether something is missing below a number. `missing` walks all that the store has of the
+    /// run, so that is done once in a round.
+    fn end_step(
+        &mut self,
+        now: Instant,
+        run: RunId,
+        is_cut_off: impl FnOnce((u64, u64)) -> bool,
+        has_more: impl FnOnce(u64) -> bool,
+        missing: impl FnOnce(u64) -> u64,
+    ) {
+        let Some(step) = self.turns.end(&run) else { return };
+        let progress = if is_cut_off(step.numbers()) { step.cut_off() } else { step.over() };
+        if has_more(progress.below) {
+            return self.turns.wait(run, progress);
         }
-        let mut behind = self.looked_to.take().map_or(Bound::Unbounded, Bound::Excluded);
-        let mut held_up = 0;
-        while self.under_way.len() < RUNS
-            && let Some((order, progress)) = self.waiting.range((behind, Bound::Unbounded)).next()
-        {
-            let (order, turn) = (order.clone(), begin(&order.2, progress));
-            match turn {
-                Turn::HeldUp => {
-                    held_up += 1;
-                    if held_up >= LOOKS {
-                        self.looked_to = Some(order);
-                        return;
-                    }
-                }
-                Turn::Over => _ = self.waiting.remove(&order),
-                Turn::Begun(step) => {
-                    self.waiting.remove(&order);
-                    self.under_way.insert(order.2.clone(), step);
-                }
-            }
-            behind = Bound::Excluded(order);
+        let missing = missing(progress.end);
+        if missing > 0 {
+            self.absent.insert(run, Absent { missing, links: progress.links, at: now });
         }
-    }
-
-    /// When a run that waits may take the place of a step that brings nothing.
-    fn next_turn(&self) -> Option<Instant> {
-        self.under_way.values().map(Step::turn_ends).min().filter(|_| !self.waiting.is_empty())
     }
 
     /// The user is told how far it is from time to time, and what nobody has once.
@@ -331,13 +265,13 @@ impl Chat {
         if self.backfill.is_idle() {
             return round.into_iter().chain(window.tell_at).min();
         }
-        patience.into_iter().chain(*tell_at).chain(self.backfill.next_turn()).chain(round).min()
+        patience.into_iter().chain(*tell_at).chain(self.backfill.turns.next_end()).chain(round).min()
     }
 
     /// The store fails: what comes could not be kept.
     fn stop_backfill(&mut self) {
         let Self { backfill, ranges, .. } = self;
-        backfill.under_way.keys().for_each(|run| ranges.drop_low(run));
+        backfill.turns.under_way().for_each(|run| ranges.drop_low(run));
         let (links, told_missing) = (backfill.links, backfill.told_missing);
         // There is news when it works again.
         *backfill = Backfill { links, told_missing, links_then: u64::MAX, ..Backfill::default() };
@@ -360,81 +294,51 @@ impl Chat {
     fn begin_steps(&mut self, cx: &Cx) {
         let limits = cx.limits();
         let Self { backfill, log, ranges, addrs, .. } = self;
-        backfill.begin_steps(|run, progress| {
+        backfill.turns.begin(|run, progress| {
             let Some((_, last)) = log.last_gap(run, progress.below) else { return Turn::Over };
             let first = last.saturating_add(1).saturating_sub(progress.step);
             if !ranges.want_low(cx.now, run, (first, last), progress.at, addrs.keys().copied(), limits) {
                 return Turn::HeldUp;
             }
-            let missing = log.missing_below(run, progress.end);
-            let then = Progress { below: first, steps: progress.steps + 1, ..progress.clone() };
-            Turn::Begun(Step { then, missing, last, seen: (cx.now, missing) })
+            Turn::Begun(Step::new(cx.now, progress, (first, last)))
         });
     }
 
     /// Ends the steps that are over, and leads their runs to the next ones.
     fn end_steps(&mut self, cx: &Cx) {
-        if self.backfill.under_way.is_empty() {
+        let Self { backfill, log, ranges, .. } = self;
+        let is_over = |run: &&RunId| ranges.low(run) != Low::Open;
+        let over: Vec<_> = backfill.turns.under_way().filter(is_over).cloned().collect();
+        if over.is_empty() {
             return;
         }
-        let is_over = |run: &&RunId| self.ranges.low(run) != Low::Open;
-        let over: Vec<_> = self.backfill.under_way.keys().filter(is_over).cloned().collect();
         for run in over {
-            let is_dropped = self.ranges.low(&run) == Low::Over;
-            self.ranges.drop_low(&run);
-            let Some(step) = self.backfill.under_way.remove(&run) else { continue };
-            let mut progress = step.then;
-            let missing = self.log.missing_below(&run, progress.end);
-            if is_dropped && self.log.lacks(&run, progress.below, step.last) {
-                // What the window wants of the run came between.
-                progress.below = step.last.saturating_add(1);
-            } else {
-                let brought = missing < step.missing;
-                progress.step = if brought { STEP } else { progress.step.saturating_mul(LONGER) };
-            }
-            if self.log.last_gap(&run, progress.below).is_some() {
-                self.backfill.waiting.insert((progress.steps, Reverse(progress.at), run), progress);
-            } else if missing > 0 {
-                let absent = Absent { missing, links: progress.links, at: cx.now };
-                self.backfill.absent.insert(run, absent);
-            }
+            let is_dropped = ranges.low(&run) == Low::Over;
+            ranges.drop_low(&run);
+            // What the window wants of the run came between.
+            let is_cut_off = |(first, last)| is_dropped && log.lacks(&run, first, last);
+            let has_more = |below| log.last_gap(&run, below).is_some();
+            let missing = |end| log.missing_below(&run, end);
+            backfill.end_step(cx.now, run.clone(), is_cut_off, has_more, missing);
         }
-        if self.backfill.is_idle() {
-            self.backfill.next_round = cx.now + PAUSE;
+        if backfill.is_idle() {
+            backfill.next_round = cx.now + PAUSE;
         }
     }
 
     /// Where runs wait, a step that has brought nothing for a while gives them its place, and goes on later: whoever holds up
     /// some runs does not hold up others.
     fn end_turns(&mut self, now: Instant) {
-        let Self { backfill, log, ranges, .. } = self;
-        if backfill.next_turn().is_none_or(|at| at > now) {
-            return;
-        }
-        let mut over = Vec::new();
-        for (run, step) in backfill.under_way.iter_mut().filter(|(_, step)| step.turn_ends() <= now) {
-            let missing = log.missing_below(run, step.then.end);
-            if missing == step.seen.1 {
-                over.push(run.clone());
-            }
-            step.seen = (now, missing);
-        }
-        for run in over {
-            ranges.drop_low(&run);
-            let Some(Step { then, last, .. }) = backfill.under_way.remove(&run) else { continue };
-            let progress = Progress { below: last.saturating_add(1), ..then };
-            backfill.waiting.insert((progress.steps, Reverse(progress.at), run), progress);
-        }
+        let over = self.backfill.turns.take_places(now);
+        over.iter().for_each(|run| self.ranges.drop_low(run));
     }
 
     fn tell_of_backfill(&mut self, cx: &Cx) {
         if !self.backfill.is_idle() && self.backfill.tell_at.is_none_or(|at| at > cx.now) {
             return;
         }
-        let Backfill { waiting, under_way, absent, .. } = &self.backfill;
-        let open = waiting.iter().map(|((_, _, run), progress)| (run, progress.end));
-        let open = open.chain(under_way.iter().map(|(run, step)| (run, step.then.end)));
-        let open = open.map(|(run, end)| self.log.missing_below(run, end));
+        let Backfill { turns, absent, .. } = &self.backfill;
+        let open = turns.open().map(|(run, end)| self.log.missing_below(run, end));
         let absent = absent.values().map(|absent| absent.missing);
         let missing = open.chain(absent).map(|missing| missing.min(MOST_TOLD)).sum();
         self.events.extend(self.backfill.tell(cx.now, missing));

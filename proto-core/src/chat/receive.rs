@@ -363,7 +363,7 @@ impl Chat {
             Taken::New => self.relay(cx, from, entry),
             Taken::Archived => {
                 self.counts.entries_archived += 1;
-                self.backfill.came();
+                self.backfill.came(entry);
             }
             Taken::Dropped => _ = self.gossip.arrived(cx.moment(), Some(from), entry.id()),
             Taken::Full | Taken::NoRoom | Taken::Parked | Taken::Known => {

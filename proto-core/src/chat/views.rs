@@ -161,6 +161,7 @@ impl Chat {
             && gossip.is_consistent()
             && names.is_consistent()
             && self.members.is_consistent()
+            && self.backfill.is_consistent()
             && known_keys.is_consistent()
     }
 }

@@ -225,14 +225,14 @@ impl Shelf {
         (first <= last).then_some((first, last))
     }
 
-    /// How many numbers below one are neither held nor expired.
+    /// How many numbers below one are neither held nor expired. It walks the spans between.
     pub(super) fn missing(&self, run: &RunId, below: u64) -> u64 {
-        let (mut below, mut missing) = (below, 0_u64);
-        while let Some((first, last)) = self.last_gap(run, below) {
-            missing = missing.saturating_add(last - first + 1);
-            below = first;
-        }
-        missing
+        let Some(shelved) = self.runs.get(run) else { return below };
+        let first = shelved.floor.min(below);
+        let from = shelved.span(first).map_or(first, |(from, _)| from);
+        let held = shelved.held.range(from..below);
+        let held = held.map(|(from, to)| to.saturating_add(1).min(below) - first.max(*from)).sum::<u64>();
+        below - first - held
     }
 
     /// The number of spans: all that peers can make grow here.

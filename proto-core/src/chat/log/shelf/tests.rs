@@ -46,6 +46,10 @@ fn what_is_neither_held_nor_expired_is_missing() {
     assert_eq!(below(20), Some((3, 9)));
     assert_eq!((below(3), below(0)), (None, None));
     assert_eq!(shelf.missing(&run(1), 50), 10 + 10 + 7);
+    let missing = |number| shelf.missing(&run(1), number);
+    let follows = |number| (3..number).filter(|seq| !shelf.holds(&run(1), *seq)).count() as u64;
+    assert!((0..60).all(|number| missing(number) == follows(number)));
+    assert_eq!(shelf.missing(&run(2), 7), 7);
     assert_eq!(shelf.last_gap(&run(2), 7), Some((0, 6)), "of another run it has nothing");
     let held = |first, last| shelf.first_held(&run(1), first, last);
     assert_eq!(held(0, 99), Some((10, 19)));
