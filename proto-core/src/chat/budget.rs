@@ -59,20 +59,29 @@ impl Budgets {
         Self { authors: TokenBuckets::new(), past: PeerBuckets::default(), newcomers: PeerBuckets::default() }
     }
 
-    /// Whether there is room for an entry with these dues, behind others that cost so much of the same payer's budget.
-    pub(super) fn check(&self, now: Instant, dues: Dues, others: u32, limits: &Limits) -> Result<(), Over> {
-        let newcomer_at = |from| self.newcomers.next_many_at(now, &from, dues.cost, newcomers(&limits.chat));
-        if dues.newcomer_from.is_some_and(|from| newcomer_at(from) > now) {
+    /// Whether there is room for an entry with these dues once these others, of one sender, are paid.
+    pub(super) fn check(
+        &self,
+        now: Instant,
+        dues: Dues,
+        others: &[Dues],
+        limits: &Limits,
+    ) -> Result<(), Over> {
+        let new_before = cost_of(others.iter().filter(|other| other.newcomer_from.is_some()));
+        let has_newcomer =
+            |from| self.newcomers.has_behind(now, &from, (new_before, dues.cost), newcomers(&limits.chat));
+        if dues.newcomer_from.is_some_and(|from| !has_newcomer(from)) {
             return Err(Over::Newcomers);
         }
-        let cost = others.saturating_add(dues.cost);
-        let at = match dues.payer {
+        let before = cost_of(others.iter().filter(|other| other.payer == dues.payer));
+        let costs = (before, dues.cost);
+        let has_room = match dues.payer {
             Payer::Author(author, budget) => {
-                self.authors.next_many_at(now, &(author, budget), cost, entries(&limits.chat))
+                self.authors.has_behind(now, &(author, budget), costs, entries(&limits.chat))
             }
-            Payer::Sender(from) => self.past.next_many_at(now, &from, cost, past(&limits.chat)),
+            Payer::Sender(from) => self.past.has_behind(now, &from, costs, past(&limits.chat)),
         };
-        if at <= now { Ok(()) } else { Err(Over::Author) }
+        if has_room { Ok(()) } else { Err(Over::Author) }
     }
 
     /// Takes what an entry costs whose signature holds. There was [room](Self::check) for it.
@@ -123,14 +132,9 @@ impl Dues {
         Self { payer, newcomer_from: None, cost: cost(entry.sealed().line_len()) }
     }
 
-    /// How many entries it counts as.
-    pub(super) fn cost(self) -> u32 {
-        self.cost
-    }
-
-    /// Whether both take from one payer's budget.
-    pub(super) fn has_payer_of(self, other: Self) -> bool {
-        self.payer == other.payer
+    /// Those of an entry of no run.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.payer, Payer::Author(_, Budget::Live))
     }
 }
 
@@ -146,6 +150,10 @@ fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(SHARE)).unwrap_or(u32::MAX)
 }
 
+fn cost_of<'a>(dues: impl Iterator<Item = &'a Dues>) -> u32 {
+    dues.map(|dues| dues.cost).fold(0, u32::saturating_add)
+}
+
 fn entries(limits: &ChatLimits) -> TokenBucket {
     TokenBucket::per_second(limits.entries_per_second, limits.entries_burst)
 }
@@ -156,4 +164,48 @@ fn past(limits: &ChatLimits) -> FreshBuckets {
 
 fn newcomers(limits: &ChatLimits) -> FreshBuckets {
     FreshBuckets::twice(TokenBucket::new(limits.new_authors_every, limits.new_authors_burst))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::chat::testing::{at, peer};
+
+    /// How many entries with such dues have room, one behind the other, before any is paid.
+    fn room(budgets: &Budgets, dues: impl Fn(u8) -> Dues, limits: &Limits) -> usize {
+        let mut paid = Vec::new();
+        (0..100)
+            .map(dues)
+            .filter(|dues| {
+                let has_room = budgets.check(at(0), *dues, &paid, limits).is_ok();
+                paid.extend(has_room.then_some(*dues));
+                has_room
+            })
+            .count()
+    }
+
+    #[test]
+    fn entries_behind_others_have_the_room_that_those_leave() {
+        let limits = Limits::default().with(|limits| limits.chat.new_authors_burst = 40);
+        let from = PeerAtHost { peer: peer(200), host: [192, 0, 2, 1].into() };
+        let new = |n| {
+            let payer = Payer::Author(peer(n), Budget::Kept);
+            Dues { payer, newcomer_from: Some(from), cost: 1 }
+        };
+        let past = |_| Dues { payer: Payer::Sender(from), newcomer_from: None, cost: 1 };
+        let by_one = |_| Dues { newcomer_from: None, ..new(1) };
+        let mut budgets = Budgets::new();
+        let rooms = |budgets: &Budgets| {
+            [room(budgets, new, &limits), room(budgets, past, &limits), room(budgets, by_one, &limits)]
+        };
+        assert_eq!(rooms(&budgets), [40, 30, 30]);
+        // One that costs more than a budget can hold has room in a full one, and is the only one that has.
+        let long = |dues: Dues| Dues { cost: 50, ..dues };
+        assert_eq!(room(&budgets, |n| long(new(n)), &limits), 1);
+        assert_eq!(room(&budgets, |n| long(past(n)), &limits), 1);
+        [new(1), past(1)].into_iter().for_each(|dues| budgets.take(at(0), dues, &limits));
+        assert_eq!(rooms(&budgets), [39, 29, 29]);
+    }
 }

@@ -25,6 +25,14 @@ pub(crate) struct Lookahead<'b> {
     candidates: VecDeque<(usize, Candidate<'b>)>,
 }
 
+/// What the entries of a batch take once their signatures are found to hold.
+#[derive(Debug, Default)]
+struct Others {
+    dues: Vec<Dues>,
+    /// Bytes that are excused from rates.
+    excused: u32,
+}
+
 /// An entry that was read, and the equation that shows whether its signature holds.
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
@@ -120,8 +128,9 @@ impl Chat {
     /// Reads the new entries in the lines behind that of `first`.
     fn look_ahead(&self, cx: &Cx, from: Sender, first: &Unverified<'_>, ahead: &mut Lookahead<'_>) {
         let limits = cx.limits();
-        let first_dues = self.dues_ahead(cx, from, first);
-        let mut dues: Vec<_> = first_dues.into_iter().collect();
+        let mut others = Others::default();
+        // It was looked at, so there is room for it.
+        self.has_room_behind(cx, from, first, &mut others);
         let mut input = ahead.rest;
         let end = input.rest().len().saturating_sub(limits.wire.line);
         while ahead.candidates.len() + 1 < limits.chat.batch
@@ -137,7 +146,7 @@ impl Chat {
                 && !self.is_seen(from.peer, &entry)
                 && !entry.is_gone()
                 && !is_untimely(cx, &entry)
-                && self.has_room_behind(cx, from, &entry, &mut dues)
+                && self.has_room_behind(cx, from, &entry, &mut others)
                 && let Ok(candidate) = self.candidate(entry, ahead)
             {
                 ahead.candidates.push_back((input.rest().len(), candidate));
@@ -145,19 +154,26 @@ impl Chat {
         }
     }
 
-    /// Whether the budgets have room for an entry if all others are paid for. Then it is added to them.
-    fn has_room_behind(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>, others: &mut Vec<Dues>) -> bool {
-        let Some(dues) = self.dues_ahead(cx, from, entry) else { return true };
-        let before = others.iter().filter(|other| other.has_payer_of(dues)).map(|other| other.cost());
-        let before = before.fold(0, u32::saturating_add);
-        let room = self.budgets.check(cx.now, dues, before, cx.limits()).is_ok();
-        others.extend(room.then_some(dues));
-        room
-    }
-
-    fn dues_ahead(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>) -> Option<Dues> {
+    /// Whether there is room for an entry once all others are paid for. Then it is added to them.
+    fn has_room_behind(&self, cx: &Cx, from: Sender, entry: &Unverified<'_>, others: &mut Others) -> bool {
         let request = self.gossip.request_to(from.peer, &entry.id());
-        self.dues_of(from, entry, self.reason(cx, from, entry, (request, entry.line_len())))
+        let reason = self.reason(cx, from, entry, (request, entry.line_len()));
+        let excused = others.excused.saturating_add(reason.excused.unwrap_or(0));
+        if from.rated && reason.excused.is_some() && !self.has_excuse(cx, from.at_host(), excused) {
+            return false;
+        }
+        let live = others.dues.iter().filter(|dues| dues.is_live()).count();
+        if !self.has_room_for_live(cx, from, entry, u32::try_from(live).unwrap_or(u32::MAX)) {
+            return false;
+        }
+        let dues = self.dues_of(from, entry, reason);
+        let is_over = |dues| self.budgets.check(cx.now, dues, &others.dues, cx.limits()).is_err();
+        if dues.is_some_and(is_over) {
+            return false;
+        }
+        others.excused = excused;
+        others.dues.extend(dues);
+        true
     }
 
     fn candidate<'a>(

@@ -271,12 +271,13 @@ impl Members {
 
 /// The rate a link.
 impl Members {
-    /// Whether a neighbour may send one more entry of no run, of this author. What a member says of itself on its own link
+    /// Whether a neighbour may send one more entry of no run, of this author, behind so many others. What a member says of itself on its own link
     /// takes nothing of the rate of that link, and a quarter of it is for those who are `familiar`: others cannot drown them.
     pub(super) fn has_room(
         &self,
         now: Instant,
         (from, author): (NodeId, NodeId),
+        before: u32,
         familiar: impl FnOnce() -> bool,
         limits: &Limits,
     ) -> bool {
@@ -288,7 +289,7 @@ impl Members {
             return true;
         }
         let least = if familiar() { 1 } else { 1 + limits.chat.live_burst / 4 };
-        self.rates.has(now, &from, rate(limits), least)
+        self.rates.has(now, &from, rate(limits), before.saturating_add(least))
     }
 
     /// A neighbour sent one.

@@ -5,7 +5,9 @@ use alloc::sync::Arc;
 use super::gossip::EntryMeta;
 use super::members::Word;
 use super::{Chat, Event};
-use crate::model::{Cx, Instant, LeaveReason, Live, Member, MemberChange, NodeId, Presence, PublicKey};
+use crate::model::{
+    Cx, Instant, LeaveReason, Live, Member, MemberChange, NodeId, Presence, PublicKey, Sender, Unverified,
+};
 
 impl Chat {
     /// The members that say so, or said so, in the order of their ids. This node is not among them.
@@ -35,6 +37,21 @@ impl Chat {
     /// so nobody else has more than a share of the list.
     pub(super) fn is_familiar(&self, key: &PublicKey) -> bool {
         self.log.is_established(key) || self.addrs.contains_key(&key.node_id())
+    }
+
+    /// Whether an entry has room within the rate of such ones of no run, behind so many others. Those of a run have.
+    pub(super) fn has_room_for_live(
+        &self,
+        cx: &Cx,
+        from: Sender,
+        entry: &Unverified<'_>,
+        before: u32,
+    ) -> bool {
+        let familiar = || self.is_familiar(&entry.key());
+        let of = (from.peer, entry.author());
+        !from.rated
+            || entry.live_at().is_none()
+            || self.members.has_room(cx.now, of, before, familiar, cx.limits())
     }
 
     /// A neighbour is gone. If it is without a word, it is not here until it is heard again.

@@ -5,9 +5,11 @@
 //!
 //! - [`want`]: one run of which entries are missing;
 //! - [`wanting`]: what shows that, and who may hold them;
+//! - [`askable`]: which of these runs each neighbour may be asked for;
 //! - [`asking`]: who is asked, and when that one loses a range, by what is known of each [`link`];
 //! - [`low`]: what only the store is to have.
 
+mod askable;
 mod asking;
 mod link;
 mod low;
@@ -21,18 +23,21 @@ use alloc::vec::Vec;
 
 use crate::model::{EntryId, Instant, NodeId, RunId};
 
+use askable::Askable;
 use link::LinkRanges;
 pub(super) use low::{Low, STEP};
-use want::{Order, Want};
+use want::{Place, Want};
 
 /// What is missing, and who is asked for it.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
     wants: BTreeMap<RunId, Want>,
     /// The runs that nobody is asked for and somebody may hold, in the order in which they are asked for. An index of `wants`.
-    waiting: BTreeSet<(Order, RunId)>,
+    waiting: BTreeSet<Place>,
     /// Those of them that changed since nobody could be asked for any.
-    changed: BTreeSet<(Order, RunId)>,
+    changed: BTreeSet<Place>,
+    /// The waiting runs by who may hold them. An index of `wants`.
+    askable: Askable,
     /// The runs that are wanted for the window and that nobody is asked for or may hold, by since when that is so. An index of
     /// `wants`.
     alone: BTreeSet<(Instant, RunId)>,
@@ -126,10 +131,14 @@ impl Ranges {
     /// Changes a wanted run, and updates the indexes.
     fn change(&mut self, now: Instant, run: &RunId, change: impl FnOnce(&mut Want)) {
         let Some(want) = self.wants.get_mut(run) else { return };
+        let askable = want.askable();
         if want.is_waiting() {
-            let place = (want.order(), run.clone());
+            let place = want.place();
             self.waiting.remove(&place);
             self.changed.remove(&place);
+        }
+        if want.rests {
+            self.askable.rests_no_more(want);
         }
         if let Some(since) = want.alone {
             self.alone.remove(&(since, run.clone()));
@@ -145,8 +154,13 @@ impl Ranges {
         if let Some((tip, _)) = want.tip {
             self.tips.insert(tip, run.clone());
         }
+        want.rests = want.is_waiting() && want.ready > now;
+        if want.rests {
+            self.askable.rests(want);
+        }
+        self.askable.moved(&askable, &want.askable());
         if want.is_waiting() {
-            let place = (want.order(), run.clone());
+            let place = want.place();
             self.waiting.insert(place.clone());
             self.changed.insert(place);
         } else if want.asked.is_none() {
@@ -185,7 +199,8 @@ impl Ranges {
             let link = self.links.get(peer);
             link.is_some_and(|link| link.asked.iter().any(|asked| asked.run == *run && !asked.lost))
         };
-        self.waiting == waiting.map(|(run, want)| (want.order(), run.clone())).collect()
+        self.waiting == waiting.map(|(_, want)| want.place()).collect()
+            && self.askable.is_of(self.wants.values())
             && self.changed.is_subset(&self.waiting)
             && self.alone == wants().filter_map(|(run, want)| Some((want.alone?, run.clone()))).collect()
             && self.tips == wants().filter_map(|(run, want)| Some((want.tip?.0, run.clone()))).collect()
@@ -194,6 +209,8 @@ impl Ranges {
             && self.asked == wants().filter(|(_, want)| want.asked.is_some()).count()
             && wants().all(|(run, want)| {
                 want.holders.keys().all(&is_linked)
+                    && *want.run == *run
+                    && (want.is_waiting() || !want.rests)
                     && want.asked.is_none_or(|peer| is_asked(run, &peer))
                     && want.first <= want.last
                     && want.alone.is_some() == (!want.low && want.asked.is_none() && !want.is_waiting())

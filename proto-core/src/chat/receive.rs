@@ -24,7 +24,7 @@ pub(super) struct Reason {
     ranged: bool,
     /// It was asked for after a reconciliation, and the budget of its sender has room for it: it counts against no rate. What
     /// it takes from that budget.
-    excused: Option<u32>,
+    pub(super) excused: Option<u32>,
 }
 
 impl Reason {
@@ -174,8 +174,8 @@ impl Chat {
         Reason { request, ranged, excused: excused.then_some(cost) }
     }
 
-    /// Whether the budget of bytes of the neighbour that sent an entry has room for it.
-    fn has_excuse(&self, cx: &Cx, from: PeerAtHost, cost: u32) -> bool {
+    /// Whether the budget of bytes of the neighbour that sent entries has room for them.
+    pub(super) fn has_excuse(&self, cx: &Cx, from: PeerAtHost, cost: u32) -> bool {
         self.excused.next_many_at(cx.now, &from, cost, Self::excuses(cx.limits())) <= cx.now
     }
 
@@ -198,14 +198,12 @@ impl Chat {
         if self.is_ignored(cx, entry, reason) {
             return Look::Unwanted;
         }
-        let familiar = || self.is_familiar(&entry.key());
-        let has_room = || self.members.has_room(cx.now, (from.peer, entry.author()), familiar, cx.limits());
-        if from.rated && entry.live_at().is_some() && !has_room() {
+        if !self.has_room_for_live(cx, from, entry, 0) {
             self.counts.live_over_rate += 1;
             return Look::Unwanted;
         }
         let Some(dues) = self.dues_of(from, entry, reason) else { return Look::Wanted(None) };
-        match self.budgets.check(cx.now, dues, 0, cx.limits()) {
+        match self.budgets.check(cx.now, dues, &[], cx.limits()) {
             Ok(()) => return Look::Wanted(Some(dues)),
             Err(Over::Author) => self.counts.entries_over_rate += 1,
             Err(Over::Newcomers) => self.counts.entries_of_new_authors += 1,
@@ -256,7 +254,7 @@ impl Chat {
         // Versions of one number that displace others could come without end, so they count in any case.
         let counted = from.rated && excused.is_some() && self.log.displaces(entry);
         let dues = counted.then(|| Dues::of_author(entry));
-        if dues.is_some_and(|dues| self.budgets.check(cx.now, dues, 0, cx.limits()).is_err()) {
+        if dues.is_some_and(|dues| self.budgets.check(cx.now, dues, &[], cx.limits()).is_err()) {
             self.counts.entries_over_rate += 1;
             self.ranges.refused(peer, entry.run(), entry.seq());
             self.gossip.duplicate_received(cx.now, peer, &entry.id());

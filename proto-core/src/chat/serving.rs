@@ -294,9 +294,9 @@ impl Serving {
     }
 }
 
-/// What a neighbour is served: a window and a quarter.
+/// What a neighbour is served: a window and a quarter. Its host has twice that.
 fn full_budget(limits: &Limits) -> FreshBuckets {
-    FreshBuckets::alike(budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits))
+    FreshBuckets::twice(budget(limits.chat.log_bytes.saturating_add(limits.chat.log_bytes / 4), limits))
 }
 
 fn tokens(bytes: usize) -> u32 {

@@ -55,6 +55,12 @@ impl TokenBucket {
         now + self.full_at.since(now).saturating_sub(room)
     }
 
+    /// Whether there are `count` tokens, or all that it can hold, once `before` were taken.
+    fn has_behind(mut self, now: Instant, before: u32, count: u32) -> bool {
+        self.charge(now, before);
+        self.next_many_at(now, count) <= now
+    }
+
     /// When there is a token: `now`, if there is one already.
     pub(crate) fn next_at(&self, now: Instant) -> Instant {
         let room = self.every.saturating_mul(self.burst - 1);
@@ -101,6 +107,17 @@ impl<K: Ord + Copy> TokenBuckets<K> {
     /// When the bucket of a key has `count` tokens, or all that it can hold: `now`, if it has already.
     pub(crate) fn next_many_at(&self, now: Instant, key: &K, count: u32, fresh: TokenBucket) -> Instant {
         self.buckets.get(key).unwrap_or(&fresh).next_many_at(now, count)
+    }
+
+    /// Whether the bucket of a key has `count` tokens, or all that it can hold, once `before` were taken.
+    pub(crate) fn has_behind(
+        &self,
+        now: Instant,
+        key: &K,
+        (before, count): (u32, u32),
+        fresh: TokenBucket,
+    ) -> bool {
+        self.buckets.get(key).unwrap_or(&fresh).has_behind(now, before, count)
     }
 
     /// Gives a token back to the bucket of a key, unless that is forgotten.
@@ -166,11 +183,6 @@ pub(crate) struct FreshBuckets {
 }
 
 impl FreshBuckets {
-    /// A host has as much as a key.
-    pub(crate) fn alike(bucket: TokenBucket) -> Self {
-        Self { key: bucket, host: bucket }
-    }
-
     /// A host has twice as much as a key, so that one key leaves something to others at its host.
     pub(crate) fn twice(bucket: TokenBucket) -> Self {
         Self { key: bucket, host: TokenBucket::new(bucket.every / 2, bucket.burst.saturating_mul(2)) }
@@ -200,6 +212,18 @@ impl PeerBuckets {
     ) -> Instant {
         let key = self.keys.next_many_at(now, &of.peer, count, fresh.key);
         key.max(self.hosts.next_many_at(now, &of.host, count, fresh.host))
+    }
+
+    /// Whether both buckets have `count` tokens, or all that they can hold, once `before` were taken from both.
+    pub(crate) fn has_behind(
+        &self,
+        now: Instant,
+        of: &PeerAtHost,
+        (before, count): (u32, u32),
+        fresh: FreshBuckets,
+    ) -> bool {
+        self.keys.has_behind(now, &of.peer, (before, count), fresh.key)
+            && self.hosts.has_behind(now, &of.host, (before, count), fresh.host)
     }
 
     /// Takes `count` tokens from both, overdrawing them if needed. Of each kind there are `most` buckets.
@@ -249,8 +273,10 @@ mod tests {
             [later, later + Duration::from_secs(1)]
         );
         assert!(!take_many(&mut bucket, later, 6) && take_many(&mut bucket, later, 5));
-        // More than it can hold is taken from a full one alone.
+        // More than it can hold is taken from a full one alone, so not behind others.
         let full = start + Duration::from_secs(15);
+        assert_eq!([0, 1].map(|before| bucket.has_behind(full, before, 30)), [true, false]);
+        assert_eq!([5, 6].map(|before| bucket.has_behind(full, before, 5)), [true, false]);
         assert!(!take_many(&mut bucket, start + Duration::from_millis(14_999), 30));
         assert!(take_many(&mut bucket, full, 30));
         assert_eq!(bucket.next_many_at(full, 1), full + Duration::from_secs(21));
@@ -293,25 +319,24 @@ mod tests {
     #[test]
     fn whoever_comes_back_under_another_key_has_what_its_host_has_left() {
         let second = Duration::from_secs(1);
-        let (fresh, now) = (TokenBucket::new(second, 10), Instant::from_origin(second * 9));
+        let fresh = FreshBuckets::twice(TokenBucket::new(second, 10));
+        let now = Instant::from_origin(second * 9);
         let of = |key: u8, host: [u8; 4]| PeerAtHost {
             peer: Identity::from_secret(&[key; 32]).node_id(),
             host: host.into(),
         };
-        for (fresh, keys) in [(FreshBuckets::alike(fresh), 1), (FreshBuckets::twice(fresh), 2)] {
-            let mut buckets = PeerBuckets::default();
-            let waits =
-                |buckets: &PeerBuckets, of| !buckets.next_many_at(now, &of, 1, fresh).since(now).is_zero();
-            for key in 1..=keys {
-                assert!(!waits(&buckets, of(key, [10, 0, 0, 1])));
-                buckets.charge(now, of(key, [10, 0, 0, 1]), 10, fresh, 4);
-            }
-            assert!(waits(&buckets, of(9, [10, 0, 0, 1])), "another key");
-            assert!(waits(&buckets, of(1, [10, 0, 0, 2])), "another host");
-            assert!(!waits(&buckets, of(9, [10, 0, 0, 2])), "both");
-            (3..9).for_each(|n| buckets.charge(now, of(n, [10, 0, 0, n]), 1, fresh, 4));
-            assert_eq!(buckets.len(), 4);
-            assert!(waits(&buckets, of(9, [10, 0, 0, 1])), "those that are full first are forgotten first");
+        let mut buckets = PeerBuckets::default();
+        let waits =
+            |buckets: &PeerBuckets, of| !buckets.next_many_at(now, &of, 1, fresh).since(now).is_zero();
+        for key in 1..=2 {
+            assert!(!waits(&buckets, of(key, [10, 0, 0, 1])), "one key leaves something to another");
+            buckets.charge(now, of(key, [10, 0, 0, 1]), 10, fresh, 4);
         }
+        assert!(waits(&buckets, of(9, [10, 0, 0, 1])), "a third key");
+        assert!(waits(&buckets, of(1, [10, 0, 0, 2])), "another host");
+        assert!(!waits(&buckets, of(9, [10, 0, 0, 2])), "both");
+        (3..9).for_each(|n| buckets.charge(now, of(n, [10, 0, 0, n]), 1, fresh, 4));
+        assert_eq!(buckets.len(), 4);
+        assert!(waits(&buckets, of(9, [10, 0, 0, 1])), "those that are full first are forgotten first");
     }
 }

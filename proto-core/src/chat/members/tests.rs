@@ -105,14 +105,14 @@ fn a_neighbour_brings_so_many_at_once_and_a_few_a_second() {
     for (familiar, most) in [(true, limits.chat.live_burst), (false, limits.chat.live_burst * 3 / 4)] {
         let mut members = Members::new();
         for _ in 0..most {
-            assert!(members.has_room(at(0), (peer, author), || familiar, &limits));
+            assert!(members.has_room(at(0), (peer, author), 0, || familiar, &limits));
             members.take(at(0), (peer, author), &limits);
         }
-        assert!(!members.has_room(at(0), (peer, author), || familiar, &limits));
-        assert!(members.has_room(at(0), (other, author), || familiar, &limits));
-        assert!(members.has_room(at(250), (peer, author), || familiar, &limits));
+        assert!(!members.has_room(at(0), (peer, author), 0, || familiar, &limits));
+        assert!(members.has_room(at(0), (other, author), 0, || familiar, &limits));
+        assert!(members.has_room(at(250), (peer, author), 0, || familiar, &limits));
         // Strangers leave room for others.
-        assert_eq!(members.has_room(at(0), (peer, author), || true, &limits), !familiar);
+        assert_eq!(members.has_room(at(0), (peer, author), 0, || true, &limits), !familiar);
     }
 }
 
@@ -126,19 +126,19 @@ fn what_a_neighbour_brings_of_others_takes_nothing_from_what_it_says_of_itself()
         members.heard(at(now), word, &limits);
     };
     say(&mut members, 1, 1);
-    while members.has_room(at(1), (peer, author), || true, &limits) {
+    while members.has_room(at(1), (peer, author), 0, || true, &limits) {
         members.take(at(1), (peer, author), &limits);
     }
     // Four times at once, then once in ten seconds.
     for now in 2..5 {
-        assert!(members.has_room(at(now), (peer, peer), || true, &limits));
+        assert!(members.has_room(at(now), (peer, peer), 0, || true, &limits));
         members.take(at(now), (peer, peer), &limits);
         say(&mut members, 1, now);
     }
-    assert!(!members.has_room(at(5), (peer, peer), || true, &limits));
-    assert!(members.has_room(at(10_001), (peer, peer), || true, &limits));
+    assert!(!members.has_room(at(5), (peer, peer), 0, || true, &limits));
+    assert!(members.has_room(at(10_001), (peer, peer), 0, || true, &limits));
     // Another neighbour has room for what this one says just as often.
-    assert!(!members.has_room(at(5), (author, peer), || true, &limits));
+    assert!(!members.has_room(at(5), (author, peer), 0, || true, &limits));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 use core::time::Duration;
 
+use super::askable::Group;
 use super::link::{Asked, LinkRanges};
-use super::{Ranges, Want};
+use super::{Place, Ranges, Want};
 use crate::chat::gossip::MAX_WAIT_ANSWERING;
 use crate::chat::log::Coming;
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
@@ -178,28 +179,114 @@ impl Ranges {
         free_at: impl Fn(NodeId) -> Instant,
     ) -> Option<(NodeId, RangeQuery)> {
         let all = self.idle_until.is_some_and(|until| until <= now);
-        let mut wake = self.idle_until.filter(|_| !all).unwrap_or(Instant::FAR_FUTURE);
-        let mut from = Bound::Unbounded;
-        loop {
-            let runs = if all { &self.waiting } else { &self.changed };
-            let mut askable = runs.range((from, Bound::Unbounded)).filter_map(|place| {
-                let peer = self.whom_to_ask(now, &place.1, &mut wake, limits, &free_at)?;
-                Some((place.clone(), peer))
-            });
-            let Some((place, peer)) = askable.next() else { break };
-            if let Some(query) = self.ask(now, &place.1, peer, limits, &missing) {
-                return Some((peer, query));
-            }
-            from = Bound::Included(place);
-        }
+        let next = if all {
+            self.next_of_all(now, limits, &missing, &free_at)
+        } else {
+            self.next_of_changed(now, limits, &missing, &free_at)
+        };
+        let wake = match next {
+            Ok(query) => return Some(query),
+            Err(wake) => wake,
+        };
         self.changed.clear();
         self.idle_until = Some(wake);
         None
     }
 
+    /// The same where those runs alone can be asked for that changed. An error: nobody may be asked before.
+    fn next_of_changed(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
+        free_at: impl Fn(NodeId) -> Instant,
+    ) -> Result<(NodeId, RangeQuery), Instant> {
+        let mut wake = self.idle_until.unwrap_or(Instant::FAR_FUTURE);
+        let mut from = Bound::Unbounded;
+        loop {
+            let mut askable = self.changed.range((from, Bound::Unbounded)).filter_map(|place| {
+                let peer = self.whom_to_ask(now, &place.1, &mut wake, limits, &free_at)?;
+                Some((place.clone(), peer))
+            });
+            let Some((place, peer)) = askable.next() else { return Err(wake) };
+            if let Some(query) = self.ask(now, &place.1, peer, limits, &missing) {
+                return Ok((peer, query));
+            }
+            from = Bound::Included(place);
+        }
+    }
+
+    /// The same where any run may be one that can be asked for. Few runs are looked at, since this comes with each answer of a
+    /// neighbour, and thousands of runs may wait that nobody can be asked for.
+    fn next_of_all(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        missing: impl Fn(&RunId, (u64, u64)) -> Option<(u64, u64)>,
+        free_at: impl Fn(NodeId) -> Instant,
+    ) -> Result<(NodeId, RangeQuery), Instant> {
+        while let Some(run) = self.askable.next_ready(now) {
+            self.change(now, &run, |_| ());
+        }
+        let (free, mut wake) = self.free_groups(now, limits, &free_at);
+        loop {
+            let firsts = free.iter().filter_map(|group| self.first_not_lost(group));
+            let Some((_, run)) = firsts.min().cloned() else { return Err(wake) };
+            let peer = self.whom_to_ask(now, &run, &mut wake, limits, &free_at).ok_or(wake)?;
+            if let Some(query) = self.ask(now, &run, peer, limits, &missing) {
+                return Ok((peer, query));
+            }
+        }
+    }
+
+    /// The groups of runs whose neighbour may be asked for them, and until when nobody else may be asked for any.
+    fn free_groups(
+        &self,
+        now: Instant,
+        limits: &Limits,
+        free_at: impl Fn(NodeId) -> Instant,
+    ) -> (Vec<Group>, Instant) {
+        let mut free = Vec::new();
+        let mut wake = self.askable.ready_at(self.low_held).unwrap_or(Instant::FAR_FUTURE);
+        for (group, places) in self.askable.groups().filter(|((_, low), _)| !(*low && self.low_held)) {
+            let lost = places.iter().take_while(|(_, run)| self.has_lost(group.0, run));
+            // The neighbour may be asked for all of them that it did not lose, or for none.
+            for (_, run) in lost.chain(self.first_not_lost(group)) {
+                match self.load(now, *group, run, limits, &free_at) {
+                    Ok(_) => free.push(*group),
+                    Err(until) => wake = until.map_or(wake, |until| until.min(wake)),
+                }
+            }
+        }
+        (free, wake)
+    }
+
+    fn first_not_lost(&self, group: &Group) -> Option<&Place> {
+        self.askable.group(group).find(|(_, run)| !self.has_lost(group.0, run))
+    }
+
+    fn has_lost(&self, peer: NodeId, run: &RunId) -> bool {
+        self.links.get(&peer).is_some_and(|link| link.has_lost(run))
+    }
+
+    /// How much a neighbour is asked for, and how much of that it did not bring. An error: it cannot be asked for this run, at
+    /// least until that time.
+    fn load(
+        &self,
+        now: Instant,
+        (peer, low): Group,
+        run: &RunId,
+        limits: &Limits,
+        free_at: impl Fn(NodeId) -> Instant,
+    ) -> Result<(usize, usize), Option<Instant>> {
+        let link = self.links.get(&peer);
+        let load = link.map_or(Ok((0, 0)), |link| link.load(now, run, low, limits))?;
+        Some(free_at(peer)).filter(|until| *until > now).map_or(Ok(load), |until| Err(Some(until)))
+    }
+
     /// Which neighbour may be asked for a run now: of those that may hold it, the one that was asked for least. `wake` becomes
     /// when one may, if that is sooner.
-    fn whom_to_ask(
+    pub(super) fn whom_to_ask(
         &self,
         now: Instant,
         run: &RunId,
@@ -212,14 +299,9 @@ impl Ranges {
             *wake = want.ready.min(*wake);
             return None;
         }
-        let free = |peer: NodeId| {
-            let link = self.links.get(&peer);
-            let load = link.map_or(Ok((0, 0)), |link| link.load(now, run, want.low, limits))?;
-            Some(free_at(peer)).filter(|until| *until > now).map_or(Ok(load), |until| Err(Some(until)))
-        };
         let mut best = None;
         for peer in want.holders.keys().filter(|peer| want.may_hold(**peer)) {
-            match free(*peer) {
+            match self.load(now, (*peer, want.low), run, limits, &free_at) {
                 Ok(load) => best = best.min(Some((load, *peer))).or(Some((load, *peer))),
                 Err(until) => *wake = until.map_or(*wake, |until| until.min(*wake)),
             }

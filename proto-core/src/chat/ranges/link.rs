@@ -126,6 +126,11 @@ impl LinkRanges {
         self.asked.iter_mut().find(|asked| asked.contains(run, seq))
     }
 
+    /// Whether it lost a range of this run, and has not ended its answer.
+    pub(super) fn has_lost(&self, run: &RunId) -> bool {
+        self.asked.iter().any(|asked| asked.lost && asked.run == *run)
+    }
+
     pub(super) fn batch(&self, limits: &Limits) -> u64 {
         self.batch.unwrap_or(limits.chat.range_first).max(1)
     }
@@ -144,7 +149,7 @@ impl LinkRanges {
             return Err(Some(until));
         }
         let lost = self.asked.iter().filter(|asked| asked.lost);
-        if self.asked.len() >= most || lost.clone().any(|asked| asked.run == *run) {
+        if self.asked.len() >= most || self.has_lost(run) {
             return Err(lost.map(|asked| asked.check).min());
         }
         Ok((lost.count(), self.asked.len()))

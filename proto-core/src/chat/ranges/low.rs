@@ -43,7 +43,7 @@ impl Ranges {
         self.make_room(shower, limits);
         self.counter += 1;
         self.shown_by.entry(shower).or_default().insert((self.counter, run.clone()));
-        let want = Want::new(true, (first, last), at, (shower, self.counter));
+        let want = Want::new(run, true, (first, last), at, (shower, self.counter));
         self.wants.insert(run.clone(), want);
         self.change(now, run, |want| want.holders = holders);
         true

@@ -14,6 +14,8 @@ struct Fixture {
     held: BTreeSet<(RunId, u64)>,
     /// When neighbours may be asked.
     free_at: u64,
+    /// The only neighbour that is not asked before. None: no neighbour is.
+    late: Option<u8>,
     /// How often it was looked up what is missing of a run, or when a neighbour may be asked.
     looks: Cell<usize>,
 }
@@ -21,7 +23,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let (ranges, limits) = (Ranges::default(), Limits::default());
-        Self { ranges, limits, held: BTreeSet::new(), free_at: 0, looks: Cell::new(0) }
+        Self { ranges, limits, held: BTreeSet::new(), free_at: 0, late: None, looks: Cell::new(0) }
     }
 
     /// This neighbour showed that these numbers are missing.
@@ -39,9 +41,9 @@ impl Fixture {
             looks.set(looks.get() + 1);
             missing(held, run, numbers)
         };
-        let free_at = |_| {
+        let free_at = |of| {
             looks.set(looks.get() + 1);
-            at(self.free_at)
+            at(if self.late.is_none_or(|late| peer(late) == of) { self.free_at } else { 0 })
         };
         while let Some((to, query)) = self.ranges.next_query(at(now), &self.limits, missing, free_at) {
             queries.push((to.as_bytes()[0], query.first, query.last, query.tag));
@@ -501,6 +503,29 @@ fn a_tip_that_is_shown_again_costs_no_look_at_other_runs() {
         assert_eq!(fixture.queries(0), []);
     }
     assert!(fixture.looks.get() <= 8, "{} looks", fixture.looks.get());
+}
+
+#[test]
+fn an_answer_costs_few_looks_however_many_runs_wait() {
+    let mut fixture = Fixture::new();
+    (fixture.free_at, fixture.late) = (700, Some(1));
+    // The newest ones are those of a neighbour that is not asked for now.
+    for n in 1..=100 {
+        fixture.want(1, &run(n), 0, 9_000 + u64::from(n), u16::from(n));
+        fixture.want(2, &run(100 + n), 0, 8_000 + u64::from(n), 100 + u16::from(n));
+    }
+    let mut query = fixture.queries(0)[0];
+    fixture.looks.set(0);
+    for seq in 0..50 {
+        let (2, first, _, tag) = query else { panic!("another one is asked") };
+        assert_eq!(first, seq);
+        // One entry comes, and the answer ends.
+        fixture.comes(0, 2, &run(200), seq..=seq);
+        fixture.ends(0, 2, tag, seq + 1);
+        let [next] = fixture.queries(0)[..] else { panic!("one place is free") };
+        query = next;
+    }
+    assert!(fixture.looks.get() <= 50 * 8, "{} looks", fixture.looks.get());
 }
 
 #[test]

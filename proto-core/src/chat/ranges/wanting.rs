@@ -26,7 +26,8 @@ impl Ranges {
             self.counter += 1;
             self.shown_by.entry(from).or_default().insert((self.counter, run.clone()));
             let shown = (from, self.counter);
-            self.wants.insert(run.clone(), Want { ready, ..Want::new(false, (first, last), at, shown) });
+            let want = Want { ready, ..Want::new(&run, false, (first, last), at, shown) };
+            self.wants.insert(run.clone(), want);
         }
         self.change(now, &run, |want| {
             if core::mem::take(&mut want.low) {

@@ -78,8 +78,16 @@ fn what_is_served_has_a_budget_for_each_key_and_each_host() {
     assert_eq!(ask(&mut serving, 0, 1, HERE, 2), (vec![0, 1, 2, 3], vec![(2, 4)]));
     assert_eq!(ask(&mut serving, 0, 1, HERE, 3), (vec![0, 1], vec![(3, 2)]), "the rest later");
     assert_eq!(ask(&mut serving, 0, 1, HERE, 4), (vec![], vec![(4, 0)]));
-    assert_eq!(ask(&mut serving, 0, 2, HERE, 5), (vec![], vec![(5, 0)]), "another key at the same address");
-    assert_eq!(serving.over_budget(), 3);
+    assert_eq!(
+        ask(&mut serving, 0, 2, HERE, 5),
+        (vec![0, 1, 2, 3], vec![(5, 4)]),
+        "another key at the address"
+    );
+    assert_eq!(ask(&mut serving, 0, 2, HERE, 6), (vec![0, 1, 2, 3], vec![(6, 4)]));
+    assert_eq!(ask(&mut serving, 0, 2, HERE, 7), (vec![0, 1], vec![(7, 2)]));
+    // The number 0 is shorter than the others.
+    assert_eq!(ask(&mut serving, 0, 4, HERE, 8), (vec![0], vec![(8, 1)]), "a third key has what those left");
+    assert_eq!(serving.over_budget(), 4);
     assert_eq!(ask(&mut serving, 0, 3, THERE, 6).0, [0, 1, 2, 3], "another address");
     assert_eq!(ask(&mut serving, 0, 1, None, 7).0, [0, 1, 2, 3], "on this machine");
     // A tenth of the time brings a tenth of the budget.
@@ -173,11 +181,12 @@ fn nothing_is_read_for_a_neighbour_whose_budget_is_used_up() {
     };
     // The second piece goes beyond the budget, and no third one is read.
     assert_eq!(ask(1, HERE, 0), (2, vec![0, 1, 2, 3, 4, 5], vec![6]));
+    assert_eq!(ask(2, HERE, 0), (1, vec![0, 1, 2], vec![3]), "another key has what is left at the address");
     for _ in 0..10 {
         assert_eq!(ask(1, HERE, 6), (0, vec![], vec![6]), "later");
-        assert_eq!(ask(2, HERE, 0), (0, vec![], vec![0]), "another key at the same address");
+        assert_eq!(ask(3, HERE, 0), (0, vec![], vec![0]), "a third key there");
     }
-    assert_eq!(ask(2, THERE, 0).1.len(), 6);
+    assert_eq!(ask(3, THERE, 0).1.len(), 6);
     let id = TestAuthor::new(1).entry(9).id();
     serving.ask(peer(1), HERE, &[id], &limits);
     assert_eq!(read(&mut serving, &log, 3, &limits), (0, vec![], vec![]));
@@ -210,7 +219,7 @@ fn what_a_host_is_refused_is_not_charged_to_the_key() {
         serving.ask_range(peer(from), host, query(0, 3, 1), &limits);
         served(&mut serving, 0, &log, &limits).0.len()
     };
-    assert_eq!([ask(1, HERE), ask(1, HERE)], [4, 4]);
-    assert_eq!([(); 20].map(|()| ask(2, HERE)), [0; 20]);
-    assert_eq!([ask(2, THERE), ask(2, THERE)], [4, 4], "another address");
+    assert_eq!([1, 1, 2, 2].map(|key| ask(key, HERE)), [4; 4]);
+    assert_eq!([(); 20].map(|()| ask(3, HERE)), [0; 20]);
+    assert_eq!([ask(3, THERE), ask(3, THERE)], [4, 4], "another address");
 }

@@ -98,3 +98,38 @@ fn nothing_is_verified_behind_the_end_of_a_link_or_for_a_peer_without_a_key() {
     solo.receive(2, &["JOIN|{\"uname\":\"Bob\",\"v\":2,\"nonce\":\"n\"}\n", &lines.concat()].concat());
     assert_eq!(verified(&solo), (0, 0));
 }
+
+/// A node that takes so many new authors at once, and is linked with a peer on another machine.
+fn solo_that_takes(new_authors: u32) -> Solo {
+    let mut solo = solo_with(|limits| limits.chat.new_authors_burst = new_authors);
+    entries::link_from_afar(&mut solo, 1);
+    solo
+}
+
+#[test]
+fn what_would_be_over_a_rate_behind_others_is_not_verified_with_them() {
+    let mut solo = solo_that_takes(4);
+    // A batch of which one does not hold is verified one by one.
+    let mut lines = by(0..20);
+    for index in 4..20 {
+        lines[index] = forged(&lines[index], &lines[0]);
+    }
+    let actions = solo.receive(1, &lines.concat());
+    assert_eq!((shown(&actions), reports(&actions), verified(&solo)), (4, 0, (4, 0)));
+    assert_eq!(solo.node.stats().entries_of_new_authors, 16);
+}
+
+#[test]
+fn what_is_in_no_run_is_not_verified_with_others_that_leave_it_no_room() {
+    let mut solo = solo_with(|limits| limits.chat.live_burst = 8);
+    solo.input(Input::wall_clock(AT));
+    entries::link_from_afar(&mut solo, 1);
+    // A quarter is for those who are familiar.
+    let mut lines: Vec<_> = (0..20).map(|author| presence::line(author, AT, AT, Some(30))).collect();
+    for index in 6..20 {
+        lines[index] = forged(&lines[index], &lines[0]);
+    }
+    let actions = solo.receive(1, &lines.concat());
+    assert_eq!((reports(&actions), verified(&solo)), (0, (6, 0)));
+    assert_eq!((solo.node.stats().live, solo.node.stats().live_over_rate), (6, 14));
+}

@@ -200,7 +200,7 @@ fn what_no_range_brings_is_taken_although_numbers_before_it_are_missing() {
 }
 
 /// Links a peer on another machine, which nobody else is on.
-fn link_from_afar(solo: &mut Solo, conn: u64) {
+pub(super) fn link_from_afar(solo: &mut Solo, conn: u64) {
     link_from_host(solo, conn, conn as u8);
 }
 

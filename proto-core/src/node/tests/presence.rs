@@ -38,7 +38,7 @@ fn sent_for(solo: &mut Solo, conn: u64, time: Duration) -> Vec<Presence> {
     said(&sent(&actions))
 }
 
-fn line(author: u8, at: u64, since: u64, every: Option<u32>) -> String {
+pub(super) fn line(author: u8, at: u64, since: u64, every: Option<u32>) -> String {
     let presence = Presence { uname: "Zoe".parse().unwrap(), since, every };
     let live = Live::sign(&Identity::from_secret(&[author; 32]), NetworkId::OPEN, (1, at), presence);
     alloc::format!("CHAT|{}\n", live.sealed())
