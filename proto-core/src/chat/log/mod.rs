@@ -352,7 +352,7 @@ impl Log {
         limits: &Limits,
     ) -> Taken {
         let (key, id) = (entry.key(), entry.id());
-        let passed = self.window.tips().passed_fork(&entry).filter(|_| self.is_archival(&entry));
+        let passed = self.window.tips().passed_fork(&entry).filter(|_| self.is_below_window(&entry));
         let effect = self.window.effect_of(&entry).filter(|_| !self.window.is_below_floor(&entry));
         let Some(effect) = effect else {
             self.window.dropped(&entry, limits);

@@ -129,7 +129,12 @@ impl Log {
     /// Whether an entry is of use to the store alone, which has to ask for it: the window wants none with its number any more,
     /// and what it holds of the run does not show with this entry that the run is forked.
     pub(super) fn is_archival(&self, entry: &Arc<Entry>) -> bool {
-        self.stores && entry.seq() < self.window.tips().base(entry.run()) && !self.window.shows_fork(entry)
+        self.is_below_window(entry) && !self.window.shows_fork(entry)
+    }
+
+    /// Whether there is a store, and the window asks for no entry with this number any more.
+    pub(super) fn is_below_window(&self, entry: &Entry) -> bool {
+        self.stores && entry.seq() < self.window.tips().base(entry.run())
     }
 
     /// What becomes of an entry that was asked for and that is of use to the store alone, if it is. None: it is not.

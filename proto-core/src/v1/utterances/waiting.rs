@@ -103,7 +103,7 @@ fn cost(bytes: usize) -> u32 {
 }
 
 /// Short entries that come for each one that a long entry counts as (SPEC 10.7.6). So even if each peer without a key has a
-/// host of its own, all have a turn within half a minute.
+/// host of its own, all have a turn in about half a minute.
 const SHORT_FOR_LONG: u32 = 3;
 
 impl Waiting {

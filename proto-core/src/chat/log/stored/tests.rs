@@ -170,6 +170,25 @@ fn a_fork_far_below_the_window_freezes_the_run_when_both_versions_came() {
 }
 
 #[test]
+fn a_fork_below_the_one_that_the_window_knows_is_found_too() {
+    let anna = TestAuthor::new(1);
+    let at = |seq, text: &str| anna.entry_at(EPOCH, seq, 1_001_000 + seq, text);
+    let (two, three) = ([at(2, "two"), at(2, "deux")], at(5_000, "far"));
+    let mut stored = Stored::start(&[], usize::MAX, |_| ());
+    assert_eq!(stored.take(&three), Taken::New);
+    stored.log.inner.raise_base(three.run(), 4_000);
+    stored.take(&two[0]);
+    assert_eq!([&two[1], &two[0]].map(|entry| stored.take(entry)), [Taken::New; 2]);
+    // The next one shows a fork with what the window holds, and a lower one with what came before it.
+    let (zero, one) = (at(0, "zero"), at(1, "one"));
+    assert_eq!(stored.take(&zero), Taken::Dropped);
+    assert_eq!(stored.take(&one), Taken::New);
+    assert!(stored.log.inner.wants(&zero.id()));
+    assert_eq!(stored.take(&zero), Taken::New);
+    assert_eq!(held(&stored.log), BTreeSet::from([zero.id(), one.id()]));
+}
+
+#[test]
 fn missing_numbers_for_which_the_shelf_has_no_room_are_no_fork() {
     let few = |limits: &mut Limits| (limits.chat.spans, limits.chat.epochs_per_author) = (2, 1);
     let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
