@@ -56,9 +56,12 @@ struct Tip {
     held: bool,
     /// Below this number, entries were evicted, or are below a floor.
     base: u64,
-    /// The entry that came last of those that the window does not want.
-    passed: Option<Passed>,
+    /// The entries that came last of those that the window does not want, the latest one last.
+    passed: Passes,
 }
+
+/// At most so many of a run are remembered.
+type Passes = ArrayVec<Passed, 4>;
 
 /// An entry that is not held: its number, its id, and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +145,9 @@ impl Tips {
     /// window.
     pub(super) fn restore(&mut self, run: &RunId, (seq, versions): Newest, base: u64) {
         self.change(run, |tip| {
-            let Some(tip) = tip else { return Some(Tip { seq, versions, held: false, base, passed: None }) };
+            let Some(tip) = tip else {
+                return Some(Tip { seq, versions, held: false, base, passed: Passes::new() });
+            };
             if seq > tip.seq {
                 (tip.seq, tip.versions) = (seq, versions);
             }
@@ -169,7 +174,7 @@ impl Tips {
         self.change(entry.run(), |tip| {
             let Some(tip) = tip else {
                 let versions = ArrayVec::from_iter([item]);
-                return Some(Tip { seq: entry.seq(), versions, held, base: 0, passed: None });
+                return Some(Tip { seq: entry.seq(), versions, held, base: 0, passed: Passes::new() });
             };
             if entry.seq() > tip.seq {
                 tip.seq = entry.seq();
@@ -199,18 +204,25 @@ impl Tips {
     /// An entry came that the window does not want.
     pub(super) fn note_passed(&mut self, entry: &Entry) {
         if let Some(tip) = self.runs.get_mut(entry.run()) {
-            tip.passed = Some(Passed { seq: entry.seq(), id: entry.id(), prev: entry.prev() });
+            tip.passed.retain(|passed| passed.id != entry.id());
+            if tip.passed.is_full() {
+                tip.passed.remove(0);
+            }
+            tip.passed.push(Passed { seq: entry.seq(), id: entry.id(), prev: entry.prev() });
         }
     }
 
-    /// The entry that came last of those of a run that the window does not want, if it shows with this one that the run is
-    /// forked.
+    /// Of the entries of a run that came last of those that the window does not want, one with the lowest number that shows with
+    /// this one that the run is forked.
     pub(super) fn passed_fork(&self, entry: &Entry) -> Option<EntryId> {
-        let passed = self.runs.get(entry.run())?.passed.filter(|passed| passed.id != entry.id())?;
-        let forked = passed.seq == entry.seq()
-            || passed.seq.checked_add(1) == Some(entry.seq()) && entry.prev() != Some(passed.id)
-            || entry.seq().checked_add(1) == Some(passed.seq) && passed.prev != Some(entry.id());
-        forked.then_some(passed.id)
+        let shows_fork = |passed: &&Passed| {
+            passed.id != entry.id()
+                && (passed.seq == entry.seq()
+                    || passed.seq.checked_add(1) == Some(entry.seq()) && entry.prev() != Some(passed.id)
+                    || entry.seq().checked_add(1) == Some(passed.seq) && passed.prev != Some(entry.id()))
+        };
+        let passed = self.runs.get(entry.run())?.passed.iter().filter(shows_fork);
+        passed.min_by_key(|passed| passed.seq).map(|passed| passed.id)
     }
 
     /// An entry left the window so that it can be received again. `last`: what is the newest of its run there now.
@@ -231,9 +243,10 @@ impl Tips {
     /// The tip of a run is what is the newest of it in the window.
     pub(super) fn end_at(&mut self, run: &RunId, last: Option<Newest>) {
         let base = self.base(run);
+        let passed = self.runs.get(run).map(|tip| tip.passed.clone()).unwrap_or_default();
         let left = last.map(|(seq, mut versions)| {
             versions.sort_unstable_by_key(|(_, id)| *id);
-            Tip { seq, versions, held: true, base, passed: None }
+            Tip { seq, versions, held: true, base, passed }
         });
         self.remove(run);
         if let Some(tip) = left {

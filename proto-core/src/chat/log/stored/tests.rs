@@ -173,19 +173,27 @@ fn a_fork_far_below_the_window_freezes_the_run_when_both_versions_came() {
 fn a_fork_below_the_one_that_the_window_knows_is_found_too() {
     let anna = TestAuthor::new(1);
     let at = |seq, text: &str| anna.entry_at(EPOCH, seq, 1_001_000 + seq, text);
-    let (two, three) = ([at(2, "two"), at(2, "deux")], at(5_000, "far"));
-    let mut stored = Stored::start(&[], usize::MAX, |_| ());
-    assert_eq!(stored.take(&three), Taken::New);
-    stored.log.inner.raise_base(three.run(), 4_000);
-    stored.take(&two[0]);
-    assert_eq!([&two[1], &two[0]].map(|entry| stored.take(entry)), [Taken::New; 2]);
-    // The next one shows a fork with what the window holds, and a lower one with what came before it.
+    // Each is behind the first one that was made with the number before.
+    let (two, far) = ([at(2, "two"), at(2, "deux")], at(5_000, "far"));
     let (zero, one) = (at(0, "zero"), at(1, "one"));
-    assert_eq!(stored.take(&zero), Taken::Dropped);
-    assert_eq!(stored.take(&one), Taken::New);
-    assert!(stored.log.inner.wants(&zero.id()));
-    assert_eq!(stored.take(&zero), Taken::New);
-    assert_eq!(held(&stored.log), BTreeSet::from([zero.id(), one.id()]));
+    for zero_before_fork in [false, true] {
+        let mut stored = Stored::start(&[], usize::MAX, |_| ());
+        assert_eq!(stored.take(&far), Taken::New);
+        stored.log.inner.raise_base(far.run(), 4_000);
+        stored.take(&two[0]);
+        if zero_before_fork {
+            [&zero, &at(40, "another")].map(|entry| assert_eq!(stored.take(entry), Taken::Dropped));
+        }
+        assert_eq!([&two[1], &two[0]].map(|entry| stored.take(entry)), [Taken::New; 2]);
+        if !zero_before_fork {
+            assert_eq!(stored.take(&zero), Taken::Dropped);
+        }
+        // It shows a fork with what the window holds, and a lower one with what came before it.
+        assert_eq!(stored.take(&one), Taken::New);
+        assert!(stored.log.inner.wants(&zero.id()));
+        assert_eq!(stored.take(&zero), Taken::New);
+        assert_eq!(held(&stored.log), BTreeSet::from([zero.id(), one.id()]), "{zero_before_fork}");
+    }
 }
 
 #[test]
