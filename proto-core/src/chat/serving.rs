@@ -246,8 +246,14 @@ impl Serving {
     }
 
     /// How much an answer to a reconciliation may bring to this neighbour. None: it has no budgets.
-    pub(super) fn answer_room(&self, now: Instant, of: Option<PeerAtHost>, limits: &Limits) -> AnswerRoom {
+    pub(super) fn answer_room(
+        &mut self,
+        now: Instant,
+        of: Option<PeerAtHost>,
+        limits: &Limits,
+    ) -> AnswerRoom {
         let has_some = of.is_none_or(|of| self.has(now, &of, 1, limits));
+        self.over_budget += u64::from(!has_some);
         if has_some { AnswerRoom::Whole } else { AnswerRoom::Least }
     }
 

@@ -82,7 +82,8 @@ pub struct Stats {
     pub announcements_dropped: u64,
     /// Requests that were dropped for want of room.
     pub requests_dropped: u64,
-    /// Entries and ranges that neighbours asked for and were not served, because their budget of bytes was used up.
+    /// Entries and ranges that neighbours asked for and were not served, and reconciliations that were answered as briefly as
+    /// possible, because their budget of bytes was used up.
     pub served_over_budget: u64,
     /// Messages of others that were relayed to peers without a key, as lines.
     pub lines_relayed: u64,

@@ -45,53 +45,53 @@ enum Admission {
 }
 
 impl Mesh {
-    /// Decides about a newcomer, or about a peer that makes room for one. `full_mesh`: as far as this node knows, all
-    /// neighbours are linked to each other and to no other node.
+    /// Decides about a newcomer, or about a peer that makes room for one. `closed`: as far as this node knows,
+    /// most neighbours are linked to each other and to hardly any other node, and not to the newcomer (SPEC 5.4.4).
     pub(crate) fn decide(
         &mut self,
         cx: &mut Cx,
         (conn, stage): (ConnId, Stage),
         census: &impl Census,
-        full_mesh: bool,
+        closed: bool,
     ) -> Verdict {
         match stage {
-            Stage::ClaimsKey => self.screen(cx, conn, census, full_mesh),
-            Stage::Introduced => self.receive(cx, conn, census, full_mesh),
-            Stage::Unclaimed => self.admit(cx, conn, census, full_mesh),
+            Stage::ClaimsKey => self.screen(cx, conn, census, closed),
+            Stage::Introduced => self.receive(cx, conn, census, closed),
+            Stage::Unclaimed => self.admit(cx, conn, census, closed),
             Stage::NoSlot => self.turn_away(cx, conn, census),
             Stage::Displaced => self.displace(cx, conn, census),
         }
     }
 
     /// Decides about a newcomer whose handshake is done.
-    fn receive(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+    fn receive(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, closed: bool) -> Verdict {
         let claimed = census.link(conn).and_then(|link| link.node_id);
         if self.is_banned(cx, conn, census) {
             Verdict::Banned
         } else if claimed.is_some_and(|node_id| census.is_linked(node_id)) {
             Verdict::Claim
         } else {
-            self.admit(cx, conn, census, full_mesh)
+            self.admit(cx, conn, census, closed)
         }
     }
 
     /// Decides whether this node proves its key to a newcomer that claims one, too, or waits with that because it has no room
     /// (SPEC 3.7.3). Who is told of peers has proven its key.
-    fn screen(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
+    fn screen(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, closed: bool) -> Verdict {
         if self.is_banned(cx, conn, census) {
             return Verdict::Banned;
         }
         let inbound = census.link(conn).filter(|link| link.dialed.is_none());
         let is_new = inbound.and_then(|link| link.node_id).is_some_and(|id| !census.is_linked(id));
-        if is_new && self.admission(cx, conn, census, full_mesh) == Admission::Full {
+        if is_new && self.admission(cx, conn, census, closed) == Admission::Full {
             return Verdict::AwaitProof;
         }
         Verdict::Prove
     }
 
     /// Decides about a newcomer that is not banned and whose id no linked peer has.
-    fn admit(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Verdict {
-        let replaced = match self.admission(cx, conn, census, full_mesh) {
+    fn admit(&mut self, cx: &mut Cx, conn: ConnId, census: &impl Census, closed: bool) -> Verdict {
+        let replaced = match self.admission(cx, conn, census, closed) {
             Admission::Full => return self.turn_away(cx, conn, census),
             Admission::Admit => None,
             Admission::Replace(other, payer) => {
@@ -125,7 +125,7 @@ impl Mesh {
     }
 
     /// Whether there is a slot for a newcomer that is not banned and whose id no linked peer has.
-    fn admission(&self, cx: &Cx, conn: ConnId, census: &impl Census, full_mesh: bool) -> Admission {
+    fn admission(&self, cx: &Cx, conn: ConnId, census: &impl Census, closed: bool) -> Admission {
         let Some(link) = census.link(conn) else { return Admission::Full };
         let limits = cx.limits();
         if census.slots_taken() >= limits.conns.slots {
@@ -139,7 +139,7 @@ impl Mesh {
         match link.dialed {
             Some(_) if below_high => Admission::Admit,
             Some(Dialed { target, .. })
-                if target.is_some() || !has_enough_outbound(census, limits) || full_mesh =>
+                if target.is_some() || !has_enough_outbound(census, limits) || closed =>
             {
                 let otherwise = if target.is_some() { Admission::Admit } else { Admission::Full };
                 let youngest = youngest(self.expendable(census));
@@ -150,7 +150,7 @@ impl Mesh {
                 Admission::Admit
             }
             None => {
-                let replaced = self.link_to_replace(cx, &link, census, full_mesh);
+                let replaced = self.link_to_replace(cx, &link, census, closed);
                 replaced.map_or(Admission::Full, |(other, payer)| Admission::Replace(other, Some(payer)))
             }
         }
@@ -184,8 +184,8 @@ impl Mesh {
     ///
     /// If one address or network holds more expendable links than the newcomer's would, it is the youngest of these (SPEC
     /// 5.15). By network, the older half is spared: nodes of one network that have been linked for long stay linked,
-    /// from however many other networks somebody comes. Else, for a newcomer without links, and for any newcomer in a full
-    /// mesh, it is the youngest expendable link. A full mesh gains more from a link out of it. For a newcomer with few
+    /// from however many other networks somebody comes. Else, for a newcomer without links, and for any newcomer to which
+    /// the neighbours are closed, it is the youngest expendable link. They gain more from a link to others. For a newcomer with few
     /// links, it is the youngest expendable link whose peer has more links than it needs. Where the newcomer's own host or
     /// network holds links, it is one of these. Else it is spared for a while, if it came in the same way.
     ///
@@ -195,7 +195,7 @@ impl Mesh {
         cx: &Cx,
         newcomer: &LinkView,
         census: &impl Census,
-        full_mesh: bool,
+        closed: bool,
     ) -> Option<(ConnId, Payer)> {
         let limits = cx.limits();
         let allows = |payer| self.maintenance.displacements.allows(cx.now, payer, limits);
@@ -209,7 +209,7 @@ impl Mesh {
             return None;
         }
         let makes_room = |link: &LinkView| match newcomer.advertised_degree {
-            _ if full_mesh => true,
+            _ if closed => true,
             0 => true,
             few => few < limits.mesh.degree_low && link.advertised_degree > limits.mesh.degree_target,
         };

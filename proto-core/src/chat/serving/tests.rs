@@ -98,6 +98,18 @@ fn what_is_served_has_a_budget_for_each_key_and_each_host() {
 }
 
 #[test]
+fn who_has_used_up_a_budget_has_brief_answers_to_reconciliations() {
+    let (_, limits, len) = fixture(&[], 10);
+    let mut serving = Serving::default();
+    let of = Some(PeerAtHost { peer: peer(1), host: HERE.unwrap() });
+    assert_eq!(serving.answer_room(at(0), of, &limits), AnswerRoom::Whole);
+    serving.answered(at(0), of, 20 * len, &limits);
+    assert_eq!(serving.answer_room(at(0), of, &limits), AnswerRoom::Least);
+    assert_eq!(serving.answer_room(at(0), None, &limits), AnswerRoom::Whole, "on this machine");
+    assert_eq!(serving.over_budget(), 1);
+}
+
+#[test]
 fn room_is_looked_for_before_anything_is_served() {
     let (log, limits, len) = fixture(&[0, 1], 3);
     let mut serving = Serving::default();

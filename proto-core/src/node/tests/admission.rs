@@ -171,7 +171,7 @@ fn a_newcomer_without_links_displaces_the_youngest_link_at_most_every_five_secon
 }
 
 #[test]
-fn a_full_mesh_admits_an_outsider_whichever_side_dials() {
+fn neighbours_of_each_other_admit_an_outsider_whichever_side_dials() {
     let high = Limits::default().mesh.degree_high as u64;
     for dials in [false, true] {
         let mut solo = solo();
