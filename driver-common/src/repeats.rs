@@ -2,7 +2,7 @@
 //!
 //! The core tells them apart as they come. A store keeps every entry, in whatever order it came.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use proto_core::{NodeId, Repeated};
 
@@ -15,7 +15,7 @@ pub(crate) const SOON: u64 = 60_000;
 #[derive(Default)]
 pub(crate) struct Repeats {
     /// By who said it, and the text.
-    lines: HashMap<(NodeId, Box<str>), Vec<Line>>,
+    lines: BTreeMap<(NodeId, Box<str>), Vec<Line>>,
 }
 
 struct Line {

@@ -1,6 +1,6 @@
 //! Name resolution. The system's resolver blocks, so each name has a thread of its own for as long as that takes.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -39,9 +39,9 @@ struct Resolver {
 #[derive(Default)]
 struct Names {
     /// Who waits for each name for which there is a thread.
-    running: HashMap<String, Vec<Sender<Answer>>>,
+    running: BTreeMap<String, Vec<Sender<Answer>>>,
     /// Answers for which nobody waited, and when they came.
-    late: HashMap<String, (Instant, Vec<IpAddr>)>,
+    late: BTreeMap<String, (Instant, Vec<IpAddr>)>,
 }
 
 impl Resolver {

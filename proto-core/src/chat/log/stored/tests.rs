@@ -182,7 +182,7 @@ fn a_fork_below_the_one_that_the_window_knows_is_found_too() {
         stored.log.inner.raise_base(far.run(), 4_000);
         stored.take(&two[0]);
         if zero_before_fork {
-            [&zero, &at(40, "another")].map(|entry| assert_eq!(stored.take(entry), Taken::Dropped));
+            assert_eq!([&zero, &at(40, "another")].map(|entry| stored.take(entry)), [Taken::Dropped; 2]);
         }
         assert_eq!([&two[1], &two[0]].map(|entry| stored.take(entry)), [Taken::New; 2]);
         if !zero_before_fork {
