@@ -11,30 +11,35 @@ use crate::store::Shown;
 /// Within this time, in milliseconds, nodes bring in the same line.
 pub(crate) const SOON: u64 = 60_000;
 
-/// The lines that are shown, and who brought each one in.
+/// The lines that are shown, and who brought each one in. One line costs little however many are like it: anybody can bring in
+/// one text half a million times.
 #[derive(Default)]
 pub(crate) struct Repeats {
     /// By who said it, and the text.
-    lines: BTreeMap<(NodeId, Box<str>), Vec<Line>>,
+    lines: BTreeMap<(NodeId, Box<str>), Lines>,
 }
 
-struct Line {
-    /// When it was brought in first: Unix time in milliseconds.
-    at: u64,
-    by: Vec<NodeId>,
+/// What somebody said with the same words.
+#[derive(Default)]
+struct Lines {
+    /// When each was brought in first: Unix time in milliseconds, mostly rising.
+    at: Vec<u64>,
+    /// The first one that each node has not brought in.
+    next: BTreeMap<NodeId, usize>,
 }
 
 impl Repeats {
     /// Whether another node brought this line in before. If not, it is one to show.
     pub(crate) fn is_repeated(&mut self, (speaker, text): (NodeId, &str), by: NodeId, at: u64) -> bool {
         let lines = self.lines.entry((speaker, text.into())).or_default();
-        let mut others = lines.iter_mut().filter(|line| line.at.abs_diff(at) <= SOON);
-        if let Some(line) = others.find(|line| !line.by.contains(&by)) {
-            line.by.push(by);
-            return true;
+        let next = lines.next.get(&by).copied().unwrap_or(0);
+        let index = next + lines.at[next..].partition_point(|other| other.saturating_add(SOON) < at);
+        let repeated = lines.at.get(index).is_some_and(|other| other.abs_diff(at) <= SOON);
+        if !repeated {
+            lines.at.push(at);
         }
-        lines.push(Line { at, by: vec![by] });
-        false
+        lines.next.insert(by, if repeated { index + 1 } else { lines.at.len() });
+        repeated
     }
 }
 
@@ -66,5 +71,15 @@ mod tests {
         assert!(hi(anna, 4 + SOON), "within a minute");
         assert!(!hi(anna, 5 + SOON) && !hi(ben, 6 + 2 * SOON), "later");
         assert!(!repeats.is_repeated((old, "ho"), ben, 0) && !repeats.is_repeated((anna, "hi"), ben, 0));
+    }
+
+    /// It takes hours if each is compared with all before it.
+    #[test]
+    fn a_page_that_is_full_of_one_text_is_read_at_once() {
+        let [anna, ben] = [1, 2].map(|byte| NodeId::from_bytes([byte; 16]));
+        let mut repeats = Repeats::default();
+        for (by, repeated) in [(anna, false), (ben, true)] {
+            assert!((0..500_000).all(|at| repeats.is_repeated((anna, "a"), by, at) == repeated));
+        }
     }
 }
