@@ -118,6 +118,8 @@ impl EventPrinter {
         if last.is_empty() {
             return;
         }
+        // No event has told the time yet.
+        self.now = super::notices::unix_ms();
         self.notice(Gravity::Info, "the last messages from before:");
         for (message, own) in last.into_iter().rev() {
             self.print_message(&message, own);

@@ -108,6 +108,7 @@ fn what_is_not_shown_of_before_does_not_count() {
     let lines = text();
     let lines: Vec<_> = lines.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
     assert_eq!(lines, ["shown", "new"].repeat(5));
+    assert!(printer.now > 1_700_000_000_000, "the heading has the time");
     let nothing = [shown(2, 2, &texts, 0), shown(1, 1, &texts, 19)];
     block_on(printer.print_before(&nothing, NodeId::from_bytes([9; 16])));
     assert_eq!(text().lines().count(), 11, "there is no heading of nothing");
