@@ -203,6 +203,9 @@ impl Chat {
     pub(crate) fn linked(&mut self, cx: &Cx, peer: &PeerInfo, dialed: bool, clock: Option<ClockReading>) {
         if peer.key.is_some() {
             self.gossip.linked(cx.moment(), peer.node_id);
+            if !self.log.holes(None, cx.limits()).is_empty() {
+                self.gossip.begin_on_new_link(cx.moment(), peer.node_id);
+            }
             self.addrs.insert(peer.node_id, peer.remote_addr.ip());
             self.skew.linked(peer.node_id, peer.remote_addr.ip(), dialed, clock);
             self.report_skew(cx);

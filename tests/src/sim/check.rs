@@ -406,6 +406,9 @@ impl Checker {
     fn showed(&mut self, index: HostId, now: Nanos, entry: &Entry, marks: Marks) {
         let author = self.keys.get(&entry.key()).copied();
         let name = format_args!("{} {}/{}", entry.author().short(), entry.epoch(), entry.seq()).to_string();
+        // A run that is forked has the same number again when all of it is forgotten.
+        let may_be_forked = author.is_none() || !self.is_whole(&entry.place());
+        let forgotten = self.forgiving && may_be_forked;
         let Some(view) = self.views.get_mut(&index) else { return };
         if !view.entries.insert(entry.id()) {
             return self.found(now, Rule::ShownOnce, format!("host {index} shows {name} again"));
@@ -413,8 +416,6 @@ impl Checker {
         let newest = view.newest.entry(entry.run().clone()).or_insert(0);
         // One more than the number, so that nothing shown is below what is shown first.
         let number = entry.seq() + 1;
-        // An author that forks its run says the same number again when all of it is forgotten.
-        let forgotten = self.forgiving && author.is_none();
         if number <= *newest && !(marks.late || marks.forked) && !forgotten {
             let newest = *newest - 1;
             return self.found(

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto_core::{
-    Action, ChatText, Command, CommandError, ConnId, DialError, DialId, Input, Limits, Outcome, Plaintext,
-    Seal,
+    Action, ChatText, Command, CommandError, ConnId, DialError, DialId, Input, Limits, Outcome, PeerAddr,
+    Plaintext, Seal,
 };
 
 use self::disks::Disks;
@@ -92,12 +92,13 @@ pub trait Tamper: Send {
 }
 
 /// What follows at once from what a node did.
-#[derive(Clone, Copy)]
 enum Prompt {
     Flushed(ConnId),
     Written(ConnId, usize),
     Closed(ConnId),
     Unresolved(DialId),
+    /// Its user gives an address again, where the node says that another one is than before.
+    Accepted(PeerAddr),
 }
 
 struct Dialing {

@@ -153,6 +153,11 @@ impl Gossip {
         self.syncs.linked(moment.now, peer, we_begin, moment.limits);
     }
 
+    /// This node lacks something that the neighbour, which was just linked, may hold.
+    pub(crate) fn begin_on_new_link(&mut self, moment: Moment<'_>, peer: NodeId) {
+        self.syncs.begin_on_new_link(moment.now, peer);
+    }
+
     /// A neighbour lost its link.
     pub(crate) fn unlinked(&mut self, moment: Moment<'_>, peer: NodeId) {
         if !self.neighbours.contains(peer) {

@@ -27,6 +27,8 @@ struct Turn {
     served: Option<Instant>,
     /// The neighbour ignored the last one.
     ignored: bool,
+    /// This node begins the next one, whatever the neighbour does.
+    needed: bool,
 }
 
 impl SyncSchedule {
@@ -35,6 +37,13 @@ impl SyncSchedule {
         let due = if we_begin { now } else { now + limits.chat.reconcile_again };
         self.turns.insert(peer, Turn { due: Some(due), ..Turn::default() });
         self.random_at.get_or_insert(now + limits.chat.reconcile_every);
+    }
+
+    /// This node asks the neighbour, which was just linked, for what it lacks, and begins for that.
+    pub(super) fn begin_on_new_link(&mut self, now: Instant, peer: NodeId) {
+        if let Some(turn) = self.turns.get_mut(&peer).filter(|turn| turn.last.is_none()) {
+            *turn = Turn { due: Some(now), needed: true, ..*turn };
+        }
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
@@ -46,7 +55,7 @@ impl SyncSchedule {
 
     /// The neighbour began a reconciliation. On a new link this node need not begin another.
     pub(super) fn peer_began(&mut self, now: Instant, peer: NodeId) {
-        if let Some(turn) = self.turns.get_mut(&peer).filter(|turn| turn.last.is_none()) {
+        if let Some(turn) = self.turns.get_mut(&peer).filter(|turn| turn.last.is_none() && !turn.needed) {
             *turn = Turn { due: None, last: Some(now), ..*turn };
         }
     }
@@ -108,7 +117,7 @@ impl SyncSchedule {
             if turn.is_put_off(now, is_fetching(*peer), limits) {
                 turn.due = Some(now + limits.chat.asked_for);
             } else {
-                *turn = Turn { due: None, last: Some(now), ignored: false, ..*turn };
+                *turn = Turn { due: None, last: Some(now), ignored: false, needed: false, ..*turn };
                 return Some(*peer);
             }
         }
@@ -175,6 +184,20 @@ mod tests {
             "it was requested"
         );
         assert_eq!(syncs.next_due(at(4000), &mut random, |_| false, &limits), None);
+    }
+
+    #[test]
+    fn whoever_lacks_something_begins_on_a_new_link_whatever_the_other_side_does() {
+        let limits = Limits::default();
+        let mut random = generator();
+        let mut syncs = SyncSchedule::default();
+        syncs.linked(at(0), peer(1), false, &limits);
+        syncs.begin_on_new_link(at(0), peer(1));
+        syncs.peer_began(at(0), peer(1));
+        assert_eq!(syncs.next_due(at(0), &mut random, |_| true, &limits), Some(peer(1)));
+        assert_eq!(syncs.next_due(at(2000), &mut random, |_| false, &limits), None);
+        syncs.begin_on_new_link(at(2000), peer(1));
+        assert_eq!(syncs.next_due(at(2000), &mut random, |_| false, &limits), None, "it is not new any more");
     }
 
     #[test]

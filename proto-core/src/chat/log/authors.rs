@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::forks::Effect;
-use super::sequence::{AuthorSequence, Coming, EvictedState, SequenceEvent};
+use super::sequence::{AuthorSequence, Coming, EvictedState, Known, SequenceEvent};
 use super::shelf::Shelf;
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
@@ -172,8 +172,14 @@ impl Authors {
             self.update(run, |sequence| sequence.freeze(seq, &effect.withdrawn));
         }
         if shown {
-            let forked = window.versions(run, entry.seq()) > 0;
-            self.update(run, |sequence| sequence.take(now, entry.clone(), forked, limits, events));
+            let is_stored = shelf.holds(run, entry.seq());
+            let is_low = entry.seq() < window.tips().base(run);
+            let known = match window.versions(run, entry.seq()) {
+                0 if !is_stored => Known::Nothing,
+                1.. if !(is_stored && is_low) => Known::Another,
+                _ => Known::Stored,
+            };
+            self.update(run, |sequence| sequence.take(now, entry.clone(), known, limits, events));
         }
     }
 
@@ -217,7 +223,8 @@ impl Authors {
         self.by_heard.insert((heard, key));
         author.heard = heard;
         author.uname = entry.uname().clone();
-        // Entries in the window and on the shelf whose epoch is unknown have been shown, or prove a fork.
+        // Entries in the window and on the shelf whose epoch is unknown have been shown or came before the start, or prove a
+        // fork.
         let start = || {
             let last = window.last_number(run).max(shelf.last_number(run));
             let next = last.map(|last| last.saturating_add(1));
@@ -227,7 +234,7 @@ impl Authors {
             let base = window.tips().base(run);
             let shelved = shelf.spans_of(run).filter(|(first, _)| *first < base);
             let shelved = shelved.map(|(first, last)| (first, last.min(base - 1)));
-            let spans = window.spans(run).chain(shelved);
+            let spans = window.spans(run).chain(shelved).chain(shelf.sure_spans_of(run));
             let shown = spans.filter(|(first, _)| *first <= end).map(|(first, last)| (first, last.min(end)));
             AuthorSequence::starting_at(next, window.held_twice(run), shown)
         };

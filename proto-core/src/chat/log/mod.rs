@@ -387,6 +387,7 @@ impl Log {
             for gone in [displaced].into_iter().chain(proof) {
                 self.waited.remove(&gone.id());
                 self.window.remove(&gone, limits);
+                self.unshelve_absent(&gone, limits);
                 if gone.id() == id {
                     taken = Taken::Full;
                 } else {

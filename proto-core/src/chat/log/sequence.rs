@@ -54,6 +54,16 @@ struct Awaited {
     most: Duration,
 }
 
+/// What else is known with the number of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    /// The store has an entry, this one or another one, and may have had it before the window did.
+    Stored,
+    /// Another entry is in the window.
+    Another,
+}
+
 #[derive(Debug)]
 struct Early {
     since: Instant,
@@ -144,12 +154,12 @@ impl AuthorSequence {
         early.is_some_and(|early| early.versions.iter().any(|version| version.id() == entry.id()))
     }
 
-    /// Takes a new entry. `forked`: another entry with its number is known.
+    /// Takes a new entry.
     pub(super) fn take(
         &mut self,
         now: Instant,
         entry: Arc<Entry>,
-        forked: bool,
+        known: Known,
         limits: &Limits,
         events: &mut Vec<SequenceEvent>,
     ) {
@@ -165,8 +175,11 @@ impl AuthorSequence {
                     true => self.shows_below(seq),
                     false => self.fill_gap(seq, limits, events),
                 };
-                let forked = forked || !was_missing;
-                if !forked || self.shows_another(seq) {
+                let forked = !was_missing || known == Known::Another;
+                let is_shown = !forked || self.shows_another(seq);
+                // This one may have been shown before, or the next one with its number.
+                let may_be_again = !was_missing && known == Known::Stored;
+                if is_shown && !may_be_again {
                     events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
                 }
             }

@@ -36,6 +36,8 @@ struct Shelved {
     held: BTreeMap<u64, u64>,
     /// What is below is expired.
     floor: u64,
+    /// Between these numbers, both included, some are missing and count as held, for want of room.
+    doubtful: Option<(u64, u64)>,
     /// The date of its newest entry, as far as that is known.
     latest: u64,
     /// All is known that the store had of it at the start.
@@ -176,6 +178,18 @@ impl Shelf {
         held.map(|(first, last)| (*first, *last))
     }
 
+    /// The same without numbers that may be missing and count as held, for want of room.
+    pub(super) fn sure_spans_of(&self, run: &RunId) -> impl Iterator<Item = (u64, u64)> {
+        let doubtful = self.runs.get(run).and_then(|shelved| shelved.doubtful);
+        let parts = move |(first, last): (u64, u64)| match doubtful {
+            Some((lowest, highest)) => {
+                [(first, last.min(lowest.saturating_sub(1))), (first.max(highest.saturating_add(1)), last)]
+            }
+            None => [(first, last), (u64::MAX, 0)],
+        };
+        self.spans_of(run).flat_map(parts).filter(|(first, last)| first <= last)
+    }
+
     /// The highest number of a run.
     pub(super) fn last_number(&self, run: &RunId) -> Option<u64> {
         self.runs.get(run)?.held.last_key_value().map(|(_, last)| *last)
@@ -298,7 +312,9 @@ impl Shelf {
             if most > 1 {
                 self.change(&run, |shelved| {
                     let ends = shelved.held.first_key_value().zip(shelved.held.iter().nth(1));
-                    if let Some(((first, _), (_, last))) = ends {
+                    if let Some(((first, end), (next, last))) = ends {
+                        let (lowest, highest) = shelved.doubtful.unwrap_or((u64::MAX, 0));
+                        shelved.doubtful = Some((lowest.min(end + 1), highest.max(next - 1)));
                         shelved.add((*first, *last));
                     }
                 });

@@ -89,13 +89,17 @@ impl Log {
 
     /// A fork leaves no place for this entry, neither in the window nor in the store.
     pub(super) fn withdraw(&mut self, entry: &Entry, limits: &Limits) {
-        let (run, seq) = (entry.run(), entry.seq());
         self.window.withdraw(entry, limits);
         self.waited.remove(&entry.id());
-        if self.window.versions(run, seq) == 0 {
-            self.shelf.take_back(run, seq, limits);
+        self.unshelve_absent(entry, limits);
+        self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: entry.run().clone() });
+    }
+
+    /// An entry left the window that the store need not have, or that was not shown: it is kept again if it comes again.
+    pub(super) fn unshelve_absent(&mut self, entry: &Entry, limits: &Limits) {
+        if self.window.versions(entry.run(), entry.seq()) == 0 {
+            self.unshelve(entry, limits);
         }
-        self.events.push_back(LogEvent::Withdrawn { id: entry.id(), run: run.clone() });
     }
 
     /// What proves that a run is forked is in the window: what the store has behind it is neither served nor missing.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use proto_core::{Action, ConnId, DialError, DialId, Input, Node, Seal};
+use proto_core::{Action, Command, ConnId, DialError, DialId, Input, Node, Notice, Seal};
 
 use super::{DIAL_TIMEOUT, Dialing, Probes, Prompt, World};
 use crate::sim::actor::{Happening, Lines, Todo};
@@ -289,6 +289,7 @@ impl World {
                     let input = Input::dial_failed(dial, DialError::NotResolved);
                     self.tell_node(index, input);
                 }
+                Prompt::Accepted(addr) => _ = self.command(index, Command::Connect(addr.into())),
             }
         }
         self.plan_wake(index);
@@ -360,6 +361,9 @@ impl World {
                 }
             }
             Action::Store { .. } | Action::Load { .. } => self.use_store(index, action),
+            Action::Notice(Notice::WrongKey { target, given: false, .. }) => {
+                self.prompt.push_back(Prompt::Accepted(target));
+            }
             Action::Said { .. }
             | Action::RegisterPeer(_)
             | Action::UpdatePeer(_)

@@ -133,3 +133,22 @@ fn what_is_taken_out_of_a_span_keeps_the_bound_on_spans() {
     assert_eq!(taken(|shelf, limits| shelf.take_back(&run(1), 25, limits)), 1);
     assert_eq!(taken(|shelf, limits| shelf.lose(&run(1), (4, 5), limits)), 1);
 }
+
+#[test]
+fn numbers_that_may_be_missing_and_count_as_held_are_not_sure() {
+    let (mut shelf, mut limits) = (with(&[(0, 1), (4, 5), (8, 9), (20, 29)], 0), Limits::default());
+    let sure = |shelf: &Shelf| shelf.sure_spans_of(&run(1)).collect::<Vec<_>>();
+    assert_eq!(sure(&shelf), [(0, 1), (4, 5), (8, 9), (20, 29)]);
+    for (spans, expected) in [
+        (3, &[(0, 1), (4, 5), (8, 9), (20, 29)][..]),
+        (2, &[(0, 1), (8, 9), (20, 29)]),
+        (1, &[(0, 1), (20, 29)]),
+    ] {
+        limits.chat.spans = spans;
+        shelf.put(&run(1), (25, 0), &limits);
+        assert!(shelf.spans() == spans && shelf.is_consistent());
+        assert_eq!(sure(&shelf), expected, "{spans}");
+    }
+    assert!(shelf.holds(&run(1), 3), "it is not asked for");
+    assert_eq!(shelf.sure_spans_of(&run(2)).count(), 0);
+}

@@ -132,8 +132,55 @@ fn a_fork_with_what_the_window_holds_is_taken_also_below_what_it_asks_for() {
         assert_eq!(again.take(&other), if is_held { Taken::New } else { Taken::Known });
         assert_eq!(held(&again.log).contains(&other.id()), is_held);
         assert!(!again.log.inner.wants(&other.id()), "it is not asked for again");
-        assert_eq!(again.shown, if is_held { Vec::from([other.id()]) } else { Vec::new() });
+        assert_eq!(again.shown, [], "it may have been shown before");
     }
+}
+
+#[test]
+fn what_came_before_a_start_is_not_shown_again_as_a_version_of_a_forked_run() {
+    let anna = TestAuthor::new(1);
+    let versions = ["one", "other"].map(|text| anna.entry_at(EPOCH, 1, 1_001_001, text));
+    for first in [0, 1] {
+        let mut stored = Stored::start(&[], usize::MAX, |_| ());
+        for entry in [&versions[first], &anna.entry(5_000)] {
+            assert_eq!(stored.take(entry), Taken::New);
+        }
+        // The window has neither of them any more, and the other one shows that the run is forked.
+        let mut again = Stored::start(&stored.records, 1, |_| ());
+        again.log.inner.raise_base(versions[0].run(), 4_000);
+        for entry in [&versions[1 - first], &versions[first], &versions[1 - first]] {
+            again.take(entry);
+        }
+        assert_eq!(again.shown, [], "{first}");
+    }
+}
+
+#[test]
+fn what_was_held_back_and_made_room_is_shown_when_it_comes_again() {
+    let few = |limits: &mut Limits| limits.chat.early_per_author = 1;
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
+    stored.take(&anna.entry(0));
+    assert_eq!([3, 2].map(|seq| stored.take(&anna.entry(seq))), [Taken::New; 2]);
+    assert_eq!([3, 2].map(|seq| stored.log.inner.shelf.holds(anna.entry(0).run(), seq)), [false, true]);
+    [1, 3].iter().for_each(|seq| _ = stored.take(&anna.entry(*seq)));
+    assert_eq!(stored.shown, [0, 1, 2, 3].map(|seq| anna.entry(seq).id()));
+}
+
+#[test]
+fn what_the_shelf_surely_holds_counts_as_shown_when_a_run_is_forgotten_and_heard_again() {
+    let few = |limits: &mut Limits| (limits.chat.epochs_per_author, limits.chat.spans) = (1, 3);
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
+    for seq in [0, 1, 2] {
+        stored.take(&anna.entry(seq));
+        stored.log.inner.window.remove(&anna.entry(seq), &stored.log.limits);
+    }
+    stored.take(&anna.entry_at(EPOCH + 1, 0, 1_004_500, "anew"));
+    stored.shown.clear();
+    for seq in [2, 0, 3, 1] {
+        stored.log.take(&anna.entry(seq));
+        stored.follow();
+    }
+    assert_eq!(stored.shown, [anna.entry(3).id()]);
 }
 
 #[test]

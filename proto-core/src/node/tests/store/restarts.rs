@@ -97,3 +97,20 @@ fn of_a_run_that_a_node_cannot_know_it_has_nothing_old_is_shown() {
         assert!(delivered(&solo.receive(1, &frames_of(0..4))).is_empty(), "{left_out}");
     }
 }
+
+#[test]
+fn a_node_that_ended_with_a_hole_begins_to_compare_on_a_new_link_whoever_else_does() {
+    let me = storing().node.cx.identity.node_id();
+    let mut lower = (10..).map(|n| Identity::from_secret(&[n; 32])).filter(|peer| peer.node_id() < me);
+    let lower = lower.next().unwrap();
+    for missing in [None, Some(0), Some(2)] {
+        let mut store = heard(0..4);
+        store.entries.retain(|entry| Some(entry.seq()) != missing);
+        let mut solo = storing_with(store.kept(4), |_| {});
+        solo.accept(1);
+        solo.receive(1, &join_keyed(&lower, 1, r#""uname":"Eve","links":0"#));
+        let mut actions = solo.prove_key(&lower, 1);
+        actions.extend(solo.settle(1));
+        assert_eq!(sent(&actions).contains("SYNC|"), missing.is_some(), "{missing:?}");
+    }
+}
