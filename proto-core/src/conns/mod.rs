@@ -173,10 +173,11 @@ impl Conns {
         let link = self.table.get_mut(conn)?;
         let (peer, host, rated) = (link.node_id(), host_of(link.remote.ip()), link.is_rate_limited());
         let round_trip = link.known_round_trip();
+        let claims = matches!(link.phase, link::Phase::Claiming { .. });
         Some(match link.next_event(cx.now, chunk, cx.limits())? {
             LinkEvent::Conn(frame) => Incoming::Conn(frame),
             LinkEvent::Chat(frame) => {
-                Incoming::Chat(Sender { conn, peer: peer?, host, rated, round_trip }, frame)
+                Incoming::Chat(Sender { conn, peer: peer?, host, rated, round_trip, claims }, frame)
             }
         })
     }

@@ -89,6 +89,8 @@ pub(crate) struct Sender {
     pub(crate) rated: bool,
     /// The round trip of the link, as far as it is known.
     pub(crate) round_trip: Option<Duration>,
+    /// The frame came on a connection that claims the id of this neighbour, which has another link.
+    pub(crate) claims: bool,
 }
 
 impl Sender {
