@@ -61,7 +61,8 @@ fn untrue(transcript: &Transcript) -> (Vec<&Notice>, Vec<Violation>) {
 
 #[test]
 fn on_far_links_that_lose_packets_nobody_is_said_to_be_no_node_or_to_claim_an_id() {
-    for seed in 0..12 {
+    // In the last ones, a proof that was lost and sent again came after the answers on the old link.
+    for seed in (0..12).chain([52, 62, 65, 69, 78]) {
         for millis in [1_200, 2_000, 3_000] {
             let round_trip = Duration::from_millis(millis);
             for (host, transcript) in run(seed, round_trip, (seed % 3) as HostId) {

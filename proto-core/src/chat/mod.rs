@@ -245,6 +245,7 @@ impl Chat {
     /// A connection ended.
     pub(crate) fn ended(&mut self, conn: ConnId) {
         self.reconciler.ended(conn);
+        self.serving.ended(conn);
     }
 
     /// An entry was pushed to `sent` neighbours, and not to those whose queues are `full`. If it is held, it is announced to

@@ -103,6 +103,7 @@ impl Chat {
         let limits = cx.limits();
         let most = limits.chat.served_queue.min(limits.conns.queue / 2);
         // A line that is longer than this goes out on an empty queue.
+        self.serving.follow_claims(|peer| Some(outlet(peer)?.conn), limits);
         let room = |Outlet { queued, .. }| if queued == 0 { usize::MAX } else { most.saturating_sub(queued) };
         loop {
             let Self { serving, log, .. } = self;

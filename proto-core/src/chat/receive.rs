@@ -13,7 +13,7 @@ use crate::model::{
     ClockReading, ConnId, Cx, Entry, EntryId, FreshBuckets, Limits, Live, NodeId, Opened, PeerAtHost, RunId,
     Sealed, Sender, Unverified,
 };
-use crate::wire::{ChatFrame, Frame, MAX_IHAVE, RangeEnd, RangeQuery, Token, TreeClaim};
+use crate::wire::{ChatFrame, Frame, MAX_IHAVE, RangeQuery, Token, TreeClaim};
 
 /// Why an entry came.
 #[derive(Clone, Copy, Debug)]
@@ -433,14 +433,17 @@ impl Chat {
         }
     }
 
-    /// `GRAFT`: the peer requests these entries. On a connection that claims its id, none is served: what goes out on the link
-    /// may be lost, and the peer would wait for it.
+    /// `GRAFT`: the peer requests these entries.
     fn graft_received(&mut self, cx: &Cx, from: Sender, ids: &[EntryId]) {
         let Sender { conn, peer, .. } = from;
         self.gossip.graft_received(cx.now, peer, ids.len());
-        let serves = |id: &&EntryId| !from.claims && self.log.serves(id);
-        let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(serves);
-        self.serving.ask(peer, from.rated.then_some(from.host), &held, cx.limits());
+        let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.serves(id));
+        let host = from.rated.then_some(from.host);
+        if from.claims {
+            self.serving.ask_by_claim((peer, conn), host, (&held, None), cx.limits());
+        } else {
+            self.serving.ask(peer, host, &held, cx.limits());
+        }
         if !lacking.is_empty() {
             self.gossip.lacks_here(peer, &lacking);
             self.events.push_back(Event::Reply { conn, frame: Frame::Lack(lacking) });
@@ -461,10 +464,11 @@ impl Chat {
         let Sender { conn, peer, .. } = from;
         let numbers = usize::try_from(query.last - query.first).unwrap_or(usize::MAX);
         self.gossip.graft_received(cx.now, peer, numbers);
-        let end = match from.claims {
-            true => RangeEnd::new(query.tag, query.first),
-            false => self.serving.ask_range(peer, from.rated.then_some(from.host), query, cx.limits()),
-        };
+        let host = from.rated.then_some(from.host);
+        if from.claims {
+            return self.serving.ask_by_claim((peer, conn), host, (&[], Some(query)), cx.limits());
+        }
+        let end = self.serving.ask_range(peer, host, query, cx.limits());
         if let Some(end) = end {
             self.events.push_back(Event::Reply { conn, frame: Frame::Held(end) });
         }

@@ -3,6 +3,7 @@
 //! Requests wait until there is room on the link. Each key and each host have a budget of bytes. Both are looked at before
 //! an entry is encoded. What has left the window is [read](loads) from the store, and is charged when it is read.
 
+mod claimed;
 mod loads;
 #[cfg(test)]
 mod tests;
@@ -14,16 +15,18 @@ use core::net::IpAddr;
 
 use super::log::{AnswerRoom, Log};
 use crate::model::{
-    Entry, EntryId, FreshBuckets, Gone, Instant, Limits, LoadId, Loaded, NodeId, PeerAtHost, PeerBuckets,
-    TokenBucket, Wanted,
+    ConnId, Entry, EntryId, FreshBuckets, Gone, Instant, Limits, LoadId, Loaded, NodeId, PeerAtHost,
+    PeerBuckets, TokenBucket, Wanted,
 };
 use crate::wire::{RangeEnd, RangeQuery};
+use claimed::Claimed;
 use loads::{Loading, Loads};
 
 /// The requests of all neighbours.
 #[derive(Debug, Default)]
 pub(super) struct Serving {
     queues: BTreeMap<NodeId, Queue>,
+    claimed: Claimed,
     /// Who was served last: the others come first.
     last: Option<NodeId>,
     loads: Loads,
@@ -93,7 +96,7 @@ pub(super) enum Served {
 impl Serving {
     /// The most requests of one neighbour that wait.
     pub(super) fn most(&self) -> usize {
-        self.queues.values().map(Queue::len).max().unwrap_or(0)
+        self.queues.values().map(Queue::len).max().unwrap_or(0).max(self.claimed.most())
     }
 
     /// The number of budgets: of keys or of hosts, whichever are more.
@@ -142,6 +145,33 @@ impl Serving {
         }
         self.dropped += 1;
         RangeEnd::new(query.tag, query.first)
+    }
+
+    /// A connection that claims the id of this neighbour asks for these entries, and for a range.
+    pub(super) fn ask_by_claim(
+        &mut self,
+        claimant: (NodeId, ConnId),
+        host: Option<IpAddr>,
+        wanted: (&[EntryId], Option<RangeQuery>),
+        limits: &Limits,
+    ) {
+        self.dropped += self.claimed.ask(claimant, host, wanted, limits) as u64;
+    }
+
+    /// Takes what was asked for on connections that are links now. `link` tells which one is that of a neighbour.
+    pub(super) fn follow_claims(&mut self, link: impl Fn(NodeId) -> Option<ConnId>, limits: &Limits) {
+        while let Some((peer, requests)) = self.claimed.next_decided(&link) {
+            self.ask(peer, requests.host, &requests.ids, limits);
+            for query in requests.ranges {
+                // Whoever had asked for too much on the link before asks again.
+                let _ = self.ask_range(peer, requests.host, query, limits);
+            }
+        }
+    }
+
+    /// A connection ended.
+    pub(super) fn ended(&mut self, conn: ConnId) {
+        self.claimed.ended(conn);
     }
 
     /// The neighbour's link ended.

@@ -68,12 +68,15 @@ impl Conns {
                 _ => continue,
             };
             let patience = self.patience(cx, holder);
+            let holding = self.table.get(holder);
+            let elsewhere = holding.map_or(patience, |link| link.patience_elsewhere(cx.limits()));
             if let Some(Phase::Claiming { since, until, check }) =
                 self.table.get_mut(conn).map(|link| &mut link.phase)
             {
                 *check = next;
                 *until = match next {
-                    Check::Lives => (*since + cx.limits().conns.probe).max(cx.now),
+                    // The proof was sent, but the packet that carries it may be lost and sent again.
+                    Check::Lives => (*since + cx.limits().conns.probe).max(cx.now + elsewhere),
                     _ => (*until).max(cx.now + patience),
                 };
             }

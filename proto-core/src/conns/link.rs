@@ -460,9 +460,18 @@ impl Link {
 
     /// How long its peer may take to answer: four round trips, within bounds. A handshake takes one at least.
     pub(super) fn patience(&self, limits: &Limits) -> Duration {
+        self.round_trips(4, limits)
+    }
+
+    /// How long something may take that its peer has sent on another connection, where packets are lost and sent again.
+    pub(super) fn patience_elsewhere(&self, limits: &Limits) -> Duration {
+        self.round_trips(16, limits)
+    }
+
+    fn round_trips(&self, number: u32, limits: &Limits) -> Duration {
         let handshake = self.linked_since.map(|since| since.since(self.opened));
         let round_trip = self.round_trip.or(handshake).unwrap_or_default();
-        round_trip.saturating_mul(4).min(limits.conns.greeting).max(limits.conns.probe)
+        round_trip.saturating_mul(number).min(limits.conns.greeting).max(limits.conns.probe)
     }
 
     /// What is known of the peer. None: its `JOIN` has not come.

@@ -172,12 +172,10 @@ impl Authors {
             self.update(run, |sequence| sequence.freeze(seq, &effect.withdrawn));
         }
         if shown {
-            let is_stored = shelf.holds(run, entry.seq());
-            let is_low = entry.seq() < window.tips().base(run);
             let known = match window.versions(run, entry.seq()) {
-                0 if !is_stored => Known::Nothing,
-                1.. if !(is_stored && is_low) => Known::Another,
-                _ => Known::Stored,
+                _ if shelf.may_have_had(run, (entry.seq(), entry.at())) => Known::Stored,
+                0 => Known::Nothing,
+                _ => Known::Another,
             };
             self.update(run, |sequence| sequence.take(now, entry.clone(), known, limits, events));
         }
@@ -232,9 +230,11 @@ impl Authors {
             let end = window.frozen_at(run).unwrap_or(u64::MAX);
             // Of what the window may want, the shelf may count missing numbers as held, for want of room.
             let base = window.tips().base(run);
-            let shelved = shelf.spans_of(run).filter(|(first, _)| *first < base);
-            let shelved = shelved.map(|(first, last)| (first, last.min(base - 1)));
-            let spans = window.spans(run).chain(shelved).chain(shelf.sure_spans_of(run));
+            let low = shelf.spans_of(run).filter(|(first, _)| *first < base);
+            let low = low.map(|(first, last)| (first, last.min(base - 1)));
+            let high = shelf.sure_spans_of(run).filter(|(_, last)| *last >= base);
+            let high = high.map(|(first, last)| (first.max(base), last));
+            let spans = window.spans(run).chain(low).chain(high);
             let shown = spans.filter(|(first, _)| *first <= end).map(|(first, last)| (first, last.min(end)));
             AuthorSequence::starting_at(next, window.held_twice(run), shown)
         };

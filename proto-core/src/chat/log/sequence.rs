@@ -58,7 +58,7 @@ struct Awaited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Nothing,
-    /// The store has an entry, this one or another one, and may have had it before the window did.
+    /// The store had an entry at the start, this one or another one.
     Stored,
     /// Another entry is in the window.
     Another,
@@ -177,7 +177,7 @@ impl AuthorSequence {
                 };
                 let forked = !was_missing || known == Known::Another;
                 let is_shown = !forked || self.shows_another(seq);
-                // This one may have been shown before, or the next one with its number.
+                // This one may have been shown before the start, or the next one with its number.
                 let may_be_again = !was_missing && known == Known::Stored;
                 if is_shown && !may_be_again {
                     events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });

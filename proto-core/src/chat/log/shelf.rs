@@ -27,6 +27,8 @@ pub(super) struct Shelf {
     joined: u64,
     /// The store may have entries of runs that are not [restored](Shelved::restored), dated no later than this.
     forgotten_until: Option<u64>,
+    /// The latest date of what the store had at the start.
+    had_dates_until: u64,
 }
 
 /// What the store has of one run.
@@ -42,6 +44,8 @@ struct Shelved {
     latest: u64,
     /// All is known that the store had of it at the start.
     restored: bool,
+    /// The highest number that the store had at the start.
+    had_until: Option<u64>,
 }
 
 impl Shelved {
@@ -86,6 +90,11 @@ impl Shelved {
         }
     }
 
+    /// Whether there is something to remember of it where nothing is held.
+    fn is_of_use(&self) -> bool {
+        self.floor > 0 || self.had_until.is_some()
+    }
+
     /// Its place among runs with as many spans. None: it has none.
     fn order(&self, run: &RunId) -> Option<(usize, Reverse<u64>, RunId)> {
         (!self.held.is_empty()).then(|| (self.held.len(), Reverse(self.latest), run.clone()))
@@ -101,8 +110,14 @@ impl Shelf {
             shelved.latest = kept.versions.iter().map(|(at, _)| *at).max().unwrap_or(0);
             shelved.restored = true;
             spans.for_each(|span| shelved.add(*span));
+            shelved.had_until = shelved.held.last_key_value().map(|(_, last)| *last);
         });
         self.bound(limits);
+    }
+
+    /// The latest date of what the store has at the start.
+    pub(super) fn begin_with(&mut self, latest: u64) {
+        self.had_dates_until = latest;
     }
 
     /// The store has runs that are not restored. This is the date of their newest entry.
@@ -144,8 +159,9 @@ impl Shelf {
     pub(super) fn empty(&mut self) {
         for shelved in self.runs.values_mut() {
             shelved.held.clear();
+            shelved.doubtful = None;
         }
-        self.runs.retain(|_, shelved| shelved.floor > 0);
+        self.runs.retain(|_, shelved| shelved.is_of_use());
         self.by_spans.clear();
         self.spans = 0;
     }
@@ -164,12 +180,20 @@ impl Shelf {
             self.change(run, |shelved| {
                 shelved.floor = floor;
                 shelved.remove_all(0, floor - 1);
+                let doubtful = shelved.doubtful.map(|(lowest, highest)| (lowest.max(floor), highest));
+                shelved.doubtful = doubtful.filter(|(lowest, highest)| lowest <= highest);
             });
         }
     }
 
     pub(super) fn holds(&self, run: &RunId, seq: u64) -> bool {
         self.runs.get(run).is_some_and(|shelved| shelved.span(seq).is_some())
+    }
+
+    /// Whether the store may have had this entry at the start: it had one with this number, and has it still.
+    pub(super) fn may_have_had(&self, run: &RunId, (seq, at): (u64, u64)) -> bool {
+        let had = self.runs.get(run).and_then(|shelved| shelved.had_until);
+        had.is_some_and(|until| seq <= until) && at <= self.had_dates_until && self.holds(run, seq)
     }
 
     /// The spans of a run, both ends included.
@@ -292,7 +316,7 @@ impl Shelf {
         let before = shelved.order(run);
         change(shelved);
         let after = shelved.order(run);
-        if after.is_none() && shelved.floor == 0 {
+        if after.is_none() && !shelved.is_of_use() {
             self.runs.remove(run);
         }
         if before != after {

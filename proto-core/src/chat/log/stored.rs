@@ -34,6 +34,9 @@ impl Log {
             log.shelf.forget_until(kept.left_out);
         }
         kept.runs.iter().for_each(|run| log.shelf.restore(run, limits));
+        let tips = kept.runs.iter().flat_map(|run| &run.versions).map(|(at, _)| *at);
+        let latest = tips.chain(kept.entries.iter().map(|entry| entry.at())).max();
+        log.shelf.begin_with(latest.unwrap_or(0));
         kept.entries.iter().for_each(|entry| log.enter(entry, own, limits));
         let mut runs: Vec<_> = kept.runs.iter().collect();
         // Where there are too many, the newest tips stay.
@@ -42,7 +45,7 @@ impl Log {
             if log.window.fork(&run.run).is_some() {
                 log.end_shelf_with_proof(&run.run);
             }
-            let base = log.first_above_shelved(&run.run);
+            let base = log.first_above_shelved(&run.run).max(run.floor);
             log.window.restore_tip(run, base, limits);
         }
         while let Some(entry) = log.window.over_limit(limits).cloned() {

@@ -339,36 +339,41 @@ fn who_asks_for_all_tips_again_and_again_is_soon_told_few_at_a_time() {
     assert!(least.len() > 5 && least.iter().all(|len| (1..5_700).contains(len)), "{least:?}");
 }
 
+/// On which connection each of these kinds of frames goes out.
+fn answered(actions: &[Action]) -> Vec<(u64, String)> {
+    let frames = actions.iter().filter_map(|action| match action {
+        Action::SendFrame { conn, bytes } => Some((conn.0, String::from_utf8(bytes.clone()).unwrap())),
+        _ => None,
+    });
+    let of_lines = |(conn, text): (u64, String)| {
+        let kinds = text.lines().filter_map(|line| Some(String::from(line.split_once('|')?.0)));
+        kinds.map(|kind| (conn, kind)).collect::<Vec<_>>()
+    };
+    frames.flat_map(of_lines).filter(|(_, kind)| ["CHAT", "LACK", "HELD"].contains(&&**kind)).collect()
+}
+
 #[test]
-fn what_is_asked_for_on_a_connection_that_claims_a_linked_id_is_not_sent_to_the_link() {
-    let mut solo = solo();
-    let peer = keyed(&mut solo);
-    solo.receive(1, &chat(&Identity::from_secret(&[9; 32]), 0, 1_000, None));
-    solo.settle(1);
-    let (id, run) = solo.node.entries().map(|entry| (entry.id(), entry.run().clone())).next().unwrap();
-    let asked = || {
-        let query = crate::wire::RangeQuery::new(run.clone(), 0, 0, 7).unwrap();
+fn what_is_asked_for_on_a_connection_that_claims_a_linked_id_goes_out_when_it_is_the_link() {
+    for is_silent in [true, false] {
+        let mut solo = solo();
+        let peer = keyed(&mut solo);
+        solo.receive(1, &chat(&Identity::from_secret(&[9; 32]), 0, 1_000, None));
+        solo.settle(1);
+        let (id, run) = solo.node.entries().map(|entry| (entry.id(), entry.run().clone())).next().unwrap();
+        // The peer takes its link for lost, and this node does not know yet.
+        keyed_as(&mut solo, 2, peer);
         let mut lines = Vec::new();
         Frame::Graft(Vec::from([id])).encode(&mut lines);
-        Frame::Range(query).encode(&mut lines);
-        String::from_utf8(lines).unwrap()
-    };
-    // The peer takes its link for lost, and this node does not know yet.
-    keyed_as(&mut solo, 2, peer);
-    let answers = |solo: &mut Solo| {
-        let mut actions = solo.receive(2, &asked());
+        Frame::Range(crate::wire::RangeQuery::new(run, 0, 0, 7).unwrap()).encode(&mut lines);
+        let mut actions = solo.receive(2, &String::from_utf8(lines).unwrap());
         actions.extend(solo.settle(2));
-        let frames = actions.iter().filter_map(|action| match action {
-            Action::SendFrame { conn, bytes } => Some((conn.0, String::from_utf8(bytes.clone()).unwrap())),
-            _ => None,
-        });
-        let lines = frames
-            .flat_map(|(conn, text)| text.lines().map(|line| (conn, String::from(line))).collect::<Vec<_>>());
-        let kinds = lines.map(|(conn, line)| (conn, String::from(line.split('|').next().unwrap())));
-        kinds.filter(|(_, kind)| ["CHAT", "LACK", "HELD"].contains(&&**kind)).collect::<Vec<_>>()
-    };
-    let from = |kinds: &[&str]| kinds.iter().map(|kind| (2, String::from(*kind))).collect::<Vec<_>>();
-    assert_eq!(answers(&mut solo), from(&["LACK", "HELD"]));
-    solo.pass(Duration::from_secs(4));
-    assert_eq!(answers(&mut solo), from(&["CHAT", "CHAT", "HELD"]), "the claim is decided");
+        assert_eq!(answered(&actions), []);
+        if !is_silent {
+            solo.input(Input::closed(ConnId(2)));
+        }
+        let later: Vec<_> = solo.pass(Duration::from_secs(4)).into_iter().map(|(_, action)| action).collect();
+        let on_link = |kinds: &[&str]| kinds.iter().map(|kind| (2, String::from(*kind))).collect::<Vec<_>>();
+        let expected = if is_silent { on_link(&["CHAT", "CHAT", "HELD"]) } else { Vec::new() };
+        assert_eq!(answered(&later), expected);
+    }
 }

@@ -152,7 +152,23 @@ fn what_came_before_a_start_is_not_shown_again_as_a_version_of_a_forked_run() {
             again.take(entry);
         }
         assert_eq!(again.shown, [], "{first}");
+        let mut again = Stored::start(&stored.records, usize::MAX, |_| ());
+        let new = anna.entry_at(EPOCH, 1, 9_000_000, "said since");
+        assert_eq!(again.take(&new), Taken::New);
+        assert_eq!(again.shown, [new.id()], "{first}");
     }
+}
+
+#[test]
+fn a_version_of_what_came_since_the_start_and_left_the_window_is_shown_as_a_fork() {
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
+    (0..=8).for_each(|seq| _ = stored.take(&anna.entry(seq)));
+    (0..=7).for_each(|seq| stored.log.inner.window.remove(&anna.entry(seq), &stored.log.limits));
+    let run = anna.entry(0).run().clone();
+    stored.log.inner.raise_base(&run, 8);
+    let other = anna.entry_at(EPOCH, 7, 1_007_001, "other");
+    assert_eq!(stored.take(&other), Taken::New);
+    assert_eq!(stored.shown.last(), Some(&other.id()));
 }
 
 #[test]
@@ -167,20 +183,17 @@ fn what_was_held_back_and_made_room_is_shown_when_it_comes_again() {
 }
 
 #[test]
-fn what_the_shelf_surely_holds_counts_as_shown_when_a_run_is_forgotten_and_heard_again() {
-    let few = |limits: &mut Limits| (limits.chat.epochs_per_author, limits.chat.spans) = (1, 3);
-    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
-    for seq in [0, 1, 2] {
-        stored.take(&anna.entry(seq));
-        stored.log.inner.window.remove(&anna.entry(seq), &stored.log.limits);
+fn what_the_store_had_at_the_start_is_not_shown_when_the_window_has_lost_it() {
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
+    (0..3).for_each(|seq| _ = stored.take(&anna.entry(seq)));
+    let mut again = Stored::start(&stored.records, usize::MAX, |_| ());
+    for seq in 0..3 {
+        again.log.inner.window.remove(&anna.entry(seq), &again.log.limits);
     }
-    stored.take(&anna.entry_at(EPOCH + 1, 0, 1_004_500, "anew"));
-    stored.shown.clear();
     for seq in [2, 0, 3, 1] {
-        stored.log.take(&anna.entry(seq));
-        stored.follow();
+        again.take(&anna.entry(seq));
     }
-    assert_eq!(stored.shown, [anna.entry(3).id()]);
+    assert_eq!(again.shown, [anna.entry(3).id()]);
 }
 
 #[test]
