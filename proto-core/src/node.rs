@@ -390,7 +390,7 @@ impl Node {
             Event::GreetAgain(peer) => self.conns.greet_again(&mut self.cx, peer),
             Event::GreetLater { peer, until } => self.v1.postpone_greeting(peer, until),
             Event::Ended(conn) => {
-                self.chat.ended(conn);
+                self.chat.ended(&self.cx, conn);
                 self.mesh.ended(conn);
             }
             Event::NotLinked { dialed, outcome, again } => {

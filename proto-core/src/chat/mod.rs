@@ -243,9 +243,10 @@ impl Chat {
     }
 
     /// A connection ended.
-    pub(crate) fn ended(&mut self, conn: ConnId) {
+    pub(crate) fn ended(&mut self, cx: &Cx, conn: ConnId) {
         self.reconciler.ended(conn);
-        self.serving.ended(conn);
+        let Self { serving, addrs, .. } = self;
+        serving.ended(conn, |peer| addrs.contains_key(&peer), cx.limits());
     }
 
     /// An entry was pushed to `sent` neighbours, and not to those whose queues are `full`. If it is held, it is announced to

@@ -103,7 +103,10 @@ impl Chat {
         let limits = cx.limits();
         let most = limits.chat.served_queue.min(limits.conns.queue / 2);
         // A line that is longer than this goes out on an empty queue.
-        self.serving.follow_claims(|peer| Some(outlet(peer)?.conn), limits);
+        for (peer, end) in self.serving.follow_claims(|peer| Some(outlet(peer)?.conn), limits) {
+            let reply = |Outlet { conn, .. }| Event::Reply { conn, frame: Frame::Held(end) };
+            self.events.extend(outlet(peer).map(reply));
+        }
         let room = |Outlet { queued, .. }| if queued == 0 { usize::MAX } else { most.saturating_sub(queued) };
         loop {
             let Self { serving, log, .. } = self;

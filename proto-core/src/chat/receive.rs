@@ -440,7 +440,7 @@ impl Chat {
         let (held, lacking): (Vec<_>, Vec<_>) = ids.iter().partition(|id| self.log.serves(id));
         let host = from.rated.then_some(from.host);
         if from.claims {
-            self.serving.ask_by_claim((peer, conn), host, (&held, None), cx.limits());
+            self.serving.ask_by_claim((peer, conn), host, &held, cx.limits());
         } else {
             self.serving.ask(peer, host, &held, cx.limits());
         }
@@ -465,10 +465,10 @@ impl Chat {
         let numbers = usize::try_from(query.last - query.first).unwrap_or(usize::MAX);
         self.gossip.graft_received(cx.now, peer, numbers);
         let host = from.rated.then_some(from.host);
-        if from.claims {
-            return self.serving.ask_by_claim((peer, conn), host, (&[], Some(query)), cx.limits());
-        }
-        let end = self.serving.ask_range(peer, host, query, cx.limits());
+        let end = match from.claims {
+            true => self.serving.ask_range_by_claim((peer, conn), host, &query, cx.limits()),
+            false => self.serving.ask_range(peer, host, query, cx.limits()),
+        };
         if let Some(end) = end {
             self.events.push_back(Event::Reply { conn, frame: Frame::Held(end) });
         }

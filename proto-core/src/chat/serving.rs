@@ -19,7 +19,7 @@ use crate::model::{
     PeerBuckets, TokenBucket, Wanted,
 };
 use crate::wire::{RangeEnd, RangeQuery};
-use claimed::Claimed;
+use claimed::{Claimed, Requests};
 use loads::{Loading, Loads};
 
 /// The requests of all neighbours.
@@ -147,31 +147,58 @@ impl Serving {
         RangeEnd::new(query.tag, query.first)
     }
 
-    /// A connection that claims the id of this neighbour asks for these entries, and for a range.
+    /// A connection that claims the id of this neighbour asks for these entries.
     pub(super) fn ask_by_claim(
         &mut self,
         claimant: (NodeId, ConnId),
         host: Option<IpAddr>,
-        wanted: (&[EntryId], Option<RangeQuery>),
+        ids: &[EntryId],
         limits: &Limits,
     ) {
-        self.dropped += self.claimed.ask(claimant, host, wanted, limits) as u64;
+        self.dropped += self.claimed.ask(claimant, host, ids, limits) as u64;
     }
 
-    /// Takes what was asked for on connections that are links now. `link` tells which one is that of a neighbour.
-    pub(super) fn follow_claims(&mut self, link: impl Fn(NodeId) -> Option<ConnId>, limits: &Limits) {
+    /// It asks for a range. Returns the answer, if it has asked for too much already.
+    pub(super) fn ask_range_by_claim(
+        &mut self,
+        claimant: (NodeId, ConnId),
+        host: Option<IpAddr>,
+        query: &RangeQuery,
+        limits: &Limits,
+    ) -> Option<RangeEnd> {
+        if self.claimed.ask_range(claimant, host, query, limits) {
+            return None;
+        }
+        self.dropped += 1;
+        RangeEnd::new(query.tag, query.first)
+    }
+
+    /// Takes what was asked for on connections that are links now. `link` tells which one is that of a neighbour. Returns who has
+    /// asked for too much, and the answers.
+    pub(super) fn follow_claims(
+        &mut self,
+        link: impl Fn(NodeId) -> Option<ConnId>,
+        limits: &Limits,
+    ) -> Vec<(NodeId, RangeEnd)> {
+        let mut refused = Vec::new();
         while let Some((peer, requests)) = self.claimed.next_decided(&link) {
-            self.ask(peer, requests.host, &requests.ids, limits);
-            for query in requests.ranges {
-                // Whoever had asked for too much on the link before asks again.
-                let _ = self.ask_range(peer, requests.host, query, limits);
-            }
+            refused.extend(self.take_over(peer, requests, limits).into_iter().map(|end| (peer, end)));
+        }
+        refused
+    }
+
+    /// A connection ended. What it asked for goes out on the neighbour's link, if there is one.
+    pub(super) fn ended(&mut self, conn: ConnId, is_linked: impl Fn(NodeId) -> bool, limits: &Limits) {
+        if let Some((peer, requests)) = self.claimed.ended(conn).filter(|(peer, _)| is_linked(*peer)) {
+            // Nobody waits on the link for answers with these tags that it has no room for.
+            let _ = self.take_over(peer, requests, limits);
         }
     }
 
-    /// A connection ended.
-    pub(super) fn ended(&mut self, conn: ConnId) {
-        self.claimed.ended(conn);
+    fn take_over(&mut self, peer: NodeId, requests: Requests, limits: &Limits) -> Vec<RangeEnd> {
+        self.ask(peer, requests.host, &requests.ids, limits);
+        let ranges = requests.ranges.into_iter();
+        ranges.filter_map(|query| self.ask_range(peer, requests.host, query, limits)).collect()
     }
 
     /// The neighbour's link ended.

@@ -51,7 +51,7 @@ impl Conns {
     }
 
     /// A linked peer answered a `PING` with this token. If that told it of a claim to its id, it is sent another one: if the
-    /// claim is its own, the proof comes before the second answer, as it waits for one answer of this node at most.
+    /// claim is its own, the proof is sent before the second answer, as it waits for one answer of this node at most.
     pub(super) fn claim_answered(&mut self, cx: &mut Cx, peer: NodeId, holder: ConnId, token: Token) {
         let check = |link: &Link| match link.phase {
             Phase::Claiming { check, .. } => Some(check),
@@ -70,13 +70,15 @@ impl Conns {
             let patience = self.patience(cx, holder);
             let holding = self.table.get(holder);
             let elsewhere = holding.map_or(patience, |link| link.patience_elsewhere(cx.limits()));
+            let is_proven = self.table.get(conn).is_some_and(|link| link.duplicate == Some(holder));
             if let Some(Phase::Claiming { since, until, check }) =
                 self.table.get_mut(conn).map(|link| &mut link.phase)
             {
                 *check = next;
                 *until = match next {
+                    Check::Lives if is_proven => (*since + cx.limits().conns.probe).max(cx.now),
                     // The proof was sent, but the packet that carries it may be lost and sent again.
-                    Check::Lives => (*since + cx.limits().conns.probe).max(cx.now + elsewhere),
+                    Check::Lives => cx.now + elsewhere,
                     _ => (*until).max(cx.now + patience),
                 };
             }

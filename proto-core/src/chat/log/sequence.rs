@@ -176,10 +176,9 @@ impl AuthorSequence {
                     false => self.fill_gap(seq, limits, events),
                 };
                 let forked = !was_missing || known == Known::Another;
-                let is_shown = !forked || self.shows_another(seq);
-                // This one may have been shown before the start, or the next one with its number.
+                // This one may have been shown before the start.
                 let may_be_again = !was_missing && known == Known::Stored;
-                if is_shown && !may_be_again {
+                if !may_be_again && (!forked || self.shows_another(seq)) {
                     events.push(SequenceEvent::Show { entry, late: seq + 1 < next, forked });
                 }
             }

@@ -7,6 +7,7 @@
 mod tests;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use crate::model::{KeptRun, Limits, MAX_NUMBER, RunId};
@@ -44,8 +45,8 @@ struct Shelved {
     latest: u64,
     /// All is known that the store had of it at the start.
     restored: bool,
-    /// The highest number that the store had at the start.
-    had_until: Option<u64>,
+    /// The spans of numbers that the store had at the start, in order, both ends included.
+    had: Vec<(u64, u64)>,
 }
 
 impl Shelved {
@@ -92,7 +93,7 @@ impl Shelved {
 
     /// Whether there is something to remember of it where nothing is held.
     fn is_of_use(&self) -> bool {
-        self.floor > 0 || self.had_until.is_some()
+        self.floor > 0 || !self.had.is_empty()
     }
 
     /// Its place among runs with as many spans. None: it has none.
@@ -110,7 +111,7 @@ impl Shelf {
             shelved.latest = kept.versions.iter().map(|(at, _)| *at).max().unwrap_or(0);
             shelved.restored = true;
             spans.for_each(|span| shelved.add(*span));
-            shelved.had_until = shelved.held.last_key_value().map(|(_, last)| *last);
+            shelved.had = shelved.held.iter().map(|(first, last)| (*first, *last)).collect();
         });
         self.bound(limits);
     }
@@ -192,8 +193,14 @@ impl Shelf {
 
     /// Whether the store may have had this entry at the start: it had one with this number, and has it still.
     pub(super) fn may_have_had(&self, run: &RunId, (seq, at): (u64, u64)) -> bool {
-        let had = self.runs.get(run).and_then(|shelved| shelved.had_until);
-        had.is_some_and(|until| seq <= until) && at <= self.had_dates_until && self.holds(run, seq)
+        let had = self.runs.get(run).is_some_and(|shelved| {
+            let below = shelved.had.partition_point(|(first, _)| *first <= seq);
+            below
+                .checked_sub(1)
+                .and_then(|index| shelved.had.get(index))
+                .is_some_and(|(_, last)| seq <= *last)
+        });
+        had && at <= self.had_dates_until && self.holds(run, seq)
     }
 
     /// The spans of a run, both ends included.

@@ -1,6 +1,7 @@
 //! What is asked for on connections that claim the ids of neighbours (SPEC 4.3, 8.9.14).
 //!
-//! It waits until the claim is decided: what goes out on the neighbour's link, which may be silent, might not reach the asker.
+//! It waits until the claim is decided: what goes out on the neighbour's link, which may be silent, might not reach the asker. If
+//! the link stays, that one is alive, and gets it there.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -40,33 +41,45 @@ impl Claimed {
         self.peers.values().map(Requests::len).max().unwrap_or(0)
     }
 
-    /// This connection asks for these entries and ranges. Returns how many there was no room for.
+    /// This connection asks for these entries. Returns how many of them there is no room for.
     pub(super) fn ask(
         &mut self,
-        (peer, conn): (NodeId, ConnId),
+        claimant: (NodeId, ConnId),
         host: Option<IpAddr>,
-        (ids, ranges): (&[EntryId], Option<RangeQuery>),
+        ids: &[EntryId],
         limits: &Limits,
     ) -> usize {
+        let requests = self.requests(claimant, host);
+        let room = limits.chat.serving.saturating_sub(requests.len());
+        requests.ids.extend(ids.iter().take(room));
+        ids.len().saturating_sub(room)
+    }
+
+    /// It asks for a range. False: there is no room for it.
+    pub(super) fn ask_range(
+        &mut self,
+        claimant: (NodeId, ConnId),
+        host: Option<IpAddr>,
+        query: &RangeQuery,
+        limits: &Limits,
+    ) -> bool {
+        let requests = self.requests(claimant, host);
+        let has_room = requests.len() < limits.chat.serving && requests.ranges.len() < limits.chat.ranges;
+        requests.ranges.extend(has_room.then(|| query.clone()));
+        has_room
+    }
+
+    fn requests(&mut self, (peer, conn): (NodeId, ConnId), host: Option<IpAddr>) -> &mut Requests {
         let requests = self.peers.entry(peer).or_insert_with(|| Requests::new(conn, host));
         if requests.conn != conn {
             *requests = Requests::new(conn, host);
         }
-        let asked = ids.len() + usize::from(ranges.is_some());
-        let taken = ids.iter().take(limits.chat.serving.saturating_sub(requests.len()));
-        let mut taken_of = taken.len();
-        requests.ids.extend(taken);
-        let has_room = requests.len() < limits.chat.serving && requests.ranges.len() < limits.chat.ranges;
-        if let Some(query) = ranges.filter(|_| has_room) {
-            requests.ranges.push(query);
-            taken_of += 1;
-        }
-        asked - taken_of
+        requests
     }
 
-    /// A connection ended.
-    pub(super) fn ended(&mut self, conn: ConnId) {
-        self.peers.retain(|_, requests| requests.conn != conn);
+    /// The requests of a connection that ended.
+    pub(super) fn ended(&mut self, conn: ConnId) -> Option<(NodeId, Requests)> {
+        self.next_of(|_, requests| requests.conn == conn)
     }
 
     /// The requests of a connection that is the link of its neighbour now. `link` tells which one is.
@@ -74,8 +87,12 @@ impl Claimed {
         &mut self,
         link: impl Fn(NodeId) -> Option<ConnId>,
     ) -> Option<(NodeId, Requests)> {
-        let mut decided = self.peers.iter().filter(|(peer, requests)| link(**peer) == Some(requests.conn));
-        let peer = decided.next().map(|(peer, _)| *peer)?;
+        self.next_of(|peer, requests| link(peer) == Some(requests.conn))
+    }
+
+    fn next_of(&mut self, is_wanted: impl Fn(NodeId, &Requests) -> bool) -> Option<(NodeId, Requests)> {
+        let mut wanted = self.peers.iter().filter(|(peer, requests)| is_wanted(**peer, requests));
+        let peer = wanted.next().map(|(peer, _)| *peer)?;
         self.peers.remove_entry(&peer)
     }
 }

@@ -172,6 +172,16 @@ fn a_version_of_what_came_since_the_start_and_left_the_window_is_shown_as_a_fork
 }
 
 #[test]
+fn a_version_of_what_was_missing_at_the_start_is_shown_as_a_fork() {
+    let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
+    [0, 1, 2, 5, 6, 7].iter().for_each(|seq| _ = stored.take(&anna.entry(*seq)));
+    let mut again = Stored::start(&stored.records, usize::MAX, |_| ());
+    let versions = [anna.entry(3), anna.entry_at(EPOCH, 3, 1_003_001, "other")];
+    versions.iter().for_each(|version| _ = again.take(version));
+    assert_eq!(again.shown, versions.map(|version| version.id()));
+}
+
+#[test]
 fn what_was_held_back_and_made_room_is_shown_when_it_comes_again() {
     let few = |limits: &mut Limits| limits.chat.early_per_author = 1;
     let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, few));
