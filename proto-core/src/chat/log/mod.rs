@@ -55,8 +55,8 @@ use crate::model::{
 /// The log. It shows each entry at most once, and those of an author sequence in order, unless they are
 /// marked as late.
 ///
-/// The window alone tells new entries from known ones, by its floors. State of authors may be evicted at any
-/// time.
+/// The window tells new entries from known ones, by its floors; of what came before the start, the store does. State of
+/// authors may be evicted at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     window: Window,

@@ -235,3 +235,47 @@ fn what_a_host_is_refused_is_not_charged_to_the_key() {
     assert_eq!([(); 20].map(|()| ask(3, HERE)), [0; 20]);
     assert_eq!([ask(3, THERE), ask(3, THERE)], [4, 4], "another address");
 }
+
+#[test]
+fn what_a_claimant_asks_for_is_bounded_and_waits_for_the_decision() {
+    let (log, limits, _) = fixture(&[0, 1, 2], 1_000);
+    let limits = limits.with(|limits| (limits.chat.serving, limits.chat.ranges) = (3, 2));
+    let (link, claimant) = (ConnId(1), ConnId(2));
+    let ids = [0, 1, 2].map(|seq| TestAuthor::new(1).entry(seq).id());
+    let claimed = || {
+        let mut serving = Serving::default();
+        let of = (peer(1), claimant);
+        for tag in 0..2 {
+            assert_eq!(serving.ask_range_by_claim(of, HERE, &query(1, 2, tag), &limits), None);
+        }
+        let later = serving.ask_range_by_claim(of, HERE, &query(1, 2, 9), &limits);
+        assert_eq!(later, RangeEnd::new(9, 1));
+        serving.ask_by_claim(of, HERE, &ids, &limits);
+        assert_eq!((serving.most(), serving.dropped()), (3, 3));
+        assert_eq!(serving.follow_claims(|_| Some(link), &limits), []);
+        assert_eq!(served(&mut serving, 0, &log, &limits), (Vec::new(), Vec::new()), "undecided");
+        serving
+    };
+    let all = (Vec::from([0, 1, 2, 1, 2]), Vec::from([(0, 3), (1, 3)]));
+    let mut serving = claimed();
+    assert_eq!(serving.follow_claims(|_| Some(claimant), &limits), []);
+    assert_eq!(served(&mut serving, 0, &log, &limits), all, "it is the link");
+    let mut serving = claimed();
+    serving.ended(claimant, |_| true, &limits);
+    assert_eq!(served(&mut serving, 0, &log, &limits), all, "the link stays");
+    let mut serving = claimed();
+    serving.ended(claimant, |_| false, &limits);
+    assert_eq!(serving.follow_claims(|_| Some(claimant), &limits), []);
+    assert_eq!(
+        (serving.most(), served(&mut serving, 0, &log, &limits).0),
+        (0, Vec::new()),
+        "neither is left"
+    );
+    // What was asked for on the link before leaves no room.
+    let mut serving = claimed();
+    for tag in 7..9 {
+        assert_eq!(serving.ask_range(peer(1), HERE, query(1, 2, tag), &limits), None);
+    }
+    let later = [0, 1].map(|tag| (peer(1), RangeEnd::new(tag, 1).unwrap()));
+    assert_eq!(serving.follow_claims(|_| Some(claimant), &limits), later);
+}

@@ -150,5 +150,8 @@ fn numbers_that_may_be_missing_and_count_as_held_are_not_sure() {
         assert_eq!(sure(&shelf), expected, "{spans}");
     }
     assert!(shelf.holds(&run(1), 3), "it is not asked for");
+    shelf.expire(&run(1), 25);
+    shelf.put(&run(1), (40, 0), &limits);
+    assert_eq!(sure(&shelf), [(25, 29), (40, 40)], "what expired is in doubt no more");
     assert_eq!(shelf.sure_spans_of(&run(2)).count(), 0);
 }

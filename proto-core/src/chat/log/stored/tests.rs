@@ -172,6 +172,21 @@ fn a_version_of_what_came_since_the_start_and_left_the_window_is_shown_as_a_fork
 }
 
 #[test]
+fn what_expired_is_no_hole_after_a_start() {
+    let anna = TestAuthor::new(1);
+    let entries: Vec<_> = (50..53).map(|seq| anna.entry(seq)).collect();
+    let tip = Vec::from([(entries[2].at(), entries[2].id())]);
+    for floor in [0, 50] {
+        let mut run = KeptRun::new(entries[0].run().clone(), 52, tip.clone(), Vec::from([(50, 52)]));
+        run.floor = floor;
+        let kept = Kept { runs: Vec::from([run]), entries: entries.clone(), ..Kept::default() };
+        let limits = Limits::default();
+        let log = Log::restore(Identity::from_secret(&[99; 32]).key(), true, &kept, &limits);
+        assert_eq!(log.holes(None, &limits).len(), usize::from(floor == 0), "{floor}");
+    }
+}
+
+#[test]
 fn a_version_of_what_was_missing_at_the_start_is_shown_as_a_fork() {
     let (anna, mut stored) = (TestAuthor::new(1), Stored::start(&[], usize::MAX, |_| ()));
     [0, 1, 2, 5, 6, 7].iter().for_each(|seq| _ = stored.take(&anna.entry(*seq)));
