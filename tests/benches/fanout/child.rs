@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
+use crate::latency::Bare;
 use crate::{Kind, bare, latency, library};
 
 /// A process in a role. It says lines and is told lines; it ends when it is dropped.
@@ -29,8 +30,10 @@ pub(crate) fn run(args: &[String]) -> bool {
         ["role", "speaker", kind, messages, ref addrs @ ..] => {
             library::speak(Kind::named(kind), messages.parse().unwrap(), addrs);
         }
-        ["role", "bare-hearer"] => latency::hear_bare(),
-        ["role", "bare-caller", gap, ref addrs @ ..] => latency::call_bare(gap, addrs),
+        ["role", "bare-hearer", bare] => latency::hear_bare(Bare::named(bare)),
+        ["role", "bare-caller", gap, bare, ref addrs @ ..] => {
+            latency::call_bare(gap, Bare::named(bare), addrs);
+        }
         ["role", "hearer", kind, ref addrs @ ..] => latency::hear(Kind::named(kind), addrs),
         ["role", "caller", gap, kind, ref addrs @ ..] => latency::call(gap, Kind::named(kind), addrs),
         _ => return false,

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use driver_common::{Event, Origin};
 use driver_smol::ChatText;
+use ed25519_dalek::{SIGNATURE_LENGTH, Signature, Signer, SigningKey, Verifier};
 
 use crate::child::{self, Role};
 use crate::library::{linked, on, wait_for_bench};
@@ -23,12 +24,14 @@ const GAPS: [&str; 2] = ["20", "1"];
 pub(crate) fn print() {
     println!("                                     median us   99th us   to bare   sealing adds, to bare");
     for gap in GAPS {
-        let bare = least((0..ROUNDS).map(|_| measure_bare(gap)).collect());
+        let bare = least((0..ROUNDS).map(|_| measure_bare(gap, Bare::Lines)).collect());
         let row = |name: &str, [median, late]: [f64; 2], adds: &str| {
             let name = format!("{name}, each {gap} ms");
             println!("{name:<36} {median:>9.0} {late:>9.0} {:>9.2} {adds:>23}", median / bare[0]);
         };
         row("bare sockets", bare, "");
+        let signed = least((0..ROUNDS).map(|_| measure_bare(gap, Bare::Signed)).collect());
+        row("bare sockets, signed", signed, "");
         let kinds: Vec<_> = Kind::all().collect();
         let times = in_turns(&kinds, |kind| measure(kind, gap)).map(least);
         let times: Vec<_> = kinds.iter().zip(times).collect();
@@ -51,10 +54,46 @@ fn gap(millis: &str) -> Duration {
     Duration::from_millis(millis.parse().unwrap())
 }
 
-fn measure_bare(gap: &str) -> [f64; 2] {
-    let mut hearers: Vec<_> = (0..RECEIVERS).map(|_| Role::start("bare-hearer", [])).collect();
+/// What goes over bare sockets.
+#[derive(Clone, Copy)]
+pub(crate) enum Bare {
+    /// Lines, and nothing else.
+    Lines,
+    /// Lines behind a signature, which each receiver verifies: the least that a node must do.
+    Signed,
+}
+
+impl Bare {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Signed => "signed",
+        }
+    }
+
+    pub(crate) fn named(text: &str) -> Self {
+        [Self::Lines, Self::Signed].into_iter().find(|bare| bare.name() == text).expect("the bench names it")
+    }
+
+    const fn size(self) -> usize {
+        match self {
+            Self::Lines => LINE,
+            Self::Signed => LINE + SIGNATURE_LENGTH,
+        }
+    }
+}
+
+/// Whose signature it is.
+fn signing_key() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
+}
+
+fn measure_bare(gap: &str, bare: Bare) -> [f64; 2] {
+    let hearer = || Role::start("bare-hearer", [bare.name().to_owned()]);
+    let mut hearers: Vec<_> = (0..RECEIVERS).map(|_| hearer()).collect();
     let addrs: Vec<_> = hearers.iter_mut().map(Role::hear).collect();
-    let mut caller = Role::start("bare-caller", [gap.to_owned()].into_iter().chain(addrs));
+    let mut caller =
+        Role::start("bare-caller", [gap.to_owned(), bare.name().to_owned()].into_iter().chain(addrs));
     assert_eq!(caller.hear(), "linked");
     compare(&mut caller, &mut hearers)
 }
@@ -87,21 +126,27 @@ fn compare(caller: &mut Role, hearers: &mut [Role]) -> [f64; 2] {
     [delays[delays.len() / 2], delays[delays.len() * 99 / 100]].map(|nanos| nanos as f64 / 1000.0)
 }
 
-pub(crate) fn hear_bare() {
+pub(crate) fn hear_bare(bare: Bare) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     child::say(&listener.local_addr().unwrap().to_string());
     let (mut stream, _) = listener.accept().unwrap();
-    let mut line = [0; LINE];
+    let key = signing_key().verifying_key();
+    let mut message = vec![0; bare.size()];
     let mut times = Vec::new();
     for _ in 0..MESSAGES {
-        stream.read_exact(&mut line).unwrap();
+        stream.read_exact(&mut message).unwrap();
+        if matches!(bare, Bare::Signed) {
+            let (signature, line) = message.split_first_chunk().unwrap();
+            key.verify(line, &Signature::from_bytes(signature)).unwrap();
+        }
         times.push(now());
     }
     report(&times);
     child::wait();
 }
 
-pub(crate) fn call_bare(millis: &str, addrs: &[&str]) {
+pub(crate) fn call_bare(millis: &str, bare: Bare, addrs: &[&str]) {
+    let key = signing_key();
     let mut streams: Vec<_> = addrs.iter().map(|addr| TcpStream::connect(addr).unwrap()).collect();
     streams.iter().for_each(|stream| stream.set_nodelay(true).unwrap());
     child::say("linked");
@@ -110,7 +155,11 @@ pub(crate) fn call_bare(millis: &str, addrs: &[&str]) {
     for number in 0..MESSAGES {
         let line = format!("MSG|{}\n", text(number));
         times.push(now());
-        streams.iter_mut().for_each(|stream| stream.write_all(line.as_bytes()).unwrap());
+        let mut message = line.into_bytes();
+        if matches!(bare, Bare::Signed) {
+            message = [&key.sign(&message).to_bytes(), message.as_slice()].concat();
+        }
+        streams.iter_mut().for_each(|stream| stream.write_all(&message).unwrap());
         thread::sleep(gap(millis));
     }
     report(&times);

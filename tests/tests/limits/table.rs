@@ -32,6 +32,7 @@ const NAMES: &str = "proto-core/src/chat/names.rs";
 const PLACE: &str = "proto-core/src/chat/gossip/position.rs";
 const QUEUE: &str = "proto-core/src/conns/link/queue/tests.rs";
 const RECONCILE: &str = "proto-core/src/chat/log/reconcile/tests.rs";
+const HOLES: &str = "proto-core/src/chat/ranges/tests/holes.rs";
 const RANGES: &str = "proto-core/src/chat/ranges/tests.rs";
 const REPAIR: &str = "proto-core/src/chat/gossip/fetch_announced.rs";
 const PINS: &str = "proto-core/src/mesh/pins.rs";
@@ -43,6 +44,7 @@ const TIP_FETCH: &str = "proto-core/src/chat/gossip/fetch_tips/tests.rs";
 const TIPS: &str = "proto-core/src/chat/log/tips/tests.rs";
 const LOG: &str = "proto-core/src/chat/log/tests.rs";
 const STORE: &str = "proto-core/src/node/tests/store.rs";
+const STORE_SERVING: &str = "proto-core/src/node/tests/store/serving.rs";
 const SHELF: &str = "proto-core/src/chat/log/shelf/tests.rs";
 const MAINTENANCE: &str = "proto-core/src/mesh/maintenance.rs";
 
@@ -208,15 +210,15 @@ const TABLE: &[(&str, Tested, &str)] = &[
     ("chat.bodiless", By("proto-core/src/chat/gossip/ids_by_peer.rs", "so_many_entries_of_one_neighbour_are_remembered"), "bodies_gone"),
     ("chat.tips_bytes", By(TIPS, "the_oldest_tip_of_which_nothing_is_held_is_forgotten_and_the_rest_is_compared"), "tips_forgotten"),
     ("chat.tips_per_author", By(TIPS, "a_key_with_many_runs_displaces_its_own_tips_alone_and_moves_no_date"), "tips_forgotten"),
-    ("chat.wanted", By(RANGES, "the_neighbour_that_showed_most_runs_makes_room"), "requests_dropped"),
+    ("chat.wanted", By(HOLES, "the_neighbour_that_showed_most_runs_makes_room"), "requests_dropped"),
     ("chat.ranges", By(RANGES, "the_newest_tip_comes_first_and_each_neighbour_has_so_many_ranges"), NONE),
     ("chat.range_first", By(RANGES, "few_are_asked_for_first_and_more_while_answers_are_whole_and_fast"), NONE),
     ("chat.range_most", By(RANGES, "few_are_asked_for_first_and_more_while_answers_are_whole_and_fast"), NONE),
     ("chat.range_wait", By(RANGES, "a_neighbour_that_brings_nothing_loses_its_range_to_another"), NONE),
     ("chat.serving", By(SERVING, "one_neighbours_requests_are_bounded"), "requests_dropped"),
     ("chat.served_queue", By("queues.rs", "what_was_asked_for_waits_for_room_on_the_link"), NONE),
-    ("chat.loads", By(STORE, "the_store_is_read_for_few_neighbours_at_once"), NONE),
-    ("chat.load_bytes", By(STORE, "what_has_left_the_window_is_served_from_the_store"), NONE),
+    ("chat.loads", By(STORE_SERVING, "the_store_is_read_for_few_neighbours_at_once"), NONE),
+    ("chat.load_bytes", By(STORE_SERVING, "what_has_left_the_window_is_served_from_the_store"), NONE),
     ("chat.budget_time", By(SERVING, "what_is_served_has_a_budget_for_each_key_and_each_host"), "served_over_budget"),
     ("chat.asked_for", By(TIP_FETCH, "entries_that_do_not_come_are_left_to_another_reconciliation"), NONE),
     ("chat.seen", By("entries.rs", "ids_of_entries_that_came"), "ids_forgotten"),

@@ -1,6 +1,7 @@
 //! A node with a store: what is committed before it is sent, and what goes on without (SPEC section 23).
 
 mod restarts;
+mod serving;
 
 use alloc::collections::BTreeSet;
 
@@ -331,6 +332,20 @@ fn frames_of(seqs: core::ops::Range<u64>) -> String {
     entries.map(|entry| alloc::format!("CHAT|{}\n", entry.sealed())).collect()
 }
 
+fn range(first: u64, last: u64, tag: u64) -> String {
+    let query = crate::wire::RangeQuery::new(run_of(&eve(), 1)[0].run().clone(), first, last, tag).unwrap();
+    let mut line = Vec::new();
+    crate::wire::Frame::Range(query).encode(&mut line);
+    String::from_utf8(line).unwrap()
+}
+
+/// The numbers of the entries in what was sent.
+fn served(actions: &[Action]) -> Vec<u64> {
+    let lines = sent(actions);
+    let seq = |line: &str| line.split_once("\"seq\":")?.1.split_once(',')?.0.parse().ok();
+    lines.lines().filter(|line| line.starts_with("CHAT|")).filter_map(seq).collect()
+}
+
 /// A node that has heard these numbers, and its store.
 fn heard(seqs: core::ops::Range<u64>) -> Store {
     let (mut solo, mut store) = (storing(), Store::default());
@@ -495,106 +510,4 @@ fn a_node_dials_whom_it_knew_and_knows_their_names() {
     let other = Identity::from_secret(&[10; 32]);
     let actions = again.receive(2, &chat(&other, 0, WALL + 60_000, None));
     assert!(actions.iter().any(|action| matches!(action, Action::Notice(Notice::NameTaken { .. }))));
-}
-
-/// A node with these entries in its store and a small window, linked on connection 1.
-fn with_history(store: &Store, window: usize) -> Solo {
-    let mut solo = storing_with(store.kept(window), |limits| {
-        (limits.chat.load_bytes, limits.chat.loads) = (1_500, 1);
-    });
-    keyed(&mut solo);
-    solo.settle(1);
-    solo
-}
-
-fn range(first: u64, last: u64, tag: u64) -> String {
-    let query = crate::wire::RangeQuery::new(run_of(&eve(), 1)[0].run().clone(), first, last, tag).unwrap();
-    let mut line = Vec::new();
-    crate::wire::Frame::Range(query).encode(&mut line);
-    String::from_utf8(line).unwrap()
-}
-
-fn loads(actions: &[Action]) -> Vec<(LoadId, Wanted)> {
-    let load = |action: &Action| match action {
-        Action::Load { id, wanted, most_bytes: 1_500 } => Some((*id, wanted.clone())),
-        _ => None,
-    };
-    actions.iter().filter_map(load).collect()
-}
-
-/// The numbers of the entries in what was sent.
-fn served(actions: &[Action]) -> Vec<u64> {
-    let lines = sent(actions);
-    let seq = |line: &str| line.split_once("\"seq\":")?.1.split_once(',')?.0.parse().ok();
-    lines.lines().filter(|line| line.starts_with("CHAT|")).filter_map(seq).collect()
-}
-
-#[test]
-fn what_has_left_the_window_is_served_from_the_store() {
-    let mut store = heard(0..10);
-    for window in [0, 4, 10] {
-        let mut solo = with_history(&store, window);
-        let mut actions = solo.receive(1, &range(2, 8, 7));
-        let first = loads(&actions);
-        assert_eq!(first.is_empty(), window == 10);
-        if window == 4 {
-            let run = run_of(&eve(), 1)[0].run().clone();
-            assert_eq!(first[0].1, Wanted::Range { run, first: 2, last: 5 }, "the window has the rest");
-        }
-        actions.extend(solo.settle(1));
-        let actions = store.carry_out(&mut solo, actions);
-        assert_eq!(served(&actions), [2, 3, 4, 5, 6, 7, 8], "{window}");
-        assert!(loads(&actions).len() != 1, "in pieces");
-        assert!(sent(&actions).contains("HELD|"), "and it ends");
-    }
-}
-
-#[test]
-fn a_tip_that_has_left_the_window_is_served_by_its_id_and_nothing_else_is_looked_up() {
-    let mut store = heard(0..3);
-    let entries = run_of(&eve(), 3);
-    let mut solo = with_history(&store, 0);
-    let mut graft = |id: EntryId, lost: bool| {
-        if lost {
-            store.entries.clear();
-        }
-        let actions = solo.receive(1, &alloc::format!("GRAFT|{id}\n"));
-        let loaded = loads(&actions).len();
-        let actions = store.carry_out(&mut solo, actions);
-        (loaded, served(&actions), sent(&actions).contains("LACK|"))
-    };
-    assert_eq!(graft(entries[2].id(), false), (1, Vec::from([2]), false));
-    assert_eq!(graft(entries[1].id(), false), (0, Vec::new(), true), "it is no tip");
-    assert_eq!(graft(EntryId::from_bytes([7; 32]), false), (0, Vec::new(), true));
-    assert_eq!(graft(entries[2].id(), true), (1, Vec::new(), true), "the store lost it");
-}
-
-#[test]
-fn the_store_is_read_for_few_neighbours_at_once() {
-    let mut store = heard(0..10);
-    let mut solo = with_history(&store, 0);
-    keyed_as(&mut solo, 2, Identity::from_secret(&[20; 32]));
-    solo.settle(2);
-    let first = solo.receive(1, &range(0, 3, 1));
-    assert_eq!(loads(&first).len(), 1);
-    let second = solo.receive(2, &range(0, 3, 1));
-    assert_eq!(loads(&second), [], "it has to wait");
-    let mut actions = store.carry_out(&mut solo, first);
-    actions.extend(solo.settle(2));
-    let seqs = served(&actions);
-    assert_eq!(seqs.len(), 8, "both are served: {seqs:?}");
-}
-
-#[test]
-fn of_an_entry_whose_body_is_gone_the_header_is_served() {
-    let store = heard(0..3);
-    let mut solo = with_history(&store, 0);
-    let actions = solo.receive(1, &range(1, 1, 7));
-    let (id, _) = loads(&actions)[0].clone();
-    let entry = &run_of(&eve(), 2)[1];
-    let sealed = Sealed { body: "", ..entry.sealed() };
-    let Ok(Opened::Gone(gone)) = sealed.open(NetworkId::OPEN) else { panic!("it has a body") };
-    let mut actions = solo.input(Input::loaded(id, Vec::from([Loaded::Gone(Arc::new(gone))])));
-    actions.extend(solo.settle(1));
-    assert!(sent(&actions).contains(&alloc::format!("CHAT|{sealed}\n")), "{}", sent(&actions));
 }
