@@ -387,6 +387,7 @@ impl Node {
             Event::Moved { peer, before, after } => self.chat.moved(&self.cx, peer, before, after),
             Event::Doubt { peer, doubted } => self.chat.doubt(peer, doubted),
             Event::MayForget(peer) => self.v1.may_forget(&mut self.cx, peer),
+            Event::DialedInVain(addr) => self.v1.dialed_in_vain(&self.cx, addr),
             Event::GreetAgain(peer) => self.conns.greet_again(&mut self.cx, peer),
             Event::GreetLater { peer, until } => self.v1.postpone_greeting(peer, until),
             Event::Ended(conn) => {

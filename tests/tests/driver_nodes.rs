@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use driver_common::{Event, Handle, Origin, RequestError, SayError, StartError, Started, new_identity};
 use driver_smol::Smol;
 use proto_core::{ChatText, CommandError, Config, LeaveReason, Limits, PeerAddr};
+use smol::future;
 use tests::journal::{Journal, SOON};
 use tests::process::Driver;
 use tokio::runtime::Runtime;
@@ -94,6 +96,35 @@ fn a_shutdown_waits_for_nobody() {
         let mut rest = String::new();
         deaf.read_to_string(&mut rest).unwrap();
         assert!(rest.contains("JOIN|"), "{rest}");
+    }
+}
+
+#[test]
+fn a_node_that_ends_answers_who_waits_and_its_user_gets_the_rest() {
+    for driver in Driver::ALL {
+        let Started { handle, events, .. } = start(driver, ANY, "Alice", []);
+        let texts = || vec![ChatText::new("x".repeat(30_000)).unwrap()];
+        // Nobody takes its events, until it takes no more to say.
+        let mut said = 0;
+        let refused = loop {
+            match block_on(handle.try_say(texts(), Origin::TERMINAL)) {
+                Ok(_) => said += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, SayError::Busy);
+        let mut waiting = pin!(handle.say(texts(), Origin::TERMINAL));
+        assert!(block_on(future::poll_once(waiting.as_mut())).is_none());
+        block_on(handle.shutdown());
+        let late = async {
+            smol::Timer::after(SOON).await;
+            None
+        };
+        let answer = block_on(future::or(async { Some(waiting.await) }, late));
+        assert_eq!(answer, Some(Err(SayError::Stopped)));
+        let batches = std::iter::from_fn(|| events.recv_blocking().ok());
+        let taken = batches.flatten().filter(|event| matches!(event, Event::Said { .. })).count();
+        assert_eq!(taken, said);
     }
 }
 

@@ -70,6 +70,16 @@ impl EventQueue {
         }
     }
 
+    /// Sends what is left, as the user takes it. It ends when the user has dropped the receiver, too.
+    pub(super) async fn end(mut self) {
+        if let Some(blocked) = self.blocked.take() {
+            blocked.await;
+        }
+        if !self.batch.is_empty() {
+            let _ = self.sender.send(self.batch).await;
+        }
+    }
+
     /// Ready when the waiting batch was sent.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(blocked) = &mut self.blocked else { return Poll::Pending };

@@ -231,6 +231,17 @@ impl<R: Runtime> NodeTask<R> {
             poll_fn(|cx| self.poll_work(cx)).await;
         }
         tracing::info!("the node has stopped");
+        self.into_events().end().await;
+    }
+
+    /// Drops all but the events that the user has not taken yet. Calls that wait are answered by that: a queue outlives its
+    /// receiver as long as somebody can send.
+    fn into_events(self) -> EventQueue {
+        self.says.close();
+        self.requests.close();
+        while self.says.try_recv().is_ok() {}
+        while self.requests.try_recv().is_ok() {}
+        self.events
     }
 
     /// Ready when there is work.

@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 
 use super::Chat;
 use super::budget::Dues;
-use super::receive::is_untimely;
 use crate::model::{
     Cx, EntryError, EntryId, Equation, KeyPoint, Opened, PublicKey, Sealed, Sender, Unverified,
 };
@@ -145,7 +144,7 @@ impl Chat {
             if let Ok(entry) = sealed.read(cx.config.network(), id)
                 && !self.is_seen(from.peer, &entry)
                 && !entry.is_gone()
-                && !is_untimely(cx, &entry)
+                && !self.is_untimely(cx, &entry)
                 && self.has_room_behind(cx, from, &entry, &mut others)
                 && let Ok(candidate) = self.candidate(entry, ahead)
             {

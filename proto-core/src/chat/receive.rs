@@ -195,7 +195,7 @@ impl Chat {
 
     /// Looks at an entry before it is verified, so that what is over a rate costs no verification.
     fn look_at(&mut self, cx: &Cx, from: Sender, entry: &Unverified<'_>, reason: Reason) -> Look {
-        if self.is_ignored(cx, entry, reason) {
+        if self.is_ignored(cx, from.peer, entry, reason) {
             return Look::Unwanted;
         }
         if !self.has_room_for_live(cx, from, entry, 0) {
@@ -237,8 +237,11 @@ impl Chat {
 
     /// Whether an entry is of no use, whether or not its signature holds: its body is gone and nobody asked for it, or it is
     /// in no run and dated too far from now.
-    fn is_ignored(&mut self, cx: &Cx, entry: &Unverified<'_>, reason: Reason) -> bool {
-        let (gone, untimely) = (entry.is_gone(), is_untimely(cx, entry));
+    fn is_ignored(&mut self, cx: &Cx, from: NodeId, entry: &Unverified<'_>, reason: Reason) -> bool {
+        if let Some((at, wall)) = entry.live_at().zip(cx.wall()).filter(|_| entry.author() == from) {
+            self.skew.told_live(from, ClockReading::new(cx.now, wall, at));
+        }
+        let (gone, untimely) = (entry.is_gone(), self.is_untimely(cx, entry));
         self.counts.bodies_gone += u64::from(gone);
         self.counts.live_untimely += u64::from(untimely);
         untimely || gone && reason.request == Request::None && !reason.ranged
@@ -516,13 +519,21 @@ impl Chat {
         self.gossip.fetch_tips(cx.moment(), peer, need);
     }
 
+    /// Whether an entry is in no run and dated too far from now: by this node's clock and, if that seems to be wrong, by those of
+    /// most neighbours, too.
+    pub(super) fn is_untimely(&self, cx: &Cx, entry: &Unverified<'_>) -> bool {
+        let Some((at, wall)) = entry.live_at().zip(cx.wall()) else { return false };
+        let limits = &cx.limits().chat;
+        let most = u64::try_from(limits.live_age.as_millis()).unwrap_or(u64::MAX);
+        let is_far = |wall: u64| at.abs_diff(wall) > most;
+        let theirs = || {
+            let off = self.skew.skewed_live(cx.now, wall, limits.clock_tolerance)?;
+            Some(wall.saturating_add_signed(-off.ahead_ms))
+        };
+        is_far(wall) && theirs().is_none_or(is_far)
+    }
+
     fn report_fault(&mut self, conn: ConnId, fault: Fault) {
         self.events.push_back(Event::Faulty { conn, fault });
     }
-}
-
-/// Whether an entry is in no run and dated too far from now.
-pub(super) fn is_untimely(cx: &Cx, entry: &Unverified<'_>) -> bool {
-    let most = u64::try_from(cx.limits().chat.live_age.as_millis()).unwrap_or(u64::MAX);
-    entry.live_at().zip(cx.wall()).is_some_and(|(at, wall)| at.abs_diff(wall) > most)
 }

@@ -31,12 +31,14 @@ struct Neighbour {
     /// This node dialed it.
     dialed: bool,
     reading: Option<ClockReading>,
+    /// By what it said last that is in no run. It may have waited, on its way or here.
+    live: Option<ClockReading>,
 }
 
 impl Skew {
     /// A neighbour was linked. Its `JOIN` may have said its time.
     pub(super) fn linked(&mut self, peer: NodeId, ip: IpAddr, dialed: bool, reading: Option<ClockReading>) {
-        self.neighbours.insert(peer, Neighbour { host: host_of(ip), dialed, reading });
+        self.neighbours.insert(peer, Neighbour { host: host_of(ip), dialed, reading, live: None });
     }
 
     pub(super) fn unlinked(&mut self, peer: NodeId) {
@@ -50,6 +52,14 @@ impl Skew {
         }
     }
 
+    /// A neighbour said something that is in no run, dated by its own clock. It says so again and again, and after this node
+    /// did not read for a while, much of that is old: it accuses nobody.
+    pub(super) fn told_live(&mut self, peer: NodeId, reading: ClockReading) {
+        if let Some(neighbour) = self.neighbours.get_mut(&peer) {
+            neighbour.live = Some(reading);
+        }
+    }
+
     /// The difference, if the clock has just turned out to be wrong.
     pub(super) fn news(&mut self, now: Instant, wall: u64, tolerance: Duration) -> Option<Skewed> {
         let off = self.skewed(now, wall, tolerance);
@@ -60,7 +70,22 @@ impl Skew {
 
     /// How far the clock is off, if it differs by more than `tolerance` from most of the clocks that count.
     pub(super) fn skewed(&self, now: Instant, wall: u64, tolerance: Duration) -> Option<Skewed> {
-        let mut all = self.votes(now, wall);
+        let valid = |reading: &ClockReading| reading.is_valid(now, wall);
+        self.majority(|neighbour| neighbour.reading.filter(valid), tolerance)
+    }
+
+    /// The same, by what neighbours say that is in no run, where they said something.
+    pub(super) fn skewed_live(&self, now: Instant, wall: u64, tolerance: Duration) -> Option<Skewed> {
+        let valid = |reading: &ClockReading| reading.is_valid(now, wall);
+        self.majority(|neighbour| neighbour.live.filter(valid).or(neighbour.reading.filter(valid)), tolerance)
+    }
+
+    fn majority(
+        &self,
+        reading: impl Fn(&Neighbour) -> Option<ClockReading>,
+        tolerance: Duration,
+    ) -> Option<Skewed> {
+        let mut all = self.votes(reading);
         all.sort_unstable();
         let ahead_ms = *all.get(all.len() / 2)?;
         let tolerance = i64::try_from(tolerance.as_millis()).unwrap_or(i64::MAX);
@@ -72,11 +97,10 @@ impl Skew {
 
     /// The differences that count. Neighbours that dialed this node count at most as often as those that it dialed,
     /// unless it dialed none: nobody can outvote whom this node has chosen.
-    fn votes(&self, now: Instant, wall: u64) -> Vec<i64> {
+    fn votes(&self, reading: impl Fn(&Neighbour) -> Option<ClockReading>) -> Vec<i64> {
         let mut by_host: BTreeMap<IpAddr, Vec<(bool, i64)>> = BTreeMap::new();
         let neighbours = self.neighbours.values();
-        let read = neighbours.filter_map(|neighbour| Some((neighbour, neighbour.reading?)));
-        for (neighbour, reading) in read.filter(|(_, reading)| reading.is_valid(now, wall)) {
+        for (neighbour, reading) in neighbours.filter_map(|one| Some((one, reading(one)?))) {
             by_host.entry(neighbour.host).or_default().push((neighbour.dialed, reading.ahead_ms()));
         }
         let votes: Vec<_> = by_host.into_values().filter_map(vote_of_host).collect();
@@ -185,6 +209,18 @@ mod tests {
         assert_eq!(ahead(&skew(&neighbours)), Some(200_000), "nobody was dialed");
         neighbours.extend([(1, true, 0), (2, true, 0)]);
         assert_eq!(ahead(&skew(&neighbours)), None);
+    }
+
+    #[test]
+    fn what_is_in_no_run_tells_the_time_and_accuses_nobody() {
+        let mut skew = skew(&[(1, true, 0), (2, true, 0), (3, true, 0)]);
+        let live = |skew: &Skew| skew.skewed_live(at(0), WALL, TOLERANCE).map(|skewed| skewed.ahead_ms);
+        skew.told_live(peer(0), reading(180_000));
+        assert_eq!(live(&skew), None);
+        skew.told_live(peer(1), reading(180_000));
+        assert_eq!((live(&skew), ahead(&skew)), (Some(180_000), None));
+        // Since then, this node's clock was set: nothing is known.
+        assert_eq!(skew.skewed_live(at(0), WALL + 60_000, TOLERANCE), None);
     }
 
     #[test]

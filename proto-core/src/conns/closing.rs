@@ -83,11 +83,15 @@ impl Conns {
     }
 
     /// A dial of this node to this address ended without a `JOIN` of the peer. A version 1 node there has read our
-    /// `JOIN`. It forgets this node with that connection, even if there is another one.
+    /// `JOIN`. It forgets this node with that connection, even if there is another one, or will be.
     fn may_be_forgotten_at(&mut self, addr: SocketAddr) {
         let forgets = |info: &PeerInfo| info.version == Version::V1 && info.listen_addr == Some(addr);
         let peers = self.roster.iter().filter(|peer| forgets(&peer.info));
-        self.events.extend(peers.map(|peer| Event::MayForget(peer.info.node_id)));
+        let forgetful: Vec<_> = peers.map(|peer| Event::MayForget(peer.info.node_id)).collect();
+        if forgetful.is_empty() {
+            self.events.push_back(Event::DialedInVain(addr));
+        }
+        self.events.extend(forgetful);
     }
 
     /// The peer took this node for another one with its key, though it is linked to this one: there was no proof in time that

@@ -60,6 +60,8 @@ pub(crate) enum Event {
     Doubt { peer: NodeId, doubted: bool },
     /// A version 1 peer forgets this node when it sees the end of another connection with it.
     MayForget(NodeId),
+    /// A dial to this address, where no version 1 peer is linked, ended without a `JOIN`.
+    DialedInVain(SocketAddr),
     /// Another `JOIN` is to be sent to this version 1 peer.
     GreetAgain(NodeId),
     /// Another `JOIN` is to be sent to this version 1 peer at that time.

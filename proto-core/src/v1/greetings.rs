@@ -8,6 +8,7 @@
 mod tests;
 
 use alloc::collections::BTreeMap;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use rand_core::Rng;
@@ -25,8 +26,16 @@ pub(super) struct Greetings {
     plans: BTreeMap<NodeId, Plan>,
     /// Peers with a plan whose greeting could not be sent, and when to greet them in any case.
     postponed: BTreeMap<NodeId, Instant>,
-    /// Peers that had a connection with this node and may not have seen its end yet. Bounded by the connection slots.
-    departed: Fifo<NodeId, ()>,
+    /// Who may not have seen the end of a connection with this node yet. Bounded by the connection slots.
+    departed: Fifo<Departed, ()>,
+}
+
+/// Who had a connection with this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Departed {
+    Peer(NodeId),
+    /// Whoever listens at this address, which this node dialed: no `JOIN` came.
+    At(SocketAddr),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,11 +49,19 @@ struct Plan {
 }
 
 impl Greetings {
-    /// A version 1 peer was linked.
-    pub(super) fn peer_linked(&mut self, now: Instant, peer: NodeId, random: &mut impl Rng, limits: &Limits) {
-        let plan = match self.departed.remove(&peer) {
-            Some(()) => Plan::first_of_series(now, random, limits),
-            None => Plan::after(None, now, random, limits),
+    /// A version 1 peer was linked, which listens at `addr`.
+    pub(super) fn peer_linked(
+        &mut self,
+        now: Instant,
+        (peer, addr): (NodeId, Option<SocketAddr>),
+        random: &mut impl Rng,
+        limits: &Limits,
+    ) {
+        let was_lost = self.departed.remove(&Departed::Peer(peer)).is_some();
+        let was_dialed = addr.is_some_and(|addr| self.departed.remove(&Departed::At(addr)).is_some());
+        let plan = match was_lost || was_dialed {
+            true => Plan::first_of_series(now, random, limits),
+            false => Plan::after(None, now, random, limits),
         };
         self.plans.insert(peer, plan);
     }
@@ -53,8 +70,14 @@ impl Greetings {
     pub(super) fn peer_unlinked(&mut self, peer: NodeId, limits: &Limits) {
         self.postponed.remove(&peer);
         if self.plans.remove(&peer).is_some() {
-            self.remember(peer, limits);
+            self.remember(Departed::Peer(peer), limits);
         }
+    }
+
+    /// A dial of this node to this address, where no peer is linked, ended without a `JOIN`. Whoever is there has read ours, and
+    /// may see the end of that connection when it is linked by another one.
+    pub(super) fn dialed_in_vain(&mut self, addr: SocketAddr, limits: &Limits) {
+        self.remember(Departed::At(addr), limits);
     }
 
     /// How many peers may not have seen the end of a connection yet.
@@ -68,7 +91,7 @@ impl Greetings {
         match self.plans.get_mut(&peer) {
             Some(plan) if plan.is_soon(limits) => {}
             Some(plan) => *plan = Plan::first_of_series(now, random, limits),
-            None => self.remember(peer, limits),
+            None => self.remember(Departed::Peer(peer), limits),
         }
     }
 
@@ -126,12 +149,12 @@ impl Greetings {
     }
 
     pub(super) fn is_consistent(&self) -> bool {
-        self.departed.keys().all(|peer| !self.plans.contains_key(peer))
-            && self.postponed.keys().all(|peer| self.plans.contains_key(peer))
+        let is_gone = |who: &Departed| !matches!(who, Departed::Peer(peer) if self.plans.contains_key(peer));
+        self.departed.keys().all(is_gone) && self.postponed.keys().all(|peer| self.plans.contains_key(peer))
     }
 
-    fn remember(&mut self, peer: NodeId, limits: &Limits) {
-        self.departed.insert(peer, ());
+    fn remember(&mut self, who: Departed, limits: &Limits) {
+        self.departed.insert(who, ());
         if self.departed.len() > limits.conns.slots {
             self.departed.pop_first();
         }

@@ -26,7 +26,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use greetings::Greetings;
@@ -128,7 +128,8 @@ impl V1 {
         }
         if info.version == Version::V1 {
             let Cx { now, random, config, .. } = cx;
-            self.greetings.peer_linked(*now, info.node_id, random, config.limits());
+            let peer = (info.node_id, info.listen_addr);
+            self.greetings.peer_linked(*now, peer, random, config.limits());
         }
     }
 
@@ -217,6 +218,11 @@ impl V1 {
     pub(crate) fn may_forget(&mut self, cx: &mut Cx, peer: NodeId) {
         let Cx { now, random, config, .. } = cx;
         self.greetings.may_forget(*now, peer, random, config.limits());
+    }
+
+    /// A dial of this node to this address, where no version 1 peer is linked, ended without a `JOIN`.
+    pub(crate) fn dialed_in_vain(&mut self, cx: &Cx, addr: SocketAddr) {
+        self.greetings.dialed_in_vain(addr, cx.limits());
     }
 
     /// The greeting of a peer could not be sent. It is due again at that time, whatever the peer sends until then.

@@ -216,6 +216,25 @@ fn a_socket_that_does_not_read_is_cut_and_slows_nobody() {
 }
 
 #[test]
+fn a_socket_that_is_told_to_close_and_does_not_slows_nobody() {
+    for driver in Driver::ALL {
+        let limits = limits(|limits| limits.closing = SOON * 6);
+        let alice = Node::with(driver, "Alice", &[], limits);
+        let bob = Node::with(driver, "Bob", &[&alice], ApiLimits::default());
+        bob.expect_peers(1);
+        let mut binary = alice.socket();
+        let mut reader = alice.socket();
+        // It sends a binary frame, for which it is closed, and answers nothing.
+        binary.stream().write_all(&[0x82, 0x81, 0, 0, 0, 0, b'x']).unwrap();
+        flood(&bob, 4, |n| {
+            let (message, _) = reader.expect("MessageReceived");
+            let content = message["content"].as_str().unwrap();
+            assert_eq!(content.split(' ').next().unwrap().parse(), Ok(n));
+        });
+    }
+}
+
+#[test]
 fn a_socket_that_never_reads_again_is_dropped() {
     for driver in Driver::ALL {
         let limits = limits(|limits| {

@@ -25,7 +25,8 @@ const BUDGET: usize = 32;
 pub(super) struct Socket {
     io: Upgraded,
     session: Session,
-    events: Subscription,
+    /// Dropped when it closes: what it does not take any more holds no other reader up.
+    events: Option<Subscription>,
     job: Option<Job>,
     timer: Pin<Box<dyn Sleep>>,
     armed: Instant,
@@ -47,7 +48,7 @@ impl Socket {
         let session = Session::new(&api.limits, form, api.timer.now());
         let armed = session.deadline();
         let timer = api.timer.sleep_until(armed);
-        Self { io, session, events, job: None, timer, armed, origin, form, api }
+        Self { io, session, events: Some(events), job: None, timer, armed, origin, form, api }
     }
 
     /// Runs it until it ends. An error is one of the connection.
@@ -126,10 +127,10 @@ impl Socket {
 
     fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        while self.session.is_open() {
-            let Poll::Ready(next) = self.events.queue().poll_next(cx, self.session.wants_events()) else {
-                break;
-            };
+        while self.session.is_open()
+            && let Some(events) = &self.events
+        {
+            let Poll::Ready(next) = events.queue().poll_next(cx, self.session.wants_events()) else { break };
             moved = true;
             let now = self.api.timer.now();
             match next {
@@ -139,6 +140,9 @@ impl Socket {
                     self.session.close(CloseCode::Again, "events are not read fast enough", now);
                 }
             }
+        }
+        if !self.session.is_open() {
+            self.events = None;
         }
         moved
     }

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::forks::Effect;
-use super::sequence::{AuthorSequence, Coming, EvictedState, Known, SequenceEvent};
+use super::sequence::{AuthorSequence, Coming, EvictedState, Known, SequenceEvent, highest_spans};
 use super::shelf::Shelf;
 use super::window::Window;
 use crate::model::{Entry, Instant, Limits, Name, PublicKey, RunId};
@@ -230,11 +230,10 @@ impl Authors {
             let end = window.frozen_at(run).unwrap_or(u64::MAX);
             // Of what the window may want, the shelf may count missing numbers as held, for want of room.
             let base = window.tips().base(run);
-            let low = shelf.spans_of(run).filter(|(first, _)| *first < base);
-            let low = low.map(|(first, last)| (first, last.min(base - 1)));
-            let high = shelf.sure_spans_of(run).filter(|(_, last)| *last >= base);
+            let low = shelf.spans_below(run, base).map(|(first, last)| (first, last.min(base - 1)));
+            let high = shelf.sure_spans_from(run, base).filter(|(_, last)| *last >= base);
             let high = high.map(|(first, last)| (first.max(base), last));
-            let spans = window.spans(run).chain(low).chain(high);
+            let spans = window.spans(run).chain(highest_spans(low)).chain(highest_spans(high));
             let shown = spans.filter(|(first, _)| *first <= end).map(|(first, last)| (first, last.min(end)));
             AuthorSequence::starting_at(next, window.held_twice(run), shown)
         };

@@ -91,6 +91,17 @@ pub(super) enum EvictedState {
     Gap,
 }
 
+/// The highest spans of these, as many as a sequence remembers, and all below them as one: so that beginning with a run of many
+/// spans costs little.
+pub(super) fn highest_spans(mut spans: impl DoubleEndedIterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+    let mut highest: Vec<_> = spans.by_ref().rev().take(BELOW).collect();
+    if let Some((first, last)) = spans.next_back() {
+        highest.push((spans.next().map_or(first, |(lowest, _)| lowest), last));
+    }
+    highest.reverse();
+    highest
+}
+
 impl AuthorSequence {
     /// A sequence whose entries below `next` may have been shown, and two versions of the number `twice`. These numbers were
     /// shown.

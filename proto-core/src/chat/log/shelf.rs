@@ -16,8 +16,8 @@ use crate::model::{KeptRun, Limits, MAX_NUMBER, RunId};
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     runs: BTreeMap<RunId, Shelved>,
-    /// The runs by how many spans they have, the newest of those with as many first. An index of `runs`.
-    by_spans: BTreeSet<(usize, Reverse<u64>, RunId)>,
+    /// The runs in the order in which they keep their spans. An index of `runs`.
+    by_spans: BTreeSet<Rank>,
     /// The number of spans. A cache over `runs`.
     spans: usize,
     /// How many entries of each run are not committed.
@@ -32,6 +32,10 @@ pub(super) struct Shelf {
     had_dates_until: u64,
 }
 
+/// How many spans a run counts for, whether it holds none, the date of its newest entry, and the run. Of those with as many, the
+/// ones that hold something come first, then the newest.
+type Rank = (usize, bool, Reverse<u64>, RunId);
+
 /// What the store has of one run.
 #[derive(Debug, Default)]
 struct Shelved {
@@ -45,7 +49,8 @@ struct Shelved {
     latest: u64,
     /// All is known that the store had of it at the start.
     restored: bool,
-    /// The spans of numbers that the store had at the start, in order, both ends included.
+    /// The spans of numbers that the store had at the start, in order, both ends included: as many as there was room for, so
+    /// some that it did not have count as had.
     had: Vec<(u64, u64)>,
 }
 
@@ -83,6 +88,16 @@ impl Shelved {
         }
     }
 
+    /// Its two lowest spans become one, as if what is between them was held.
+    fn join_lowest(&mut self) {
+        let ends = self.held.first_key_value().zip(self.held.iter().nth(1));
+        if let Some(((first, end), (next, last))) = ends {
+            let (lowest, highest) = self.doubtful.unwrap_or((u64::MAX, 0));
+            self.doubtful = Some((lowest.min(end + 1), highest.max(next - 1)));
+            self.add((*first, *last));
+        }
+    }
+
     /// Removes all above a number.
     fn end_at(&mut self, last: u64) {
         self.held.split_off(&last.saturating_add(1));
@@ -96,9 +111,11 @@ impl Shelved {
         self.floor > 0 || !self.had.is_empty()
     }
 
-    /// Its place among runs with as many spans. None: it has none.
-    fn order(&self, run: &RunId) -> Option<(usize, Reverse<u64>, RunId)> {
-        (!self.held.is_empty()).then(|| (self.held.len(), Reverse(self.latest), run.clone()))
+    /// Its place among the runs. What is remembered of a run that holds nothing counts as one span. None: it is nothing.
+    fn rank(&self, run: &RunId) -> Option<Rank> {
+        let empty = self.held.is_empty();
+        (!empty || self.is_of_use())
+            .then(|| (self.held.len().max(1), empty, Reverse(self.latest), run.clone()))
     }
 }
 
@@ -111,14 +128,16 @@ impl Shelf {
             shelved.latest = kept.versions.iter().map(|(at, _)| *at).max().unwrap_or(0);
             shelved.restored = true;
             spans.for_each(|span| shelved.add(*span));
-            shelved.had = shelved.held.iter().map(|(first, last)| (*first, *last)).collect();
         });
         self.bound(limits);
     }
 
-    /// The latest date of what the store has at the start.
+    /// All of the store is restored. `latest`: the latest date of what it has.
     pub(super) fn begin_with(&mut self, latest: u64) {
         self.had_dates_until = latest;
+        for shelved in self.runs.values_mut() {
+            shelved.had = shelved.held.iter().map(|(first, last)| (*first, *last)).collect();
+        }
     }
 
     /// The store has runs that are not restored. This is the date of their newest entry.
@@ -163,8 +182,8 @@ impl Shelf {
             shelved.doubtful = None;
         }
         self.runs.retain(|_, shelved| shelved.is_of_use());
-        self.by_spans.clear();
-        self.spans = 0;
+        self.by_spans = self.runs.iter().filter_map(|(run, shelved)| shelved.rank(run)).collect();
+        self.spans = self.runs.len();
     }
 
     /// The store has none of these numbers any more, both included.
@@ -176,7 +195,7 @@ impl Shelf {
     }
 
     /// What is below this number is expired from now on.
-    pub(super) fn expire(&mut self, run: &RunId, floor: u64) {
+    pub(super) fn expire(&mut self, run: &RunId, floor: u64, limits: &Limits) {
         if self.runs.get(run).is_some_and(|shelved| shelved.floor < floor) {
             self.change(run, |shelved| {
                 shelved.floor = floor;
@@ -184,6 +203,7 @@ impl Shelf {
                 let doubtful = shelved.doubtful.map(|(lowest, highest)| (lowest.max(floor), highest));
                 shelved.doubtful = doubtful.filter(|(lowest, highest)| lowest <= highest);
             });
+            self.bound(limits);
         }
     }
 
@@ -203,22 +223,30 @@ impl Shelf {
         had && at <= self.had_dates_until && self.holds(run, seq)
     }
 
-    /// The spans of a run, both ends included.
-    pub(super) fn spans_of(&self, run: &RunId) -> impl Iterator<Item = (u64, u64)> {
-        let held = self.runs.get(run).into_iter().flat_map(|shelved| &shelved.held);
+    /// The spans of a run that begin below a number, both ends included.
+    pub(super) fn spans_below(&self, run: &RunId, base: u64) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        let held = self.runs.get(run).into_iter().flat_map(move |shelved| shelved.held.range(..base));
         held.map(|(first, last)| (*first, *last))
     }
 
-    /// The same without numbers that may be missing and count as held, for want of room.
-    pub(super) fn sure_spans_of(&self, run: &RunId) -> impl Iterator<Item = (u64, u64)> {
-        let doubtful = self.runs.get(run).and_then(|shelved| shelved.doubtful);
+    /// The spans of a run from a number on, without numbers that may be missing and count as held, for want of room. The first one
+    /// may begin below that number.
+    pub(super) fn sure_spans_from(
+        &self,
+        run: &RunId,
+        base: u64,
+    ) -> impl DoubleEndedIterator<Item = (u64, u64)> {
+        let shelved = self.runs.get(run);
+        let doubtful = shelved.and_then(|shelved| shelved.doubtful);
+        let from = shelved.and_then(|shelved| shelved.span(base)).map_or(base, |(first, _)| first);
         let parts = move |(first, last): (u64, u64)| match doubtful {
             Some((lowest, highest)) => {
                 [(first, last.min(lowest.saturating_sub(1))), (first.max(highest.saturating_add(1)), last)]
             }
             None => [(first, last), (u64::MAX, 0)],
         };
-        self.spans_of(run).flat_map(parts).filter(|(first, last)| first <= last)
+        let held = shelved.into_iter().flat_map(move |shelved| shelved.held.range(from..));
+        held.map(|(first, last)| (*first, *last)).flat_map(parts).filter(|(first, last)| first <= last)
     }
 
     /// The highest number of a run.
@@ -320,35 +348,29 @@ impl Shelf {
     /// Changes what is held of a run, and updates the index.
     fn change(&mut self, run: &RunId, change: impl FnOnce(&mut Shelved)) {
         let shelved = self.runs.entry(run.clone()).or_default();
-        let before = shelved.order(run);
+        let before = shelved.rank(run);
         change(shelved);
-        let after = shelved.order(run);
-        if after.is_none() && !shelved.is_of_use() {
+        let after = shelved.rank(run);
+        if after.is_none() {
             self.runs.remove(run);
         }
         if before != after {
-            let spans = |order: &Option<(usize, _, _)>| order.as_ref().map_or(0, |(spans, ..)| *spans);
+            let spans = |rank: &Option<Rank>| rank.as_ref().map_or(0, |(spans, ..)| *spans);
             self.spans = self.spans + spans(&after) - spans(&before);
             before.into_iter().for_each(|before| _ = self.by_spans.remove(&before));
             self.by_spans.extend(after);
         }
     }
 
-    /// Where there are too many spans, the run with most of them gives up its lowest missing numbers, as if they were held.
-    /// So whoever leaves out every other number loses its own.
+    /// Where there are too many spans, the run with most of them gives up its lowest missing numbers, as if they were held: one
+    /// in sixteen at a time, so that a start with many takes a moment. So whoever leaves out every other number loses its own.
     fn bound(&mut self, limits: &Limits) {
-        while self.spans > limits.chat.spans
-            && let Some((most, Reverse(latest), run)) = self.by_spans.last().cloned()
+        while let Some(over) = self.spans.checked_sub(limits.chat.spans).filter(|over| *over > 0)
+            && let Some((most, _, Reverse(latest), run)) = self.by_spans.last().cloned()
         {
+            let joined = over.min(most / 16).max(1);
             if most > 1 {
-                self.change(&run, |shelved| {
-                    let ends = shelved.held.first_key_value().zip(shelved.held.iter().nth(1));
-                    if let Some(((first, end), (next, last))) = ends {
-                        let (lowest, highest) = shelved.doubtful.unwrap_or((u64::MAX, 0));
-                        shelved.doubtful = Some((lowest.min(end + 1), highest.max(next - 1)));
-                        shelved.add((*first, *last));
-                    }
-                });
+                self.change(&run, |shelved| (0..joined).for_each(|_| shelved.join_lowest()));
             } else {
                 // More runs than the store may have: the oldest one is not known any more.
                 let mut was_restored = false;
@@ -357,7 +379,7 @@ impl Shelf {
                     self.forget_until(latest);
                 }
             }
-            self.joined += 1;
+            self.joined += joined as u64;
         }
     }
 
@@ -368,8 +390,9 @@ impl Shelf {
                 && spans().zip(spans().skip(1)).all(|((_, last), (first, _))| last + 1 < *first)
         };
         self.runs.values().all(apart)
-            && self.by_spans == self.runs.iter().filter_map(|(run, shelved)| shelved.order(run)).collect()
-            && self.spans == self.runs.values().map(|shelved| shelved.held.len()).sum::<usize>()
+            && self.by_spans == self.runs.iter().filter_map(|(run, shelved)| shelved.rank(run)).collect()
+            && self.by_spans.len() == self.runs.len()
+            && self.spans == self.by_spans.iter().map(|(spans, ..)| spans).sum::<usize>()
             && self.uncommitted.values().all(|uncommitted| *uncommitted > 0)
     }
 }

@@ -136,6 +136,25 @@ fn what_is_live_and_not_of_now_is_dropped() {
 }
 
 #[test]
+fn a_node_whose_clock_is_wrong_relays_what_is_live_by_the_clocks_of_its_neighbours() {
+    let most = Limits::default().chat.live_age.as_millis() as u64;
+    let mut solo = with_neighbours();
+    let theirs = WALL + 3_600_000;
+    let live = |author: &Identity, at: u64| {
+        Signed::new(author, &alloc::format!(r#""class":"live","at":{at}"#), "typing", "here").whole()
+    };
+    assert_eq!(relayed(&mut solo, &live(&stranger(), theirs)), "", "nothing says that this clock is wrong");
+    // The neighbour on connection 1 says that it is here, and relays the words of another.
+    solo.receive(1, &live(&Identity::from_secret(&[8; 32]), theirs));
+    solo.receive(2, &live(&Identity::from_secret(&[9; 32]), theirs));
+    for (at, timely) in [(theirs + most + 1, false), (theirs - most, true), (WALL + 1, true)] {
+        let line = live(&stranger(), at);
+        assert_eq!(relayed(&mut solo, &line), if timely { line.clone() } else { String::new() }, "{at}");
+    }
+    assert!(solo.node.status().clock_ahead_ms.is_none(), "what is live accuses nobody");
+}
+
+#[test]
 fn an_id_is_remembered_for_as_long_as_what_is_live_is_timely() {
     let limits = Limits::default();
     assert!(limits.chat.seen_for > 2 * limits.chat.live_age);

@@ -26,7 +26,7 @@ fn greet(greetings: &mut Greetings, random: &mut ChaCha8Rng, limits: &Limits) ->
 fn a_peer_that_may_have_forgotten_us_is_greeted_at_doubling_intervals_up_to_the_usual_one() {
     let (limits, random) = (Limits::default(), &mut random());
     let mut greetings = Greetings::default();
-    greetings.peer_linked(NOW, PEER, random, &limits);
+    greetings.peer_linked(NOW, (PEER, None), random, &limits);
     assert!(greetings.deadline().unwrap() >= NOW + seconds(300), "no series has begun");
     greetings.may_forget(NOW, PEER, random, &limits);
     let mut before = NOW;
@@ -42,7 +42,7 @@ fn a_peer_that_may_have_forgotten_us_is_greeted_at_doubling_intervals_up_to_the_
 fn a_peers_frame_counts_as_a_greeting_from_the_lower_bound_of_the_pause_on() {
     let (limits, random) = (Limits::default(), &mut random());
     let mut greetings = Greetings::default();
-    greetings.peer_linked(NOW, PEER, random, &limits);
+    greetings.peer_linked(NOW, (PEER, None), random, &limits);
     greetings.may_forget(NOW, PEER, random, &limits);
     let first = greetings.deadline();
     greetings.peers_received(NOW + seconds(1), PEER, random, &limits);
@@ -56,7 +56,7 @@ fn a_peers_frame_counts_as_a_greeting_from_the_lower_bound_of_the_pause_on() {
 fn a_peer_that_may_name_a_node_that_left_is_greeted_soon_and_again() {
     let (limits, random) = (Limits::default(), &mut random());
     let mut greetings = Greetings::default();
-    greetings.peer_linked(NOW, PEER, random, &limits);
+    greetings.peer_linked(NOW, (PEER, None), random, &limits);
     // Further nodes that leave do not delay the greeting, nor do `PEERS` that come too early.
     for fifth in 0..4 {
         let now = NOW + Duration::from_millis(200 * fifth);
@@ -75,7 +75,7 @@ fn each_node_that_leaves_causes_greetings_in_time_however_many_left_before() {
     let (limits, random) = (Limits::default(), &mut random());
     for millis in (0..40_000).step_by(250) {
         let mut greetings = Greetings::default();
-        greetings.peer_linked(NOW, PEER, random, &limits);
+        greetings.peer_linked(NOW, (PEER, None), random, &limits);
         greetings.ask_soon(NOW, PEER, random, &limits);
         let gone = NOW + Duration::from_millis(millis);
         while greetings.deadline().unwrap() <= gone {
@@ -100,7 +100,7 @@ fn a_postponed_greeting_comes_in_any_case_and_changes_no_other() {
         let mut greetings = Greetings::default();
         greetings.postpone(PEER, until);
         assert_eq!(greetings.deadline(), None, "it is not linked");
-        greetings.peer_linked(NOW, PEER, random, &limits);
+        greetings.peer_linked(NOW, (PEER, None), random, &limits);
         if forgets {
             greetings.may_forget(NOW, PEER, random, &limits);
         }
@@ -127,7 +127,7 @@ fn a_pause_longer_than_the_usual_interval_delays_no_greeting() {
     let limits = Limits::default().with(|limits| limits.v1.greet_soon = seconds(500));
     let random = &mut random();
     let mut greetings = Greetings::default();
-    greetings.peer_linked(NOW, PEER, random, &limits);
+    greetings.peer_linked(NOW, (PEER, None), random, &limits);
     for second in 0..1_000 {
         greetings.may_forget(NOW + seconds(second), PEER, random, &limits);
     }
@@ -138,7 +138,7 @@ fn a_pause_longer_than_the_usual_interval_delays_no_greeting() {
 fn repeated_claims_to_an_id_cause_a_bounded_number_of_greetings() {
     let (limits, random) = (Limits::default(), &mut random());
     let mut greetings = Greetings::default();
-    greetings.peer_linked(NOW, PEER, random, &limits);
+    greetings.peer_linked(NOW, (PEER, None), random, &limits);
     let mut count = 0;
     for tenth in 0..6_000 {
         let now = NOW + Duration::from_millis(100 * tenth);
@@ -154,15 +154,31 @@ fn departed_peers_are_remembered_up_to_the_number_of_connection_slots() {
     let random = &mut random();
     let mut greetings = Greetings::default();
     let id = |n| NodeId::from_bytes([n; 16]);
-    (1..=3).for_each(|n| greetings.peer_linked(NOW, id(n), random, &limits));
+    (1..=3).for_each(|n| greetings.peer_linked(NOW, (id(n), None), random, &limits));
     (1..=3).for_each(|n| greetings.peer_unlinked(id(n), &limits));
     greetings.peer_unlinked(id(9), &limits);
     // It was turned away before it was linked.
     greetings.may_forget(NOW, id(4), random, &limits);
     for (n, was_known) in [(1, false), (2, true), (4, true), (9, false)] {
-        greetings.peer_linked(NOW, id(n), random, &limits);
+        greetings.peer_linked(NOW, (id(n), None), random, &limits);
         assert_eq!(greetings.deadline().unwrap() <= NOW + seconds(4), was_known, "{n}");
         assert!(greetings.is_consistent());
         greetings.plans.clear();
     }
+}
+
+#[test]
+fn a_peer_at_an_address_that_was_dialed_in_vain_is_greeted_soon() {
+    let (limits, random) = (Limits::default(), &mut random());
+    let addr = SocketAddr::from(([192, 0, 2, 7], 8080));
+    let mut greetings = Greetings::default();
+    for (dialed, linked, soon) in [(addr, Some(addr), true), (addr, None, false)] {
+        greetings.dialed_in_vain(dialed, &limits);
+        greetings.peer_linked(NOW, (PEER, linked), random, &limits);
+        assert_eq!(greetings.deadline().unwrap() <= NOW + seconds(4), soon);
+        greetings.peer_unlinked(PEER, &limits);
+        greetings.departed.remove(&Departed::Peer(PEER));
+    }
+    assert_eq!(greetings.departed(), 1);
+    assert!(greetings.is_consistent());
 }

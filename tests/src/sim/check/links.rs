@@ -12,7 +12,7 @@ use std::sync::Arc;
 use proto_core::{ConnId, NodeId};
 
 use super::Checker;
-use crate::sim::{HostId, Nanos};
+use crate::sim::{HostId, Nanos, address};
 
 /// A node that reads `PEERS` later than this is unaware until it does.
 const LATE: Nanos = 1_000_000_000;
@@ -36,6 +36,8 @@ struct Reader {
     here: bool,
     /// When `PEERS` were sent, to whomever, since the newest ones that this node has read.
     unread: VecDeque<Nanos>,
+    /// When `PEERS` were sent that do not name it: the version 1 node has forgotten it, and sends it none.
+    forgotten: Option<Nanos>,
     /// From when to when it did not know what had been sent.
     lapses: Vec<(Nanos, Nanos)>,
 }
@@ -55,14 +57,18 @@ impl Links {
         let Some(reader) = self.readers.get_mut(&node) else { return };
         reader.lapses.extend(reader.lapse(now));
         reader.unread.clear();
+        reader.forgotten = None;
         reader.here = false;
     }
 
-    /// It sends `PEERS` to somebody.
-    pub(super) fn sent(&mut self, now: Nanos) {
-        for reader in self.readers.values_mut().filter(|reader| reader.here) {
+    /// It sends `PEERS` to somebody, which name these.
+    pub(super) fn sent(&mut self, now: Nanos, names: impl Fn(HostId) -> bool) {
+        for (node, reader) in self.readers.iter_mut().filter(|(_, reader)| reader.here) {
             if reader.unread.back() != Some(&now) {
                 reader.unread.push_back(now);
+            }
+            if !names(*node) {
+                reader.forgotten.get_or_insert(now);
             }
         }
     }
@@ -73,6 +79,7 @@ impl Links {
         if reader.unread.front().is_some_and(|oldest| *oldest <= sent) {
             reader.lapses.extend(reader.lapse(now));
             reader.unread.retain(|other| *other > sent);
+            reader.forgotten = reader.forgotten.filter(|forgotten| *forgotten > sent);
         }
     }
 
@@ -102,7 +109,8 @@ impl Checker {
         } else if bytes.starts_with(b"PEERS|")
             && let Some(links) = self.links.get_mut(&from)
         {
-            links.sent(now);
+            let text = String::from_utf8_lossy(bytes);
+            links.sent(now, |node| text.contains(&format!("\"listen_addr\":\"{}\"", address(node))));
         }
     }
 
@@ -132,7 +140,8 @@ impl Checker {
 impl Reader {
     /// The time in which it does not know what was sent, up to now.
     fn lapse(&self, now: Nanos) -> Option<(Nanos, Nanos)> {
-        self.unread.front().filter(|oldest| **oldest + LATE < now).map(|oldest| (*oldest, now))
+        let late = self.unread.front().copied().filter(|oldest| oldest + LATE < now);
+        late.into_iter().chain(self.forgotten).min().map(|since| (since, now))
     }
 
     fn was_unaware(&self, said: &RangeInclusive<Nanos>, now: Nanos) -> bool {
@@ -165,7 +174,7 @@ mod tests {
     fn who_reads_in_time_knows() {
         let (mut links, line) = told_by_two();
         for time in 0..100 {
-            links.sent(time * SECOND);
+            links.sent(time * SECOND, |_| true);
             (0..2).for_each(|node| links.read(node, time * SECOND, (time + 1) * SECOND));
         }
         assert!((0..100).all(|said| could_know(&links, &line, said)));
@@ -175,7 +184,7 @@ mod tests {
     fn who_reads_late_does_not_know_what_was_said_until_then_and_nothing_else_is_excused() {
         let (mut links, line) = told_by_two();
         for time in [20, 25, 30] {
-            links.sent(time * SECOND);
+            links.sent(time * SECOND, |_| true);
             links.read(0, time * SECOND, time * SECOND);
         }
         // The second reads the last of them alone; an older one that comes behind it changes nothing.
@@ -191,9 +200,21 @@ mod tests {
     }
 
     #[test]
+    fn who_is_forgotten_does_not_know_until_it_reads_again_however_soon() {
+        let (mut links, line) = told_by_two();
+        links.sent(20 * SECOND, |node| node == 0);
+        links.read(0, 20 * SECOND, 20 * SECOND);
+        links.sent(20 * SECOND + SECOND / 2, |_| true);
+        (0..2).for_each(|node| links.read(node, 20 * SECOND + SECOND / 2, 21 * SECOND));
+        for said in 0..100 {
+            assert_eq!(could_know(&links, &line, said), !(18..=23).contains(&said), "{said}");
+        }
+    }
+
+    #[test]
     fn older_peers_do_not_tell_what_newer_ones_say() {
         let (mut links, line) = told_by_two();
-        [20, 25].into_iter().for_each(|time| links.sent(time * SECOND));
+        [20, 25].into_iter().for_each(|time| links.sent(time * SECOND, |_| true));
         (0..2).for_each(|node| links.read(node, 20 * SECOND, 20 * SECOND));
         links.read(0, 25 * SECOND, 25 * SECOND);
         assert!(could_know(&links, &line, 22));
@@ -207,12 +228,12 @@ mod tests {
     fn who_does_not_have_it_as_a_peer_is_not_late() {
         let (mut links, line) = told_by_two();
         links.left(1, 10 * SECOND);
-        links.sent(20 * SECOND);
+        links.sent(20 * SECOND, |_| true);
         links.read(0, 20 * SECOND, 20 * SECOND);
         links.came(1);
         assert!((0..100).all(|said| could_know(&links, &line, said)));
         // It leaves without having read what came last.
-        links.sent(30 * SECOND);
+        links.sent(30 * SECOND, |_| true);
         links.read(0, 30 * SECOND, 30 * SECOND);
         links.left(1, 40 * SECOND);
         for said in 0..100 {

@@ -1,7 +1,12 @@
+use core::cell::Cell;
 use core::time::Duration;
+use std::vec::Vec;
+
+use proptest::prelude::*;
 
 use super::super::Taken;
 use super::super::testing::{EPOCH, TestAuthor, TestLog};
+use super::{AuthorSequence, BELOW, highest_spans};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -79,4 +84,29 @@ fn another_version_of_what_was_shown_is_marked_also_when_what_was_shown_is_forgo
     log.events();
     log.take(&version("another"));
     assert!(log.shown().iter().all(|shown| shown == "2~!"), "2 was shown");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_highest_spans_begin_a_sequence_as_all_do(steps in prop::collection::vec((1_u64..9, 1_u64..9), 0..200)) {
+        let mut next = 0;
+        let spans: Vec<_> = steps.iter().map(|(gap, len)| {
+            let first = next + gap + 1;
+            next = first + len;
+            (first, next)
+        }).collect();
+        let begin = |spans: Vec<(u64, u64)>| AuthorSequence::starting_at(None, None, spans.into_iter()).below;
+        prop_assert_eq!(begin(highest_spans(spans.iter().copied())), begin(spans));
+    }
+}
+
+#[test]
+fn the_highest_spans_are_looked_at_and_the_lowest_one() {
+    let looks = Cell::new(0);
+    let spans = (0..100_000_u64).map(|n| (n * 4, n * 4 + 1)).inspect(|_| looks.set(looks.get() + 1));
+    let highest = highest_spans(spans);
+    assert_eq!((highest.len(), highest[0]), (BELOW + 1, (0, (99_999 - BELOW as u64) * 4 + 1)));
+    assert_eq!(looks.get(), BELOW + 2);
 }

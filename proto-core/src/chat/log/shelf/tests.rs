@@ -1,3 +1,4 @@
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::*;
@@ -68,11 +69,11 @@ fn what_the_store_lost_is_missing_and_what_expired_is_not() {
     shelf.lose(&run(2), (0, 9), &Limits::default());
     assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (true, (Some((3, 12)), 10 + 20, 2)));
     assert!(shelf.is_consistent());
-    shelf.expire(&run(1), 14);
-    shelf.expire(&run(1), 5);
+    shelf.expire(&run(1), 14, &Limits::default());
+    shelf.expire(&run(1), 5, &Limits::default());
     assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (false, (Some((15, 34)), 20, 2)));
     shelf.empty();
-    assert_eq!(gaps(&shelf), (Some((14, 39)), 26, 0));
+    assert_eq!(gaps(&shelf), (Some((14, 39)), 26, 1), "its floor is remembered");
     assert!(shelf.is_consistent());
     shelf.put(&run(1), (20, 0), &Limits::default());
     assert_eq!(gaps(&shelf), (Some((14, 19)), 25, 1));
@@ -95,6 +96,41 @@ fn whoever_leaves_out_every_other_number_loses_its_own() {
         shelf.put(&run(n), (0, 0), &limits);
         assert!(shelf.spans() <= 8 && shelf.is_consistent());
     }
+}
+
+#[test]
+fn what_is_remembered_of_expired_runs_counts_too() {
+    let limits = Limits::default().with(|limits| limits.chat.spans = 8);
+    let mut shelf = with(&[(0, 9), (20, 29)], 0);
+    let epoch = |epoch| RunId::new(Identity::from_secret(&[2; 32]).key(), None, Class::Kept, epoch);
+    for n in 1..1_000 {
+        shelf.put(&epoch(n), (0, n), &limits);
+        shelf.expire(&epoch(n), 1, &limits);
+        assert!(shelf.spans() <= 8 && shelf.runs.len() <= 8 && shelf.is_consistent());
+    }
+    assert_eq!(shelf.first_gap(&epoch(999), 0, 1), Some((1, 1)));
+    assert_eq!(shelf.first_gap(&epoch(9), 0, 1), Some((0, 1)), "the oldest are forgotten first");
+    assert!(shelf.holds(&run(1), 5));
+    // Of runs with as many spans, those that hold something stay.
+    shelf.put(&epoch(0), (0, 0), &limits);
+    (2_000..2_100).for_each(|n| shelf.put(&epoch(n), (0, n), &limits));
+    assert!(shelf.is_consistent() && shelf.runs.values().all(|shelved| !shelved.held.is_empty()));
+}
+
+#[test]
+fn what_the_store_had_at_the_start_takes_no_more_room_than_what_it_has() {
+    let limits = Limits::default().with(|limits| limits.chat.spans = 64);
+    let mut shelf = Shelf::default();
+    let epoch = |epoch| RunId::new(Identity::from_secret(&[2; 32]).key(), None, Class::Kept, epoch);
+    for n in 0..40 {
+        let held = (0..50).map(|span| (span * 10, span * 10 + 4)).collect();
+        shelf.restore(&KeptRun::new(epoch(n), 500, Vec::new(), held), &limits);
+    }
+    shelf.begin_with(1_000);
+    assert!(shelf.runs.values().map(|shelved| shelved.had.len()).sum::<usize>() <= 64);
+    // What was held counts as had, and for want of room what was missing between does so, too.
+    assert!([0, 4, 7, 490, 494].into_iter().all(|seq| shelf.may_have_had(&epoch(1), (seq, 1_000))));
+    assert!(!shelf.may_have_had(&epoch(1), (495, 1_000)));
 }
 
 #[test]
@@ -137,7 +173,7 @@ fn what_is_taken_out_of_a_span_keeps_the_bound_on_spans() {
 #[test]
 fn numbers_that_may_be_missing_and_count_as_held_are_not_sure() {
     let (mut shelf, mut limits) = (with(&[(0, 1), (4, 5), (8, 9), (20, 29)], 0), Limits::default());
-    let sure = |shelf: &Shelf| shelf.sure_spans_of(&run(1)).collect::<Vec<_>>();
+    let sure = |shelf: &Shelf| shelf.sure_spans_from(&run(1), 0).collect::<Vec<_>>();
     assert_eq!(sure(&shelf), [(0, 1), (4, 5), (8, 9), (20, 29)]);
     for (spans, expected) in [
         (3, &[(0, 1), (4, 5), (8, 9), (20, 29)][..]),
@@ -150,8 +186,14 @@ fn numbers_that_may_be_missing_and_count_as_held_are_not_sure() {
         assert_eq!(sure(&shelf), expected, "{spans}");
     }
     assert!(shelf.holds(&run(1), 3), "it is not asked for");
-    shelf.expire(&run(1), 25);
+    shelf.expire(&run(1), 25, &limits);
     shelf.put(&run(1), (40, 0), &limits);
     assert_eq!(sure(&shelf), [(25, 29), (40, 40)], "what expired is in doubt no more");
-    assert_eq!(shelf.sure_spans_of(&run(2)).count(), 0);
+    let between = |base| {
+        let below: Vec<_> = shelf.spans_below(&run(1), base).collect();
+        (below, shelf.sure_spans_from(&run(1), base).collect::<Vec<_>>())
+    };
+    assert_eq!(between(27), (vec![(25, 40)], vec![(25, 29), (40, 40)]));
+    assert_eq!(between(41), (vec![(25, 40)], vec![]));
+    assert_eq!(shelf.sure_spans_from(&run(2), 0).count(), 0);
 }
