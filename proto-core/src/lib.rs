@@ -51,7 +51,8 @@
 //! - **Connections** are numbered by the driver, dials by the node. Each connection ends with exactly one
 //!   [`Input::Closed`], whichever side ended it.
 //! - **Output**: each connection has one [`Action::SendFrame`] under way at a time. The next one follows
-//!   [`Input::Flushed`]. So the node knows how much waits for each peer, and decides what to do about slow ones.
+//!   [`Input::Flushed`]. Report a partial write by [`Input::Written`], which shows that bytes leave. So the node knows how much
+//!   waits for each peer, and decides what to do about slow ones.
 //! - **Seal**: with [`ConfigBuilder::plaintext`], each [`Action::Dial`] says how the connection is secured, and one that was
 //!   accepted and begins with a handshake is reported by [`Input::Sealing`]. Without it, all connections are in clear.
 //! - **Store**: with [`ConfigBuilder::store`], the node asks to keep and to read entries by [`Action::Store`] and

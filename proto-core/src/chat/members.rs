@@ -47,7 +47,7 @@ pub(super) struct Members {
 #[derive(Clone, Debug)]
 struct Known {
     info: Arc<Member>,
-    /// The date of what it said last. Nothing that is dated before counts.
+    /// The date of what it said last.
     at: u64,
     heard: Instant,
     /// When it becomes silent. None: it is away.
@@ -63,6 +63,8 @@ struct Known {
 pub(super) struct Word<'a> {
     pub(super) key: PublicKey,
     pub(super) at: u64,
+    /// The date of what it said last, if that still counts. Nothing that is dated before is news.
+    pub(super) before: Option<u64>,
     pub(super) presence: &'a Presence,
     /// It is a neighbour, or an author that is no longer new.
     pub(super) familiar: bool,
@@ -114,12 +116,13 @@ impl Members {
         word: Word<'_>,
         limits: &Limits,
     ) -> Option<(Arc<Member>, MemberChange)> {
-        let Word { key, at, presence: Presence { uname, since, every }, familiar, time, began } = word;
-        let node_id = key.node_id();
-        let before = self.members.get(&node_id).cloned();
-        if before.as_ref().is_some_and(|before| at <= before.at) {
+        let Word { key, at, before, presence: Presence { uname, since, every }, familiar, time, began } =
+            word;
+        if before.is_some_and(|before| at <= before) {
             return None;
         }
+        let node_id = key.node_id();
+        let before = self.members.get(&node_id).cloned();
         let state = if every.is_some() { MemberState::Here } else { MemberState::Left };
         let change = change(before.as_ref().map(|known| &*known.info), state, (*since, uname), began);
         if before.is_none() && (state == MemberState::Left || !self.make_room(familiar, limits)) {
@@ -150,6 +153,11 @@ impl Members {
         let info = known.info.clone();
         self.insert(known);
         Some(info)
+    }
+
+    /// The date of what a member said last.
+    pub(super) fn dated(&self, node_id: NodeId) -> Option<u64> {
+        self.members.get(&node_id).map(|known| known.at)
     }
 
     /// The key of a member.

@@ -519,10 +519,15 @@ impl Chat {
         self.gossip.fetch_tips(cx.moment(), peer, need);
     }
 
-    /// Whether an entry is in no run and dated too far from now: by this node's clock and, if that seems to be wrong, by those of
-    /// most neighbours, too.
+    /// Whether an entry is in no run and dated too far from now.
     pub(super) fn is_untimely(&self, cx: &Cx, entry: &Unverified<'_>) -> bool {
-        let Some((at, wall)) = entry.live_at().zip(cx.wall()) else { return false };
+        entry.live_at().is_some_and(|at| self.is_far_from_now(cx, at))
+    }
+
+    /// Whether the date of an entry of no run is too far from now: by this node's clock and, if that seems to be wrong, by those
+    /// of most neighbours, too.
+    pub(super) fn is_far_from_now(&self, cx: &Cx, at: u64) -> bool {
+        let Some(wall) = cx.wall() else { return false };
         let limits = &cx.limits().chat;
         let most = u64::try_from(limits.live_age.as_millis()).unwrap_or(u64::MAX);
         let is_far = |wall: u64| at.abs_diff(wall) > most;

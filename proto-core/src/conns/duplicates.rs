@@ -3,8 +3,8 @@
 //! A `JOIN` only claims an id. When it claims the id of a linked version 2 peer, the newcomer is in
 //! [`Phase::Claiming`], and `PING` with the nonce of the newcomer's `JOIN` is sent on the old link. The peer does the
 //! same, if both connections are its own. So a `PING` with a nonce that this node sent on another connection proves
-//! that both are duplicates. Without that proof, the newcomer is refused if the old link answers, and replaces it if
-//! not.
+//! that both are duplicates. Without that proof, the newcomer is refused when the old link has answered twice and sixteen round
+//! trips have passed. It replaces the old link if that does not answer.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;

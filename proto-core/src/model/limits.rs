@@ -56,10 +56,11 @@ declare! {
         pending: usize = 128, "connections", Spec, [nonzero] => Pending;
         /// A pending connection counts as silent after this long without a byte. Silent ones are dropped first.
         pending_silent: Duration = Duration::from_secs(2), "seconds", Spec, [];
-        /// From the opening of a connection to its first byte. A connection that sends none by then is closed.
+        /// From the opening of a connection to its first byte. A connection that sends none by then is closed (SPEC 2.2.2). At a
+        /// learned address it is five times what connecting took, if that is less.
         first_byte: Duration = Duration::from_secs(15), "seconds", Spec, [at_most(conns.greeting)];
         /// From the opening of a connection to the peer's `JOIN`, and its `PROOF` if it has a key. A connection that
-        /// takes longer is closed.
+        /// takes longer is closed (SPEC 2.2.3). It is less at a learned address, and after another line before `JOIN`.
         greeting: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// Handshakes of sealed connections that may begin in a second, those that peers opened and those of own dials.
         /// Further ones that peers opened wait for their turn (SPEC 3.14.19).
@@ -81,8 +82,10 @@ declare! {
         dead: Duration = Duration::from_secs(45), "seconds", Spec, [at_most(conns.ping_answer)];
         /// A peer that leaves a `PING` unanswered for this long after it left is dropped, whatever else it sends (SPEC 3.3.3).
         ping_answer: Duration = Duration::from_secs(1200), "seconds", Guess: "the time that a full queue takes on a link of 1 KB a second", [];
-        /// How long a linked peer has to answer when a newcomer claims its id. Then the claim is decided (SPEC 4.3). On a link
-        /// with a long round trip it has four of them, and [`greeting`](Self::greeting) at most.
+        /// How long a linked peer has to answer when a newcomer claims its id (SPEC 4.3). On a link with a long round trip it has
+        /// four of them. Once it has answered twice, the proof that both connections are its own has sixteen. Each of these is so
+        /// long at least and [`greeting`](Self::greeting) at most. A neighbour whose `PING` is unanswered for so long is silent
+        /// (SPEC 8.7.4).
         probe: Duration = Duration::from_secs(3), "seconds", Spec, [];
         /// How long the frames on a link that replaces another one wait for the `BYE` on the old one. Then they are
         /// handled (SPEC 4.6.2).
@@ -123,7 +126,8 @@ declare! {
         /// The most bytes in all buffers while an output queue is above [`queue`](Self::queue). Above it, the peers
         /// with such queues are dropped.
         queues: usize = 16 * MIB, "bytes", Spec, [];
-        /// A peer that takes nothing of a chunk for this long is dropped.
+        /// A peer that takes nothing of a chunk for this long is dropped. So is a connection that another one replaced and that has
+        /// not ended by then.
         stalled: Duration = Duration::from_secs(30), "seconds", Spec, [];
         /// The most bytes in all buffers of the node. Above it, the connection with the longest output queue is
         /// dropped.
@@ -180,8 +184,8 @@ declare! {
         teller_dials: u32 = 32, "dials", Spec, [nonzero];
         /// The interval at which one more dial of an address from one host is allowed.
         teller_dial_every: Duration = Duration::from_secs(15), "seconds", Spec, [];
-        /// The most budgets of hosts, of networks and of tellers that are known. With one more, the one that is least used
-        /// is forgotten.
+        /// The most budgets that are known of each kind: of hosts, of networks and of tellers. With one more of a kind, the one
+        /// of it that is least used is forgotten.
         budgets: usize = 1024, "budgets", Guess: "more than are in use at the rate of all dials", [nonzero] => DialBudgets;
         /// From the start of a dial or a resolution to its end. One that takes longer has failed.
         connect: Duration = Duration::from_secs(5), "seconds", Spec, [];
@@ -448,7 +452,8 @@ declare! {
         range_most: u64 = 16_384, "entries", Guess: "more than the window holds", [nonzero];
         /// A neighbour that brings nothing of a range for this long loses it to another one (SPEC 9.7.12).
         range_wait: Duration = Duration::from_secs(2), "seconds", Spec, [nonzero];
-        /// The most requests of one neighbour that wait for room on its link: entries and ranges. Further ones are ignored.
+        /// The most requests of one neighbour that wait for room on its link: entries and ranges. As many wait on a connection that
+        /// claims its id (SPEC 8.9.14). Further ones are ignored.
         serving: usize = 1_024, "requests", Guess: "as many as sixteen `GRAFT`s name", [nonzero] => Serving;
         /// The most bytes in an output queue with which another entry that was asked for is queued.
         served_queue: usize = 256 * KIB, "bytes", Guess: "a quarter of `conns.queue`", [nonzero];

@@ -14,7 +14,8 @@ fn presence(uname: &str, since: u64, every: Option<u32>) -> Presence {
 
 /// What is new about member `n`, which says this at `now`, dated by the same clock. This node began at 1,000.
 fn hear(members: &mut Members, now: u64, n: u16, said: &Presence, familiar: bool) -> Option<MemberChange> {
-    let word = Word { key: key(n), at: now, presence: said, familiar, time: now, began: 1_000 };
+    let before = members.dated(key(n).node_id());
+    let word = Word { key: key(n), at: now, before, presence: said, familiar, time: now, began: 1_000 };
     let change = members.heard(at(now), word, &limits()).map(|(_, change)| change);
     assert!(members.is_consistent());
     change
@@ -82,7 +83,8 @@ fn the_interval_grows_with_the_members_who_are_here() {
     assert_eq!(members.interval(), 30);
     let here = presence("Here", 1, Some(30));
     for n in 0..50 {
-        let word = Word { key: key(n), at: 1, presence: &here, familiar: true, time: 1, began: 0 };
+        let word =
+            Word { key: key(n), at: 1, before: None, presence: &here, familiar: true, time: 1, began: 0 };
         members.heard(at(0), word, &Limits::default());
     }
     assert_eq!(members.interval(), 51);
@@ -122,7 +124,8 @@ fn what_a_neighbour_brings_of_others_takes_nothing_from_what_it_says_of_itself()
     let (peer, author) = (key(1).node_id(), key(2).node_id());
     let here = presence("Here", 1, Some(30));
     let say = |members: &mut Members, n: u16, now| {
-        let word = Word { key: key(n), at: now, presence: &here, familiar: true, time: now, began: 0 };
+        let word =
+            Word { key: key(n), at: now, before: None, presence: &here, familiar: true, time: now, began: 0 };
         members.heard(at(now), word, &limits);
     };
     say(&mut members, 1, 1);

@@ -154,3 +154,20 @@ fn without_presence_a_node_says_nothing_and_lists_nobody() {
     solo.receive(1, &line(20, WALL + 40_000, WALL, Some(30)));
     assert_eq!((solo.node.members().count(), solo.node.stats().live), (0, 1));
 }
+
+#[test]
+fn what_was_said_by_a_clock_that_was_ahead_hides_nothing_that_is_said_by_one_that_is_right() {
+    const AHEAD: u64 = 600_000;
+    let mut solo = present();
+    keyed(&mut solo);
+    let state = |solo: &Solo| solo.node.members().next().map(|member| member.state);
+    // Both clocks are ahead.
+    solo.input(Input::wall_clock(WALL + AHEAD));
+    solo.receive(1, &line(20, WALL + AHEAD, WALL, Some(30)));
+    solo.receive(1, &line(20, WALL + AHEAD + 1, WALL, None));
+    solo.receive(1, &line(20, WALL + AHEAD, WALL, Some(30)));
+    assert_eq!(state(&solo), Some(MemberState::Left));
+    solo.input(Input::wall_clock(WALL));
+    solo.receive(1, &line(20, WALL + 1, WALL, Some(30)));
+    assert_eq!(state(&solo), Some(MemberState::Here));
+}
