@@ -55,7 +55,7 @@ impl WallClockMonitor {
 
     fn at(now: proto_core::Instant, unix: Duration) -> (Self, u64) {
         let reported = unix.saturating_sub(now.since_origin());
-        (Self { reported }, u64::try_from(unix.as_millis()).unwrap_or(u64::MAX))
+        (Self { reported }, whole_ms(unix))
     }
 
     fn compare(&mut self, now: proto_core::Instant, unix: Duration) -> Option<u64> {
@@ -66,6 +66,15 @@ impl WallClockMonitor {
             unix_ms
         })
     }
+}
+
+/// Unix time in milliseconds.
+pub(crate) fn unix_ms() -> u64 {
+    whole_ms(unix_time())
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The time since the Unix epoch by the system's clock. Zero if the clock shows an earlier time.

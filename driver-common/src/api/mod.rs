@@ -52,7 +52,7 @@
 //! {"Mute": {..., "node_id": "...", "uname": "Mallory", "muted": true}}
 //! {"Notice": {..., "notice": {"Gap": {...}}, "text": "3 messages from Bob are missing"}}
 //! {"Peers": [{...}]}
-//! {"Sent": {"id": "...", "ids": ["..."], "texts": 1}}
+//! {"Sent": {"id": "...", "ids": ["..."], "texts": 1, "stored": true}}
 //! {"Error": "why this text was not sent"}
 //! ```
 //!

@@ -104,7 +104,7 @@ pub(super) struct Flags {
     #[command(flatten)]
     pub(super) history: HistoryFlags,
 
-    /// Network to belong to: nodes of different networks refuse each other [default: the open network]
+    /// Network to belong to, a name of at most 64 bytes: nodes of different networks refuse each other [default: the open network]
     #[arg(
         long,
         value_name = "NAME",
@@ -119,7 +119,7 @@ pub(super) struct Flags {
     #[arg(long, env = "CHAT_ALLOW_V1", action = ArgAction::SetTrue, value_parser = switch)]
     pub(super) allow_v1: bool,
 
-    /// Number of links to aim for in a large network; a node has up to half as many more [default: 8]
+    /// Number of links to aim for in a large network, 1 to 64; a node has up to half as many more [default: 8]
     #[arg(long, value_name = "LINKS", env = "CHAT_DEGREE", value_parser = degree)]
     pub(super) degree: Option<usize>,
 

@@ -21,7 +21,7 @@ pub(super) struct HistoryFlags {
     #[arg(long, env = "CHAT_NO_HISTORY", action = ArgAction::SetTrue, value_parser = super::values::switch)]
     no_history: bool,
 
-    /// Keep messages for this time, such as 90d, 12h or 2y [default: for ever]
+    /// Keep messages for this time, such as 90d, 12h or 2y; units are s, m, h, d, w and y [default: for ever]
     #[arg(long, value_name = "TIME", env = "CHAT_KEEP", value_parser = age)]
     keep: Option<Duration>,
 
@@ -29,7 +29,7 @@ pub(super) struct HistoryFlags {
     #[arg(long, value_name = "NUMBER", env = "CHAT_KEEP_COUNT", value_parser = entries)]
     keep_count: Option<u64>,
 
-    /// Keep messages as long as the history is not larger than this, such as 1GiB or 500MiB [default: what the disk has room for]
+    /// Keep messages as long as the history is not larger than this, such as 1GiB or 500MiB, 1MiB at least [default: what the disk has room for]
     #[arg(long, value_name = "SIZE", env = "CHAT_KEEP_SIZE", value_parser = size)]
     keep_size: Option<u64>,
 }

@@ -40,7 +40,7 @@ use self::writer::Writer;
 use super::channel::Shared;
 use super::{Store, StoreClient, StoreNotice, StoreProblem, Threads};
 use crate::DataDir;
-use crate::clock::unix_time;
+use crate::clock::unix_ms;
 
 /// What a store is opened for.
 #[derive(Clone, Debug)]
@@ -200,8 +200,4 @@ fn start(
 
 fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(run)
-}
-
-fn unix_ms() -> u64 {
-    u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX)
 }

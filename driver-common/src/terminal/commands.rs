@@ -4,7 +4,6 @@ use futures_lite::future::block_on;
 use proto_core::{LinkStatus, PeerAddr, Status, Version};
 
 use super::input::{HELP, UserInput};
-use super::notices::unix_ms;
 use super::render::{self, counted};
 use super::speaker::Speaker;
 use super::visible::visible;
@@ -130,7 +129,7 @@ impl Speaker {
         let here = people.iter().filter(|person| person.is_here()).count();
         // This user is one of them.
         self.notify(&format!("{} here:", counted(here + 1, "person is", "people are")));
-        let now = unix_ms();
+        let now = crate::clock::unix_ms();
         for person in people {
             let id = person.id.short();
             self.notify(&format!("  {id}  {}{}", visible(&person.name), render::presence(&person, now)));

@@ -4,7 +4,7 @@ use super::output::Output;
 use super::render::Style;
 use super::times::TimeFormat;
 use super::visible::visible;
-use crate::clock::unix_time;
+use crate::clock::unix_ms;
 use crate::options::NOTICES;
 
 /// How much a notice matters.
@@ -55,8 +55,4 @@ impl Notices {
             Self::Log => lines.lines().for_each(|line| self.tell(Gravity::Info, line)),
         }
     }
-}
-
-pub(crate) fn unix_ms() -> u64 {
-    u64::try_from(unix_time().as_millis()).unwrap_or(u64::MAX)
 }

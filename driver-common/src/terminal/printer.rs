@@ -119,7 +119,7 @@ impl EventPrinter {
             return;
         }
         // No event has told the time yet.
-        self.now = super::notices::unix_ms();
+        self.now = crate::clock::unix_ms();
         self.notice(Gravity::Info, "the last messages from before:");
         for (message, own) in last.into_iter().rev() {
             self.print_message(&message, own);

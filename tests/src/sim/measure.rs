@@ -92,11 +92,6 @@ impl Meter {
         self.spreads.get(&mark(entry))
     }
 
-    /// Forgets what became of entries.
-    pub fn forget_spreads(&mut self) {
-        self.spreads.clear();
-    }
-
     /// What arrived since this was asked last.
     pub fn take_frames(&mut self) -> Frames {
         std::mem::take(&mut self.frames)

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -38,11 +38,11 @@ pub(super) fn options() -> StoreOptions {
 /// A data folder, and the store in it as a task sees it.
 pub(super) struct Node {
     store: Option<Store>,
-    woken: async_channel::Receiver<()>,
+    woken: mpsc::Receiver<()>,
     next: u64,
 }
 
-struct Bell(async_channel::Sender<()>);
+struct Bell(mpsc::SyncSender<()>);
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
@@ -59,7 +59,7 @@ impl Node {
     fn open_with(folder: &Path, options: &StoreOptions) -> Self {
         let data = DataDir::open(Some(folder), 1).unwrap();
         let store = Store::open(&data, options).unwrap();
-        let (bell, woken) = async_channel::bounded(1);
+        let (bell, woken) = mpsc::sync_channel(1);
         store.client.attach(Waker::from(Arc::new(Bell(bell))));
         Self { store: Some(store), woken, next: 1 }
     }
@@ -77,18 +77,7 @@ impl Node {
             if let Some(answer) = self.store().client.next_answer() {
                 return answer;
             }
-            let waited = futures_lite::future::block_on(futures_lite::future::or(
-                async { self.woken.recv().await.is_ok() },
-                async {
-                    let (sender, receiver) = async_channel::bounded::<()>(1);
-                    thread::spawn(move || {
-                        thread::sleep(PATIENCE);
-                        drop(sender);
-                    });
-                    receiver.recv().await.is_ok()
-                },
-            ));
-            assert!(waited, "the store does not answer");
+            self.woken.recv_timeout(PATIENCE).expect("the store answers");
         }
     }
 
