@@ -13,12 +13,12 @@ use crate::child::{self, Role};
 use crate::library::{linked, on, wait_for_bench};
 use crate::{Kind, LINE, RECEIVERS, ROUNDS, in_turns, text};
 
-/// Messages, the first of which only warm up.
+/// Messages, the first of which only warm up: a node that has just been linked may still catch up.
 const MESSAGES: usize = 250;
 const WARM_UP: usize = 50;
 
-/// Milliseconds from one message to the next. After the longer time all are idle again. In the shorter one two cores cannot
-/// verify what seven receive.
+/// Milliseconds from one message to the next, once all are warm. After the longer time all are idle again. In the shorter one two
+/// cores cannot verify what seven receive.
 const GAPS: [&str; 2] = ["20", "1"];
 
 pub(crate) fn print() {
@@ -49,8 +49,9 @@ fn least(mut runs: Vec<[f64; 2]>) -> [f64; 2] {
     runs[0]
 }
 
-/// The gap between two messages, from its argument.
-fn gap(millis: &str) -> Duration {
+/// The gap behind a message, from its argument.
+fn gap(millis: &str, number: usize) -> Duration {
+    let millis = if number < WARM_UP { GAPS[0] } else { millis };
     Duration::from_millis(millis.parse().unwrap())
 }
 
@@ -160,7 +161,7 @@ pub(crate) fn call_bare(millis: &str, bare: Bare, addrs: &[&str]) {
             message = [&key.sign(&message).to_bytes(), message.as_slice()].concat();
         }
         streams.iter_mut().for_each(|stream| stream.write_all(&message).unwrap());
-        thread::sleep(gap(millis));
+        thread::sleep(gap(millis, number));
     }
     report(&times);
     child::wait();
@@ -192,7 +193,7 @@ pub(crate) fn call(millis: &str, kind: Kind, addrs: &[&str]) {
             times.push(now());
             node.handle.say(texts, Origin::TERMINAL).await.unwrap();
             while node.events.try_recv().is_ok() {}
-            smol::Timer::after(gap(millis)).await;
+            smol::Timer::after(gap(millis, number)).await;
         }
         report(&times);
         wait_for_bench().await;
