@@ -429,11 +429,14 @@ impl Node {
             self.actions.push_back(Action::UnregisterPeer { peer, reason: lost.reason });
         }
         self.mesh.unlinked(cx, &gone, &self.conns);
-        while let Some(conn) = self.conns.first_claimant(&self.cx, node_id) {
-            if !self.mesh.is_banned(&self.cx, conn, &self.conns) {
-                return self.decide(conn, Stage::Unclaimed);
+        // Until one of them is linked: the first ones may be banned, or turned away.
+        while self.conns.active(node_id).is_none()
+            && let Some(conn) = self.conns.first_claimant(&self.cx, node_id)
+        {
+            match self.mesh.is_banned(&self.cx, conn, &self.conns) {
+                true => self.conns.refuse_banned(&mut self.cx, conn),
+                false => self.decide(conn, Stage::Unclaimed),
             }
-            self.conns.refuse_banned(&mut self.cx, conn);
             self.route();
         }
     }

@@ -80,6 +80,13 @@ fn a_hundred_networks_under_every_fault_become_one_conversation() {
 }
 
 #[test]
+fn larger_networks_that_were_broken_once_are_not_any_more() {
+    let chaos = (Duration::from_secs(10), Duration::from_secs(20));
+    let options = Options { nodes: 3..=50, chaos, acts: Some(100), ..Options::default() };
+    Together::run([2093, 4721, 8568, 10_184], options, "--nodes 3..50 --chaos 10..20 --acts 100");
+}
+
+#[test]
 fn nodes_with_stores_are_back_as_who_they_were_and_show_nothing_twice() {
     let options = Options { stores: Some(true), ..small() };
     let Together { tally, .. } = Together::run(0..60, options, "--nodes 3..9 --chaos 20..40 --stores");

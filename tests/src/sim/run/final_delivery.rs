@@ -17,6 +17,10 @@ const TIME: Duration = Duration::from_secs(10);
 /// itself; a new one follows.
 const FOUND_OUT: Duration = Duration::from_secs(90);
 
+/// A link that has died unnoticed is silent by then, and others know: a `PING` after 15 s of silence, 3 s for the answer, and some
+/// for `LINKS`. In a full mesh an author alone sends its entries, and those that go out on such a link come later.
+const FOUND_SILENT: Duration = Duration::from_secs(20);
+
 /// Links to version 1 nodes are settled so long after both sides have them.
 const GREETED: Duration = Duration::from_secs(3);
 
@@ -26,7 +30,7 @@ const BEHIND_MS: i64 = 5_000;
 impl Run {
     /// A node speaks, and then a version 1 node that is linked to one. Whether all hear both.
     pub(super) fn final_delivery(&mut self) -> bool {
-        if !self.all_is_found_out() {
+        if !self.all_is_found_out() || self.has_lost_link() && !self.world.run_for(FOUND_SILENT) {
             return false;
         }
         let before = self.linked_version1();
@@ -139,6 +143,12 @@ impl Run {
         let version1 = self.odd.iter().filter(|(_, odd)| **odd == Odd::Version1);
         let mut conns = version1.flat_map(|(host, _)| &self.world.host(*host).conns);
         conns.any(|conn| self.world.net().is_lost(*conn))
+    }
+
+    /// Whether a connection of a node has died, and one of the two does not know.
+    fn has_lost_link(&self) -> bool {
+        let live = self.world.live();
+        live.iter().flat_map(|host| &self.world.host(*host).conns).any(|conn| self.world.net().is_lost(*conn))
     }
 
     /// Version 1 nodes that others have as a peer, each with its connections; but none that has forgotten one of these. It
