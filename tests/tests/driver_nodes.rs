@@ -103,17 +103,10 @@ fn a_shutdown_waits_for_nobody() {
 fn a_node_that_ends_answers_who_waits_and_its_user_gets_the_rest() {
     for driver in Driver::ALL {
         let Started { handle, events, .. } = start(driver, ANY, "Alice", []);
-        let texts = || vec![ChatText::new("x".repeat(30_000)).unwrap()];
-        // Nobody takes its events, until it takes no more to say.
-        let mut said = 0;
-        let refused = loop {
-            match block_on(handle.try_say(texts(), Origin::TERMINAL)) {
-                Ok(_) => said += 1,
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(refused, SayError::Busy);
-        let mut waiting = pin!(handle.say(texts(), Origin::TERMINAL));
+        let texts = vec![ChatText::new("x".repeat(30_000)).unwrap()];
+        // Nobody takes its events, so it takes no more to say in the end.
+        let said = say_until_refused(&handle, |_| texts.clone());
+        let mut waiting = pin!(handle.say(texts, Origin::TERMINAL));
         assert!(block_on(future::poll_once(waiting.as_mut())).is_none());
         block_on(handle.shutdown());
         let late = async {
@@ -166,16 +159,7 @@ fn a_user_who_is_behind_slows_its_peers_down_and_loses_nothing() {
         bob.knows("Alice");
         let texts = |n: usize| vec![ChatText::new(format!("{n} {}", "x".repeat(4000))).unwrap(); 10];
         // Nobody takes Alice's events, so the network fills up back to Bob, until nothing moves any more.
-        let (mut said, mut refused) = (0, 0);
-        while refused < 1000 {
-            match block_on(bob.handle.try_say(texts(said), Origin::TERMINAL)) {
-                Ok(_) => (said, refused) = (said + 1, 0),
-                Err(error) => {
-                    assert_eq!(error, SayError::Busy);
-                    refused += 1;
-                }
-            }
-        }
+        let said = say_until_refused(&bob.handle, texts);
         assert!(block_on(behind.handle.me()).is_ok());
         let listener = thread::spawn(move || {
             let mut heard = Vec::new();
@@ -284,6 +268,22 @@ struct Node {
     handle: Handle,
     events: Journal<Event>,
     addr: SocketAddr,
+}
+
+/// Says something again and again, until it is refused for good. Returns how often it was said.
+fn say_until_refused(handle: &Handle, texts: impl Fn(usize) -> Vec<ChatText>) -> usize {
+    let (mut said, mut refused) = (0, 0);
+    // More often than a node answers in one turn, after which there may be room.
+    while refused < 1000 {
+        match block_on(handle.try_say(texts(said), Origin::TERMINAL)) {
+            Ok(_) => (said, refused) = (said + 1, 0),
+            Err(error) => {
+                assert_eq!(error, SayError::Busy);
+                refused += 1;
+            }
+        }
+    }
+    said
 }
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
