@@ -319,7 +319,7 @@ impl Chat {
             return;
         }
         match change {
-            StoreChange::Expired { run, floor } => return self.log.expire(&run, floor, cx.limits()),
+            StoreChange::Expired { run, floor } => return self.log.expire(&run, floor),
             StoreChange::Emptied => self.log.empty_shelf(),
             StoreChange::Lost { run, first, last } => {
                 self.log.lose(&run, (first, last), cx.limits());

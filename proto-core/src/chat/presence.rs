@@ -94,7 +94,7 @@ impl Chat {
         let familiar = self.is_familiar(&header.key());
         let (key, at, time) = (header.key(), header.at(), cx.time());
         // Since it said that, its clock or this node's was set.
-        let before = self.members.dated(header.author()).filter(|before| !self.is_far_from_now(cx, *before));
+        let before = self.members.dated(header.author()).filter(|before| !self.is_far_ahead(cx, *before));
         let word = Word { key, at, before, presence, familiar, time, began: cx.began().unwrap_or(0) };
         if let Some((member, change)) = self.members.heard(cx.now, word, cx.limits()) {
             self.events.push_back(Event::Member { member, change });

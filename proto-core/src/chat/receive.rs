@@ -527,18 +527,29 @@ impl Chat {
     /// Whether the date of an entry of no run is too far from now: by this node's clock and, if that seems to be wrong, by those
     /// of most neighbours, too.
     pub(super) fn is_far_from_now(&self, cx: &Cx, at: u64) -> bool {
-        let Some(wall) = cx.wall() else { return false };
-        let limits = &cx.limits().chat;
-        let most = u64::try_from(limits.live_age.as_millis()).unwrap_or(u64::MAX);
-        let is_far = |wall: u64| at.abs_diff(wall) > most;
-        let theirs = || {
-            let off = self.skew.skewed_live(cx.now, wall, limits.clock_tolerance)?;
-            Some(wall.saturating_add_signed(-off.ahead_ms))
-        };
-        is_far(wall) && theirs().is_none_or(is_far)
+        let is_far = |clock: u64| at.abs_diff(clock) > live_age(cx);
+        cx.wall().is_some_and(|wall| is_far(wall) && self.their_clock(cx, wall).is_none_or(is_far))
+    }
+
+    /// Whether the date of an entry of no run is too far ahead of both clocks. One in the past is not: what is dated before it stays
+    /// older.
+    pub(super) fn is_far_ahead(&self, cx: &Cx, at: u64) -> bool {
+        let is_ahead = |clock: u64| at > clock.saturating_add(live_age(cx));
+        cx.wall().is_some_and(|wall| is_ahead(wall) && self.their_clock(cx, wall).is_none_or(is_ahead))
+    }
+
+    /// The time by the clocks of most neighbours, if this node's seems to be wrong.
+    fn their_clock(&self, cx: &Cx, wall: u64) -> Option<u64> {
+        let off = self.skew.skewed_live(cx.now, wall, cx.limits().chat.clock_tolerance)?;
+        Some(wall.saturating_add_signed(-off.ahead_ms))
     }
 
     fn report_fault(&mut self, conn: ConnId, fault: Fault) {
         self.events.push_back(Event::Faulty { conn, fault });
     }
+}
+
+/// How far from now the date of an entry of no run may be, in milliseconds.
+fn live_age(cx: &Cx) -> u64 {
+    u64::try_from(cx.limits().chat.live_age.as_millis()).unwrap_or(u64::MAX)
 }

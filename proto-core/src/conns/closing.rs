@@ -62,7 +62,8 @@ impl Conns {
                 }
                 let events = not_linked(link, cx, ending, bye);
                 self.events.extend(events.into_iter().flatten());
-                let failed = link.dialed.filter(|_| link.node_id().is_none());
+                // On a sealed connection, no version 1 node has read anything.
+                let failed = link.dialed.filter(|_| link.node_id().is_none() && !link.channel.is_sealed());
                 if let Some(dialed) = failed {
                     self.may_be_forgotten_at(dialed.addr);
                 }

@@ -153,10 +153,16 @@ impl Greetings {
         self.departed.keys().all(is_gone) && self.postponed.keys().all(|peer| self.plans.contains_key(peer))
     }
 
+    /// Where there is no room, addresses give way to peers, which were here.
     fn remember(&mut self, who: Departed, limits: &Limits) {
+        self.departed.remove(&who);
         self.departed.insert(who, ());
         if self.departed.len() > limits.conns.slots {
-            self.departed.pop_first();
+            let addr = self.departed.keys().find(|who| matches!(who, Departed::At(_))).copied();
+            match addr {
+                Some(addr) => _ = self.departed.remove(&addr),
+                None => _ = self.departed.pop_first(),
+            }
         }
     }
 }

@@ -32,9 +32,9 @@ pub(super) struct Shelf {
     had_dates_until: u64,
 }
 
-/// How many spans a run counts for, whether it holds none, the date of its newest entry, and the run. Of those with as many, the
-/// ones that hold something come first, then the newest.
-type Rank = (usize, bool, Reverse<u64>, RunId);
+/// Whether a run holds nothing, how many spans it counts for, the date of its newest entry, and the run. The last ones make room:
+/// those that hold nothing, then those with most spans; of those with as many, the oldest.
+type Rank = (bool, usize, Reverse<u64>, RunId);
 
 /// What the store has of one run.
 #[derive(Debug, Default)]
@@ -115,7 +115,7 @@ impl Shelved {
     fn rank(&self, run: &RunId) -> Option<Rank> {
         let empty = self.held.is_empty();
         (!empty || self.is_of_use())
-            .then(|| (self.held.len().max(1), empty, Reverse(self.latest), run.clone()))
+            .then(|| (empty, self.held.len().max(1), Reverse(self.latest), run.clone()))
     }
 }
 
@@ -195,7 +195,7 @@ impl Shelf {
     }
 
     /// What is below this number is expired from now on.
-    pub(super) fn expire(&mut self, run: &RunId, floor: u64, limits: &Limits) {
+    pub(super) fn expire(&mut self, run: &RunId, floor: u64) {
         if self.runs.get(run).is_some_and(|shelved| shelved.floor < floor) {
             self.change(run, |shelved| {
                 shelved.floor = floor;
@@ -203,7 +203,6 @@ impl Shelf {
                 let doubtful = shelved.doubtful.map(|(lowest, highest)| (lowest.max(floor), highest));
                 shelved.doubtful = doubtful.filter(|(lowest, highest)| lowest <= highest);
             });
-            self.bound(limits);
         }
     }
 
@@ -355,18 +354,19 @@ impl Shelf {
             self.runs.remove(run);
         }
         if before != after {
-            let spans = |rank: &Option<Rank>| rank.as_ref().map_or(0, |(spans, ..)| *spans);
+            let spans = |rank: &Option<Rank>| rank.as_ref().map_or(0, |(_, spans, ..)| *spans);
             self.spans = self.spans + spans(&after) - spans(&before);
             before.into_iter().for_each(|before| _ = self.by_spans.remove(&before));
             self.by_spans.extend(after);
         }
     }
 
-    /// Where there are too many spans, the run with most of them gives up its lowest missing numbers, as if they were held: one
-    /// in sixteen at a time, so that a start with many takes a moment. So whoever leaves out every other number loses its own.
+    /// Where there are too many spans, runs that hold nothing are forgotten. Then the run with most spans gives up its lowest
+    /// missing numbers, as if they were held: one in sixteen at a time, so that a start with many takes a moment. So whoever leaves
+    /// out every other number loses its own.
     fn bound(&mut self, limits: &Limits) {
         while let Some(over) = self.spans.checked_sub(limits.chat.spans).filter(|over| *over > 0)
-            && let Some((most, _, Reverse(latest), run)) = self.by_spans.last().cloned()
+            && let Some((_, most, Reverse(latest), run)) = self.by_spans.last().cloned()
         {
             let joined = over.min(most / 16).max(1);
             if most > 1 {
@@ -392,7 +392,7 @@ impl Shelf {
         self.runs.values().all(apart)
             && self.by_spans == self.runs.iter().filter_map(|(run, shelved)| shelved.rank(run)).collect()
             && self.by_spans.len() == self.runs.len()
-            && self.spans == self.by_spans.iter().map(|(spans, ..)| spans).sum::<usize>()
+            && self.spans == self.by_spans.iter().map(|(_, spans, ..)| spans).sum::<usize>()
             && self.uncommitted.values().all(|uncommitted| *uncommitted > 0)
     }
 }

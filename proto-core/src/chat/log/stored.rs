@@ -183,9 +183,9 @@ impl Log {
     }
 
     /// What is below this number of a run is expired.
-    pub(crate) fn expire(&mut self, run: &RunId, floor: u64, limits: &Limits) {
+    pub(crate) fn expire(&mut self, run: &RunId, floor: u64) {
         if self.stores {
-            self.shelf.expire(run, floor, limits);
+            self.shelf.expire(run, floor);
         }
     }
 

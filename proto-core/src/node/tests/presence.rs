@@ -171,3 +171,26 @@ fn what_was_said_by_a_clock_that_was_ahead_hides_nothing_that_is_said_by_one_tha
     solo.receive(1, &line(20, WALL + 1, WALL, Some(30)));
     assert_eq!(state(&solo), Some(MemberState::Here));
 }
+
+#[test]
+fn a_member_that_left_is_not_brought_back_by_its_old_words_whatever_a_neighbour_says_of_the_time() {
+    const AGO: u64 = 3_600_000;
+    let mut solo = present();
+    keyed(&mut solo);
+    solo.receive(1, &line(20, WALL, WALL, None));
+    let here = |solo: &Solo| {
+        solo.node.members().any(|member| member.key == key(20) && member.state == MemberState::Here)
+    };
+    solo.receive(1, &line(20, WALL + 1, WALL, Some(30)));
+    solo.receive(1, &line(20, WALL + 2, WALL, None));
+    assert!(!here(&solo));
+    solo.input(Input::wall_clock(WALL + 600_000));
+    // The only neighbour has a clock by which an hour ago is now.
+    solo.receive(1, &line(8, WALL - AGO, WALL - AGO, Some(30)));
+    solo.receive(1, &line(20, WALL - AGO, WALL - AGO, Some(30)));
+    assert!(!here(&solo));
+}
+
+fn key(author: u8) -> PublicKey {
+    Identity::from_secret(&[author; 32]).key()
+}

@@ -182,3 +182,24 @@ fn a_peer_at_an_address_that_was_dialed_in_vain_is_greeted_soon() {
     assert_eq!(greetings.departed(), 1);
     assert!(greetings.is_consistent());
 }
+
+#[test]
+fn addresses_give_way_to_peers_that_were_here() {
+    let limits = Limits::default().with(|limits| limits.conns.slots = 3);
+    let mut greetings = Greetings::default();
+    let id = |n| NodeId::from_bytes([n; 16]);
+    (1..=2).for_each(|n| greetings.may_forget(NOW, id(n), &mut random(), &limits));
+    for port in 1..=9 {
+        greetings.dialed_in_vain(SocketAddr::from(([192, 0, 2, 7], port)), &limits);
+    }
+    greetings.may_forget(NOW, id(3), &mut random(), &limits);
+    let peers: Vec<_> = (1..=3).map(|n| Departed::Peer(id(n))).collect();
+    assert_eq!(greetings.departed.keys().copied().collect::<Vec<_>>(), peers);
+    // The newest address stays where there is room for one.
+    greetings.departed.remove(&peers[0]);
+    [1, 2]
+        .into_iter()
+        .for_each(|port| greetings.dialed_in_vain(SocketAddr::from(([192, 0, 2, 7], port)), &limits));
+    let newest = Departed::At(SocketAddr::from(([192, 0, 2, 7], 2)));
+    assert!(greetings.departed.keys().any(|who| *who == newest));
+}

@@ -69,8 +69,8 @@ fn what_the_store_lost_is_missing_and_what_expired_is_not() {
     shelf.lose(&run(2), (0, 9), &Limits::default());
     assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (true, (Some((3, 12)), 10 + 20, 2)));
     assert!(shelf.is_consistent());
-    shelf.expire(&run(1), 14, &Limits::default());
-    shelf.expire(&run(1), 5, &Limits::default());
+    shelf.expire(&run(1), 14);
+    shelf.expire(&run(1), 5);
     assert_eq!((shelf.holds(&run(1), 13), gaps(&shelf)), (false, (Some((15, 34)), 20, 2)));
     shelf.empty();
     assert_eq!(gaps(&shelf), (Some((14, 39)), 26, 1), "its floor is remembered");
@@ -105,13 +105,13 @@ fn what_is_remembered_of_expired_runs_counts_too() {
     let epoch = |epoch| RunId::new(Identity::from_secret(&[2; 32]).key(), None, Class::Kept, epoch);
     for n in 1..1_000 {
         shelf.put(&epoch(n), (0, n), &limits);
-        shelf.expire(&epoch(n), 1, &limits);
+        shelf.expire(&epoch(n), 1);
         assert!(shelf.spans() <= 8 && shelf.runs.len() <= 8 && shelf.is_consistent());
     }
     assert_eq!(shelf.first_gap(&epoch(999), 0, 1), Some((1, 1)));
     assert_eq!(shelf.first_gap(&epoch(9), 0, 1), Some((0, 1)), "the oldest are forgotten first");
-    assert!(shelf.holds(&run(1), 5));
-    // Of runs with as many spans, those that hold something stay.
+    assert_eq!(shelf.last_gap(&run(1), 20), Some((10, 19)), "another run lost nothing");
+    // Those that hold something stay.
     shelf.put(&epoch(0), (0, 0), &limits);
     (2_000..2_100).for_each(|n| shelf.put(&epoch(n), (0, n), &limits));
     assert!(shelf.is_consistent() && shelf.runs.values().all(|shelved| !shelved.held.is_empty()));
@@ -186,7 +186,7 @@ fn numbers_that_may_be_missing_and_count_as_held_are_not_sure() {
         assert_eq!(sure(&shelf), expected, "{spans}");
     }
     assert!(shelf.holds(&run(1), 3), "it is not asked for");
-    shelf.expire(&run(1), 25, &limits);
+    shelf.expire(&run(1), 25);
     shelf.put(&run(1), (40, 0), &limits);
     assert_eq!(sure(&shelf), [(25, 29), (40, 40)], "what expired is in doubt no more");
     let between = |base| {
