@@ -52,8 +52,8 @@ impl Skew {
         }
     }
 
-    /// A neighbour said something that is in no run, dated by its own clock. It says so again and again, and after this node
-    /// did not read for a while, much of that is old: it accuses nobody.
+    /// A neighbour said something that is in no run, dated by its own clock. Neighbours do so all the time. After this node did not
+    /// read for a while, much of it is old, so it is no reason to say that the clock is wrong.
     pub(super) fn told_live(&mut self, peer: NodeId, reading: ClockReading) {
         if let Some(neighbour) = self.neighbours.get_mut(&peer) {
             neighbour.live = Some(reading);

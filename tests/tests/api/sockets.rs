@@ -12,7 +12,7 @@ use tests::process::Driver;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message};
 
-use crate::node::{Node, block_on, expect_error, header, limits, pair};
+use crate::node::{Node, Socket, block_on, expect_error, header, limits, pair};
 
 #[test]
 fn events_are_as_clients_in_the_field_compare_them() {
@@ -195,11 +195,7 @@ fn a_socket_that_does_not_read_is_cut_and_slows_nobody() {
         bob.expect_peers(1);
         let mut deaf = alice.socket();
         let mut reader = alice.socket();
-        flood(&bob, 16, |n| {
-            let (message, _) = reader.expect("MessageReceived");
-            let content = message["content"].as_str().unwrap();
-            assert_eq!(content.split(' ').next().unwrap().parse(), Ok(n));
-        });
+        flood(&bob, 16, |n| expect_number(&mut reader, n));
 
         // What it gets in the end is what the system's buffers and the queue held, and why there is no more.
         let mut bytes = 0;
@@ -226,11 +222,7 @@ fn a_socket_that_is_told_to_close_and_does_not_slows_nobody() {
         let mut reader = alice.socket();
         // It sends a binary frame, for which it is closed, and answers nothing.
         binary.stream().write_all(&[0x82, 0x81, 0, 0, 0, 0, b'x']).unwrap();
-        flood(&bob, 4, |n| {
-            let (message, _) = reader.expect("MessageReceived");
-            let content = message["content"].as_str().unwrap();
-            assert_eq!(content.split(' ').next().unwrap().parse(), Ok(n));
-        });
+        flood(&bob, 4, |n| expect_number(&mut reader, n));
     }
 }
 
@@ -250,6 +242,14 @@ fn a_socket_that_never_reads_again_is_dropped() {
         eventually("its place to be free", SOON * 3, || alice.try_socket().is_ok());
         assert!(!matches!(deaf.end(), Error::Io(error) if error.kind() == std::io::ErrorKind::WouldBlock));
     }
+}
+
+/// The next message of a flood, which begins with its number.
+#[track_caller]
+fn expect_number(reader: &mut Socket, n: u64) {
+    let (message, _) = reader.expect("MessageReceived");
+    let content = message["content"].as_str().unwrap();
+    assert_eq!(content.split(' ').next().unwrap().parse(), Ok(n));
 }
 
 /// So many MiB of messages from this node, a few at a time; each is to be read then.

@@ -24,7 +24,7 @@ pub(super) struct Shelf {
     uncommitted: BTreeMap<RunId, usize>,
     /// Rises whenever a run comes to have uncommitted entries, or none.
     generation: u64,
-    /// How often missing numbers of a run were given up for want of room.
+    /// How often missing numbers of a run, or what is remembered of it, were given up for want of room.
     joined: u64,
     /// The store may have entries of runs that are not [restored](Shelved::restored), dated no later than this.
     forgotten_until: Option<u64>,
@@ -372,7 +372,7 @@ impl Shelf {
             if most > 1 {
                 self.change(&run, |shelved| (0..joined).for_each(|_| shelved.join_lowest()));
             } else {
-                // More runs than the store may have: the oldest one is not known any more.
+                // It holds nothing, or there are more runs than there is room for: it is not known any more.
                 let mut was_restored = false;
                 self.change(&run, |shelved| was_restored = core::mem::take(shelved).restored);
                 if was_restored {
