@@ -410,7 +410,7 @@ fn each_message_of_version_2_is_an_object_with_one_key() {
 
 /// The next message of version 2 with this key: what it says.
 #[track_caller]
-fn next_of(socket: &mut crate::node::Socket, kind: &str) -> Value {
+fn next_of(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let message = socket.next();
         assert_eq!(message.as_object().map(serde_json::Map::len), Some(1), "{message}");
