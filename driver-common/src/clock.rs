@@ -69,6 +69,7 @@ impl WallClockMonitor {
 }
 
 /// Unix time in milliseconds.
+#[cfg(feature = "app")]
 pub(crate) fn unix_ms() -> u64 {
     whole_ms(unix_time())
 }
