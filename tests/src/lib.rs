@@ -6,6 +6,8 @@ pub mod binary;
 pub mod bounds;
 pub mod cable;
 #[cfg(target_os = "linux")]
+pub mod emulator;
+#[cfg(target_os = "linux")]
 pub mod faults;
 #[cfg(target_os = "linux")]
 pub mod flood;
@@ -16,6 +18,7 @@ pub mod imports;
 pub mod journal;
 pub mod kept;
 pub mod kills;
+mod namespace;
 pub mod other_user;
 pub mod ports;
 pub mod process;

@@ -9,7 +9,7 @@ use std::{fs, thread};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use tempfile::TempDir;
 
-use crate::cable::{not_run, run};
+use crate::namespace::{Need, run};
 
 /// What the resolver reads. It waits for 30 s, five times: for longer than any test that does not wait for it.
 const FILES: [(&str, &str); 2] = [
@@ -32,7 +32,7 @@ impl SilentDns {
         let work = || Self::enter(folder.path()).map(|server| work(&server));
         match thread::scope(|scope| scope.spawn(work).join()) {
             Ok(Ok(())) => {}
-            Ok(Err(why)) => not_run(&why),
+            Ok(Err(why)) => Need::Namespaces.not_run(&why),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
