@@ -241,7 +241,7 @@ fn open_store(
 
 /// The end of the conversation before the node started, the newest message first.
 async fn last_messages(handle: &Handle) -> Option<Vec<Shown>> {
-    let mut shown = handle.store()?.page(None, EventPrinter::EARLIER).await?;
+    let mut shown = handle.store()?.page(None, EventPrinter::EARLIER).await.ok()?;
     repeats::mark(&mut shown);
     Some(shown)
 }

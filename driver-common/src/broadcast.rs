@@ -18,7 +18,7 @@ pub(crate) use self::pages::PageQuery;
 use self::pages::Pages;
 pub(crate) use self::queue::{Next, SubscriberQueue};
 use crate::clock::unix_time;
-use crate::store::StoreView;
+use crate::store::{PageError, StoreView};
 use crate::{Event, Origin};
 
 /// Receives each batch last. The broadcast waits for it.
@@ -207,8 +207,9 @@ impl Feed {
         Self { stored: Some(Pages::new(store, key)), ..self }
     }
 
-    /// Messages in the order of the conversation, as a JSON array: the newest before a place. None: there is no such place.
-    pub(crate) async fn messages(&self, query: PageQuery) -> Option<String> {
+    /// Messages in the order of the conversation, as a JSON array: the newest before a place. While the store cannot be
+    /// read, those in memory, if there are any.
+    pub(crate) async fn messages(&self, query: PageQuery) -> Result<String, PageError> {
         let stored = match &self.stored {
             Some(pages) => pages.read(query).await,
             None => None,
@@ -217,8 +218,12 @@ impl Feed {
             let state = self.shared.state();
             (state.history.recent(), stored.is_some().then(|| state.history.first_ids()))
         };
-        let page = pages::merge(query, recent, stored, first_ids.as_ref())?;
-        Some(json::messages(&page))
+        let unread = self.stored.is_some() && stored.is_none();
+        match pages::merge(query, recent, stored, first_ids.as_ref()) {
+            Some(page) if !(unread && page.is_empty() && query.is_older()) => Ok(json::messages(&page)),
+            _ if unread => Err(PageError::Unavailable),
+            _ => Err(PageError::NoSuchEntry),
+        }
     }
 
     /// Waits until the broadcast ends, which means that the node has stopped.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use proto_core::{Kept, NodeId};
 
-pub use self::channel::{Answer, Cursor, Shown, StoreClient, StoreView};
+pub use self::channel::{Answer, Cursor, PageError, Shown, StoreClient, StoreView};
 #[cfg(feature = "store")]
 pub use self::sqlite::{Retention, StoreError, StoreOptions};
 

@@ -7,7 +7,7 @@
 //! | `GET /members` | who is in the network, linked or not, and who was: an array of `name`, `id`, `key`, `since`, `last_heard`, `linked`, `state` |
 //! | `GET /me` | the node itself: `listen_addr`, `node_id`, `uname`, `key`, and `started`, a Unix time in milliseconds |
 //! | `GET /mutes` | whom the user does not want to hear: an array of `id` and `name` |
-//! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry`. With `before=ID.PART`, those before this line of the entry with this id; 404 if there is none. `limit` is 1 to 1,000 lines, 200 by default |
+//! | `GET /messages` | the recent messages, in the order of the conversation: an array of `from`, `content`, `at`, `id`, `node_id`, `own`, `signed`, `entry`. With `before=ID.PART`, those before this line of the entry with this id; 404 if there is none, 503 while the history cannot be read. `limit` is 1 to 1,000 lines, 200 by default |
 //! | `GET /status` | the state of the node: itself, `links` with round-trip times, `book`, `tree`, `entries`, `gaps`, `stats`, `targets`, `store`, and `notices`: current problems as text. `store` is null if the node keeps nothing; its `problem` is null, or why nothing can be written: `no_space`, `read_only`, `io`, `damaged`, `locked`, `cannot_open`, `other` |
 //! | `GET /metrics` | metrics for Prometheus: OpenMetrics for a client that accepts it, else the text format |
 //! | `GET /openapi.json` | this table as an OpenAPI document |

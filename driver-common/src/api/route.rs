@@ -20,7 +20,7 @@ use super::websocket::{self, Upgrade};
 use super::{Api, metrics, said_lines, status};
 use crate::broadcast::PageQuery;
 use crate::broadcast::json::{peers, to_json};
-use crate::store::{StoreStatus, StoreView};
+use crate::store::{PageError, StoreStatus, StoreView};
 use crate::{Handle, Me, Origin, RequestError, Said, SayError, members};
 
 /// The routes: every path, and each method that it supports.
@@ -211,8 +211,11 @@ impl Route {
             Err(refused) => return error(StatusCode::BAD_REQUEST, refused),
         };
         match self.api.feed.messages(query).await {
-            Some(messages) => json(messages),
-            None => error(StatusCode::NOT_FOUND, "there is no such message"),
+            Ok(messages) => json(messages),
+            Err(PageError::NoSuchEntry) => error(StatusCode::NOT_FOUND, "there is no such message"),
+            Err(PageError::Unavailable) => {
+                error(StatusCode::SERVICE_UNAVAILABLE, "the history cannot be read now")
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::history::{BYTES, FirstIds, HistoryLine, LINES};
 use super::line;
 use crate::Event;
 use crate::repeats::{Repeats, SOON};
-use crate::store::{Cursor, Shown, StoreView};
+use crate::store::{Cursor, PageError, Shown, StoreView};
 
 /// The most lines of a page that a client may ask for.
 const MOST: usize = 1_000;
@@ -26,6 +26,11 @@ pub(crate) struct PageQuery {
 impl PageQuery {
     /// The parameters that a URL may have.
     pub(crate) const PARAMETERS: &[&str] = &["before", "limit"];
+
+    /// Whether older messages than a known one are wanted.
+    pub(super) fn is_older(&self) -> bool {
+        self.before.is_some()
+    }
 
     /// Reads the query of a URL: `limit`, and `before`, which is the id of an entry and the index of a line in it, as in
     /// `before=ID.0`.
@@ -76,13 +81,13 @@ impl Pages {
         Self { store, key }
     }
 
+    /// None: the store cannot be read now.
     pub(super) async fn read(&self, query: PageQuery) -> Option<Stored> {
         // Each entry has a line, and the one of the cursor may have none on the page.
-        let shown = self.store.page(query.before, query.limit + 1).await;
-        let (shown, found) = match (shown, query.before) {
-            (Some(shown), _) => (shown, true),
-            (None, Some(_)) => (Vec::new(), false),
-            (None, None) => return None,
+        let (shown, found) = match self.store.page(query.before, query.limit + 1).await {
+            Ok(shown) => (shown, true),
+            Err(PageError::NoSuchEntry) => (Vec::new(), false),
+            Err(PageError::Unavailable) => return None,
         };
         Some(Stored { shown, own: self.key, found })
     }
@@ -187,11 +192,13 @@ fn event_of(shown: &Shown, own: PublicKey) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use proto_core::{Entry, Identity, Marks, PeerInfo, Via};
+    use futures_lite::future::block_on;
+    use proto_core::{Entry, Identity, Marks, NetworkId, PeerInfo, Via};
 
     use super::super::history::History;
     use super::*;
-    use crate::testing;
+    use crate::store::{Store, StoreOptions};
+    use crate::{DataDir, testing};
 
     const NEWEST: PageQuery = PageQuery { before: None, limit: LINES };
 
@@ -272,6 +279,34 @@ mod tests {
         let page = merge(before(entries[3].id()), history.recent(), None, None).unwrap();
         assert_eq!(lines(&page), [(1, "text"), (2, "text")]);
         assert!(merge(before(EntryId::from_bytes([7; 32])), history.recent(), None, None).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_said_to_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(Some(folder.path()), 1).unwrap();
+        let key = Identity::from_secret(&[1; 32]).key();
+        let mut store = Store::open(&data, &StoreOptions::new(key, NetworkId::named(""))).unwrap();
+        let (broadcast, feed) = super::super::channel();
+        let feed = feed.with_store(store.client.view(), key);
+        let entries: Vec<_> = (0..2).map(|at| entry(2, at, &["text"], None)).collect();
+        broadcast.shared.state().history.record(&entries.iter().map(heard).collect::<Vec<_>>(), 9);
+        let read = |before: Option<EntryId>| {
+            let before = before.map(|id| Cursor { id, part: 0 });
+            let page = block_on(feed.messages(PageQuery { before, limit: 2 }))?;
+            Ok(serde_json::from_str::<Vec<serde_json::Value>>(&page).unwrap().len())
+        };
+        let unknown = Some(EntryId::from_bytes([7; 32]));
+        assert_eq!(read(unknown), Err(PageError::NoSuchEntry));
+        assert_eq!(read(Some(entries[0].id())), Ok(0), "there is none before it");
+
+        let threads = store.take_threads();
+        drop(store);
+        threads.wait();
+        assert_eq!(read(unknown), Err(PageError::Unavailable));
+        assert_eq!(read(Some(entries[0].id())), Err(PageError::Unavailable));
+        assert_eq!(read(Some(entries[1].id())), Ok(1), "what is in memory");
+        assert_eq!(read(None), Ok(2));
     }
 
     #[test]

@@ -76,6 +76,15 @@ pub(crate) struct DamagedRow {
     pub(crate) seq: i64,
 }
 
+/// Why there is no page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageError {
+    /// The cursor names no entry.
+    NoSuchEntry,
+    /// The store cannot read now: it failed, or it closes, or too many pages are wanted at once.
+    Unavailable,
+}
+
 /// Where a page ends: before this line of this entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
@@ -126,7 +135,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 pub(super) enum Reading {
     Load { id: LoadId, wanted: Wanted, most_bytes: usize },
-    Page { before: Option<Cursor>, entries: usize, reply: Sender<Option<Vec<Shown>>> },
+    Page { before: Option<Cursor>, entries: usize, reply: Sender<Result<Vec<Shown>, PageError>> },
 }
 
 #[derive(Debug, Default)]
@@ -268,34 +277,34 @@ impl StoreView {
     }
 
     /// The last entries before a place in the conversation, the newest of them first: as many, or fewer if there are no
-    /// more. None: they cannot be read, or the cursor names no entry.
-    pub async fn page(&self, before: Option<Cursor>, entries: usize) -> Option<Vec<Shown>> {
+    /// more.
+    pub async fn page(&self, before: Option<Cursor>, entries: usize) -> Result<Vec<Shown>, PageError> {
         let (reply, answer) = async_channel::bounded(1);
         self.ask_page(before, entries, reply)?;
-        answer.recv().await.ok().flatten()
+        answer.recv().await.unwrap_or(Err(PageError::Unavailable))
     }
 
     /// The same, for whoever is no task.
-    pub fn page_blocking(&self, before: Option<Cursor>, entries: usize) -> Option<Vec<Shown>> {
+    pub fn page_blocking(&self, before: Option<Cursor>, entries: usize) -> Result<Vec<Shown>, PageError> {
         let (reply, answer): (_, Receiver<_>) = async_channel::bounded(1);
         self.ask_page(before, entries, reply)?;
-        answer.recv_blocking().ok().flatten()
+        answer.recv_blocking().unwrap_or(Err(PageError::Unavailable))
     }
 
     fn ask_page(
         &self,
         before: Option<Cursor>,
         entries: usize,
-        reply: Sender<Option<Vec<Shown>>>,
-    ) -> Option<()> {
+        reply: Sender<Result<Vec<Shown>, PageError>>,
+    ) -> Result<(), PageError> {
         let mut reads = lock(&self.shared.reads);
         if reads.closed || reads.pages >= PAGES {
-            return None;
+            return Err(PageError::Unavailable);
         }
         reads.pages += 1;
         reads.waiting.push_back(Reading::Page { before, entries, reply });
         self.shared.to_read.notify_one();
-        Some(())
+        Ok(())
     }
 
     /// Keeps whether the user wants to see nothing of a node.

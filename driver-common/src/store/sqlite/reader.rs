@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::files::Files;
 use super::{connection, page, rows};
-use crate::store::channel::{Answer, Reading, Shared};
+use crate::store::channel::{Answer, PageError, Reading, Shared};
 
 /// Reads until the store closes.
 pub(super) fn run(shared: &Shared, files: &Files, network: NetworkId) {
@@ -48,7 +48,8 @@ fn answer(
         Reading::Page { before, entries, reply } => {
             let (read, result) = split(page::read(conn, network, before, entries, &mut damaged));
             // It fails if the caller has gone.
-            let _ = reply.try_send(read.flatten());
+            let read = read.ok_or(PageError::Unavailable);
+            let _ = reply.try_send(read.and_then(|page| page.ok_or(PageError::NoSuchEntry)));
             result
         }
     };
@@ -70,7 +71,7 @@ fn refuse(shared: &Shared, reading: Reading) {
     match reading {
         Reading::Load { id, .. } => shared.answer(Answer::Loaded(id, Vec::new())),
         Reading::Page { reply, .. } => {
-            let _ = reply.try_send(None);
+            let _ = reply.try_send(Err(PageError::Unavailable));
         }
     }
 }

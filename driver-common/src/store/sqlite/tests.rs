@@ -18,7 +18,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::store::channel::Answer;
-use crate::store::{Cursor, StoreNotice, StoreProblem, StoreStatus};
+use crate::store::{Cursor, PageError, StoreNotice, StoreProblem, StoreStatus};
 use crate::testing;
 
 /// Long enough for any disk.
@@ -107,9 +107,9 @@ impl Node {
         }
     }
 
-    fn page(&self, before: Option<Cursor>, entries: usize) -> Option<Vec<Arc<Entry>>> {
+    fn page(&self, before: Option<Cursor>, entries: usize) -> Result<Vec<Arc<Entry>>, PageError> {
         let shown = self.store().view().page_blocking(before, entries)?;
-        Some(shown.into_iter().map(|shown| shown.entry).collect())
+        Ok(shown.into_iter().map(|shown| shown.entry).collect())
     }
 
     pub(super) fn close(mut self) {
@@ -258,7 +258,8 @@ fn the_conversation_is_read_backwards_in_its_order() {
     assert_eq!(ids(&read), ids(&all));
     let within = Cursor { id: all[5].id(), part: 1 };
     assert_eq!(ids(&node.page(Some(within), 2).unwrap()), ids(&all[5..7]));
-    assert!(node.page(Some(Cursor { id: EntryId::from_bytes([0; 32]), part: 0 }), 7).is_none());
+    let unknown = Cursor { id: EntryId::from_bytes([0; 32]), part: 0 };
+    assert_eq!(node.page(Some(unknown), 7), Err(PageError::NoSuchEntry));
 }
 
 #[test]
