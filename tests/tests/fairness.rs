@@ -1,9 +1,11 @@
 //! Whose entries stay where somebody says more than fits: nobody loses words because others say too much.
 //!
 //! All is scaled 1:16 but the entries themselves: the windows, the time in which an author is new, how long it takes, and
-//! how much or how many are said. So twenty honest authors say 200 bytes in 20 s each, for a sixteenth of an hour.
+//! how much or how many are said. So twenty honest authors say 200 bytes in 20 s each, for a sixteenth of an hour. With
+//! `CHAT_SCALE=1` it is the whole hour, with the limits that nodes have.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::time::Duration;
 
 use proto_core::{ChatText, ConnId, Draft, Entry, EntryId, Limits, RunPosition};
@@ -11,18 +13,21 @@ use tests::sim::harness::Harness;
 use tests::sim::hostile::{Keys, behind};
 use tests::sim::{HostId, NetConfig};
 
-const SCALE: u32 = 16;
-const HOUR: Duration = Duration::from_secs(3_600 / SCALE as u64);
 const STEP: Duration = Duration::from_millis(250);
 const NODES: usize = 4;
 const HONEST: usize = 20;
 const HONEST_BYTES: usize = 200;
 
+/// By how much all is smaller.
+fn scale() -> u32 {
+    env::var("CHAT_SCALE").map_or(16, |scale| scale.parse().expect("a number"))
+}
+
 fn limits() -> Limits {
     Limits::default().with(|limits| {
-        limits.chat.log_bytes /= SCALE as usize;
-        limits.chat.log_entries /= SCALE as usize;
-        limits.chat.author_new /= SCALE;
+        limits.chat.log_bytes /= scale() as usize;
+        limits.chat.log_entries /= scale() as usize;
+        limits.chat.author_new /= scale();
     })
 }
 
@@ -50,6 +55,11 @@ impl Author {
         self.next = behind(Some(&entry));
         entry
     }
+}
+
+/// In how many steps an hour passes.
+fn steps() -> usize {
+    (Duration::from_secs(3_600).as_millis() / STEP.as_millis()) as usize / scale() as usize
 }
 
 /// A neighbour of a node that brings in entries, and answers what it has to.
@@ -105,6 +115,19 @@ fn agreeing(sync: &str) -> String {
     URL_SAFE_NO_PAD.encode(answer)
 }
 
+/// Whether the nodes hold their neighbours to rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rates {
+    /// All are on loopback. What stays is a matter of eviction alone.
+    Off,
+    /// All are in the internet.
+    On,
+}
+
+impl Rates {
+    const BOTH: [Self; 2] = [Self::Off, Self::On];
+}
+
 /// Nodes that hear twenty honest authors, each of which says something each 20 s.
 struct Conversation {
     net: Harness,
@@ -116,8 +139,11 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(limits: Limits) -> Self {
-        let mut net = Harness::with_config(1, NetConfig::default());
+    fn new(rates: Rates, limits: Limits) -> Self {
+        let mut net = match rates {
+            Rates::Off => Harness::with_config(1, NetConfig::default()),
+            Rates::On => Harness::in_the_internet(1, NetConfig::default()),
+        };
         let mut nodes: Vec<HostId> = Vec::new();
         for n in 0..NODES {
             let before: Vec<_> = nodes.last().map(|index| net.addr(*index)).into_iter().collect();
@@ -137,7 +163,7 @@ impl Conversation {
     fn hour(&mut self, links: usize, mut attack: impl FnMut(usize, u64) -> Vec<(usize, Entry)>) {
         let mut hostile: Vec<_> =
             (0..links).map(|n| Mouth::new(&mut self.net, self.nodes[n], 100 + n)).collect();
-        let steps = (HOUR.as_millis() / STEP.as_millis()) as usize;
+        let steps = steps();
         let turn = (Duration::from_secs(20).as_millis() / STEP.as_millis()) as usize / HONEST;
         for step in 0..steps {
             let at = self.unix_ms();
@@ -157,6 +183,8 @@ impl Conversation {
             self.pass(&mut hostile);
         }
         (0..40).for_each(|_| self.pass(&mut hostile));
+        let open = |mouth: &Mouth| self.net.conns(mouth.peer).contains(&mouth.conn);
+        assert!(hostile.iter().all(open), "who keeps within the rules was cut");
     }
 
     fn pass(&mut self, hostile: &mut [Mouth]) {
@@ -189,46 +217,60 @@ impl Conversation {
     }
 }
 
+/// An hour of this, with and without rates.
+fn expect_fair<A: FnMut(usize, u64) -> Vec<(usize, Entry)>>(links: usize, attack: impl Fn() -> A) {
+    for rates in Rates::BOTH {
+        let mut talk = Conversation::new(rates, limits());
+        talk.hour(links, attack());
+        let (evicted, held) = (talk.evicted(), talk.held_everywhere());
+        println!("rates {rates:?}: {evicted} evicted, {held} of 100 held");
+        let least = if rates == Rates::Off { 500 } else { 50 };
+        assert!(evicted > least, "rates {rates:?}: {evicted}");
+        assert!(held >= 90, "rates {rates:?}: {held} of 100");
+    }
+}
+
 #[test]
 fn one_key_that_says_as_much_as_it_can_loses_its_own_words() {
-    let mut talk = Conversation::new(limits());
-    let mut mallory = Author::new(0xcc, 0);
-    talk.hour(1, |_, at| vec![(0, mallory.says(at, 61_000))]);
-    assert!(talk.evicted() > 500, "{}", talk.evicted());
-    assert!(talk.held_everywhere() >= 90, "{} of 100", talk.held_everywhere());
+    expect_fair(1, || {
+        let mut mallory = Author::new(0xcc, 0);
+        move |_, at| vec![(0, mallory.says(at, 61_000))]
+    });
 }
 
 #[test]
 fn two_hundred_keys_over_three_links_lose_their_own_words() {
-    let mut talk = Conversation::new(limits());
-    let mut many: Vec<_> = (0..200).map(|n| Author::new(0xcc, n)).collect();
-    talk.hour(3, |step, at| vec![(step % 3, many[step % 200].says(at, 61_000))]);
-    assert!(talk.evicted() > 500, "{}", talk.evicted());
-    assert!(talk.held_everywhere() >= 90, "{} of 100", talk.held_everywhere());
+    expect_fair(3, || {
+        let mut many: Vec<_> = (0..200).map(|n| Author::new(0xcc, n)).collect();
+        move |step: usize, at| {
+            let mut says = |link: usize| many[(3 * step + link) % 200].says(at, 61_000);
+            (0..3).map(|link| (link, says(link))).collect()
+        }
+    });
 }
 
 #[test]
 fn twenty_thousand_keys_displace_each_other() {
-    let mut talk = Conversation::new(limits());
-    let keys = 20_000 / SCALE as usize;
-    let steps = (HOUR.as_millis() / STEP.as_millis()) as usize;
-    talk.hour(1, |step, at| {
-        let new = step * keys / steps..(step + 1) * keys / steps;
-        new.map(|n| (0, Author::new(0xcc, n).says(at, 10))).collect()
+    let (keys, steps) = (20_000 / scale() as usize, steps());
+    expect_fair(1, || {
+        |step: usize, at: u64| {
+            let new = step * keys / steps..(step + 1) * keys / steps;
+            new.map(|n| (0, Author::new(0xcc, n).says(at, 10))).collect()
+        }
     });
-    assert!(talk.evicted() > 500, "{}", talk.evicted());
-    assert!(talk.held_everywhere() >= 90, "{} of 100", talk.held_everywhere());
 }
 
 #[test]
 fn dates_ahead_mute_nobody() {
     // Whatever comes evicts something.
     let limits = limits().with(|limits| limits.chat.log_entries = 40);
-    for ahead_ms in [9_000, 118_000] {
-        let mut talk = Conversation::new(limits.clone());
+    for (ahead_ms, rates) in
+        [9_000, 118_000].into_iter().flat_map(|ahead| Rates::BOTH.map(|rates| (ahead, rates)))
+    {
+        let mut talk = Conversation::new(rates, limits.clone());
         let mut mallory = Author::new(0xcc, 0);
         talk.hour(1, |_, at| vec![(0, mallory.says(at + ahead_ms, 10))]);
         assert!(talk.evicted() > 100, "{}", talk.evicted());
-        assert_eq!(talk.shown_everywhere(), talk.said.len(), "{ahead_ms} ms ahead");
+        assert_eq!(talk.shown_everywhere(), talk.said.len(), "{ahead_ms} ms ahead, rates {rates:?}");
     }
 }

@@ -179,9 +179,16 @@ fn arguments_that_are_not_utf8_are_an_error() {
 fn help_and_version_are_shown() {
     let Err(Exit::Shown(help)) = read(&["--help"]) else { panic!() };
     let help = help.to_string();
-    for part in
-        ["Usage: chat-x", "Examples:", "[env: CHAT_PEER]", "[default: 8080]", "--no-api", "-q", "--data-dir"]
-    {
+    for part in [
+        "Usage: chat-x",
+        "Examples:",
+        "[env: CHAT_PEER]",
+        "[default: 8080]",
+        "--no-api",
+        "-q",
+        "--data-dir",
+        "1024 at most",
+    ] {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }
     let Err(Exit::Shown(version)) = read(&["--version"]) else { panic!() };

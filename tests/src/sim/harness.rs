@@ -9,7 +9,7 @@ use std::time::Duration;
 use proto_core::{ChatText, Command, CommandError, ConnId, Instant, Limits, Node, NodeId, Outcome};
 
 use super::check::Checker;
-use super::host::loopback;
+use super::host::{address, loopback};
 use super::transcript::instant;
 use super::{Dice, HostId, Latency, NetConfig, Partition, RawPeer, Todo, Transcript, World, nanos};
 
@@ -20,6 +20,7 @@ pub const LATENCY: (Duration, Duration) = (Duration::from_millis(1), Duration::f
 pub struct Harness {
     /// The world itself.
     pub world: World,
+    addr_of: fn(HostId) -> SocketAddr,
 }
 
 impl Harness {
@@ -42,7 +43,12 @@ impl Harness {
         let mut world = World::new(config, Dice::new(seed));
         world.probes.check = Some(Checker::default());
         world.probes.transcripts = Some(BTreeMap::new());
-        Self { world }
+        Self { world, addr_of: loopback }
+    }
+
+    /// The same with hosts in the internet, where the rates apply to peers that are not on loopback.
+    pub fn in_the_internet(seed: u64, config: NetConfig) -> Self {
+        Self { addr_of: address, ..Self::with_config(seed, config) }
     }
 
     /// The time since the beginning.
@@ -57,7 +63,7 @@ impl Harness {
 
     fn add_host_with(&mut self, limits: Limits) -> HostId {
         let host = self.world.add_host(limits);
-        self.world.host_mut(host).addr = loopback(host);
+        self.world.host_mut(host).addr = (self.addr_of)(host);
         self.world.probes.transcripts.get_or_insert_default().insert(host, Transcript::default());
         host
     }

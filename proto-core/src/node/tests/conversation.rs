@@ -91,7 +91,8 @@ fn a_clock_that_is_set_back_begins_another_epoch() {
     };
     let ahead = say(&mut solo);
     assert_eq!(ahead.2, WALL);
-    for (wall, same) in [(WALL - 4_999, true), (WALL - 3_600_000, false)] {
+    // The next one is dated a millisecond after the last one: 5,000 ms ahead at first, and then 5,001.
+    for (wall, same) in [(WALL - 4_999, true), (WALL - 4_999, false), (WALL - 3_600_000, false)] {
         solo.input(Input::wall_clock(wall));
         let (epoch, seq, at) = say(&mut solo);
         assert_eq!((epoch == ahead.0, seq == 1), (same, same));
