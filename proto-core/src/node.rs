@@ -265,7 +265,7 @@ impl Node {
     }
 
     fn chat_timeout(&mut self) {
-        self.chat.timeout(&self.cx, |peer| convert::outlet(&self.conns, peer)?.heard);
+        self.chat.timeout(&self.cx);
         self.route();
         speech::bring_in_lines(self);
         for peer in self.v1.due_greetings(&mut self.cx) {

@@ -291,9 +291,8 @@ impl Chat {
     /// The first half of a timeout: shows entries that waited long enough, and gives up overdue
     /// reconciliations. It is apart from [`spread_timeout`](Self::spread_timeout), because the node draws
     /// random numbers between the two.
-    /// `heard` tells when the last byte of a neighbour came.
-    pub(crate) fn timeout(&mut self, cx: &Cx, heard: impl Fn(NodeId) -> Option<Instant>) {
-        let coming = |run: &RunId| self.ranges.coming(run, &heard);
+    pub(crate) fn timeout(&mut self, cx: &Cx) {
+        let coming = |run: &RunId| self.ranges.coming(cx.now, run);
         self.log.timeout(cx.now, cx.wall(), coming, cx.limits());
         self.process_log_events(cx, None);
         self.reconciler.timeout(cx.now);

@@ -288,7 +288,7 @@ declare! {
         uncommitted: usize = 4 * MIB, "bytes", Guess: "a few batches of 4,096 entries", [nonzero];
         /// How long an entry waits for earlier ones of its author. Then it is shown without them (SPEC 9.1).
         hold_back: Duration = Duration::from_secs(3), "seconds", Spec, [];
-        /// The same at most, while those that are missing come by a range (SPEC 9.1).
+        /// The same at most, while those that are missing may still come (SPEC 9.1.6).
         hold_back_most: Duration = Duration::from_secs(60), "seconds", Spec, [];
         /// The first catch-up ends after this long at the latest. Then entries are shown as they come (SPEC 9.11).
         catch_up: Duration = Duration::from_secs(10), "seconds", Spec, [];

@@ -63,12 +63,18 @@ fn early_ones_in_all() {
     }
 }
 
+/// Nothing is held back for longer than this, whatever may still come.
+fn held_back_for(time: Duration) -> Limits {
+    Limits::default().with(|limits| limits.chat.hold_back_most = time)
+}
+
 #[test]
 fn an_early_one_waits_so_long() {
-    let mut solo = linked(Limits::default());
+    let hold_back = Limits::default().chat.hold_back;
+    let mut solo = linked(held_back_for(hold_back));
     solo.chat(0, &entry(7, 0, EPOCH_MS));
     solo.chat(0, &entry(7, 2, EPOCH_MS));
-    for (at, over) in up_to(Limits::default().chat.hold_back) {
+    for (at, over) in up_to(hold_back) {
         solo.at(at);
         assert_eq!((solo.stats().gaps, solo.stats().delivered), if over { (1, 2) } else { (0, 1) });
         assert_eq!(solo.count(|action| matches!(action, Action::Notice(Notice::Gap { .. }))) == 1, over);
@@ -76,10 +82,12 @@ fn an_early_one_waits_so_long() {
 }
 
 #[test]
-fn an_early_one_waits_longer_while_its_range_comes() {
+fn an_early_one_waits_longer_while_its_range_may_come() {
     // As many as are asked for by the first range take less time than the default.
-    let limits = Limits::default().with(|limits| limits.chat.hold_back_most = SECOND * 20);
-    let brought = |count: u32| {
+    let limits = held_back_for(SECOND * 30);
+    // Nothing more comes, and another one may hold it; or some of it comes all the time.
+    let given_up = limits.chat.asked_for + SECOND * 5 + limits.chat.hold_back;
+    for (count, end) in [(4, SECOND * 8 + given_up), (14, limits.chat.hold_back_most)] {
         let mut solo = linked(limits.clone());
         solo.chat(0, &entry(7, 0, EPOCH_MS));
         solo.chat(0, &entry(7, 50, EPOCH_MS));
@@ -87,11 +95,7 @@ fn an_early_one_waits_longer_while_its_range_comes() {
             solo.at(SECOND * n * 2);
             solo.chat(0, &entry(7, n as usize, EPOCH_MS));
         }
-        solo
-    };
-    // Nothing more comes, or some of it all the time.
-    for (count, end) in [(4, SECOND * 8 + limits.chat.hold_back), (9, limits.chat.hold_back_most)] {
-        let mut solo = brought(count);
+        (count * 2 + 1..end.as_secs() as u32).for_each(|second| solo.at(SECOND * second));
         for (at, over) in up_to(end) {
             solo.at(at);
             let shown = u64::from(count) + 1;
@@ -137,10 +141,12 @@ fn epochs_of_an_author() {
 fn gaps_of_an_epoch() {
     let limit = Limits::default().chat.gaps_per_epoch;
     for count in around(limit) {
-        let mut solo = linked(Limits::default().with(|limits| limits.conns.ping_answer = 3_600 * SECOND));
+        let hold_back = Limits::default().chat.hold_back;
+        let limits = held_back_for(hold_back).with(|limits| limits.conns.ping_answer = 3_600 * SECOND);
+        let mut solo = linked(limits);
         for n in 0..=count {
             solo.chat(0, &entry(7, 2 * n, EPOCH_MS));
-            solo.now = solo.now + Limits::default().chat.hold_back;
+            solo.now = solo.now + hold_back;
             solo.input(Input::Timeout);
             solo.read(0);
             solo.receive(0, "\n");

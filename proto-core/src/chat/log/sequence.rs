@@ -42,7 +42,7 @@ pub(super) struct AuthorSequence {
 pub(crate) struct Coming {
     /// The lowest number that may still come.
     pub(in crate::chat) from: u64,
-    /// When whoever was asked for it sent something.
+    /// Entries are held back for it as if they had come then, or later.
     pub(in crate::chat) at: Instant,
 }
 

@@ -12,8 +12,10 @@ use crate::chat::log::Coming;
 use crate::model::{EntryId, Instant, Limits, NodeId, RunId};
 use crate::wire::{RangeEnd, RangeQuery};
 
-/// How long after a neighbour was asked, or brought something, bytes of something else show that more is to come.
-const BYTES_COUNT: Duration = Duration::from_secs(5);
+/// How much longer entries are held back for those before them: after a neighbour was asked for these or last brought something,
+/// and after nobody is left who may hold them.
+const FOR_AN_ANSWER: Duration = Duration::from_secs(12);
+const FOR_A_HOLDER: Duration = Duration::from_secs(5);
 
 impl Ranges {
     /// The newest entry of a run of which nothing more is to come for now, and who sent it.
@@ -47,31 +49,20 @@ impl Ranges {
         let Some(link) = self.links.get_mut(&peer) else { return };
         let Some(asked) = link.of_mut(run, seq) else { return };
         asked.came(now, seq, bytes);
-        (link.begun, link.came) = (Some(now), Some(now));
+        link.begun = Some(now);
     }
 
-    /// What of this run may come from neighbours that are answering, be it with another range. `heard` tells when the last
-    /// byte of a neighbour came. Bytes alone count for a short time only: what was asked for may be behind them, or not.
-    pub(in crate::chat) fn coming(
-        &self,
-        run: &RunId,
-        heard: impl Fn(NodeId) -> Option<Instant>,
-    ) -> Option<Coming> {
+    /// What of this run may still come: from the neighbour that is asked for it, from one that is to be asked for it, or from one
+    /// that is not known yet to hold it.
+    pub(in crate::chat) fn coming(&self, now: Instant, run: &RunId) -> Option<Coming> {
         let want = self.wants.get(run).filter(|want| !want.low)?;
-        let of = |(peer, link): (&NodeId, &LinkRanges)| {
-            let asked = link.asked.iter().filter(|asked| !asked.lost);
-            let from = match asked.clone().find(|asked| asked.run == *run) {
-                Some(asked) => asked.next,
-                None => *want.holders.get(peer).filter(|next| **next <= want.last)?,
-            };
-            asked.clone().next()?;
-            let begun = link.begun?;
-            let bytes =
-                heard(*peer).filter(|heard| *heard > begun).map(|heard| heard.min(begun + BYTES_COUNT));
-            Some(Coming { from: from.max(want.first), at: bytes.max(link.came)? })
-        };
-        let coming = self.links.iter().filter_map(of);
-        coming.reduce(|one, other| Coming { from: one.from.min(other.from), at: one.at.max(other.at) })
+        if let Some(link) = want.asked.and_then(|peer| self.links.get(&peer)) {
+            let asked = link.asked.iter().find(|asked| asked.run == *run && !asked.lost)?;
+            let since = link.begun.max(Some(asked.since))?;
+            return Some(Coming { from: asked.next.max(want.first), at: since + FOR_AN_ANSWER });
+        }
+        let at = if want.is_waiting() { now } else { want.alone? + FOR_A_HOLDER };
+        Some(Coming { from: want.first, at })
     }
 
     /// Such an entry is in the log now.

@@ -11,14 +11,15 @@ use crate::wire::{RangeEnd, RangeQuery};
 const FOR_EACH: Duration = Duration::from_secs(1);
 const PIECE: usize = 4_096;
 
+/// A number is not held by the neighbour if so many came with higher ones. Fewer may have come by themselves.
+const NOT_HELD: u8 = 4;
+
 /// The ranges that one neighbour was asked for.
 #[derive(Debug, Default)]
 pub(super) struct LinkRanges {
     pub(super) asked: Vec<Asked>,
     /// When it was asked for the first of these, or last brought something of them.
     pub(super) begun: Option<Instant>,
-    /// When it last brought something that it was asked for.
-    pub(super) came: Option<Instant>,
     /// How many entries it is asked for at once. None: few.
     batch: Option<u64>,
     /// It sends nothing for now, by its own word: until when it is not asked, and how long that is.
@@ -36,8 +37,10 @@ pub(super) struct Asked {
     at: Instant,
     /// When it was asked for, or the last entry of it came.
     pub(super) since: Instant,
-    /// The number behind the last one that came, or the first one.
+    /// The number behind the last one that came in order, or the first one.
     pub(super) next: u64,
+    /// How many came with higher numbers since.
+    ahead: u8,
     /// When to look whether anything came.
     pub(super) check: Instant,
     /// It is wanted for the store alone.
@@ -66,6 +69,7 @@ impl Asked {
             at: now,
             since: now,
             next: first,
+            ahead: 0,
             check,
             low,
             brought: None,
@@ -97,7 +101,13 @@ impl Asked {
         let pieces = u32::try_from(bytes.div_ceil(PIECE)).unwrap_or(u32::MAX);
         let (first, before) = self.brought.unwrap_or((now, 0));
         self.brought = Some((first, before.saturating_add(pieces)));
-        (self.since, self.next) = (now, seq.saturating_add(1));
+        self.since = now;
+        if seq > self.next {
+            self.ahead += 1;
+        }
+        if seq == self.next || self.ahead == NOT_HELD {
+            (self.next, self.ahead) = (seq.saturating_add(1), 0);
+        }
     }
 
     /// Gives it to another neighbour. Until it ends, or for some time, it takes up the place of another range.

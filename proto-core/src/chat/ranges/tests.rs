@@ -277,6 +277,49 @@ fn a_neighbour_that_says_later_is_asked_later() {
 }
 
 #[test]
+fn what_is_missing_may_come_while_a_neighbour_may_bring_it_and_for_some_time_after_nobody_is_left() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    let coming =
+        |fixture: &Fixture, now| fixture.ranges.coming(at(now), &run).map(|coming| (coming.from, coming.at));
+    assert_eq!(coming(&fixture, 0), None);
+    fixture.want(1, &run, 4, 9, 1);
+    assert_eq!(coming(&fixture, 100), Some((4, at(100))), "a neighbour is to be asked");
+    let [(1, 4, 9, tag)] = fixture.queries(200)[..] else { panic!() };
+    assert_eq!(coming(&fixture, 300), Some((4, at(12_200))));
+    fixture.comes(2_000, 1, &run, 4..=6);
+    assert_eq!(coming(&fixture, 2_000), Some((7, at(14_000))));
+    fixture.ends(2_500, 1, tag, 7);
+    let [(1, 7, 9, tag)] = fixture.queries(2_500)[..] else { panic!() };
+    fixture.ends(3_000, 1, tag, 7);
+    assert_eq!(fixture.queries(3_000), [], "it said: later");
+    assert_eq!(coming(&fixture, 3_100), Some((7, at(3_100))));
+    fixture.want(2, &run, 7, 9, 1);
+    let [(2, 7, 9, tag)] = fixture.queries(3_200)[..] else { panic!() };
+    fixture.ranges.unlinked(at(3_300), peer(1), |_, _| true);
+    assert_eq!(coming(&fixture, 3_300), Some((7, at(15_200))));
+    fixture.ends(4_000, 2, tag, 10);
+    fixture.queries(4_000);
+    assert_eq!(coming(&fixture, 5_000), Some((7, at(9_000))), "whoever is linked next may hold it");
+}
+
+#[test]
+fn a_number_may_come_after_a_few_higher_ones() {
+    let (mut fixture, run) = (Fixture::new(), run(1));
+    fixture.want(1, &run, 0, 20, 1);
+    let [(1, 0, 20, _)] = fixture.queries(0)[..] else { panic!() };
+    let from = |fixture: &Fixture| fixture.ranges.coming(at(0), &run).map(|coming| coming.from);
+    fixture.comes(0, 1, &run, 0..=1);
+    fixture.comes(0, 1, &run, 20..=20);
+    assert_eq!(from(&fixture), Some(2), "it was said just now");
+    fixture.comes(0, 1, &run, 4..=5);
+    assert_eq!(from(&fixture), Some(2));
+    fixture.comes(0, 1, &run, 6..=6);
+    assert_eq!(from(&fixture), Some(7), "it does not hold 2 and 3");
+    fixture.comes(0, 1, &run, 7..=8);
+    assert_eq!(from(&fixture), Some(9));
+}
+
+#[test]
 fn an_entry_without_room_is_asked_for_again_after_a_while() {
     let (mut fixture, run) = (Fixture::new(), run(1));
     fixture.want(1, &run, 0, 9, 1);

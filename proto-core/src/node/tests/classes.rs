@@ -190,7 +190,7 @@ fn a_gap_in_a_room_is_not_reported() {
             solo.receive(1, &Signed::new(&stranger(), &members, "text", TEXT).whole());
         }
     }
-    let actions = solo.pass(Duration::from_secs(4));
+    let actions = solo.pass(Limits::default().chat.hold_back_most);
     let gaps = actions.iter().filter(|(_, it)| matches!(it, Action::Notice(Notice::Gap { .. })));
     assert_eq!((gaps.count(), solo.node.status().gaps.len()), (1, 1));
     assert_eq!(solo.node.entries().count(), 4);

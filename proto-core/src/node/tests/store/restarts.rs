@@ -91,7 +91,7 @@ fn of_a_run_that_a_node_cannot_know_it_has_nothing_old_is_shown() {
         let mut solo = storing_with(kept(left_out), |limits| limits.chat.spans = 1);
         keyed(&mut solo);
         solo.receive(1, &frames_of(4..5));
-        let passed = solo.pass(Limits::default().chat.hold_back * 2);
+        let passed = solo.pass(Limits::default().chat.hold_back_most);
         let passed: Vec<_> = passed.into_iter().map(|(_, action)| action).collect();
         assert_eq!(delivered(&passed), [4], "{left_out}: it is new");
         assert!(delivered(&solo.receive(1, &frames_of(0..4))).is_empty(), "{left_out}");
