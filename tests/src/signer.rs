@@ -14,7 +14,7 @@ use crate::raw::RawPeer;
 use crate::sim::hostile::{Keys, behind, of_body, position};
 use crate::version1::random_uuid;
 
-/// It has proven its key, and answers nothing: a node has enough of it after 45 seconds.
+/// It has proven its key, and answers nothing by itself: a node has enough of it after 45 seconds.
 pub struct Signer {
     peer: RawPeer,
     keys: Keys,
@@ -82,6 +82,17 @@ impl Signer {
         let names = of_body("presence", &body);
         let header = format!(r#"{{"class":"live","key":"{}","epoch":1,"at":{at},{names}}}"#, keys.key());
         self.peer.send(keys.signed_line(&header, &body));
+    }
+
+    /// Waits until it is asked for a range, and has nothing of it.
+    #[track_caller]
+    pub fn deny_range(&self) {
+        let query = self.peer.expect("RANGE|", SOON);
+        let fields: Vec<_> = query.trim_end().split(';').collect();
+        let [_, _, _, _, numbers, tag] = fields[..] else { panic!("{query}") };
+        let (_, last) = numbers.split_once('-').expect("two numbers");
+        let last: u64 = last.parse().expect("a number");
+        self.peer.send(format!("HELD|{tag};{}\n", last + 1));
     }
 
     /// Sends such an entry.

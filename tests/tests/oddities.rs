@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tests::http;
@@ -34,7 +34,8 @@ impl Bob {
             url.parse().ok()
         });
         let stream = TcpStream::connect(api).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
+        // A gap is told 8 s after nobody is left who may fill it.
+        stream.set_read_timeout(Some(5 * Duration::from_secs(8))).unwrap();
         let (socket, _) = tungstenite::client(format!("ws://{api}/ws"), stream).unwrap();
         Self { terminal, api, socket, waiting: VecDeque::new() }
     }
@@ -120,6 +121,7 @@ fn a_gap_and_what_fills_it_late_and_a_fork_are_shown_as_such() {
         bob.expect_message(&eve, "zero", &[]);
         let one = eve.sign(1, at + 1, "one");
         eve.say(2, at + 2, "two");
+        eve.deny_range();
         let gap = json!({"Gap": {"node_id": eve.node_id(), "uname": "Eve", "missing": 1}});
         bob.expect_notice(&gap, MISSING);
         bob.expect_message(&eve, "two", &[]);

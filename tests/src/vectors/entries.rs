@@ -50,6 +50,8 @@ pub(super) struct Vector {
     as_written: bool,
     /// When it is shown, if not at once.
     shown_after_ms: Option<u64>,
+    /// The latest time at which it is shown, where the earliest one is not the only one.
+    shown_before_ms: Option<u64>,
     /// It is not served before it is shown.
     #[serde(default)]
     waits: bool,
@@ -158,9 +160,10 @@ fn check_heard(vector: &Vector, line: &str, entry: Option<&Entry>) -> Result<(),
     if let Some(after) = vector.shown_after_ms {
         shown.extend(texts(&node.pass(Duration::from_millis(after - 1))));
         same("shows too early", &Vec::new(), &shown)?;
-        shown.extend(texts(&node.pass(Duration::from_millis(1))));
+        let before = vector.shown_before_ms.unwrap_or(after);
+        shown.extend(texts(&node.pass(Duration::from_millis(before - after + 1))));
         // A peer that says nothing for longer than that is cut.
-        if after < 30_000 {
+        if before < 30_000 {
             check_served(&mut node, true)?;
         }
     }

@@ -30,6 +30,7 @@ pub(crate) fn runs(report: &mut Report) {
     let limits = few_tips().with(|limits| {
         limits.chat.authors_bytes = 240 << 10;
         limits.chat.log_bytes = 128 << 10;
+        limits.chat.hold_back_most = limits.chat.hold_back;
     });
     let epochs = epochs();
     let gaps: Vec<_> =

@@ -22,6 +22,7 @@ fn limits() -> Limits {
     Limits::default().with(|limits| {
         limits.chat.log_bytes = 4 << 20;
         limits.chat.log_entries = 1_500;
+        limits.chat.hold_back_most = limits.chat.hold_back;
         limits.chat.evicted = 1_000;
         limits.chat.floors = 3_000;
         limits.chat.parked_bytes = 1 << 20;

@@ -73,7 +73,7 @@ fn peers_with_keys_are_listened_to() {
     let strategy = proptest::collection::vec(step(), 100);
     let mut told = String::new();
     let mut shown = 0;
-    for _ in 0..60 {
+    for _ in 0..80 {
         let watch = run(&strategy.new_tree(&mut runner).expect("steps").current());
         shown += watch.node.stats().delivered;
         watch.actions.iter().map(readable).for_each(|action| told.push_str(&action));
