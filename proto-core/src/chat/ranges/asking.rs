@@ -59,7 +59,10 @@ impl Ranges {
         if let Some(link) = want.asked.and_then(|peer| self.links.get(&peer)) {
             let asked = link.asked.iter().find(|asked| asked.run == *run && !asked.lost)?;
             let since = link.begun.max(Some(asked.since))?;
-            return Some(Coming { from: asked.next.max(want.first), at: since + FOR_AN_ANSWER });
+            // What it has not got may come from another one that is to be asked then.
+            let others = want.holders.iter().filter(|(other, _)| Some(**other) != want.asked);
+            let from = others.map(|(_, next)| *next).fold(asked.next, u64::min).max(want.first);
+            return Some(Coming { from, at: since + FOR_AN_ANSWER });
         }
         let at = if want.is_waiting() { now } else { want.alone? + FOR_A_HOLDER };
         Some(Coming { from: want.first, at })

@@ -317,6 +317,8 @@ fn a_number_may_come_after_a_few_higher_ones() {
     assert_eq!(from(&fixture), Some(7), "it does not hold 2 and 3");
     fixture.comes(0, 1, &run, 7..=8);
     assert_eq!(from(&fixture), Some(9));
+    fixture.want(2, &run, 2, 20, 1);
+    assert_eq!(from(&fixture), Some(2), "another one is asked for 2 and 3 then");
 }
 
 #[test]
