@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,26 +65,56 @@ pub fn flood(driver: Driver, with: &[Bad], time: Duration) -> Option<Flood> {
         alice.expect_peers(&["Bob"], SOON);
         let (memory, cpu, started) = (alice.peak_memory(), alice.cpu(), Instant::now());
         let handshakes = alice.counted("handshakes");
-        let (offered, stop, mut delays) = (AtomicUsize::new(0), AtomicBool::new(false), Vec::new());
+        let (progress, mut delays) = (Progress::default(), Vec::new());
         let cuts = thread::scope(|scope| {
-            let all = scope.spawn(|| cable.at(1, || misbehave_all(with, &addrs, victim, &offered, &stop)));
+            let all = scope.spawn(|| cable.at(1, || misbehave_all(with, &addrs, victim, &progress)));
             let wanted = f64::from(links) * f64::from(RATE) * time.as_secs_f64();
             // Whoever waits for an answer to its handshake offers fewer.
             let wanted = if with == Bad::HANDSHAKES { 0 } else { wanted as usize };
-            while started.elapsed() < time || offered.load(Ordering::Relaxed) < wanted {
+            let is_over = |elapsed| {
+                // On a busy machine, it takes longer until the node has read enough of each.
+                elapsed >= time
+                    && progress.offered.load(Ordering::Relaxed) >= wanted
+                    && (elapsed >= 5 * time || progress.all_were_cut(with))
+            };
+            while !is_over(started.elapsed()) {
                 delays.push(talk(&mut alice, &mut bob, delays.len()));
             }
             let carol = launch("Carol").peer(victim).start();
             carol.expect_err(&["Alice", "joined"], SOON);
-            stop.store(true, Ordering::Relaxed);
+            progress.stop.store(true, Ordering::Relaxed);
             all.join().expect("what was cut")
         });
         let (time, cpu) = (started.elapsed(), alice.cpu().saturating_sub(cpu));
-        let (offered, grown) = (offered.into_inner(), alice.peak_memory() - memory);
+        let (offered, grown) = (progress.offered.into_inner(), alice.peak_memory() - memory);
         let handshakes = alice.counted("handshakes") - handshakes;
         delays.sort_unstable();
         Flood { offered, handshakes, time, cuts, cpu, grown, delays }
     }))
+}
+
+/// How far a flood is.
+#[derive(Debug, Default)]
+struct Progress {
+    offered: AtomicUsize,
+    /// Of what a peer was cut for at least once.
+    cut: Mutex<Vec<Bad>>,
+    stop: AtomicBool,
+}
+
+impl Progress {
+    fn cut(&self, bad: Bad) {
+        let mut cut = self.cut.lock().expect("no peer panics");
+        if !cut.contains(&bad) {
+            cut.push(bad);
+        }
+    }
+
+    /// Whether each of these was cut that is not only slowed down, or waited for.
+    fn all_were_cut(&self, with: &[Bad]) -> bool {
+        let cut = self.cut.lock().expect("no peer panics");
+        with.iter().all(|bad| matches!(bad, Bad::Replayed | Bad::HalfOpen) || cut.contains(bad))
+    }
 }
 
 /// All peers misbehave, each from an address of its own. Returns how often each was cut.
@@ -91,15 +122,14 @@ fn misbehave_all(
     with: &[Bad],
     addrs: &[Ipv4Addr],
     victim: SocketAddr,
-    offered: &AtomicUsize,
-    stop: &AtomicBool,
+    progress: &Progress,
 ) -> Vec<(Bad, usize)> {
     thread::scope(|scope| {
         let peers = addrs.iter().zip(with.iter().copied().cycle());
         let peers: Vec<_> = peers
             .map(|(from, bad)| {
                 let misbehave = if bad == Bad::HalfOpen { shake_hands } else { misbehave };
-                (bad, scope.spawn(move || misbehave(bad, *from, victim, offered, stop)))
+                (bad, scope.spawn(move || misbehave(bad, *from, victim, progress)))
             })
             .collect();
         peers.into_iter().map(|(bad, peer)| (bad, peer.join().expect("a number"))).collect()
@@ -216,10 +246,10 @@ fn prove(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Sends bad frames until it is told to stop, and joins again whenever it is cut. Returns how often it was.
-fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, stop: &AtomicBool) -> usize {
+fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, progress: &Progress) -> usize {
     let (mut cut, mut link, began) = (0, None, Instant::now());
     for number in 0.. {
-        if stop.load(Ordering::Relaxed) {
+        if progress.stop.load(Ordering::Relaxed) {
             break;
         }
         if bad == Bad::Replayed && number % 100 == 99 {
@@ -229,7 +259,7 @@ fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, st
         if link.is_none() {
             link = join(bad, from, to).ok();
         }
-        offered.fetch_add(1, Ordering::Relaxed);
+        progress.offered.fetch_add(1, Ordering::Relaxed);
         if let Some(mut stream) = link.take() {
             // What the node does not take now is lost.
             let sent = stream.write(&bad.frame(number));
@@ -242,6 +272,7 @@ fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, st
                 link = Some(stream);
             } else {
                 cut += 1;
+                progress.cut(bad);
             }
         }
         // The offered rate is what the test is about: no event says when the next frame is due.
@@ -253,13 +284,13 @@ fn misbehave(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, st
 
 /// Begins handshakes until it is told to stop, always with the same bytes, which cost it nothing. It leaves each when it is
 /// answered, or when that takes long. Returns how many were.
-fn shake_hands(bad: Bad, from: Ipv4Addr, to: SocketAddr, offered: &AtomicUsize, stop: &AtomicBool) -> usize {
+fn shake_hands(bad: Bad, from: Ipv4Addr, to: SocketAddr, progress: &Progress) -> usize {
     let (mut answered, hello, began) = (0, bad.frame(0), Instant::now());
     for number in 0.. {
-        if stop.load(Ordering::Relaxed) {
+        if progress.stop.load(Ordering::Relaxed) {
             break;
         }
-        offered.fetch_add(1, Ordering::Relaxed);
+        progress.offered.fetch_add(1, Ordering::Relaxed);
         let heard = connect(from, to).and_then(|mut stream| {
             stream.write_all(&hello)?;
             stream.set_read_timeout(Some(Duration::from_secs(2)))?;
